@@ -1,0 +1,45 @@
+"""Errors a caller may want to catch. Each says what was found, where, and what to write instead."""
+
+from __future__ import annotations
+
+
+class BeamObsError(Exception):
+    """Base of every error that beam_obs raises on purpose."""
+
+
+class UsageError(BeamObsError, ValueError):
+    """A construct was used wrongly; raised when the pipeline is built, before anything runs."""
+
+
+class MissingExtra(BeamObsError, ImportError):
+    """A feature needs packages that are not installed.
+
+    Args:
+      feature: what was asked for, e.g. ``"Parquet"``.
+      extra: the extra of this project that installs it, e.g. ``"parquet"``.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs packages that are not installed: pip install 'beam_obs[{extra}]'")
+        self.feature = feature
+        self.extra = extra
+
+
+class RefusedRecord(BeamObsError):
+    """A record was refused by a step whose dead letters go nowhere, so the bundle fails.
+
+    Args:
+      stage: label of the step that refused the record.
+      error: the original error, as ``Type: message``.
+    """
+
+    def __init__(self, stage: str, error: str) -> None:
+        super().__init__(
+            f"{error} [refused by stage {stage!r}, whose dead letters go nowhere: "
+            "use obs.Pipeline, `.with_dead_letters()` or `dead_letters=` to keep them]"
+        )
+        self.stage = stage
+        self.error = error
+
+    def __reduce__(self) -> tuple[type[RefusedRecord], tuple[str, str]]:
+        return (RefusedRecord, (self.stage, self.error))

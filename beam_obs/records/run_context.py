@@ -1,0 +1,129 @@
+"""What is known of a pipeline while it is built: the run it belongs to, and the homes of its evidence.
+
+A `RunContext` is shared by every step and pickled when the pipeline is submitted, so a run may fill
+it as late as that. An `Observation` stays with the launcher. A plain `beam.Pipeline` has one too,
+with no store: steps then rely on the homes that the user gives them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import weakref
+from typing import Any
+
+from beam_obs.records.run_id import new_run_id
+
+
+@dataclasses.dataclass
+class RunContext:
+    """Identity of a run, as workers see it.
+
+    Args:
+      pipeline: name of the pipeline.
+      run: id of the run.
+      code: version of the pipeline's code.
+      store: root of the run's store, or None where there is none.
+    """
+
+    pipeline: str
+    run: str
+    code: str = ""
+    store: str | None = None
+
+    @property
+    def folder(self) -> str | None:
+        """Folder of this run in the store, or None."""
+        if self.store is None:
+            return None
+        return "/".join((self.store.rstrip("/"), "runs", self.pipeline, self.run))
+
+
+@dataclasses.dataclass
+class ObservationSettings:
+    """Settings that reach the workers.
+
+    Args:
+      sample_rate: one element in this many is timed; 0 times none.
+      output_cap: outputs of one element that a stage holds back until its function has ended.
+    """
+
+    sample_rate: int = 128
+    output_cap: int = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class StageDescription:
+    """What the launcher notes of a stage: its coder, once per run.
+
+    Args:
+      label: full label of the stage.
+      kind: the Beam transform inside, e.g. ``Map``.
+      payload_coder: name of the coder of the stage's input, as in its dead letters.
+      coder_proto: the portable coder, a serialized `beam:MessageWithComponents`, in base64.
+    """
+
+    label: str
+    kind: str
+    payload_coder: str
+    coder_proto: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetDescription:
+    """A dataset that a step of the pipeline reads or writes.
+
+    Args:
+      name: what the user calls it.
+      uri: pattern or prefix, as given.
+      label: full label of the step.
+    """
+
+    name: str
+    uri: str
+    label: str
+
+
+@dataclasses.dataclass
+class Observation:
+    """Everything the launcher knows of one pipeline while it is built."""
+
+    context: RunContext
+    settings: ObservationSettings = dataclasses.field(default_factory=ObservationSettings)
+    dead_letters: Any = None
+    evidence: list[Any] = dataclasses.field(default_factory=list)
+    stages: dict[str, StageDescription] = dataclasses.field(default_factory=dict)
+    inputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
+    outputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
+
+    @property
+    def observed(self) -> bool:
+        """Whether the pipeline belongs to a run with a store."""
+        return self.context.store is not None
+
+
+_OBSERVATIONS: weakref.WeakKeyDictionary[Any, Observation] = weakref.WeakKeyDictionary()
+
+
+def default_pipeline_name() -> str:
+    """Returns the name of the program that was started, without folders and extension."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name not in (None, "__main__"):
+        return str(spec.name).removesuffix(".__main__")
+    path = getattr(main, "__file__", None) or sys.argv[0]
+    return os.path.splitext(os.path.basename(path or ""))[0] or "pipeline"
+
+
+def observation_of(pipeline: Any) -> Observation:
+    """Returns what is known of `pipeline`, making an empty entry on first use.
+
+    Args:
+      pipeline: a ``beam.Pipeline``.
+    """
+    observation = _OBSERVATIONS.get(pipeline)
+    if observation is None:
+        context = RunContext(pipeline=default_pipeline_name(), run=new_run_id())
+        observation = _OBSERVATIONS[pipeline] = Observation(context)
+    return observation
