@@ -1,0 +1,1 @@
+"""Instruments written on workers, and snapshots of them read from any runner."""

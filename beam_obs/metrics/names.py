@@ -1,0 +1,38 @@
+"""Names of the instruments. All are counters, which every runner merges rightly by summing.
+
+At most 30 names in all, since Dataflow limits user metrics; a histogram is a fixed set of counters,
+one for each bound, cumulative as Prometheus' ``le`` buckets are.
+"""
+
+from __future__ import annotations
+
+NAMESPACE = "beam_obs"
+
+IN = "in"
+OUT = "out"
+DEAD = "dead"
+FILTERED = "filtered"
+DROPPED = "dropped"
+SAMPLED = "sampled"
+INTERNAL_ERRORS = "internal_errors"
+BYTES = "bytes"
+
+LATENCY_PREFIX = "latency_us_le_"
+LATENCY_BOUNDS_US: tuple[int, ...] = (1, 5, 25, 100, 500, 2_500, 10_000, 50_000, 250_000, 1_000_000, 10_000_000)
+"""Upper bounds of the latency buckets in microseconds; the last bucket, ``inf``, has no bound."""
+
+LATENCY_NAMES: tuple[str, ...] = tuple(f"{LATENCY_PREFIX}{bound}" for bound in (*LATENCY_BOUNDS_US, "inf"))
+
+INNER_LEAF = "Observed"
+"""Label of the ParDo inside a stage: Beam reports its metrics by that leaf's full path."""
+
+
+def stage_of_step(step: str) -> str:
+    """Returns the stage's label for the step name that a runner reports.
+
+    >>> stage_of_step("outer/parse/Observed")
+    'outer/parse'
+    >>> stage_of_step("parse")
+    'parse'
+    """
+    return step.removesuffix(f"/{INNER_LEAF}")

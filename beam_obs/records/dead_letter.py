@@ -1,0 +1,139 @@
+"""A dead letter: one refused element, whole, with what refused it, why, and where it came from.
+
+The schema is stable (docs/stages-and-dead-letters.md); a change gets a new version of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any, NamedTuple, Optional
+
+PAYLOAD_TEXT_LIMIT = 4096
+"""Longest `payload_text`, in bytes of UTF-8."""
+
+
+class DeadLetter(NamedTuple):
+    """One refused element.
+
+    Args:
+      id: unique per refused element: run, nonce of the bundle, index in the bundle.
+      key: the same for the same refusal seen again: a hash of pipeline, stage, origin and payload.
+      run: id of the run.
+      pipeline: name of the pipeline.
+      stage: full label of the stage that refused the element.
+      origin: 32 hex digits, where the element carried lineage attributes.
+      source_uri: file or topic the element came from, where known.
+      position: byte offset or index of the element in its source, where known.
+      event_time: timestamp of the element, in microseconds since the epoch.
+      window: the element's window, as text.
+      pane: the element's pane, as text; empty for the only pane.
+      failed_at: when it was refused, in microseconds since the epoch.
+      error_type: full name of the exception's class.
+      error_message: text of the exception.
+      traceback: the frames of the user's code, as Python prints them.
+      fingerprint: 16 hex digits, equal for refusals of one kind: see `beam_obs.wrapper.failure`.
+      payload: the element, encoded.
+      payload_coder: how: a Beam coder's name, ``pickle``, ``repr`` or ``none``.
+      payload_text: the element for people, at most 4 KiB.
+      attempt: 1, or more after a replay.
+      first_failed_at: `failed_at` of the first attempt.
+      root_id: `id` of the first attempt.
+      code: version of the pipeline's code.
+      traceparent: W3C trace context, where the element carried one.
+    """
+
+    id: str
+    key: str
+    run: str
+    pipeline: str
+    stage: str
+    origin: Optional[str]
+    source_uri: Optional[str]
+    position: Optional[int]
+    event_time: int
+    window: str
+    pane: str
+    failed_at: int
+    error_type: str
+    error_message: str
+    traceback: str
+    fingerprint: str
+    payload: bytes
+    payload_coder: str
+    payload_text: str
+    attempt: int
+    first_failed_at: int
+    root_id: str
+    code: str
+    traceparent: Optional[str] = None
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """Returns the dead letter as JSON-able values; the payload is base64."""
+        values = self._asdict()
+        values["payload"] = base64.b64encode(self.payload).decode("ascii")
+        return values
+
+    def to_json(self) -> str:
+        """Returns the dead letter as one line of JSON."""
+        return json.dumps(self.to_json_dict(), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> DeadLetter:
+        """Returns the dead letter that `to_json` wrote."""
+        values = json.loads(text)
+        values["payload"] = base64.b64decode(values["payload"])
+        return cls(**values)
+
+
+def dead_letter_key(pipeline: str, stage: str, origin: str | None, payload: bytes) -> str:
+    """Returns the key of a refusal, 32 hex digits: equal whenever the same record is refused again.
+
+    >>> dead_letter_key("p", "s", None, b"x") == dead_letter_key("p", "s", None, b"x")
+    True
+    """
+    digest = hashlib.blake2b(payload, digest_size=16)
+    digest.update("\0".join((pipeline, stage, origin or "")).encode())
+    return digest.hexdigest()
+
+
+def _field(name: str, kind: Any) -> dict[str, Any]:
+    if isinstance(kind, list):
+        return {"name": name, "type": kind, "default": None}
+    return {"name": name, "type": kind}
+
+
+DEAD_LETTER_SCHEMA: dict[str, Any] = {
+    "type": "record",
+    "name": "DeadLetter",
+    "namespace": "beam_obs",
+    "doc": "One refused element of an Apache Beam pipeline. Times in microseconds since the epoch, UTC.",
+    "fields": [
+        _field("id", "string"),
+        _field("key", "string"),
+        _field("run", "string"),
+        _field("pipeline", "string"),
+        _field("stage", "string"),
+        _field("origin", ["null", "string"]),
+        _field("source_uri", ["null", "string"]),
+        _field("position", ["null", "long"]),
+        _field("event_time", "long"),
+        _field("window", "string"),
+        _field("pane", "string"),
+        _field("failed_at", "long"),
+        _field("error_type", "string"),
+        _field("error_message", "string"),
+        _field("traceback", "string"),
+        _field("fingerprint", "string"),
+        _field("payload", "bytes"),
+        _field("payload_coder", "string"),
+        _field("payload_text", "string"),
+        _field("attempt", "int"),
+        _field("first_failed_at", "long"),
+        _field("root_id", "string"),
+        _field("code", "string"),
+        _field("traceparent", ["null", "string"]),
+    ],
+}
+"""Avro schema of `beam_obs.DeadLetter`. Event times may lie outside what Avro's timestamp types allow."""

@@ -1,0 +1,1 @@
+"""PTransforms that users compose: Stage, and the homes of dead letters."""

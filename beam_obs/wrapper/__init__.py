@@ -1,0 +1,1 @@
+"""The one DoFn wrapper: the hot path."""
