@@ -1,0 +1,80 @@
+# Every target does all the set-up that it needs; a machine with Python (venv and pip) and make is enough.
+# Another interpreter: `make test PYTHON=python3.12`, which gets an environment of its own.
+
+PYTHON ?= python3
+VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+OLDEST_VENV ?= $(VENV)-oldest
+OLDEST_BIN := $(OLDEST_VENV)/bin
+OLDEST_STAMP := $(OLDEST_VENV)/.installed
+
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+.PHONY: help install demo test test-oldest lint format bench bench-stage bench-flights bench-dead bench-import \
+        full-year lock clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
+
+install: $(STAMP)  ## set up the environment only
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP)  ## the flights pipeline on January and on damaged files, with its report
+	@$(BIN)/python -m pipelines.flights.demo
+
+test: $(STAMP)  ## all tests and doctests
+	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
+
+# The lowest Beam release that pyproject.toml declares, and what it pins itself.
+$(OLDEST_STAMP): requirements-oldest.txt requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(OLDEST_VENV)
+	$(OLDEST_BIN)/python -m pip install --quiet --requirement requirements-oldest.txt
+	$(OLDEST_BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
+	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow" $(PYTEST_ARGS)
+
+lint: $(STAMP)  ## style, types, and links in the documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## rewrites the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: bench-stage bench-dead bench-import bench-flights  ## every benchmark
+
+bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
+	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
+
+bench-dead: $(STAMP)  ## cost of dead letters when one record in ten is bad
+	$(BIN)/python -m benchmarks.dead $(BENCH_ARGS)
+
+bench-import: $(STAMP)  ## time that `import beam_obs` adds
+	$(BIN)/python -m benchmarks.import_time $(BENCH_ARGS)
+
+bench-flights: full-year  ## a year of flights end to end, bare and observed
+	$(BIN)/python -m benchmarks.flights $(BENCH_ARGS)
+
+full-year: $(STAMP)  ## fetches the full year of flights (336,776 records)
+	$(BIN)/python -m pipelines.flights.fetch_full_year
+
+lock: $(STAMP)  ## resolves the development versions anew, for all supported Pythons
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.10 --extra dev --no-header --no-annotate \
+	    --no-emit-index-url --output-file requirements-dev.lock pyproject.toml
+
+clean:  ## removes environments, caches and outputs
+	rm -rf .venv .venv-* .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .beam_obs build dist \
+	    demo-output *.egg-info pipelines/flights/full_year
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,21 @@
+"""Settings for every test and doctest of the project."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+# A store of the person who runs the tests must never be written to.
+os.environ.pop("BEAM_OBS_STORE", None)
+
+
+@pytest.fixture(autouse=True)
+def work_in_a_folder_of_its_own(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> pathlib.Path:
+    """Runs each test in an empty folder, so that the default store `.beam_obs` is not shared."""
+    folder = tmp_path_factory.mktemp("cwd")
+    monkeypatch.chdir(folder)
+    return folder
