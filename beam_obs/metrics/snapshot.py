@@ -1,0 +1,147 @@
+"""A snapshot: the numbers of a run at one moment, read from the result that any runner gives.
+
+Two kinds, independent of each other: the counters of our stages, and Beam's own element count of each
+PCollection. What a runner does not tell is None, never guessed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional
+
+from apache_beam.metrics.metric import MetricsFilter
+
+from beam_obs.metrics import names
+
+_ELEMENT_COUNT_URN = "beam:metric:element_count:v1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Histogram:
+    """Counts of timed elements, by upper bound in microseconds.
+
+    Args:
+      cumulative: for each bound of `names.LATENCY_BOUNDS_US`, and last without any bound, how many were
+        as fast or faster.
+
+    >>> Histogram((0, 90, 99, 100, *[100] * 8)).quantile_us(0.5)
+    3.222...
+    """
+
+    cumulative: tuple[int, ...] = (0,) * len(names.LATENCY_NAMES)
+
+    @property
+    def count(self) -> int:
+        """Number of elements that were timed."""
+        return self.cumulative[-1]
+
+    def quantile_us(self, share: float) -> float | None:
+        """Returns the time within which `share` of the elements were done, in microseconds.
+
+        Within a bucket, times are taken to be spread evenly, as Prometheus' ``histogram_quantile`` does;
+        beyond the last bound that bound is given. None where nothing was timed.
+        """
+        if not self.count:
+            return None
+        rank = share * self.count
+        lower, below = 0.0, 0
+        for bound, until in zip(names.LATENCY_BOUNDS_US, self.cumulative):
+            if until >= rank and until > below:
+                return lower + (bound - lower) * (rank - below) / (until - below)
+            lower, below = float(bound), until
+        return lower
+
+
+@dataclasses.dataclass(frozen=True)
+class StageCounts:
+    """Elements of one stage: taken, passed on, refused, taken without any output, dropped as late."""
+
+    in_: int = 0
+    out: int = 0
+    dead: int = 0
+    filtered: int = 0
+    dropped: int = 0
+    internal_errors: int = 0
+    latency: Histogram = Histogram()
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """The numbers of a run.
+
+    Args:
+      stages: counts by label of the stage.
+      elements: Beam's own count of elements by id of the PCollection, or None where the runner tells none.
+      live: whether the counts were looked at in this process, for want of a result: a bundle that was
+        tried again counts twice.
+    """
+
+    stages: Mapping[str, StageCounts] = dataclasses.field(default_factory=dict)
+    elements: Optional[Mapping[str, int]] = None
+    live: bool = False
+
+
+def read_snapshot(result: Any) -> Snapshot:
+    """Returns the numbers that a ``PipelineResult`` has, while its job runs or afterwards."""
+    counters: dict[str, dict[str, int]] = {}
+    if getattr(result, "_job_service", None) is not None:
+        result._metrics = None  # Beam keeps the first answer of a portable job for ever
+    found = result.metrics().query(MetricsFilter().with_namespace(names.NAMESPACE))
+    for counter in found["counters"]:
+        value = counter.committed if counter.committed is not None else counter.attempted
+        step = counters.setdefault(names.stage_of_step(str(counter.key.step)), {})
+        step[counter.key.metric.name] = step.get(counter.key.metric.name, 0) + int(value or 0)
+    return Snapshot({stage: _stage_counts(values) for stage, values in counters.items()}, _element_counts(result))
+
+
+def _stage_counts(values: Mapping[str, int]) -> StageCounts:
+    return StageCounts(
+        in_=values.get(names.IN, 0),
+        out=values.get(names.OUT, 0),
+        dead=values.get(names.DEAD, 0),
+        filtered=values.get(names.FILTERED, 0),
+        dropped=values.get(names.DROPPED, 0),
+        internal_errors=values.get(names.INTERNAL_ERRORS, 0),
+        latency=Histogram(tuple(values.get(name, 0) for name in names.LATENCY_NAMES)),
+    )
+
+
+def _element_counts(result: Any) -> dict[str, int] | None:
+    """Returns Beam's element counts by PCollection id from raw monitoring infos; None where there are none."""
+    by_stage = getattr(result, "_monitoring_infos_by_stage", None)
+    if by_stage is not None:
+        # A PCollection that is kept between two fused stages is counted by its producer and by each reader.
+        groups: list[Iterable[Any]] = list(by_stage.values())
+    elif getattr(result, "_job_service", None) is not None:
+        from apache_beam.portability.api import beam_job_api_pb2
+
+        request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
+        metrics = result._job_service.GetJobMetrics(request).metrics
+        groups = [metrics.committed or metrics.attempted]
+    else:
+        return None
+    counts: dict[str, int] = {}
+    for group in groups:
+        of_group: dict[str, int] = {}
+        for info in group:
+            if info.urn == _ELEMENT_COUNT_URN:
+                pcollection = info.labels["PCOLLECTION"]
+                of_group[pcollection] = of_group.get(pcollection, 0) + _varint(info.payload)
+        for pcollection, count in of_group.items():
+            counts[pcollection] = max(counts.get(pcollection, 0), count)
+    return counts or None
+
+
+def _varint(payload: bytes) -> int:
+    """Returns the number in a payload of type ``beam:metrics:sum_int64:v1``.
+
+    >>> _varint(bytes([0x96, 0x01]))
+    150
+    """
+    value = 0
+    for position, byte in enumerate(payload):
+        value |= (byte & 0x7F) << (7 * position)
+        if not byte & 0x80:
+            break
+    return value

@@ -1,0 +1,88 @@
+"""Which code a run ran: the commit of the program's folder, its package's version, or a digest of its text."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+from typing import Any, Optional, TypedDict
+
+_GIT_SECONDS = 5.0
+
+
+class CodeVersion(TypedDict):
+    """``code`` of ``start.json``.
+
+    ``version`` is the shortest text that tells the code: ``<commit>`` with ``+dirty`` where files differ
+    from it, a package's version, or ``sha256:`` and a digest of the main module.
+    """
+
+    version: str
+    commit: Optional[str]
+    dirty: Optional[bool]
+    package: Optional[str]
+    program: Optional[str]
+
+
+def code_version() -> CodeVersion:
+    """Returns the version of the program that runs now."""
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    program = os.path.abspath(path) if path and os.path.exists(path) else None
+    package = _package(main)
+    commit, dirty = _commit(program) if program else (None, None)
+    if commit:
+        version = commit[:12] + ("+dirty" if dirty else "")
+    elif package:
+        version = package.partition(" ")[2]
+    elif program:
+        with open(program, "rb") as file:
+            version = "sha256:" + hashlib.sha256(file.read()).hexdigest()[:16]
+    else:
+        version = "unknown"
+    return CodeVersion(version=version, commit=commit, dirty=dirty, package=package, program=program)
+
+
+def _package(main: Any) -> str | None:
+    """Returns ``name version`` of the installed package that a program started with ``-m`` belongs to."""
+    spec = getattr(main, "__spec__", None)
+    top = str(getattr(spec, "name", None) or "").partition(".")[0]
+    if not top or top == "__main__":
+        return None
+    for name in (top, *importlib.metadata.packages_distributions().get(top, ())):
+        try:
+            return f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _commit(program: str) -> tuple[str | None, bool | None]:
+    """Returns the commit of the folder a program is in, and whether files differ from it.
+
+    A program that git does not know makes the folder dirty: the commit does not have it.
+    """
+    folder = os.path.dirname(program)
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None, None
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    tracked = _git(folder, "ls-files", "--error-unmatch", "--", program)
+    return commit, bool(changed) or changed is None or tracked is None
+
+
+def _git(folder: str, *arguments: str) -> str | None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ("git", "-C", folder, *arguments),
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            env={**environment, "GIT_OPTIONAL_LOCKS": "0"},
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None

@@ -1,0 +1,206 @@
+"""Options of an observed pipeline, as Beam's own: on the command line, or as keywords of PipelineOptions."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple, Optional
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_obs.records.errors import UsageError
+from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE
+
+PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""Names of pipelines are names of folders in the store."""
+
+
+class RunSettings(NamedTuple):
+    """The options of one pipeline, checked.
+
+    Args:
+      store: root of the store.
+      pipeline: name of the pipeline, or None for the program's own.
+      sample_rate: one element in this many is timed; 0 times none.
+      output_cap: outputs of one element that a stage holds back until its function has ended.
+      max_dead_rate: share of its records that a stage may refuse.
+      max_dead_minimum: fewest records taken for a stage's share to be judged.
+      progress: ``auto`` (on a terminal), ``on`` or ``off``.
+      report: ``text``, ``json`` or ``off``.
+    """
+
+    store: str
+    pipeline: Optional[str]
+    sample_rate: int
+    output_cap: int
+    max_dead_rate: float
+    max_dead_minimum: int
+    progress: str
+    report: str
+
+
+class ObservabilityOptions(PipelineOptions):  # type: ignore[misc]
+    """Where a run is kept, how closely it is watched, and when refusals make it fail.
+
+    >>> ObservabilityOptions(["--obs_sample_rate=1000"]).obs_sample_rate
+    1000
+    """
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("observability (beam_obs)")
+        group.add_argument(
+            "--obs_store",
+            type=_argument(_store),
+            default=None,
+            metavar="FOLDER",
+            help="Folder that runs are written to, on any filesystem Beam knows "
+            f"(default: the variable {STORE_VARIABLE}, else {DEFAULT_STORE}).",
+        )
+        group.add_argument(
+            "--obs_pipeline",
+            type=_argument(_pipeline),
+            default=None,
+            metavar="NAME",
+            help="Name of the pipeline in the store (default: that of the program).",
+        )
+        group.add_argument(
+            "--obs_sample_rate",
+            type=_argument(_sample_rate),
+            default=128,
+            metavar="N",
+            help="Time one element in N; 0 times none (default: 128).",
+        )
+        group.add_argument(
+            "--obs_output_cap",
+            type=_argument(_output_cap),
+            default=10_000,
+            metavar="N",
+            help="Outputs of one element that a stage holds back until its function has ended, so that a late "
+            "failure keeps nothing of them (default: 10000).",
+        )
+        group.add_argument(
+            "--obs_max_dead_rate",
+            type=_argument(_max_dead_rate),
+            default=0.5,
+            metavar="SHARE",
+            help="A stage that refuses more than this share of its records fails the run; "
+            "1 allows everything (default: 0.5).",
+        )
+        group.add_argument(
+            "--obs_max_dead_minimum",
+            type=_argument(_max_dead_minimum),
+            default=100,
+            metavar="N",
+            help="Fewest records a stage must have taken for its share to be judged (default: 100).",
+        )
+        group.add_argument(
+            "--obs_progress",
+            type=_argument(_progress),
+            default="auto",
+            metavar="auto|on|off",
+            help="Show records per second while the pipeline runs (default: auto, on a terminal only).",
+        )
+        group.add_argument(
+            "--obs_report",
+            type=_argument(_report),
+            default="text",
+            metavar="text|json|off",
+            help="What is printed when the run has ended: a report on standard error, one line of JSON on "
+            "standard output, or nothing (default: text).",
+        )
+
+
+def run_settings(options: PipelineOptions) -> RunSettings:
+    """Returns the observability options of a pipeline, checked once more since keywords skip the parser.
+
+    Raises:
+      UsageError: a value is wrong; names the option and what it may be.
+    """
+    view = options.view_as(ObservabilityOptions)
+    values: dict[str, Any] = {}
+    for field, check in _CHECKS.items():
+        value = getattr(view, f"obs_{field}")
+        try:
+            values[field] = value if value is None else check(str(value))
+        except ValueError as error:
+            raise UsageError(f"--obs_{field}: {error}") from None
+    values["store"] = values["store"] or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+    return RunSettings(**values)
+
+
+def _store(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a folder is expected, found nothing")
+    return text
+
+
+def _pipeline(text: str) -> str:
+    if PIPELINE_NAME.fullmatch(text) is None:
+        raise ValueError(f"found {text!r}, expected letters, digits, '.', '_' and '-', at most 128 of them")
+    return text
+
+
+def _whole_number(lowest: int) -> Callable[[str], int]:
+    def check(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = lowest - 1
+        if number < lowest:
+            raise ValueError(f"found {text!r}, expected a whole number of at least {lowest}")
+        return number
+
+    return check
+
+
+def _max_dead_rate(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise ValueError(f"found {text!r}, expected a share between 0 and 1, e.g. 0.05")
+    return share
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"found {text!r}, expected one of {', '.join(choices)}")
+        return text
+
+    return check
+
+
+_sample_rate = _whole_number(0)
+_output_cap = _whole_number(1)
+_max_dead_minimum = _whole_number(1)
+_progress = _one_of("auto", "on", "off")
+_report = _one_of("text", "json", "off")
+
+_CHECKS: dict[str, Callable[[str], Any]] = {
+    "store": _store,
+    "pipeline": _pipeline,
+    "sample_rate": _sample_rate,
+    "output_cap": _output_cap,
+    "max_dead_rate": _max_dead_rate,
+    "max_dead_minimum": _max_dead_minimum,
+    "progress": _progress,
+    "report": _report,
+}
+
+
+def _argument(check: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns `check` as argparse wants it: with the message of its error kept."""
+
+    def convert(text: str) -> Any:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert

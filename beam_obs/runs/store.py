@@ -1,0 +1,169 @@
+"""A store: the folder that all runs are kept in, on any filesystem.
+
+    <store>/runs/<pipeline>/<run id>/start.json, heartbeat.json, end.json, manifest-*.json, dead_letters-*.avro
+
+Run ids are UUIDv7, so that sorting by id sorts by time, and the newest are found without reading any.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from typing import Any
+
+from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.folder import Folder, folder_at, is_local, local_path
+from beam_obs.runs.record import END, HEARTBEAT, START, RunRecord
+
+STORE_VARIABLE = "BEAM_OBS_STORE"
+DEFAULT_STORE = ".beam_obs"
+
+_SHOWN_CANDIDATES = 8
+
+
+class StoreNotWritable(BeamObsError):
+    """A store cannot be written to.
+
+    Args:
+      store: the store's root.
+      reason: what the filesystem said.
+    """
+
+    def __init__(self, store: str, reason: str) -> None:
+        super().__init__(
+            f"the store {store!r} cannot be written: {reason}. "
+            f"Name another with --obs_store=FOLDER or the variable {STORE_VARIABLE}"
+        )
+        self.store = store
+        self.reason = reason
+
+
+class RunNotFound(BeamObsError):
+    """No run, or more than one, is meant by a selector.
+
+    Args:
+      message: what was asked and what there is.
+      candidates: ids of the runs that may be meant.
+    """
+
+    def __init__(self, message: str, candidates: list[str]) -> None:
+        super().__init__(message)
+        self.candidates = candidates
+
+
+class Store:
+    """The runs in a folder.
+
+    Args:
+      uri: root of the store, a path or a URI of a filesystem that Beam knows; the default is that of
+        the commands: the variable ``BEAM_OBS_STORE``, else ``.beam_obs``.
+
+    >>> Store("nowhere").runs()
+    []
+    """
+
+    def __init__(self, uri: str | None = None) -> None:
+        given = uri or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+        self.local = is_local(given)
+        self.uri = os.path.abspath(local_path(given)) if self.local else given.rstrip("/")
+        self.files: Folder = folder_at(self.uri)
+
+    def check_writable(self) -> None:
+        """Writes a small file and removes it again.
+
+        Raises:
+          StoreNotWritable: with what the filesystem said.
+        """
+        probe = f".write-check-{uuid.uuid4().hex[:8]}"
+        try:
+            self.files.write(probe, b"")
+            self.files.delete(probe)
+        except Exception as error:  # noqa: BLE001 - each filesystem has exceptions of its own
+            raise StoreNotWritable(self.uri, str(error) or type(error).__name__) from error
+
+    def runs(self, pipeline: str | None = None, limit: int | None = None) -> list[RunRecord]:
+        """Returns the runs of a pipeline, or of all, newest first.
+
+        Args:
+          pipeline: name of the pipeline; None for all.
+          limit: at most this many; None for all.
+        """
+        found = [(run, name) for name, run in self._folders() if pipeline in (None, name)]
+        return self._records(sorted(found, reverse=True)[:limit])
+
+    def count(self, pipeline: str | None = None) -> int:
+        """Returns the number of runs of a pipeline, or of all."""
+        return sum(1 for name, _ in self._folders() if pipeline in (None, name))
+
+    def find(self, selector: str) -> RunRecord:
+        """Returns the run that is meant.
+
+        Args:
+          selector: a run's id, a prefix that only one id has, ``latest``, or any of these for one
+            pipeline: ``PIPELINE@latest``.
+
+        Raises:
+          RunNotFound: there is no such run, or more than one.
+        """
+        name, _, wanted = selector.rpartition("@")
+        found = sorted(((run, of) for of, run in self._folders()), reverse=True)
+        if name:
+            names = sorted({of for _, of in found})
+            if name not in names:
+                raise RunNotFound(f"no pipeline {name!r} in the store {self.uri!r}{_listed('it has', names)}", [])
+            found = [(run, of) for run, of in found if of == name]
+        if wanted == "latest":
+            if not found:
+                raise RunNotFound(f"the store {self.uri!r} has no runs", [])
+            return self._records(found[:1])[0]
+        meant = [(run, of) for run, of in found if run.startswith(wanted.lower())] if wanted else []
+        if len(meant) == 1:
+            return self._records(meant)[0]
+        if not meant:
+            newest = [f"{run} ({of})" for run, of in found]
+            raise RunNotFound(
+                f"no run {selector!r} in the store {self.uri!r}{_listed('the newest are', newest)}",
+                [run for run, _ in found],
+            )
+        raise RunNotFound(
+            f"{selector!r} may be any of {len(meant)} runs{_listed('', [f'{run} ({of})' for run, of in meant])}",
+            [run for run, _ in meant],
+        )
+
+    def _folders(self) -> list[tuple[str, str]]:
+        return self.files.grandchildren("runs", START)
+
+    def _records(self, found: list[tuple[str, str]]) -> list[RunRecord]:
+        paths = [f"runs/{name}/{run}/{file}" for run, name in found for file in (START, END)]
+        contents = self.files.read_many(paths)
+        records = []
+        for position, (run, name) in enumerate(found):
+            start, end = (_json(content) for content in contents[2 * position : 2 * position + 2])
+            heartbeat = None
+            if end is None:
+                heartbeat = _json(self.files.read(f"runs/{name}/{run}/{HEARTBEAT}"))
+            records.append(RunRecord(name, run, start or _UNREADABLE_START, end, heartbeat))
+        return records
+
+
+_UNREADABLE_START: dict[str, Any] = {"started": "1970-01-01T00:00:00.000000Z", "runner": "?", "unreadable": True}
+
+
+def _json(content: bytes | None) -> dict[str, Any] | None:
+    """Returns the object in a file; None where there is no file, or it is not whole."""
+    if content is None:
+        return None
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _listed(introduction: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    shown = "".join(f"\n  {name}" for name in names[:_SHOWN_CANDIDATES])
+    more = f"\n  and {len(names) - _SHOWN_CANDIDATES} more" if len(names) > _SHOWN_CANDIDATES else ""
+    return f"{'; ' if introduction else ''}{introduction}:{shown}{more}"
