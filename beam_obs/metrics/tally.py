@@ -16,17 +16,26 @@ from beam_obs.metrics import names
 
 
 class Counts(NamedTuple):
-    """Elements since the wrapper was made: taken, passed on, refused, taken without any output, and
-    errors of our own code."""
+    """Elements since the wrapper was made.
+
+    Args:
+      taken: given to the stage.
+      out: outputs passed on.
+      dead: refusals, among them `leftovers`.
+      leftovers: refusals that stand for no element.
+      filtered: elements that gave no output.
+      internal_errors: errors of our own code, swallowed.
+    """
 
     taken: int = 0
     out: int = 0
     dead: int = 0
+    leftovers: int = 0
     filtered: int = 0
     internal_errors: int = 0
 
 
-_COUNTERS = (names.IN, names.OUT, names.DEAD, names.FILTERED, names.INTERNAL_ERRORS)
+_COUNTERS = (names.IN, names.OUT, names.DEAD, names.DEAD_LEFTOVERS, names.FILTERED, names.INTERNAL_ERRORS)
 
 
 class Tally:

@@ -1,0 +1,194 @@
+"""Elements as bytes, for the payload of a dead letter, and as text for people.
+
+The name of the coder says how the bytes are decoded: the URNs of Beam's standard coders nested in
+brackets, ``python:Name`` for a coder of Beam's Python SDK that needs no code of the pipeline, any
+other class by its full name (the portable coder itself is then kept once per stage in the run),
+``pickle`` or ``repr`` where the coder refused the element, ``raw`` for bytes as read, ``none``.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from beam_obs.records.dead_letter import PAYLOAD_TEXT_LIMIT
+
+if TYPE_CHECKING:
+    from apache_beam.coders import Coder
+
+_PYTHON_CODERS = ("FastPrimitivesCoder", "FakeDeterministicFastPrimitivesCoder", "PickleCoder")
+
+
+def coder_name(coder: Coder) -> str:
+    """Returns the name under which a payload made by `coder` is kept.
+
+    >>> from apache_beam import coders
+    >>> coder_name(coders.TupleCoder([coders.StrUtf8Coder(), coders.VarIntCoder()]))
+    'beam:coder:kv:v1(beam:coder:string_utf8:v1,beam:coder:varint:v1)'
+    >>> coder_name(coders.FastPrimitivesCoder())
+    'python:FastPrimitivesCoder'
+    """
+    from apache_beam.coders import coders
+    from apache_beam.runners.pipeline_context import PipelineContext
+
+    name = type(coder).__name__
+    if type(coder).__module__ == coders.__name__ and name in _PYTHON_CODERS:
+        return f"python:{name}"
+    try:
+        urn, _, components = coder.to_runner_api_parameter(PipelineContext())
+    except Exception:
+        return f"{type(coder).__module__}.{name}"
+    if not urn.startswith("beam:coder:") or "pickled" in urn:
+        return f"{type(coder).__module__}.{name}"
+    if urn == "beam:coder:row:v1":
+        return urn
+    inner = ",".join(coder_name(component) for component in components)
+    return f"{urn}({inner})" if inner else urn
+
+
+def portable_coder(coder: Coder) -> bytes:
+    """Returns the coder as a serialized ``MessageWithComponents`` of Beam's runner API."""
+    from apache_beam.portability.api import beam_runner_api_pb2
+    from apache_beam.runners.pipeline_context import PipelineContext
+
+    context = PipelineContext()
+    message = beam_runner_api_pb2.MessageWithComponents()
+    message.coder.CopyFrom(context.coders.get_proto_from_id(context.coders.get_id(coder)))
+    message.components.CopyFrom(context.to_runner_api())
+    return bytes(message.SerializeToString())
+
+
+def coder_from_portable(serialized: bytes) -> Coder:
+    """Returns the coder that `portable_coder` serialized."""
+    from apache_beam.coders import Coder
+    from apache_beam.portability.api import beam_runner_api_pb2
+    from apache_beam.runners.pipeline_context import PipelineContext
+
+    message = beam_runner_api_pb2.MessageWithComponents.FromString(serialized)
+    return Coder.from_runner_api(message.coder, PipelineContext(message.components))
+
+
+def encode_payload(element: Any, coder: Coder | None, name: str) -> tuple[bytes, str]:
+    """Returns an element's bytes and the name of what made them.
+
+    Args:
+      element: any value.
+      coder: the coder of its PCollection, or None.
+      name: that coder's name.
+    """
+    if coder is not None:
+        try:
+            return coder.encode(element), name
+        except Exception:  # noqa: S110 - the element does not fit its coder: kept by other means
+            pass
+    try:
+        return pickle.dumps(element, protocol=4), "pickle"
+    except Exception:
+        return _safe_repr(element).encode("utf-8", "backslashreplace"), "repr"
+
+
+def decode_payload(payload: bytes, name: str, portable: bytes = b"") -> Any:
+    """Returns the element that `encode_payload` encoded.
+
+    Args:
+      payload: the bytes.
+      name: the coder's name.
+      portable: the coder as kept in the run, for coders that a name does not give.
+
+    Raises:
+      ValueError: the name does not say how to decode, and no portable coder was given.
+
+    >>> decode_payload(*encode_payload({"a": 1}, None, ""))
+    {'a': 1}
+    """
+    if name == "none":
+        return None
+    if name == "raw":
+        return payload
+    if name == "repr":
+        return payload.decode("utf-8", "replace")
+    if name == "pickle":
+        return pickle.loads(payload)  # noqa: S301 - made by the user's own pipeline
+    coder = coder_from_portable(portable) if portable else _standard_coder(name)
+    return coder.decode(payload)
+
+
+def payload_text(element: Any) -> str:
+    """Returns an element for people to read, at most 4 KiB of UTF-8.
+
+    >>> payload_text({"dep_time": 517, "carrier": "UA"})
+    '{"dep_time": 517, "carrier": "UA"}'
+    """
+    kind = type(element)
+    if kind is str:
+        text = element
+    elif kind is bytes:
+        text = element[: PAYLOAD_TEXT_LIMIT + 1].decode("utf-8", "backslashreplace")
+    elif kind in (dict, list):
+        try:
+            text = json.dumps(element, ensure_ascii=False, default=_safe_repr)
+        except Exception:
+            text = _safe_repr(element)
+    else:
+        text = _safe_repr(element)
+    if len(text) * 4 <= PAYLOAD_TEXT_LIMIT:
+        try:
+            text.encode()
+            return text
+        except UnicodeEncodeError:
+            pass
+    encoded = text[:PAYLOAD_TEXT_LIMIT].encode("utf-8", "backslashreplace")
+    if len(encoded) <= PAYLOAD_TEXT_LIMIT and len(text) <= PAYLOAD_TEXT_LIMIT:
+        return encoded.decode()
+    return encoded[: PAYLOAD_TEXT_LIMIT - 3].decode("utf-8", "ignore") + "..."
+
+
+def _safe_repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:
+        return f"<{type(value).__qualname__}: repr() raised {type(error).__name__}>"
+
+
+def _standard_coder(name: str) -> Coder:
+    from apache_beam import coders
+
+    if name.startswith("python:"):
+        kind = getattr(coders, name.removeprefix("python:"), None)
+        if kind is None:
+            raise ValueError(f"unknown coder {name!r}")
+        coder: Coder = kind()
+        return coder
+    coder, rest = _parse_coder(name)
+    if rest:
+        raise ValueError(f"cannot read the coder name {name!r} from {rest!r} on")
+    return coder
+
+
+def _parse_coder(text: str) -> tuple[Coder, str]:
+    from apache_beam.portability.api import beam_runner_api_pb2
+    from apache_beam.coders import Coder
+    from apache_beam.runners.pipeline_context import PipelineContext
+
+    end = next((at for at, letter in enumerate(text) if letter in "(),"), len(text))
+    urn, rest = text[:end], text[end:]
+    if urn.startswith("python:"):
+        return _standard_coder(urn), rest
+    components: list[Coder] = []
+    if rest.startswith("("):
+        rest = rest[1:]
+        while not rest.startswith(")"):
+            component, rest = _parse_coder(rest.removeprefix(","))
+            components.append(component)
+            if not rest:
+                raise ValueError(f"a bracket is not closed in the coder name {text!r}")
+        rest = rest[1:]
+    if not urn.startswith("beam:coder:") or urn == "beam:coder:row:v1":
+        raise ValueError(f"the payload's coder {urn!r} cannot be made from its name: give the portable coder of its run")
+    context = PipelineContext()
+    proto = beam_runner_api_pb2.Coder(
+        spec=beam_runner_api_pb2.FunctionSpec(urn=urn),
+        component_coder_ids=[context.coders.get_id(component) for component in components],
+    )
+    return Coder.from_runner_api(proto, context), rest

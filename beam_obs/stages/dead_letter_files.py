@@ -1,0 +1,99 @@
+"""Dead letters as files: Avro, or JSON lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastavro import parse_schema
+from fastavro.write import Writer
+
+from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, DeadLetter
+from beam_obs.records.manifest import Manifest
+
+_SCHEMA = parse_schema(DEAD_LETTER_SCHEMA)
+_FINGERPRINT_LIMIT = 1000
+_BLOCK_BYTES = 256_000
+
+
+class _Census:
+    """Counts by fingerprint, with one example each: what a report shows without reading the letters."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._count = 0
+        self._by_fingerprint: dict[str, dict[str, Any]] = {}
+        self._others = 0
+
+    def add(self, letter: DeadLetter) -> None:
+        self._count += 1
+        entry = self._by_fingerprint.get(letter.fingerprint)
+        if entry is not None:
+            entry["count"] += 1
+            entry["last"] = letter.failed_at
+        elif len(self._by_fingerprint) < _FINGERPRINT_LIMIT:
+            self._by_fingerprint[letter.fingerprint] = {
+                "count": 1,
+                "error_type": letter.error_type,
+                "error_message": letter.error_message[:500],
+                "payload_text": letter.payload_text[:500],
+                "source_uri": letter.source_uri,
+                "position": letter.position,
+                "id": letter.id,
+                "first": letter.failed_at,
+                "last": letter.failed_at,
+            }
+        else:
+            self._others += 1
+
+    def manifest(self) -> Manifest:
+        details: dict[str, Any] = {"fingerprints": self._by_fingerprint}
+        if self._others:
+            details["others"] = self._others
+        return Manifest("dead_letters", self._stage, "", self._count, "", details)
+
+
+class AvroRows:
+    """Dead letters as an Avro file, zlib-compressed by block.
+
+    Args:
+      file: an open binary file.
+      stage: label of the stage that refused.
+    """
+
+    def __init__(self, file: Any, stage: str) -> None:
+        self._writer = Writer(
+            file, _SCHEMA, codec="deflate", sync_interval=_BLOCK_BYTES, compression_level=1
+        )
+        self._census = _Census(stage)
+
+    def write(self, letter: DeadLetter) -> None:
+        """Adds one dead letter."""
+        self._writer.write(letter._asdict())
+        self._census.add(letter)
+
+    def close(self) -> Manifest:
+        """Ends the file."""
+        self._writer.flush()
+        return self._census.manifest()
+
+
+class JsonRows:
+    """Dead letters as JSON lines; the payload is base64.
+
+    Args:
+      file: an open binary file.
+      stage: label of the stage that refused.
+    """
+
+    def __init__(self, file: Any, stage: str) -> None:
+        self._file = file
+        self._census = _Census(stage)
+
+    def write(self, letter: DeadLetter) -> None:
+        """Adds one dead letter."""
+        self._file.write(letter.to_json().encode("utf-8", "backslashreplace") + b"\n")
+        self._census.add(letter)
+
+    def close(self) -> Manifest:
+        """Ends the file."""
+        return self._census.manifest()

@@ -1,0 +1,101 @@
+"""Refusals made into dead letters: window, event time and pane are added behind the stage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam import coders
+from apache_beam.transforms.window import GlobalWindow, IntervalWindow
+from apache_beam.utils.windowed_value import PANE_INFO_UNKNOWN
+
+from beam_obs.records.dead_letter import DeadLetter, dead_letter_key
+from beam_obs.records.run_context import RunContext
+from beam_obs.wrapper.refusal import Refusal
+
+coders.registry.register_coder(DeadLetter, coders.RowCoder)
+
+
+class FormatDeadLetters(beam.DoFn):
+    """Makes a `DeadLetter` of each `Refusal`.
+
+    Args:
+      stage: full label of the stage that refused.
+      context: the run.
+    """
+
+    def __init__(self, stage: str, context: RunContext) -> None:
+        self._stage = stage
+        self._context = context
+
+    def start_bundle(self) -> None:
+        """Draws the bundle's nonce."""
+        self._nonce = os.urandom(6).hex()
+        self._index = 0
+        self._window: Any = None
+        self._window_text = ""
+
+    def process(
+        self,
+        refusal: Refusal,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+        pane: Any = beam.DoFn.PaneInfoParam,
+    ) -> Iterable[DeadLetter]:
+        """Gives the dead letter of one refusal."""
+        context, stage, failure = self._context, self._stage, refusal.failure
+        identity = f"{context.run}.{self._nonce}.{self._index}"
+        self._index += 1
+        if window is not self._window:
+            self._window, self._window_text = window, window_text(window)
+        return [
+            DeadLetter(
+                identity,
+                dead_letter_key(context.pipeline, stage, refusal.origin, refusal.payload),
+                context.run,
+                context.pipeline,
+                stage,
+                refusal.origin,
+                refusal.source_uri,
+                refusal.position,
+                timestamp.micros,
+                self._window_text,
+                "" if pane is PANE_INFO_UNKNOWN else pane_text(pane),
+                refusal.failed_at,
+                failure.error_type,
+                failure.message,
+                failure.traceback,
+                failure.fingerprint,
+                refusal.payload,
+                refusal.payload_coder,
+                refusal.payload_text,
+                1,
+                refusal.failed_at,
+                identity,
+                context.code,
+                None,
+            )
+        ]
+
+
+def window_text(window: Any) -> str:
+    """Returns a window as text: ``global``, or start and end as ISO times.
+
+    >>> window_text(IntervalWindow(0, 60))
+    '[1970-01-01T00:00:00Z, 1970-01-01T00:01:00Z)'
+    """
+    if isinstance(window, GlobalWindow):
+        return "global"
+    if isinstance(window, IntervalWindow):
+        return f"[{window.start.to_rfc3339()}, {window.end.to_rfc3339()})"
+    return str(window)
+
+
+def pane_text(pane: Any) -> str:
+    """Returns a pane as text: timing and index, e.g. ``EARLY 2``; empty where there is only one."""
+    if pane is None or (pane.is_first and pane.is_last) or pane.timing == 3:
+        return ""
+    names = {0: "EARLY", 1: "ON_TIME", 2: "LATE"}
+    return f"{names.get(pane.timing, pane.timing)} {pane.index}"

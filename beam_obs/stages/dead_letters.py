@@ -1,0 +1,169 @@
+"""Homes of dead letters: what stages refuse, gathered for one sink.
+
+    with beam.Pipeline() as p:
+        with obs.DeadLetters("gs://bucket/dead") as dead:
+            p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
+
+Each stage has a writer of its own fused behind it, so refused records are never materialised; only
+the manifests of the files written are brought together when the block ends.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from types import TracebackType
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+
+from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.errors import UsageError
+from beam_obs.records.run_context import RunContext
+from beam_obs.stages.dead_letter_files import AvroRows, JsonRows
+from beam_obs.stages.dead_letter_format import FormatDeadLetters
+from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, slug
+
+
+@dataclasses.dataclass(frozen=True)
+class AvroFiles:
+    """Dead letters as Avro files in a folder of any Beam filesystem.
+
+    Args:
+      folder: path or URI of the folder.
+    """
+
+    folder: str
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonLines:
+    """Dead letters as files of JSON lines in a folder of any Beam filesystem.
+
+    Args:
+      folder: path or URI of the folder.
+    """
+
+    folder: str
+
+
+class DeadLetters:
+    """A home for the dead letters of any number of stages of one pipeline.
+
+    Args:
+      sink: a folder (Avro files), `AvroFiles`, `JsonLines`, or any PTransform that takes a
+        PCollection of `DeadLetter`.
+      label: label of what is added to the pipeline; needed where a pipeline has several homes.
+
+    Raises:
+      UsageError: the sink is none of these, or a stage was given this home after its block had ended.
+    """
+
+    def __init__(
+        self, sink: str | AvroFiles | JsonLines | beam.PTransform = "dead_letters", *, label: str = "DeadLetters"
+    ) -> None:
+        if isinstance(sink, str):
+            sink = AvroFiles(sink)
+        if not isinstance(sink, (AvroFiles, JsonLines, beam.PTransform, RunContext)):
+            raise UsageError(
+                f"obs.DeadLetters got {sink!r} as its sink; give a folder, obs.AvroFiles(folder), "
+                "obs.JsonLines(folder) or a PTransform"
+            )
+        self._sink: Any = sink
+        self._label = label
+        self._collected: list[Any] = []
+        self._pipeline: beam.Pipeline | None = None
+        self._closed = False
+        self.result: Any = None
+        """What the sink gave when the block ended; None where no stage used this home."""
+
+    @classmethod
+    def of_run(cls, context: RunContext) -> DeadLetters:
+        """Returns the home in the store of a run; its manifests are committed with the run's."""
+        return cls(context)  # type: ignore[arg-type]
+
+    def __enter__(self) -> DeadLetters:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+    def add(self, refusals: Any, stage: str, context: RunContext) -> Any:
+        """Adds what a step refused; called by the step when it is expanded.
+
+        Args:
+          refusals: PCollection of `Refusal`.
+          stage: full label of the step.
+          context: the run.
+        """
+        if self._closed:
+            raise UsageError(
+                f"stage {stage!r} was given an obs.DeadLetters whose `with` block has ended: apply the stage inside it"
+            )
+        if self._pipeline not in (None, refusals.pipeline):
+            raise UsageError(f"stage {stage!r} was given an obs.DeadLetters that belongs to another pipeline")
+        if self._pipeline is None:
+            self._pipeline = refusals.pipeline
+            # Beam refuses to run a pipeline whose error handlers are still open.
+            self._pipeline._error_handlers.append(self)
+        letters = refusals | "Format" >> beam.ParDo(FormatDeadLetters(stage, context)).with_output_types(DeadLetter)
+        if isinstance(self._sink, beam.PTransform):
+            collected = letters | "Globally" >> beam.WindowInto(GlobalWindows())
+        else:
+            collected = letters | "Gather" >> GatherRows() | "Write" >> beam.ParDo(self._writer(stage)).with_output_types(str)
+        self._collected.append(collected)
+        return collected
+
+    def close(self) -> None:
+        """Brings together what the stages refused and applies the sink; does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._collected or isinstance(self._sink, RunContext):
+            return
+        label = _unused_label(self._pipeline, self._label)
+        if isinstance(self._sink, beam.PTransform):
+            self.result = tuple(self._collected) | label >> _FlattenInto(self._sink)
+        else:
+            self.result = tuple(self._collected) | label >> CommitEvidence(self._sink.folder)
+
+    @property
+    def collected(self) -> list[Any]:
+        """What the stages added: PCollections of manifests as JSON text, or of dead letters."""
+        return list(self._collected)
+
+    def verify_closed(self) -> None:
+        """Raises where the block has not ended; Beam calls it before it runs a pipeline."""
+        if not self._closed:
+            raise RuntimeError(
+                "an obs.DeadLetters is still open: its `with` block must end before the pipeline runs "
+                "(put it inside `with beam.Pipeline()`)"
+            )
+
+    def _writer(self, stage: str) -> beam.DoFn:
+        sink = self._sink
+        rows, extension = (JsonRows, ".jsonl") if isinstance(sink, JsonLines) else (AvroRows, ".avro")
+        folder = sink if isinstance(sink, RunContext) else sink.folder
+        return WriteEvidence(functools.partial(rows, stage=stage), folder, f"dead_letters-{slug(stage)}", extension)
+
+
+class _FlattenInto(beam.PTransform):
+    def __init__(self, sink: beam.PTransform) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def expand(self, letters: Any) -> Any:
+        return letters | "Flatten" >> beam.Flatten() | "Sink" >> self._sink
+
+
+def _unused_label(pipeline: Any, label: str) -> str:
+    """Several homes of one label are numbered in the order in which they end."""
+    number, found = 1, label
+    while found in pipeline.applied_labels:
+        number += 1
+        found = f"{label} {number}"
+    return found

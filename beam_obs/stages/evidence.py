@@ -1,0 +1,192 @@
+"""Evidence: rows written to one file per bundle, and the manifests that say which files count.
+
+A file is written under a name of its own while the bundle runs and gets its last name when the bundle
+ends; its manifest leaves as an element. Only what a committed manifest names counts, so a bundle that
+is tried again doubles nothing, and a run that dies leaves the files of its finished bundles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.transforms import trigger
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_obs.records.manifest import Manifest
+from beam_obs.records.run_context import RunContext
+
+STREAMING_SECONDS = 10
+"""How long a stream's rows and manifests are gathered before they are written."""
+
+STREAMING_ROWS = 10_000
+"""How many rows of a stream are gathered before they are written."""
+
+
+class RowFile(Protocol):
+    """An evidence file being written."""
+
+    def write(self, row: Any) -> None:
+        """Adds one row."""
+
+    def close(self) -> Manifest:
+        """Ends the file; the manifest's `file` is filled in by the caller."""
+
+
+class WriteEvidence(beam.DoFn):
+    """Writes the rows of a bundle to one file and gives its manifest.
+
+    Args:
+      open_file: makes a `RowFile` on an open binary file.
+      folder: folder of the evidence, or the run whose folder it is.
+      name: start of the files' names, e.g. ``dead_letters-parse``.
+      extension: end of the files' names.
+    """
+
+    def __init__(
+        self, open_file: Callable[[Any], RowFile], folder: str | RunContext, name: str, extension: str
+    ) -> None:
+        self._open_file = open_file
+        self._folder = folder
+        self._name = name
+        self._extension = extension
+
+    def start_bundle(self) -> None:
+        """Begins without a file: no rows, no file."""
+        self._rows: RowFile | None = None
+
+    def process(self, row: Any) -> None:
+        """Writes one row."""
+        if self._rows is None:
+            self._open()
+        assert self._rows is not None
+        self._rows.write(row)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Gives the file its last name, and its manifest."""
+        if self._rows is not None:
+            manifest = self._rows.close()
+            self._file.close()
+            if self._partial != self._path:
+                FileSystems.rename([self._partial], [self._path])
+            self._rows = None
+            fields = {**manifest.__dict__, "file": self._path.rsplit("/", 1)[-1]}
+            yield GlobalWindows.windowed_value(Manifest(**fields).to_json())
+
+    def _open(self) -> None:
+        folder = self._folder if isinstance(self._folder, str) else self._folder.folder
+        assert folder is not None, "evidence is written to a run's folder, and this pipeline has no store"
+        name = f"{self._name}-{os.urandom(6).hex()}{self._extension}"
+        self._path = f"{folder.rstrip('/')}/{name}"
+        # An object store shows an object when it is closed; only a local file needs another name till then.
+        self._partial = self._path if "://" in folder else f"{folder}/.partial-{name}"
+        make_folder(folder)
+        # Avro compresses for itself.
+        self._file = FileSystems.create(self._partial, compression_type=CompressionTypes.UNCOMPRESSED)
+        self._rows = self._open_file(self._file)
+
+
+class GatherRows(beam.PTransform):
+    """Rows as they are in batch; in a stream, gathered for some seconds so that files are not tiny.
+
+    Gathering is by processing time in the global window: evidence is never late data.
+    """
+
+    def expand(self, rows: Any) -> Any:
+        """Gives the rows in the global window."""
+        rows = rows | "Globally" >> beam.WindowInto(GlobalWindows())
+        if rows.is_bounded:
+            return rows
+        return (
+            rows
+            | "Key" >> beam.WithKeys(b"")
+            | "Gather" >> beam.GroupIntoBatches(STREAMING_ROWS, max_buffering_duration_secs=STREAMING_SECONDS)
+            | "Ungroup" >> beam.FlatMap(_values)
+        )
+
+
+def _values(pair: tuple[bytes, Iterable[Any]]) -> Iterable[Any]:
+    return pair[1]
+
+
+class CommitEvidence(beam.PTransform):
+    """Writes the manifests of finished bundles to ``manifest-*.json`` of the folder.
+
+    Manifests cross a shuffle first, so only those of committed bundles are written; a file's name is
+    a digest of what is in it, so a second try writes the same file.
+
+    Args:
+      folder: folder of the evidence, or the run whose folder it is.
+    """
+
+    def __init__(self, folder: str | RunContext) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def expand(self, manifests: Any) -> Any:
+        """Takes one PCollection of manifests as JSON text, or several of any windowing."""
+        collections = manifests if isinstance(manifests, (list, tuple)) else [manifests]
+        windowing = beam.WindowInto(GlobalWindows())
+        if not all(collection.is_bounded for collection in collections):
+            windowing = beam.WindowInto(
+                GlobalWindows(),
+                trigger=trigger.Repeatedly(trigger.AfterProcessingTime(STREAMING_SECONDS)),
+                accumulation_mode=trigger.AccumulationMode.DISCARDING,
+            )
+        globally = [
+            collection | f"Globally {position}" >> beam.WindowInto(windowing.windowing)
+            for position, collection in enumerate(collections)
+        ]
+        return (
+            globally
+            | "Flatten" >> beam.Flatten()
+            | "Key" >> beam.WithKeys(b"").with_output_types(tuple[bytes, str])
+            | "Shuffle" >> beam.GroupByKey()
+            | "Write" >> beam.ParDo(_WriteManifests(self._folder))
+        )
+
+
+class _WriteManifests(beam.DoFn):
+    def __init__(self, folder: str | RunContext) -> None:
+        self._folder = folder
+
+    def process(self, keyed: tuple[bytes, Iterable[str]]) -> None:
+        folder = self._folder if isinstance(self._folder, str) else self._folder.folder
+        assert folder is not None, "evidence is committed to a run's folder, and this pipeline has no store"
+        manifests = [json.loads(text) for text in sorted(keyed[1])]
+        content = json.dumps({"manifests": manifests}, indent=1).encode()
+        digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+        make_folder(folder)
+        write_whole(f"{folder.rstrip('/')}/manifest-{digest}.json", content)
+
+
+def make_folder(folder: str) -> None:
+    """Makes a folder and those above it, where the filesystem has folders."""
+    if "://" not in folder:
+        os.makedirs(folder, exist_ok=True)
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a file that is seen whole or not at all."""
+    partial = path if "://" in path else f"{path}.{os.urandom(4).hex()}.partial"
+    with FileSystems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(content)
+    if partial != path:
+        os.replace(partial, path)
+
+
+def slug(label: str) -> str:
+    """Returns a label as a part of a file's name.
+
+    >>> slug("clean/parse a row")
+    'clean.parse-a-row'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", label.replace("/", ".")).strip("-") or "stage"

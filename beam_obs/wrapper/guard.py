@@ -1,0 +1,128 @@
+"""What happens off the hot path: an element refused, an element timed, an endless generator.
+
+The process functions of `shapes` call it when something is out of the ordinary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter_ns
+from typing import Any
+
+from apache_beam.coders import Coder
+from apache_beam.pvalue import TaggedOutput
+
+from beam_obs.records.run_context import ObservationSettings, RunContext
+from beam_obs.wrapper.refusal import DEAD_TAG, NO_ELEMENT, refuse_element
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class GuardSettings:
+    """How one stage treats its elements; pickled with the DoFn.
+
+    Args:
+      stage: full label of the stage.
+      context: the run.
+      settings: what holds for all stages of the pipeline.
+      coder: coder of the stage's input.
+      coder_name: that coder's name.
+      keeps_dead_letters: whether refused elements have a home; if not, errors are raised.
+      partial: whether what a generator yielded before it failed is passed on.
+      keeps_lineage: whether elements carry lineage attributes that outputs are to inherit.
+    """
+
+    stage: str
+    context: RunContext
+    settings: ObservationSettings
+    coder: Coder | None = None
+    coder_name: str = ""
+    keeps_dead_letters: bool = False
+    partial: bool = False
+    keeps_lineage: bool = False
+
+
+class Guard:
+    """Refuses, times and holds back for one stage; counts what does not go through the hot path.
+
+    Attributes:
+      taken, out, filtered: elements beside those that the process functions count themselves.
+      dead: elements refused.
+      leftovers: refusals that stand for no element: the end of a bundle, or a timer, failed.
+      internal_errors: errors of our own code, swallowed.
+    """
+
+    def __init__(self, settings: GuardSettings) -> None:
+        self.settings = settings
+        self.taken = 0
+        self.out = 0
+        self.filtered = 0
+        self.dead = 0
+        self.leftovers = 0
+        self.internal_errors = 0
+        self.observe_latency: Callable[[int], None] = _ignore
+        self._said_capped = False
+
+    def refuse(self, element: Any, error: Exception) -> list[Any]:
+        """Returns the dead letter of `element` as a tagged output.
+
+        Called while `error` is handled, which is raised again where dead letters have no home, and
+        where it is no matter of the element.
+        """
+        settings = self.settings
+        if not settings.keeps_dead_letters or isinstance(error, MemoryError):
+            raise error
+        refusal = refuse_element(element, error, settings.stage, settings.coder, settings.coder_name)
+        if element is NO_ELEMENT:
+            self.leftovers += 1
+        else:
+            self.dead += 1
+        return [TaggedOutput(DEAD_TAG, refusal)]
+
+    def timed(self, process: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Returns what `process` gives, noting how long it took."""
+        started = perf_counter_ns()
+        results = process(*args, **kwargs)
+        self.observe_latency(perf_counter_ns() - started)
+        return results
+
+    def go_on(self, element: Any, held: list[Any], iterator: Iterator[Any]) -> Iterable[Any]:
+        """Returns the outputs held back so far, then the rest of them as they come.
+
+        For results longer than the cap, and for ``partial=True``: if the rest fails, what was passed
+        on stays, and the element is a dead letter as well.
+        """
+        if held and not self._said_capped:
+            self._said_capped = True
+            _LOGGER.warning(
+                "stage %r: an element has more than %d outputs; they are passed on as they come, so they stay "
+                "if it fails later (all or nothing holds up to that number)",
+                self.settings.stage,
+                self.settings.settings.output_cap,
+            )
+        return self._go_on(element, held, iterator)
+
+    def _go_on(self, element: Any, held: list[Any], iterator: Iterator[Any]) -> Iterator[Any]:
+        self.out += len(held)
+        yield from held
+        passed_on = len(held)
+        while True:
+            try:
+                result = next(iterator)
+            except StopIteration:
+                break
+            except Exception as error:
+                yield from self.refuse(element, error)
+                return
+            passed_on += 1
+            self.out += 1
+            yield result
+        if not passed_on:
+            self.filtered += 1
+
+
+def _ignore(_: int) -> None:
+    return None

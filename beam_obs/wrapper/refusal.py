@@ -1,0 +1,92 @@
+"""A refusal: what leaves the wrapper for a refused element, before it becomes a dead letter.
+
+Everything in it is already bytes and text, so it can cross any edge of any runner; the step behind
+adds what only Beam's parameters know: window, event time, pane.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+
+from beam_obs.records.payload import encode_payload, payload_text
+from beam_obs.wrapper.failure import Failure, describe
+
+if TYPE_CHECKING:
+    from apache_beam.coders import Coder
+
+DEAD_TAG = "beam_obs_dead_letters"
+"""Tag of the output that carries refusals."""
+
+NO_ELEMENT = object()
+"""Stands for the element where a bundle's end or a timer fails: there is none."""
+
+_KNOWN_ATTRIBUTES = "_lineage"
+
+
+class Refusal(NamedTuple):
+    """A refused element.
+
+    Args:
+      failure: type, message, traceback and fingerprint of the error.
+      payload: the element, encoded.
+      payload_coder: what encoded it.
+      payload_text: the element for people.
+      failed_at: microseconds since the epoch.
+      origin: 32 hex digits, where the element carries lineage attributes.
+      source_uri: where it came from, likewise.
+      position: its place there, likewise.
+    """
+
+    failure: Failure
+    payload: bytes
+    payload_coder: str
+    payload_text: str
+    failed_at: int
+    origin: Optional[str] = None
+    source_uri: Optional[str] = None
+    position: Optional[int] = None
+
+
+def refuse_element(element: Any, error: BaseException, stage: str, coder: Coder | None, coder_name: str) -> Refusal:
+    """Returns the refusal of `element` by `stage`.
+
+    Args:
+      element: the element, or `NO_ELEMENT`.
+      error: what the user's code raised.
+      stage: label of the stage.
+      coder: coder of the stage's input, or None.
+      coder_name: that coder's name.
+    """
+    failed_at = time.time_ns() // 1000
+    failure = describe(error, stage)
+    if element is NO_ELEMENT:
+        return Refusal(failure, b"", "none", "", failed_at)
+    payload, name = encode_payload(element, coder, coder_name)
+    attributes = lineage_of(element)
+    if attributes is None:
+        return Refusal(failure, payload, name, payload_text(element), failed_at)
+    return Refusal(
+        failure,
+        payload,
+        name,
+        payload_text(element),
+        failed_at,
+        attributes.get("origin"),
+        attributes.get("source_uri"),
+        attributes.get("position"),
+    )
+
+
+def lineage_of(element: Any) -> dict[str, Any] | None:
+    """Returns the lineage attributes that an element carries, or None.
+
+    They are looked for in the element's ``_lineage`` key or attribute, and in the value of a pair.
+
+    >>> lineage_of(("key", {"_lineage": {"position": 7}}))
+    {'position': 7}
+    """
+    found = element.get(_KNOWN_ATTRIBUTES) if type(element) is dict else getattr(element, _KNOWN_ATTRIBUTES, None)
+    if found is None and type(element) is tuple and len(element) == 2:
+        return lineage_of(element[1]) if type(element[1]) is not tuple else None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,74 @@
+"""What a DoFn really calls: the user's own function, and in which of Beam's ways.
+
+Beam wraps the function of a Map or Filter in a lambda that makes a list of its result. Calling the
+function directly saves a call for each element, which pays for the counting. The lambdas are known
+by their code; one that is not known (another version of Beam) is called as it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import CodeType
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.transforms.core import CallableWrapperDoFn
+
+MAP = "Map"
+MAP_TUPLE = "MapTuple"
+FILTER = "Filter"
+FLAT_MAP = "FlatMap"
+DO_FN = "DoFn"
+
+
+class UserCallable(NamedTuple):
+    """How a DoFn's elements are handled.
+
+    Args:
+      kind: one of the names above; `FLAT_MAP` and `DO_FN` give several outputs.
+      function: what to call with the element and the other arguments.
+    """
+
+    kind: str
+    function: Callable[..., Any]
+
+
+def _code_of(transform: beam.ParDo) -> CodeType:
+    code: CodeType = transform.fn._fn.__code__
+    return code
+
+
+def _one(element: Any) -> Any:
+    return element
+
+
+def _two(element: Any, other: Any = None) -> Any:
+    return element, other
+
+
+_KINDS: dict[CodeType, str] = {}
+for _transform, _kind in (
+    (beam.Map(_one), MAP),
+    (beam.Map(_two, 1), MAP),
+    (beam.MapTuple(_one), MAP_TUPLE),
+    (beam.Filter(_one), FILTER),
+):
+    _KINDS[_code_of(_transform)] = _kind
+
+
+def user_callable(dofn: beam.DoFn) -> UserCallable:
+    """Returns what a DoFn calls for each element.
+
+    >>> user_callable(beam.Map(str.upper).fn).kind
+    'Map'
+    """
+    if not isinstance(dofn, CallableWrapperDoFn):
+        return UserCallable(DO_FN, dofn.process)
+    function = dofn._fn
+    kind = _KINDS.get(getattr(function, "__code__", None))  # type: ignore[arg-type]
+    if kind is not None:
+        inner = inspect.getclosurevars(function).nonlocals.get("fn")
+        if callable(inner):
+            return UserCallable(kind, inner)
+    return UserCallable(FLAT_MAP, dofn.process)
