@@ -1,0 +1,1 @@
+"""Real pipelines that use beam_obs, with their data."""
