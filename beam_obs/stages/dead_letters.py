@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import RunContext
 from beam_obs.stages.dead_letter_files import AvroRows, JsonRows
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
-from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, slug
+from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, globally, needs_gathering, slug
+from beam_obs.wrapper.refusal import Refusal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,11 +112,15 @@ class DeadLetters:
             self._pipeline = refusals.pipeline
             # Beam refuses to run a pipeline whose error handlers are still open.
             self._pipeline._error_handlers.append(self)
-        letters = refusals | "Format" >> beam.ParDo(FormatDeadLetters(stage, context)).with_output_types(DeadLetter)
+        formatter = FormatDeadLetters(stage, context)
         if isinstance(self._sink, beam.PTransform):
-            collected = letters | "Globally" >> beam.WindowInto(GlobalWindows())
+            collected = globally(refusals | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter))
+        elif needs_gathering(refusals):
+            letters = refusals | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter) | "Gather" >> GatherRows()
+            collected = letters | "Write" >> beam.ParDo(self._writer(stage)).with_output_types(str)
         else:
-            collected = letters | "Gather" >> GatherRows() | "Write" >> beam.ParDo(self._writer(stage)).with_output_types(str)
+            write = _FormatAndWrite(formatter, self._writer(stage))
+            collected = refusals | "Write" >> beam.ParDo(write).with_output_types(str)
         self._collected.append(collected)
         return collected
 
@@ -144,11 +150,36 @@ class DeadLetters:
                 "(put it inside `with beam.Pipeline()`)"
             )
 
-    def _writer(self, stage: str) -> beam.DoFn:
+    def _writer(self, stage: str) -> WriteEvidence:
         sink = self._sink
         rows, extension = (JsonRows, ".jsonl") if isinstance(sink, JsonLines) else (AvroRows, ".avro")
         folder = sink if isinstance(sink, RunContext) else sink.folder
         return WriteEvidence(functools.partial(rows, stage=stage), folder, f"dead_letters-{slug(stage)}", extension)
+
+
+class _FormatAndWrite(beam.DoFn):
+    """Both in one step: each step of a pipeline costs time when it is built and started."""
+
+    def __init__(self, formatter: FormatDeadLetters, writer: WriteEvidence) -> None:
+        self._formatter = formatter
+        self._writer = writer
+
+    def start_bundle(self) -> None:
+        self._formatter.start_bundle()
+        self._writer.start_bundle()
+
+    def process(
+        self,
+        refusal: Refusal,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+        pane: Any = beam.DoFn.PaneInfoParam,
+    ) -> None:
+        for letter in self._formatter.process(refusal, timestamp, window, pane):
+            self._writer.process(letter)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        return self._writer.finish_bundle()
 
 
 class _FlattenInto(beam.PTransform):

@@ -102,7 +102,7 @@ class GatherRows(beam.PTransform):
 
     def expand(self, rows: Any) -> Any:
         """Gives the rows in the global window."""
-        rows = rows | "Globally" >> beam.WindowInto(GlobalWindows())
+        rows = globally(rows)
         if rows.is_bounded:
             return rows
         return (
@@ -111,6 +111,11 @@ class GatherRows(beam.PTransform):
             | "Gather" >> beam.GroupIntoBatches(STREAMING_ROWS, max_buffering_duration_secs=STREAMING_SECONDS)
             | "Ungroup" >> beam.FlatMap(_values)
         )
+
+
+def needs_gathering(pcoll: Any) -> bool:
+    """Returns whether rows of `pcoll` must pass `GatherRows` before they are written."""
+    return not (pcoll.is_bounded and pcoll.windowing.is_default())
 
 
 def _values(pair: tuple[bytes, Iterable[Any]]) -> Iterable[Any]:
@@ -134,20 +139,16 @@ class CommitEvidence(beam.PTransform):
     def expand(self, manifests: Any) -> Any:
         """Takes one PCollection of manifests as JSON text, or several of any windowing."""
         collections = manifests if isinstance(manifests, (list, tuple)) else [manifests]
-        windowing = beam.WindowInto(GlobalWindows())
-        if not all(collection.is_bounded for collection in collections):
-            windowing = beam.WindowInto(
+        bounded = all(collection.is_bounded for collection in collections)
+        flat = tuple(globally(one, f"Globally {at}") for at, one in enumerate(collections)) | "Flatten" >> beam.Flatten()
+        if not bounded:
+            flat = flat | "Now and then" >> beam.WindowInto(
                 GlobalWindows(),
                 trigger=trigger.Repeatedly(trigger.AfterProcessingTime(STREAMING_SECONDS)),
                 accumulation_mode=trigger.AccumulationMode.DISCARDING,
             )
-        globally = [
-            collection | f"Globally {position}" >> beam.WindowInto(windowing.windowing)
-            for position, collection in enumerate(collections)
-        ]
         return (
-            globally
-            | "Flatten" >> beam.Flatten()
+            flat
             | "Key" >> beam.WithKeys(b"").with_output_types(tuple[bytes, str])
             | "Shuffle" >> beam.GroupByKey()
             | "Write" >> beam.ParDo(_WriteManifests(self._folder))
@@ -166,6 +167,11 @@ class _WriteManifests(beam.DoFn):
         digest = hashlib.blake2b(content, digest_size=8).hexdigest()
         make_folder(folder)
         write_whole(f"{folder.rstrip('/')}/manifest-{digest}.json", content)
+
+
+def globally(pcoll: Any, label: str = "Globally") -> Any:
+    """Returns a PCollection in the global window with the default trigger; itself where it is so already."""
+    return pcoll if pcoll.windowing.is_default() else pcoll | label >> beam.WindowInto(GlobalWindows())
 
 
 def make_folder(folder: str) -> None:

@@ -30,6 +30,7 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.refusal import DEAD_TAG
+from beam_obs.wrapper.user_callable import user_callable
 
 _NO_LABEL = "obs.Stage without a label"
 
@@ -126,8 +127,10 @@ class Stage(beam.PTransform):
             partial=self._partial,
             keeps_lineage=carries_lineage(pcoll),
         )
-        settings.coder_name = coder_name(settings.coder)
-        _describe(observation, settings, type(self._pardo.fn).__name__)
+        if settings.keeps_dead_letters:
+            settings.coder_name = coder_name(settings.coder)
+        if observation.observed:
+            _describe(observation, settings, user_callable(self._pardo.fn).kind)
         result, refusals = self._apply(pcoll, settings)
         for home in homes:
             label = "DeadLetters" if home is self._dead_letters else "Evidence"

@@ -24,6 +24,7 @@ from beam_obs.wrapper.refusal import NO_ELEMENT
 from beam_obs.wrapper.shapes import Shape, passing_on, shape_of
 from beam_obs.wrapper.user_callable import user_callable
 
+_OF_EVERY_DOFN = frozenset(dir(beam.DoFn))
 _MADE_ON_WORKERS = ("process", "_guard", "_tally", "_timer_callbacks")
 
 
@@ -66,7 +67,8 @@ class ObservedDoFn(beam.DoFn):
         return found
 
     def __dir__(self) -> Iterable[str]:
-        return sorted({*super().__dir__(), *dir(self._dofn)})
+        # Beam looks through these for state and timers, several times; its own methods have none.
+        return ["process", *(name for name in dir(self._dofn) if name not in _OF_EVERY_DOFN)]
 
     def __repr__(self) -> str:
         return f"ObservedDoFn({self._dofn!r})"
@@ -171,8 +173,7 @@ class ObservedDoFn(beam.DoFn):
         dofn, settings = self._dofn, self._settings
         self._guard = Guard(settings)
         names, defaults = self._arguments("process")
-        _, timers = userstate.get_dofn_specs(dofn)
-        self._timer_callbacks = {timer._attached_callback.__name__ for timer in timers if timer._attached_callback}
+        self._timer_callbacks = _timer_callbacks(dofn)
         called = user_callable(dofn)
         if any(isinstance(default, (core._RestrictionDoFnParam, core._WatermarkEstimatorParam)) for default in defaults):
             shape = passing_on(called, self._guard)
@@ -252,6 +253,13 @@ class _GuardedTimer:
             return guard.refuse(NO_ELEMENT, error)
         guard.out += len(results)
         return results
+
+
+def _timer_callbacks(dofn: beam.DoFn) -> frozenset[str]:
+    if isinstance(dofn, core.CallableWrapperDoFn):
+        return frozenset()
+    _, timers = userstate.get_dofn_specs(dofn)
+    return frozenset(timer._attached_callback.__name__ for timer in timers if timer._attached_callback)
 
 
 def _with_provider(default: Any, dofn: beam.DoFn) -> Any:
