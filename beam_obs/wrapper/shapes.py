@@ -186,8 +186,19 @@ def _many(called: UserCallable, guard: Guard, rate: int) -> Shape:
             kind = results.__class__
             if kind is not list:
                 if kind is lazy_kind:
-                    iterator, results = results, list(islice(results, cap))
-                    if len(results) == cap:
+                    # Most generators yield once: two loops that break cost less than an islice.
+                    for first in results:
+                        break
+                    else:
+                        filtered += 1
+                        return ()
+                    for second in results:
+                        break
+                    else:
+                        out += 1
+                        return [first]
+                    iterator, results = results, [first, second, *islice(results, cap)]
+                    if len(results) > cap:
                         return go_on(element, results, iterator)
                 else:
                     results = settle(element, results)
@@ -220,8 +231,19 @@ def _many_with_arguments(called: UserCallable, guard: Guard, rate: int) -> Shape
             kind = results.__class__
             if kind is not list:
                 if kind is lazy_kind:
-                    iterator, results = results, list(islice(results, cap))
-                    if len(results) == cap:
+                    # Most generators yield once: two loops that break cost less than an islice.
+                    for first in results:
+                        break
+                    else:
+                        filtered += 1
+                        return ()
+                    for second in results:
+                        break
+                    else:
+                        out += 1
+                        return [first]
+                    iterator, results = results, [first, second, *islice(results, cap)]
+                    if len(results) > cap:
                         return go_on(element, results, iterator)
                 else:
                     results = settle(element, results)
@@ -275,8 +297,8 @@ def _settler(called: UserCallable, guard: Guard) -> Callable[[Any, Any], Any]:
         iterator = iter(results)
         if guard.settings.partial:
             return guard.go_on(element, [], iterator)
-        held = list(islice(iterator, cap))
-        return guard.go_on(element, held, iterator) if len(held) == cap else held
+        held = list(islice(iterator, cap + 1))
+        return guard.go_on(element, held, iterator) if len(held) > cap else held
 
     return settle
 
