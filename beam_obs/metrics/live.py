@@ -29,7 +29,8 @@ def live_counts(run: str) -> dict[str, Counts]:
     result: dict[str, Counts] = {}
     for stage, found in tallies.items():
         readings = [tally.read() for tally in found]
-        result[stage] = readings[0]._make(map(sum, zip(*readings)))
+        columns = zip(*readings, strict=True)
+        result[stage] = type(readings[0])(*map(sum, columns))
     return result
 
 

@@ -57,7 +57,7 @@ class Tally:
     def flush(self) -> None:
         """Adds what came since the last flush to the Beam counters of the current step."""
         counts = self.read()
-        for name, now, before in zip(_COUNTERS, counts, self._flushed):
+        for name, now, before in zip(_COUNTERS, counts, self._flushed, strict=True):
             if now != before:
                 Metrics.counter(names.NAMESPACE, name).inc(now - before)
         self._flushed = counts

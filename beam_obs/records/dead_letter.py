@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 PAYLOAD_TEXT_LIMIT = 4096
 """Longest `payload_text`, in bytes of UTF-8."""
@@ -49,9 +49,9 @@ class DeadLetter(NamedTuple):
     run: str
     pipeline: str
     stage: str
-    origin: Optional[str]
-    source_uri: Optional[str]
-    position: Optional[int]
+    origin: str | None
+    source_uri: str | None
+    position: int | None
     event_time: int
     window: str
     pane: str
@@ -67,7 +67,7 @@ class DeadLetter(NamedTuple):
     first_failed_at: int
     root_id: str
     code: str
-    traceparent: Optional[str] = None
+    traceparent: str | None = None
 
     def to_json_dict(self) -> dict[str, Any]:
         """Returns the dead letter as JSON-able values; the payload is base64."""

@@ -6,7 +6,7 @@ A plain dict, so that JSON, Avro and BigQuery take it as a nested record without
 from __future__ import annotations
 
 import datetime
-from typing import Any, Optional, TypedDict
+from typing import Any, TypedDict
 
 LINEAGE_FIELD = "_lineage"
 """Key or field of a record that holds its attributes."""
@@ -32,13 +32,15 @@ class LineageAttributes(TypedDict):
     code: str
     source_uri: str
     source_version: str
-    position: Optional[int]
+    position: int | None
     stamped_at: str
 
 
 def utc_now() -> str:
     """Returns the time of day in UTC, e.g. ``2026-11-22T16:18:15.123456Z``."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return (
+        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    )
 
 
 LINEAGE_AVRO_SCHEMA: dict[str, Any] = {

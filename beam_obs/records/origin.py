@@ -166,7 +166,11 @@ def unlocated_origin(partition: Partition, content: bytes, occurrence: int) -> b
       occurrence: how many records of the same content came before it in the bundle.
     """
     digest = hashlib.blake2b(content, digest_size=7, person=_CONTENT).digest()
-    return b"%b%b%b" % (partition.code.to_bytes(4, "big"), (occurrence & _POSITION_MASK).to_bytes(5, "big"), digest)
+    return b"%b%b%b" % (
+        partition.code.to_bytes(4, "big"),
+        (occurrence & _POSITION_MASK).to_bytes(5, "big"),
+        digest,
+    )
 
 
 def derived_origin(step: str, key: bytes, window: bytes, pane_index: int) -> bytes:

@@ -42,7 +42,7 @@ def coder_name(coder: Coder) -> str:
     if not urn.startswith("beam:coder:") or "pickled" in urn:
         return f"{type(coder).__module__}.{name}"
     if urn == "beam:coder:row:v1":
-        return urn
+        return str(urn)
     inner = ",".join(coder_name(component) for component in components)
     return f"{urn}({inner})" if inner else urn
 
@@ -80,7 +80,7 @@ def encode_payload(element: Any, coder: Coder | None, name: str) -> tuple[bytes,
     if coder is not None:
         try:
             return coder.encode(element), name
-        except Exception:  # noqa: S110 - the element does not fit its coder: kept by other means
+        except Exception:
             pass
     try:
         return pickle.dumps(element, protocol=4), "pickle"
@@ -109,7 +109,7 @@ def decode_payload(payload: bytes, name: str, portable: bytes = b"") -> Any:
     if name == "repr":
         return payload.decode("utf-8", "replace")
     if name == "pickle":
-        return pickle.loads(payload)  # noqa: S301 - made by the user's own pipeline
+        return pickle.loads(payload)
     coder = coder_from_portable(portable) if portable else _standard_coder(name)
     return coder.decode(payload)
 
@@ -121,6 +121,7 @@ def payload_text(element: Any) -> str:
     '{"dep_time": 517, "carrier": "UA"}'
     """
     kind = type(element)
+    text: str
     if kind is str:
         text = element
     elif kind is bytes:
@@ -132,12 +133,6 @@ def payload_text(element: Any) -> str:
             text = _safe_repr(element)
     else:
         text = _safe_repr(element)
-    if len(text) * 4 <= PAYLOAD_TEXT_LIMIT:
-        try:
-            text.encode()
-            return text
-        except UnicodeEncodeError:
-            pass
     encoded = text[:PAYLOAD_TEXT_LIMIT].encode("utf-8", "backslashreplace")
     if len(encoded) <= PAYLOAD_TEXT_LIMIT and len(text) <= PAYLOAD_TEXT_LIMIT:
         return encoded.decode()
@@ -167,8 +162,8 @@ def _standard_coder(name: str) -> Coder:
 
 
 def _parse_coder(text: str) -> tuple[Coder, str]:
-    from apache_beam.portability.api import beam_runner_api_pb2
     from apache_beam.coders import Coder
+    from apache_beam.portability.api import beam_runner_api_pb2
     from apache_beam.runners.pipeline_context import PipelineContext
 
     end = next((at for at, letter in enumerate(text) if letter in "(),"), len(text))
@@ -185,7 +180,9 @@ def _parse_coder(text: str) -> tuple[Coder, str]:
                 raise ValueError(f"a bracket is not closed in the coder name {text!r}")
         rest = rest[1:]
     if not urn.startswith("beam:coder:") or urn == "beam:coder:row:v1":
-        raise ValueError(f"the payload's coder {urn!r} cannot be made from its name: give the portable coder of its run")
+        raise ValueError(
+            f"the payload's coder {urn!r} cannot be made from its name: give the portable coder of its run"
+        )
     context = PipelineContext()
     proto = beam_runner_api_pb2.Coder(
         spec=beam_runner_api_pb2.FunctionSpec(urn=urn),

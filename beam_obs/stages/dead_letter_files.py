@@ -61,9 +61,7 @@ class AvroRows:
     """
 
     def __init__(self, file: Any, stage: str) -> None:
-        self._writer = Writer(
-            file, _SCHEMA, codec="deflate", sync_interval=_BLOCK_BYTES, compression_level=1
-        )
+        self._writer = Writer(file, _SCHEMA, codec="deflate", sync_interval=_BLOCK_BYTES, compression_level=1)
         self._census = _Census(stage)
 
     def write(self, letter: DeadLetter) -> None:

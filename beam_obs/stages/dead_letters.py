@@ -24,7 +24,14 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import RunContext
 from beam_obs.stages.dead_letter_files import AvroRows, JsonRows
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
-from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, globally, needs_gathering, slug
+from beam_obs.stages.evidence import (
+    CommitEvidence,
+    GatherRows,
+    WriteEvidence,
+    globally,
+    needs_gathering,
+    slug,
+)
 from beam_obs.wrapper.refusal import Refusal
 
 
@@ -63,7 +70,10 @@ class DeadLetters:
     """
 
     def __init__(
-        self, sink: str | AvroFiles | JsonLines | beam.PTransform = "dead_letters", *, label: str = "DeadLetters"
+        self,
+        sink: str | AvroFiles | JsonLines | beam.PTransform = "dead_letters",
+        *,
+        label: str = "DeadLetters",
     ) -> None:
         if isinstance(sink, str):
             sink = AvroFiles(sink)
@@ -83,7 +93,7 @@ class DeadLetters:
     @classmethod
     def of_run(cls, context: RunContext) -> DeadLetters:
         """Returns the home in the store of a run; its manifests are committed with the run's."""
-        return cls(context)  # type: ignore[arg-type]
+        return cls(context)
 
     def __enter__(self) -> DeadLetters:
         return self
@@ -104,7 +114,8 @@ class DeadLetters:
         """
         if self._closed:
             raise UsageError(
-                f"stage {stage!r} was given an obs.DeadLetters whose `with` block has ended: apply the stage inside it"
+                f"stage {stage!r} was given an obs.DeadLetters whose `with` block has ended: "
+                "apply the stage inside it"
             )
         if self._pipeline not in (None, refusals.pipeline):
             raise UsageError(f"stage {stage!r} was given an obs.DeadLetters that belongs to another pipeline")
@@ -116,7 +127,11 @@ class DeadLetters:
         if isinstance(self._sink, beam.PTransform):
             collected = globally(refusals | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter))
         elif needs_gathering(refusals):
-            letters = refusals | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter) | "Gather" >> GatherRows()
+            letters = (
+                refusals
+                | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter)
+                | "Gather" >> GatherRows()
+            )
             collected = letters | "Write" >> beam.ParDo(self._writer(stage)).with_output_types(str)
         else:
             write = _FormatAndWrite(formatter, self._writer(stage))
@@ -154,7 +169,9 @@ class DeadLetters:
         sink = self._sink
         rows, extension = (JsonRows, ".jsonl") if isinstance(sink, JsonLines) else (AvroRows, ".avro")
         folder = sink if isinstance(sink, RunContext) else sink.folder
-        return WriteEvidence(functools.partial(rows, stage=stage), folder, f"dead_letters-{slug(stage)}", extension)
+        return WriteEvidence(
+            functools.partial(rows, stage=stage), folder, f"dead_letters-{slug(stage)}", extension
+        )
 
 
 class _FormatAndWrite(beam.DoFn):

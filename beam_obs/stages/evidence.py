@@ -140,7 +140,10 @@ class CommitEvidence(beam.PTransform):
         """Takes one PCollection of manifests as JSON text, or several of any windowing."""
         collections = manifests if isinstance(manifests, (list, tuple)) else [manifests]
         bounded = all(collection.is_bounded for collection in collections)
-        flat = tuple(globally(one, f"Globally {at}") for at, one in enumerate(collections)) | "Flatten" >> beam.Flatten()
+        flat = (
+            tuple(globally(one, f"Globally {at}") for at, one in enumerate(collections))
+            | "Flatten" >> beam.Flatten()
+        )
         if not bounded:
             flat = flat | "Now and then" >> beam.WindowInto(
                 GlobalWindows(),

@@ -21,12 +21,12 @@ from apache_beam.transforms.core import ParDo, _MultiParDo
 from apache_beam.transforms.ptransform import _NamedPTransform
 
 from beam_obs.metrics.names import INNER_LEAF
+from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
 from beam_obs.records.payload import coder_name, portable_coder
 from beam_obs.records.run_context import Observation, StageDescription, observation_of
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters
-from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.refusal import DEAD_TAG
@@ -109,11 +109,13 @@ class Stage(beam.PTransform):
         """Applies the transform to `pcoll`."""
         if self.label == _NO_LABEL:
             raise UsageError(
-                f"the obs.Stage at {self._made_at} has no label. Labels are names of metrics and must not change "
-                'with the code around them: write "parse" >> obs.Stage(...)'
+                f"the obs.Stage at {self._made_at} has no label. Labels are names of metrics and must not "
+                'change with the code around them: write "parse" >> obs.Stage(...)'
             )
         if not isinstance(pcoll, pvalue.PCollection):
-            raise UsageError(f"stage {self.label!r} (made at {self._made_at}) needs a PCollection, got {pcoll!r}")
+            raise UsageError(
+                f"stage {self.label!r} (made at {self._made_at}) needs a PCollection, got {pcoll!r}"
+            )
         pipeline = pcoll.pipeline
         stage = pipeline._current_transform().full_label
         observation = observation_of(pipeline)
@@ -137,7 +139,9 @@ class Stage(beam.PTransform):
             refusals | label >> _Keep(home, settings)
         if not self._as_output:
             return result
-        letters = refusals | "Letters" >> beam.ParDo(FormatDeadLetters(stage, observation.context)).with_output_types(DeadLetter)
+        letters = refusals | "Letters" >> beam.ParDo(
+            FormatDeadLetters(stage, observation.context)
+        ).with_output_types(DeadLetter)
         return result, letters
 
     def _apply(self, pcoll: Any, settings: GuardSettings) -> tuple[Any, Any]:
@@ -213,8 +217,8 @@ def _parts(transform: Any, made_at: str) -> tuple[Any, Any, Any, Any]:
         return transform, None, None, None
     if isinstance(transform, beam.PTransform):
         raise UsageError(
-            f"obs.Stage at {made_at} got {type(transform).__name__}, which is not a ParDo: put a Stage on the "
-            "Map, FlatMap, Filter or ParDo inside it"
+            f"obs.Stage at {made_at} got {type(transform).__name__}, which is not a ParDo: put a Stage "
+            "on the Map, FlatMap, Filter or ParDo inside it"
         )
     raise UsageError(
         f"obs.Stage at {made_at} got {transform!r}; give it a transform, e.g. obs.Stage(beam.Map(parse))"

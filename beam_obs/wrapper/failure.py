@@ -113,8 +113,8 @@ def _message(error: BaseException) -> str:
 
 
 def _stack(trace: TracebackType | None) -> _Stack:
-    codes = []
-    key = []
+    codes: list[CodeType] = []
+    key: list[int] = []
     while trace is not None:
         code = trace.tb_frame.f_code
         codes.append(code)
@@ -132,7 +132,7 @@ def _describe_stack(codes: list[CodeType], lines: list[int]) -> _Stack:
     text = []
     innermost = ""
     innermost_is_library = True
-    for code, line in zip(codes, lines):
+    for code, line in zip(codes, lines, strict=True):
         file = code.co_filename
         if file.startswith(_OUR_FOLDER) or _BEAM_RUNNERS in file:
             continue

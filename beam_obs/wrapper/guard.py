@@ -98,8 +98,8 @@ class Guard:
         if held and not self._said_capped:
             self._said_capped = True
             _LOGGER.warning(
-                "stage %r: an element has more than %d outputs; they are passed on as they come, so they stay "
-                "if it fails later (all or nothing holds up to that number)",
+                "stage %r: an element has more than %d outputs; they are passed on as they come, so they "
+                "stay if it fails later (all or nothing holds up to that number)",
                 self.settings.stage,
                 self.settings.settings.output_cap,
             )

@@ -93,7 +93,10 @@ class ObservedDoFn(beam.DoFn):
                 results = list(results)
                 guard.out += len(results)
         except Exception as error:
-            results = [beam.pvalue.TaggedOutput(letter.tag, self._placed(letter.value)) for letter in guard.refuse(NO_ELEMENT, error)]
+            results = [
+                beam.pvalue.TaggedOutput(letter.tag, self._placed(letter.value))
+                for letter in guard.refuse(NO_ELEMENT, error)
+            ]
         try:
             self._tally.flush()
         except Exception:
@@ -175,13 +178,18 @@ class ObservedDoFn(beam.DoFn):
         names, defaults = self._arguments("process")
         self._timer_callbacks = _timer_callbacks(dofn)
         called = user_callable(dofn)
-        if any(isinstance(default, (core._RestrictionDoFnParam, core._WatermarkEstimatorParam)) for default in defaults):
+        if any(
+            isinstance(default, (core._RestrictionDoFnParam, core._WatermarkEstimatorParam))
+            for default in defaults
+        ):
             shape = passing_on(called, self._guard)
         else:
             explodes = getattr(dofn.process, "_beam_yields_batches", False)
             if explodes:
                 called = called._replace(function=_exploding(dofn, called.function))
-            has_arguments = self._has_arguments or any(isinstance(default, core._DoFnParam) for default in defaults)
+            has_arguments = self._has_arguments or any(
+                isinstance(default, core._DoFnParam) for default in defaults
+            )
             shape = shape_of(called, self._guard, has_arguments, _element_at(names, defaults))
             if settings.keeps_lineage:
                 shape = Shape(keeping_lineage(shape.process), shape.read)
@@ -194,7 +202,7 @@ class ObservedDoFn(beam.DoFn):
             # Beam looks for state and timers in methods only.
             self.process = types.MethodType(lambda _, *args, **kwargs: process(*args, **kwargs), self)
         else:
-            self.process = process
+            self.process = process  # type: ignore[assignment]
 
     def _placed(self, value: Any) -> WindowedValue:
         """A value in a window of its own, where no element gives it one."""

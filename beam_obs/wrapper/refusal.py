@@ -7,7 +7,7 @@ adds what only Beam's parameters know: window, event time, pane.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.payload import encode_payload, payload_text
 from beam_obs.wrapper.failure import Failure, describe
@@ -43,12 +43,14 @@ class Refusal(NamedTuple):
     payload_coder: str
     payload_text: str
     failed_at: int
-    origin: Optional[str] = None
-    source_uri: Optional[str] = None
-    position: Optional[int] = None
+    origin: str | None = None
+    source_uri: str | None = None
+    position: int | None = None
 
 
-def refuse_element(element: Any, error: BaseException, stage: str, coder: Coder | None, coder_name: str) -> Refusal:
+def refuse_element(
+    element: Any, error: BaseException, stage: str, coder: Coder | None, coder_name: str
+) -> Refusal:
     """Returns the refusal of `element` by `stage`.
 
     Args:
@@ -86,7 +88,9 @@ def lineage_of(element: Any) -> dict[str, Any] | None:
     >>> lineage_of(("key", {"_lineage": {"position": 7}}))
     {'position': 7}
     """
-    found = element.get(_KNOWN_ATTRIBUTES) if type(element) is dict else getattr(element, _KNOWN_ATTRIBUTES, None)
+    found = (
+        element.get(_KNOWN_ATTRIBUTES) if type(element) is dict else getattr(element, _KNOWN_ATTRIBUTES, None)
+    )
     if found is None and type(element) is tuple and len(element) == 2:
         return lineage_of(element[1]) if type(element[1]) is not tuple else None
     return found if isinstance(found, dict) else None

@@ -187,12 +187,12 @@ def _many(called: UserCallable, guard: Guard, rate: int) -> Shape:
             if kind is not list:
                 if kind is lazy_kind:
                     # Most generators yield once: two loops that break cost less than an islice.
-                    for first in results:
+                    for first in results:  # noqa: B007
                         break
                     else:
                         filtered += 1
                         return ()
-                    for second in results:
+                    for second in results:  # noqa: B007
                         break
                     else:
                         out += 1
@@ -232,12 +232,12 @@ def _many_with_arguments(called: UserCallable, guard: Guard, rate: int) -> Shape
             if kind is not list:
                 if kind is lazy_kind:
                     # Most generators yield once: two loops that break cost less than an islice.
-                    for first in results:
+                    for first in results:  # noqa: B007
                         break
                     else:
                         filtered += 1
                         return ()
-                    for second in results:
+                    for second in results:  # noqa: B007
                         break
                     else:
                         out += 1
