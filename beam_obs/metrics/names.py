@@ -20,7 +20,19 @@ INTERNAL_ERRORS = "internal_errors"
 BYTES = "bytes"
 
 LATENCY_PREFIX = "latency_us_le_"
-LATENCY_BOUNDS_US: tuple[int, ...] = (1, 5, 25, 100, 500, 2_500, 10_000, 50_000, 250_000, 1_000_000, 10_000_000)
+LATENCY_BOUNDS_US: tuple[int, ...] = (
+    1,
+    5,
+    25,
+    100,
+    500,
+    2_500,
+    10_000,
+    50_000,
+    250_000,
+    1_000_000,
+    10_000_000,
+)
 """Upper bounds of the latency buckets in microseconds; the last bucket, ``inf``, has no bound."""
 
 LATENCY_NAMES: tuple[str, ...] = tuple(f"{LATENCY_PREFIX}{bound}" for bound in (*LATENCY_BOUNDS_US, "inf"))
@@ -37,4 +49,6 @@ def stage_of_step(step: str) -> str:
     >>> stage_of_step("parse")
     'parse'
     """
-    return step.removesuffix(f"/{INNER_LEAF}")
+    while step.endswith(f"/{INNER_LEAF}"):  # twice where the stage has more than one output
+        step = step.removesuffix(f"/{INNER_LEAF}")
+    return step

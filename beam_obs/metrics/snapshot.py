@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any
 
 from apache_beam.metrics.metric import MetricsFilter
 
 from beam_obs.metrics import names
+from beam_obs.metrics.live import live_counts
 
 _ELEMENT_COUNT_URN = "beam:metric:element_count:v1"
 
@@ -55,11 +56,23 @@ class Histogram:
 
 @dataclasses.dataclass(frozen=True)
 class StageCounts:
-    """Elements of one stage: taken, passed on, refused, taken without any output, dropped as late."""
+    """Elements of one stage.
+
+    Args:
+      in_: taken.
+      out: outputs passed on.
+      dead: refused, among them `leftovers`.
+      leftovers: refusals that stand for no element: the end of a bundle, or a timer, failed.
+      filtered: taken without any output.
+      dropped: too late for their window.
+      internal_errors: errors of our own code, swallowed.
+      latency: times of the elements that were timed.
+    """
 
     in_: int = 0
     out: int = 0
     dead: int = 0
+    leftovers: int = 0
     filtered: int = 0
     dropped: int = 0
     internal_errors: int = 0
@@ -78,7 +91,7 @@ class Snapshot:
     """
 
     stages: Mapping[str, StageCounts] = dataclasses.field(default_factory=dict)
-    elements: Optional[Mapping[str, int]] = None
+    elements: Mapping[str, int] | None = None
     live: bool = False
 
 
@@ -92,7 +105,27 @@ def read_snapshot(result: Any) -> Snapshot:
         value = counter.committed if counter.committed is not None else counter.attempted
         step = counters.setdefault(names.stage_of_step(str(counter.key.step)), {})
         step[counter.key.metric.name] = step.get(counter.key.metric.name, 0) + int(value or 0)
-    return Snapshot({stage: _stage_counts(values) for stage, values in counters.items()}, _element_counts(result))
+    return Snapshot(
+        {stage: _stage_counts(values) for stage, values in counters.items()}, _element_counts(result)
+    )
+
+
+def live_snapshot(run: str) -> Snapshot:
+    """Returns the numbers of a run whose workers live in this process, without latencies and element counts."""
+    return Snapshot(
+        {
+            stage: StageCounts(
+                in_=counts.taken,
+                out=counts.out,
+                dead=counts.dead,
+                leftovers=counts.leftovers,
+                filtered=counts.filtered,
+                internal_errors=counts.internal_errors,
+            )
+            for stage, counts in live_counts(run).items()
+        },
+        live=True,
+    )
 
 
 def _stage_counts(values: Mapping[str, int]) -> StageCounts:
@@ -100,6 +133,7 @@ def _stage_counts(values: Mapping[str, int]) -> StageCounts:
         in_=values.get(names.IN, 0),
         out=values.get(names.OUT, 0),
         dead=values.get(names.DEAD, 0),
+        leftovers=values.get(names.DEAD_LEFTOVERS, 0),
         filtered=values.get(names.FILTERED, 0),
         dropped=values.get(names.DROPPED, 0),
         internal_errors=values.get(names.INTERNAL_ERRORS, 0),

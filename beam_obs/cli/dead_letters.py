@@ -1,0 +1,183 @@
+"""`beam-obs dead-letters list` and `beam-obs dead-letters show`."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import json
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from beam_obs.cli.options import json_option, store_option
+from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.evidence import dead_letters as read_dead_letters
+from beam_obs.runs.record import RunRecord
+from beam_obs.runs.report import clean, console_for, print_plainly, tail
+from beam_obs.runs.store import Store
+
+
+@click.group(name="dead-letters")
+def dead_letters() -> None:
+    """List and show refused records."""
+
+
+@dead_letters.command(name="list")
+@click.argument("run", metavar="RUN")
+@store_option
+@click.option("--stage", metavar="LABEL", help="Only those that this stage refused.")
+@click.option("--fingerprint", metavar="HEX", help="Only those of this kind, or of kinds that begin so.")
+@click.option("--limit", type=click.IntRange(min=0), help="At most so many; 0: all (default: 20, with --json all).")
+@json_option
+def list_(
+    run: str, store: Store, stage: str | None, fingerprint: str | None, limit: int | None, as_json: bool
+) -> None:
+    """List the dead letters of a run.
+
+    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. A letter is uncommitted when the
+    bundle that refused it failed or was tried again, or the run did not end.
+    """
+    record = store.find(run)
+    limit = (0 if as_json else 20) if limit is None else limit
+    found = read_dead_letters(store, record, stage, fingerprint)
+    if as_json:
+        for position, (letter, committed) in enumerate(found):
+            if limit and position >= limit:
+                break
+            click.echo(json.dumps({**letter.to_json_dict(), "committed": committed}))
+        return
+    console = console_for(click.get_text_stream("stdout"))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    shown = 0
+    more = False
+    for letter, committed in found:
+        if limit and shown >= limit:
+            more = True
+            break
+        shown += 1
+        what = Text().append(f"{clean(letter.error_type)}: {clean(letter.error_message)}", "red")
+        what.append(f"\n{clean(letter.payload_text)}", "dim")
+        name = Text(_short_id(letter), "cyan")
+        name.append(f"\n{letter.fingerprint}" if committed else f"\n{letter.fingerprint} uncommitted", "dim")
+        where = Text(tail(clean(letter.stage), 24), "bold")
+        what.append(f"\n{_place(letter)}" if letter.source_uri else "", "dim")
+        table.add_row(name, where, what)
+    if not shown:
+        click.echo(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
+        return
+    print_plainly(console, table)
+    if more:
+        click.echo("and more (--limit 0 lists all)")
+    click.echo(f"\nbeam-obs dead-letters show ID {_store_argument(store)}".rstrip())
+
+
+@dead_letters.command()
+@click.argument("id", metavar="ID")
+@store_option
+@click.option("--payload", is_flag=True, help="Write the record's own bytes to standard output, nothing else.")
+@json_option
+def show(id: str, store: Store, payload: bool, as_json: bool) -> None:
+    """Show one dead letter.
+
+    ID is as `list` prints it: the beginning of a run's id, then the letter's own part.
+    """
+    record, letter, committed = _find(store, id)
+    if payload:
+        click.get_binary_stream("stdout").write(letter.payload)
+        return
+    if as_json:
+        click.echo(json.dumps({**letter.to_json_dict(), "committed": committed}))
+        return
+    rows: list[tuple[str, Any]] = [
+        ("id", letter.id),
+        ("run", f"{letter.run} ({record.pipeline}, {record.status_text})"),
+        ("stage", letter.stage),
+        ("error", f"{letter.error_type}: {letter.error_message}"),
+        ("fingerprint", letter.fingerprint),
+        ("key", letter.key),
+        ("refused", _time(letter.failed_at)),
+        ("event time", _time(letter.event_time)),
+        ("window", f"{letter.window} {letter.pane}".strip()),
+        ("source", _place(letter) if letter.source_uri else None),
+        ("origin", letter.origin),
+        ("attempt", letter.attempt),
+        ("code", letter.code),
+        ("committed", "yes" if committed else "no: its bundle failed or was tried again, or the run did not end"),
+        ("coder", f"{letter.payload_coder}, {len(letter.payload):,} bytes"),
+    ]
+    for name, value in rows:
+        if value not in (None, ""):
+            click.echo(f"{name:<12} {clean(value)}")
+    click.echo(f"\n{_indented('payload', _decoded(record, letter))}")
+    if letter.traceback:
+        click.echo(f"\n{_indented('traceback', letter.traceback)}")
+
+
+def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, bool]:
+    run, _, rest = id.partition(".")
+    record = store.find(run)
+    found = []
+    for letter, committed in read_dead_letters(store, record):
+        own = letter.id.partition(".")[2]
+        if own == rest:
+            return record, letter, committed
+        if rest and own.startswith(rest):
+            found.append((letter, committed))
+    if len(found) == 1:
+        return record, *found[0]
+    if found:
+        listed = "".join(f"\n  {_short_id(letter)}" for letter, _ in found[:8])
+        raise BeamObsError(f"{id!r} may be any of {len(found)} dead letters:{listed}")
+    raise BeamObsError(f"no dead letter {id!r} in run {record.id}: `beam-obs dead-letters list {run}` lists them")
+
+
+def _short_id(letter: DeadLetter) -> str:
+    return f"{letter.run[:13]}.{letter.id.partition('.')[2]}"
+
+
+def _decoded(record: RunRecord, letter: DeadLetter) -> str:
+    """Returns the element as Python prints it, by the coder that the run kept; else its text."""
+    portable = b""
+    with contextlib.suppress(KeyError, ValueError):
+        kept = record.start["coders"][letter.stage]
+        if kept["coder"] == letter.payload_coder:
+            portable = base64.b64decode(kept["portable"])
+    if letter.payload_coder.startswith("pickle"):
+        # Unpickling runs code: the text says what the record was, and --payload gives its bytes.
+        return letter.payload_text
+    try:
+        from beam_obs.records.payload import decode_payload
+
+        return repr(decode_payload(letter.payload, letter.payload_coder, portable))
+    except Exception as error:  # noqa: BLE001 - any coder, any bytes: the text is there
+        return f"{letter.payload_text}\n(not decoded: {type(error).__name__}: {error})"
+
+
+def _indented(title: str, text: str) -> str:
+    lines = [clean(line) for line in text.rstrip("\n").split("\n")]
+    return "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def _place(letter: DeadLetter) -> str:
+    at = f" at {letter.position:,}" if letter.position is not None else ""
+    return f"{clean(letter.source_uri)}{at}" if letter.source_uri else ""
+
+
+def _time(microseconds: int) -> str:
+    try:
+        epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+        moment = epoch + datetime.timedelta(microseconds=microseconds)
+    except OverflowError:
+        return "none" if microseconds < 0 else "end of time"
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _store_argument(store: Store) -> str:
+    return "" if store.uri == Store().uri else f"--store {store.uri}"

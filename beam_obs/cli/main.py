@@ -1,0 +1,58 @@
+"""`beam-obs`: runs a program observed, and reads what its runs left in a store.
+
+Exit codes: 0, 1 where something failed, 2 for wrong usage; `beam-obs run` passes on the program's own.
+Commands that read a local store do not import Apache Beam.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from beam_obs.cli.dead_letters import dead_letters
+from beam_obs.cli.run import run
+from beam_obs.cli.runs import runs, show
+from beam_obs.records.errors import BeamObsError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def beam_obs() -> None:
+    """Runs of Apache Beam pipelines: start them observed, and read what they left."""
+
+
+for _command in (run, runs, show, dead_letters):
+    beam_obs.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command and ends the process with its exit code."""
+    sys.exit(exit_code(arguments))
+
+
+def exit_code(arguments: list[str] | None = None) -> int:
+    """Runs a command; returns its exit code. An error on purpose is one message, not a traceback."""
+    try:
+        code = beam_obs.main(arguments, prog_name="beam-obs", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo("beam-obs: interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader has what it wanted; nothing more may be written when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except BeamObsError as error:
+        click.echo(f"beam-obs: {error}", err=True)
+        return 1
+    except OSError as error:
+        click.echo(f"beam-obs: {type(error).__name__}: {error}", err=True)
+        return 1
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,77 @@
+"""`beam-obs runs` and `beam-obs show`."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import click
+
+from beam_obs.cli.options import json_option, store_option
+from beam_obs.runs.report import (
+    console_for,
+    print_plainly,
+    record_json,
+    render_report,
+    render_runs,
+    report_svg,
+    writes_unicode,
+)
+from beam_obs.runs.store import Store
+
+
+@click.command()
+@store_option
+@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many; 0: all.")
+@json_option
+def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
+    """List runs, the newest first."""
+    found = store.runs(pipeline, limit or None)
+    if as_json:
+        for record in found:
+            line = {
+                "id": record.id,
+                "pipeline": record.pipeline,
+                "status": record.status,
+                "dead": record.refused,
+                "started": record.start["started"],
+                "finished": (record.end or {}).get("finished"),
+                "seconds": record.seconds,
+                "runner": record.start.get("runner"),
+                "code": (record.start.get("code") or {}).get("version"),
+                "balanced": ((record.end or {}).get("balance") or {}).get("holds"),
+                "job_id": record.job_id,
+            }
+            click.echo(json.dumps(line))
+        return
+    console = console_for(click.get_text_stream("stdout"))
+    if not found:
+        of = f" of pipeline {pipeline!r}" if pipeline else ""
+        click.echo(f"no runs{of} in the store {store.uri}")
+        return
+    print_plainly(console, render_runs(found, ascii_only=not writes_unicode(console)))
+    more = store.count(pipeline) - len(found)
+    if more > 0:
+        click.echo(f"and {more:,} older (--limit 0 lists all)")
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known of the run as one JSON object.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Write the report as a picture.")
+def show(run: str, store: Store, as_json: bool, svg: pathlib.Path | None) -> None:
+    """Show the report of a run.
+
+    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
+    """
+    record = store.find(run)
+    if svg is not None:
+        svg.write_text(report_svg(record, store), encoding="utf-8")
+        click.echo(f"wrote {svg}")
+    elif as_json:
+        click.echo(json.dumps(record_json(record, store), indent=1))
+    else:
+        console = console_for(click.get_text_stream("stdout"))
+        print_plainly(console, render_report(record, store, ascii_only=not writes_unicode(console)))

@@ -1,0 +1,131 @@
+"""What is known of a run when it has ended, put together for ``end.json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from beam_obs.metrics import names
+from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.records.run_context import Observation
+from beam_obs.runs.balance import balance
+from beam_obs.runs.evidence import read_evidence, summarize_dead_letters
+from beam_obs.runs.graph import Graph, Step
+from beam_obs.runs.redaction import redact_text
+from beam_obs.runs.store import Store
+
+
+def describe_end(
+    store: Store,
+    folder: str,
+    observation: Observation,
+    graph: Graph | None,
+    snapshot: Snapshot,
+    counted_alike: bool,
+) -> dict[str, Any]:
+    """Returns ``end.json`` but for status, time and error.
+
+    Args:
+      store: the store.
+      folder: the run's folder, relative to the store.
+      observation: what was known of the pipeline when it was built.
+      graph: its graph; None where it cannot be told.
+      snapshot: its last numbers.
+      counted_alike: whether the runner counted under the graph's ids.
+    """
+    evidence = read_evidence(store, folder)
+    refused = summarize_dead_letters(store, folder, evidence)
+    elements = snapshot.elements if counted_alike else None
+    told = Snapshot(snapshot.stages, elements, snapshot.live)
+    keeping = [step.label for step in graph.steps if step.dead is not None] if graph is not None else []
+    kept = {label: refused["by_stage"].get(label, 0) for label in keeping}
+    return {
+        "counts_from": "live" if snapshot.live else ("result" if snapshot.stages or snapshot.elements else None),
+        "stages": [
+            _stage(label, description.kind, snapshot.stages.get(label, StageCounts()))
+            for label, description in observation.stages.items()
+        ],
+        "steps": [_step(step, elements) for step in graph.steps] if graph is not None else [],
+        "balance": balance(graph, told, kept).to_json(),
+        "checks": [],
+        "dead_letters": refused,
+        "inputs": _datasets(observation.inputs, evidence.of_kind("inputs")),
+        "outputs": _datasets(observation.outputs, evidence.of_kind("outputs")),
+        "lineage": None,
+    }
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """Returns an exception as ``end.json`` keeps it; what looks like a secret is hidden."""
+    cause = error.__cause__ or error
+    return {
+        "type": type(error).__name__,
+        "message": redact_text(_first_lines(str(error))),
+        "cause": type(cause).__name__ if cause is not error else None,
+    }
+
+
+def _first_lines(text: str, limit: int = 4000) -> str:
+    return text if len(text) <= limit else text[: limit // 2] + "\n...\n" + text[-limit // 2 :]
+
+
+def _stage(label: str, kind: str, counts: StageCounts) -> dict[str, Any]:
+    bounds = (*(str(bound) for bound in names.LATENCY_BOUNDS_US), "inf")
+    return {
+        "label": label,
+        "kind": kind,
+        "in": counts.in_,
+        "out": counts.out,
+        "dead": counts.dead,
+        "filtered": counts.filtered,
+        "dropped": counts.dropped,
+        "internal_errors": counts.internal_errors,
+        "p50_us": counts.latency.quantile_us(0.5),
+        "p99_us": counts.latency.quantile_us(0.99),
+        "latency_us_le": dict(zip(bounds, counts.latency.cumulative)),
+    }
+
+
+def _step(step: Step, elements: Any) -> dict[str, Any]:
+    def count(ids: Any) -> int | None:
+        found = [(elements or {}).get(id_) for id_ in ids]
+        return sum(found) if found and None not in found else None
+
+    return {
+        "label": step.label,
+        "is_stage": step.is_stage,
+        "in": count(step.inputs),
+        "out": count(step.outputs.values()),
+    }
+
+
+def _datasets(described: list[Any], manifests: list[Any]) -> list[dict[str, Any]]:
+    """Returns inputs or outputs: each dataset as the pipeline names it, with the files that manifests tell."""
+    result: list[dict[str, Any]] = []
+    for dataset in described:
+        of_step = [manifest for manifest in manifests if manifest.stage == dataset.label]
+        result.append(
+            {
+                "name": dataset.name,
+                "uri": redact_text(dataset.uri),
+                "label": dataset.label,
+                "records": sum(manifest.count for manifest in of_step) if of_step else None,
+                "digest": _sum_of_digests([manifest.digest for manifest in of_step]),
+                "files": [
+                    {"uri": redact_text(manifest.file), "records": manifest.count, "digest": manifest.digest}
+                    | manifest.details
+                    for manifest in of_step
+                ],
+            }
+        )
+    return result
+
+
+def _sum_of_digests(digests: list[str]) -> str | None:
+    """Returns the digest of records in several files: the sum of theirs, modulo 2^64.
+
+    >>> _sum_of_digests(["ffffffffffffffff", "0000000000000002"])
+    '0000000000000001'
+    """
+    if not digests or not all(digests):
+        return None
+    return f"{sum(int(digest, 16) for digest in digests) % 2**64:016x}"

@@ -1,0 +1,151 @@
+"""The evidence of a run as its folder has it: manifests, and the dead letters that they name.
+
+Needs no Apache Beam on a local store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.manifest import Manifest
+from beam_obs.runs.record import RunRecord
+from beam_obs.runs.store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What the folder of a run holds.
+
+    Args:
+      manifests: those of committed bundles.
+      committed: names of the files of dead letters that manifests name.
+      uncommitted: names of the files of dead letters that none does: of bundles that failed or were tried
+        again, or of a run that did not end.
+    """
+
+    manifests: tuple[Manifest, ...]
+    committed: tuple[str, ...]
+    uncommitted: tuple[str, ...]
+
+    def of_kind(self, kind: str) -> list[Manifest]:
+        """Returns the manifests of one kind."""
+        return [manifest for manifest in self.manifests if manifest.kind == kind]
+
+
+def read_evidence(store: Store, folder: str) -> Evidence:
+    """Returns what a run's folder holds.
+
+    Args:
+      store: the store.
+      folder: the run's folder, relative to the store.
+    """
+    names = store.files.names(folder)
+    listed = [name for name in names if name.startswith("manifest-") and name.endswith(".json")]
+    manifests: dict[tuple[str, str, str], Manifest] = {}
+    for content in store.files.read_many([f"{folder}/{name}" for name in listed]):
+        for fields in json.loads(content or b"{}").get("manifests", ()):
+            manifest = Manifest(**fields)
+            manifests[manifest.kind, manifest.stage, manifest.file] = manifest
+    named = {manifest.file for manifest in manifests.values() if manifest.kind == "dead_letters"}
+    files = [name for name in names if name.startswith("dead_letters-") and name.endswith((".avro", ".jsonl"))]
+    return Evidence(
+        tuple(manifests.values()),
+        tuple(name for name in files if name in named),
+        tuple(name for name in files if name not in named),
+    )
+
+
+def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dict[str, Any]:
+    """Returns the ``dead_letters`` of ``end.json``: counts in all, by stage and by fingerprint.
+
+    Manifests tell them without a look at the letters. Where none was committed, the files are read.
+    """
+    kinds: dict[tuple[str, str], dict[str, Any]] = {}
+    by_stage: dict[str, int] = {}
+    others = 0
+    for manifest in evidence.of_kind("dead_letters"):
+        by_stage[manifest.stage] = by_stage.get(manifest.stage, 0) + manifest.count
+        others += manifest.details.get("others", 0)
+        for fingerprint, told in manifest.details.get("fingerprints", {}).items():
+            _add(kinds, manifest.stage, fingerprint, told, told["count"])
+    uncommitted = 0
+    for name in evidence.uncommitted:
+        for letter in read_file(store, f"{folder}/{name}"):
+            uncommitted += 1
+            if not evidence.manifests:
+                _add(kinds, letter.stage, letter.fingerprint, _told(letter), 1)
+    if not evidence.manifests:
+        for (stage, _), kind in kinds.items():
+            by_stage[stage] = by_stage.get(stage, 0) + kind["count"]
+    return {
+        "count": sum(by_stage.values()),
+        "committed": sum(manifest.count for manifest in evidence.of_kind("dead_letters")),
+        "uncommitted": uncommitted,
+        "by_stage": by_stage,
+        "by_fingerprint": sorted(kinds.values(), key=lambda kind: (-kind["count"], kind["stage"])),
+        "other_fingerprints": others,
+    }
+
+
+def dead_letters(
+    store: Store, record: RunRecord, stage: str | None = None, fingerprint: str | None = None
+) -> Iterator[tuple[DeadLetter, bool]]:
+    """Gives the dead letters of a run one by one, each with whether a committed manifest names its file.
+
+    Args:
+      store: the store.
+      record: the run.
+      stage: label of the stage; None for all.
+      fingerprint: the fingerprint, or its beginning; None for all.
+    """
+    evidence = read_evidence(store, record.folder)
+    for name in (*evidence.committed, *evidence.uncommitted):
+        committed = name in evidence.committed
+        for letter in read_file(store, f"{record.folder}/{name}"):
+            if stage in (None, letter.stage) and letter.fingerprint.startswith(fingerprint or ""):
+                yield letter, committed
+
+
+def read_file(store: Store, path: str) -> Iterator[DeadLetter]:
+    """Gives the dead letters of one file; of a file that is not whole those before the break."""
+    with store.files.open(path) as file:
+        if path.endswith(".jsonl"):
+            for line in file:
+                yield DeadLetter.from_json(line.decode("utf-8"))
+            return
+        import fastavro
+
+        try:
+            for row in fastavro.reader(file):
+                yield DeadLetter(**row)  # type: ignore[arg-type]
+        except (EOFError, ValueError, StopIteration):
+            return
+
+
+def _told(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "error_type": letter.error_type,
+        "error_message": letter.error_message[:500],
+        "payload_text": letter.payload_text[:500],
+        "source_uri": letter.source_uri,
+        "position": letter.position,
+        "id": letter.id,
+        "first": letter.failed_at,
+        "last": letter.failed_at,
+    }
+
+
+def _add(
+    kinds: dict[tuple[str, str], dict[str, Any]], stage: str, fingerprint: str, told: dict[str, Any], count: int
+) -> None:
+    kind = kinds.get((stage, fingerprint))
+    if kind is None:
+        kinds[stage, fingerprint] = {"stage": stage, "fingerprint": fingerprint, **told, "count": count}
+        return
+    kind["count"] += count
+    kind["first"] = min(kind["first"], told["first"])
+    kind["last"] = max(kind["last"], told["last"])

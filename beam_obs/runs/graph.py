@@ -1,0 +1,118 @@
+"""The graph of a pipeline as the report tells it: stages, and the steps between them, with their PCollections."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from apache_beam.pvalue import PCollection
+
+from beam_obs.metrics.names import stage_of_step
+from beam_obs.wrapper.refusal import DEAD_TAG
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+    """One PCollection.
+
+    Args:
+      id: the id that runners report its element count under.
+      producer: label of the innermost step of the report that makes it.
+      consumers: labels of the steps that take it as main input.
+    """
+
+    id: str
+    producer: str
+    consumers: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One line of the report.
+
+    Args:
+      label: full label.
+      is_stage: whether it is one of our stages.
+      inputs: ids of its main inputs.
+      outputs: ids of its outputs by tag; of a stage without its dead letters.
+      dead: id of the stage's dead letters, where it keeps them.
+      all_outputs_known: whether no output can leave under a tag that the graph does not have.
+    """
+
+    label: str
+    is_stage: bool
+    inputs: tuple[str, ...]
+    outputs: Mapping[str, str]
+    dead: str | None = None
+    all_outputs_known: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """Steps in the order they were applied, and the PCollections between them."""
+
+    steps: tuple[Step, ...]
+    edges: tuple[Edge, ...]
+
+
+def read_graph(pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = ()) -> Graph:
+    """Returns the graph of a pipeline that was run.
+
+    A composite without a stage inside is one step; one with stages is told by its parts.
+
+    Args:
+      pipeline: the ``beam.Pipeline``; its ids of PCollections are those that the runner used.
+      stages: labels of the stages.
+      hidden: labels of top steps of our own, which the report leaves out.
+    """
+    labels = frozenset(stages)
+    root = pipeline._root_transform()
+    steps = tuple(
+        _step(pipeline, node, node.full_label in labels)
+        for part in root.parts
+        if part.full_label not in hidden
+        for node in _told(part, labels)
+    )
+    producers = {id_: step.label for step in steps for id_ in step.outputs.values()}
+    consumers: dict[str, list[str]] = {}
+    for step in steps:
+        for id_ in step.inputs:
+            consumers.setdefault(id_, []).append(step.label)
+    return Graph(steps, tuple(Edge(id_, label, tuple(consumers.get(id_, ()))) for id_, label in producers.items()))
+
+
+def _told(node: Any, stages: frozenset[str]) -> Iterator[Any]:
+    if node.full_label in stages or not any(label.startswith(f"{node.full_label}/") for label in stages):
+        yield node
+    else:
+        for part in node.parts:
+            yield from _told(part, stages)
+
+
+def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
+    inputs = tuple(_id(pipeline, value) for value in node.main_inputs.values() if isinstance(value, PCollection))
+    leaf = _observed_leaf(node) if is_stage else None
+    outputs = {
+        str(tag): _id(pipeline, value)
+        for tag, value in (leaf or node).outputs.items()
+        if isinstance(value, PCollection)
+    }
+    dead = outputs.pop(DEAD_TAG, None) if leaf is not None else None
+    known = not any(getattr(part.transform, "_allow_unknown_tags", False) for part in _parts(node)) if leaf else True
+    return Step(node.full_label, is_stage, inputs, outputs, dead, known)
+
+
+def _observed_leaf(node: Any) -> Any:
+    leaves = (part for part in _parts(node) if not part.parts)
+    return next((leaf for leaf in leaves if stage_of_step(leaf.full_label) == node.full_label), None)
+
+
+def _parts(node: Any) -> Iterator[Any]:
+    for part in node.parts:
+        yield part
+        yield from _parts(part)
+
+
+def _id(pipeline: Any, pcollection: Any) -> str:
+    return str(pipeline.component_id_map.get_or_assign(pcollection, obj_type=PCollection))

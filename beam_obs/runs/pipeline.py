@@ -1,0 +1,60 @@
+"""The observed pipeline: a `beam.Pipeline` each of whose runs is kept in a store."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import apache_beam as beam
+
+from beam_obs.runs.observer import Observer
+
+
+class Pipeline(beam.Pipeline):  # type: ignore[misc]
+    """A `beam.Pipeline`, same arguments in the same order, whose runs are kept and reported.
+
+    Args:
+      runner: a runner, or the name of one.
+      options: the pipeline's options, among them `ObservabilityOptions`.
+      argv: options as a list of arguments, where `options` is not given.
+      display_data: static data shown with the pipeline by its runner.
+      name: name of the pipeline in the store, unless ``--obs_pipeline`` says another; by default that
+        of the program.
+
+    Raises:
+      UsageError: an option or the name is wrong.
+    """
+
+    _observes_itself = True
+
+    def __init__(
+        self,
+        runner: Any = None,
+        options: Any = None,
+        argv: list[str] | None = None,
+        display_data: dict[str, Any] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(runner, options, argv, display_data)
+        self._beam_obs_observer = Observer(self, name)
+
+    def run(self, test_runner_api: Any = "AUTO") -> Any:
+        """Runs the pipeline as a run of its own; see `beam.Pipeline.run`.
+
+        Raises:
+          StoreOutOfReach: the runner's workers cannot reach the store; nothing was started.
+          StoreNotWritable: the store cannot be written; nothing was started.
+          DeadRateExceeded: the job has ended, and a stage refused more than it may.
+        """
+        return self._beam_obs_observer.run(lambda: super(Pipeline, self).run(test_runner_api))
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        if exc_val is not None:
+            self._beam_obs_observer.abandoned(exc_val)
+        super().__exit__(exc_type, exc_val, exc_tb)

@@ -1,0 +1,397 @@
+"""The report of a run, for people: what went through each step, what was refused, and whether it adds up.
+
+Made from what the store has of the run alone, so that it can be shown again at any time. Text from
+records is shown without control characters, on lines that are never longer than the terminal's.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from beam_obs.runs.record import RunRecord, parse_time
+from beam_obs.runs.store import Store
+
+PLAIN_COLUMNS = 100
+SHORT_ID = 13
+"""So much of a run's id is its time in milliseconds: enough to tell runs apart, as a rule."""
+
+_SHOWN_KINDS = 10
+_STATUS_STYLES = {
+    "done": "bold green",
+    "running": "bold cyan",
+    "submitted": "bold cyan",
+    "failed": "bold red",
+    "lost": "bold red",
+    "cancelled": "bold yellow",
+}
+
+
+def print_report(record: RunRecord, store: Store, kind: str) -> None:
+    """Prints a run's report.
+
+    Args:
+      record: the run.
+      store: where it is kept.
+      kind: ``text`` (on standard error), ``json`` (one line on standard output) or ``off``.
+    """
+    if kind == "json":
+        print(json.dumps(record_json(record, store), ensure_ascii=True), flush=True)
+    elif kind == "text":
+        console = console_for(sys.stderr)
+        print_plainly(console, render_report(record, store, ascii_only=not writes_unicode(console)))
+
+
+def print_plainly(console: Console, what: RenderableType) -> None:
+    """Prints without the blanks that tables put at the ends of lines."""
+    with console.capture() as captured:
+        console.print(what)
+    console.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
+    console.file.flush()
+
+
+def record_json(record: RunRecord, store: Store) -> dict[str, Any]:
+    """Returns a run as JSON-able values: status, start and end, without the portable coders."""
+    return {
+        "id": record.id,
+        "pipeline": record.pipeline,
+        "status": record.status,
+        "dead": record.refused,
+        "store": store.uri,
+        "start": {name: value for name, value in record.start.items() if name != "coders"},
+        "end": record.end,
+    }
+
+
+def report_svg(record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, title: str = "") -> str:
+    """Returns the report as a picture of a terminal, in SVG."""
+    console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console.print(render_report(record, store))
+    return console.export_svg(title=title or f"{record.pipeline}: {record.status_text}")
+
+
+def console_for(file: Any) -> Console:
+    """Returns a console that is plain, and 100 columns wide, where `file` is not a terminal."""
+    terminal = bool(getattr(file, "isatty", lambda: False)())
+    return Console(
+        file=file,
+        width=None if terminal else PLAIN_COLUMNS,
+        force_terminal=None if terminal else False,
+        color_system="auto" if terminal else None,
+        highlight=False,
+        soft_wrap=False,
+    )
+
+
+def render_report(record: RunRecord, store: Store, ascii_only: bool = False) -> RenderableType:
+    """Returns the report as something that `rich` prints.
+
+    Args:
+      record: the run.
+      store: where it is kept.
+      ascii_only: whether the terminal shows ASCII only.
+    """
+    parts = [part for part in _parts(record, store, _ASCII if ascii_only else _UNICODE) if part is not None]
+    return Group(*parts)
+
+
+class _Marks:
+    """Signs that not every terminal has."""
+
+    def __init__(self, tick: str, cross: str, stage: str, none: str, dot: str, micro: str) -> None:
+        self.tick, self.cross, self.stage, self.none, self.dot, self.micro = tick, cross, stage, none, dot, micro
+
+
+_UNICODE = _Marks("✓", "✗", "◆", "–", "·", "µs")  # noqa: RUF001 - a dash stands for no number
+_ASCII = _Marks("ok", "!!", "*", "-", "-", "us")
+
+
+def _parts(record: RunRecord, store: Store, marks: _Marks) -> Iterator[RenderableType | None]:
+    end = record.end or {}
+    yield Text()
+    yield from _header(record, marks)
+    yield _failure(end.get("error"))
+    if record.end is None:
+        yield _Line("\n  No counts yet: they are written when the run ends.", "dim")
+    else:
+        yield _steps(end, marks)
+        yield from _notes(end, marks)
+    yield from _dead_letters(end.get("dead_letters") or {}, marks)
+    yield from _datasets("Inputs", end.get("inputs") or record.start.get("inputs") or [], marks)
+    yield from _datasets("Outputs", end.get("outputs") or [], marks)
+    yield from _next_commands(record, store)
+    yield Text()
+
+
+def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
+    title = Text(no_wrap=True, overflow="ellipsis")
+    title.append(f"{clean(record.pipeline)}  ", "bold")
+    title.append(record.status, _STATUS_STYLES.get(record.status, "bold"))
+    if record.refused:
+        title.append(f", {record.refused:,} dead", "bold red")
+    yield Rule(title, align="left", style="dim", characters="─" if marks is _UNICODE else "-")
+    start = record.start
+    code = start.get("code") or {}
+    facts = [
+        f"started {parse_time(start['started']):%Y-%m-%d %H:%M:%S} UTC",
+        *([f"took {seconds_text(record.seconds)}"] if record.seconds is not None else []),
+        str(start.get("runner", "?")),
+        f"code {code.get('version', '?')}",
+        *([str(code["package"])] if code.get("package") else []),
+        *([f"job {record.job_id}"] if record.job_id else []),
+    ]
+    yield _Line(f"  run {record.id}", "")
+    yield _Line("  " + f" {marks.dot} ".join(clean(fact) for fact in facts), "dim")
+
+
+def _failure(error: dict[str, Any] | None) -> RenderableType | None:
+    if not error:
+        return None
+    lines = [line for line in str(error.get("message") or "").splitlines() if line.strip()]
+    # Beam repeats the error at the end, behind the frames of its own code.
+    shown = lines if len(lines) <= 6 else [lines[0], *lines[-4:]]
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for position, line in enumerate(shown or [""]):
+        text.append(f"{error['type']}: " if position == 0 else "\n", "bold red")
+        text.append(clean(line), "red")
+    return Padding(text, (1, 2, 0, 2))
+
+
+def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
+    stages = {stage["label"]: stage for stage in end.get("stages") or []}
+    steps = end.get("steps") or [{"label": label, "is_stage": True} for label in stages]
+    if not steps:
+        return None
+    dropped = any(stage.get("dropped") for stage in stages.values())
+    columns = ("in", "out", "dead", "filtered", *(("dropped",) if dropped else ()), "p50", "p99")
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    table.add_column("  step", min_width=16)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for step in steps:
+        label = clean(step["label"])
+        stage = stages.get(step["label"])
+        if stage is None:
+            table.add_row(
+                _Line(f"  {tail(label)}", "dim"),
+                _number(step.get("in"), marks, "dim"),
+                _number(step.get("out"), marks, "dim"),
+            )
+            continue
+        cells = [_number(stage["in"], marks), _number(stage["out"], marks)]
+        cells.append(_number(stage["dead"], marks, "bold red" if stage["dead"] else "dim"))
+        cells.append(_number(stage["filtered"], marks, "" if stage["filtered"] else "dim"))
+        if dropped:
+            cells.append(_number(stage["dropped"], marks, "yellow" if stage["dropped"] else "dim"))
+        cells.extend(Text(microseconds_text(stage[name], marks.micro, marks.none)) for name in ("p50_us", "p99_us"))
+        name = _Line("", "")
+        name.append(f"{marks.stage} ", "cyan").append(tail(label), "bold")
+        table.add_row(name, *cells)
+    return Padding(table, (1, 2, 1, 2))
+
+
+def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
+    balance = end.get("balance") or {}
+    holds = balance.get("holds")
+    if holds:
+        checks = f"{balance['checked']:,} check{'s' if balance['checked'] != 1 else ''}"
+        yield _Line(f"  {marks.tick} balanced: every record is accounted for ({checks})", "green")
+    elif holds is None:
+        yield _Line(f"  balance not checked: {balance.get('unchecked') or 'no counts'}", "yellow")
+    else:
+        yield _Line(f"  {marks.cross} not balanced", "bold red")
+        for line in balance["broken"]:
+            yield _Line(f"      {clean(line['text'])}", "red")
+    if end.get("counts_from") == "live":
+        yield _Line("  counts are live: looked at in this process when the run ended, none was committed", "yellow")
+    errors = sum(stage.get("internal_errors", 0) for stage in end.get("stages") or [])
+    if errors:
+        yield _Line(f"  {errors:,} errors of beam_obs itself were swallowed; no record was lost by them", "yellow")
+    notes = []
+    if end.get("stages"):
+        notes.append(f"{marks.stage} stage: times are of a sample of its records")
+    if any(not step["is_stage"] for step in end.get("steps") or []):
+        notes.append("other steps as Beam counts them")
+    if notes:
+        yield _Line(f"  {'; '.join(notes)}", "dim")
+
+
+def _dead_letters(refused: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
+    if not refused.get("count") and not refused.get("uncommitted"):
+        return
+    yield _title("Dead letters", f"{refused['count']:,}")
+    if refused.get("uncommitted"):
+        what = "none of a finished bundle" if not refused.get("committed") else "more"
+        yield _Line(f"  {refused['uncommitted']:,} uncommitted ({what}: their bundles failed or were tried again)", "yellow")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    kinds = refused.get("by_fingerprint") or []
+    for kind in kinds[:_SHOWN_KINDS]:
+        what = Text(f"{clean(kind['error_type'].removeprefix('builtins.'))}: ").append(clean(kind["error_message"]))
+        what.stylize("red")
+        what.append(f"\n{clean(kind['payload_text']) or marks.none}", "dim")
+        stage = Text(tail(clean(kind["stage"]), 24), "bold")
+        stage.append(f"\n{kind['fingerprint']}", "dim not bold")
+        table.add_row(Text(f"{kind['count']:,}", "bold red"), stage, what)
+        if kind.get("source_uri"):
+            at = f" at {kind['position']:,}" if kind.get("position") is not None else ""
+            table.add_row("", "", Text(f"{clean(kind['source_uri'])}{at}", "dim"))
+    yield Padding(table, (0, 2, 0, 2))
+    if len(kinds) > _SHOWN_KINDS:
+        yield _Line(f"  and {len(kinds) - _SHOWN_KINDS:,} more kinds", "dim")
+
+
+def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iterator[RenderableType]:
+    if not datasets:
+        return
+    yield _title(title)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    for _ in range(3):
+        table.add_column(justify="right", no_wrap=True)
+    for dataset in datasets:
+        files = dataset.get("files") or []
+        sizes = [file["bytes"] for file in files if "bytes" in file]
+        records = dataset.get("records")
+        table.add_row(
+            Text(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
+            Text(tail(clean(dataset.get("uri") or ""), 60), "dim"),
+            Text(f"{records:,} records" if records is not None else "", ""),
+            Text(bytes_text(sum(sizes)) if sizes else ""),
+            Text(f"digest {dataset['digest'][:8]}" if dataset.get("digest") else "", "dim"),
+        )
+    yield Padding(table, (0, 2, 0, 2))
+
+
+def _next_commands(record: RunRecord, store: Store) -> Iterator[RenderableType]:
+    yield Text()
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    short = record.id[:SHORT_ID]
+    table.add_row(Text("store", "dim"), Text(store.uri))
+    if record.refused:
+        table.add_row(Text("next", "dim"), Text(f"beam-obs dead-letters list {short}", "cyan"))
+        table.add_row("", Text(f"beam-obs show {short} --json", "cyan"))
+    else:
+        table.add_row(Text("next", "dim"), Text(f"beam-obs show {short} --json", "cyan"))
+    yield Padding(table, (0, 2, 0, 2))
+
+
+def _title(text: str, count: str = "") -> RenderableType:
+    title = Text(f"\n  {text}", "bold")
+    if count:
+        title.append(f"  {count}", "bold red")
+    return title
+
+
+def _Line(text: str, style: str) -> Text:  # noqa: N802 - reads as what it makes
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def _number(value: int | None, marks: _Marks, style: str = "") -> Text:
+    return Text(marks.none if value is None else f"{value:,}", "dim" if value is None else style)
+
+
+def tail(label: str, limit: int = 44) -> str:
+    """Returns a label that is not too long; of a long one the end is kept, where the names differ."""
+    return label if len(label) <= limit else "…" + label[-limit + 1 :]
+
+
+def clean(text: Any) -> str:
+    """Returns text on one line, without anything that a terminal would act upon.
+
+    >>> clean("a\\x1b[31m\\nb")
+    'a\\\\x1b[31m b'
+    """
+    joined = " ".join(str(text).split("\n")).replace("\t", " ").replace("\r", " ")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in joined)
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Returns a duration for people.
+
+    >>> seconds_text(0.25), seconds_text(75), seconds_text(7_265)
+    ('0.25 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+
+
+def microseconds_text(value: float | None, micro: str = "µs", none: str = "-") -> str:
+    """Returns a time for people.
+
+    >>> microseconds_text(3.2), microseconds_text(81_000.0), microseconds_text(None)
+    ('3.2 µs', '81 ms', '-')
+    """
+    if value is None:
+        return none
+    for unit in (micro, "ms", "s"):
+        if value < 1000 or unit == "s":
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"
+        value /= 1000
+    return none
+
+
+def bytes_text(size: int) -> str:
+    """Returns a size for people.
+
+    >>> bytes_text(512), bytes_text(3_400_000)
+    ('512 B', '3.4 MB')
+    """
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return ""
+
+
+def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> RenderableType:
+    """Returns a table of runs, newest first as given."""
+    table = Table(box=None if ascii_only else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("run", no_wrap=True)
+    table.add_column("pipeline", no_wrap=True, overflow="ellipsis", ratio=1, min_width=12)
+    table.add_column("started (UTC)", no_wrap=True)
+    table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("code", no_wrap=True, overflow="ellipsis", max_width=18)
+    for record in records:
+        status = Text(record.status, _STATUS_STYLES.get(record.status, "bold"))
+        if record.refused:
+            status.append(f", {record.refused:,} dead", "red")
+        if ((record.end or {}).get("balance") or {}).get("holds") is False:
+            status.append(", not balanced", "bold red")
+        table.add_row(
+            record.id[:SHORT_ID],
+            clean(record.pipeline),
+            f"{parse_time(record.start['started']):%Y-%m-%d %H:%M:%S}",
+            seconds_text(record.seconds),
+            status,
+            Text(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
+        )
+    return table
+
+
+def writes_unicode(console: Console) -> bool:
+    return (console.encoding or "").lower().replace("-", "").startswith("utf")

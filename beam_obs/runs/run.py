@@ -1,0 +1,95 @@
+"""One run in a store: its start, its signs of life, and its end, which is written exactly once."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import Any
+
+from beam_obs.runs.process import this_process
+from beam_obs.runs.record import END, HEARTBEAT, HEARTBEAT_SECONDS, START, RunRecord, now_text
+from beam_obs.runs.store import Store
+
+
+class Run:
+    """A run that this process launches. `start.json` is written when it is made.
+
+    Args:
+      store: where it is kept.
+      pipeline: name of the pipeline.
+      id: id of the run.
+      start: content of ``start.json`` but for id, pipeline, time and process.
+      outlives_launcher: whether the job would go on without this process.
+    """
+
+    def __init__(self, store: Store, pipeline: str, id: str, start: dict[str, Any], outlives_launcher: bool) -> None:
+        self.store = store
+        self.start = {"id": id, "pipeline": pipeline, "started": now_text(), **start, "process": this_process()}
+        self.record = RunRecord(pipeline, id, self.start)
+        self.outlives_launcher = outlives_launcher
+        self.job_id: str | None = None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._pid = os.getpid()
+        self._write(START, self.start)
+        self._beat()
+        self._thread = threading.Thread(target=self._beat_on, name="beam_obs heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end was written, or is being written."""
+        return self._ended.is_set()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process launched the run, and was not forked from the one that did."""
+        return os.getpid() == self._pid
+
+    def submitted(self, job_id: str | None) -> None:
+        """Notes the id that the runner gave the job."""
+        self.job_id = job_id
+        if job_id is not None and not self.ended:
+            self._beat()
+
+    def left(self) -> None:
+        """Notes that this process ends while the job goes on."""
+        if not self.ended:
+            self._ended.set()
+            self._beat(left=True)
+
+    def claim_end(self) -> bool:
+        """Returns True to the one caller that has to write the end."""
+        with self._lock:
+            if self._ended.is_set() or not self.is_mine:
+                return False
+            self._ended.set()
+            return True
+
+    def finish(self, end: dict[str, Any]) -> RunRecord:
+        """Writes ``end.json``, unless there is one, and returns the run as the store has it."""
+        end = {"status": end["status"], "finished": now_text(), "job_id": self.job_id, **end}
+        self.store.files.write_new(f"{self.record.folder}/{END}", _encoded(end))
+        self.store.files.delete(f"{self.record.folder}/{HEARTBEAT}")
+        return RunRecord(self.record.pipeline, self.record.id, self.start, end)
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        self.store.files.write(f"{self.record.folder}/{name}", _encoded(content))
+
+    def _beat(self, left: bool = False) -> None:
+        beat = {"at": now_text(), "job_id": self.job_id, "outlives_launcher": self.outlives_launcher, "left": left}
+        with self._lock:
+            if left or not self._ended.is_set():
+                self._write(HEARTBEAT, beat)
+
+    def _beat_on(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            try:
+                self._beat()
+            except Exception:  # noqa: BLE001,S112 - a store may be away for a while; the job goes on
+                continue
+
+
+def _encoded(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
