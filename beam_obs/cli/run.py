@@ -16,12 +16,20 @@ from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     options_metavar="[--store FOLDER] [--name NAME]",
 )
-@click.option("--store", metavar="FOLDER", help=f"Folder of the store (default: {STORE_VARIABLE}, else {DEFAULT_STORE}).")
-@click.option("--name", metavar="NAME", help="Name of its pipelines in the store (default: that of the program).")
+@click.option(
+    "--store",
+    metavar="FOLDER",
+    help=f"Folder of the store (default: {STORE_VARIABLE}, else {DEFAULT_STORE}).",
+)
+@click.option(
+    "--name", metavar="NAME", help="Name of its pipelines in the store (default: that of the program)."
+)
 @click.option("-m", "as_module", is_flag=True, help="PROGRAM is a module, as with `python -m`.")
 @click.argument("program", metavar="PROGRAM")
 @click.argument("arguments", metavar="ARGS...", nargs=-1, type=click.UNPROCESSED)
-def run(store: str | None, name: str | None, as_module: bool, program: str, arguments: tuple[str, ...]) -> None:
+def run(
+    store: str | None, name: str | None, as_module: bool, program: str, arguments: tuple[str, ...]
+) -> None:
     """Run a Beam program with every pipeline it makes observed.
 
     Like `python PROGRAM ARGS...`, with the program's own exit code. Options for beam-obs come before PROGRAM.
@@ -37,7 +45,7 @@ def run(store: str | None, name: str | None, as_module: bool, program: str, argu
             _run_module(program) if as_module else _run_file(program)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # noqa: BLE001 - shown as Python itself shows it
+        except BaseException as error:
             _show(error)
             sys.exit(1)
 
@@ -62,7 +70,8 @@ def _show(error: BaseException) -> None:
     frames: Any = error.__traceback__
     ours = {__file__, runpy.__file__}
     while frames is not None and (
-        frames.tb_frame.f_code.co_filename in ours or frames.tb_frame.f_code.co_filename.startswith("<frozen runpy")
+        frames.tb_frame.f_code.co_filename in ours
+        or frames.tb_frame.f_code.co_filename.startswith("<frozen runpy")
     ):
         frames = frames.tb_next
     sys.excepthook(type(error), error, frames)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import sys
 
 import click
 
@@ -23,7 +24,9 @@ from beam_obs.runs.store import Store
 @click.command()
 @store_option
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many; 0: all.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many; 0: all."
+)
 @json_option
 def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
     """List runs, the newest first."""
@@ -45,7 +48,7 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
             }
             click.echo(json.dumps(line))
         return
-    console = console_for(click.get_text_stream("stdout"))
+    console = console_for(sys.stdout)
     if not found:
         of = f" of pipeline {pipeline!r}" if pipeline else ""
         click.echo(f"no runs{of} in the store {store.uri}")
@@ -59,8 +62,12 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
 @click.command()
 @click.argument("run", metavar="RUN")
 @store_option
-@click.option("--json", "as_json", is_flag=True, help="Print all that is known of the run as one JSON object.")
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Write the report as a picture.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print all that is known of the run as one JSON object."
+)
+@click.option(
+    "--svg", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Write the report as a picture."
+)
 def show(run: str, store: Store, as_json: bool, svg: pathlib.Path | None) -> None:
     """Show the report of a run.
 
@@ -73,5 +80,5 @@ def show(run: str, store: Store, as_json: bool, svg: pathlib.Path | None) -> Non
     elif as_json:
         click.echo(json.dumps(record_json(record, store), indent=1))
     else:
-        console = console_for(click.get_text_stream("stdout"))
+        console = console_for(sys.stdout)
         print_plainly(console, render_report(record, store, ascii_only=not writes_unicode(console)))

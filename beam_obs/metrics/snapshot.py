@@ -47,7 +47,7 @@ class Histogram:
             return None
         rank = share * self.count
         lower, below = 0.0, 0
-        for bound, until in zip(names.LATENCY_BOUNDS_US, self.cumulative):
+        for bound, until in zip(names.LATENCY_BOUNDS_US, self.cumulative, strict=False):
             if until >= rank and until > below:
                 return lower + (bound - lower) * (rank - below) / (until - below)
             lower, below = float(bound), until
@@ -111,7 +111,7 @@ def read_snapshot(result: Any) -> Snapshot:
 
 
 def live_snapshot(run: str) -> Snapshot:
-    """Returns the numbers of a run whose workers live in this process, without latencies and element counts."""
+    """Returns the numbers of a run whose workers live in this process: no latencies, no element counts."""
     return Snapshot(
         {
             stage: StageCounts(
@@ -142,7 +142,7 @@ def _stage_counts(values: Mapping[str, int]) -> StageCounts:
 
 
 def _element_counts(result: Any) -> dict[str, int] | None:
-    """Returns Beam's element counts by PCollection id from raw monitoring infos; None where there are none."""
+    """Returns Beam's element counts by PCollection id, from raw monitoring infos; None without these."""
     by_stage = getattr(result, "_monitoring_infos_by_stage", None)
     if by_stage is not None:
         # A PCollection that is kept between two fused stages is counted by its producer and by each reader.

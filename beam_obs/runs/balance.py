@@ -92,7 +92,7 @@ def balance(graph: Graph | None, snapshot: Snapshot, kept: Mapping[str, int] | N
       kept: dead letters in the run's store by stage, for the stages that keep them there.
     """
     if not snapshot.stages and not snapshot.elements:
-        return Balance((), "the runner gave no counts")
+        return Balance((), "no counts: the runner gave none")
     if snapshot.live:
         return Balance((), "the run ended before its counts were committed")
     lines: list[Line] = []

@@ -1,4 +1,4 @@
-"""Which code a run ran: the commit of the program's folder, its package's version, or a digest of its text."""
+"""Which code a run ran: the commit of the program's folder, its package's version, or a digest of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from typing import Any, Optional, TypedDict
+from typing import Any, TypedDict
 
 _GIT_SECONDS = 5.0
 
@@ -20,10 +20,10 @@ class CodeVersion(TypedDict):
     """
 
     version: str
-    commit: Optional[str]
-    dirty: Optional[bool]
-    package: Optional[str]
-    program: Optional[str]
+    commit: str | None
+    dirty: bool | None
+    package: str | None
+    program: str | None
 
 
 def code_version() -> CodeVersion:
@@ -51,12 +51,8 @@ def _package(main: Any) -> str | None:
     top = str(getattr(spec, "name", None) or "").partition(".")[0]
     if not top or top == "__main__":
         return None
-    for name in (top, *importlib.metadata.packages_distributions().get(top, ())):
-        try:
-            return f"{name} {importlib.metadata.version(name)}"
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None
+    names = importlib.metadata.packages_distributions().get(top, ())
+    return f"{names[0]} {importlib.metadata.version(names[0])}" if names else None
 
 
 def _commit(program: str) -> tuple[str | None, bool | None]:

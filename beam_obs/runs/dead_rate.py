@@ -24,7 +24,9 @@ class DeadRateExceeded(BeamObsError):
       commonest: the commonest kinds of refusal, as (count, error).
     """
 
-    def __init__(self, stage: str, dead: int, taken: int, limit: float, commonest: Sequence[tuple[int, str]]) -> None:
+    def __init__(
+        self, stage: str, dead: int, taken: int, limit: float, commonest: Sequence[tuple[int, str]]
+    ) -> None:
         kinds = "".join(f"\n  {count:>9,}  {error}" for count, error in commonest)
         super().__init__(
             f"stage {stage!r} refused {dead:,} of {taken:,} records ({dead / taken:.1%}), "
@@ -73,4 +75,6 @@ def judge_dead_rate(
         for kind in kinds
         if kind["stage"] == label
     ]
-    return DeadRateExceeded(label, counts.dead - counts.leftovers, counts.in_, limit, commonest[:_NAMED_FINGERPRINTS])
+    return DeadRateExceeded(
+        label, counts.dead - counts.leftovers, counts.in_, limit, commonest[:_NAMED_FINGERPRINTS]
+    )

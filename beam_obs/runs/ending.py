@@ -39,7 +39,9 @@ def describe_end(
     keeping = [step.label for step in graph.steps if step.dead is not None] if graph is not None else []
     kept = {label: refused["by_stage"].get(label, 0) for label in keeping}
     return {
-        "counts_from": "live" if snapshot.live else ("result" if snapshot.stages or snapshot.elements else None),
+        "counts_from": "live"
+        if snapshot.live
+        else ("result" if snapshot.stages or snapshot.elements else None),
         "stages": [
             _stage(label, description.kind, snapshot.stages.get(label, StageCounts()))
             for label, description in observation.stages.items()
@@ -81,25 +83,25 @@ def _stage(label: str, kind: str, counts: StageCounts) -> dict[str, Any]:
         "internal_errors": counts.internal_errors,
         "p50_us": counts.latency.quantile_us(0.5),
         "p99_us": counts.latency.quantile_us(0.99),
-        "latency_us_le": dict(zip(bounds, counts.latency.cumulative)),
+        "latency_us_le": dict(zip(bounds, counts.latency.cumulative, strict=True)),
     }
 
 
 def _step(step: Step, elements: Any) -> dict[str, Any]:
     def count(ids: Any) -> int | None:
-        found = [(elements or {}).get(id_) for id_ in ids]
-        return sum(found) if found and None not in found else None
+        known = [elements[id_] for id_ in ids if elements is not None and id_ in elements]
+        return sum(known) if known and len(known) == len(ids) else None
 
     return {
         "label": step.label,
         "is_stage": step.is_stage,
         "in": count(step.inputs),
-        "out": count(step.outputs.values()),
+        "out": count(tuple(step.outputs.values())),
     }
 
 
 def _datasets(described: list[Any], manifests: list[Any]) -> list[dict[str, Any]]:
-    """Returns inputs or outputs: each dataset as the pipeline names it, with the files that manifests tell."""
+    """Returns inputs or outputs: each dataset as the pipeline names it, with the files of its manifests."""
     result: list[dict[str, Any]] = []
     for dataset in described:
         of_step = [manifest for manifest in manifests if manifest.stage == dataset.label]

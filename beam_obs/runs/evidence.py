@@ -51,7 +51,9 @@ def read_evidence(store: Store, folder: str) -> Evidence:
             manifest = Manifest(**fields)
             manifests[manifest.kind, manifest.stage, manifest.file] = manifest
     named = {manifest.file for manifest in manifests.values() if manifest.kind == "dead_letters"}
-    files = [name for name in names if name.startswith("dead_letters-") and name.endswith((".avro", ".jsonl"))]
+    files = [
+        name for name in names if name.startswith("dead_letters-") and name.endswith((".avro", ".jsonl"))
+    ]
     return Evidence(
         tuple(manifests.values()),
         tuple(name for name in files if name in named),
@@ -140,7 +142,11 @@ def _told(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _add(
-    kinds: dict[tuple[str, str], dict[str, Any]], stage: str, fingerprint: str, told: dict[str, Any], count: int
+    kinds: dict[tuple[str, str], dict[str, Any]],
+    stage: str,
+    fingerprint: str,
+    told: dict[str, Any],
+    count: int,
 ) -> None:
     kind = kinds.get((stage, fingerprint))
     if kind is None:

@@ -196,11 +196,15 @@ class BeamFolder:
 
     def names(self, path: str) -> list[str]:
         depth = path.count("/") + 1
-        return sorted(found.rpartition("/")[2] for found in self._match(f"{path}/*") if found.count("/") == depth)
+        return sorted(
+            found.rpartition("/")[2] for found in self._match(f"{path}/*") if found.count("/") == depth
+        )
 
     def grandchildren(self, path: str, marker: str) -> list[tuple[str, str]]:
         depth = path.count("/") + 3
-        found = [match.split("/") for match in self._match(f"{path}/*/*/{marker}") if match.count("/") == depth]
+        found = [
+            match.split("/") for match in self._match(f"{path}/*/*/{marker}") if match.count("/") == depth
+        ]
         return sorted((parts[-3], parts[-2]) for parts in found)
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The graph of a pipeline as the report tells it: stages, and the steps between them, with their PCollections."""
+"""The graph of a pipeline as its report tells it: stages, the steps between them, and their PCollections."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def read_graph(pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = ())
     for step in steps:
         for id_ in step.inputs:
             consumers.setdefault(id_, []).append(step.label)
-    return Graph(steps, tuple(Edge(id_, label, tuple(consumers.get(id_, ()))) for id_, label in producers.items()))
+    return Graph(
+        steps, tuple(Edge(id_, label, tuple(consumers.get(id_, ()))) for id_, label in producers.items())
+    )
 
 
 def _told(node: Any, stages: frozenset[str]) -> Iterator[Any]:
@@ -91,7 +93,9 @@ def _told(node: Any, stages: frozenset[str]) -> Iterator[Any]:
 
 
 def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
-    inputs = tuple(_id(pipeline, value) for value in node.main_inputs.values() if isinstance(value, PCollection))
+    inputs = tuple(
+        _id(pipeline, value) for value in node.main_inputs.values() if isinstance(value, PCollection)
+    )
     leaf = _observed_leaf(node) if is_stage else None
     outputs = {
         str(tag): _id(pipeline, value)
@@ -99,7 +103,11 @@ def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
         if isinstance(value, PCollection)
     }
     dead = outputs.pop(DEAD_TAG, None) if leaf is not None else None
-    known = not any(getattr(part.transform, "_allow_unknown_tags", False) for part in _parts(node)) if leaf else True
+    known = (
+        not any(getattr(part.transform, "_allow_unknown_tags", False) for part in _parts(node))
+        if leaf
+        else True
+    )
     return Step(node.full_label, is_stage, inputs, outputs, dead, known)
 
 

@@ -84,7 +84,11 @@ def _install() -> None:
     @functools.wraps(made)
     def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:
         made(self, *arguments, **keywords)
-        if running_observer() is None and not getattr(self, "_observes_itself", False) and Instrumentation._installed:
+        if (
+            running_observer() is None
+            and not getattr(self, "_observes_itself", False)
+            and Instrumentation._installed
+        ):
             handle = Instrumentation._installed[-1]
             setattr(self, _ATTRIBUTE, Observer(self, handle.name, handle.store))
 
@@ -105,5 +109,5 @@ def _install() -> None:
             observer.abandoned(exc_val)
         return left(self, exc_type, exc_val, exc_tb)
 
-    for method, replacement in zip(_METHODS, (__init__, run_observed, __exit__)):
+    for method, replacement in zip(_METHODS, (__init__, run_observed, __exit__), strict=True):
         setattr(beam.Pipeline, method, replacement)

@@ -63,7 +63,7 @@ _RUNNING = _Running()
 
 
 def running_observer() -> Observer | None:
-    """Returns the observer whose pipeline this thread is running: pipelines made now are Beam's copies of it."""
+    """Returns the observer whose pipeline this thread runs; pipelines made now are Beam's copies of it."""
     return _RUNNING.observers[-1] if _RUNNING.observers else None
 
 
@@ -88,6 +88,7 @@ class Observer:
         self.executed: Any = None
         """The copy that Beam made of the pipeline and ran in its place, where it told."""
         self.copied = False
+        self._was_run = False
         self._committed: set[int] = set()
         self.observation = observation_of(pipeline)
         context = self.observation.context
@@ -131,10 +132,10 @@ class Observer:
 
     def abandoned(self, error: BaseException) -> None:
         """Keeps a run of a pipeline that could not be built: the block that builds it has raised."""
-        if self.is_running or getattr(self, "_launched_any", False):
+        if self.is_running or self._was_run:
             return
         with contextlib.suppress(Exception):  # the user's own error is what they must see
-            self._launch().conclude(_status_of_error(error), error)
+            self._launch(built=False).conclude(_status_of_error(error), error)
 
     def close_graph(self) -> None:
         """Adds the step that commits the evidence of all others, unless it is there."""
@@ -153,14 +154,16 @@ class Observer:
         """Returns the graph of the pipeline that was run; None where it cannot be told."""
         pipeline = self.executed if self.executed is not None else self.pipeline
         with contextlib.suppress(Exception):
-            hidden = [part.full_label for part in pipeline._root_transform().parts if _is_ours(part.full_label)]
+            hidden = [
+                part.full_label for part in pipeline._root_transform().parts if _is_ours(part.full_label)
+            ]
             return read_graph(pipeline, self.observation.stages, hidden)
         return None
 
-    def _launch(self) -> Launched:
+    def _launch(self, built: bool = True) -> Launched:
         check_reach(self.store, self.pipeline.runner, self.pipeline.options)
         self.store.check_writable()
-        self._launched_any = True
+        self._was_run = True
         self.executed, self.copied = None, False
         context = self.observation.context
         code = code_version()
@@ -180,8 +183,10 @@ class Observer:
                 for label, stage in self.observation.stages.items()
             },
         }
-        run = Run(self.store, context.pipeline, context.run, start, outlives_launcher(self.pipeline.runner, options))
-        return Launched(self, run)
+        run = Run(
+            self.store, context.pipeline, context.run, start, outlives_launcher(self.pipeline.runner, options)
+        )
+        return Launched(self, run, built)
 
     @contextlib.contextmanager
     def _noting_copies(self) -> Iterator[None]:
@@ -205,14 +210,18 @@ class Launched:
     Args:
       observer: that of its pipeline.
       run: the run in the store.
+      built: whether the pipeline was built to its end.
     """
 
-    def __init__(self, observer: Observer, run: Run) -> None:
+    def __init__(self, observer: Observer, run: Run, built: bool = True) -> None:
         self._observer = observer
+        self._built = built
         self.run = run
         self.result: Any = None
         self._verdict: DeadRateExceeded | None = None
-        self._progress = Progress(run.record.id, observer.settings.progress, run.start["runner"], self._results)
+        self._progress = Progress(
+            run.record.id, observer.settings.progress, run.start["runner"], self._results
+        )
         self._progress.start()
         atexit.register(self._program_ends)
 
@@ -253,8 +262,17 @@ class Launched:
         snapshot = self._snapshot()
         known = observer.executed is not None or not observer.copied
         end = describe_end(
-            run.store, run.record.folder, observer.observation, observer.graph(), snapshot, counted_alike=known
+            run.store,
+            run.record.folder,
+            observer.observation,
+            observer.graph(),
+            snapshot,
+            counted_alike=known,
         )
+        if not self._built:
+            end["balance"]["unchecked"] = (
+                "no counts: the pipeline was not run, the block that builds it ended early"
+            )
         if status == "done":
             settings = observer.settings
             kinds = end["dead_letters"]["by_fingerprint"]
@@ -343,7 +361,10 @@ def _ending_on_sigterm(launched: Launched) -> Iterator[None]:
 
     Only where nobody else handles the signal, and in the main thread, where Python allows it.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    ):
         yield
         return
 
@@ -363,4 +384,3 @@ def _ending_on_sigterm(launched: Launched) -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGTERM) is end:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-

@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -33,7 +33,7 @@ class RunSettings(NamedTuple):
     """
 
     store: str
-    pipeline: Optional[str]
+    pipeline: str | None
     sample_rate: int
     output_cap: int
     max_dead_rate: float
@@ -79,8 +79,8 @@ class ObservabilityOptions(PipelineOptions):  # type: ignore[misc]
             type=_argument(_output_cap),
             default=10_000,
             metavar="N",
-            help="Outputs of one element that a stage holds back until its function has ended, so that a late "
-            "failure keeps nothing of them (default: 10000).",
+            help="Outputs of one element that a stage holds back until its function has ended, so that a "
+            "late failure keeps nothing of them (default: 10000).",
         )
         group.add_argument(
             "--obs_max_dead_rate",

@@ -12,7 +12,12 @@ from typing import Any
 
 def this_process() -> dict[str, Any]:
     """Returns host, machine, pid and start of this process, as kept in ``start.json``."""
-    return {"host": socket.gethostname(), "machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
+    return {
+        "host": socket.gethostname(),
+        "machine": _machine(),
+        "pid": os.getpid(),
+        "started": _started(os.getpid()),
+    }
 
 
 def is_alive(process: dict[str, Any]) -> bool | None:

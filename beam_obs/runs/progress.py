@@ -105,11 +105,17 @@ class Progress:
 
     def _table(self, snapshot: Snapshot, elapsed: float) -> Any:
         table = Table(box=None, pad_edge=False, padding=(0, 1), title_justify="left")
-        table.add_column(Text(f"running {seconds_text(elapsed)}", "bold cyan"), no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column(
+            Text(f"running {seconds_text(elapsed)}", "bold cyan"), no_wrap=True, overflow="ellipsis", ratio=1
+        )
         for name in ("in", "per second", "out", "dead"):
             table.add_column(Text(name, "dim"), justify="right", no_wrap=True)
         for label, taken, rate, out, dead in self._with_rates(snapshot):
             table.add_row(
-                label, f"{taken:,}", f"{rate:,.0f}", f"{out:,}", Text(f"{dead:,}", "bold red" if dead else "dim")
+                label,
+                f"{taken:,}",
+                f"{rate:,.0f}",
+                f"{out:,}",
+                Text(f"{dead:,}", "bold red" if dead else "dim"),
             )
         return table

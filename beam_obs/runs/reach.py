@@ -49,12 +49,16 @@ def check_reach(store: Store, runner: Any, options: Any) -> None:
     environment, config = _environment(name, options)
     if environment == "DOCKER":
         raise StoreOutOfReach(
-            store.uri, name, f"runs its workers in containers (DOCKER): {shared}, or use --environment_type=LOOPBACK"
+            store.uri,
+            name,
+            f"runs its workers in containers (DOCKER): {shared}, or use --environment_type=LOOPBACK",
         )
     if environment == "EXTERNAL" and not _is_here(config):
         raise StoreOutOfReach(store.uri, name, f"runs its workers at {config!r} (EXTERNAL): {shared}")
     if environment == "PROCESS" and not _is_here(_endpoint(name, options)):
-        raise StoreOutOfReach(store.uri, name, f"runs its workers at {_endpoint(name, options)!r} (PROCESS): {shared}")
+        raise StoreOutOfReach(
+            store.uri, name, f"runs its workers at {_endpoint(name, options)!r} (PROCESS): {shared}"
+        )
 
 
 def outlives_launcher(runner: Any, options: Any) -> bool:
@@ -65,18 +69,27 @@ def outlives_launcher(runner: Any, options: Any) -> bool:
     if name not in ("PortableRunner", "FlinkRunner", "SparkRunner"):
         return False
     environment, _ = _environment(name, options)
-    return environment != "LOOPBACK" and _endpoint(name, options) not in ("[local]", "[auto]", "local", "embed")
+    return environment != "LOOPBACK" and _endpoint(name, options) not in (
+        "[local]",
+        "[auto]",
+        "local",
+        "embed",
+    )
 
 
 def _environment(runner: str, options: Any) -> tuple[str, str]:
-    """Returns the type of a portable runner's environment, as that runner fills it in, and its configuration."""
+    """Returns the type of a portable runner's environment as that runner fills it in, and its address."""
     portable = options.view_as(PortableOptions)
     environment = portable.environment_type
     config = portable.environment_config or ""
     if not environment:
-        here = runner == "PrismRunner" or _endpoint(runner, options).startswith(("[local]", "[auto]", "local"))
+        here = runner == "PrismRunner" or _endpoint(runner, options).startswith(
+            ("[local]", "[auto]", "local")
+        )
         environment = "LOOPBACK" if here or portable.job_endpoint == "embed" else "DOCKER"
-    environment = {"beam:env:docker:v1": "DOCKER", "beam:env:external:v1": "EXTERNAL"}.get(environment, environment)
+    environment = {"beam:env:docker:v1": "DOCKER", "beam:env:external:v1": "EXTERNAL"}.get(
+        environment, environment
+    )
     for option in portable.environment_options or []:
         if str(option).startswith("external_service_address="):
             config = str(option).partition("=")[2]

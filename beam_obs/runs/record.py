@@ -81,7 +81,9 @@ class RunRecord:
 
 def now_text() -> str:
     """Returns the time now as the store keeps it: ISO 8601, UTC, microseconds."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return (
+        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    )
 
 
 def parse_time(text: str) -> datetime.datetime:

@@ -37,8 +37,8 @@ _SECRET_SHAPES = re.compile(
 def redact(options: dict[str, Any]) -> dict[str, Any]:
     """Returns options as JSON-able values, with secrets replaced.
 
-    >>> redact({"db_password": "hunter2", "input": "mysql://me:hunter2@host/db", "primary_key": "id", "n": 3})
-    {'db_password': '[redacted]', 'input': 'mysql://me:[redacted]@host/db', 'primary_key': '[redacted]', 'n': 3}
+    >>> redact({"db_password": "hunter2", "input": "mysql://me:hunter2@host/db", "api_key": "k", "n": 3})
+    {'db_password': '[redacted]', 'input': 'mysql://me:[redacted]@host/db', 'api_key': '[redacted]', 'n': 3}
     """
     return {str(name): _value(str(name), value) for name, value in options.items()}
 

@@ -75,7 +75,9 @@ def record_json(record: RunRecord, store: Store) -> dict[str, Any]:
 
 def report_svg(record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, title: str = "") -> str:
     """Returns the report as a picture of a terminal, in SVG."""
-    console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console = Console(
+        record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
     console.print(render_report(record, store))
     return console.export_svg(title=title or f"{record.pipeline}: {record.status_text}")
 
@@ -109,7 +111,14 @@ class _Marks:
     """Signs that not every terminal has."""
 
     def __init__(self, tick: str, cross: str, stage: str, none: str, dot: str, micro: str) -> None:
-        self.tick, self.cross, self.stage, self.none, self.dot, self.micro = tick, cross, stage, none, dot, micro
+        self.tick, self.cross, self.stage, self.none, self.dot, self.micro = (
+            tick,
+            cross,
+            stage,
+            none,
+            dot,
+            micro,
+        )
 
 
 _UNICODE = _Marks("✓", "✗", "◆", "–", "·", "µs")  # noqa: RUF001 - a dash stands for no number
@@ -170,7 +179,7 @@ def _failure(error: dict[str, Any] | None) -> RenderableType | None:
 def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
     stages = {stage["label"]: stage for stage in end.get("stages") or []}
     steps = end.get("steps") or [{"label": label, "is_stage": True} for label in stages]
-    if not steps:
+    if not steps or end.get("counts_from") is None:
         return None
     dropped = any(stage.get("dropped") for stage in stages.values())
     columns = ("in", "out", "dead", "filtered", *(("dropped",) if dropped else ()), "p50", "p99")
@@ -193,7 +202,9 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
         cells.append(_number(stage["filtered"], marks, "" if stage["filtered"] else "dim"))
         if dropped:
             cells.append(_number(stage["dropped"], marks, "yellow" if stage["dropped"] else "dim"))
-        cells.extend(Text(microseconds_text(stage[name], marks.micro, marks.none)) for name in ("p50_us", "p99_us"))
+        cells.extend(
+            Text(microseconds_text(stage[name], marks.micro, marks.none)) for name in ("p50_us", "p99_us")
+        )
         name = _Line("", "")
         name.append(f"{marks.stage} ", "cyan").append(tail(label), "bold")
         table.add_row(name, *cells)
@@ -202,6 +213,9 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
 
 def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     balance = end.get("balance") or {}
+    if end.get("counts_from") is None:
+        yield _Line(f"\n  {clean(balance.get('unchecked') or 'no counts')}", "yellow")
+        return
     holds = balance.get("holds")
     if holds:
         checks = f"{balance['checked']:,} check{'s' if balance['checked'] != 1 else ''}"
@@ -213,10 +227,14 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
         for line in balance["broken"]:
             yield _Line(f"      {clean(line['text'])}", "red")
     if end.get("counts_from") == "live":
-        yield _Line("  counts are live: looked at in this process when the run ended, none was committed", "yellow")
+        yield _Line(
+            "  counts are live: looked at in this process when the run ended, none was committed", "yellow"
+        )
     errors = sum(stage.get("internal_errors", 0) for stage in end.get("stages") or [])
     if errors:
-        yield _Line(f"  {errors:,} errors of beam_obs itself were swallowed; no record was lost by them", "yellow")
+        yield _Line(
+            f"  {errors:,} errors of beam_obs itself were swallowed; no record was lost by them", "yellow"
+        )
     notes = []
     if end.get("stages"):
         notes.append(f"{marks.stage} stage: times are of a sample of its records")
@@ -231,15 +249,20 @@ def _dead_letters(refused: dict[str, Any], marks: _Marks) -> Iterator[Renderable
         return
     yield _title("Dead letters", f"{refused['count']:,}")
     if refused.get("uncommitted"):
-        what = "none of a finished bundle" if not refused.get("committed") else "more"
-        yield _Line(f"  {refused['uncommitted']:,} uncommitted ({what}: their bundles failed or were tried again)", "yellow")
+        if refused.get("committed"):
+            why = f"and {refused['uncommitted']:,} uncommitted, of bundles that failed or were tried again"
+        else:
+            why = f"{refused['uncommitted']:,} uncommitted: the run ended before they could be"
+        yield _Line(f"  {why}", "yellow")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     kinds = refused.get("by_fingerprint") or []
     for kind in kinds[:_SHOWN_KINDS]:
-        what = Text(f"{clean(kind['error_type'].removeprefix('builtins.'))}: ").append(clean(kind["error_message"]))
+        what = Text(f"{clean(kind['error_type'].removeprefix('builtins.'))}: ").append(
+            clean(kind["error_message"])
+        )
         what.stylize("red")
         what.append(f"\n{clean(kind['payload_text']) or marks.none}", "dim")
         stage = Text(tail(clean(kind["stage"]), 24), "bold")
@@ -298,7 +321,7 @@ def _title(text: str, count: str = "") -> RenderableType:
     return title
 
 
-def _Line(text: str, style: str) -> Text:  # noqa: N802 - reads as what it makes
+def _Line(text: str, style: str) -> Text:
     return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
@@ -318,7 +341,9 @@ def clean(text: Any) -> str:
     'a\\\\x1b[31m b'
     """
     joined = " ".join(str(text).split("\n")).replace("\t", " ").replace("\r", " ")
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in joined)
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in joined
+    )
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -371,11 +396,11 @@ def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> Rende
     """Returns a table of runs, newest first as given."""
     table = Table(box=None if ascii_only else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("run", no_wrap=True)
-    table.add_column("pipeline", no_wrap=True, overflow="ellipsis", ratio=1, min_width=12)
+    table.add_column("pipeline", min_width=12)
     table.add_column("started (UTC)", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    table.add_column("code", no_wrap=True, overflow="ellipsis", max_width=18)
+    table.add_column("code", min_width=12)
     for record in records:
         status = Text(record.status, _STATUS_STYLES.get(record.status, "bold"))
         if record.refused:
@@ -384,11 +409,11 @@ def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> Rende
             status.append(", not balanced", "bold red")
         table.add_row(
             record.id[:SHORT_ID],
-            clean(record.pipeline),
+            _Line(clean(record.pipeline), ""),
             f"{parse_time(record.start['started']):%Y-%m-%d %H:%M:%S}",
             seconds_text(record.seconds),
             status,
-            Text(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
+            _Line(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
         )
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -23,9 +24,17 @@ class Run:
       outlives_launcher: whether the job would go on without this process.
     """
 
-    def __init__(self, store: Store, pipeline: str, id: str, start: dict[str, Any], outlives_launcher: bool) -> None:
+    def __init__(
+        self, store: Store, pipeline: str, id: str, start: dict[str, Any], outlives_launcher: bool
+    ) -> None:
         self.store = store
-        self.start = {"id": id, "pipeline": pipeline, "started": now_text(), **start, "process": this_process()}
+        self.start = {
+            "id": id,
+            "pipeline": pipeline,
+            "started": now_text(),
+            **start,
+            "process": this_process(),
+        }
         self.record = RunRecord(pipeline, id, self.start)
         self.outlives_launcher = outlives_launcher
         self.job_id: str | None = None
@@ -78,17 +87,20 @@ class Run:
         self.store.files.write(f"{self.record.folder}/{name}", _encoded(content))
 
     def _beat(self, left: bool = False) -> None:
-        beat = {"at": now_text(), "job_id": self.job_id, "outlives_launcher": self.outlives_launcher, "left": left}
+        beat = {
+            "at": now_text(),
+            "job_id": self.job_id,
+            "outlives_launcher": self.outlives_launcher,
+            "left": left,
+        }
         with self._lock:
             if left or not self._ended.is_set():
                 self._write(HEARTBEAT, beat)
 
     def _beat_on(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
-            try:
+            with contextlib.suppress(Exception):  # a store may be away for a while; the job goes on
                 self._beat()
-            except Exception:  # noqa: BLE001,S112 - a store may be away for a while; the job goes on
-                continue
 
 
 def _encoded(content: dict[str, Any]) -> bytes:

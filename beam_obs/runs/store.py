@@ -1,6 +1,6 @@
 """A store: the folder that all runs are kept in, on any filesystem.
 
-    <store>/runs/<pipeline>/<run id>/start.json, heartbeat.json, end.json, manifest-*.json, dead_letters-*.avro
+    <store>/runs/<pipeline>/<run id>/start.json, end.json, manifest-*.json, dead_letters-*.avro, ...
 
 Run ids are UUIDv7, so that sorting by id sorts by time, and the newest are found without reading any.
 """
@@ -79,7 +79,7 @@ class Store:
         try:
             self.files.write(probe, b"")
             self.files.delete(probe)
-        except Exception as error:  # noqa: BLE001 - each filesystem has exceptions of its own
+        except Exception as error:
             raise StoreNotWritable(self.uri, str(error) or type(error).__name__) from error
 
     def runs(self, pipeline: str | None = None, limit: int | None = None) -> list[RunRecord]:
@@ -111,7 +111,9 @@ class Store:
         if name:
             names = sorted({of for _, of in found})
             if name not in names:
-                raise RunNotFound(f"no pipeline {name!r} in the store {self.uri!r}{_listed('it has', names)}", [])
+                raise RunNotFound(
+                    f"no pipeline {name!r} in the store {self.uri!r}{_listed('it has', names)}", []
+                )
             found = [(run, of) for run, of in found if of == name]
         if wanted == "latest":
             if not found:
@@ -126,10 +128,8 @@ class Store:
                 f"no run {selector!r} in the store {self.uri!r}{_listed('the newest are', newest)}",
                 [run for run, _ in found],
             )
-        raise RunNotFound(
-            f"{selector!r} may be any of {len(meant)} runs{_listed('', [f'{run} ({of})' for run, of in meant])}",
-            [run for run, _ in meant],
-        )
+        listed = _listed("", [f"{run} ({of})" for run, of in meant])
+        raise RunNotFound(f"{selector!r} may be any of {len(meant)} runs{listed}", [run for run, _ in meant])
 
     def _folders(self) -> list[tuple[str, str]]:
         return self.files.grandchildren("runs", START)
@@ -147,7 +147,11 @@ class Store:
         return records
 
 
-_UNREADABLE_START: dict[str, Any] = {"started": "1970-01-01T00:00:00.000000Z", "runner": "?", "unreadable": True}
+_UNREADABLE_START: dict[str, Any] = {
+    "started": "1970-01-01T00:00:00.000000Z",
+    "runner": "?",
+    "unreadable": True,
+}
 
 
 def _json(content: bytes | None) -> dict[str, Any] | None:
