@@ -79,16 +79,23 @@ class LineReader:
         """The bytes of the line that was cut off."""
         return self._pending
 
+    def skip(self, length: int) -> None:
+        """Leaves out the first bytes; for streams that cannot seek, before the first block."""
+        self._pending = self._read(b"", length)[length:] if length else b""
+        self._offset += length
+
     def next_block(self) -> LineBlock | None:
         """Returns the next lines, or None at the end of the range."""
         if self._stop is not None and self._offset >= self._stop:
+            return None
+        if self._ended and self._must_grow:
             return None
         data = self._pending
         while True:
             goal = self._stop_of_reading(len(data))
             if not self._ended and (goal > len(data) or self._must_grow):
                 data = self._read(data, goal)
-            end = len(data) if self._ended and self.failure is None else self._whole_lines(data)
+            end = self._whole_lines(data)
             self._must_grow = False
             if end or self._ended:
                 break
@@ -114,7 +121,9 @@ class LineReader:
     def _read(self, data: bytes, goal: int) -> bytes:
         parts = [data]
         length = len(data)
-        goal = goal if goal > length else length + (_OVERRUN_BYTES if self._stop is not None else self._block_bytes)
+        if goal <= length:
+            passed = self._stop is not None and self._offset + length >= self._stop
+            goal = length + max(_OVERRUN_BYTES if passed else self._block_bytes, length // 8)
         while length < goal and not self._ended:
             wanted = goal - length
             if self._size is not None:
@@ -128,7 +137,9 @@ class LineReader:
             if not part:
                 self._ended = True
                 if self._size is not None and self._offset + length < self._size:
-                    raise FileChanged(f"file ends at byte {self._offset + length}, but had {self._size} when it was found")
+                    raise FileChanged(
+                        f"file ends at byte {self._offset + length}, but had {self._size} when it was found"
+                    )
             parts.append(part)
             length += len(part)
         if self._size is not None and self._offset + length >= self._size:
@@ -136,9 +147,11 @@ class LineReader:
         return b"".join(parts)
 
     def _whole_lines(self, data: bytes) -> int:
+        """Returns the length of the lines in `data` that can be given out, 0 where more must be read first."""
+        all_there = self._ended and self.failure is None
         if self._stop is not None and self._offset + len(data) >= self._stop:
-            return cut_at(self._encoding, data, self._stop - self._offset)
-        return self._encoding.end_of_last_line(data)
+            return cut_at(self._encoding, data, self._stop - self._offset) or (len(data) if all_there else 0)
+        return len(data) if all_there else self._encoding.end_of_last_line(data)
 
 
 def cut_at(encoding: LineEncoding, data: bytes, stop: int) -> int:

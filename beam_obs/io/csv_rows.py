@@ -1,0 +1,228 @@
+"""Rows of CSV in bulk, without losing good rows behind a bad one.
+
+`csv.reader` over many lines is fast, but a quote that is never closed makes it take all that follows
+for one field. So its rows are counted: as many rows as lines means that no row ran on. Where that does
+not hold, or bytes are damaged, the block is read again line by line, and only bad rows are refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+from typing import Any
+
+from beam_obs.io.bad_input import BadInput, TornRow, UndecodableBytes
+from beam_obs.io.line_encoding import LineEncoding
+from beam_obs.io.parsed_lines import BadLines, ParsedLines
+from beam_obs.records.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class CsvDialect:
+    """How fields are set apart; the names are those of `csv.Dialect`."""
+
+    delimiter: str = ","
+    quotechar: str | None = '"'
+    escapechar: str | None = None
+    doublequote: bool = True
+    skipinitialspace: bool = False
+    quoting: int = csv.QUOTE_MINIMAL
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.quoting not in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONE):
+            raise UsageError(
+                "quoting= is one of csv.QUOTE_MINIMAL, QUOTE_ALL and QUOTE_NONE when reading; "
+                "give a typed record= to have values converted"
+            )
+        try:
+            csv.reader((), **self.arguments)
+        except (TypeError, ValueError, csv.Error) as error:
+            raise UsageError(f"not a CSV dialect: {error}") from None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The dialect as arguments of `csv.reader`."""
+        return dataclasses.asdict(self)
+
+    @property
+    def special(self) -> str:
+        """Characters that make a line more than its text cut at each delimiter."""
+        quote = "" if self.quoting == csv.QUOTE_NONE else self.quotechar or ""
+        return quote + (self.escapechar or "") + "\r"
+
+
+class CsvParser:
+    """Makes rows of blocks of lines.
+
+    Args:
+      encoding: how the lines lie.
+      dialect: how fields are set apart.
+      width: number of columns, or 0 to take rows of any width.
+      multiline: whether a quoted field may hold a newline.
+    """
+
+    def __init__(self, encoding: LineEncoding, dialect: CsvDialect, width: int, multiline: bool = False) -> None:
+        self._encoding = encoding
+        self._arguments = dialect.arguments
+        self._delimiter = dialect.delimiter
+        self._special = dialect.special
+        self._cuts_only = not dialect.skipinitialspace
+        self._width = width
+        self._multiline = multiline
+
+    def parse(self, data: bytes, final: bool) -> ParsedLines:
+        """Returns the rows of a block of whole lines."""
+        try:
+            text = data.decode(self._encoding.codec)
+        except UnicodeDecodeError:
+            text = None
+        if text is None or "\0" in text:
+            return self._rows_over_lines(data, final) if self._multiline else self._line_by_line(data)
+        rows, lines = self._in_bulk(text)
+        if rows is None:
+            return self._rows_over_lines(data, final) if self._multiline else self._line_by_line(data)
+        width = self._width
+        if (width > 1 or "" not in lines) and not (set(map(len, rows)) - {width}):
+            return ParsedLines(rows, None, [])
+        return self._good_rows(rows, lines)
+
+    def _in_bulk(self, text: str) -> tuple[list[list[str]] | None, list[str]]:
+        """Returns one row for each line, or None where a row runs on; and the lines."""
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").removesuffix("\r")
+        lines = text.split("\n")
+        if not lines[-1]:
+            lines.pop()
+        if self._cuts_only and not any(character in text for character in self._special):
+            delimiter = self._delimiter
+            return [line.split(delimiter) for line in lines], lines
+        try:
+            rows = list(csv.reader(itertools.chain(lines, ("",)), **self._arguments))
+        except csv.Error:
+            return None, lines
+        if len(rows) != len(lines) + 1:
+            return None, lines
+        rows.pop()
+        return rows, lines
+
+    def _good_rows(self, rows: list[list[str]], lines: list[str]) -> ParsedLines:
+        good, numbers, refused = [], [], []
+        width = self._width
+        for number, row in enumerate(rows):
+            if not lines[number]:
+                continue
+            if len(row) == width or not width:
+                good.append(row)
+                numbers.append(number)
+            else:
+                refused.append(BadLines(number, 1, _wrong_width(row, width)))
+        return ParsedLines(good, numbers, refused)
+
+    def _line_by_line(self, data: bytes) -> ParsedLines:
+        good, numbers, refused = [], [], []
+        for number, raw in enumerate(_lines(self._encoding, data)):
+            row = self._row_of(raw)
+            if isinstance(row, BadInput):
+                refused.append(BadLines(number, 1, row))
+            elif row is not None:
+                good.append(row)
+                numbers.append(number)
+        return ParsedLines(good, numbers, refused)
+
+    def _row_of(self, raw: bytes) -> list[str] | BadInput | None:
+        try:
+            line = self._encoding.without_line_end(raw).decode(self._encoding.codec)
+        except UnicodeDecodeError as error:
+            return undecodable(error, self._encoding)
+        if not line:
+            return None
+        if "\0" in line:
+            return _NUL
+        try:
+            rows = list(csv.reader((line, ""), **self._arguments))
+        except csv.Error as error:
+            return TornRow(f"not CSV: {error}", str(error))
+        if len(rows) != 2:
+            return _UNTERMINATED
+        if self._width and len(rows[0]) != self._width:
+            return _wrong_width(rows[0], self._width)
+        return rows[0]
+
+    def _rows_over_lines(self, data: bytes, final: bool) -> ParsedLines:
+        """Finds rows of one or more lines. Of a row that is bad only the first line is refused, and the
+        next line is tried as a row of its own: so a quote that was never closed costs one row."""
+        raw_lines = _lines(self._encoding, data)
+        lines, damage = self._decoded(raw_lines)
+        good, numbers, refused = [], [], []
+        at = 0
+        reader, first = csv.reader(itertools.chain(lines, ("",)), **self._arguments), 0
+        while at < len(lines):
+            error: BadInput | None = None
+            row: list[str] = []
+            try:
+                row = next(reader)
+            except csv.Error as failure:
+                error = TornRow(f"not CSV: {failure}", str(failure))
+            end = first + reader.line_num
+            if error is None and end > len(lines):
+                if not final:
+                    return ParsedLines(good, numbers, refused, len(raw_lines) - at)
+                error = _UNTERMINATED
+            if error is None:
+                damaged = next((damage[line] for line in range(at, end) if line in damage), None)
+                error = damaged or (_wrong_width(row, self._width) if self._width and row and len(row) != self._width else None)
+            if error is None:
+                if row:
+                    good.append(row)
+                    numbers.append(at)
+                at = end
+                continue
+            refused.append(BadLines(at, 1, error))
+            at += 1
+            if at < end or isinstance(error, TornRow):
+                reader, first = csv.reader(itertools.chain(lines[at:], ("",)), **self._arguments), at
+        return ParsedLines(good, numbers, refused)
+
+    def _decoded(self, raw_lines: list[bytes]) -> tuple[list[str], dict[int, BadInput]]:
+        lines: list[str] = []
+        damage: dict[int, BadInput] = {}
+        for number, raw in enumerate(raw_lines):
+            try:
+                line = raw.decode(self._encoding.codec)
+            except UnicodeDecodeError as error:
+                damage[number] = undecodable(error, self._encoding)
+                line = raw.decode(self._encoding.codec, "replace")
+            if "\0" in line:
+                damage[number] = _NUL
+                line = line.replace("\0", " ")
+            lines.append(line + "\n")
+        return lines, damage
+
+
+def parse_header(line: str, dialect: CsvDialect) -> tuple[str, ...]:
+    """Returns the column names in a header line."""
+    return tuple(next(csv.reader((line,), **dialect.arguments), ()))
+
+
+def undecodable(error: UnicodeDecodeError, encoding: LineEncoding) -> UndecodableBytes:
+    """Returns the error of a line whose bytes are not text."""
+    found = error.object[error.start : error.start + 4].hex(" ")
+    return UndecodableBytes(f"byte {error.start} of the line is not {encoding.codec}: {found} ({error.reason})", error.reason)
+
+
+def _lines(encoding: LineEncoding, data: bytes) -> list[bytes]:
+    lines = encoding.split(data)
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _wrong_width(row: list[str], width: int) -> TornRow:
+    kind = "too few columns" if len(row) < width else "too many columns"
+    return TornRow(f"{kind}: row has {len(row)}, header has {width}", kind)
+
+
+_NUL = TornRow("row has NUL bytes", "NUL bytes")
+_UNTERMINATED = TornRow("a quote is not closed on its line", "quote not closed")

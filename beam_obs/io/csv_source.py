@@ -1,0 +1,226 @@
+"""ReadFromCsv: rows of CSV files as dicts or typed records, each with its place in its file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from apache_beam.io.filesystem import CompressionTypes
+
+from beam_obs.io.bad_input import BadInput
+from beam_obs.io.csv_rows import CsvDialect, CsvParser
+from beam_obs.io.file_head import CsvHeadReader, FileHead, HeadReader, first_header
+from beam_obs.io.file_read import FileRead
+from beam_obs.io.found_files import FoundFile
+from beam_obs.io.line_encoding import line_encoding
+from beam_obs.io.parsed_lines import LineParser
+from beam_obs.io.read_records import RecordFormat
+from beam_obs.io.typed_records import RecordMaker, dicts_of, has_lineage_field, is_named_tuple, record_fields
+from beam_obs.records.errors import UsageError
+from beam_obs.records.lineage_attributes import LINEAGE_FIELD, LineageAttributes
+from beam_obs.stages.dead_letters import DeadLetters
+
+
+class ReadFromCsv(FileRead):
+    """Reads CSV files row by row.
+
+    A row with too few or too many columns, a quote that is not closed, bytes that are not text, NUL
+    bytes, or a value that does not fit its field's type becomes a dead letter with its bytes, file and
+    offset; the rows around it are read. A file with another header than expected, or with none,
+    becomes one dead letter. Where dead letters have no home, the first of them fails the job.
+
+    Args:
+      file_pattern: path or pattern on any Beam filesystem.
+      columns: names that each file's header must have, in any order; with ``header=False`` the names
+        of the columns in their order. By default each file is compared with the first that has a header.
+      record: what rows become: ``dict`` (column name to text), a NamedTuple class, or a dataclass. A
+        field is converted to its annotated type (str, int, float, bool, Decimal, date, datetime, time,
+        an Enum, or Optional of these); columns without a field are left out, and a file without the
+        column of a field that has no default is refused.
+      header: whether files begin with a header line.
+      multiline: whether a quoted field may hold a newline; such files are not split.
+      null_values: texts that an Optional field of a typed record takes for None.
+      encoding: any text encoding of Python's in which lines can be found. A byte order mark is left
+        out; UTF-16 and UTF-32 are not split.
+      delimiter, quotechar, escapechar, doublequote, skipinitialspace, quoting, strict: as `csv.reader`
+        takes them.
+      compression_type: one of Beam's `CompressionTypes`; by the file's extension by default.
+        Compressed files are not split.
+      min_bundle_size: bytes; no range to begin with is smaller.
+      desired_bundle_size: bytes of the ranges to begin with; a runner may split them further.
+      validate: whether a pattern that finds nothing is an error when the pipeline is built.
+      stamp: whether each record gets its lineage attributes: key ``_lineage`` of a dict, or field
+        ``_lineage`` of a dataclass.
+      on_bad_file: ``"dead_letter"``, or ``"fail"`` to fail the job on a file that is refused as a whole.
+      dead_letters: a home for the dead letters.
+
+    Raises:
+      UsageError: arguments do not fit together.
+      NoFilesFound: the pattern finds nothing.
+
+    >>> import apache_beam as beam, pathlib
+    >>> import beam_obs as obs
+    >>> _ = pathlib.Path("delays.csv").write_text('carrier,delay\\nUA,11\\nAA\\nB6,-4\\n')
+    >>> with beam.Pipeline("DirectRunner") as p:
+    ...     rows, dead = p | obs.ReadFromCsv("delays.csv").with_dead_letters()
+    ...     _ = rows | "rows" >> beam.Map(print)
+    ...     _ = dead | "dead" >> beam.Map(lambda letter: print(letter.position, letter.error_message))
+    {'carrier': 'UA', 'delay': '11'}
+    {'carrier': 'B6', 'delay': '-4'}
+    20 too few columns: row has 1, header has 2
+    """
+
+    def __init__(
+        self,
+        file_pattern: Any,
+        columns: Sequence[str] | None = None,
+        record: type = dict,
+        *,
+        header: bool = True,
+        multiline: bool = False,
+        null_values: Sequence[str] = ("",),
+        encoding: str = "utf-8",
+        delimiter: str = ",",
+        quotechar: str | None = '"',
+        escapechar: str | None = None,
+        doublequote: bool = True,
+        skipinitialspace: bool = False,
+        quoting: int = csv.QUOTE_MINIMAL,
+        strict: bool = False,
+        compression_type: str = CompressionTypes.AUTO,
+        min_bundle_size: int = 0,
+        desired_bundle_size: int = 1 << 26,
+        validate: bool = True,
+        stamp: bool = False,
+        on_bad_file: str = "dead_letter",
+        dead_letters: DeadLetters | None = None,
+    ) -> None:
+        super().__init__(
+            file_pattern,
+            min_bundle_size=min_bundle_size,
+            desired_bundle_size=desired_bundle_size,
+            compression_type=compression_type,
+            validate=validate,
+            stamp=stamp,
+            on_bad_file=on_bad_file,
+            dead_letters=dead_letters,
+        )
+        if isinstance(columns, str):
+            raise UsageError(f"columns={columns!r}: give a list of names")
+        names = None if columns is None else tuple(columns)
+        if names is None and not header:
+            raise UsageError("header=False: give the names of the columns as columns=")
+        if names is not None and len(set(names)) < len(names):
+            raise UsageError(f"columns={list(names)!r}: a name is given twice")
+        dialect = CsvDialect(delimiter, quotechar, escapechar, doublequote, skipinitialspace, quoting, strict)
+        needed: tuple[str, ...] = ()
+        if record is not dict:
+            needed = tuple(field.name for field in record_fields(record) if field.is_required)
+            absent = [name for name in needed if names is not None and name not in names]
+            if absent:
+                raise UsageError(f"record={record.__qualname__} needs {absent}, which columns= does not have")
+        if stamp:
+            _check_room(record, names)
+        self._splittable = not multiline and line_encoding(encoding)[0].splittable
+        self._record = record
+        self._csv = _CsvFormat(
+            CsvHeadReader(encoding, dialect, header, names, needed), dialect, record, tuple(null_values), multiline
+        )
+
+    def _format(self) -> RecordFormat:
+        return self._csv
+
+    def _can_split(self) -> bool:
+        return self._splittable
+
+    def _element_type(self) -> Any:
+        if self._record is not dict:
+            return self._record
+        return dict[str, Any] if self.stamps_lineage else dict[str, str]
+
+
+class _CsvFormat(RecordFormat):
+    def __init__(
+        self,
+        heads: CsvHeadReader,
+        dialect: CsvDialect,
+        record: type,
+        null_values: tuple[str, ...],
+        multiline: bool,
+    ) -> None:
+        self._heads = heads
+        self._dialect = dialect
+        self._record = record
+        self._null_values = null_values
+        self.multiline = multiline
+        self._makers: dict[tuple[str, ...], Any] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_makers": {}}
+
+    @property
+    def heads(self) -> HeadReader:
+        return self._heads
+
+    def parser(self, head: FileHead) -> LineParser:
+        return CsvParser(head.encoding, self._dialect, len(head.columns), self.multiline)
+
+    def common_columns(self, files: list[FoundFile]) -> tuple[str, ...] | None:
+        """Returns the columns of the first file that has a header, for dicts with no names given."""
+        if self._record is not dict or self._heads.columns is not None or len(files) < 2:
+            return None
+        return first_header(files, self._heads.read)
+
+    def records(
+        self, rows: list[Any], head: FileHead, lineage: Sequence[LineageAttributes] | None
+    ) -> tuple[list[Any], list[tuple[int, BadInput]]]:
+        maker = self._makers.get(head.columns)
+        if maker is None:
+            maker = self._makers[head.columns] = self._maker(head.columns)
+        if isinstance(maker, RecordMaker):
+            return _made(maker, rows, lineage)
+        records = maker(rows)
+        if lineage is not None:
+            for record, attributes in zip(records, lineage):
+                record[LINEAGE_FIELD] = attributes
+        return records, []
+
+    def _maker(self, columns: tuple[str, ...]) -> RecordMaker | Callable[[list[list[str]]], list[dict[str, str]]]:
+        if self._record is dict:
+            return dicts_of(columns)
+        return RecordMaker(self._record, columns, self._null_values)
+
+
+def _made(
+    maker: RecordMaker, rows: list[list[str]], lineage: Sequence[LineageAttributes] | None
+) -> tuple[list[Any], list[tuple[int, BadInput]]]:
+    make = maker.make
+    records: list[Any] = []
+    refused: list[tuple[int, BadInput]] = []
+    add = records.append
+    for number, row in enumerate(rows):
+        try:
+            add(make(row) if lineage is None else make(row, lineage[number]))
+        except Exception as error:
+            if isinstance(error, MemoryError):
+                raise
+            refused.append((number, maker.explain(row, error)))
+    return records, refused
+
+
+def _check_room(record: type, columns: tuple[str, ...] | None) -> None:
+    if record is dict:
+        if columns is not None and LINEAGE_FIELD in columns:
+            raise UsageError(f"stamp=True: the files have a column {LINEAGE_FIELD!r} of their own")
+        return
+    if is_named_tuple(record):
+        raise UsageError(
+            f"stamp=True: {record.__qualname__} has no room for lineage attributes, since fields of a NamedTuple "
+            f"cannot begin with an underscore: read dicts, or a dataclass with a field '{LINEAGE_FIELD}: dict | None = None'"
+        )
+    if not has_lineage_field(record):
+        raise UsageError(
+            f"stamp=True: {record.__qualname__} has no room for lineage attributes: "
+            f"give it a field '{LINEAGE_FIELD}: dict | None = None'"
+        )

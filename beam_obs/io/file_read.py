@@ -1,0 +1,190 @@
+"""What all reads of files have in common as PTransforms: pattern, homes of dead letters, manifests."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.pvalue import PBegin
+from typing_extensions import Self
+
+from beam_obs.io.found_files import FoundFile, checked_pattern, find_files
+from beam_obs.io.read_records import EVIDENCE_TAG, ReadRecords, ReadSettings, RecordFormat
+from beam_obs.metrics.names import INNER_LEAF
+from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.errors import UsageError
+from beam_obs.records.run_context import DatasetDescription, RunContext, StageDescription, observation_of
+from beam_obs.stages.dead_letter_format import FormatDeadLetters
+from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.wrapper.refusal import DEAD_TAG
+
+ON_BAD_FILE = ("dead_letter", "fail")
+
+
+class FileRead(beam.PTransform):
+    """Reads the files of a pattern.
+
+    Args:
+      file_pattern: path or pattern on any Beam filesystem.
+      min_bundle_size: bytes; no range to begin with is smaller.
+      desired_bundle_size: bytes of the ranges to begin with.
+      compression_type: one of Beam's `CompressionTypes`.
+      validate: whether a pattern that finds nothing is an error when the pipeline is built.
+      stamp: whether records get lineage attributes.
+      on_bad_file: what happens with a file that is refused as a whole.
+      dead_letters: a home for the dead letters.
+    """
+
+    def __init__(
+        self,
+        file_pattern: Any,
+        *,
+        min_bundle_size: int,
+        desired_bundle_size: int,
+        compression_type: str,
+        validate: bool,
+        stamp: bool,
+        on_bad_file: str,
+        dead_letters: DeadLetters | None,
+    ) -> None:
+        super().__init__()
+        frame = sys._getframe(2)
+        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self._pattern = checked_pattern(file_pattern)
+        if not CompressionTypes.is_valid_compression_type(compression_type):
+            raise UsageError(f"compression_type={compression_type!r} is not one of beam.io's CompressionTypes")
+        if min_bundle_size < 0 or desired_bundle_size < 1:
+            raise UsageError("min_bundle_size is at least 0, desired_bundle_size at least 1")
+        if on_bad_file not in ON_BAD_FILE:
+            raise UsageError(f"on_bad_file={on_bad_file!r}: give one of {', '.join(map(repr, ON_BAD_FILE))}")
+        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
+            raise UsageError(
+                f"dead_letters={dead_letters!r}: give an obs.DeadLetters, "
+                "or use .with_dead_letters() for an output of your own"
+            )
+        self._min_bundle_size = min_bundle_size
+        self._desired_bundle_size = desired_bundle_size
+        self._compression_type = compression_type
+        self._validate = validate
+        self._on_bad_file = on_bad_file
+        self._dead_letters = dead_letters
+        self._as_output = False
+        self._block_bytes: int | None = None
+        self.stamps_lineage = stamp
+        """Whether records leave with lineage attributes; Stages look for it upstream."""
+
+    def with_dead_letters(self) -> Self:
+        """Returns this read with two results: the records, and a PCollection of `DeadLetter`."""
+        if self._dead_letters is not None:
+            raise UsageError(
+                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): give one of them"
+            )
+        result = copy.copy(self)
+        result._as_output = True
+        return result
+
+    def expand(self, pbegin: Any) -> Any:
+        """Applies the read to a pipeline."""
+        label = pbegin.pipeline._current_transform().full_label
+        if not isinstance(pbegin, PBegin):
+            raise UsageError(f"{label!r} (made at {self._made_at}) is applied to a pipeline, got {pbegin!r}")
+        pipeline = pbegin.pipeline
+        observation = observation_of(pipeline)
+        homes = [home for home in (self._dead_letters, observation.dead_letters) if home is not None]
+        finder = _FindFiles(
+            self._pattern,
+            label,
+            self._compression_type,
+            self._can_split(),
+            self._desired_bundle_size,
+            self._min_bundle_size,
+            self._format(),
+        )
+        if self._validate and isinstance(self._pattern, str):
+            finder.check()
+        settings = ReadSettings(
+            stage=label,
+            context=observation.context,
+            keeps_dead_letters=bool(homes) or self._as_output,
+            notes_inputs=observation.observed,
+            stamp=self.stamps_lineage,
+            fails_on_bad_file=self._on_bad_file == "fail",
+        )
+        if self._block_bytes is not None:
+            settings = settings._replace(block_bytes=self._block_bytes)
+        if observation.observed:
+            observation.inputs.append(DatasetDescription(self.label, str(self._pattern), label))
+            observation.stages[label] = StageDescription(label, type(self).__name__, "raw")
+        read = beam.ParDo(ReadRecords(self._format(), settings)).with_output_types(self._element_type())
+        outputs = (
+            pbegin
+            | "Impulse" >> beam.Impulse()
+            | "Find" >> beam.ParDo(finder).with_output_types(FoundFile)
+            | INNER_LEAF >> read.with_outputs(DEAD_TAG, EVIDENCE_TAG, main="records")
+        )
+        records, refusals = outputs["records"], outputs[DEAD_TAG]
+        refusals.element_type = outputs[EVIDENCE_TAG].element_type = Any
+        if observation.observed:
+            outputs[EVIDENCE_TAG].element_type = str
+            observation.evidence.append(outputs[EVIDENCE_TAG])
+        for home in homes:
+            name = "DeadLetters" if home is self._dead_letters else "Evidence"
+            refusals | name >> _Keep(home, label, observation.context)
+        if not self._as_output:
+            return records
+        formatter = FormatDeadLetters(label, observation.context)
+        return records, refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
+
+    def _format(self) -> RecordFormat:
+        raise NotImplementedError
+
+    def _can_split(self) -> bool:
+        raise NotImplementedError
+
+    def _element_type(self) -> Any:
+        raise NotImplementedError
+
+
+class _FindFiles(beam.DoFn):
+    """Gives the files of a pattern, looked for when the job runs."""
+
+    def __init__(
+        self,
+        pattern: Any,
+        label: str,
+        compression_type: str,
+        splittable: bool,
+        range_bytes: int,
+        min_range_bytes: int,
+        format: RecordFormat,
+    ) -> None:
+        self._pattern = pattern
+        self._arguments = (label, compression_type, splittable, range_bytes, min_range_bytes)
+        self._format = format
+
+    def check(self) -> None:
+        """Raises where the pattern finds nothing."""
+        find_files(self._pattern, *self._arguments)
+
+    def process(self, _: bytes) -> list[FoundFile]:
+        """Gives the files."""
+        pattern = self._pattern if isinstance(self._pattern, str) else checked_pattern(self._pattern.get())
+        files = find_files(pattern, *self._arguments)
+        columns = self._format.common_columns(files)
+        return [file._replace(expected_columns=columns) for file in files]
+
+
+class _Keep(beam.PTransform):
+    """Brings refusals to a home."""
+
+    def __init__(self, home: DeadLetters, stage: str, context: RunContext) -> None:
+        super().__init__()
+        self._home = home
+        self._stage = stage
+        self._context = context
+
+    def expand(self, refusals: Any) -> Any:
+        return self._home.add(refusals, self._stage, self._context)

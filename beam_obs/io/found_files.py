@@ -1,0 +1,131 @@
+"""The files that a pattern finds on any Beam filesystem."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, NamedTuple
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from beam_obs.records.errors import BeamObsError, UsageError
+
+_GLOB = re.compile(r"[*?\[]")
+
+
+class NoFilesFound(BeamObsError, OSError):
+    """A pattern finds no file.
+
+    Args:
+      pattern: the pattern.
+      label: label of the read.
+    """
+
+    def __init__(self, pattern: str, label: str) -> None:
+        what = "no file matches" if _GLOB.search(pattern) else "there is no file"
+        super().__init__(f"{label}: {what} {pattern!r}")
+        self.pattern = pattern
+        self.label = label
+
+    def __reduce__(self) -> tuple[type[NoFilesFound], tuple[str, str]]:
+        return (NoFilesFound, (self.pattern, self.label))
+
+
+class FoundFile(NamedTuple):
+    """A file to be read.
+
+    Args:
+      path: with which Beam opens it; also the URI that records and dead letters name.
+      name: relative to the fixed part of the pattern: the same for a clone of the data elsewhere.
+      size: bytes.
+      modified: when it was last written, in seconds since the epoch; 0 where that is not known.
+      compression: one of Beam's `CompressionTypes`, not ``auto``.
+      is_splittable: whether it can be read from the middle.
+      range_bytes: length of the ranges to begin with.
+      min_range_bytes: below which no range is made.
+      expected_columns: names that its header must have, or None.
+    """
+
+    path: str
+    name: str
+    size: int
+    modified: float
+    compression: str
+    is_splittable: bool
+    range_bytes: int
+    min_range_bytes: int
+    expected_columns: tuple[str, ...] | None = None
+
+
+def find_files(
+    pattern: str,
+    label: str,
+    compression_type: str = CompressionTypes.AUTO,
+    splittable: bool = True,
+    range_bytes: int = 1 << 26,
+    min_range_bytes: int = 0,
+) -> list[FoundFile]:
+    """Returns the files of a pattern, sorted by path.
+
+    Args:
+      pattern: a path, or one with ``*``, ``?``, ``[...]`` or ``**``.
+      label: of the read, for the error.
+      compression_type: one of Beam's `CompressionTypes`.
+      splittable: whether uncompressed files can be read from the middle.
+      range_bytes: length of the ranges to begin with.
+      min_range_bytes: below which no range is made.
+
+    Raises:
+      NoFilesFound: there are none.
+    """
+    matched = FileSystems.match([pattern])[0].metadata_list
+    if not matched:
+        raise NoFilesFound(pattern, label)
+    start = len(fixed_part(pattern))
+    files = []
+    for metadata in sorted(matched, key=lambda one: str(one.path)):
+        compression = compression_type
+        if compression == CompressionTypes.AUTO:
+            compression = CompressionTypes.detect_compression_type(metadata.path)
+        files.append(
+            FoundFile(
+                path=metadata.path,
+                name=metadata.path[start:].replace(os.sep, "/"),
+                size=metadata.size_in_bytes,
+                modified=float(metadata.last_updated_in_seconds or 0),
+                compression=compression,
+                is_splittable=splittable and compression == CompressionTypes.UNCOMPRESSED,
+                range_bytes=range_bytes,
+                min_range_bytes=min_range_bytes,
+            )
+        )
+    return files
+
+
+def fixed_part(pattern: str) -> str:
+    """Returns the folders at the start of a pattern that hold no wildcard.
+
+    >>> fixed_part("gs://bucket/flights/2013-*/part-?.csv"), fixed_part("/data/one.csv")
+    ('gs://bucket/flights/', '/data/')
+    """
+    found = _GLOB.search(pattern)
+    literal = pattern[: found.start()] if found else pattern
+    return literal[: max(literal.rfind("/"), literal.rfind(os.sep)) + 1]
+
+
+def checked_pattern(pattern: Any) -> Any:
+    """Returns the pattern that a user gave; of a relative local path the absolute one.
+
+    A pattern that is a `ValueProvider` is returned as it is: it is known only when the job runs.
+
+    Raises:
+      UsageError: it is no pattern.
+    """
+    if hasattr(pattern, "get") and hasattr(pattern, "is_accessible"):
+        return pattern
+    if isinstance(pattern, os.PathLike):
+        pattern = os.fspath(pattern)
+    if not isinstance(pattern, str) or not pattern:
+        raise UsageError(f"file_pattern={pattern!r}: give a path or pattern, e.g. 'gs://bucket/flights-*.csv'")
+    return pattern if "://" in pattern else os.path.abspath(pattern)

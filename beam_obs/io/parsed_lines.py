@@ -1,0 +1,50 @@
+"""What a parser makes of a block of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from beam_obs.io.bad_input import BadInput
+
+
+class BadLines(NamedTuple):
+    """Lines that are refused together.
+
+    Args:
+      line: number of the first in the block, from 0.
+      lines: how many.
+      error: what is wrong.
+    """
+
+    line: int
+    lines: int
+    error: BadInput
+
+
+class ParsedLines(NamedTuple):
+    """What a parser made of a block.
+
+    Args:
+      records: rows of a CSV file, or lines of a text.
+      line_numbers: for each, the number of its first line in the block; None where record i is line i.
+      refused: bad lines.
+      lines_left: lines at the end that are to be seen again with those that follow.
+    """
+
+    records: list[Any]
+    line_numbers: Sequence[int] | None
+    refused: list[BadLines]
+    lines_left: int = 0
+
+
+class LineParser(Protocol):
+    """Finds the rows in a block of whole lines."""
+
+    def parse(self, data: bytes, final: bool) -> ParsedLines:
+        """Returns the rows.
+
+        Args:
+          data: whole lines with their delimiters.
+          final: whether nothing follows.
+        """
