@@ -17,10 +17,6 @@ from pipelines.flights import checks, enrich, parse, statistics
 from pipelines.flights.options import FlightsOptions
 from pipelines.flights.reference import AIRLINES, PLANES, WEATHER
 
-FLIGHT_COLUMNS = (
-    "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,carrier,flight,"
-    "tailnum,origin,dest,air_time,distance,hour,minute,time_hour"
-).split(",")
 AIRLINE_COLUMNS = ["carrier", "name"]
 AIRPORT_COLUMNS = "faa,name,lat,lon,alt,tz,dst,tzone".split(",")
 PLANE_COLUMNS = "tailnum,year,type,manufacturer,model,engines,seats,speed,engine".split(",")
@@ -53,7 +49,7 @@ def build(pipeline: beam.Pipeline, options: FlightsOptions) -> None:
     carriers = beam.pvalue.AsDict(airlines | "parse airlines" >> beam.Map(parse.parse_carrier))
 
     enriched = (
-        read_csv(pipeline, "flights", options.input, FLIGHT_COLUMNS)
+        read_csv(pipeline, "flights", options.input, parse.FLIGHT_COLUMNS)
         | "parse" >> beam.Map(parse.parse_flight)
         | "check"
         >> beam.Map(

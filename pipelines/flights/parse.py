@@ -10,6 +10,12 @@ from pipelines.flights.records import Flight, Plane, Weather
 
 Row = dict[str, str]
 
+FLIGHT_COLUMNS = (
+    "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,carrier,flight,"
+    "tailnum,origin,dest,air_time,distance,hour,minute,time_hour"
+).split(",")
+"""Header of the files of flights."""
+
 NOTHING = "NA"
 
 
