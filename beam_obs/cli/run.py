@@ -74,4 +74,4 @@ def _show(error: BaseException) -> None:
         or frames.tb_frame.f_code.co_filename.startswith("<frozen runpy")
     ):
         frames = frames.tb_next
-    sys.excepthook(type(error), error, frames)
+    sys.excepthook(type(error), error.with_traceback(frames), frames)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apache_beam.metrics.metric import MetricsFilter
+from apache_beam.pipeline import AppliedPTransform
 
 from beam_obs.metrics import names
 from beam_obs.metrics.live import live_counts
@@ -88,22 +89,33 @@ class Snapshot:
       elements: Beam's own count of elements by id of the PCollection, or None where the runner tells none.
       live: whether the counts were looked at in this process, for want of a result: a bundle that was
         tried again counts twice.
+      attempted: whether the runner counts attempts only, so that here too a bundle may count twice.
     """
 
     stages: Mapping[str, StageCounts] = dataclasses.field(default_factory=dict)
     elements: Mapping[str, int] | None = None
     live: bool = False
+    attempted: bool = False
 
 
-def read_snapshot(result: Any) -> Snapshot:
-    """Returns the numbers that a ``PipelineResult`` has, while its job runs or afterwards."""
+def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
+    """Returns the numbers that a ``PipelineResult`` has, while its job runs or afterwards.
+
+    Args:
+      result: what running the pipeline gave.
+      pipeline: the ``beam.Pipeline`` that was run; portable runners name steps by ids that only it tells.
+    """
+    labels = _labels_by_id(pipeline)
     counters: dict[str, dict[str, int]] = {}
     if getattr(result, "_job_service", None) is not None:
         result._metrics = None  # Beam keeps the first answer of a portable job for ever
+    attempted = False
     found = result.metrics().query(MetricsFilter().with_namespace(names.NAMESPACE))
     for counter in found["counters"]:
         value = counter.committed if counter.committed is not None else counter.attempted
-        step = counters.setdefault(names.stage_of_step(str(counter.key.step)), {})
+        attempted = attempted or counter.committed is None
+        label = str(counter.key.step)
+        step = counters.setdefault(names.stage_of_step(labels.get(label, label)), {})
         step[counter.key.metric.name] = step.get(counter.key.metric.name, 0) + int(value or 0)
     return Snapshot(
         {stage: _stage_counts(values) for stage, values in counters.items()}, _element_counts(result)
@@ -139,6 +151,14 @@ def _stage_counts(values: Mapping[str, int]) -> StageCounts:
         internal_errors=values.get(names.INTERNAL_ERRORS, 0),
         latency=Histogram(tuple(values.get(name, 0) for name in names.LATENCY_NAMES)),
     )
+
+
+def _labels_by_id(pipeline: Any) -> dict[str, str]:
+    """Returns the full labels of a pipeline's steps by their ids in its portable form."""
+    if pipeline is None:
+        return {}
+    ids = pipeline.component_id_map._obj_to_id
+    return {id_: step.full_label for step, id_ in ids.items() if isinstance(step, AppliedPTransform)}
 
 
 def _element_counts(result: Any) -> dict[str, int] | None:

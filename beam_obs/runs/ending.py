@@ -35,13 +35,14 @@ def describe_end(
     evidence = read_evidence(store, folder)
     refused = summarize_dead_letters(store, folder, evidence)
     elements = snapshot.elements if counted_alike else None
-    told = Snapshot(snapshot.stages, elements, snapshot.live)
+    counted = bool(snapshot.stages or snapshot.elements)
+    # A stage that no record reached has no counters: Beam tells none that are zero.
+    stages = {label: snapshot.stages.get(label, StageCounts()) for label in observation.stages} if counted else {}
+    told = Snapshot(stages, elements, snapshot.live)
     keeping = [step.label for step in graph.steps if step.dead is not None] if graph is not None else []
     kept = {label: refused["by_stage"].get(label, 0) for label in keeping}
     return {
-        "counts_from": "live"
-        if snapshot.live
-        else ("result" if snapshot.stages or snapshot.elements else None),
+        "counts_from": ("live" if snapshot.live else "result") if counted else None,
         "stages": [
             _stage(label, description.kind, snapshot.stages.get(label, StageCounts()))
             for label, description in observation.stages.items()

@@ -150,9 +150,14 @@ class Observer:
         self._committed.update(map(id, new))
         tuple(new) | label >> CommitEvidence(observation.context)
 
+    @property
+    def counted(self) -> Any:
+        """The pipeline under whose ids the runner counts."""
+        return self.executed if self.executed is not None else self.pipeline
+
     def graph(self) -> Graph | None:
         """Returns the graph of the pipeline that was run; None where it cannot be told."""
-        pipeline = self.executed if self.executed is not None else self.pipeline
+        pipeline = self.counted
         with contextlib.suppress(Exception):
             hidden = [
                 part.full_label for part in pipeline._root_transform().parts if _is_ours(part.full_label)
@@ -299,13 +304,13 @@ class Launched:
         if in_process.stages or self.result is None:
             return in_process if in_process.stages else None
         with contextlib.suppress(Exception):
-            return read_snapshot(self.result)
+            return read_snapshot(self.result, self._observer.counted)
         return None
 
     def _snapshot(self) -> Snapshot:
         if self.result is not None:
             with contextlib.suppress(Exception):
-                found = read_snapshot(self.result)
+                found = read_snapshot(self.result, self._observer.counted)
                 if found.stages or found.elements:
                     return found
         in_process = live_snapshot(self.run.record.id)

@@ -157,9 +157,9 @@ def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
         str(start.get("runner", "?")),
         f"code {code.get('version', '?')}",
         *([str(code["package"])] if code.get("package") else []),
-        *([f"job {record.job_id}"] if record.job_id else []),
     ]
-    yield _Line(f"  run {record.id}", "")
+    job = f" {marks.dot} job {clean(record.job_id)}" if record.job_id else ""
+    yield _Line(f"  run {record.id}{job}", "")
     yield _Line("  " + f" {marks.dot} ".join(clean(fact) for fact in facts), "dim")
 
 
@@ -182,10 +182,10 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
     if not steps or end.get("counts_from") is None:
         return None
     dropped = any(stage.get("dropped") for stage in stages.values())
-    columns = ("in", "out", "dead", "filtered", *(("dropped",) if dropped else ()), "p50", "p99")
+    of_stages = ("dead", "filtered", *(("dropped",) if dropped else ()), "p50", "p99") if stages else ()
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("  step", min_width=16)
-    for column in columns:
+    for column in ("in", "out", *of_stages):
         table.add_column(column, justify="right", no_wrap=True)
     for step in steps:
         label = clean(step["label"])
@@ -221,7 +221,7 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
         checks = f"{balance['checked']:,} check{'s' if balance['checked'] != 1 else ''}"
         yield _Line(f"  {marks.tick} balanced: every record is accounted for ({checks})", "green")
     elif holds is None:
-        yield _Line(f"  balance not checked: {balance.get('unchecked') or 'no counts'}", "yellow")
+        yield _Line(f"  balance not checked: {balance.get('unchecked') or 'no counts'}", "dim")
     else:
         yield _Line(f"  {marks.cross} not balanced", "bold red")
         for line in balance["broken"]:
