@@ -17,6 +17,7 @@ from beam_obs.records.dead_letter import PAYLOAD_TEXT_LIMIT
 if TYPE_CHECKING:
     from apache_beam.coders import Coder
 
+_PYTHON_COMPOSITES = {"ListCoder": ("_elem_coder",), "MapCoder": ("_key_coder", "_value_coder")}
 _PYTHON_CODERS = ("FastPrimitivesCoder", "FakeDeterministicFastPrimitivesCoder", "PickleCoder")
 
 
@@ -35,6 +36,9 @@ def coder_name(coder: Coder) -> str:
     name = type(coder).__name__
     if type(coder).__module__ == coders.__name__ and name in _PYTHON_CODERS:
         return f"python:{name}"
+    if type(coder).__module__ == coders.__name__ and name in _PYTHON_COMPOSITES:
+        parts = ",".join(coder_name(getattr(coder, part)) for part in _PYTHON_COMPOSITES[name])
+        return f"python:{name}({parts})"
     try:
         urn, _, components = coder.to_runner_api_parameter(PipelineContext())
     except Exception:
@@ -147,14 +151,6 @@ def _safe_repr(value: Any) -> str:
 
 
 def _standard_coder(name: str) -> Coder:
-    from apache_beam import coders
-
-    if name.startswith("python:"):
-        kind = getattr(coders, name.removeprefix("python:"), None)
-        if kind is None:
-            raise ValueError(f"unknown coder {name!r}")
-        coder: Coder = kind()
-        return coder
     coder, rest = _parse_coder(name)
     if rest:
         raise ValueError(f"cannot read the coder name {name!r} from {rest!r} on")
@@ -162,14 +158,9 @@ def _standard_coder(name: str) -> Coder:
 
 
 def _parse_coder(text: str) -> tuple[Coder, str]:
-    from apache_beam.coders import Coder
-    from apache_beam.portability.api import beam_runner_api_pb2
-    from apache_beam.runners.pipeline_context import PipelineContext
-
+    """Returns the coder that the start of `text` names, and the rest of `text`."""
     end = next((at for at, letter in enumerate(text) if letter in "(),"), len(text))
-    urn, rest = text[:end], text[end:]
-    if urn.startswith("python:"):
-        return _standard_coder(urn), rest
+    name, rest = text[:end], text[end:]
     components: list[Coder] = []
     if rest.startswith("("):
         rest = rest[1:]
@@ -179,13 +170,27 @@ def _parse_coder(text: str) -> tuple[Coder, str]:
             if not rest:
                 raise ValueError(f"a bracket is not closed in the coder name {text!r}")
         rest = rest[1:]
-    if not urn.startswith("beam:coder:") or urn == "beam:coder:row:v1":
+    return _make_coder(name, components), rest
+
+
+def _make_coder(name: str, components: list[Coder]) -> Coder:
+    from apache_beam import coders
+    from apache_beam.portability.api import beam_runner_api_pb2
+    from apache_beam.runners.pipeline_context import PipelineContext
+
+    if name.startswith("python:"):
+        kind = name.removeprefix("python:")
+        if kind not in _PYTHON_CODERS and kind not in _PYTHON_COMPOSITES:
+            raise ValueError(f"unknown coder {name!r}")
+        of_beam: Coder = getattr(coders.coders, kind)(*components)
+        return of_beam
+    if not name.startswith("beam:coder:") or name == "beam:coder:row:v1":
         raise ValueError(
-            f"the payload's coder {urn!r} cannot be made from its name: give the portable coder of its run"
+            f"the payload's coder {name!r} cannot be made from its name: give the portable coder of its run"
         )
     context = PipelineContext()
     proto = beam_runner_api_pb2.Coder(
-        spec=beam_runner_api_pb2.FunctionSpec(urn=urn),
+        spec=beam_runner_api_pb2.FunctionSpec(urn=name),
         component_coder_ids=[context.coders.get_id(component) for component in components],
     )
-    return Coder.from_runner_api(proto, context), rest
+    return coders.Coder.from_runner_api(proto, context)

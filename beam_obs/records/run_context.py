@@ -96,6 +96,8 @@ class Observation:
     stages: dict[str, StageDescription] = dataclasses.field(default_factory=dict)
     inputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
     outputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
+    enclosing: list[Any] | None = None
+    """What steps inside a composite that is being guarded refuse, for its Stage to keep; None outside one."""
 
     @property
     def observed(self) -> bool:

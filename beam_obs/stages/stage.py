@@ -8,35 +8,33 @@ The result, its types, windows and timestamps are those of the transform inside.
 
 from __future__ import annotations
 
-import base64
 import copy
+import logging
 import sys
 from typing import Any
 
 import apache_beam as beam
 from apache_beam import pvalue
-from apache_beam.coders import registry
-from apache_beam.runners.common import DoFnSignature
 from apache_beam.transforms.core import ParDo, _MultiParDo
 from apache_beam.transforms.ptransform import _NamedPTransform
 
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
-from beam_obs.records.payload import coder_name, portable_coder
-from beam_obs.records.run_context import Observation, StageDescription, observation_of
+from beam_obs.records.run_context import Observation, RunContext, observation_of
+from beam_obs.stages.composite import GuardedExpansion
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters
-from beam_obs.wrapper.guard import GuardSettings
-from beam_obs.wrapper.observed_dofn import ObservedDoFn
-from beam_obs.wrapper.refusal import DEAD_TAG
+from beam_obs.stages.evidence import globally
+from beam_obs.stages.observed_pardo import describe_stage, guard_settings, observed_pardo, refusals_of
 from beam_obs.wrapper.user_callable import user_callable
 
+_LOGGER = logging.getLogger(__name__)
 _NO_LABEL = "obs.Stage without a label"
 
 
 class Stage(beam.PTransform):
-    """Applies a ParDo, Map, FlatMap or Filter and observes it.
+    """Applies a transform and observes it: a ParDo, Map, FlatMap or Filter, or any composite of them.
 
     A record on which the user's code raises becomes a dead letter and the rest goes on. Dead letters
     go to the run's store in an `obs.Pipeline`, to ``dead_letters``, or with `with_dead_letters` to an
@@ -49,7 +47,10 @@ class Stage(beam.PTransform):
         an element's outputs are passed on all or not at all (up to 10,000 of them).
 
     Raises:
-      UsageError: the transform is not a ParDo, the Stage has no label, or dead letters have two homes.
+      UsageError: there is no transform, the Stage has no label, or dead letters have two homes.
+
+    In a composite each step that runs the user's code is guarded, and the dead letter names it;
+    `guarded` and `unguarded` list them.
 
     >>> import apache_beam as beam
     >>> import beam_obs as obs
@@ -86,6 +87,10 @@ class Stage(beam.PTransform):
         self._dead_letters = dead_letters
         self._partial = partial
         self._as_output = False
+        self.guarded: list[str] = []
+        """Labels of the steps inside a composite whose failures become dead letters; filled when applied."""
+        self.unguarded: list[tuple[str, str]] = []
+        """Labels of those that fail the bundle as without a Stage, each with the reason."""
 
     def default_label(self) -> str:
         """A Stage has no label of its own making: see `expand`."""
@@ -120,106 +125,97 @@ class Stage(beam.PTransform):
         stage = pipeline._current_transform().full_label
         observation = observation_of(pipeline)
         homes = [home for home in (self._dead_letters, observation.dead_letters) if home is not None]
-        settings = GuardSettings(
-            stage=stage,
-            context=observation.context,
-            settings=observation.settings,
-            coder=registry.get_coder(pcoll.element_type),
-            keeps_dead_letters=bool(homes) or self._as_output,
-            partial=self._partial,
-            keeps_lineage=carries_lineage(pcoll),
-        )
-        if settings.keeps_dead_letters:
-            settings.coder_name = coder_name(settings.coder)
-        if observation.observed:
-            _describe(observation, settings, user_callable(self._pardo.fn).kind)
-        result, refusals = self._apply(pcoll, settings)
-        for home in homes:
-            label = "DeadLetters" if home is self._dead_letters else "Evidence"
-            refusals | label >> _Keep(home, settings)
+        keeps = bool(homes) or self._as_output or observation.enclosing is not None
+        if self._pardo is None:
+            result, refused = self._guard_composite(pcoll, stage, observation, keeps)
+        else:
+            result, refused = self._observe_pardo(pcoll, stage, observation, keeps)
+        if observation.enclosing is not None:
+            observation.enclosing.extend(refused)
+        for refusals, of_step in refused:
+            for home in homes:
+                label = "DeadLetters" if home is self._dead_letters else "Evidence"
+                _ = refusals | _label_of(label, of_step, stage) >> _Keep(home, of_step, observation.context)
         if not self._as_output:
             return result
-        letters = refusals | "Letters" >> beam.ParDo(
-            FormatDeadLetters(stage, observation.context)
-        ).with_output_types(DeadLetter)
-        return result, letters
+        letters = [
+            refusals
+            | _label_of("Letters", of_step, stage)
+            >> beam.ParDo(FormatDeadLetters(of_step, observation.context)).with_output_types(DeadLetter)
+            for refusals, of_step in refused
+        ]
+        return result, letters[0] if self._pardo is not None else _flat(pcoll, letters)
 
-    def _apply(self, pcoll: Any, settings: GuardSettings) -> tuple[Any, Any]:
-        original = self._pardo
-        # Beam sets the converters of batches on the DoFn that it is given.
-        original.infer_batch_converters(pcoll.element_type)
-        inner = copy.copy(original)
-        inner.fn = inner.dofn = ObservedDoFn(
-            original.fn, settings, bool(original.args or original.kwargs), pcoll.windowing.windowfn
-        )
-        inner._signature = DoFnSignature(inner.fn)
-        inner.output_tags = set()
+    def _observe_pardo(
+        self, pcoll: Any, stage: str, observation: Observation, keeps: bool
+    ) -> tuple[Any, Any]:
+        settings = guard_settings(pcoll, stage, observation, keeps, self._partial)
+        if observation.observed:
+            observation.stages[stage] = describe_stage(settings, user_callable(self._pardo.fn).kind)
+        inner = observed_pardo(self._pardo, pcoll, settings)
         inner.label = INNER_LEAF
-        if not settings.keeps_dead_letters and self._tags is None:
-            return pcoll | inner, None
-        tags = () if self._tags is None else tuple(self._tags)
-        unknown = self._tags is not None and (not tags if self._unknown_tags is None else self._unknown_tags)
-        with_refusals = (*tags, DEAD_TAG) if settings.keeps_dead_letters else tags
-        outputs = pcoll | _MultiParDo(inner, with_refusals, self._main_tag, unknown)
-        refusals = outputs[DEAD_TAG] if settings.keeps_dead_letters else None
+        main = pcoll | inner
+        refused = [(refusals_of(main, pcoll.pipeline._current_transform()), stage)] if keeps else []
         if self._tags is None:
-            return outputs[None], refusals
-        users = pvalue.DoOutputsTuple(pcoll.pipeline, inner, tags, self._main_tag, unknown)
-        users.producer = outputs.producer
-        return users, refusals
+            return main, refused
+        # Beam makes the tagged outputs from the first part of what applied them: this Stage.
+        outputs = pvalue.DoOutputsTuple(
+            pcoll.pipeline, inner, tuple(self._tags), self._main_tag, self._unknown_tags
+        )
+        return outputs, refused
+
+    def _guard_composite(
+        self, pcoll: Any, stage: str, observation: Observation, keeps: bool
+    ) -> tuple[Any, Any]:
+        guarded = GuardedExpansion(pcoll.pipeline, observation, keeps, self._partial)
+        with guarded:
+            result = pcoll | self._transform
+        self.guarded = list(guarded.guarded)
+        self.unguarded = list(guarded.unguarded)
+        if observation.observed:
+            settings = guard_settings(pcoll, stage, observation, keeps)
+            observation.stages[stage] = describe_stage(settings, type(self._transform).__name__)
+        if self.unguarded:
+            steps = "; ".join(f"{step} - {reason}" for step, reason in self.unguarded)
+            _LOGGER.info("stage %r does not guard: %s", stage, steps)
+        return result, guarded.refused
 
 
 class _Keep(beam.PTransform):
     """Brings refusals to a home."""
 
-    def __init__(self, home: DeadLetters, settings: GuardSettings) -> None:
+    def __init__(self, home: DeadLetters, step: str, context: RunContext) -> None:
         super().__init__()
         self._home = home
-        self._settings = settings
+        self._step = step
+        self._context = context
 
     def expand(self, refusals: Any) -> Any:
-        return self._home.add(refusals, self._settings.stage, self._settings.context)
+        return self._home.add(refusals, self._step, self._context)
 
 
-def carries_lineage(pcoll: Any) -> bool:
-    """Returns whether a source upstream of `pcoll` stamped lineage attributes into its records."""
-    seen = set()
-    pending = [pcoll]
-    while pending:
-        producer = pending.pop().producer
-        if producer is None or id(producer) in seen:
-            continue
-        seen.add(id(producer))
-        if getattr(producer.transform, "stamps_lineage", False):
-            return True
-        above = producer.parent
-        while above is not None:
-            if getattr(above.transform, "stamps_lineage", False):
-                return True
-            above = above.parent
-        pending.extend(value for value in producer.inputs if isinstance(value, pvalue.PCollection))
-    return False
+def _label_of(label: str, step: str, stage: str) -> str:
+    """A label within the Stage; of a step inside a composite, with the step's own."""
+    inner = step.removeprefix(stage).strip("/")
+    return f"{label} of {inner.replace('/', '.')}" if inner else label
 
 
-def _describe(observation: Observation, settings: GuardSettings, kind: str) -> None:
-    try:
-        proto = base64.b64encode(portable_coder(settings.coder)).decode("ascii")
-    except Exception:
-        proto = ""
-    observation.stages[settings.stage] = StageDescription(settings.stage, kind, settings.coder_name, proto)
+def _flat(pcoll: Any, letters: list[Any]) -> Any:
+    if not letters:
+        return pcoll.pipeline | "NoLetters" >> beam.Create([]).with_output_types(DeadLetter)
+    if len({str(one.windowing) for one in letters}) > 1:
+        letters = [globally(one, f"Globally {position}") for position, one in enumerate(letters)]
+    return tuple(letters) | "Letters" >> beam.Flatten()
 
 
 def _parts(transform: Any, made_at: str) -> tuple[Any, Any, Any, Any]:
-    """Returns the ParDo inside, and tags, main tag and whether unknown tags are allowed."""
+    """Returns the ParDo, its tags, main tag and whether unknown ones are allowed; Nones for a composite."""
     if isinstance(transform, _MultiParDo):
         return transform._do_transform, transform._tags, transform._main_tag, transform._allow_unknown_tags
     if isinstance(transform, ParDo) and not isinstance(transform, beam.WindowInto):
         return transform, None, None, None
     if isinstance(transform, beam.PTransform):
-        raise UsageError(
-            f"obs.Stage at {made_at} got {type(transform).__name__}, which is not a ParDo: put a Stage "
-            "on the Map, FlatMap, Filter or ParDo inside it"
-        )
+        return None, None, None, None
     raise UsageError(
         f"obs.Stage at {made_at} got {transform!r}; give it a transform, e.g. obs.Stage(beam.Map(parse))"
     )

@@ -33,6 +33,7 @@ class GuardSettings:
       keeps_dead_letters: whether refused elements have a home; if not, errors are raised.
       partial: whether what a generator yielded before it failed is passed on.
       keeps_lineage: whether elements carry lineage attributes that outputs are to inherit.
+      splits_batches: whether an element is a list that can be tried again in parts when it fails.
     """
 
     stage: str
@@ -43,6 +44,7 @@ class GuardSettings:
     keeps_dead_letters: bool = False
     partial: bool = False
     keeps_lineage: bool = False
+    splits_batches: bool = False
 
 
 class Guard:
@@ -51,7 +53,8 @@ class Guard:
     Attributes:
       taken, out, filtered: elements beside those that the process functions count themselves.
       dead: elements refused.
-      leftovers: refusals that stand for no element: the end of a bundle, or a timer, failed.
+      leftovers: refusals that stand for no element: the end of a bundle, or a timer, failed; or for a
+        part of one.
       internal_errors: errors of our own code, swallowed.
     """
 
@@ -81,6 +84,14 @@ class Guard:
         else:
             self.dead += 1
         return [TaggedOutput(DEAD_TAG, refusal)]
+
+    def refuse_part(self, part: Any, error: Exception) -> list[Any]:
+        """Returns the dead letter of a part of an element, whose coder is not that of the elements."""
+        settings = self.settings
+        if not settings.keeps_dead_letters or isinstance(error, MemoryError):
+            raise error
+        self.leftovers += 1
+        return [TaggedOutput(DEAD_TAG, refuse_element(part, error, settings.stage, None, ""))]
 
     def timed(self, process: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Returns what `process` gives, noting how long it took."""

@@ -21,7 +21,7 @@ from beam_obs.metrics.tally import Tally
 from beam_obs.wrapper.guard import Guard, GuardSettings
 from beam_obs.wrapper.keep_lineage import keeping_lineage
 from beam_obs.wrapper.refusal import NO_ELEMENT
-from beam_obs.wrapper.shapes import Shape, passing_on, shape_of
+from beam_obs.wrapper.shapes import Shape, passing_on, shape_of, splitting_batches
 from beam_obs.wrapper.user_callable import user_callable
 
 _OF_EVERY_DOFN = frozenset(dir(beam.DoFn))
@@ -183,6 +183,8 @@ class ObservedDoFn(beam.DoFn):
             for default in defaults
         ):
             shape = passing_on(called, self._guard)
+        elif settings.splits_batches:
+            shape = splitting_batches(called, self._guard)
         else:
             explodes = getattr(dofn.process, "_beam_yields_batches", False)
             if explodes:

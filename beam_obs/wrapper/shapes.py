@@ -322,3 +322,29 @@ def passing_on(called: UserCallable, guard: Guard) -> Shape:
             guard.filtered += 1
 
     return Shape(process, _reader(guard, lambda: (0, 0, 0)))
+
+
+def splitting_batches(called: UserCallable, guard: Guard) -> Shape:
+    """Returns the process function of a DoFn whose elements are lists: one that fails is tried one by one."""
+    function = called.function
+
+    def process(batch: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        guard.taken += 1
+        try:
+            results = list(function(batch, *args, **kwargs) or ())
+            guard.out += len(results)
+            return results
+        except Exception as error:
+            if not guard.settings.keeps_dead_letters or isinstance(error, MemoryError):
+                raise
+        held: list[Any] = []
+        for element in batch:
+            try:
+                of_element = list(function([element], *args, **kwargs) or ())
+                guard.out += len(of_element)
+            except Exception as error:
+                of_element = guard.refuse_part(element, error)
+            held += of_element
+        return held
+
+    return Shape(process, _reader(guard, lambda: (0, 0, 0)))

@@ -1,0 +1,181 @@
+"""A composite applied so that each step inside it that runs the user's code is guarded.
+
+A composite expands by applying transforms to a pipeline. While it does, the pipeline's `apply` looks at
+each of them first: a ParDo is replaced by the same ParDo with an observing DoFn, a Combine by the same
+Combine with a guarded CombineFn, and in front of a file sink whose records can be tried beforehand
+comes a step that tries them. Labels stay as they are. Steps that Beam's own transforms are made of
+(of a Reshuffle, a Create, the inside of a sink) are left alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from types import TracebackType
+from typing import Any
+
+import apache_beam as beam
+from apache_beam import typehints
+from apache_beam.io.iobase import Read, WriteImpl
+from apache_beam.transforms.core import ParDo
+from apache_beam.transforms.external import ExternalTransform
+from apache_beam.transforms.ptransform import _NamedPTransform
+
+from beam_obs.records.run_context import Observation
+from beam_obs.stages.guarded_combine import GuardedCombineFn, SplitCombined
+from beam_obs.stages.observed_pardo import guard_settings, observed_pardo, refusals_of
+from beam_obs.stages.sink_records import record_check
+from beam_obs.wrapper.guard import GuardSettings
+from beam_obs.wrapper.observed_dofn import ObservedDoFn
+
+_INSIDES_LEFT_ALONE: tuple[type, ...] = (
+    beam.BatchElements,
+    beam.Create,
+    beam.GroupByKey,
+    beam.GroupIntoBatches,
+    beam.Reshuffle,
+    beam.transforms.util.ReshufflePerKey,
+    Read,
+    WriteImpl,
+)
+_COMBINES: tuple[type, ...] = (beam.CombineGlobally, beam.CombinePerKey, beam.CombineValues)
+
+
+class GuardedExpansion:
+    """A context in which what is applied to a pipeline is guarded.
+
+    Args:
+      pipeline: the pipeline that the composite is applied to.
+      observation: what is known of it.
+      keeps_dead_letters: whether refused elements have a home.
+      partial: as for a Stage.
+
+    Attributes:
+      guarded: full labels of the steps whose failures become dead letters.
+      unguarded: full labels of those whose failures do not, each with the reason.
+      refused: PCollections of refusals, each with the full label of its step.
+    """
+
+    def __init__(
+        self, pipeline: beam.Pipeline, observation: Observation, keeps_dead_letters: bool, partial: bool
+    ) -> None:
+        self._pipeline = pipeline
+        self._observation = observation
+        self._keeps = keeps_dead_letters
+        self._partial = partial
+        self._inside = pipeline._current_transform()
+        self.guarded: list[str] = []
+        self.unguarded: list[tuple[str, str]] = []
+        self.refused: list[tuple[Any, str]] = []
+
+    def __enter__(self) -> GuardedExpansion:
+        self._apply = self._pipeline.apply
+        self._had_own = "apply" in self._pipeline.__dict__
+        self._pipeline.apply = self._guarded_apply
+        self._enclosing, self._observation.enclosing = self._observation.enclosing, self.refused
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._had_own:
+            self._pipeline.apply = self._apply
+        else:
+            del self._pipeline.apply
+        self._observation.enclosing = self._enclosing
+
+    def _guarded_apply(self, transform: Any, pvalueish: Any = None, label: str | None = None) -> Any:
+        if label or isinstance(transform, _NamedPTransform) or not isinstance(pvalueish, beam.PCollection):
+            # Beam comes back with the label set on the transform.
+            return self._apply(transform, pvalueish, label)
+        above = [applied.transform for applied in self._transforms_above()]
+        if any(isinstance(outer, _INSIDES_LEFT_ALONE) for outer in above):
+            return self._apply(transform, pvalueish)
+        full_label = "/".join((self._pipeline._current_transform().full_label, transform.label)).lstrip("/")
+        if isinstance(transform, WriteImpl):
+            return self._apply(transform, self._checked_records(transform, pvalueish, full_label))
+        in_combine = any(isinstance(outer, _COMBINES) for outer in above)
+        if type(transform) is beam.CombinePerKey:
+            return self._combine(transform, pvalueish, full_label)
+        if isinstance(transform, ExternalTransform):
+            self.unguarded.append((full_label, "written in another language"))
+        elif isinstance(transform, ParDo) and not isinstance(transform, beam.WindowInto) and not in_combine:
+            return self._pardo(transform, pvalueish, full_label)
+        elif isinstance(transform, beam.CombineValues) and not in_combine:
+            self.unguarded.append((full_label, "CombineValues has no output for what it refuses"))
+        return self._apply(transform, pvalueish)
+
+    def _transforms_above(self) -> list[Any]:
+        stack = self._pipeline.transforms_stack
+        return list(stack[stack.index(self._inside) + 1 :])
+
+    def _pardo(self, pardo: ParDo, pcoll: Any, full_label: str) -> Any:
+        if isinstance(pardo.fn, ObservedDoFn):
+            return self._apply(pardo, pcoll)
+        settings = self._settings(pcoll, full_label)
+        settings.splits_batches = _takes_batches(pardo.fn)
+        inner = observed_pardo(pardo, pcoll, settings)
+        if inner._signature.is_splittable_dofn():
+            self.unguarded.append((full_label, "splittable: observed, never refused half way"))
+            return self._apply(inner, pcoll)
+        self.guarded.append(full_label)
+        result = self._apply(inner, pcoll)
+        self._keep_refusals(result, full_label)
+        return result
+
+    def _combine(self, combine: Any, pcoll: Any, full_label: str) -> Any:
+        if not self._keeps:
+            return self._apply(combine, pcoll)
+        settings = self._settings(pcoll, full_label)
+        output_type = _output_type(combine, pcoll)
+        inner = copy.copy(combine)
+        inner.fn = GuardedCombineFn(combine.fn, full_label)
+        guarded = inner.with_output_types(typehints.Tuple[typehints.Any, typehints.Any])
+        combined = self._apply(guarded, pcoll)
+        split = ParDo(SplitCombined(settings))
+        split.label = f"{combine.label} refusals"
+        result = self._apply(split.with_output_types(output_type), combined)
+        self.guarded.append(full_label)
+        self._keep_refusals(result, full_label)
+        return result
+
+    def _checked_records(self, write: WriteImpl, pcoll: Any, full_label: str) -> Any:
+        check = record_check(write.sink)
+        if check is None:
+            self.unguarded.append(
+                (full_label, f"records of {type(write.sink).__name__} cannot be tried first")
+            )
+            return pcoll
+        settings = self._settings(pcoll, full_label)
+        pardo = beam.Map(check).with_output_types(pcoll.element_type)
+        inner = observed_pardo(pardo, pcoll, settings)
+        inner.label = f"{write.label} records"
+        self.guarded.append(full_label)
+        result = self._apply(inner, pcoll)
+        self._keep_refusals(result, full_label)
+        return result
+
+    def _settings(self, pcoll: Any, full_label: str) -> GuardSettings:
+        return guard_settings(pcoll, full_label, self._observation, self._keeps, self._partial)
+
+    def _keep_refusals(self, pcoll: Any, full_label: str) -> None:
+        if self._keeps:
+            self.refused.append((refusals_of(pcoll, self._inside), full_label))
+
+
+def _takes_batches(dofn: beam.DoFn) -> bool:
+    """Whether a DoFn is that of RunInference: its elements are batches of the user's."""
+    kind = type(dofn)
+    return kind.__name__ == "_RunInferenceDoFn" and kind.__module__ == "apache_beam.ml.inference.base"
+
+
+def _output_type(combine: Any, pcoll: Any) -> Any:
+    """The type that Beam would give to the output of a Combine on `pcoll`."""
+    hints = combine.get_type_hints()
+    declared = hints.simple_output_type(combine.label)
+    taken = hints.input_types
+    if declared is None:
+        return typehints.Any
+    if taken and taken[0]:
+        bindings = typehints.typehints.match_type_variables(taken[0][0], pcoll.element_type)
+        return typehints.typehints.bind_type_variables(declared, bindings)
+    return declared

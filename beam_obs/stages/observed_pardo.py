@@ -1,0 +1,99 @@
+"""A user's ParDo with the observing DoFn in place of its own: all else about it stays."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from typing import Any
+
+from apache_beam import pvalue
+from apache_beam.coders import registry
+from apache_beam.runners.common import DoFnSignature
+from apache_beam.transforms.core import ParDo
+
+from beam_obs.records.payload import coder_name, portable_coder
+from beam_obs.records.run_context import Observation, StageDescription
+from beam_obs.wrapper.guard import GuardSettings
+from beam_obs.wrapper.observed_dofn import ObservedDoFn
+from beam_obs.wrapper.refusal import DEAD_TAG
+
+
+def guard_settings(
+    pcoll: Any,
+    stage: str,
+    observation: Observation,
+    keeps_dead_letters: bool,
+    partial: bool = False,
+) -> GuardSettings:
+    """Returns how a step labelled `stage` treats the elements of `pcoll`."""
+    settings = GuardSettings(
+        stage=stage,
+        context=observation.context,
+        settings=observation.settings,
+        coder=registry.get_coder(pcoll.element_type),
+        keeps_dead_letters=keeps_dead_letters,
+        partial=partial,
+        keeps_lineage=carries_lineage(pcoll),
+    )
+    if keeps_dead_letters:
+        settings.coder_name = coder_name(settings.coder)
+    return settings
+
+
+def observed_pardo(pardo: ParDo, pcoll: Any, settings: GuardSettings) -> ParDo:
+    """Returns a copy of `pardo` that observes, to be applied to `pcoll`."""
+    # Beam sets the converters of batches on the DoFn that it is given.
+    pardo.infer_batch_converters(pcoll.element_type)
+    inner = copy.copy(pardo)
+    has_arguments = bool(pardo.args or pardo.kwargs)
+    inner.fn = inner.dofn = ObservedDoFn(pardo.fn, settings, has_arguments, pcoll.windowing.windowfn)
+    inner._signature = DoFnSignature(inner.fn)
+    inner.output_tags = set()
+    return inner
+
+
+def refusals_of(pcoll: Any, inside: Any) -> Any:
+    """Returns the output of refusals of the ParDo that produced `pcoll`.
+
+    Args:
+      pcoll: the main output of an observed ParDo.
+      inside: the applied transform whose users may take the refusals: they become outputs of every
+        composite between.
+    """
+    applied = pcoll.producer
+    refusals = pvalue.PCollection(pcoll.pipeline, tag=DEAD_TAG, is_bounded=pcoll.is_bounded)
+    refusals.producer = applied
+    applied.transform.output_tags.add(DEAD_TAG)
+    applied.add_output(refusals, DEAD_TAG)
+    above = applied.parent
+    while above is not None and above is not inside:
+        above.add_output(refusals, f"{DEAD_TAG} {len(above.outputs)}")
+        above = above.parent
+    return refusals
+
+
+def describe_stage(settings: GuardSettings, kind: str) -> StageDescription:
+    """Returns what a run notes of a step: its coder, by name and as Beam's portable form."""
+    try:
+        proto = base64.b64encode(portable_coder(settings.coder)).decode("ascii") if settings.coder else ""
+    except Exception:
+        proto = ""
+    return StageDescription(settings.stage, kind, settings.coder_name, proto)
+
+
+def carries_lineage(pcoll: Any) -> bool:
+    """Returns whether a source upstream of `pcoll` stamped lineage attributes into its records."""
+    seen = set()
+    pending = [pcoll]
+    while pending:
+        producer = pending.pop().producer
+        if producer is None or id(producer) in seen:
+            continue
+        seen.add(id(producer))
+        above = producer
+        while above is not None:
+            if getattr(above.transform, "stamps_lineage", False):
+                return True
+            above = above.parent
+        pending.extend(value for value in producer.inputs if isinstance(value, pvalue.PCollection))
+    return False
