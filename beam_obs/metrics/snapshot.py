@@ -117,9 +117,8 @@ def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
         label = str(counter.key.step)
         step = counters.setdefault(names.stage_of_step(labels.get(label, label)), {})
         step[counter.key.metric.name] = step.get(counter.key.metric.name, 0) + int(value or 0)
-    return Snapshot(
-        {stage: _stage_counts(values) for stage, values in counters.items()}, _element_counts(result)
-    )
+    stages = {stage: _stage_counts(values) for stage, values in counters.items()}
+    return Snapshot(stages, _element_counts(result), attempted=attempted)
 
 
 def live_snapshot(run: str) -> Snapshot:

@@ -98,7 +98,8 @@ def balance(graph: Graph | None, snapshot: Snapshot, kept: Mapping[str, int] | N
     lines: list[Line] = []
     steps: dict[str, Step] = {step.label: step for step in graph.steps} if graph is not None else {}
     for label, counts in snapshot.stages.items():
-        lines.extend(_stage_lines(label, counts, (kept or {}).get(label)))
+        # Attempts may refuse a record more often than it was kept.
+        lines.extend(_stage_lines(label, counts, None if snapshot.attempted else (kept or {}).get(label)))
         if label in steps and snapshot.elements is not None:
             lines.extend(_output_lines(steps[label], counts, snapshot.elements))
     if graph is not None:

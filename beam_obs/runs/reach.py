@@ -5,6 +5,7 @@ Only what is known to fail is refused: an unknown runner is taken to run on this
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SparkRunnerOptions
@@ -14,7 +15,10 @@ from beam_obs.runs.store import Store
 
 _REMOTE = ("DataflowRunner", "TestDataflowRunner", "KafkaStreamsRunner")
 _PORTABLE = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
-_THIS_MACHINE = ("localhost", "127.", "[::1]", "0.0.0.0", "[local]", "[auto]", "local", "embed")
+_STARTED_HERE = re.compile(r"\[local\]|\[auto\]|local(\[.+\])?|embed")
+"""Masters and endpoints that a runner starts itself, on this machine."""
+
+_THIS_MACHINE = ("localhost", "127.", "[::1]", "0.0.0.0", "[local]", "[auto]")
 
 
 class StoreOutOfReach(BeamObsError):
@@ -69,12 +73,7 @@ def outlives_launcher(runner: Any, options: Any) -> bool:
     if name not in ("PortableRunner", "FlinkRunner", "SparkRunner"):
         return False
     environment, _ = _environment(name, options)
-    return environment != "LOOPBACK" and _endpoint(name, options) not in (
-        "[local]",
-        "[auto]",
-        "local",
-        "embed",
-    )
+    return environment != "LOOPBACK" and _STARTED_HERE.fullmatch(_endpoint(name, options)) is None
 
 
 def _environment(runner: str, options: Any) -> tuple[str, str]:
@@ -83,10 +82,8 @@ def _environment(runner: str, options: Any) -> tuple[str, str]:
     environment = portable.environment_type
     config = portable.environment_config or ""
     if not environment:
-        here = runner == "PrismRunner" or _endpoint(runner, options).startswith(
-            ("[local]", "[auto]", "local")
-        )
-        environment = "LOOPBACK" if here or portable.job_endpoint == "embed" else "DOCKER"
+        here = runner == "PrismRunner" or _STARTED_HERE.fullmatch(_endpoint(runner, options)) is not None
+        environment = "LOOPBACK" if here else "DOCKER"
     environment = {"beam:env:docker:v1": "DOCKER", "beam:env:external:v1": "EXTERNAL"}.get(
         environment, environment
     )

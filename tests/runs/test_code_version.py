@@ -1,0 +1,55 @@
+"""A run says which code it ran: a commit, a package, or a digest."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+from collections.abc import Callable
+
+PROGRAM = "import json; from beam_obs.runs.code_version import code_version; print(json.dumps(code_version()))"
+
+
+def git(*arguments: str) -> None:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+def version(run_program: Callable[..., tuple[int, str, str]]) -> dict[str, object]:
+    code, output, errors = run_program(PROGRAM)
+    assert code == 0, errors
+    return dict(json.loads(output))
+
+
+def test_a_program_outside_git_has_a_digest(run_program: Callable[..., tuple[int, str, str]]) -> None:
+    found = version(run_program)
+    assert str(found["version"]).startswith("sha256:")
+    assert found["commit"] is None
+
+
+def test_a_committed_program_has_its_commit(run_program: Callable[..., tuple[int, str, str]]) -> None:
+    git("init", "-q")
+    pathlib.Path("program.py").write_text(PROGRAM)
+    git("add", "program.py")
+    git("commit", "-q", "-m", "Add")
+    found = version(run_program)
+    assert found["dirty"] is False
+    assert found["version"] == str(found["commit"])[:12]
+
+
+def test_a_changed_file_makes_it_dirty(run_program: Callable[..., tuple[int, str, str]]) -> None:
+    git("init", "-q")
+    for name in ("program.py", "other.py"):
+        pathlib.Path(name).write_text(PROGRAM)
+    git("add", ".")
+    git("commit", "-q", "-m", "Add")
+    pathlib.Path("other.py").write_text("changed = 1")
+    found = version(run_program)
+    assert found["dirty"] is True
+    assert str(found["version"]).endswith("+dirty")
+
+
+def test_a_program_that_git_does_not_know_is_dirty(run_program: Callable[..., tuple[int, str, str]]) -> None:
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "Empty")
+    assert version(run_program)["dirty"] is True
