@@ -45,7 +45,8 @@ class FormatDeadLetters(beam.DoFn):
         pane: Any = beam.DoFn.PaneInfoParam,
     ) -> Iterable[DeadLetter]:
         """Gives the dead letter of one refusal."""
-        context, stage, failure = self._context, self._stage, refusal.failure
+        context, failure = self._context, refusal.failure
+        stage = refusal.stage or self._stage
         identity = f"{context.run}.{self._nonce}.{self._index}"
         self._index += 1
         if window is not self._window:

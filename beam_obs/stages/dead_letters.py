@@ -21,7 +21,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
-from beam_obs.records.run_context import RunContext
+from beam_obs.records.run_context import RunContext, observation_of
 from beam_obs.stages.dead_letter_files import AvroRows, JsonRows
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.evidence import (
@@ -32,6 +32,7 @@ from beam_obs.stages.evidence import (
     needs_gathering,
     slug,
 )
+from beam_obs.stages.foreign_failures import ReadForeignFailures, refused_coder, step_of
 from beam_obs.wrapper.refusal import Refusal
 
 
@@ -139,6 +140,27 @@ class DeadLetters:
         self._collected.append(collected)
         return collected
 
+    def add_error_pcollection(self, failures: Any) -> None:
+        """Adds what Beam's own error handling refused: this home can be given where Beam takes an
+        `ErrorHandler`, and failures of asgarde can be given here.
+
+        Args:
+          failures: PCollection of Beam's ``(element, (class, repr, traceback))``, of asgarde's `Failure`,
+            or of anything else that a Beam IO gives to an error handler.
+        """
+        step = step_of(failures)
+        refusals = failures | f"Read failures of {step.replace('/', '.')}" >> beam.ParDo(
+            ReadForeignFailures(step, refused_coder(failures))
+        )
+        context = observation_of(failures.pipeline).context
+        _ = refusals | f"{self._label} of {step.replace('/', '.')}" >> KeepRefusals(self, step, context)
+
+    def output(self) -> Any:
+        """Returns `result`, as Beam's `ErrorHandler` does."""
+        if not self._closed:
+            raise UsageError("an obs.DeadLetters has its output when its `with` block has ended")
+        return self.result
+
     def close(self) -> None:
         """Brings together what the stages refused and applies the sink; does nothing the second time."""
         if self._closed:
@@ -172,6 +194,26 @@ class DeadLetters:
         return WriteEvidence(
             functools.partial(rows, stage=stage), folder, f"dead_letters-{slug(stage)}", extension
         )
+
+
+class KeepRefusals(beam.PTransform):
+    """Brings the refusals of a step to a home.
+
+    Args:
+      home: the home.
+      step: full label of the step.
+      context: the run.
+    """
+
+    def __init__(self, home: DeadLetters, step: str, context: RunContext) -> None:
+        super().__init__()
+        self._home = home
+        self._step = step
+        self._context = context
+
+    def expand(self, refusals: Any) -> Any:
+        """Gives what the home made of them."""
+        return self._home.add(refusals, self._step, self._context)
 
 
 class _FormatAndWrite(beam.DoFn):

@@ -16,15 +16,16 @@ from typing import Any
 import apache_beam as beam
 from apache_beam import pvalue
 from apache_beam.transforms.core import ParDo, _MultiParDo
+from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.ptransform import _NamedPTransform
 
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
-from beam_obs.records.run_context import Observation, RunContext, observation_of
+from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
-from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.stages.dead_letters import DeadLetters, KeepRefusals
 from beam_obs.stages.evidence import globally
 from beam_obs.stages.observed_pardo import describe_stage, guard_settings, observed_pardo, refusals_of
 from beam_obs.wrapper.user_callable import user_callable
@@ -42,7 +43,7 @@ class Stage(beam.PTransform):
 
     Args:
       transform: what to apply, with or without a label of its own.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       partial: whether the outputs that a generator gave before it failed are passed on. By default
         an element's outputs are passed on all or not at all (up to 10,000 of them).
 
@@ -68,7 +69,7 @@ class Stage(beam.PTransform):
         self,
         transform: beam.PTransform,
         *,
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
         partial: bool = False,
     ) -> None:
         frame = sys._getframe(1)
@@ -77,9 +78,13 @@ class Stage(beam.PTransform):
         if isinstance(transform, _NamedPTransform):
             label, transform = transform.label, transform.transform
         super().__init__(label)
+        self._error_handler = dead_letters if isinstance(dead_letters, ErrorHandler) else None
+        if self._error_handler is not None:
+            dead_letters = None
         if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
             raise UsageError(
-                f"obs.Stage at {self._made_at} got dead_letters={dead_letters!r}; give an obs.DeadLetters, "
+                f"obs.Stage at {self._made_at} got dead_letters={dead_letters!r}; give an obs.DeadLetters or "
+                "an ErrorHandler of Beam's, "
                 "or use .with_dead_letters() for an output of your own"
             )
         self._pardo, self._tags, self._main_tag, self._unknown_tags = _parts(transform, self._made_at)
@@ -102,7 +107,7 @@ class Stage(beam.PTransform):
         The dead letters are a PCollection of `DeadLetter` with the windows and timestamps of the
         elements that were refused.
         """
-        if self._dead_letters is not None:
+        if self._dead_letters is not None or self._error_handler is not None:
             raise UsageError(
                 f"obs.Stage at {self._made_at} has dead_letters= and with_dead_letters(): give one of them"
             )
@@ -125,7 +130,8 @@ class Stage(beam.PTransform):
         stage = pipeline._current_transform().full_label
         observation = observation_of(pipeline)
         homes = [home for home in (self._dead_letters, observation.dead_letters) if home is not None]
-        keeps = bool(homes) or self._as_output or observation.enclosing is not None
+        as_output = self._as_output or self._error_handler is not None
+        keeps = bool(homes) or as_output or observation.enclosing is not None
         if self._pardo is None:
             result, refused = self._guard_composite(pcoll, stage, observation, keeps)
         else:
@@ -135,16 +141,22 @@ class Stage(beam.PTransform):
         for refusals, of_step in refused:
             for home in homes:
                 label = "DeadLetters" if home is self._dead_letters else "Evidence"
-                _ = refusals | _label_of(label, of_step, stage) >> _Keep(home, of_step, observation.context)
-        if not self._as_output:
+                _ = refusals | _label_of(label, of_step, stage) >> KeepRefusals(
+                    home, of_step, observation.context
+                )
+        if not as_output:
             return result
-        letters = [
+        of_steps = [
             refusals
             | _label_of("Letters", of_step, stage)
             >> beam.ParDo(FormatDeadLetters(of_step, observation.context)).with_output_types(DeadLetter)
             for refusals, of_step in refused
         ]
-        return result, letters[0] if self._pardo is not None else _flat(pcoll, letters)
+        letters = of_steps[0] if self._pardo is not None else _flat(pcoll, of_steps)
+        if self._error_handler is not None:
+            self._error_handler.add_error_pcollection(letters)
+            return result
+        return result, letters
 
     def _observe_pardo(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
@@ -179,19 +191,6 @@ class Stage(beam.PTransform):
             steps = "; ".join(f"{step} - {reason}" for step, reason in self.unguarded)
             _LOGGER.info("stage %r does not guard: %s", stage, steps)
         return result, guarded.refused
-
-
-class _Keep(beam.PTransform):
-    """Brings refusals to a home."""
-
-    def __init__(self, home: DeadLetters, step: str, context: RunContext) -> None:
-        super().__init__()
-        self._home = home
-        self._step = step
-        self._context = context
-
-    def expand(self, refusals: Any) -> Any:
-        return self._home.add(refusals, self._step, self._context)
 
 
 def _label_of(label: str, step: str, stage: str) -> str:

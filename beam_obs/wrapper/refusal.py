@@ -36,6 +36,7 @@ class Refusal(NamedTuple):
       origin: 32 hex digits, where the element carries lineage attributes.
       source_uri: where it came from, likewise.
       position: its place there, likewise.
+      stage: the step that refused it, where that is another than the one that gives this refusal.
     """
 
     failure: Failure
@@ -46,6 +47,7 @@ class Refusal(NamedTuple):
     origin: str | None = None
     source_uri: str | None = None
     position: int | None = None
+    stage: str | None = None
 
 
 def refuse_element(
