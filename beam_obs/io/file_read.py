@@ -12,6 +12,7 @@ from apache_beam.pvalue import PBegin
 from typing_extensions import Self
 
 from beam_obs.io.found_files import FoundFile, checked_pattern, find_files
+from beam_obs.io.read_blocks import PassOn, ReadBlock
 from beam_obs.io.read_records import EVIDENCE_TAG, ReadRecords, ReadSettings, RecordFormat
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
@@ -118,18 +119,24 @@ class FileRead(beam.PTransform):
         if observation.observed:
             observation.inputs.append(DatasetDescription(self.label, str(self._pattern), label))
             observation.stages[label] = StageDescription(label, type(self).__name__, "raw")
-        read = beam.ParDo(ReadRecords(self._format(), settings)).with_output_types(self._element_type())
-        outputs = (
+        read = beam.ParDo(ReadRecords(self._format(), settings)).with_output_types(ReadBlock)
+        pass_on = beam.ParDo(PassOn(label, observation.context)).with_output_types(self._element_type())
+        blocks = (
             pbegin
             | "Impulse" >> beam.Impulse()
             | "Find" >> beam.ParDo(finder).with_output_types(FoundFile)
-            | INNER_LEAF >> read.with_outputs(DEAD_TAG, EVIDENCE_TAG, main="records")
+            | "Read" >> (read.with_outputs(EVIDENCE_TAG, main="blocks") if observation.observed else read)
         )
-        records, refusals = outputs["records"], outputs[DEAD_TAG]
-        refusals.element_type = outputs[EVIDENCE_TAG].element_type = Any
         if observation.observed:
-            outputs[EVIDENCE_TAG].element_type = str
-            observation.evidence.append(outputs[EVIDENCE_TAG])
+            manifests = blocks[EVIDENCE_TAG]
+            manifests.element_type = str
+            observation.evidence.append(manifests)
+            blocks = blocks["blocks"]
+        if not settings.keeps_dead_letters:
+            return blocks | INNER_LEAF >> pass_on
+        outputs = blocks | INNER_LEAF >> pass_on.with_outputs(DEAD_TAG, main="records")
+        records, refusals = outputs["records"], outputs[DEAD_TAG]
+        refusals.element_type = Any
         for home in homes:
             name = "DeadLetters" if home is self._dead_letters else "Evidence"
             refusals | name >> _Keep(home, label, observation.context)

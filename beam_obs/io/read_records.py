@@ -1,4 +1,4 @@
-"""The splittable DoFn behind every read of files: claims, blocks, refusals, stamps, counts.
+"""The splittable DoFn behind every read of files: claims, blocks, refusals, stamps, manifests.
 
 A range is claimed block by block, before the block's records leave, by the offset of its last byte:
 so a runner can split what was not claimed, and a record belongs to the range its first byte lies in.
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange
-from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.io.bad_input import BadFile, BadInput, refuse_bytes
@@ -25,15 +24,14 @@ from beam_obs.io.found_files import FoundFile
 from beam_obs.io.line_encoding import LineEncoding
 from beam_obs.io.line_reader import BLOCK_BYTES, LineBlock, LineReader, cut_at, seek_first_line
 from beam_obs.io.parsed_lines import BadLines, LineParser
-from beam_obs.metrics import live, names
-from beam_obs.metrics.tally import Counts, Tally
+from beam_obs.io.read_blocks import ReadBlock
 from beam_obs.records.errors import RefusedRecord
 from beam_obs.records.lineage_attributes import LineageAttributes, utc_now
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.failure import type_name
-from beam_obs.wrapper.refusal import DEAD_TAG
+from beam_obs.wrapper.refusal import Refusal
 
 EVIDENCE_TAG = "beam_obs_evidence"
 """Tag of the output that carries manifests."""
@@ -117,9 +115,6 @@ class ReadRecords(beam.DoFn):
 
     def setup(self) -> None:
         """Makes what is not pickled."""
-        self._out = self._dead = 0
-        self._tally = Tally(lambda: Counts(taken=self._out + self._dead, out=self._out, dead=self._dead))
-        live.register(self._settings.context.run, self._settings.stage, self._tally)
         self._heads: dict[FoundFile, FileHead] = {}
         self._parsers: dict[Any, LineParser] = {}
 
@@ -128,14 +123,13 @@ class ReadRecords(beam.DoFn):
         file: FoundFile,
         tracker: Any = beam.DoFn.RestrictionParam(FileRanges()),
     ) -> Iterator[Any]:
-        """Gives the records of one range of a file."""
+        """Gives the records of one range of a file, in blocks."""
         claimed: OffsetRange = tracker.current_restriction()
         progress = _Progress(file)
         if file.is_splittable:
             yield from self._read_range(progress, tracker, claimed)
         elif tracker.try_claim(0):
             yield from self._read_whole(progress)
-        self._tally.flush()
         if self._settings.notes_inputs:
             # What a split left to others is no longer in the range.
             kept = tracker.current_restriction()
@@ -217,7 +211,7 @@ class ReadRecords(beam.DoFn):
             stream.close()
 
     def _records(self, progress: _Progress, head: FileHead, parser: LineParser, block: LineBlock) -> Any:
-        """Gives the records of a block, then its refusals; returns the bytes that are to be seen again."""
+        """Gives the records of a block of lines; returns the bytes that are to be seen again."""
         settings = self._settings
         parsed = parser.parse(block.data, block.final)
         rows, numbers, refused = parsed.records, parsed.line_numbers, parsed.refused
@@ -237,18 +231,13 @@ class ReadRecords(beam.DoFn):
         if parsed.lines_left:
             starts = starts or _line_starts(head.encoding, block)
             left = block.data[starts[-parsed.lines_left] - block.offset :]
-        letters = []
+        letters: list[Refusal] = []
         if refused:
             letters = self._refusals(progress.file, head, block, refused, starts)
         progress.records += len(records)
         progress.dead += len(letters)
         progress.bytes += len(block.data) - len(left)
-        self._out += len(records)
-        self._dead += len(letters)
-        Metrics.counter(names.NAMESPACE, names.BYTES).inc(len(block.data) - len(left))
-        self._tally.flush()
-        yield from records
-        yield from letters
+        yield ReadBlock(records, letters, len(block.data) - len(left))
         return left
 
     def _lines_of(self, at: int, numbers: Sequence[int] | None, head: FileHead, block: LineBlock, left: int) -> int:
@@ -266,7 +255,7 @@ class ReadRecords(beam.DoFn):
         block: LineBlock,
         refused: list[BadLines],
         starts: Sequence[int] | None,
-    ) -> list[TaggedOutput]:
+    ) -> list[Refusal]:
         if not self._settings.keeps_dead_letters:
             error = refused[0].error
             starts = starts or _line_starts(head.encoding, block)
@@ -280,10 +269,11 @@ class ReadRecords(beam.DoFn):
         for bad, place, origin in zip(refused, places, origins):
             raw = block.data[place - block.offset : ends[bad.line + bad.lines - 1] - block.offset]
             raw = head.encoding.without_line_end(raw.removesuffix(head.encoding.delimiter))
-            refusal = refuse_bytes(
-                raw, bad.error, self._settings.stage, origin=origin, source_uri=file.path, position=place
+            letters.append(
+                refuse_bytes(
+                    raw, bad.error, self._settings.stage, origin=origin, source_uri=file.path, position=place
+                )
             )
-            letters.append(TaggedOutput(DEAD_TAG, refusal))
         return letters
 
     def _refuse_file(self, progress: _Progress, error: BadFile, raw: bytes, position: int = 0) -> Iterator[Any]:
@@ -293,12 +283,9 @@ class ReadRecords(beam.DoFn):
         if not settings.keeps_dead_letters:
             raise RefusedRecord(settings.stage, f"{type_name(error)}: {error}") from error
         progress.dead += 1
-        self._dead += 1
         origin = self._partition(file).origin(position).hex()
-        yield TaggedOutput(
-            DEAD_TAG,
-            refuse_bytes(raw, error, settings.stage, origin=origin, source_uri=file.path, position=position),
-        )
+        refusal = refuse_bytes(raw, error, settings.stage, origin=origin, source_uri=file.path, position=position)
+        yield ReadBlock([], [refusal], len(raw))
 
     def _partition(self, file: FoundFile) -> Partition:
         return Partition(file.name, file_version(file.path, file.size, file.modified))
