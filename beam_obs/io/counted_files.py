@@ -1,0 +1,118 @@
+"""Beam's file sinks with an account of each file: records, and a digest that does not depend on order.
+
+The digest of a file is the sum modulo 2^64 of `record_digest` of its records, so the digests of any
+sharding of the same records add up to the same number. Writers note it beside the name of the file
+they wrote, which travels through Beam's own sink to the step that gives the file its last name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filebasedsink import FileBasedSinkWriter
+from apache_beam.io.filesystems import FileSystems
+
+from beam_obs.records.manifest import Manifest
+
+
+def record_digest(encoded: bytes) -> int:
+    """Returns the 64-bit hash of a record's encoding: the first 8 bytes, big endian, of blake2b of that size.
+
+    >>> f"{record_digest(b'a'):016x}"
+    '40f89e395b66422f'
+    """
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big")
+
+
+class WrittenFile(str):
+    """Name of a file that was written.
+
+    Attributes:
+      records: how many; None where it is not known.
+      digest: sum of the records' digests, 16 hex digits.
+    """
+
+    records: int | None = None
+    digest: str = ""
+
+    @classmethod
+    def of(cls, path: str, records: int | None, digest: str) -> WrittenFile:
+        """Returns the name with what is known of the file."""
+        file = cls(path)
+        file.records = records
+        file.digest = digest
+        return file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (WrittenFile.of, (str(self), self.records, self.digest))
+
+
+class CountedSink:
+    """Mixed into a `FileBasedSink` whose records come as encoded bytes."""
+
+    _get_final_name: Any
+    max_records_per_shard: Any
+    max_bytes_per_shard: Any
+
+    def open_writer(self, init_result: Any, uid: str) -> CountedWriter:
+        """Returns a writer that counts."""
+        plain = super().open_writer(init_result, uid)  # type: ignore[misc]
+        return CountedWriter(plain)
+
+    def finalize_windowed_write(
+        self, init_result: Any, writer_results: Iterable[Any], pre_finalized: Any, w: Any = None
+    ) -> Iterator[WrittenFile]:
+        """Gives the files their last names; each name comes with its account."""
+        written = sorted(writer_results)
+        accounts = {self._get_final_name(number, len(written), w): file for number, file in enumerate(written)}
+        finalize = super().finalize_windowed_write  # type: ignore[misc]
+        for name in finalize(init_result, written, pre_finalized, w):
+            file = accounts.get(name)
+            yield WrittenFile.of(name, getattr(file, "records", None), getattr(file, "digest", ""))
+
+
+class CountedWriter(FileBasedSinkWriter):
+    """Writes one file and counts its records.
+
+    Args:
+      plain: the sink's own writer, with its file open.
+    """
+
+    def __init__(self, plain: FileBasedSinkWriter) -> None:
+        # The file is open already, so Beam's own constructor is left out.
+        self.__dict__.update(plain.__dict__)
+        self._digest = 0
+
+    def write(self, value: bytes) -> None:
+        """Writes one record."""
+        self.num_records_written += 1
+        self._digest += record_digest(value)
+        self.sink.write_record(self.temp_handle, value)
+
+    def close(self) -> WrittenFile:
+        """Closes the file and returns its name for the time being, with its account."""
+        path = super().close()
+        return WrittenFile.of(path, self.num_records_written, f"{self._digest % 2**64:016x}")
+
+
+class NoteFiles(beam.DoFn):
+    """Gives the manifest of each file.
+
+    Args:
+      stage: full label of the write.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+
+    def process(self, file: WrittenFile) -> list[str]:
+        """Gives the manifest of one file as JSON text."""
+        details: dict[str, Any] = {}
+        found = FileSystems.match([str(file)])[0].metadata_list
+        if found:
+            details["size"] = found[0].size_in_bytes
+        manifest = Manifest("outputs", self._stage, str(file), file.records or 0, file.digest, details)
+        return [manifest.to_json()]

@@ -1,0 +1,101 @@
+"""What all writes of files have in common: records are encoded by a stage, then written by Beam's sink.
+
+A record is encoded once: what cannot be is a dead letter of the write, and the bytes of the rest are
+what the sink writes and the digest is made of.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io import filebasedsink
+from typing_extensions import Self
+
+from beam_obs.io.counted_files import NoteFiles, WrittenFile
+from beam_obs.records.errors import UsageError
+from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
+from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.stages.stage import Stage
+
+
+class FileWrite(beam.PTransform):
+    """Writes a PCollection to files.
+
+    Args:
+      file_path_prefix: as Beam's sinks take it.
+      dead_letters: a home for the dead letters.
+    """
+
+    def __init__(self, file_path_prefix: Any, dead_letters: DeadLetters | None) -> None:
+        super().__init__()
+        frame = sys._getframe(2)
+        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self._prefix = file_path_prefix
+        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
+            raise UsageError(
+                f"dead_letters={dead_letters!r}: give an obs.DeadLetters, "
+                "or use .with_dead_letters() for an output of your own"
+            )
+        self._dead_letters = dead_letters
+        self._as_output = False
+
+    def with_dead_letters(self) -> Self:
+        """Returns this write with two results: the names of the files, and a PCollection of `DeadLetter`."""
+        if self._dead_letters is not None:
+            raise UsageError(
+                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): give one of them"
+            )
+        result = copy.copy(self)
+        result._as_output = True
+        return result
+
+    def expand(self, pcoll: Any) -> Any:
+        """Applies the write; gives the names of the files."""
+        pipeline = pcoll.pipeline
+        label = pipeline._current_transform().full_label
+        observation = observation_of(pipeline)
+        encoded, letters = self._encoded(pcoll, label)
+        if observation.observed:
+            observation.outputs.append(DatasetDescription(self.label, str(self._prefix), label))
+            described = observation.stages.get(label)
+            if described is not None:
+                observation.stages[label] = StageDescription(
+                    label, type(self).__name__, described.payload_coder, described.coder_proto
+                )
+        files = encoded | "Write" >> beam.io.Write(_sharded_by_window(self._sink(pcoll), pcoll))
+        # Names bring their accounts with them, which Beam's coder for texts would leave behind.
+        files.element_type = WrittenFile
+        if observation.observed:
+            observation.evidence.append(files | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str))
+        names = files | "Names" >> beam.Map(str).with_output_types(str)
+        return (names, letters) if self._as_output else names
+
+    def _encoded(self, pcoll: Any, label: str) -> tuple[Any, Any]:
+        """Encodes the records as a stage that goes by the label of the write."""
+        encode = beam.Map(self._encoder(pcoll)).with_output_types(bytes)
+        stage = Stage(label >> encode, dead_letters=self._dead_letters)
+        if not self._as_output:
+            return stage.expand(pcoll), None
+        encoded, letters = stage.with_dead_letters().expand(pcoll)
+        return encoded, letters
+
+    def _encoder(self, pcoll: Any) -> Callable[[Any], bytes]:
+        """Returns what encodes one record of `pcoll`."""
+        raise NotImplementedError
+
+    def _sink(self, pcoll: Any) -> Any:
+        """Returns the sink, a `CountedSink`."""
+        raise NotImplementedError
+
+
+def _sharded_by_window(sink: Any, pcoll: Any) -> Any:
+    """As Beam's own writes do: files of a stream have their window in their names."""
+    if not pcoll.is_bounded and sink.shard_name_template == filebasedsink.DEFAULT_SHARD_NAME_TEMPLATE:
+        sink.shard_name_template = filebasedsink.DEFAULT_WINDOW_SHARD_NAME_TEMPLATE
+        sink.shard_name_format = sink._template_to_format(sink.shard_name_template)
+        sink.shard_name_glob_format = sink._template_to_glob_format(sink.shard_name_template)
+    return sink
