@@ -132,9 +132,10 @@ class FileRead(beam.PTransform):
             manifests.element_type = str
             observation.evidence.append(manifests)
             blocks = blocks["blocks"]
+        pass_on.label = INNER_LEAF
         if not settings.keeps_dead_letters:
-            return blocks | INNER_LEAF >> pass_on
-        outputs = blocks | INNER_LEAF >> pass_on.with_outputs(DEAD_TAG, main="records")
+            return blocks | pass_on
+        outputs = blocks | pass_on.with_outputs(DEAD_TAG, main="records")
         records, refusals = outputs["records"], outputs[DEAD_TAG]
         refusals.element_type = Any
         for home in homes:
