@@ -10,7 +10,6 @@ import sys
 from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from beam_obs.cli.options import json_option, store_option
@@ -18,7 +17,7 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.evidence import dead_letters as read_dead_letters
 from beam_obs.runs.record import RunRecord
-from beam_obs.runs.report import clean, console_for, print_plainly, tail
+from beam_obs.runs.report import clean, console_for, print_plainly
 from beam_obs.runs.store import Store
 
 
@@ -54,10 +53,6 @@ def list_(
             click.echo(json.dumps({**letter.to_json_dict(), "committed": committed}))
         return
     console = console_for(sys.stdout)
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     shown = 0
     more = False
     for letter, committed in found:
@@ -65,17 +60,10 @@ def list_(
             more = True
             break
         shown += 1
-        what = Text().append(f"{clean(letter.error_type)}: {clean(letter.error_message)}", "red")
-        what.append(f"\n{clean(letter.payload_text)}", "dim")
-        name = Text(_short_id(letter), "cyan")
-        name.append(f"\n{letter.fingerprint}" if committed else f"\n{letter.fingerprint} uncommitted", "dim")
-        where = Text(tail(clean(letter.stage), 24), "bold")
-        what.append(f"\n{_place(letter)}" if letter.source_uri else "", "dim")
-        table.add_row(name, where, what)
+        print_plainly(console, _entry(letter, committed))
     if not shown:
         click.echo(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
         return
-    print_plainly(console, table)
     if more:
         click.echo("and more (--limit 0 lists all)")
     click.echo(f"\nbeam-obs dead-letters show ID {_store_argument(store)}".rstrip())
@@ -126,6 +114,18 @@ def show(id: str, store: Store, payload: bool, as_json: bool) -> None:
     click.echo(f"\n{_indented('payload', _decoded(record, letter))}")
     if letter.traceback:
         click.echo(f"\n{_indented('traceback', letter.traceback)}")
+
+
+def _entry(letter: DeadLetter, committed: bool) -> Text:
+    """Returns a dead letter as the list shows it: what refused it, the error, the record, and its place."""
+    entry = Text(no_wrap=True, overflow="ellipsis")
+    entry.append(_short_id(letter), "cyan").append(f"  {clean(letter.stage)}", "bold")
+    entry.append(f"  {letter.fingerprint}", "dim").append("" if committed else "  uncommitted", "yellow")
+    entry.append(f"\n  {clean(letter.error_type)}: {clean(letter.error_message)}", "red")
+    entry.append(f"\n  {clean(letter.payload_text)}")
+    if letter.source_uri:
+        entry.append(f"\n  {_place(letter)}", "dim")
+    return entry
 
 
 def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, bool]:

@@ -34,8 +34,12 @@ def main(arguments: list[str] | None = None) -> None:
 def exit_code(arguments: list[str] | None = None) -> int:
     """Runs a command; returns its exit code. An error on purpose is one message, not a traceback."""
     try:
-        code = beam_obs.main(arguments, prog_name="beam-obs", standalone_mode=False)
+        # As click's own `main` does, but for a closed pipe, which it makes a failure.
+        with beam_obs.make_context("beam-obs", sys.argv[1:] if arguments is None else arguments) as context:
+            beam_obs.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2
@@ -55,4 +59,4 @@ def exit_code(arguments: list[str] | None = None) -> int:
     except OSError as error:
         click.echo(f"beam-obs: {type(error).__name__}: {error}", err=True)
         return 1
-    return code if isinstance(code, int) else 0
+    return 0

@@ -37,7 +37,9 @@ def describe_end(
     elements = snapshot.elements if counted_alike else None
     counted = bool(snapshot.stages or snapshot.elements)
     # A stage that no record reached has no counters: Beam tells none that are zero.
-    stages = {label: snapshot.stages.get(label, StageCounts()) for label in observation.stages} if counted else {}
+    stages = (
+        {label: snapshot.stages.get(label, StageCounts()) for label in observation.stages} if counted else {}
+    )
     told = Snapshot(stages, elements, snapshot.live, snapshot.attempted)
     keeping = [step.label for step in graph.steps if step.dead is not None] if graph is not None else []
     kept = {label: refused["by_stage"].get(label, 0) for label in keeping}

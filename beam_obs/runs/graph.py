@@ -9,7 +9,7 @@ from typing import Any
 from apache_beam.pvalue import PCollection
 
 from beam_obs.metrics.names import stage_of_step
-from beam_obs.wrapper.refusal import DEAD_TAG
+from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +103,7 @@ def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
         if isinstance(value, PCollection)
     }
     dead = outputs.pop(DEAD_TAG, None) if leaf is not None else None
+    outputs.pop(EVIDENCE_TAG, None)
     known = (
         not any(getattr(part.transform, "_allow_unknown_tags", False) for part in _parts(node))
         if leaf

@@ -357,7 +357,11 @@ def _job_id(result: Any) -> str | None:
 
 
 def _status_of_error(error: BaseException) -> str:
-    return "failed" if isinstance(error, Exception) else "cancelled"
+    """Returns what an exception makes of its run; Beam wraps an interrupt that meets the user's code."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, KeyboardInterrupt):
+        link = link.__cause__ or link.__context__
+    return "failed" if isinstance(error, Exception) and link is None else "cancelled"
 
 
 @contextlib.contextmanager

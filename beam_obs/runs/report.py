@@ -131,7 +131,7 @@ def _parts(record: RunRecord, store: Store, marks: _Marks) -> Iterator[Renderabl
     yield from _header(record, marks)
     yield _failure(end.get("error"))
     if record.end is None:
-        yield _Line("\n  No counts yet: they are written when the run ends.", "dim")
+        yield _line("\n  No counts yet: they are written when the run ends.", "dim")
     else:
         yield _steps(end, marks)
         yield from _notes(end, marks)
@@ -159,8 +159,8 @@ def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
         *([str(code["package"])] if code.get("package") else []),
     ]
     job = f" {marks.dot} job {clean(record.job_id)}" if record.job_id else ""
-    yield _Line(f"  run {record.id}{job}", "")
-    yield _Line("  " + f" {marks.dot} ".join(clean(fact) for fact in facts), "dim")
+    yield _line(f"  run {record.id}{job}", "")
+    yield _line("  " + f" {marks.dot} ".join(clean(fact) for fact in facts), "dim")
 
 
 def _failure(error: dict[str, Any] | None) -> RenderableType | None:
@@ -184,7 +184,7 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
     dropped = any(stage.get("dropped") for stage in stages.values())
     of_stages = ("dead", "filtered", *(("dropped",) if dropped else ()), "p50", "p99") if stages else ()
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column("  step", min_width=16)
+    table.add_column("  step", min_width=12)
     for column in ("in", "out", *of_stages):
         table.add_column(column, justify="right", no_wrap=True)
     for step in steps:
@@ -192,7 +192,7 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
         stage = stages.get(step["label"])
         if stage is None:
             table.add_row(
-                _Line(f"  {tail(label)}", "dim"),
+                _line(f"  {tail(label)}", "dim"),
                 _number(step.get("in"), marks, "dim"),
                 _number(step.get("out"), marks, "dim"),
             )
@@ -205,7 +205,7 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
         cells.extend(
             Text(microseconds_text(stage[name], marks.micro, marks.none)) for name in ("p50_us", "p99_us")
         )
-        name = _Line("", "")
+        name = _line("", "")
         name.append(f"{marks.stage} ", "cyan").append(tail(label), "bold")
         table.add_row(name, *cells)
     return Padding(table, (1, 2, 1, 2))
@@ -214,25 +214,25 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
 def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     balance = end.get("balance") or {}
     if end.get("counts_from") is None:
-        yield _Line(f"\n  {clean(balance.get('unchecked') or 'no counts')}", "yellow")
+        yield _line(f"\n  {clean(balance.get('unchecked') or 'no counts')}", "yellow")
         return
     holds = balance.get("holds")
     if holds:
         checks = f"{balance['checked']:,} check{'s' if balance['checked'] != 1 else ''}"
-        yield _Line(f"  {marks.tick} balanced: every record is accounted for ({checks})", "green")
+        yield _line(f"  {marks.tick} balanced: every record is accounted for ({checks})", "green")
     elif holds is None:
-        yield _Line(f"  balance not checked: {balance.get('unchecked') or 'no counts'}", "dim")
+        yield _line(f"  balance not checked: {balance.get('unchecked') or 'no counts'}", "dim")
     else:
-        yield _Line(f"  {marks.cross} not balanced", "bold red")
+        yield _line(f"  {marks.cross} not balanced", "bold red")
         for line in balance["broken"]:
-            yield _Line(f"      {clean(line['text'])}", "red")
+            yield _line(f"      {clean(line['text'])}", "red")
     if end.get("counts_from") == "live":
-        yield _Line(
+        yield _line(
             "  counts are live: looked at in this process when the run ended, none was committed", "yellow"
         )
     errors = sum(stage.get("internal_errors", 0) for stage in end.get("stages") or [])
     if errors:
-        yield _Line(
+        yield _line(
             f"  {errors:,} errors of beam_obs itself were swallowed; no record was lost by them", "yellow"
         )
     notes = []
@@ -241,7 +241,7 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     if any(not step["is_stage"] for step in end.get("steps") or []):
         notes.append("other steps as Beam counts them")
     if notes:
-        yield _Line(f"  {'; '.join(notes)}", "dim")
+        yield _line(f"  {'; '.join(notes)}", "dim")
 
 
 def _dead_letters(refused: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
@@ -253,27 +253,27 @@ def _dead_letters(refused: dict[str, Any], marks: _Marks) -> Iterator[Renderable
             why = f"and {refused['uncommitted']:,} uncommitted, of bundles that failed or were tried again"
         else:
             why = f"{refused['uncommitted']:,} uncommitted: the run ended before they could be"
-        yield _Line(f"  {why}", "yellow")
+        yield _line(f"  {why}", "yellow")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(min_width=16)
     kinds = refused.get("by_fingerprint") or []
     for kind in kinds[:_SHOWN_KINDS]:
-        what = Text(f"{clean(kind['error_type'].removeprefix('builtins.'))}: ").append(
-            clean(kind["error_message"])
+        what = _line("", "")
+        what.append(
+            f"{clean(kind['error_type'].removeprefix('builtins.'))}: {clean(kind['error_message'])}", "red"
         )
-        what.stylize("red")
         what.append(f"\n{clean(kind['payload_text']) or marks.none}", "dim")
         stage = Text(tail(clean(kind["stage"]), 24), "bold")
         stage.append(f"\n{kind['fingerprint']}", "dim not bold")
         table.add_row(Text(f"{kind['count']:,}", "bold red"), stage, what)
         if kind.get("source_uri"):
             at = f" at {kind['position']:,}" if kind.get("position") is not None else ""
-            table.add_row("", "", Text(f"{clean(kind['source_uri'])}{at}", "dim"))
+            table.add_row("", "", _line(f"{tail(clean(kind['source_uri']), 48)}{at}", "dim"))
     yield Padding(table, (0, 2, 0, 2))
     if len(kinds) > _SHOWN_KINDS:
-        yield _Line(f"  and {len(kinds) - _SHOWN_KINDS:,} more kinds", "dim")
+        yield _line(f"  and {len(kinds) - _SHOWN_KINDS:,} more kinds", "dim")
 
 
 def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iterator[RenderableType]:
@@ -282,7 +282,7 @@ def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iter
     yield _title(title)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(min_width=16)
     for _ in range(3):
         table.add_column(justify="right", no_wrap=True)
     for dataset in datasets:
@@ -291,7 +291,7 @@ def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iter
         records = dataset.get("records")
         table.add_row(
             Text(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
-            Text(tail(clean(dataset.get("uri") or ""), 60), "dim"),
+            _line(tail(clean(dataset.get("uri") or ""), 60), "dim"),
             Text(f"{records:,} records" if records is not None else "", ""),
             Text(bytes_text(sum(sizes)) if sizes else ""),
             Text(f"digest {dataset['digest'][:8]}" if dataset.get("digest") else "", "dim"),
@@ -303,9 +303,9 @@ def _next_commands(record: RunRecord, store: Store) -> Iterator[RenderableType]:
     yield Text()
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column()
     short = record.id[:SHORT_ID]
-    table.add_row(Text("store", "dim"), Text(store.uri))
+    table.add_row(Text("store", "dim"), _line(store.uri, ""))
     if record.refused:
         table.add_row(Text("next", "dim"), Text(f"beam-obs dead-letters list {short}", "cyan"))
         table.add_row("", Text(f"beam-obs show {short} --json", "cyan"))
@@ -321,7 +321,8 @@ def _title(text: str, count: str = "") -> RenderableType:
     return title
 
 
-def _Line(text: str, style: str) -> Text:
+def _line(text: str, style: str) -> Text:
+    """Returns text that is cut, not broken, where its line is too short."""
     return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
@@ -409,11 +410,11 @@ def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> Rende
             status.append(", not balanced", "bold red")
         table.add_row(
             record.id[:SHORT_ID],
-            _Line(clean(record.pipeline), ""),
+            _line(clean(record.pipeline), ""),
             f"{parse_time(record.start['started']):%Y-%m-%d %H:%M:%S}",
             seconds_text(record.seconds),
             status,
-            _Line(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
+            _line(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
         )
     return table
 

@@ -7,7 +7,9 @@ import pathlib
 import subprocess
 from collections.abc import Callable
 
-PROGRAM = "import json; from beam_obs.runs.code_version import code_version; print(json.dumps(code_version()))"
+PROGRAM = (
+    "import json; from beam_obs.runs.code_version import code_version; print(json.dumps(code_version()))"
+)
 
 
 def git(*arguments: str) -> None:

@@ -27,7 +27,9 @@ OPTIONS = "store pipeline sample_rate output_cap max_dead_rate max_dead_minimum 
         ("--obs_store=", "a folder is expected"),
     ],
 )
-def test_a_wrong_argument_is_refused(argument: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_argument_is_refused(
+    argument: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         ObservabilityOptions([argument])
     assert caught.value.code == 2

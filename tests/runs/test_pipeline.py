@@ -50,7 +50,12 @@ def test_a_run_is_kept_with_its_counts_balance_and_dead_letters() -> None:
     assert end["balance"]["holds"] is True
     assert end["balance"]["checked"] == 5
     (kind,) = end["dead_letters"]["by_fingerprint"]
-    assert (kind["stage"], kind["error_type"], kind["payload_text"], kind["count"]) == ("parse", "ValueError", "x", 1)
+    assert (kind["stage"], kind["error_type"], kind["payload_text"], kind["count"]) == (
+        "parse",
+        "ValueError",
+        "x",
+        1,
+    )
     assert end["error"] is None
 
 
@@ -145,7 +150,10 @@ def test_a_failing_run_keeps_its_error_its_live_counts_and_its_dead_letters() ->
     def fail(number: int) -> int:
         raise RuntimeError("no luck with token=hunter2")
 
-    with pytest.raises(RuntimeError, match="no luck"), obs.Pipeline(RUNNER, argv=[QUIET], name="failing") as p:
+    with (
+        pytest.raises(RuntimeError, match="no luck"),
+        obs.Pipeline(RUNNER, argv=[QUIET], name="failing") as p,
+    ):
         build(p) | beam.Reshuffle() | "fail" >> beam.Map(fail)
     record, end = latest("failing"), end_of("failing")
     assert record.status_text == "failed, 1 dead"
@@ -159,9 +167,13 @@ def test_a_failing_run_keeps_its_error_its_live_counts_and_its_dead_letters() ->
 
 
 def test_a_pipeline_that_cannot_be_built_is_kept_as_failed() -> None:
-    with pytest.raises(KeyError), obs.Pipeline(RUNNER, argv=[QUIET], name="unbuilt") as p:
-        build(p)
-        raise KeyError("no such column")
+    def build_wrongly() -> None:
+        with obs.Pipeline(RUNNER, argv=[QUIET], name="unbuilt") as p:
+            build(p)
+            raise KeyError("no such column")
+
+    with pytest.raises(KeyError):
+        build_wrongly()
     end = end_of("unbuilt")
     assert end["status"] == "failed"
     assert end["error"]["type"] == "KeyError"
@@ -175,14 +187,20 @@ def test_leaving_the_block_by_sys_exit_is_kept_as_cancelled() -> None:
 
 
 def test_an_error_after_the_run_leaves_it_done() -> None:
-    with pytest.raises(KeyError), obs.Pipeline(RUNNER, argv=[QUIET], name="after") as p:
-        build(p)
-        p.run()
-        raise KeyError
+    def fail_afterwards() -> None:
+        with obs.Pipeline(RUNNER, argv=[QUIET], name="after") as p:
+            build(p)
+            p.run()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_afterwards()
     assert [record.status for record in obs.Store().runs("after")] == ["done"]
 
 
-@pytest.mark.parametrize(("rate", "minimum", "status"), [("0.3", "3", "failed"), ("0.4", "3", "done"), ("0", "4", "done")])
+@pytest.mark.parametrize(
+    ("rate", "minimum", "status"), [("0.3", "3", "failed"), ("0.4", "3", "done"), ("0", "4", "done")]
+)
 def test_too_many_refusals_fail_the_run(rate: str, minimum: str, status: str) -> None:
     argv = [QUIET, f"--obs_max_dead_rate={rate}", f"--obs_max_dead_minimum={minimum}"]
     pipeline = obs.Pipeline(RUNNER, argv=argv, name="rate")
@@ -259,7 +277,10 @@ def test_a_failure_found_by_waiting_ends_the_run_as_failed() -> None:
 
 
 def test_instrument_observes_a_plain_pipeline() -> None:
-    with obs.instrument(name="plain", store="there"), beam.Pipeline(RUNNER, options=PipelineOptions([QUIET])) as p:
+    with (
+        obs.instrument(name="plain", store="there"),
+        beam.Pipeline(RUNNER, options=PipelineOptions([QUIET])) as p,
+    ):
         build(p)
     assert obs.Store("there").find("plain@latest").status_text == "done, 1 dead"
 

@@ -24,7 +24,10 @@ REFUSED = [
     (PortableRunner, ["--job_endpoint=localhost:8099"]),
     (FlinkRunner, ["--flink_master=cluster:8081"]),
     (FlinkRunner, ["--flink_master=localhost:8081"]),
-    (FlinkRunner, ["--flink_master=cluster:8081", "--environment_type=EXTERNAL", "--environment_config=pool:50000"]),
+    (
+        FlinkRunner,
+        ["--flink_master=cluster:8081", "--environment_type=EXTERNAL", "--environment_config=pool:50000"],
+    ),
     (FlinkRunner, ["--flink_master=cluster:8081", "--environment_type=PROCESS"]),
     (SparkRunner, ["--spark_master_url=spark://cluster:7077"]),
 ]
@@ -33,7 +36,10 @@ TAKEN = [
     (PrismRunner, []),
     (FlinkRunner, []),
     (FlinkRunner, ["--flink_master=cluster:8081", "--environment_type=LOOPBACK"]),
-    (FlinkRunner, ["--flink_master=h:1", "--environment_type=EXTERNAL", "--environment_config=localhost:50000"]),
+    (
+        FlinkRunner,
+        ["--flink_master=h:1", "--environment_type=EXTERNAL", "--environment_config=localhost:50000"],
+    ),
     (PortableRunner, ["--job_endpoint=embed"]),
     (PortableRunner, ["--job_endpoint=localhost:8099", "--environment_type=LOOPBACK"]),
     (SparkRunner, []),
@@ -54,6 +60,10 @@ def test_a_local_store_is_taken(runner: type, arguments: list[str]) -> None:
 
 def test_a_job_on_a_cluster_outlives_its_launcher() -> None:
     assert outlives_launcher(DataflowRunner(), PipelineOptions([]))
-    assert outlives_launcher(FlinkRunner(), PipelineOptions(["--flink_master=c:1", "--environment_type=DOCKER"]))
-    assert not outlives_launcher(FlinkRunner(), PipelineOptions(["--flink_master=c:1", "--environment_type=LOOPBACK"]))
+    assert outlives_launcher(
+        FlinkRunner(), PipelineOptions(["--flink_master=c:1", "--environment_type=DOCKER"])
+    )
+    assert not outlives_launcher(
+        FlinkRunner(), PipelineOptions(["--flink_master=c:1", "--environment_type=LOOPBACK"])
+    )
     assert not outlives_launcher(FnApiRunner(), PipelineOptions([]))

@@ -9,8 +9,8 @@ from beam_obs.runs.redaction import HIDDEN, redact, redact_text
 
 @pytest.mark.parametrize(
     "name",
-    "password db_passwd api_key apikey access_token secret_name client_secret private_key credentials auth dsn "
-    "connection_string AWS_SECRET_ACCESS_KEY sas bearer".split(),
+    "password db_passwd api_key apikey access_token secret_name client_secret private_key credentials auth "
+    "dsn connection_string AWS_SECRET_ACCESS_KEY sas bearer".split(),
 )
 def test_a_secret_is_known_by_its_name(name: str) -> None:
     assert redact({name: "v4lue"}) == {name: HIDDEN}

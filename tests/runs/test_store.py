@@ -123,7 +123,9 @@ def test_reading_a_local_store_does_not_import_beam(store: Store) -> None:
         "sys.exit('apache_beam' in sys.modules)"
     )
     root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code, store.uri], env={**os.environ, "PYTHONPATH": str(root)})
+    done = subprocess.run(
+        [sys.executable, "-c", code, store.uri], env={**os.environ, "PYTHONPATH": str(root)}
+    )
     assert done.returncode == 0
 
 
@@ -185,7 +187,10 @@ def test_a_store_on_another_filesystem_of_beam_works_the_same(tmp_path: pathlib.
     add_run(store, "flights", "0193aaaa-2222-7000-8000-000000000002")
     assert store.find("flights@latest").id[9:13] == "2222"
     assert store.find("0193aaaa-1").status == "done"
-    assert store.files.names("runs/flights/0193aaaa-1111-7000-8000-000000000001") == ["end.json", "start.json"]
+    assert store.files.names("runs/flights/0193aaaa-1111-7000-8000-000000000001") == [
+        "end.json",
+        "start.json",
+    ]
     assert not store.files.write_new("runs/flights/0193aaaa-1111-7000-8000-000000000001/end.json", b"{}")
     assert store.files.read("nothing") is None
     with pytest.raises(FileNotFoundError), store.files.open("nothing"):

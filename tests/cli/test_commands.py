@@ -1,0 +1,191 @@
+"""The commands that read a store: what they print, and the exit codes they end with."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import apache_beam as beam
+import pytest
+
+import beam_obs as obs
+from beam_obs.cli.main import exit_code
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def parse(text: str) -> int:
+    return int(text)
+
+
+def split(line: str) -> tuple[str, int]:
+    name, number = line.split(",")
+    return name, int(number)
+
+
+def check(pair: tuple[str, int]) -> tuple[str, int]:
+    if pair[1] < 0:
+        raise ValueError(f"negative: {pair[1]}")
+    return pair
+
+
+@pytest.fixture
+def flights(capsys: pytest.CaptureFixture[str]) -> str:
+    """A store with one run that refused four records in two stages."""
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="flights") as p:
+        lines = p | beam.Create(["a,1", "b,2", "c,x", "\x1b[31md", "e,-5", "f,-6"])
+        lines | "split" >> obs.Stage(beam.Map(split)) | "check" >> obs.Stage(beam.Map(check))
+    capsys.readouterr()
+    return obs.Store().find("latest").id
+
+
+def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    code = exit_code(list(arguments))
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return printed.out
+
+
+def error(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> str:
+    assert exit_code(list(arguments)) == code
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    return printed.err
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_runs_lists_what_the_store_has(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = output(capsys, "runs")
+    assert flights[:13] in listed
+    assert "done, 4 dead" in listed
+    assert output(capsys, "runs", "--pipeline", "nobody").startswith("no runs of pipeline 'nobody'")
+    (line,) = json_lines(output(capsys, "runs", "--json"))
+    assert (line["id"], line["pipeline"], line["status"], line["dead"]) == (flights, "flights", "done", 4)
+    assert line["balanced"] is True
+
+
+def test_runs_says_how_many_it_left_out(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        folder = pathlib.Path(f".beam_obs/runs/old/0000000{number}-0000-7000-8000-000000000000")
+        folder.mkdir(parents=True)
+        (folder / "start.json").write_text('{"started": "2020-01-01T00:00:00.000000Z"}')
+    listed = output(capsys, "runs", "--limit", "2")
+    assert "and 2 older (--limit 0 lists all)" in listed
+    assert len(json_lines(output(capsys, "runs", "--limit", "0", "--json"))) == 4
+
+
+def test_show_prints_the_report(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = output(capsys, "show", "flights@latest")
+    assert "flights  done, 4 dead" in text
+    assert "balanced: every record is accounted for" in text
+    assert "\x1b" not in text
+    shown = json.loads(output(capsys, "show", flights, "--json"))
+    assert {stage["label"]: stage["dead"] for stage in shown["end"]["stages"]} == {"split": 2, "check": 2}
+
+
+def test_show_writes_a_picture(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    output(capsys, "show", "latest", "--svg", "report.svg")
+    assert pathlib.Path("report.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_dead_letters_are_listed_by_stage_and_fingerprint(
+    flights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = json_lines(output(capsys, "dead-letters", "list", "latest", "--json"))
+    assert [letter["committed"] for letter in every] == [True] * 4
+    checked = json_lines(output(capsys, "dead-letters", "list", "latest", "--stage", "check", "--json"))
+    assert sorted(letter["error_message"] for letter in checked) == ["negative: -5", "negative: -6"]
+    kind = checked[0]["fingerprint"]
+    same = json_lines(output(capsys, "dead-letters", "list", "latest", "--fingerprint", kind[:6], "--json"))
+    assert len(same) == 2
+    text = output(capsys, "dead-letters", "list", "latest", "--limit", "1")
+    assert "and more (--limit 0 lists all)" in text
+    assert "\x1b" not in output(capsys, "dead-letters", "list", "latest")
+    assert "no such dead letters" in output(capsys, "dead-letters", "list", "latest", "--stage", "nobody")
+
+
+def test_a_dead_letter_is_shown_decoded(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    letter = json_lines(output(capsys, "dead-letters", "list", "latest", "--stage", "check", "--json"))[0]
+    number = letter["error_message"].removeprefix("negative: ")
+    text = output(capsys, "dead-letters", "show", letter["id"])
+    assert f"{number})" in text.partition("payload\n")[2].splitlines()[0]
+    assert "in check" in text
+    own = letter["id"].partition(".")[2]
+    assert letter["id"] in output(capsys, "dead-letters", "show", f"{flights[:13]}.{own}")
+    assert json.loads(output(capsys, "dead-letters", "show", letter["id"], "--json"))["id"] == letter["id"]
+
+
+def test_a_payload_is_written_as_it_was(flights: str) -> None:
+    (first, *_) = obs_dead_letters()
+    done = command("dead-letters", "show", first.id, "--payload")
+    assert (done.returncode, done.stdout) == (0, first.payload)
+
+
+def obs_dead_letters() -> list[Any]:
+    from beam_obs.runs.evidence import dead_letters
+
+    return [letter for letter, _ in dead_letters(obs.Store(), obs.Store().find("latest"))]
+
+
+def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "beam_obs.cli", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=60,
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("show", "latest"), 1, "has no runs"),
+        (("show", "nobody@latest"), 1, "no pipeline 'nobody'"),
+        (("dead-letters", "list", "0193"), 1, "no run '0193'"),
+        (("dead-letters", "show", "0193.1"), 1, "no run '0193'"),
+        (("show",), 2, "Missing argument 'RUN'"),
+        (("runs", "--limit", "-1"), 2, "not in the range"),
+        (("fly",), 2, "No such command"),
+        (("run", "nothing.py"), 2, "no program 'nothing.py'"),
+        ((), 2, "Commands:"),
+    ],
+)
+def test_wrong_usage_and_missing_runs_have_their_codes(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    assert says in error(capsys, *arguments, code=code)
+
+
+def test_an_unknown_dead_letter_says_how_to_find_it(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"dead-letters list {flights}" in error(
+        capsys, "dead-letters", "show", f"{flights}.none.0", code=1
+    )
+    own = obs_dead_letters()[0].id.partition(".")[2].partition(".")[0]
+    assert "may be any of 2" in error(capsys, "dead-letters", "show", f"{flights}.{own}", code=1)
+
+
+def test_a_reader_that_stops_early_is_no_error(flights: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "beam_obs.cli", "show", "latest", "--json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (0, b"")
+
+
+def test_help_is_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ((), ("run",), ("runs",), ("show",), ("dead-letters",), ("dead-letters", "list")):
+        assert "Usage: beam-obs" in output(capsys, *arguments, "--help")

@@ -1,0 +1,102 @@
+"""`beam-obs run` runs a program as Python would, with its pipelines observed."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+
+import pytest
+
+import beam_obs as obs
+
+Run = Callable[..., tuple[int, str, str]]
+
+OBSERVED = ("-m", "beam_obs.cli", "run")
+
+PROGRAM = """
+    import sys
+    import apache_beam as beam
+    import beside
+
+    OFFSET = 3
+
+    def shift(number):
+        return number + OFFSET + beside.NOTHING
+
+    def main(argv):
+        with beam.Pipeline(argv=["--runner=FnApiRunner", *argv]) as p:
+            p | beam.Create([1, 2]) | "shift" >> beam.Map(shift) | beam.Map(print)
+
+    if __name__ == "__main__":
+        print(sys.argv)
+        main([])
+        sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_program_runs_as_by_python_and_is_observed(run_program: Run, code: int) -> None:
+    pathlib.Path("beside.py").write_text("NOTHING = 0")
+    plain = run_program(PROGRAM, str(code))
+    observed = run_program(PROGRAM, str(code), "--flag", command=OBSERVED)
+    assert plain[0] == observed[0] == code, observed[2]
+    assert sorted(plain[1].splitlines()[1:]) == sorted(observed[1].splitlines()[1:]) == ["4", "5"]
+    assert f"'{code}', '--flag']" in observed[1]
+    (record,) = obs.Store().runs()
+    assert (record.pipeline, record.status) == ("program", "done")
+    assert record.start["code"]["program"].endswith("program.py")
+    assert "program  done" in observed[2]
+
+
+def test_store_and_name_are_for_beam_obs_and_the_rest_for_the_program(run_program: Run) -> None:
+    pathlib.Path("beside.py").write_text("NOTHING = 0")
+    command = (*OBSERVED, "--store", "there", "--name", "nightly")
+    code, output, errors = run_program(PROGRAM, "0", "--store=mine", command=command)
+    assert code == 0, errors
+    assert "'--store=mine'" in output
+    assert obs.Store("there").find("latest").pipeline == "nightly"
+
+
+def test_a_module_runs_as_by_python_m(run_program: Run) -> None:
+    folder = pathlib.Path("package")
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "job.py").write_text(
+        "import apache_beam as beam, sys\n"
+        "if __name__ == '__main__':\n"
+        "    with beam.Pipeline('FnApiRunner') as p:\n"
+        "        p | beam.Create([1])\n"
+        "    print(sys.argv[1:], __package__)\n"
+    )
+    code, output, errors = run_program(
+        "import beam_obs.cli.main as m; m.main(['run', '-m', 'package.job', 'a'])"
+    )
+    assert code == 0, errors
+    assert output == "['a'] package\n"
+    assert obs.Store().find("latest").pipeline == "package.job"
+
+
+def test_a_failing_program_shows_its_own_traceback_only(run_program: Run) -> None:
+    code, _, errors = run_program("def fail():\n    raise KeyError('mine')\nfail()\n", command=OBSERVED)
+    assert code == 1
+    assert "KeyError: 'mine'" in errors
+    assert "in fail" in errors
+    assert "beam_obs/cli" not in errors
+
+
+def test_a_syntax_error_is_shown_as_python_shows_it(run_program: Run) -> None:
+    code, _, errors = run_program("def :\n", command=OBSERVED)
+    assert code == 1
+    assert "SyntaxError" in errors
+    assert "beam_obs/cli" not in errors
+
+
+def test_a_wrong_option_of_ours_is_refused_with_its_message(run_program: Run) -> None:
+    source = """
+        import apache_beam as beam, sys
+        with beam.Pipeline("FnApiRunner", argv=sys.argv[1:]) as p:
+            p | beam.Create([1])
+    """
+    code, _, errors = run_program(source, "--obs_sample_rate=often", command=OBSERVED)
+    assert code == 2
+    assert "argument --obs_sample_rate: found 'often'" in errors
