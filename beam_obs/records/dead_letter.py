@@ -42,6 +42,7 @@ class DeadLetter(NamedTuple):
       root_id: `id` of the first attempt.
       code: version of the pipeline's code.
       traceparent: W3C trace context, where the element carried one.
+      redacted: whether values were left out of payload, texts and traceback; it cannot be replayed then.
     """
 
     id: str
@@ -68,6 +69,7 @@ class DeadLetter(NamedTuple):
     root_id: str
     code: str
     traceparent: str | None = None
+    redacted: bool = False
 
     def to_json_dict(self) -> dict[str, Any]:
         """Returns the dead letter as JSON-able values; the payload is base64."""
@@ -134,6 +136,7 @@ DEAD_LETTER_SCHEMA: dict[str, Any] = {
         _field("root_id", "string"),
         _field("code", "string"),
         _field("traceparent", ["null", "string"]),
+        {"name": "redacted", "type": "boolean", "default": False},
     ],
 }
 """Avro schema of `beam_obs.DeadLetter`. Event times may lie outside what Avro's timestamp types allow."""

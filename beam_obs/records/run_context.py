@@ -46,11 +46,15 @@ class ObservationSettings:
 
     Args:
       sample_rate: one element in this many is timed; 0 times none.
+      payload: what is kept of refused elements: ``whole``, ``redacted`` or ``none``.
+      redact: names of fields whose values are left out, or a function, or None.
       output_cap: outputs of one element that a stage holds back until its function has ended.
     """
 
     sample_rate: int = 128
     output_cap: int = 10_000
+    payload: str = "whole"
+    redact: Any = None
 
 
 @dataclasses.dataclass(frozen=True)

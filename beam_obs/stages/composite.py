@@ -26,6 +26,7 @@ from beam_obs.stages.observed_pardo import guard_settings, observed_pardo, refus
 from beam_obs.stages.sink_records import record_check
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
+from beam_obs.wrapper.redaction import Redact
 
 _INSIDES_LEFT_ALONE: tuple[type, ...] = (
     beam.BatchElements,
@@ -48,6 +49,7 @@ class GuardedExpansion:
       observation: what is known of it.
       keeps_dead_letters: whether refused elements have a home.
       partial: as for a Stage.
+      redact: as for a Stage.
 
     Attributes:
       guarded: full labels of the steps whose failures become dead letters.
@@ -56,8 +58,14 @@ class GuardedExpansion:
     """
 
     def __init__(
-        self, pipeline: beam.Pipeline, observation: Observation, keeps_dead_letters: bool, partial: bool
+        self,
+        pipeline: beam.Pipeline,
+        observation: Observation,
+        keeps_dead_letters: bool,
+        partial: bool,
+        redact: Redact | None = None,
     ) -> None:
+        self._redact = redact
         self._pipeline = pipeline
         self._observation = observation
         self._keeps = keeps_dead_letters
@@ -155,7 +163,7 @@ class GuardedExpansion:
         return result
 
     def _settings(self, pcoll: Any, full_label: str) -> GuardSettings:
-        return guard_settings(pcoll, full_label, self._observation, self._keeps, self._partial)
+        return guard_settings(pcoll, full_label, self._observation, self._keeps, self._partial, self._redact)
 
     def _keep_refusals(self, pcoll: Any, full_label: str) -> None:
         if self._keeps:

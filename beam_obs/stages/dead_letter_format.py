@@ -77,6 +77,7 @@ class FormatDeadLetters(beam.DoFn):
                 identity,
                 context.code,
                 None,
+                refusal.redacted,
             )
         ]
 

@@ -33,6 +33,7 @@ from beam_obs.stages.evidence import (
     slug,
 )
 from beam_obs.stages.foreign_failures import ReadForeignFailures, refused_coder, step_of
+from beam_obs.wrapper.redaction import redaction_of
 from beam_obs.wrapper.refusal import Refusal
 
 
@@ -149,10 +150,12 @@ class DeadLetters:
             or of anything else that a Beam IO gives to an error handler.
         """
         step = step_of(failures)
+        observation = observation_of(failures.pipeline)
+        context, settings = observation.context, observation.settings
+        redaction = redaction_of(settings.redact, settings.payload)
         refusals = failures | f"Read failures of {step.replace('/', '.')}" >> beam.ParDo(
-            ReadForeignFailures(step, refused_coder(failures))
+            ReadForeignFailures(step, refused_coder(failures), redaction)
         )
-        context = observation_of(failures.pipeline).context
         _ = refusals | f"{self._label} of {step.replace('/', '.')}" >> KeepRefusals(self, step, context)
 
     def output(self) -> Any:

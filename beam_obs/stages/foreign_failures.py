@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,9 +16,10 @@ import apache_beam as beam
 from apache_beam import typehints
 from apache_beam.coders import Coder, registry
 
-from beam_obs.records.payload import coder_name, encode_payload, payload_text
+from beam_obs.records.payload import coder_name
 from beam_obs.wrapper.failure import Failure, fingerprint
-from beam_obs.wrapper.refusal import Refusal, lineage_of
+from beam_obs.wrapper.redaction import Redaction
+from beam_obs.wrapper.refusal import Refusal, refuse_failure
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line \d+, in (?P<function>\S+)')
 _NOT_THE_USERS = (f"{os.sep}apache_beam{os.sep}", f"{os.sep}asgarde{os.sep}", "<frozen ")
@@ -31,10 +31,12 @@ class ReadForeignFailures(beam.DoFn):
     Args:
       step: full label of the step that gave the failures.
       coder: coder of the elements that it refused, where known.
+      redaction: what of the elements may be kept; None for all.
     """
 
-    def __init__(self, step: str, coder: Coder | None) -> None:
+    def __init__(self, step: str, coder: Coder | None, redaction: Redaction | None = None) -> None:
         self._step = step
+        self._redaction = redaction
         self._coder = coder
         self._coder_name = coder_name(coder) if coder is not None else ""
 
@@ -54,19 +56,7 @@ class ReadForeignFailures(beam.DoFn):
 
     def _refusal(self, element: Any, kind: str, message: str, trace: str, step: str | None = None) -> Refusal:
         described = Failure(kind, message, trace, fingerprint(kind, step or self._step, _innermost(trace)))
-        payload, name = encode_payload(element, self._coder, self._coder_name)
-        attributes = lineage_of(element) or {}
-        return Refusal(
-            described,
-            payload,
-            name,
-            payload_text(element),
-            time.time_ns() // 1000,
-            attributes.get("origin"),
-            attributes.get("source_uri"),
-            attributes.get("position"),
-            step,
-        )
+        return refuse_failure(element, described, self._coder, self._coder_name, self._redaction, step)
 
 
 def refused_coder(failures: Any) -> Coder | None:

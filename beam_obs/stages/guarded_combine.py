@@ -21,7 +21,7 @@ from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.payload import decode_payload, encode_payload, payload_text
 from beam_obs.wrapper.failure import Failure, describe
 from beam_obs.wrapper.guard import GuardSettings
-from beam_obs.wrapper.refusal import DEAD_TAG, Refusal
+from beam_obs.wrapper.refusal import DEAD_TAG, refuse_failure
 
 _UNCHANGING = (int, float, complex, str, bytes, bool, type(None), frozenset)
 _INPUT = "input"
@@ -177,13 +177,11 @@ class SplitCombined(beam.DoFn):
         settings, counts = self._settings, self._counts
         accumulators = 0
         for one in refused:
-            if one.what == _INPUT:
-                payload, coder = encode_payload((key, one.value), settings.coder, settings.coder_name)
-            else:
-                accumulators += 1
-                payload, coder = encode_payload((key, one.value), None, "")
-            text = payload_text((key, one.value))
-            yield TaggedOutput(DEAD_TAG, Refusal(one.failure, payload, coder, text, one.failed_at))
+            of_input = one.what == _INPUT
+            accumulators += not of_input
+            coder, coder_name = (settings.coder, settings.coder_name) if of_input else (None, "")
+            refusal = refuse_failure((key, one.value), one.failure, coder, coder_name, settings.redaction)
+            yield TaggedOutput(DEAD_TAG, refusal._replace(failed_at=one.failed_at))
         self._counts = Counts(
             counts.taken + inputs,
             counts.out + bool(whole),

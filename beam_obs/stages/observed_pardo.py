@@ -15,6 +15,7 @@ from beam_obs.records.payload import coder_name, portable_coder
 from beam_obs.records.run_context import Observation, StageDescription
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
+from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.refusal import DEAD_TAG
 
 
@@ -24,8 +25,10 @@ def guard_settings(
     observation: Observation,
     keeps_dead_letters: bool,
     partial: bool = False,
+    redact: Redact | None = None,
 ) -> GuardSettings:
     """Returns how a step labelled `stage` treats the elements of `pcoll`."""
+    of_pipeline = redaction_of(observation.settings.redact, observation.settings.payload)
     settings = GuardSettings(
         stage=stage,
         context=observation.context,
@@ -34,6 +37,7 @@ def guard_settings(
         keeps_dead_letters=keeps_dead_letters,
         partial=partial,
         keeps_lineage=carries_lineage(pcoll),
+        redaction=redaction_of(redact, outer=of_pipeline),
     )
     if keeps_dead_letters:
         settings.coder_name = coder_name(settings.coder)
@@ -52,22 +56,23 @@ def observed_pardo(pardo: ParDo, pcoll: Any, settings: GuardSettings) -> ParDo:
     return inner
 
 
-def refusals_of(pcoll: Any, inside: Any) -> Any:
+def refusals_of(pcoll: Any, inside: Any, tag: str = DEAD_TAG) -> Any:
     """Returns the output of refusals of the ParDo that produced `pcoll`.
 
     Args:
       pcoll: the main output of an observed ParDo.
       inside: the applied transform whose users may take the refusals: they become outputs of every
         composite between.
+      tag: tag of another output of our own, to have that one.
     """
     applied = pcoll.producer
-    refusals = pvalue.PCollection(pcoll.pipeline, tag=DEAD_TAG, is_bounded=pcoll.is_bounded)
+    refusals = pvalue.PCollection(pcoll.pipeline, tag=tag, is_bounded=pcoll.is_bounded)
     refusals.producer = applied
-    applied.transform.output_tags.add(DEAD_TAG)
-    applied.add_output(refusals, DEAD_TAG)
+    applied.transform.output_tags.add(tag)
+    applied.add_output(refusals, tag)
     above = applied.parent
     while above is not None and above is not inside:
-        above.add_output(refusals, f"{DEAD_TAG} {len(above.outputs)}")
+        above.add_output(refusals, f"{tag} {len(above.outputs)}")
         above = above.parent
     return refusals
 

@@ -28,6 +28,7 @@ from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters, KeepRefusals
 from beam_obs.stages.evidence import globally
 from beam_obs.stages.observed_pardo import describe_stage, guard_settings, observed_pardo, refusals_of
+from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.user_callable import user_callable
 
 _LOGGER = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Stage(beam.PTransform):
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       partial: whether the outputs that a generator gave before it failed are passed on. By default
         an element's outputs are passed on all or not at all (up to 10,000 of them).
+      redact: names of fields whose values stay out of the dead letters, or a function that gives an
+        element's redacted form; such dead letters cannot be replayed.
 
     Raises:
       UsageError: there is no transform, the Stage has no label, or dead letters have two homes.
@@ -65,14 +68,19 @@ class Stage(beam.PTransform):
     parse invalid literal for int() with base 10: 'x'
     """
 
+    _called = "obs.Stage"
+
     def __init__(
         self,
         transform: beam.PTransform,
         *,
         dead_letters: DeadLetters | ErrorHandler | None = None,
         partial: bool = False,
+        redact: Redact | None = None,
     ) -> None:
         frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_locals.get("self") is self:  # a subclass's __init__
+            frame = frame.f_back
         self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         label = None
         if isinstance(transform, _NamedPTransform):
@@ -83,7 +91,7 @@ class Stage(beam.PTransform):
             dead_letters = None
         if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
             raise UsageError(
-                f"obs.Stage at {self._made_at} got dead_letters={dead_letters!r}; give an obs.DeadLetters or "
+                f"{self._called} at {self._made_at} got dead_letters={dead_letters!r}; give an obs.DeadLetters or "
                 "an ErrorHandler of Beam's, "
                 "or use .with_dead_letters() for an output of your own"
             )
@@ -91,6 +99,8 @@ class Stage(beam.PTransform):
         self._transform = transform
         self._dead_letters = dead_letters
         self._partial = partial
+        redaction_of(redact)
+        self._redact = redact
         self._as_output = False
         self.guarded: list[str] = []
         """Labels of the steps inside a composite whose failures become dead letters; filled when applied."""
@@ -109,7 +119,7 @@ class Stage(beam.PTransform):
         """
         if self._dead_letters is not None or self._error_handler is not None:
             raise UsageError(
-                f"obs.Stage at {self._made_at} has dead_letters= and with_dead_letters(): give one of them"
+                f"{self._called} at {self._made_at} has dead_letters= and with_dead_letters(): give one of them"
             )
         result = copy.copy(self)
         result._as_output = True
@@ -119,8 +129,8 @@ class Stage(beam.PTransform):
         """Applies the transform to `pcoll`."""
         if self.label == _NO_LABEL:
             raise UsageError(
-                f"the obs.Stage at {self._made_at} has no label. Labels are names of metrics and must not "
-                'change with the code around them: write "parse" >> obs.Stage(...)'
+                f"the {self._called} at {self._made_at} has no label. Labels are names of metrics and must not "
+                f'change with the code around them: write "parse" >> {self._called}(...)'
             )
         if not isinstance(pcoll, pvalue.PCollection):
             raise UsageError(
@@ -161,7 +171,7 @@ class Stage(beam.PTransform):
     def _observe_pardo(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
     ) -> tuple[Any, Any]:
-        settings = guard_settings(pcoll, stage, observation, keeps, self._partial)
+        settings = guard_settings(pcoll, stage, observation, keeps, self._partial, self._redact)
         if observation.observed:
             observation.stages[stage] = describe_stage(settings, user_callable(self._pardo.fn).kind)
         inner = observed_pardo(self._pardo, pcoll, settings)
@@ -179,7 +189,7 @@ class Stage(beam.PTransform):
     def _guard_composite(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
     ) -> tuple[Any, Any]:
-        guarded = GuardedExpansion(pcoll.pipeline, observation, keeps, self._partial)
+        guarded = GuardedExpansion(pcoll.pipeline, observation, keeps, self._partial, self._redact)
         with guarded:
             result = pcoll | self._transform
         self.guarded = list(guarded.guarded)

@@ -15,6 +15,7 @@ from apache_beam.coders import Coder
 from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.records.run_context import ObservationSettings, RunContext
+from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.refusal import DEAD_TAG, NO_ELEMENT, refuse_element
 
 _LOGGER = logging.getLogger(__name__)
@@ -33,7 +34,10 @@ class GuardSettings:
       keeps_dead_letters: whether refused elements have a home; if not, errors are raised.
       partial: whether what a generator yielded before it failed is passed on.
       keeps_lineage: whether elements carry lineage attributes that outputs are to inherit.
+      redaction: what of refused elements may be kept; None for all.
       splits_batches: whether an element is a list that can be tried again in parts when it fails.
+      record_of: gives the record that an element stands for, which is what a dead letter keeps; None where
+        elements are records.
     """
 
     stage: str
@@ -45,6 +49,8 @@ class GuardSettings:
     partial: bool = False
     keeps_lineage: bool = False
     splits_batches: bool = False
+    redaction: Redaction | None = None
+    record_of: Callable[[Any], Any] | None = None
 
 
 class Guard:
@@ -78,7 +84,11 @@ class Guard:
         settings = self.settings
         if not settings.keeps_dead_letters or isinstance(error, MemoryError):
             raise error
-        refusal = refuse_element(element, error, settings.stage, settings.coder, settings.coder_name)
+        if settings.record_of is not None and element is not NO_ELEMENT:
+            element = settings.record_of(element)
+        refusal = refuse_element(
+            element, error, settings.stage, settings.coder, settings.coder_name, settings.redaction
+        )
         if element is NO_ELEMENT:
             self.leftovers += 1
         else:
@@ -91,7 +101,9 @@ class Guard:
         if not settings.keeps_dead_letters or isinstance(error, MemoryError):
             raise error
         self.leftovers += 1
-        return [TaggedOutput(DEAD_TAG, refuse_element(part, error, settings.stage, None, ""))]
+        return [
+            TaggedOutput(DEAD_TAG, refuse_element(part, error, settings.stage, None, "", settings.redaction))
+        ]
 
     def timed(self, process: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Returns what `process` gives, noting how long it took."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.payload import encode_payload, payload_text
 from beam_obs.wrapper.failure import Failure, describe
+from beam_obs.wrapper.redaction import NONE, Redaction, scrub
 
 if TYPE_CHECKING:
     from apache_beam.coders import Coder
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 DEAD_TAG = "beam_obs_dead_letters"
 """Tag of the output that carries refusals."""
 
+EVIDENCE_TAG = "beam_obs_evidence"
+"""Tag of the output that carries what a step itself has to tell of a bundle; none of the stage's outputs."""
+
 NO_ELEMENT = object()
 """Stands for the element where a bundle's end or a timer fails: there is none."""
 
 _KNOWN_ATTRIBUTES = "_lineage"
+_NO_ATTRIBUTES: dict[str, Any] = {}
 
 
 class Refusal(NamedTuple):
@@ -37,6 +42,7 @@ class Refusal(NamedTuple):
       source_uri: where it came from, likewise.
       position: its place there, likewise.
       stage: the step that refused it, where that is another than the one that gives this refusal.
+      redacted: whether anything was left out, so that the element cannot be replayed.
     """
 
     failure: Failure
@@ -48,10 +54,16 @@ class Refusal(NamedTuple):
     source_uri: str | None = None
     position: int | None = None
     stage: str | None = None
+    redacted: bool = False
 
 
 def refuse_element(
-    element: Any, error: BaseException, stage: str, coder: Coder | None, coder_name: str
+    element: Any,
+    error: BaseException,
+    stage: str,
+    coder: Coder | None,
+    coder_name: str,
+    redaction: Redaction | None = None,
 ) -> Refusal:
     """Returns the refusal of `element` by `stage`.
 
@@ -61,24 +73,45 @@ def refuse_element(
       stage: label of the stage.
       coder: coder of the stage's input, or None.
       coder_name: that coder's name.
+      redaction: what of the element may be kept; None for all.
     """
+    return refuse_failure(element, describe(error, stage), coder, coder_name, redaction)
+
+
+def refuse_failure(
+    element: Any,
+    failure: Failure,
+    coder: Coder | None,
+    coder_name: str,
+    redaction: Redaction | None = None,
+    stage: str | None = None,
+) -> Refusal:
+    """Returns the refusal of `element` for a failure already in words; arguments as `refuse_element`'s."""
     failed_at = time.time_ns() // 1000
-    failure = describe(error, stage)
     if element is NO_ELEMENT:
-        return Refusal(failure, b"", "none", "", failed_at)
-    payload, name = encode_payload(element, coder, coder_name)
-    attributes = lineage_of(element)
-    if attributes is None:
-        return Refusal(failure, payload, name, payload_text(element), failed_at)
+        if redaction is not None:
+            failure = scrub(failure, None)
+        return Refusal(failure, b"", "none", "", failed_at, stage=stage, redacted=redaction is not None)
+    attributes = lineage_of(element) or _NO_ATTRIBUTES
+    if redaction is not None:
+        element, hidden = redaction.apply(element)
+        failure = scrub(failure, hidden)
+    if redaction is not None and redaction.payload == NONE:
+        payload, name, text = b"", "none", ""
+    else:
+        payload, name = encode_payload(element, coder, coder_name)
+        text = payload_text(element)
     return Refusal(
         failure,
         payload,
         name,
-        payload_text(element),
+        text,
         failed_at,
         attributes.get("origin"),
         attributes.get("source_uri"),
         attributes.get("position"),
+        stage,
+        redaction is not None,
     )
 
 
