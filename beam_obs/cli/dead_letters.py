@@ -190,4 +190,4 @@ def _time(microseconds: int) -> str:
 
 
 def _store_argument(store: Store) -> str:
-    return "" if store.uri == Store().uri else f"--store {store.uri}"
+    return "" if store.is_default else f"--store {store.shown_uri}"

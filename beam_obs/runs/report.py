@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -261,9 +262,7 @@ def _dead_letters(refused: dict[str, Any], marks: _Marks) -> Iterator[Renderable
     kinds = refused.get("by_fingerprint") or []
     for kind in kinds[:_SHOWN_KINDS]:
         what = _line("", "")
-        what.append(
-            f"{clean(kind['error_type'].removeprefix('builtins.'))}: {clean(kind['error_message'])}", "red"
-        )
+        what.append(f"{clean(kind['error_type'].rpartition('.')[2])}: {clean(kind['error_message'])}", "red")
         what.append(f"\n{clean(kind['payload_text']) or marks.none}", "dim")
         stage = Text(tail(clean(kind["stage"]), 24), "bold")
         stage.append(f"\n{kind['fingerprint']}", "dim not bold")
@@ -287,13 +286,13 @@ def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iter
         table.add_column(justify="right", no_wrap=True)
     for dataset in datasets:
         files = dataset.get("files") or []
-        sizes = [file["bytes"] for file in files if "bytes" in file]
+        sizes = [file.get("bytes", file.get("size", 0)) for file in files]
         records = dataset.get("records")
         table.add_row(
             Text(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
             _line(tail(clean(dataset.get("uri") or ""), 60), "dim"),
             Text(f"{records:,} records" if records is not None else "", ""),
-            Text(bytes_text(sum(sizes)) if sizes else ""),
+            Text(bytes_text(sum(sizes)) if any(sizes) else ""),
             Text(f"digest {dataset['digest'][:8]}" if dataset.get("digest") else "", "dim"),
         )
     yield Padding(table, (0, 2, 0, 2))
@@ -305,12 +304,13 @@ def _next_commands(record: RunRecord, store: Store) -> Iterator[RenderableType]:
     table.add_column(no_wrap=True)
     table.add_column()
     short = record.id[:SHORT_ID]
+    where = "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"
     table.add_row(Text("store", "dim"), _line(store.uri, ""))
     if record.refused:
-        table.add_row(Text("next", "dim"), Text(f"beam-obs dead-letters list {short}", "cyan"))
-        table.add_row("", Text(f"beam-obs show {short} --json", "cyan"))
+        table.add_row(Text("next", "dim"), _line(f"beam-obs dead-letters list {short}{where}", "cyan"))
+        table.add_row("", _line(f"beam-obs show {short} --json{where}", "cyan"))
     else:
-        table.add_row(Text("next", "dim"), Text(f"beam-obs show {short} --json", "cyan"))
+        table.add_row(Text("next", "dim"), _line(f"beam-obs show {short} --json{where}", "cyan"))
     yield Padding(table, (0, 2, 0, 2))
 
 

@@ -69,6 +69,19 @@ class Store:
         self.uri = os.path.abspath(local_path(given)) if self.local else given.rstrip("/")
         self.files: Folder = folder_at(self.uri)
 
+    @property
+    def is_default(self) -> bool:
+        """Whether the commands find this store without being told where."""
+        return self.uri == Store().uri
+
+    @property
+    def shown_uri(self) -> str:
+        """The root as a person would write it: relative where it lies below the working folder."""
+        if not self.local:
+            return self.uri
+        below = os.path.relpath(self.uri)
+        return self.uri if below.startswith(os.pardir) else below
+
     def check_writable(self) -> None:
         """Writes a small file and removes it again.
 
