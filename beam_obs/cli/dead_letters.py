@@ -162,6 +162,8 @@ def _decoded(record: RunRecord, letter: DeadLetter) -> str:
     if letter.payload_coder.startswith("pickle"):
         # Unpickling runs code: the text says what the record was, and --payload gives its bytes.
         return letter.payload_text
+    if letter.payload_coder == "beam:coder:string_utf8:v1":  # the commonest, and Beam need not be waited for
+        return repr(letter.payload.decode("utf-8", "backslashreplace"))
     try:
         from beam_obs.records.payload import decode_payload
 

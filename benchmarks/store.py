@@ -1,0 +1,90 @@
+"""`python -m benchmarks.store`: how long each command takes, cold, on a store of 1,000 runs; at most 1 s each.
+
+Every run has a start, an end, a manifest and a file of dead letters, as a real one has: copies of one
+real run under ids of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+
+import apache_beam as beam
+
+import beam_obs as obs
+
+LIMIT_SECONDS = 1.0
+
+
+def make_store(root: pathlib.Path, runs: int) -> None:
+    """Fills a store with copies of one real run."""
+    argv = [f"--obs_store={root}", "--obs_report=off"]
+    with obs.Pipeline("FnApiRunner", argv=argv, name="nightly-0") as p:
+        lines = p | beam.Create([str(number) for number in range(1000)] + ["x"] * 20)
+        lines | "parse" >> obs.Stage(beam.Map(int))
+    original = root / obs.Store(str(root)).find("latest").folder
+    for number in range(1, runs):
+        pipeline = f"nightly-{number % 20}"
+        milliseconds = 1_760_000_000_000 + number * 60_000
+        run = str(uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x2 << 62) | number))
+        folder = root / "runs" / pipeline / run
+        shutil.copytree(original, folder)
+        start = json.loads((folder / "start.json").read_text())
+        (folder / "start.json").write_text(json.dumps({**start, "id": run, "pipeline": pipeline}))
+
+
+def seconds(root: pathlib.Path, *arguments: str) -> float:
+    """Returns how long a command takes in a process of its own."""
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "beam_obs.cli", *arguments, "--store", str(root)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    return time.perf_counter() - began
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        make_store(root, arguments.runs)
+        store = obs.Store(folder)
+        latest = store.find("nightly-0@latest")
+        from beam_obs.runs.evidence import dead_letters
+
+        letter, _ = next(dead_letters(store, latest))
+        commands: list[tuple[str, ...]] = [
+            ("runs",),
+            ("runs", "--limit", "0"),
+            ("runs", "--pipeline", "nightly-7"),
+            ("show", "latest"),
+            ("show", latest.id[:13]),
+            ("dead-letters", "list", "nightly-0@latest"),
+            ("dead-letters", "show", letter.id),
+            ("dead-letters", "show", letter.id, "--payload"),
+        ]
+        worst = 0.0
+        for command in commands:
+            median = statistics.median(seconds(root, *command) for _ in range(arguments.repeats))
+            worst = max(worst, median)
+            print(f"{median:6.2f} s  beam-obs {' '.join(command)}")
+    print(f"{worst:6.2f} s  the slowest, of {LIMIT_SECONDS} s allowed, on {arguments.runs:,} runs")
+    return int(worst > LIMIT_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
