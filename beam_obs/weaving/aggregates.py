@@ -1,0 +1,353 @@
+"""Weaving the steps that bring elements together, or move them about by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apache_beam.internal import pickler
+from apache_beam.portability import common_urns, python_urns
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+from apache_beam.transforms.core import CombineValuesDoFn
+from google.protobuf import wrappers_pb2
+
+from beam_obs.weaving.graph import ITERABLE_URN, KV_URN, PAR_DO_URN
+from beam_obs.weaving.loom import DERIVATIONS, Loom, par_do_spec
+from beam_obs.weaving.steps import leave_as_it_is
+from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
+from beam_obs.wrapper.traced_combine import TracedCombineFn
+from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, TRACED
+from beam_obs.wrapper.traced_grouping import CombinedDoFn, CombineGroupedDoFn, GroupedDoFn
+
+_COMBINE_URNS = frozenset(
+    {
+        common_urns.composites.COMBINE_PER_KEY.urn,
+        common_urns.combine_components.COMBINE_GROUPED_VALUES.urn,
+    }
+)
+_GROUP_URN = common_urns.primitives.GROUP_BY_KEY.urn
+_NO_ORIGIN = "its input has no origin"
+_NOT_PAIRS = "its coders are not of pairs"
+
+
+def weave_group(loom: Loom, node_id: str) -> None:
+    """Groups keyed elements, and makes the origin of each group in a step behind."""
+    node = loom.graph.node(node_id)
+    if node.subtransforms or len(node.inputs) != 1 or len(node.outputs) != 1:
+        leave_as_it_is(loom, node_id, "it is not made as usual")
+        return
+    (taken,), (given,) = node.inputs.values(), node.outputs.values()
+    if not loom.is_traced(taken):
+        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        return
+    grouped_coder = _grouped_coder(loom, taken, given)
+    if grouped_coder is None:
+        leave_as_it_is(loom, node_id, _NOT_PAIRS)
+        return
+    (tag,) = node.inputs
+    node.inputs[tag] = loom.needed(taken, KEYED, node_id)
+    grouped = loom.graph.add_pcollection(given, "grouped", grouped_coder)
+    loom.forms[grouped], loom.plain_coder[grouped] = "grouped", grouped_coder
+    loom.graph.replace_output(node_id, given, grouped)
+    form = loom.form_for(given)
+    loom.set_form(given, form)
+    _insert_behind(loom, node_id, GroupedDoFn(loom.aggregate(node_id, given), form), grouped, given)
+    loom.note_woven(node_id)
+
+
+def weave_combine(loom: Loom, node_id: str) -> None:
+    """Combines traced values with the user's CombineFn, however a runner takes the aggregate apart."""
+    graph, node = loom.graph, loom.graph.node(node_id)
+    (taken,), (given,) = node.inputs.values(), node.outputs.values()
+    if not loom.is_traced(taken):
+        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        return
+    if not loom.can_be_keyed(taken) or not loom.can_be_keyed(given):
+        leave_as_it_is(loom, node_id, _NOT_PAIRS)
+        return
+    try:
+        changes = _combine_changes(loom, node_id, taken)
+    except _NotAsUsual as found:
+        leave_as_it_is(loom, node_id, str(found))
+        return
+    graph.replace_input(node_id, taken, loom.needed(taken, KEYED, node_id), whole=True)
+    for inner, spec in changes.items():
+        graph.node(inner).spec.CopyFrom(spec)
+    _give_combined(loom, node_id, given)
+
+
+def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
+    """An aggregate made of ParDos, which Beam takes where a CombineFn has side inputs."""
+    graph, node = loom.graph, loom.graph.node(node_id)
+    leaves = graph.leaves(node_id)
+    beside = {
+        graph.node(leaf).inputs[tag]
+        for leaf in leaves
+        if graph.node(leaf).spec.urn == PAR_DO_URN
+        for tag in loom.facts(leaf).payload.side_inputs
+    }
+    mains = [pcoll for pcoll in graph.taken_from_outside(node_id) if pcoll not in beside]
+    if len(mains) != 1 or len(node.outputs) != 1 or len(leaves) != 3:
+        leave_as_it_is(loom, node_id, "it is not made as usual")
+        return
+    (taken,), (given,) = mains, node.outputs.values()
+    if not loom.is_traced(taken):
+        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        return
+    if not loom.can_be_keyed(taken) or not loom.can_be_keyed(given):
+        leave_as_it_is(loom, node_id, _NOT_PAIRS)
+        return
+    first, group, last = leaves
+    by_hand = [loom.facts(leaf) for leaf in (first, last)]
+    if graph.node(group).spec.urn != _GROUP_URN or any(not hasattr(facts.dofn, "_combine_fn") for facts in by_hand):
+        leave_as_it_is(loom, node_id, "it is not made as usual")
+        return
+    (accumulated,), (collected,) = graph.node(first).outputs.values(), graph.node(group).outputs.values()
+    if not _widen_accumulators(loom, accumulated, collected):
+        leave_as_it_is(loom, node_id, _NOT_PAIRS)
+        return
+    for leaf, facts in zip((first, last), by_hand, strict=True):
+        combine_fn = facts.dofn._combine_fn
+        facts.dofn._combine_fn = TracedCombineFn(pickler.dumps(combine_fn), loom.settings.limit)
+        facts.payload.do_fn.payload = pickler.dumps((facts.dofn, facts.args, facts.kwargs, None, None))
+        graph.node(leaf).spec.payload = facts.payload.SerializeToString()
+    graph.replace_input(node_id, taken, loom.needed(taken, KEYED, node_id), whole=True)
+    for pcoll in sorted(beside):
+        graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
+    _give_combined(loom, node_id, given)
+
+
+def weave_combine_groups(loom: Loom, node_id: str) -> None:
+    """A CombineValues on groups that are there already becomes a step that keeps each group's trace."""
+    node = loom.graph.node(node_id)
+    (taken,), (given,) = node.inputs.values(), node.outputs.values()
+    if not loom.is_traced(taken):
+        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        return
+    try:
+        payload = _pickled_combine_fn(api.CombinePayload.FromString(node.spec.payload).combine_fn)
+    except _NotAsUsual as found:
+        leave_as_it_is(loom, node_id, str(found))
+        return
+    form = loom.form_for(given)
+    node.spec.CopyFrom(par_do_spec(CombineGroupedDoFn(payload, loom.form(taken), form)))
+    for inner in list(loom.graph.subtree(node_id))[1:]:
+        del loom.graph.parts.transforms[inner]
+    del node.subtransforms[:]
+    loom.set_form(given, form)
+    loom.note_woven(node_id)
+
+
+def weave_reshuffle(loom: Loom, unit: Unit) -> None:
+    """A reshuffle runs as it is, on traced elements: only coders change, each by its role."""
+    graph, node_id = loom.graph, unit.node
+    node = graph.node(node_id)
+    if len(node.inputs) != 1 or len(node.outputs) != 1:
+        leave_as_it_is(loom, node_id, "it is not made as usual")
+        return
+    (taken,), (given,) = node.inputs.values(), node.outputs.values()
+    if not loom.is_traced(taken):
+        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        return
+    whole = unit.kind == RESHUFFLE
+    form = KEYED if not whole else loom.form_for(given)
+    if not loom.can_be_keyed(taken) or not loom.can_be_keyed(given):
+        if not whole:
+            leave_as_it_is(loom, node_id, _NOT_PAIRS)
+            return
+        form = TRACED
+    changed = _reshuffled_coders(loom, node_id, form, whole)
+    if changed is None:
+        leave_as_it_is(loom, node_id, "its coders are not as usual")
+        return
+    graph.replace_input(node_id, taken, loom.needed(taken, form, node_id), whole=True)
+    for pcoll, coder in changed.items():
+        graph.parts.pcollections[pcoll].coder_id = coder
+        loom.forms[pcoll] = "reshuffled"
+    loom.set_form(given, form)
+    loom.note_woven(node_id)
+
+
+# Parts.
+
+
+def _grouped_coder(loom: Loom, taken: str, given: str) -> str | None:
+    graph = loom.graph
+    pair, group = graph.kv(loom.plain_coder[taken]), graph.kv(loom.plain_coder[given])
+    if pair is None or group is None or not graph.same_coder(pair[0], group[0]):
+        return None
+    values = graph.parts.coders[group[1]]
+    if values.spec.urn != ITERABLE_URN or not graph.same_coder(values.component_coder_ids[0], pair[1]):
+        return None
+    traced = graph.components(loom.coder_in(KEYED, loom.plain_coder[taken]))[1]
+    return graph.coder(KV_URN, [pair[0], graph.coder(ITERABLE_URN, [traced])])
+
+
+def _insert_behind(loom: Loom, node_id: str, dofn: Any, taken: str, given: str) -> None:
+    label = loom.label(node_id)
+    rows = loom.rows_of(given, DERIVATIONS, label)
+    loom.insert_dofn(node_id, f"{label}/beam_obs:origins", dofn, taken, {"None": given, ROWS: rows})
+
+
+def _give_combined(loom: Loom, node_id: str, given: str) -> None:
+    """Puts the step behind an aggregate that makes the origin; its summary has the place of a trace till then."""
+    graph = loom.graph
+    if feeds_hot_keys(graph, node_id, given):
+        loom.set_form(given, KEYED)
+        loom.note_woven(node_id)
+        return
+    combined = loom.new_pcollection(given, "combined", KEYED)
+    graph.replace_output(node_id, given, combined)
+    form = loom.form_for(given)
+    loom.set_form(given, form)
+    _insert_behind(loom, node_id, CombinedDoFn(loom.aggregate(node_id, given), form), combined, given)
+    loom.note_woven(node_id)
+
+
+class _NotAsUsual(Exception):
+    """A part of a composite is not what the weave knows."""
+
+
+def _combine_changes(loom: Loom, node_id: str, taken: str) -> dict[str, api.FunctionSpec]:
+    """Returns the new specs of an aggregate and its parts; changes the coder of the groups inside."""
+    graph = loom.graph
+    changes: dict[str, api.FunctionSpec] = {}
+    grouped: list[tuple[str, str]] = []
+    for inner in graph.subtree(node_id):
+        node = graph.node(inner)
+        if node.spec.urn in _COMBINE_URNS:
+            changes[inner] = _traced_combine_spec(loom, node.spec)
+        elif node.spec.urn == PAR_DO_URN:
+            changes[inner] = _traced_combine_dofn(loom, inner)
+        elif node.spec.urn == _GROUP_URN:
+            (groups,) = node.outputs.values()
+            coder = _grouped_coder(loom, taken, groups)
+            if coder is None:
+                raise _NotAsUsual(_NOT_PAIRS)
+            grouped.append((groups, coder))
+        else:
+            raise _NotAsUsual("it is not made as usual")
+    for groups, coder in grouped:
+        graph.parts.pcollections[groups].coder_id = coder
+        loom.forms[groups] = "grouped"
+    return changes
+
+
+def _traced_combine_spec(loom: Loom, spec: api.FunctionSpec) -> api.FunctionSpec:
+    payload = api.CombinePayload.FromString(spec.payload)
+    traced = TracedCombineFn(_pickled_combine_fn(payload.combine_fn), loom.settings.limit)
+    payload.combine_fn.payload = wrappers_pb2.BytesValue(value=pickler.dumps(traced)).SerializeToString()
+    payload.accumulator_coder_id = loom.graph.coder(KV_URN, [_summary_coder(loom), payload.accumulator_coder_id])
+    return api.FunctionSpec(urn=spec.urn, payload=payload.SerializeToString())
+
+
+def _traced_combine_dofn(loom: Loom, node_id: str) -> api.FunctionSpec:
+    facts = loom.facts(node_id)
+    if not isinstance(facts.dofn, CombineValuesDoFn) or facts.args or facts.kwargs:
+        raise _NotAsUsual("its function has arguments")
+    facts.dofn.combinefn = TracedCombineFn(pickler.dumps(facts.dofn.combinefn), loom.settings.limit)
+    facts.payload.do_fn.payload = pickler.dumps((facts.dofn, facts.args, facts.kwargs, None, None))
+    return api.FunctionSpec(urn=PAR_DO_URN, payload=facts.payload.SerializeToString())
+
+
+def _pickled_combine_fn(spec: api.FunctionSpec) -> bytes:
+    if spec.urn != python_urns.PICKLED_COMBINE_FN:
+        raise _NotAsUsual("its function is not in Python")
+    return wrappers_pb2.BytesValue.FromString(spec.payload).value
+
+
+def _summary_coder(loom: Loom) -> str:
+    """Returns the coder of what is known of contributors inside an accumulator."""
+    from beam_obs.weaving.steps import _any_coder
+
+    return _any_coder(loom)
+
+
+def _widen_accumulators(loom: Loom, accumulated: str, collected: str) -> bool:
+    """Lets the PCollections of accumulators take contributors beside them."""
+    graph = loom.graph
+    pair, group = graph.kv(loom.plain_coder[accumulated]), graph.kv(loom.plain_coder[collected])
+    if pair is None or group is None or graph.parts.coders[group[1]].spec.urn != ITERABLE_URN:
+        return False
+    wide = graph.coder(KV_URN, [_summary_coder(loom), pair[1]])
+    graph.parts.pcollections[accumulated].coder_id = graph.coder(KV_URN, [pair[0], wide])
+    graph.parts.pcollections[collected].coder_id = graph.coder(
+        KV_URN, [group[0], graph.coder(ITERABLE_URN, [wide])]
+    )
+    loom.forms[accumulated] = loom.forms[collected] = "accumulated"
+    return True
+
+
+def _reshuffled_coders(loom: Loom, node_id: str, form: str, whole: bool) -> dict[str, str] | None:
+    """Returns the new coders of the PCollections inside of a reshuffle, or None where one is not as usual.
+
+    The moved element is the value of the pairs inside; it is in `form` where the reshuffle gives itself a
+    random key, and traced where the key is the element's own.
+    """
+    graph = loom.graph
+    inside = TRACED if not whole else form
+    (given,) = graph.node(node_id).outputs.values()
+    changed: dict[str, str] = {}
+    for leaf in graph.leaves(node_id):
+        node = graph.node(leaf)
+        for pcoll in node.outputs.values():
+            if pcoll == given:
+                continue
+            pair = graph.kv(loom.plain_coder[pcoll])
+            if pair is None:
+                return None
+            is_group = node.spec.urn == _GROUP_URN
+            value = pair[1]
+            if is_group:
+                if graph.parts.coders[value].spec.urn != ITERABLE_URN:
+                    return None
+                value = graph.components(value)[0]
+            moved = _moved_coder(loom, value, inside, node_id, whole)
+            if moved is None:
+                return None
+            changed[pcoll] = graph.coder(
+                KV_URN, [pair[0], graph.coder(ITERABLE_URN, [moved]) if is_group else moved]
+            )
+    return changed
+
+
+def _moved_coder(loom: Loom, coder: str, form: str, node_id: str, whole: bool) -> str | None:
+    """Returns the coder of what is moved: the element, or the element with its time and window."""
+    graph = loom.graph
+    (taken,) = graph.node(node_id).inputs.values()
+    plain = loom.plain_coder[taken]
+    element = plain if whole else graph.components(plain)[1]
+    found = graph.parts.coders[coder]
+    if graph.same_coder(coder, element):
+        return loom.coder_in(form, coder)
+    if _is_reified(found) and found.component_coder_ids:
+        first, *rest = found.component_coder_ids
+        if not graph.same_coder(first, element):
+            return None
+        return _with_components(loom, coder, [loom.coder_in(form, first), *rest])
+    if not found.component_coder_ids and found.spec.urn == python_urns.PICKLED_CODER:
+        return coder if _takes_anything(loom, coder) else None
+    return None
+
+
+def _is_reified(coder: api.Coder) -> bool:
+    return coder.spec.urn in (
+        python_urns.TUPLE_CODER,
+        common_urns.coders.WINDOWED_VALUE.urn,
+        common_urns.coders.PARAM_WINDOWED_VALUE.urn,
+        "beam:coder:tuple:v1",
+    )
+
+
+def _takes_anything(loom: Loom, coder: str) -> bool:
+    from apache_beam import coders
+
+    return type(loom.coder_object(coder)) in (coders.FastPrimitivesCoder, coders.PickleCoder)
+
+
+def _with_components(loom: Loom, coder: str, components: list[str]) -> str:
+    name = f"woven_{coder}_{components[0]}"
+    made = loom.graph.parts.coders[name]
+    if not made.spec.urn:
+        made.spec.CopyFrom(loom.graph.parts.coders[coder].spec)
+        made.component_coder_ids.extend(components)
+    return name

@@ -1,0 +1,101 @@
+"""Where Beam asks for a pipeline's portable form, it gets the woven one.
+
+Runners ask for it inside `run_pipeline`. The bundle-based direct runner, which runs streams and
+TestStream, never asks: it gets a pipeline that was woven and read back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+
+from beam_obs.weaving.report import WeaveReport
+from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.weaving.weave import weave
+
+
+class Weaving(threading.local):
+    """The weaving that is under way in this thread: how, and what came of it."""
+
+    def __init__(self) -> None:
+        self.settings: WeaveSettings | None = None
+        self.reports: list[WeaveReport] = []
+        self.is_asking = False
+
+
+_WEAVING = Weaving()
+_LOCK = threading.Lock()
+_USERS = 0
+_TO_RUNNER_API = beam.Pipeline.to_runner_api
+_RUN_BUNDLES = BundleBasedDirectRunner.run_pipeline
+
+
+@contextlib.contextmanager
+def weaving(settings: WeaveSettings | None = None) -> Iterator[list[WeaveReport]]:
+    """While it lasts, every pipeline that this thread runs is woven; gives the list of reports.
+
+    Args:
+      settings: how to weave.
+    """
+    before = _WEAVING.settings, _WEAVING.reports
+    _WEAVING.settings, _WEAVING.reports = settings or WeaveSettings(), []
+    _install()
+    try:
+        yield _WEAVING.reports
+    finally:
+        _uninstall()
+        _WEAVING.settings, _WEAVING.reports = before
+
+
+def _install() -> None:
+    global _USERS
+    with _LOCK:
+        _USERS += 1
+        if _USERS == 1:
+            beam.Pipeline.to_runner_api = _to_runner_api
+            BundleBasedDirectRunner.run_pipeline = _run_bundles
+
+
+def _uninstall() -> None:
+    global _USERS
+    with _LOCK:
+        _USERS -= 1
+        if _USERS == 0:
+            beam.Pipeline.to_runner_api = _TO_RUNNER_API
+            BundleBasedDirectRunner.run_pipeline = _RUN_BUNDLES
+
+
+def _to_runner_api(
+    pipeline: Any,
+    return_context: bool = False,
+    context: Any = None,
+    use_fake_coders: bool = False,
+    default_environment: Any = None,
+) -> Any:
+    found = _TO_RUNNER_API(pipeline, return_context, context, use_fake_coders, default_environment)
+    if _WEAVING.settings is None or use_fake_coders or return_context or _WEAVING.is_asking:
+        return found
+    return _woven(found)
+
+
+def _woven(proto: Any) -> Any:
+    assert _WEAVING.settings is not None
+    _WEAVING.is_asking = True
+    try:
+        woven = weave(proto, _WEAVING.settings)
+    finally:
+        _WEAVING.is_asking = False
+    _WEAVING.reports.append(woven.report)
+    return woven.proto
+
+
+def _run_bundles(runner: Any, pipeline: Any, options: Any) -> Any:
+    if _WEAVING.settings is not None:
+        proto = _woven(_TO_RUNNER_API(pipeline))
+        pipeline = beam.Pipeline.from_runner_api(proto, pipeline.runner, options)
+    return _RUN_BUNDLES(runner, pipeline, options)

@@ -1,0 +1,228 @@
+"""The state of a weave under way: the form of each PCollection, and how a step gets the form it wants."""
+
+from __future__ import annotations
+
+
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import Coder
+from apache_beam.internal import pickler
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+from apache_beam.runners.pipeline_context import PipelineContext
+
+from beam_obs.weaving import units
+from beam_obs.weaving.graph import KV_URN, PAR_DO_URN, Graph
+from beam_obs.weaving.par_do import ParDoFacts, facts_of
+from beam_obs.weaving.report import WeaveReport
+from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.weaving.units import Unit, find_units
+from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN
+from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, SEED, TRACED
+from beam_obs.wrapper.traced_grouping import Aggregate, ConvertDoFn
+
+DERIVATIONS = "derivations"
+OUTPUTS = "outputs"
+
+
+class Loom:
+    """A pipeline while it is woven.
+
+    Args:
+      proto: the pipeline; it is changed in place.
+      settings: how to weave.
+    """
+
+    def __init__(self, proto: api.Pipeline, settings: WeaveSettings) -> None:
+        original = api.Pipeline()
+        original.CopyFrom(proto)
+        self.settings = settings
+        self.graph = Graph(proto)
+        self.report = WeaveReport()
+        self.context = PipelineContext(original.components)
+        self.plain_coder = {name: pcoll.coder_id for name, pcoll in original.components.pcollections.items()}
+        self.forms: dict[str, str] = {}
+        self.rows: list[tuple[str, str, str]] = []
+        """Evidence: its kind, the label of the step, the PCollection of rows."""
+        self.units = find_units(self.graph)
+        self.unit_of = {leaf: unit for unit in self.units for leaf in self.graph.leaves(unit.node)}
+        self._facts: dict[str, ParDoFacts] = {}
+        self._converted: dict[tuple[str, str, str], str] = {}
+        self.wants_key = self._who_wants_keys()
+
+    def facts(self, node_id: str) -> ParDoFacts:
+        """Returns what is to be known of a ParDo."""
+        if node_id not in self._facts:
+            self._facts[node_id] = facts_of(self.graph.node(node_id))
+        return self._facts[node_id]
+
+    # Notes for the report.
+
+    def label(self, node_id: str) -> str:
+        """Returns the full label of a step."""
+        return self.graph.node(node_id).unique_name
+
+    def note_woven(self, node_id: str) -> None:
+        """Notes that a step carries lineage."""
+        self.report.woven.append(self.label(node_id))
+
+    def note_opaque(self, node_id: str, reason: str) -> None:
+        """Notes that a step does not, and why."""
+        self.report.opaque[self.label(node_id)] = reason
+
+    # Forms.
+
+    def form(self, pcoll: str) -> str:
+        """Returns the form of a PCollection."""
+        return self.forms.get(pcoll, PLAIN)
+
+    def is_traced(self, pcoll: str) -> bool:
+        """Returns whether the elements of a PCollection have traces."""
+        return self.form(pcoll) in (TRACED, KEYED)
+
+    def form_for(self, pcoll: str) -> str:
+        """Returns the form that the steps behind a PCollection want."""
+        return KEYED if self.wants_key.get(pcoll) else TRACED
+
+    def set_form(self, pcoll: str, form: str) -> None:
+        """Gives a PCollection a form, and the coder of the form."""
+        self.forms[pcoll] = form
+        if form in (TRACED, KEYED):
+            self.graph.parts.pcollections[pcoll].coder_id = self.coder_in(form, self.plain_coder[pcoll])
+
+    def coder_in(self, form: str, coder: str) -> str:
+        """Returns the coder of elements in a form, whose plain coder is `coder`."""
+        graph = self.graph
+        if form == TRACED:
+            return graph.coder(KV_URN, [graph.bytes_coder, coder])
+        if form == KEYED:
+            pair = graph.kv(coder)
+            assert pair is not None, "only pairs have a keyed form"
+            return graph.coder(KV_URN, [pair[0], graph.coder(KV_URN, [graph.bytes_coder, pair[1]])])
+        return coder
+
+    def new_pcollection(self, like: str, suffix: str, form: str) -> str:
+        """Adds a PCollection of the same elements in a form."""
+        name = self.graph.add_pcollection(like, suffix, self.coder_in(form, self.plain_coder[like]))
+        self.plain_coder[name] = self.plain_coder[like]
+        self.forms[name] = form
+        return name
+
+    def can_be_keyed(self, pcoll: str) -> bool:
+        """Returns whether the elements of a PCollection are pairs by its coder."""
+        return self.graph.kv(self.plain_coder[pcoll]) is not None
+
+    def needed(self, pcoll: str, form: str, unit_node: str) -> str:
+        """Returns a PCollection of the same elements in the form that a unit needs, adding a step before it."""
+        given = self.form(pcoll)
+        if given == form or (form == PLAIN and given == SEED):
+            return pcoll
+        key = (pcoll, form, unit_node)
+        if key not in self._converted:
+            made = self.new_pcollection(pcoll, f"{form}_for_{unit_node}", form)
+            takes, trace = (PLAIN, NO_SOURCE) if given == SEED else (given, UNKNOWN)
+            self.insert_dofn(
+                unit_node,
+                f"{self.label(unit_node)}/beam_obs:{form} {len(self._converted)}",
+                ConvertDoFn(takes, form, trace),
+                pcoll,
+                {"None": made},
+                before=True,
+            )
+            self._converted[key] = made
+        return self._converted[key]
+
+    # New steps.
+
+    def insert_dofn(
+        self,
+        beside: str,
+        name: str,
+        dofn: beam.DoFn,
+        taken: str,
+        outputs: dict[str, str],
+        before: bool = False,
+    ) -> str:
+        """Puts a ParDo before or behind a step; returns its id."""
+        return self.graph.insert(
+            beside, name, par_do_spec(dofn), {"None": taken}, outputs, before=before
+        )
+
+    def rows_of(self, pcoll: str, kind: str, label: str) -> str:
+        """Adds a PCollection for the rows of evidence that a step makes beside `pcoll`."""
+        name = self.graph.add_pcollection(pcoll, ROWS, self.graph.bytes_coder)
+        self.plain_coder[name] = self.graph.bytes_coder
+        self.forms[name] = PLAIN
+        self.rows.append((kind, label, name))
+        return name
+
+    def coder_object(self, coder: str) -> Coder:
+        """Returns a coder of the pipeline as it was."""
+        return self.context.coders.get_by_id(coder)
+
+    def windowing(self, pcoll: str) -> Any:
+        """Returns the windowing of a PCollection."""
+        strategy = self.graph.parts.pcollections[pcoll].windowing_strategy_id
+        return self.context.windowing_strategies.get_by_id(strategy)
+
+    def aggregate(self, node_id: str, pcoll: str) -> Aggregate:
+        """Returns what makes the origins of the aggregates in `pcoll`, made by a step."""
+        pair = self.graph.kv(self.plain_coder[pcoll])
+        assert pair is not None
+        return Aggregate(
+            self.label(node_id),
+            self.coder_object(pair[0]),
+            self.windowing(pcoll).windowfn.get_window_coder(),
+            self.settings.limit,
+        )
+
+    # What steps behind a PCollection want.
+
+    def _who_wants_keys(self) -> dict[str, bool]:
+        """Returns the PCollections each of whose takers needs the key outside."""
+        wants: dict[str, bool] = {}
+        for unit in reversed(self.units):
+            graph = self.graph
+            for pcoll in {pcoll for leaf in graph.leaves(unit.node) for pcoll in graph.node(leaf).outputs.values()}:
+                takers = [
+                    (self.unit_of[leaf], leaf)
+                    for leaf in graph.consumers.get(pcoll, ())
+                    if self.unit_of[leaf].node != unit.node and self.unit_of[leaf].kind != units.NOTHING
+                ]
+                wants[pcoll] = (
+                    bool(takers)
+                    and self.can_be_keyed(pcoll)
+                    and all(self._wants_key(taker, leaf, pcoll, wants) for taker, leaf in takers)
+                )
+        return wants
+
+    def _wants_key(self, taker: Unit, leaf: str, pcoll: str, wants: dict[str, bool]) -> bool:
+        node = self.graph.node(leaf)
+        if taker.kind in (units.GROUP, units.COMBINE, units.RESHUFFLE_PER_KEY):
+            return True
+        if taker.kind == units.COMBINE_BY_HAND:
+            return pcoll in self.graph.taken_from_outside(taker.node)
+        if taker.kind == units.PAR_DO:
+            facts = self.facts(leaf)
+            beside = set(facts.payload.side_inputs)
+            if any(taken == pcoll and tag in beside for tag, taken in node.inputs.items()):
+                return False
+            return facts.is_stateful and facts.obstacle is None
+        if taker.kind in (units.FLATTEN, units.WINDOW, units.RESHUFFLE):
+            outputs = self.graph.node(taker.node).outputs.values()
+            return any(wants.get(output, False) for output in outputs)
+        return False
+
+
+def par_do_spec(dofn: beam.DoFn) -> api.FunctionSpec:
+    """Returns the proto of a ParDo of a DoFn without arguments."""
+    payload = api.ParDoPayload(
+        do_fn=api.FunctionSpec(
+            urn=python_urns.PICKLED_DOFN_INFO, payload=pickler.dumps((dofn, (), {}, None, None))
+        )
+    )
+    return api.FunctionSpec(urn=PAR_DO_URN, payload=payload.SerializeToString())
+
+
+

@@ -1,0 +1,107 @@
+"""What the weave has to know of a ParDo before it can weave it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from apache_beam.internal import pickler
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+from apache_beam.transforms import core, userstate
+
+from beam_obs.wrapper.traced_buffers import emits_at_the_end
+from beam_obs.wrapper.traced_dofn import innermost
+
+_BATCHING = frozenset(
+    {"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"}
+)
+_AGGREGATED_NEXT = frozenset({"_TopPerBundle"})
+_CHECKED = ("_runtime_parameter_constraints", "_runtime_output_constraints")
+
+
+@dataclasses.dataclass(frozen=True)
+class ParDoFacts:
+    """A ParDo as the weave sees it.
+
+    Args:
+      payload: as in the proto.
+      pickled: the user's DoFn with its arguments, as Beam pickled them.
+      dofn: the user's DoFn.
+      args: its arguments.
+      kwargs: the same by name.
+      is_stateful: whether it has state or timers.
+      is_splittable: whether it is a splittable DoFn.
+      holds_back: whether it gives outputs when a bundle ends.
+      is_batching: whether it is one of Beam's that make lists of elements.
+      passes_summaries: whether an aggregate of Beam's own follows.
+      obstacle: why it cannot be woven, or None.
+    """
+
+    payload: api.ParDoPayload
+    pickled: bytes = b""
+    dofn: Any = None
+    args: Any = ()
+    kwargs: Any = None
+    is_stateful: bool = False
+    is_splittable: bool = False
+    holds_back: bool = False
+    is_batching: bool = False
+    passes_summaries: bool = False
+    obstacle: str | None = None
+
+
+def facts_of(node: api.PTransform) -> ParDoFacts:
+    """Returns what is to be known of a ParDo."""
+    payload = api.ParDoPayload.FromString(node.spec.payload)
+    try:
+        pickled = _pickled(payload.do_fn)
+        if pickled is None:
+            return ParDoFacts(payload, obstacle="its function is not in Python")
+        dofn, args, kwargs, *_ = pickler.loads(pickled)
+    except Exception as error:  # noqa: BLE001 - whatever the user's pickles do
+        return ParDoFacts(payload, obstacle=f"its function cannot be read here: {type(error).__name__}")
+    try:
+        return _facts(payload, pickled, dofn, args, kwargs)
+    except Exception as error:  # noqa: BLE001 - what Beam cannot read of it, the weave cannot either
+        return ParDoFacts(payload, pickled, dofn, obstacle=f"its function cannot be looked at: {error}")
+
+
+def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwargs: Any) -> ParDoFacts:
+    callable_only = isinstance(dofn, core.CallableWrapperDoFn)
+    states, timers = (set(), set()) if callable_only else userstate.get_dofn_specs(dofn)
+    _, defaults = core.get_function_arguments(dofn, "process")
+    inner = innermost(dofn)
+    of_beam = type(inner).__module__.startswith("apache_beam.transforms.")
+    return ParDoFacts(
+        payload,
+        pickled,
+        dofn,
+        args,
+        kwargs,
+        is_stateful=bool(states or timers),
+        is_splittable=any(isinstance(default, core._RestrictionDoFnParam) for default in defaults),
+        holds_back=not callable_only and emits_at_the_end(inner),
+        is_batching=of_beam and type(inner).__name__ in _BATCHING,
+        passes_summaries=of_beam and type(inner).__name__ in _AGGREGATED_NEXT,
+        obstacle=_obstacle(dofn, defaults),
+    )
+
+
+def _obstacle(dofn: Any, defaults: list[Any]) -> str | None:
+    if dofn._process_batch_defined or dofn._can_yield_batches:
+        return "it processes batches"
+    if any(hasattr(dofn, name) for name in _CHECKED):
+        return "its types are checked as it runs"
+    asked = [default for default in defaults if isinstance(default, core._DoFnParam)]
+    if core.DoFn.KeyParam in asked and core.DoFn.WindowedValueParam in asked:
+        return "it asks for the key and the windowed value"
+    return None
+
+
+def _pickled(spec: api.FunctionSpec) -> bytes | None:
+    if spec.urn == python_urns.PICKLED_DOFN_INFO:
+        return bytes(spec.payload)
+    if spec.urn in core.StatelessDoFnInfo.REGISTERED_DOFNS:
+        return bytes(core.StatelessDoFnInfo(spec.urn).serialized_dofn_data())
+    return None

@@ -1,0 +1,67 @@
+"""What a weave did: which steps carry lineage, which do not and why, and which sources there are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from beam_obs.records.errors import BeamObsError
+from beam_obs.records.origin import Partition
+
+
+class NotWoven(BeamObsError):
+    """Lineage was asked for strictly, and some steps cannot carry it.
+
+    Args:
+      opaque: label -> reason.
+    """
+
+    def __init__(self, opaque: dict[str, str]) -> None:
+        super().__init__(_list_of(opaque))
+        self.opaque = opaque
+
+    def __reduce__(self) -> tuple[type[NotWoven], tuple[dict[str, str]]]:
+        return (NotWoven, (self.opaque,))
+
+
+@dataclasses.dataclass(frozen=True)
+class WovenSource:
+    """Where records come into being.
+
+    Args:
+      label: full label of the step.
+      partition: which its records' origins name; none where its records tell their own.
+    """
+
+    label: str
+    partition: Partition
+
+
+@dataclasses.dataclass
+class WeaveReport:
+    """What became of each step.
+
+    Args:
+      woven: labels of steps that carry lineage.
+      opaque: label -> reason of those that do not.
+      sources: where origins are given.
+      sinks: labels of steps where lineage ends as it should.
+    """
+
+    woven: list[str] = dataclasses.field(default_factory=list)
+    opaque: dict[str, str] = dataclasses.field(default_factory=dict)
+    sources: list[WovenSource] = dataclasses.field(default_factory=list)
+    sinks: list[str] = dataclasses.field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Returns a line for people.
+
+        >>> print(WeaveReport(["a", "b"], {"c": "it processes batches"}))
+        lineage: 2 of 3 transforms, 1 opaque: c - it processes batches
+        """
+        total = len(self.woven) + len(self.opaque)
+        text = f"lineage: {len(self.woven)} of {total} transforms"
+        return text if not self.opaque else f"{text}, {len(self.opaque)} opaque: {_list_of(self.opaque)}"
+
+
+def _list_of(opaque: dict[str, str]) -> str:
+    return "; ".join(f"{label} - {reason}" for label, reason in opaque.items())

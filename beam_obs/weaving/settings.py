@@ -1,0 +1,25 @@
+"""How a pipeline is to be woven."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from beam_obs.records.run_context import RunContext
+from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT
+
+
+@dataclasses.dataclass(frozen=True)
+class WeaveSettings:
+    """How a pipeline is to be woven.
+
+    Args:
+      strict: whether a step that cannot be woven is an error.
+      limit: contributors that are kept of an aggregate; None for all.
+      evidence: folder of derivations and output index, or the run whose folder it is; None writes none.
+      output_share: of the records that enter a sink, how many the output index notes, 0 to 1.
+    """
+
+    strict: bool = False
+    limit: int | None = DEFAULT_LIMIT
+    evidence: str | RunContext | None = None
+    output_share: float = 1.0

@@ -1,0 +1,285 @@
+"""Weaving the steps that take elements one by one: ParDos, Flatten, WindowInto, sources and sinks."""
+
+from __future__ import annotations
+
+from apache_beam.internal import pickler
+from apache_beam.portability import common_urns, python_urns
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+from apache_beam.transforms.window import WindowFn
+from apache_beam.utils import proto_utils
+from google.protobuf import wrappers_pb2
+
+from beam_obs.records.origin import Partition
+from beam_obs.weaving.graph import PAR_DO_URN
+from beam_obs.weaving.loom import DERIVATIONS, OUTPUTS, Loom
+from beam_obs.weaving.par_do import ParDoFacts
+from beam_obs.weaving.report import WovenSource
+from beam_obs.weaving.units import is_internal, source_label
+from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, load_woven
+from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, SEED, TRACED
+from beam_obs.wrapper.traced_grouping import BatchedDoFn, IndexDoFn, OfTraced
+from beam_obs.wrapper.traced_source import BY_CONTENT, BY_INDEX, NOT_A_SOURCE, Source, StampDoFn
+from beam_obs.wrapper.traced_state import HISTORY
+from beam_obs.wrapper.traced_window import TracedWindowFn
+
+_STANDARD_WINDOWS = frozenset(
+    {
+        common_urns.global_windows.urn,
+        common_urns.fixed_windows.urn,
+        common_urns.sliding_windows.urn,
+        common_urns.session_windows.urn,
+    }
+)
+_COMBINE_GLOBALLY = "apache_beam.transforms.core.CombineGlobally"
+_NO_ORIGIN = "its input has no origin"
+
+
+def weave_impulse(loom: Loom, node_id: str) -> None:
+    """An Impulse starts sources; it is no record."""
+    for pcoll in loom.graph.node(node_id).outputs.values():
+        loom.set_form(pcoll, SEED)
+
+
+def weave_par_do(loom: Loom, node_id: str) -> None:
+    """Puts the woven DoFn in place of the user's."""
+    graph, node = loom.graph, loom.graph.node(node_id)
+    facts = loom.facts(node_id)
+    beside = set(facts.payload.side_inputs)
+    (main,) = [pcoll for tag, pcoll in node.inputs.items() if tag not in beside]
+    takes = loom.form(main)
+    if takes == PLAIN:
+        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        return
+    obstacle = facts.obstacle
+    if obstacle is None and facts.is_stateful and (takes == SEED or not loom.can_be_keyed(main)):
+        obstacle = "it has state, and its input's coder is not of pairs"
+    makes_rows = (facts.is_stateful or facts.holds_back) and not facts.passes_summaries and takes != SEED
+    if obstacle is None and makes_rows and "None" not in node.outputs:
+        obstacle = "its main output has no usual name"
+    if obstacle is not None:
+        leave_as_it_is(loom, node_id, obstacle)
+        return
+    if facts.is_batching:
+        _weave_batching(loom, node_id, facts, main)
+        return
+    if facts.is_stateful:
+        takes = KEYED
+    settings = _settings(loom, node_id, facts, main, takes)
+    try:
+        load_woven(facts.pickled, settings)
+    except Exception as error:  # noqa: BLE001 - then the workers could not either
+        leave_as_it_is(loom, node_id, f"it cannot be wrapped: {error}")
+        return
+    taken = loom.needed(main, takes, node_id)
+    for tag, pcoll in list(node.inputs.items()):
+        if tag in beside:
+            node.inputs[tag] = loom.needed(pcoll, TRACED if settings.defaults_to_side else PLAIN, node_id)
+        else:
+            node.inputs[tag] = taken
+    for tag, pcoll in list(node.outputs.items()):
+        loom.set_form(pcoll, settings.gives if tag == "None" else settings.tags.get(tag, settings.gives))
+    payload = facts.payload
+    if makes_rows:
+        like = node.outputs["None"]
+        node.outputs[ROWS] = loom.rows_of(like, DERIVATIONS, loom.label(node_id))
+    if facts.is_stateful:
+        state = payload.state_specs[HISTORY]
+        state.bag_spec.element_coder_id = graph.bytes_coder
+        state.protocol.urn = common_urns.user_state.BAG.urn
+    payload.do_fn.urn = python_urns.PICKLED_DOFN_INFO
+    payload.do_fn.payload = pickler.dumps(WovenPayload(facts.pickled, settings))
+    node.spec.payload = payload.SerializeToString()
+    if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
+        loom.report.sources.append(WovenSource(loom.label(node_id), settings.source.partition))
+    loom.note_woven(node_id)
+
+
+def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str) -> TracedSettings:
+    node = loom.graph.node(node_id)
+    forms = {tag: loom.form_for(pcoll) for tag, pcoll in node.outputs.items()}
+    only = next(iter(forms)) if len(forms) == 1 else "None"
+    windowing = loom.windowing(main)
+    parent = loom.graph.parents.get(node_id)
+    return TracedSettings(
+        label=loom.label(node_id),
+        takes=takes,
+        gives=forms.get("None", forms.get(only, TRACED)),
+        tags={tag: form for tag, form in forms.items() if tag != "None"},
+        limit=loom.settings.limit,
+        source=_source(loom, node_id, facts) if takes == SEED else None,
+        window_fn=None if _is_standard(windowing.windowfn, loom) else windowing.windowfn,
+        defaults_to_side=(
+            parent is not None
+            and loom.graph.python_type(parent) == _COMBINE_GLOBALLY
+            and loom.label(node_id).endswith("/InjectDefault")
+            and all(loom.is_traced(node.inputs[tag]) for tag in facts.payload.side_inputs)
+        ),
+        passes_summaries=facts.passes_summaries,
+    )
+
+
+def _source(loom: Loom, node_id: str, facts: ParDoFacts) -> Source:
+    label = source_label(loom.graph, node_id)
+    if is_internal(loom.graph, node_id):
+        return Source(NOT_A_SOURCE, Partition(label, "", located=False), {})
+    if not facts.is_splittable:
+        return Source(BY_INDEX, Partition(label, ""), {})
+    outputs = loom.graph.node(node_id).outputs
+    coders = {
+        None if tag == "None" else tag: loom.coder_object(loom.plain_coder[pcoll])
+        for tag, pcoll in sorted(outputs.items())
+    }
+    return Source(BY_CONTENT, Partition(label, "", located=False), coders)
+
+
+def _is_standard(window_fn: WindowFn, loom: Loom) -> bool:
+    return window_fn.to_runner_api(loom.context).urn in _STANDARD_WINDOWS
+
+
+def _weave_batching(loom: Loom, node_id: str, facts: ParDoFacts, main: str) -> None:
+    """Beam's own batching runs on traced elements; a step behind it sets the lists right."""
+    node, dofn = loom.graph.node(node_id), facts.dofn
+    takes = loom.form(main)
+    if takes == SEED or list(node.outputs) != ["None"] or not hasattr(dofn, "_element_size_fn"):
+        leave_as_it_is(loom, node_id, "it makes lists in a way that is not known")
+        return
+    dofn._element_size_fn = OfTraced(dofn._element_size_fn, takes)
+    node.inputs["None"] = loom.needed(main, takes, node_id)
+    given = node.outputs["None"]
+    lists = loom.graph.add_pcollection(given, "lists", _any_coder(loom))
+    loom.graph.replace_output(node_id, given, lists)
+    loom.forms[lists] = PLAIN
+    loom.plain_coder[lists] = loom.graph.coder_of(lists)
+    payload = facts.payload
+    payload.do_fn.payload = pickler.dumps((dofn, facts.args, facts.kwargs, None, None))
+    node.spec.payload = payload.SerializeToString()
+    form = loom.form_for(given)
+    loom.set_form(given, form)
+    behind = BatchedDoFn(loom.label(node_id), form, takes, loom.settings.limit)
+    rows = loom.rows_of(given, DERIVATIONS, loom.label(node_id))
+    loom.insert_dofn(
+        node_id, f"{loom.label(node_id)}/beam_obs:origins", behind, lists, {"None": given, ROWS: rows}
+    )
+    loom.note_woven(node_id)
+
+
+def _any_coder(loom: Loom) -> str:
+    """Returns a coder for whatever Python can pickle."""
+    from apache_beam.coders import FastPrimitivesCoder
+
+    name = "woven_any"
+    if not loom.graph.parts.coders[name].spec.urn:
+        loom.graph.parts.coders[name].CopyFrom(FastPrimitivesCoder().to_runner_api(loom.context))
+    return name
+
+
+def weave_flatten(loom: Loom, node_id: str) -> None:
+    """All inputs of a Flatten get the form of its output."""
+    node = loom.graph.node(node_id)
+    (given,) = node.outputs.values()
+    forms = {loom.form(pcoll) for pcoll in node.inputs.values()}
+    if node.inputs and not forms & {TRACED, KEYED}:
+        loom.set_form(given, SEED if forms == {SEED} else PLAIN)
+        if PLAIN in forms:
+            loom.note_opaque(node_id, _NO_ORIGIN)
+        return
+    form = loom.form_for(given)
+    if not all(loom.can_be_keyed(pcoll) for pcoll in node.inputs.values()):
+        form = TRACED
+    for tag, pcoll in list(node.inputs.items()):
+        node.inputs[tag] = loom.needed(pcoll, form, node_id)
+    loom.set_form(given, form)
+    loom.note_woven(node_id)
+
+
+def weave_window(loom: Loom, node_id: str) -> None:
+    """Elements pass a WindowInto as they are; a WindowFn that may look at them sees them plain."""
+    node = loom.graph.node(node_id)
+    ((tag, pcoll),) = node.inputs.items()
+    (given,) = node.outputs.values()
+    if not loom.is_traced(pcoll):
+        loom.set_form(given, loom.form(pcoll))
+        if loom.form(pcoll) == PLAIN:
+            loom.note_opaque(node_id, _NO_ORIGIN)
+        return
+    form = loom.form_for(given) if loom.can_be_keyed(pcoll) else TRACED
+    node.inputs[tag] = loom.needed(pcoll, form, node_id)
+    loom.set_form(given, form)
+    strategy = proto_utils.parse_Bytes(node.spec.payload, api.WindowingStrategy)
+    if strategy.window_fn.urn not in _STANDARD_WINDOWS:
+        window_fn = WindowFn.from_runner_api(strategy.window_fn, loom.context)
+        traced = TracedWindowFn(window_fn, form)
+        strategy.window_fn.payload = wrappers_pb2.BytesValue(value=pickler.dumps(traced)).SerializeToString()
+        strategy.window_fn.urn = python_urns.PICKLED_WINDOWFN
+        node.spec.payload = strategy.SerializeToString()
+    loom.note_woven(node_id)
+
+
+def weave_source(loom: Loom, node_id: str) -> None:
+    """A source of Beam's own runs as it is; its records are stamped where they leave it."""
+    graph = loom.graph
+    label = loom.label(node_id)
+    is_source = not is_internal(graph, node_id)
+    partition = Partition(label, "", located=False)
+    for pcoll in graph.given_outside(node_id):
+        inside = loom.new_pcollection(pcoll, "unstamped", PLAIN)
+        graph.replace_output(node_id, pcoll, inside)
+        graph.replace_input(node_id, pcoll, inside, whole=True)
+        form = loom.form_for(pcoll)
+        loom.set_form(pcoll, form)
+        coders = {None: loom.coder_object(loom.plain_coder[pcoll])}
+        source = Source(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders)
+        loom.insert_dofn(
+            node_id, f"{label}/beam_obs:origins", StampDoFn(source, form), inside, {"None": pcoll}
+        )
+    if is_source:
+        loom.report.sources.append(WovenSource(label, partition))
+    loom.note_woven(node_id)
+
+
+def weave_sink(loom: Loom, node_id: str, is_ours: bool) -> None:
+    """A sink runs as it is, on plain elements; what enters it is noted in the output index."""
+    graph, settings = loom.graph, loom.settings
+    label = loom.label(node_id)
+    for pcoll in graph.taken_from_outside(node_id):
+        if not loom.is_traced(pcoll):
+            continue
+        if is_ours or settings.output_share <= 0 or _is_beside(loom, node_id, pcoll):
+            graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
+            continue
+        plain = loom.new_pcollection(pcoll, f"plain_for_{node_id}", PLAIN)
+        dofn = IndexDoFn(
+            label, loom.form(pcoll), loom.coder_object(loom.plain_coder[pcoll]), settings.output_share
+        )
+        rows = loom.rows_of(plain, OUTPUTS, label)
+        loom.insert_dofn(
+            node_id, f"{label}/beam_obs:index", dofn, pcoll, {"None": plain, ROWS: rows}, before=True
+        )
+        graph.replace_input(node_id, pcoll, plain, whole=True)
+    if not is_ours:
+        loom.report.sinks.append(label)
+        loom.note_woven(node_id)
+
+
+def _is_beside(loom: Loom, node_id: str, pcoll: str) -> bool:
+    """Returns whether a sink takes a PCollection as a side input only."""
+    graph = loom.graph
+    for leaf in graph.leaves(node_id):
+        node = graph.node(leaf)
+        beside = loom.facts(leaf).payload.side_inputs if node.spec.urn == PAR_DO_URN else {}
+        if any(taken == pcoll and tag not in beside for tag, taken in node.inputs.items()):
+            return False
+    return True
+
+
+def leave_as_it_is(loom: Loom, node_id: str, reason: str) -> None:
+    """Lets a unit run as it is, on plain elements; what it gives has no origin."""
+    graph = loom.graph
+    for pcoll in graph.taken_from_outside(node_id):
+        graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
+    for leaf in graph.leaves(node_id):
+        for pcoll in graph.node(leaf).outputs.values():
+            loom.forms.setdefault(pcoll, PLAIN)
+    loom.note_opaque(node_id, reason)
+
+

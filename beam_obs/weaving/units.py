@@ -1,0 +1,179 @@
+"""The units of a pipeline that are woven each in one way: a leaf, or a composite that works as a whole.
+
+Composites of the user are entered. Those of Beam that a runner or the weave knows by name are units:
+aggregates, reshuffles, sources and sinks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from apache_beam.portability import common_urns, python_urns
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+from beam_obs.weaving.graph import PAR_DO_URN, Graph
+
+PAR_DO = "ParDo"
+IMPULSE = "Impulse"
+FLATTEN = "Flatten"
+WINDOW = "WindowInto"
+GROUP = "GroupByKey"
+COMBINE = "CombinePerKey"
+COMBINE_GROUPS = "CombineValues"
+COMBINE_BY_HAND = "LiftedCombinePerKey"
+RESHUFFLE = "Reshuffle"
+RESHUFFLE_PER_KEY = "ReshufflePerKey"
+SOURCE = "source"
+SINK = "sink"
+OURS = "beam_obs"
+UNKNOWN_STEP = "unknown"
+NOTHING = "nothing"
+
+_LEAVES = {
+    PAR_DO_URN: PAR_DO,
+    common_urns.primitives.IMPULSE.urn: IMPULSE,
+    common_urns.primitives.FLATTEN.urn: FLATTEN,
+    common_urns.primitives.ASSIGN_WINDOWS.urn: WINDOW,
+    common_urns.primitives.GROUP_BY_KEY.urn: GROUP,
+}
+_COMPOSITES = {
+    common_urns.composites.RESHUFFLE.urn: RESHUFFLE,
+    common_urns.composites.COMBINE_PER_KEY.urn: COMBINE,
+    common_urns.combine_components.COMBINE_GROUPED_VALUES.urn: COMBINE_GROUPS,
+}
+_TYPES = {
+    "apache_beam.transforms.util.ReshufflePerKey": RESHUFFLE_PER_KEY,
+    "apache_beam.transforms.combiners.LiftedCombinePerKey": COMBINE_BY_HAND,
+}
+_SOURCES = ("apache_beam.io.", "apache_beam.transforms.periodicsequence.", "apache_beam.testing.synthetic_pipeline.")
+_CREATE = "apache_beam.transforms.core.Create"
+_GIVEN_A_NAME = "apache_beam.transforms.ptransform."
+_HOT_KEYS = "apache_beam.transforms.core._CombinePerKeyWithHotKeyFanout"
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """A part of a pipeline that is woven in one way.
+
+    Args:
+      node: id of the step.
+      kind: one of the names above.
+    """
+
+    node: str
+    kind: str
+
+
+def find_units(graph: Graph) -> list[Unit]:
+    """Returns the units of a pipeline, those that make before those that take."""
+    found: list[Unit] = []
+
+    def walk(node_id: str) -> None:
+        kind = _kind(graph, node_id)
+        if kind is not None:
+            found.append(Unit(node_id, kind))
+            return
+        for child in graph.node(node_id).subtransforms:
+            walk(child)
+
+    for root in graph.proto.root_transform_ids:
+        walk(root)
+    return _in_order(graph, found)
+
+
+def is_internal(graph: Graph, node_id: str) -> bool:
+    """Returns whether a step is in a composite of Beam's own that has inputs: what it starts from is no source."""
+    for above in graph.ancestors(node_id):
+        name = graph.python_type(above)
+        if name.startswith("apache_beam.") and name != _CREATE and not name.startswith((_GIVEN_A_NAME, _CREATE)):
+            return True
+    return False
+
+
+def source_label(graph: Graph, node_id: str) -> str:
+    """Returns the name of a source: that of the Create around a step, where there is one."""
+    for above in graph.ancestors(node_id):
+        if graph.python_type(above) == _CREATE:
+            return graph.node(above).unique_name
+    return graph.node(node_id).unique_name
+
+
+def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
+    """Returns whether an aggregate is the first half of one with hot-key fanout."""
+    return any(
+        graph.python_type(above) == _HOT_KEYS and output not in graph.node(above).outputs.values()
+        for above in graph.ancestors(node_id)
+    )
+
+
+def _kind(graph: Graph, node_id: str) -> str | None:
+    node = graph.node(node_id)
+    name = graph.python_type(node_id)
+    if name.startswith("beam_obs.stages.evidence.") or name.startswith("beam_obs.stages.dead_letter"):
+        return OURS
+    if not node.subtransforms:
+        if node.spec.urn in _LEAVES:
+            return _LEAVES[node.spec.urn]
+        if node_id not in graph.parents and not node.spec.urn:
+            return NOTHING
+        if set(node.outputs.values()) <= set(node.inputs.values()):
+            return NOTHING if node.outputs or not node.inputs else SINK
+        return UNKNOWN_STEP if node.inputs else SOURCE
+    if node.spec.urn in _COMPOSITES:
+        return _COMPOSITES[node.spec.urn]
+    if name in _TYPES:
+        return _TYPES[name]
+    if node_id in graph.parents and (name.startswith(_SOURCES) or _is_ours_io(name)):
+        takes = graph.taken_from_outside(node_id)
+        if not takes and node.outputs and not _is_ours_io(name):
+            return SOURCE
+        if takes and "Write" in name.rsplit(".", 1)[-1]:
+            return SINK
+    return None
+
+
+def _is_ours_io(name: str) -> bool:
+    return name.startswith("beam_obs.io.")
+
+
+def _in_order(graph: Graph, units: list[Unit]) -> list[Unit]:
+    """Sorts units so that each comes after those that it takes from."""
+    unit_of = {leaf: unit for unit in units for leaf in graph.leaves(unit.node)}
+    done: set[str] = set()
+    ordered: list[Unit] = []
+
+    def add(start: Unit) -> None:
+        stack = [(start, False)]
+        while stack:
+            unit, is_ready = stack.pop()
+            if is_ready:
+                ordered.append(unit)
+                continue
+            if unit.node in done:
+                continue
+            done.add(unit.node)
+            stack.append((unit, True))
+            for pcoll in graph.taken_from_outside(unit.node):
+                producer = graph.producers.get(pcoll)
+                if producer is not None and producer in unit_of:
+                    stack.append((unit_of[producer], False))
+
+    for unit in units:
+        add(unit)
+    return ordered
+
+
+def make_generic(node: api.PTransform) -> None:
+    """Takes the name from a composite that some runners replace as a whole, by something that expects plain elements."""
+    if node.spec.urn in _REPLACED_BY_RUNNERS:
+        node.spec.Clear()
+        node.spec.urn = python_urns.GENERIC_COMPOSITE_TRANSFORM
+
+
+_REPLACED_BY_RUNNERS = frozenset(
+    {
+        common_urns.group_into_batches_components.GROUP_INTO_BATCHES.urn,
+        common_urns.composites.GROUP_INTO_BATCHES_WITH_SHARDED_KEY.urn,
+        common_urns.composites.COMBINE_GLOBALLY.urn,
+    }
+)

@@ -1,0 +1,87 @@
+"""The weave: a finished pipeline's portable form, rewritten so that each record carries its origin.
+
+User code sees the values it always saw. A step that cannot be woven runs as it is, and what it gives
+has no origin; the report names it. Results never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+from beam_obs.weaving import aggregates, steps, units
+from beam_obs.weaving.check import check_edges
+from beam_obs.weaving.loom import Loom
+from beam_obs.weaving.report import NotWoven, WeaveReport
+from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.weaving.units import Unit
+from beam_obs.weaving.writer import write_rows
+
+WEAVE_VERSION = 1
+"""Changes when the woven form of the same pipeline changes: a running job cannot be updated across it."""
+
+
+class Woven(NamedTuple):
+    """A woven pipeline.
+
+    Args:
+      proto: the pipeline.
+      report: what became of each step.
+    """
+
+    proto: api.Pipeline
+    report: WeaveReport
+
+
+def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
+    """Returns the woven form of a pipeline.
+
+    Args:
+      proto: the pipeline, with its real coders; it is not changed.
+      settings: how to weave.
+
+    Raises:
+      NotWoven: the settings are strict, and some steps cannot be woven.
+      MiswovenEdge: the weave made an error; the pipeline must not be run.
+    """
+    chosen = settings or WeaveSettings()
+    woven = api.Pipeline()
+    woven.CopyFrom(proto)
+    loom = Loom(woven, chosen)
+    for node in woven.components.transforms.values():
+        units.make_generic(node)
+    for unit in loom.units:
+        _weave_unit(loom, unit)
+    if chosen.strict and loom.report.opaque:
+        raise NotWoven(loom.report.opaque)
+    check_edges(loom)
+    if chosen.evidence is not None:
+        write_rows(loom, chosen.evidence)
+    return Woven(woven, loom.report)
+
+
+def _weave_unit(loom: Loom, unit: Unit) -> None:
+    if unit.kind in (units.RESHUFFLE, units.RESHUFFLE_PER_KEY):
+        aggregates.weave_reshuffle(loom, unit)
+    elif unit.kind in (units.SINK, units.OURS):
+        steps.weave_sink(loom, unit.node, unit.kind == units.OURS)
+    elif unit.kind == units.UNKNOWN_STEP:
+        urn = loom.graph.node(unit.node).spec.urn
+        steps.leave_as_it_is(loom, unit.node, f"what it does is not known ({urn or 'no name'})")
+    elif unit.kind in _RULES:
+        _RULES[unit.kind](loom, unit.node)
+
+
+_RULES: dict[str, Callable[[Loom, str], None]] = {
+    units.IMPULSE: steps.weave_impulse,
+    units.PAR_DO: steps.weave_par_do,
+    units.FLATTEN: steps.weave_flatten,
+    units.WINDOW: steps.weave_window,
+    units.SOURCE: steps.weave_source,
+    units.GROUP: aggregates.weave_group,
+    units.COMBINE: aggregates.weave_combine,
+    units.COMBINE_BY_HAND: aggregates.weave_combine_by_hand,
+    units.COMBINE_GROUPS: aggregates.weave_combine_groups,
+}

@@ -1,0 +1,100 @@
+"""The CombineFn of a woven aggregate: the user's does the work, contributors are gathered beside it.
+
+An accumulator is ``[traces, inner]`` while it grows and ``(summary, inner)`` when it travels. What comes
+out is ``(summary, output)``; the step behind it knows key, window and pane and makes the origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from apache_beam.internal import pickler
+from apache_beam.transforms.core import CombineFn
+
+from beam_obs.wrapper.traced_contributors import summarize
+
+_GROWN = 4096
+"""Traces in an accumulator before they are summed up."""
+
+
+class TracedCombineFn(CombineFn):
+    """Combines traced values.
+
+    Args:
+      payload: the user's CombineFn, pickled.
+      limit: of contributors; None for all.
+    """
+
+    def __init__(self, payload: bytes, limit: int | None) -> None:
+        self._payload = payload
+        self._limit = limit
+        self._bind(pickler.loads(payload))
+
+    def _bind(self, inner: CombineFn) -> None:
+        self._inner = inner
+        self._add = inner.add_input
+        self._create = inner.create_accumulator
+
+    def __reduce__(self) -> Any:
+        return (TracedCombineFn, (self._payload, self._limit))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_inner":
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+    def setup(self, *args: Any, **kwargs: Any) -> None:
+        self._inner.setup(*args, **kwargs)
+
+    def teardown(self, *args: Any, **kwargs: Any) -> None:
+        self._inner.teardown(*args, **kwargs)
+
+    def create_accumulator(self, *args: Any, **kwargs: Any) -> Any:
+        return [[], self._create(*args, **kwargs)]
+
+    def add_input(self, accumulator: Any, element: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(accumulator) is not list:
+            accumulator = [_traces(accumulator[0]), accumulator[1]]
+        traces = accumulator[0]
+        traces.append(element[0])
+        accumulator[1] = self._add(accumulator[1], element[1], *args, **kwargs)
+        if len(traces) > _GROWN:
+            accumulator[0] = [summarize(traces, self._limit)]
+        return accumulator
+
+    def add_inputs(self, accumulator: Any, elements: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+        held = list(elements)
+        traces = [*_traces(accumulator[0]), *(trace for trace, _ in held)]
+        inner = self._inner.add_inputs(accumulator[1], [value for _, value in held], *args, **kwargs)
+        return [traces, inner]
+
+    def merge_accumulators(self, accumulators: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+        traces: list[bytes] = []
+        inner: list[Any] = []
+        for accumulator in accumulators:
+            traces.extend(_traces(accumulator[0]))
+            inner.append(accumulator[1])
+            if len(traces) > _GROWN:
+                traces = [summarize(traces, self._limit)]
+        return (summarize(traces, self._limit), self._inner.merge_accumulators(inner, *args, **kwargs))
+
+    def compact(self, accumulator: Any, *args: Any, **kwargs: Any) -> Any:
+        inner = self._inner.compact(accumulator[1], *args, **kwargs)
+        return (summarize(_traces(accumulator[0]), self._limit), inner)
+
+    def extract_output(self, accumulator: Any, *args: Any, **kwargs: Any) -> Any:
+        output = self._inner.extract_output(accumulator[1], *args, **kwargs)
+        return (summarize(_traces(accumulator[0]), self._limit), output)
+
+    def apply(self, elements: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+        held = list(elements)
+        output = self._inner.apply([value for _, value in held], *args, **kwargs)
+        return (summarize((trace for trace, _ in held), self._limit), output)
+
+    def default_label(self) -> str:
+        return str(self._inner.default_label())
+
+
+def _traces(held: Any) -> list[bytes]:
+    return [held] if isinstance(held, bytes) else held

@@ -1,0 +1,138 @@
+"""Contributors of an aggregate: which origins it was made of, how many elements, bounded and prefix stable.
+
+What rides beside an element is its *trace*, bytes told apart by their length:
+
+    0 bytes    nothing is known of where the element came from
+    1 byte     the element came from no source: Beam made it for itself, e.g. to start a default value
+    16 bytes   an origin
+    more       a summary: several elements at once, on its way to the aggregate that they end in
+
+Beyond `limit` contributors the largest by hash are kept. Keeping the largest commutes with union, so any
+order, any merge tree and any number of partial sums give the same summary.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+UNKNOWN = b""
+NO_SOURCE = b"\0"
+ORIGIN_BYTES = 16
+DEFAULT_LIMIT = 1024
+MAX_CODES = 64
+"""Partition codes that a summary names; beyond it the smallest are kept, and it says so."""
+
+_HEAD = struct.Struct(">BQQBH")
+_FORMAT = 1
+_TRUNCATED = 1
+_MORE_CODES = 2
+
+
+class Contributors(NamedTuple):
+    """What an aggregate was made of.
+
+    Args:
+      count: elements, also those of unknown origin.
+      unknown: elements whose origin is not known.
+      origins: sorted by hash, largest first; at most the limit.
+      truncated: whether there were more origins than the limit.
+      codes: partition codes of all contributors, 0 for aggregates; sorted, at most `MAX_CODES`.
+      more_codes: whether there were more partitions than that.
+    """
+
+    count: int
+    unknown: int
+    origins: tuple[bytes, ...]
+    truncated: bool
+    codes: tuple[int, ...]
+    more_codes: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether the origins are all there were."""
+        return not self.truncated and not self.unknown
+
+
+def gather(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> Contributors:
+    """Returns what elements of these traces make together.
+
+    Args:
+      traces: one per element, or summaries of several.
+      limit: origins that are kept at most; None for all.
+
+    >>> gather([b"a" * 16, b"b" * 16, b"a" * 16, b""]).count
+    4
+    """
+    count = unknown = 0
+    origins: set[bytes] = set()
+    codes: set[int] = set()
+    truncated = more_codes = False
+    for trace in traces:
+        size = len(trace)
+        if size == ORIGIN_BYTES:
+            count += 1
+            origins.add(trace)
+        elif size == 0:
+            count += 1
+            unknown += 1
+        elif size > ORIGIN_BYTES:
+            part = _decode(trace)
+            count += part.count
+            unknown += part.unknown
+            origins.update(part.origins)
+            codes.update(part.codes)
+            truncated = truncated or part.truncated
+            more_codes = more_codes or part.more_codes
+    codes.update(int.from_bytes(origin[:4], "big") for origin in origins)
+    kept = sorted(origins, key=_hash_first, reverse=True)
+    if limit is not None and len(kept) > limit:
+        truncated = True
+        del kept[limit:]
+    listed = sorted(codes)
+    if len(listed) > MAX_CODES:
+        more_codes = True
+        del listed[MAX_CODES:]
+    return Contributors(count, unknown, tuple(kept), truncated, tuple(listed), more_codes)
+
+
+def summarize(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> bytes:
+    """Returns the trace that stands for elements of these traces.
+
+    That of one element is its own; that of none says that no source is behind it.
+
+    >>> summarize([b"a" * 16]) == b"a" * 16
+    True
+    >>> len(summarize([b"a" * 16, b"b" * 16])) > 16
+    True
+    """
+    return encode(gather(traces, limit))
+
+
+def encode(found: Contributors) -> bytes:
+    """Returns the trace of what `gather` found."""
+    if found.count <= 1:
+        if found.count == 0:
+            return NO_SOURCE
+        return found.origins[0] if found.origins else UNKNOWN
+    flags = (_TRUNCATED if found.truncated else 0) | (_MORE_CODES if found.more_codes else 0)
+    head = _HEAD.pack(_FORMAT, found.count, found.unknown, flags, len(found.codes))
+    return b"".join((head, b"".join(code.to_bytes(4, "big") for code in found.codes), *found.origins))
+
+
+def _decode(trace: bytes) -> Contributors:
+    _, count, unknown, flags, number = _HEAD.unpack_from(trace)
+    start = _HEAD.size + 4 * number
+    return Contributors(
+        count,
+        unknown,
+        tuple(trace[at : at + ORIGIN_BYTES] for at in range(start, len(trace), ORIGIN_BYTES)),
+        bool(flags & _TRUNCATED),
+        tuple(int.from_bytes(trace[at : at + 4], "big") for at in range(_HEAD.size, start, 4)),
+        bool(flags & _MORE_CODES),
+    )
+
+
+def _hash_first(origin: bytes) -> bytes:
+    return origin[9:] + origin[:9]

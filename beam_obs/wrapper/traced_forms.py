@@ -1,0 +1,86 @@
+"""The forms in which an element travels through a woven pipeline, and how values get into them.
+
+Traced is ``(trace, value)``; keyed is ``(key, (trace, value))`` and stands for the value ``(key, value)``,
+for steps that have to see the key. What a trace is, `traced_contributors` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import TimestampedValue, WindowFn
+from apache_beam.utils.windowed_value import WindowedValue
+
+PLAIN = "plain"
+TRACED = "traced"
+KEYED = "keyed"
+SEED = "seed"
+"""Not an element of the user's but the start of a source: an Impulse."""
+
+ROWS = "beam_obs_rows"
+"""Tag of the output by which rows of evidence leave a step."""
+
+ORDINARY: set[type] = {int, str, float, tuple, list, dict, bytes, bool, type(None), set, frozenset}
+"""Kinds of results that are values, not one of Beam's wrappers around a value; grows as kinds are met."""
+
+_MOST_KINDS = 4096
+
+
+def pack(form: str, trace: bytes, value: Any) -> Any:
+    """Returns a value in a form.
+
+    >>> pack(KEYED, b"origin", ("a", 1))
+    ('a', (b'origin', 1))
+    """
+    if form == TRACED:
+        return (trace, value)
+    if form == KEYED:
+        key, rest = value
+        return (key, (trace, rest))
+    return value
+
+
+def unpack(form: str, element: Any) -> tuple[bytes, Any]:
+    """Returns the trace and the value of an element in a form that has a trace.
+
+    >>> unpack(KEYED, ("a", (b"origin", 1)))
+    (b'origin', ('a', 1))
+    """
+    if form == KEYED:
+        key, (trace, value) = element
+        return trace, (key, value)
+    trace, value = element
+    return trace, value
+
+
+def packer(
+    main: str, tags: dict[str, str], window_fn: WindowFn | None
+) -> Callable[[bytes, Any], Any]:
+    """Returns a function of a trace and a result that packs the value inside of Beam's wrappers.
+
+    Args:
+      main: form of the main output.
+      tags: forms of the tagged outputs; of others nobody reads, so theirs does not matter.
+      window_fn: where it looks at elements, it is applied here, to the plain value.
+    """
+
+    def pack_result(trace: bytes, result: Any) -> Any:
+        if isinstance(result, TaggedOutput):
+            return TaggedOutput(result.tag, pack_inner(tags.get(result.tag, TRACED), trace, result.value))
+        return pack_inner(main, trace, result)
+
+    def pack_inner(form: str, trace: bytes, result: Any) -> Any:
+        if isinstance(result, WindowedValue):
+            return result.with_value(pack(form, trace, result.value))
+        if isinstance(result, TimestampedValue):
+            if window_fn is None:
+                return TimestampedValue(pack(form, trace, result.value), result.timestamp)
+            windows = window_fn.assign(WindowFn.AssignContext(result.timestamp, result.value))
+            return WindowedValue(pack(form, trace, result.value), result.timestamp, windows)
+        if not isinstance(result, TaggedOutput) and len(ORDINARY) < _MOST_KINDS:
+            ORDINARY.add(type(result))
+        return pack(form, trace, result)
+
+    return pack_result

@@ -1,0 +1,262 @@
+"""The steps that a weave puts in: behind an aggregate, before a sink, and between two forms of an element."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import Coder
+from apache_beam.internal import pickler
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.core import CombineFn
+from apache_beam.transforms.trigger import _UnwindowedValues
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_obs.records.origin import derived_origin, randomness
+from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES, UNKNOWN, Contributors, gather
+from beam_obs.wrapper.traced_forms import PLAIN, ROWS, pack, unpack
+from beam_obs.wrapper.traced_rows import AGGREGATE, BATCH, derivation_row, output_row
+from beam_obs.wrapper.traced_superset import superset
+
+
+class ConvertDoFn(beam.DoFn):
+    """Takes elements in one form and gives them in another.
+
+    Args:
+      takes: the form.
+      gives: the other.
+      trace: of plain elements.
+    """
+
+    def __init__(self, takes: str, gives: str, trace: bytes = UNKNOWN) -> None:
+        self._takes = takes
+        self._gives = gives
+        self._trace = trace
+
+    def process(self, element: Any) -> Any:
+        if self._takes == PLAIN:
+            return [pack(self._gives, self._trace, element)]
+        trace, value = unpack(self._takes, element)
+        return [pack(self._gives, trace, value)]
+
+
+class IndexDoFn(beam.DoFn):
+    """Gives plain elements to a sink, and a row of the output index for each.
+
+    Args:
+      step: label of the sink.
+      takes: form of the elements.
+      coder: of the plain elements.
+      share: of the elements that are noted, decided by their origin.
+    """
+
+    def __init__(self, step: str, takes: str, coder: Coder, share: float = 1.0) -> None:
+        self._step = step
+        self._takes = takes
+        self._coder = coder
+        self._share = share
+
+    def setup(self) -> None:
+        self._encode = self._coder.get_impl().encode
+        self._least = int((1.0 - self._share) * 2**56)
+
+    def process(self, element: Any) -> Any:
+        trace, value = unpack(self._takes, element)
+        origin = trace if len(trace) == ORIGIN_BYTES else b""
+        if self._least and (not origin or randomness(origin) < self._least):
+            return [value]
+        try:
+            content = self._encode(value)
+        except Exception:  # noqa: BLE001 - a sink may take what its coder cannot encode
+            return [value]
+        return [TaggedOutput(ROWS, output_row(self._step, output_digest(content), origin)), value]
+
+
+def output_digest(content: bytes) -> bytes:
+    """Returns the 8 bytes by which the output index knows an encoded record."""
+    return hashlib.blake2b(content, digest_size=8, person=b"beam_obs.output").digest()
+
+
+class Aggregate:
+    """Makes the origin of an aggregate, and its derivation row.
+
+    Args:
+      step: label of the step.
+      key_coder: of the key.
+      window_coder: of the window.
+      limit: of contributors; None for all.
+    """
+
+    def __init__(self, step: str, key_coder: Coder, window_coder: Coder, limit: int | None) -> None:
+        self.step = step
+        self.limit = limit
+        self._key_coder = key_coder
+        self._window_coder = window_coder
+
+    def of(self, key: Any, traces: Iterable[bytes], windowed: WindowedValue) -> tuple[bytes, bytes | None]:
+        """Returns the origin and the row, where it needs one."""
+        found = gather(traces, self.limit)
+        if found.count <= 1 or not found.origins:
+            return _alone(found), None
+        (window,) = windowed.windows
+        pane = max(0, windowed.pane_info.index)
+        child = derived_origin(
+            self.step, self._encoded(self._key_coder, key), self._encoded(self._window_coder, window), pane
+        )
+        return child, derivation_row(child, self.step, AGGREGATE, found, _text(key), str(window), pane)
+
+    @staticmethod
+    def _encoded(coder: Coder, value: Any) -> bytes:
+        return coder.encode(value)  # type: ignore[no-any-return]
+
+
+class GroupedDoFn(beam.DoFn):
+    """Behind a GroupByKey: takes ``(key, [(trace, value)])``, gives the group with its own trace.
+
+    Args:
+      aggregate: makes the origin.
+      gives: form of the output.
+      carries: whether the trace is the summary, because an aggregate of Beam's own follows.
+    """
+
+    def __init__(self, aggregate: Aggregate, gives: str) -> None:
+        self._aggregate = aggregate
+        self._gives = gives
+
+    def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
+        key, grouped = element
+        values: Any
+        if type(grouped) is list or isinstance(grouped, (list, tuple, _UnwindowedValues)):
+            pairs = list(grouped)
+            if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
+                trace, value = pairs[0]
+                return [pack(self._gives, trace, (key, [value]))]
+            traces: Iterable[bytes] = [trace for trace, _ in pairs]
+            values = [value for _, value in pairs]
+        else:
+            traces = (trace for trace, _ in grouped)
+            values = PlainValues(grouped)
+        origin, row = self._aggregate.of(key, traces, windowed)
+        packed = pack(self._gives, origin, (key, values))
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
+class PlainValues:
+    """The values of a group too large to hold: read again each time, without their traces."""
+
+    def __init__(self, pairs: Iterable[tuple[bytes, Any]]) -> None:
+        self._pairs = pairs
+
+    def __iter__(self) -> Iterator[Any]:
+        for _, value in self._pairs:
+            yield value
+
+    def __reduce__(self) -> Any:
+        return (list, (list(self),))
+
+    def __repr__(self) -> str:
+        return f"PlainValues({self._pairs!r})"
+
+
+beam.coders.coder_impl.FastPrimitivesCoderImpl.register_iterable_like_type(PlainValues)
+
+
+class CombinedDoFn(beam.DoFn):
+    """Behind a combine: takes ``(key, (summary, output))``, gives the output with its origin.
+
+    Args:
+      aggregate: makes the origin.
+      gives: form of the output.
+    """
+
+    def __init__(self, aggregate: Aggregate, gives: str) -> None:
+        self._aggregate = aggregate
+        self._gives = gives
+
+    def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
+        key, (summary, output) = element
+        if len(summary) <= ORIGIN_BYTES:
+            return [pack(self._gives, summary, (key, output))]
+        origin, row = self._aggregate.of(key, (summary,), windowed)
+        packed = pack(self._gives, origin, (key, output))
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
+class BatchedDoFn(beam.DoFn):
+    """Behind a step that makes lists of traced elements: gives each list with a trace of its own.
+
+    Args:
+      step: label of the step.
+      gives: form of the output.
+      takes: form of the elements in the lists.
+      limit: of contributors; None for all.
+    """
+
+    def __init__(self, step: str, gives: str, takes: str, limit: int | None) -> None:
+        self._step = step
+        self._gives = gives
+        self._takes = takes
+        self._limit = limit
+
+    def process(self, batch: Any) -> Any:
+        pairs = [unpack(self._takes, element) for element in batch]
+        origin, row = superset(gather((trace for trace, _ in pairs), self._limit), self._step, BATCH)
+        packed = pack(self._gives, origin, [value for _, value in pairs])
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
+class CombineGroupedDoFn(beam.DoFn):
+    """A CombineValues on groups that are there already: each output has its group's trace.
+
+    Args:
+      payload: the user's CombineFn, pickled.
+      takes: form of the groups.
+      gives: form of the output.
+    """
+
+    def __init__(self, payload: bytes, takes: str, gives: str) -> None:
+        self._payload = payload
+        self._takes = takes
+        self._gives = gives
+
+    def setup(self) -> None:
+        self._combine_fn: CombineFn = pickler.loads(self._payload)
+        self._combine_fn.setup()
+
+    def teardown(self) -> None:
+        self._combine_fn.teardown()
+
+    def process(self, element: Any) -> Any:
+        trace, (key, values) = unpack(self._takes, element)
+        return [pack(self._gives, trace, (key, self._combine_fn.apply(values)))]
+
+
+class OfTraced:
+    """A function of a value, applied to the value of a traced element.
+
+    Args:
+      function: the user's.
+      takes: form of the elements.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], takes: str) -> None:
+        self._function = function
+        self._takes = takes
+
+    def __call__(self, element: Any) -> Any:
+        return self._function(unpack(self._takes, element)[1])
+
+
+def _alone(found: Contributors) -> bytes:
+    if not found.count:
+        return b"\0"
+    return found.origins[0] if found.origins else UNKNOWN
+
+
+def _text(key: Any) -> str:
+    try:
+        return key if isinstance(key, str) else repr(key)
+    except Exception:  # noqa: BLE001 - the user's repr
+        return type(key).__name__
