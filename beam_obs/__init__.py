@@ -26,14 +26,26 @@ if TYPE_CHECKING:
     from beam_obs.runs.store import RunNotFound as RunNotFound
     from beam_obs.runs.store import Store as Store
     from beam_obs.runs.store import StoreNotWritable as StoreNotWritable
+    from beam_obs.stages.assumptions import AssumptionBroken as AssumptionBroken
+    from beam_obs.stages.assumptions import between as between
+    from beam_obs.stages.assumptions import fits_schema as fits_schema
+    from beam_obs.stages.assumptions import holds as holds
+    from beam_obs.stages.assumptions import matches as matches
+    from beam_obs.stages.assumptions import not_null as not_null
+    from beam_obs.stages.assumptions import of_type as of_type
+    from beam_obs.stages.assumptions import one_of as one_of
+    from beam_obs.stages.assumptions import unique as unique
+    from beam_obs.stages.check import Check as Check
     from beam_obs.stages.dead_letters import AvroFiles as AvroFiles
     from beam_obs.stages.dead_letters import DeadLetters as DeadLetters
     from beam_obs.stages.dead_letters import JsonLines as JsonLines
     from beam_obs.stages.stage import Stage as Stage
 
 _HOMES = {
+    "AssumptionBroken": "stages.assumptions",
     "AvroFiles": "stages.dead_letters",
     "BeamObsError": "records.errors",
+    "Check": "stages.check",
     "DeadLetters": "stages.dead_letters",
     "DeadRateExceeded": "runs.dead_rate",
     "JsonLines": "stages.dead_letters",
@@ -52,7 +64,15 @@ _HOMES = {
     "WriteToAvro": "io.avro_sink",
     "WriteToJson": "io.json_sink",
     "WriteToText": "io.text_sink",
+    "between": "stages.assumptions",
+    "fits_schema": "stages.assumptions",
+    "holds": "stages.assumptions",
     "instrument": "runs.instrument",
+    "matches": "stages.assumptions",
+    "not_null": "stages.assumptions",
+    "of_type": "stages.assumptions",
+    "one_of": "stages.assumptions",
+    "unique": "stages.assumptions",
 }
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
