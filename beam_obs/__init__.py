@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from beam_obs.records.errors import MissingExtra as MissingExtra
     from beam_obs.records.errors import RefusedRecord as RefusedRecord
     from beam_obs.records.errors import UsageError as UsageError
-    from beam_obs.runs.dead_rate import DeadRateExceeded as DeadRateExceeded
+    from beam_obs.records.errors import DeadRateExceeded as DeadRateExceeded
     from beam_obs.runs.instrument import instrument as instrument
     from beam_obs.runs.options import ObservabilityOptions as ObservabilityOptions
     from beam_obs.runs.pipeline import Pipeline as Pipeline
@@ -47,7 +47,7 @@ _HOMES = {
     "BeamObsError": "records.errors",
     "Check": "stages.check",
     "DeadLetters": "stages.dead_letters",
-    "DeadRateExceeded": "runs.dead_rate",
+    "DeadRateExceeded": "records.errors",
     "JsonLines": "stages.dead_letters",
     "MissingExtra": "records.errors",
     "ObservabilityOptions": "runs.options",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class BeamObsError(Exception):
     """Base of every error that beam_obs raises on purpose."""
@@ -43,3 +46,39 @@ class RefusedRecord(BeamObsError):
 
     def __reduce__(self) -> tuple[type[RefusedRecord], tuple[str, str]]:
         return (RefusedRecord, (self.stage, self.error))
+
+
+class DeadRateExceeded(BeamObsError):
+    """A stage refused more than the allowed share of its records.
+
+    The job itself ended well: what the pipeline wrote is written, and so is every dead letter.
+
+    Args:
+      stage: label of the stage.
+      dead: how many records it refused.
+      taken: how many it was given.
+      limit: the share allowed.
+      commonest: the commonest kinds of refusal, as (count, error).
+    """
+
+    def __init__(
+        self, stage: str, dead: int, taken: int, limit: float, commonest: Sequence[tuple[int, str]]
+    ) -> None:
+        kinds = "".join(f"\n  {count:>9,}  {error}" for count, error in commonest)
+        super().__init__(
+            f"stage {stage!r} refused {dead:,} of {taken:,} records ({dead / taken:.1%}), "
+            f"more than the {limit:.1%} that its max_dead_rate allows{':' if kinds else ''}{kinds}"
+        )
+        self.stage = stage
+        self.dead = dead
+        self.taken = taken
+        self.limit = limit
+        self.commonest = tuple(commonest)
+
+    @property
+    def rate(self) -> float:
+        """Share of the records that was refused."""
+        return self.dead / self.taken
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (DeadRateExceeded, (self.stage, self.dead, self.taken, self.limit, self.commonest))

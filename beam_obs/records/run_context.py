@@ -100,6 +100,8 @@ class Observation:
     stages: dict[str, StageDescription] = dataclasses.field(default_factory=dict)
     inputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
     outputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
+    dead_rates: dict[str, tuple[float | None, int | None]] = dataclasses.field(default_factory=dict)
+    """Share of its records that a stage may refuse and fewest records to judge it by, where it has its own."""
     enclosing: list[Any] | None = None
     """What steps inside a composite that is being guarded refuse, for its Stage to keep; None outside one."""
 

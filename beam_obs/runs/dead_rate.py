@@ -3,48 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from beam_obs.metrics.snapshot import StageCounts
-from beam_obs.records.errors import BeamObsError
+from beam_obs.records.errors import DeadRateExceeded
 
 _NAMED_FINGERPRINTS = 3
-
-
-class DeadRateExceeded(BeamObsError):
-    """A stage refused more than the allowed share of its records.
-
-    The job itself ended well: what the pipeline wrote is written, and so is every dead letter.
-
-    Args:
-      stage: label of the stage.
-      dead: how many records it refused.
-      taken: how many it was given.
-      limit: the share allowed.
-      commonest: the commonest kinds of refusal, as (count, error).
-    """
-
-    def __init__(
-        self, stage: str, dead: int, taken: int, limit: float, commonest: Sequence[tuple[int, str]]
-    ) -> None:
-        kinds = "".join(f"\n  {count:>9,}  {error}" for count, error in commonest)
-        super().__init__(
-            f"stage {stage!r} refused {dead:,} of {taken:,} records ({dead / taken:.1%}), "
-            f"more than the {limit:.1%} that --obs_max_dead_rate allows{':' if kinds else ''}{kinds}"
-        )
-        self.stage = stage
-        self.dead = dead
-        self.taken = taken
-        self.limit = limit
-        self.commonest = tuple(commonest)
-
-    @property
-    def rate(self) -> float:
-        """Share of the records that was refused."""
-        return self.dead / self.taken
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (DeadRateExceeded, (self.stage, self.dead, self.taken, self.limit, self.commonest))
 
 
 def judge_dead_rate(
@@ -52,6 +17,7 @@ def judge_dead_rate(
     limit: float,
     minimum: int,
     kinds: Sequence[Mapping[str, Any]],
+    limits: Mapping[str, tuple[float | None, int | None]] = MappingProxyType({}),
 ) -> DeadRateExceeded | None:
     """Returns the error of the stage that refused the largest share, if that is more than allowed.
 
@@ -60,11 +26,15 @@ def judge_dead_rate(
       limit: share allowed.
       minimum: fewest records taken for a stage to be judged.
       kinds: dead letters by fingerprint, commonest first, as in ``end.json``.
+      limits: share and minimum of the stages that have their own, by label; None where they have not.
     """
     worst: tuple[float, str] | None = None
     for label, counts in stages.items():
         refused = counts.dead - counts.leftovers
-        if counts.in_ >= minimum and refused / counts.in_ > limit:
+        own_limit, own_minimum = limits.get(label, (None, None))
+        allowed = limit if own_limit is None else own_limit
+        fewest = minimum if own_minimum is None else own_minimum
+        if counts.in_ >= max(fewest, 1) and refused / counts.in_ > allowed:
             worst = max(worst or (0.0, ""), (refused / counts.in_, label))
     if worst is None:
         return None
@@ -75,6 +45,8 @@ def judge_dead_rate(
         for kind in kinds
         if kind["stage"] == label
     ]
+    own_limit = limits.get(label, (None, None))[0]
+    allowed = limit if own_limit is None else own_limit
     return DeadRateExceeded(
-        label, counts.dead - counts.leftovers, counts.in_, limit, commonest[:_NAMED_FINGERPRINTS]
+        label, counts.dead - counts.leftovers, counts.in_, allowed, commonest[:_NAMED_FINGERPRINTS]
     )

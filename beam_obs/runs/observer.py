@@ -22,11 +22,11 @@ from apache_beam.version import __version__ as beam_version
 
 from beam_obs.metrics import live
 from beam_obs.metrics.snapshot import Snapshot, live_snapshot, read_snapshot
-from beam_obs.records.errors import UsageError
+from beam_obs.records.errors import DeadRateExceeded, UsageError
 from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
 from beam_obs.runs.code_version import code_version
-from beam_obs.runs.dead_rate import DeadRateExceeded, judge_dead_rate
+from beam_obs.runs.dead_rate import judge_dead_rate
 from beam_obs.runs.ending import describe_end, describe_error
 from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
@@ -282,7 +282,11 @@ class Launched:
             settings = observer.settings
             kinds = end["dead_letters"]["by_fingerprint"]
             self._verdict = judge_dead_rate(
-                snapshot.stages, settings.max_dead_rate, settings.max_dead_minimum, kinds
+                snapshot.stages,
+                settings.max_dead_rate,
+                settings.max_dead_minimum,
+                kinds,
+                observer.observation.dead_rates,
             )
         failure = error or self._verdict
         end["status"] = "failed" if self._verdict is not None else status

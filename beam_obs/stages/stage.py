@@ -26,6 +26,7 @@ from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters, KeepRefusals
+from beam_obs.stages.dead_rate import DEFAULT_MINIMUM, JudgeDeadRate
 from beam_obs.stages.evidence import globally
 from beam_obs.stages.observed_pardo import describe_stage, guard_settings, observed_pardo, refusals_of
 from beam_obs.wrapper.redaction import Redact, redaction_of
@@ -49,6 +50,9 @@ class Stage(beam.PTransform):
         an element's outputs are passed on all or not at all (up to 10,000 of them).
       redact: names of fields whose values stay out of the dead letters, or a function that gives an
         element's redacted form; such dead letters cannot be replayed.
+      max_dead_rate: share of its records, 0 to 1, that this stage may refuse: an observed batch run that
+        exceeds it fails when all is written; elsewhere each window is judged, and fails the job.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: there is no transform, the Stage has no label, or dead letters have two homes.
@@ -77,6 +81,8 @@ class Stage(beam.PTransform):
         dead_letters: DeadLetters | ErrorHandler | None = None,
         partial: bool = False,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         frame = sys._getframe(1)
         while frame.f_back is not None and frame.f_locals.get("self") is self:  # a subclass's __init__
@@ -91,9 +97,9 @@ class Stage(beam.PTransform):
             dead_letters = None
         if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
             raise UsageError(
-                f"{self._called} at {self._made_at} got dead_letters={dead_letters!r}; give an obs.DeadLetters or "
-                "an ErrorHandler of Beam's, "
-                "or use .with_dead_letters() for an output of your own"
+                f"{self._called} at {self._made_at} got dead_letters={dead_letters!r}; give an "
+                "obs.DeadLetters or an ErrorHandler of Beam's, or use .with_dead_letters() for an output "
+                "of your own"
             )
         self._pardo, self._tags, self._main_tag, self._unknown_tags = _parts(transform, self._made_at)
         self._transform = transform
@@ -101,6 +107,9 @@ class Stage(beam.PTransform):
         self._partial = partial
         redaction_of(redact)
         self._redact = redact
+        if max_dead_rate is not None and not 0 <= max_dead_rate <= 1:
+            raise UsageError(f"{self._called} at {self._made_at} got max_dead_rate={max_dead_rate}: 0 to 1")
+        self._max_dead_rate, self._max_dead_minimum = max_dead_rate, max_dead_minimum
         self._as_output = False
         self.guarded: list[str] = []
         """Labels of the steps inside a composite whose failures become dead letters; filled when applied."""
@@ -119,7 +128,8 @@ class Stage(beam.PTransform):
         """
         if self._dead_letters is not None or self._error_handler is not None:
             raise UsageError(
-                f"{self._called} at {self._made_at} has dead_letters= and with_dead_letters(): give one of them"
+                f"{self._called} at {self._made_at} has dead_letters= and with_dead_letters(): "
+                "give one of them"
             )
         result = copy.copy(self)
         result._as_output = True
@@ -129,8 +139,8 @@ class Stage(beam.PTransform):
         """Applies the transform to `pcoll`."""
         if self.label == _NO_LABEL:
             raise UsageError(
-                f"the {self._called} at {self._made_at} has no label. Labels are names of metrics and must not "
-                f'change with the code around them: write "parse" >> {self._called}(...)'
+                f"the {self._called} at {self._made_at} has no label. Labels are names of metrics and must "
+                f'not change with the code around them: write "parse" >> {self._called}(...)'
             )
         if not isinstance(pcoll, pvalue.PCollection):
             raise UsageError(
@@ -148,6 +158,7 @@ class Stage(beam.PTransform):
             result, refused = self._observe_pardo(pcoll, stage, observation, keeps)
         if observation.enclosing is not None:
             observation.enclosing.extend(refused)
+        self._limit_dead_rate(pcoll, stage, observation, refused)
         for refusals, of_step in refused:
             for home in homes:
                 label = "DeadLetters" if home is self._dead_letters else "Evidence"
@@ -167,6 +178,18 @@ class Stage(beam.PTransform):
             self._error_handler.add_error_pcollection(letters)
             return result
         return result, letters
+
+    def _limit_dead_rate(self, pcoll: Any, stage: str, observation: Observation, refused: list[Any]) -> None:
+        limit, minimum = self._max_dead_rate, self._max_dead_minimum
+        if limit is None and minimum is None:
+            return
+        if observation.observed and pcoll.is_bounded:
+            observation.dead_rates[stage] = limit, minimum
+        elif limit is not None:
+            fewest = DEFAULT_MINIMUM if minimum is None else minimum
+            for refusals, of_step in refused:
+                judge = JudgeDeadRate(of_step, limit, fewest)
+                _ = (pcoll, refusals) | _label_of("DeadRate", of_step, stage) >> judge
 
     def _observe_pardo(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
