@@ -2,8 +2,8 @@
 
 `Assumption.breaks` says what an assumption means. The generated function only has to know the records
 for which all hold: it is one long condition, and whatever else happens in it, also an error, sends
-the record to `_judge`, which goes through the assumptions one by one. A closure for each assumption
-would cost 100 ns more for each (`benchmarks/check.py`).
+the record to `_judge`, which goes through the assumptions one by one. So ten assumptions cost what the
+same conditions written by hand cost (`benchmarks/check.py`).
 """
 
 from __future__ import annotations
