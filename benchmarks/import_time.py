@@ -7,6 +7,7 @@ most pipelines use are measured too, without a target.
 from __future__ import annotations
 
 import argparse
+import pathlib
 import subprocess
 import sys
 from functools import partial
@@ -15,6 +16,7 @@ from benchmarks.measure import Verdict, in_turn, paired_difference, print_verdic
 
 TARGET_MILLISECONDS = 50.0
 ROUNDS = 7
+PROJECT = pathlib.Path(__file__).parent.parent
 
 _BEAM = "import apache_beam"
 _IMPORTS = {
@@ -31,7 +33,7 @@ _CLOCK = "import time\nstart = time.process_time()\n{}\nprint(time.process_time(
 def import_milliseconds(code: str) -> float:
     """Returns the CPU time that a fresh interpreter takes for the imports in `code`."""
     command = [sys.executable, "-c", _CLOCK.format(code)]
-    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT)
     return float(finished.stdout) * 1e3
 
 
