@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from beam_obs.io.text_sink import WriteToText as WriteToText
     from beam_obs.io.text_source import ReadFromText as ReadFromText
     from beam_obs.records.errors import BeamObsError as BeamObsError
+    from beam_obs.records.errors import DeadRateExceeded as DeadRateExceeded
     from beam_obs.records.errors import MissingExtra as MissingExtra
     from beam_obs.records.errors import RefusedRecord as RefusedRecord
     from beam_obs.records.errors import UsageError as UsageError
-    from beam_obs.records.errors import DeadRateExceeded as DeadRateExceeded
     from beam_obs.runs.instrument import instrument as instrument
     from beam_obs.runs.options import ObservabilityOptions as ObservabilityOptions
     from beam_obs.runs.pipeline import Pipeline as Pipeline
