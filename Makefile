@@ -34,9 +34,9 @@ test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
 
 # The lowest Beam release that pyproject.toml declares, and what it pins itself.
-$(OLDEST_STAMP): requirements-oldest.txt requirements-dev.lock pyproject.toml
+$(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 	$(PYTHON) -m venv $(OLDEST_VENV)
-	$(OLDEST_BIN)/python -m pip install --quiet --requirement requirements-oldest.txt
+	$(OLDEST_BIN)/python -m pip install --quiet --requirement requirements-oldest.lock
 	$(OLDEST_BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -69,10 +69,14 @@ bench-flights: full-year  ## a year of flights end to end, bare and observed
 full-year: $(STAMP)  ## fetches the full year of flights (336,776 records)
 	$(BIN)/python -m pipelines.flights.fetch_full_year
 
+LOWEST_BEAM = $(shell sed -nE 's/^ *"apache-beam>=([0-9.]+),.*/\1/p' pyproject.toml)
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --no-header --no-annotate \
+    --no-emit-index-url --no-emit-find-links --upgrade
+
 lock: $(STAMP)  ## resolves the development versions anew, for all supported Pythons
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --universal --python-version 3.10 --extra dev --no-header --no-annotate \
-	    --no-emit-index-url --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --output-file requirements-dev.lock pyproject.toml
+	echo "apache-beam==$(LOWEST_BEAM)" | $(COMPILE) --constraint - --output-file requirements-oldest.lock pyproject.toml
 
 clean:  ## removes environments, caches and outputs
 	rm -rf .venv .venv-* .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .beam_obs build dist \
