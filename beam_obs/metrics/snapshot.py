@@ -67,6 +67,7 @@ class StageCounts:
       filtered: taken without any output.
       dropped: too late for their window.
       internal_errors: errors of our own code, swallowed.
+      broken: records passed on although they broke an assumption of a Check that only counts.
       latency: times of the elements that were timed.
     """
 
@@ -77,6 +78,7 @@ class StageCounts:
     filtered: int = 0
     dropped: int = 0
     internal_errors: int = 0
+    broken: int = 0
     latency: Histogram = Histogram()
 
 
@@ -148,6 +150,7 @@ def _stage_counts(values: Mapping[str, int]) -> StageCounts:
         filtered=values.get(names.FILTERED, 0),
         dropped=values.get(names.DROPPED, 0),
         internal_errors=values.get(names.INTERNAL_ERRORS, 0),
+        broken=values.get(names.BROKEN, 0),
         latency=Histogram(tuple(values.get(name, 0) for name in names.LATENCY_NAMES)),
     )
 

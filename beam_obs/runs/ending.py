@@ -8,7 +8,7 @@ from beam_obs.metrics import names
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
 from beam_obs.records.run_context import Observation
 from beam_obs.runs.balance import balance
-from beam_obs.runs.evidence import read_evidence, summarize_dead_letters
+from beam_obs.runs.evidence import read_evidence, summarize_checks, summarize_dead_letters
 from beam_obs.runs.graph import Graph, Step
 from beam_obs.runs.redaction import redact_text
 from beam_obs.runs.store import Store
@@ -51,7 +51,7 @@ def describe_end(
         ],
         "steps": [_step(step, elements) for step in graph.steps] if graph is not None else [],
         "balance": balance(graph, told, kept).to_json(),
-        "checks": [],
+        "checks": summarize_checks(evidence),
         "dead_letters": refused,
         "inputs": _datasets(observation.inputs, evidence.of_kind("inputs")),
         "outputs": _datasets(observation.outputs, evidence.of_kind("outputs")),

@@ -93,6 +93,21 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
     }
 
 
+def summarize_checks(evidence: Evidence) -> list[dict[str, Any]]:
+    """Returns the ``checks`` of ``end.json``: of each Check that only counts, its records by assumption."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for manifest in evidence.of_kind("checks"):
+        for assumption, told in manifest.details.get("assumptions", {}).items():
+            check = {
+                "stage": manifest.stage,
+                "assumption": assumption,
+                "broken": 0,
+                "example": told["example"],
+            }
+            found.setdefault((manifest.stage, assumption), check)["broken"] += told["count"]
+    return sorted(found.values(), key=lambda check: (check["stage"], -check["broken"], check["assumption"]))
+
+
 def dead_letters(
     store: Store, record: RunRecord, stage: str | None = None, fingerprint: str | None = None
 ) -> Iterator[tuple[DeadLetter, bool]]:

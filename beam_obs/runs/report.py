@@ -137,6 +137,7 @@ def _parts(record: RunRecord, store: Store, marks: _Marks) -> Iterator[Renderabl
         yield _steps(end, marks)
         yield from _notes(end, marks)
     yield from _dead_letters(end.get("dead_letters") or {}, marks)
+    yield from _checks(end.get("checks") or [])
     yield from _datasets("Inputs", end.get("inputs") or record.start.get("inputs") or [], marks)
     yield from _datasets("Outputs", end.get("outputs") or [], marks)
     yield from _next_commands(record, store)
@@ -273,6 +274,20 @@ def _dead_letters(refused: dict[str, Any], marks: _Marks) -> Iterator[Renderable
     yield Padding(table, (0, 2, 0, 2))
     if len(kinds) > _SHOWN_KINDS:
         yield _line(f"  and {len(kinds) - _SHOWN_KINDS:,} more kinds", "dim")
+
+
+def _checks(checks: list[dict[str, Any]]) -> Iterator[RenderableType]:
+    if not checks:
+        return
+    yield _title("Assumptions broken", "counted only, the records went on")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
+    table.add_column(min_width=16)
+    for check in checks:
+        stage = Text(tail(clean(check["stage"]), 24), "bold")
+        table.add_row(Text(f"{check['broken']:,}", "bold yellow"), stage, _line(clean(check["example"]), ""))
+    yield Padding(table, (0, 2, 0, 2))
 
 
 def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iterator[RenderableType]:
