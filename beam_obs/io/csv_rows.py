@@ -152,7 +152,8 @@ class CsvParser:
 
     def _rows_over_lines(self, data: bytes, final: bool) -> ParsedLines:
         """Finds rows of one or more lines. Of a row that is bad only the first line is refused, and the
-        next line is tried as a row of its own: so a quote that was never closed costs one row."""
+        next line is tried as a row of its own: so a quote that was never closed costs one row. A row of
+        several lines is read strictly, or such a quote would pair with the first of another row."""
         raw_lines = _lines(self._encoding, data)
         lines, damage = self._decoded(raw_lines)
         good, numbers, refused = [], [], []
@@ -170,6 +171,8 @@ class CsvParser:
                 if not final:
                     return ParsedLines(good, numbers, refused, len(raw_lines) - at)
                 error = _UNTERMINATED
+            if error is None and end > at + 1:
+                error = self._loose_quote(lines[at:end])
             if error is None:
                 damaged = next((damage[line] for line in range(at, end) if line in damage), None)
                 error = damaged or (_wrong_width(row, self._width) if self._width and row and len(row) != self._width else None)
@@ -184,6 +187,13 @@ class CsvParser:
             if at < end or isinstance(error, TornRow):
                 reader, first = csv.reader(itertools.chain(lines[at:], ("",)), **self._arguments), at
         return ParsedLines(good, numbers, refused)
+
+    def _loose_quote(self, lines: list[str]) -> BadInput | None:
+        try:
+            next(csv.reader(lines, **{**self._arguments, "strict": True}))
+        except csv.Error as failure:
+            return TornRow(f"a quote is not closed, or text follows it: {failure}", "quote not closed")
+        return None
 
     def _decoded(self, raw_lines: list[bytes]) -> tuple[list[str], dict[int, BadInput]]:
         lines: list[str] = []

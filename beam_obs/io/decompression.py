@@ -80,7 +80,7 @@ class _Decompressed:
             part = self._decompress(data)
             parts.append(part)
             length += len(part)
-        if not parts and self._failure is not None:
+        if length == 0 and self._failure is not None:
             raise DamagedCompression(
                 f"{self._path}: {self._compression} data {self._failure}, after {self._compressed_bytes} "
                 "bytes of the file; records before that were read",

@@ -158,7 +158,10 @@ def first_header(
 ) -> tuple[str, ...] | None:
     """Returns the columns of the first file that has a header, or None."""
     for file in files:
-        columns = read(file).columns
+        try:
+            columns = read(file).columns
+        except BadFile:
+            continue
         if columns:
             return columns
     return None
