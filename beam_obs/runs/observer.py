@@ -7,49 +7,29 @@ writes the end: the result, an exception, a signal, or the end of the program.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import re
-import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any
 
-from apache_beam.runners.runner import PipelineState
 from apache_beam.version import __version__ as beam_version
 
-from beam_obs.metrics import live
-from beam_obs.metrics.snapshot import Snapshot, live_snapshot, read_snapshot
-from beam_obs.records.errors import DeadRateExceeded, UsageError
+from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
 from beam_obs.runs.code_version import code_version
-from beam_obs.runs.dead_rate import judge_dead_rate
-from beam_obs.runs.ending import describe_end, describe_error
 from beam_obs.runs.graph import Graph, read_graph
+from beam_obs.runs.launched import Launched, status_of_error
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
-from beam_obs.runs.progress import Progress
 from beam_obs.runs.reach import check_reach, outlives_launcher
-from beam_obs.runs.record import RunRecord
 from beam_obs.runs.redaction import redact
-from beam_obs.runs.report import print_report
 from beam_obs.runs.run import Run
 from beam_obs.runs.store import Store
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.evidence import CommitEvidence
 
 EVIDENCE_LABEL = "beam_obs evidence"
-
-_SIGNAL_SECONDS = 10.0
-_STATUS = {
-    PipelineState.DONE: "done",
-    PipelineState.DRAINED: "done",
-    PipelineState.UPDATED: "done",
-    PipelineState.CANCELLED: "cancelled",
-    PipelineState.FAILED: "failed",
-}
 
 
 class _Running(threading.local):
@@ -120,10 +100,10 @@ class Observer:
         launched = self._launch()
         _RUNNING.observers.append(self)
         try:
-            with self._noting_copies(), _ending_on_sigterm(launched):
+            with self._noting_copies(), launched.ending_on_sigterm():
                 launched.result = run_pipeline()
         except BaseException as error:
-            launched.conclude(_status_of_error(error), error)
+            launched.conclude(status_of_error(error), error)
             raise
         finally:
             _RUNNING.observers.remove(self)
@@ -135,7 +115,7 @@ class Observer:
         if self.is_running or self._was_run:
             return
         with contextlib.suppress(Exception):  # the user's own error is what they must see
-            self._launch(built=False).conclude(_status_of_error(error), error)
+            self._launch(built=False).conclude(status_of_error(error), error)
 
     def close_graph(self) -> None:
         """Adds the step that commits the evidence of all others, unless it is there."""
@@ -209,132 +189,6 @@ class Observer:
             del self.pipeline.to_runner_api
 
 
-class Launched:
-    """One run under way.
-
-    Args:
-      observer: that of its pipeline.
-      run: the run in the store.
-      built: whether the pipeline was built to its end.
-    """
-
-    def __init__(self, observer: Observer, run: Run, built: bool = True) -> None:
-        self._observer = observer
-        self._built = built
-        self.run = run
-        self.result: Any = None
-        self._verdict: DeadRateExceeded | None = None
-        self._progress = Progress(
-            run.record.id, observer.settings.progress, run.start["runner"], self._results
-        )
-        self._progress.start()
-        atexit.register(self._program_ends)
-
-    def watch(self) -> None:
-        """Ends the run now, if it has ended, or else when the result says so."""
-        result = self.result
-        self.run.submitted(_job_id(result))
-        wait, cancel = result.wait_until_finish, result.cancel
-
-        def wait_until_finish(*arguments: Any, **keywords: Any) -> Any:
-            try:
-                state = wait(*arguments, **keywords)
-            except BaseException as error:
-                if isinstance(error, Exception) or not self.run.outlives_launcher:
-                    self.conclude(_status_of_error(error), error)
-                raise
-            self._settle(state or result.state)
-            return state
-
-        def cancel_job(*arguments: Any, **keywords: Any) -> Any:
-            answer = cancel(*arguments, **keywords)
-            self.conclude("cancelled")
-            return answer
-
-        result.wait_until_finish, result.cancel = wait_until_finish, cancel_job
-        # A result with a job service is asked for its state over the network: only those at hand are read.
-        state = getattr(result, "_state", None)
-        if isinstance(state, str) and PipelineState.is_terminal(state):
-            self._settle(state)
-
-    def conclude(self, status: str, error: BaseException | None = None) -> RunRecord | None:
-        """Writes the end and prints the report; returns None where another has done so."""
-        if not self.run.claim_end():
-            return None
-        atexit.unregister(self._program_ends)
-        self._progress.stop()
-        observer, run = self._observer, self.run
-        snapshot = self._snapshot()
-        known = observer.executed is not None or not observer.copied
-        end = describe_end(
-            run.store,
-            run.record.folder,
-            observer.observation,
-            observer.graph(),
-            snapshot,
-            counted_alike=known,
-        )
-        if not self._built:
-            end["balance"]["unchecked"] = (
-                "no counts: the pipeline was not run, the block that builds it ended early"
-            )
-        if status == "done":
-            settings = observer.settings
-            kinds = end["dead_letters"]["by_fingerprint"]
-            self._verdict = judge_dead_rate(
-                snapshot.stages,
-                settings.max_dead_rate,
-                settings.max_dead_minimum,
-                kinds,
-                observer.observation.dead_rates,
-            )
-        failure = error or self._verdict
-        end["status"] = "failed" if self._verdict is not None else status
-        end["error"] = describe_error(failure) if failure is not None else None
-        record = run.finish(end)
-        live.forget(run.record.id)
-        print_report(record, run.store, observer.settings.report)
-        return record
-
-    def _settle(self, state: str) -> None:
-        if PipelineState.is_terminal(state):
-            self.conclude(_STATUS.get(state, "failed"))
-        if self._verdict is not None:
-            raise self._verdict
-
-    def _results(self) -> Snapshot | None:
-        """Returns the numbers so far, where anyone has them."""
-        in_process = live_snapshot(self.run.record.id)
-        if in_process.stages or self.result is None:
-            return in_process if in_process.stages else None
-        with contextlib.suppress(Exception):
-            return read_snapshot(self.result, self._observer.counted)
-        return None
-
-    def _snapshot(self) -> Snapshot:
-        if self.result is not None:
-            with contextlib.suppress(Exception):
-                found = read_snapshot(self.result, self._observer.counted)
-                if found.stages or found.elements:
-                    return found
-        in_process = live_snapshot(self.run.record.id)
-        return in_process if in_process.stages else Snapshot()
-
-    def _program_ends(self) -> None:
-        if self.run.ended or not self.run.is_mine:
-            return
-        state = None
-        with contextlib.suppress(Exception):
-            state = self.result.state
-        if state is not None and PipelineState.is_terminal(state):
-            self.conclude(_STATUS.get(state, "failed"))
-        elif self.run.outlives_launcher and self.result is not None:
-            self._progress.stop()
-            self.run.left()
-        else:
-            self.conclude("cancelled", RuntimeError("the program ended without waiting for its job"))
-
-
 def _checked_name(name: str | None) -> str:
     if name is None:
         return re.sub(r"[^A-Za-z0-9._-]+", "-", default_pipeline_name()).strip("-._")[:128] or "pipeline"
@@ -348,52 +202,3 @@ def _checked_name(name: str | None) -> str:
 
 def _is_ours(label: str) -> bool:
     return label.startswith(EVIDENCE_LABEL)
-
-
-def _job_id(result: Any) -> str | None:
-    for name in ("_job_id", "job_id"):
-        found = None
-        with contextlib.suppress(Exception):
-            found = getattr(result, name, None)
-        if found:
-            return str(found() if callable(found) else found)
-    return None
-
-
-def _status_of_error(error: BaseException) -> str:
-    """Returns what an exception makes of its run; Beam wraps an interrupt that meets the user's code."""
-    link: BaseException | None = error
-    while link is not None and not isinstance(link, KeyboardInterrupt):
-        link = link.__cause__ or link.__context__
-    return "failed" if isinstance(error, Exception) and link is None else "cancelled"
-
-
-@contextlib.contextmanager
-def _ending_on_sigterm(launched: Launched) -> Iterator[None]:
-    """Writes the run's end when the process is asked to end, then lets it end as it would have.
-
-    Only where nobody else handles the signal, and in the main thread, where Python allows it.
-    """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
-    ):
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:
-        # The interrupted code may hold a lock that the end needs: another thread writes it, and not for ever.
-        error = InterruptedError("the process was asked to end (SIGTERM)")
-        writer = threading.Thread(target=launched.conclude, args=("cancelled", error), daemon=True)
-        writer.start()
-        writer.join(_SIGNAL_SECONDS)
-        sys.stderr.flush()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGTERM) is end:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)

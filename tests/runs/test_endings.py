@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 import beam_obs as obs
+from beam_obs.cli.main import exit_code
 from beam_obs.runs.evidence import dead_letters, read_evidence
 from beam_obs.runs.record import RunRecord
 
@@ -39,12 +40,17 @@ def run_of(name: str) -> RunRecord:
     return record
 
 
+def lingering(start_program: Start, source: str) -> subprocess.Popen[str]:
+    """Starts a program and waits until its pipeline lingers."""
+    process = start_program(source)
+    while not pathlib.Path("lingering").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    return process
+
+
 def interrupted(start_program: Start, number: signal.Signals) -> tuple[int, str]:
-    process = start_program(SLOW)
-    for _ in range(600):
-        if pathlib.Path("lingering").exists():
-            break
-        time.sleep(0.1)
+    process = lingering(start_program, SLOW)
     assert run_of("slow").status == "running"
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
@@ -157,3 +163,51 @@ def test_the_report_goes_where_it_is_asked_to(run_program: Run, report: str) -> 
     assert ("printed  done, 1 dead" in errors) == (report == "text")
     assert ('"status": "done"' in output) == (report == "json")
     assert len(output.splitlines()) == (report == "json")
+
+
+def test_a_job_that_is_waited_for_is_cancelled_by_sigterm_too(start_program: Start) -> None:
+    process = lingering(start_program, SLOW.replace("FnApiRunner", "BundleBasedDirectRunner"))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGTERM
+    assert run_of("slow").status == "cancelled"
+
+
+def test_an_error_of_our_own_leaves_the_job_and_its_status_alone(run_program: Run) -> None:
+    source = """
+        import apache_beam as beam
+        import beam_obs as obs
+        from beam_obs.runs import launched
+
+        def broken(*arguments, **keywords):
+            raise AttributeError("ours")
+
+        launched.describe_end = launched.print_report = broken
+        with obs.Pipeline("FnApiRunner", name="own") as p:
+            p | beam.Create([1]) | beam.Map(print)
+    """
+    code, output, errors = run_program(source)
+    assert (code, output) == (0, "1\n")
+    assert "could not describe the end" in errors
+    assert run_of("own").status == "done"
+    assert exit_code(["show", "latest"]) == 0
+
+
+def test_waiting_wrongly_does_not_end_a_run(run_program: Run) -> None:
+    source = """
+        import apache_beam as beam
+        import beam_obs as obs
+
+        p = obs.Pipeline("BundleBasedDirectRunner", name="wrongly")
+        p | beam.Create([1])
+        result = p.run()
+        try:
+            result.wait_until_finish(duration=1)
+        except NotImplementedError:
+            print(obs.Store().find("latest").status)
+        result.wait_until_finish()
+    """
+    code, output, errors = run_program(source)
+    assert code == 0, errors
+    assert output in ("running\n", "")
+    assert run_of("wrongly").status == "done"

@@ -1,0 +1,253 @@
+"""One run under way: whatever ends it, its end is written once and its report printed."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from apache_beam.runners.runner import PipelineState
+
+from beam_obs.metrics import live
+from beam_obs.metrics.snapshot import Snapshot, live_snapshot, read_snapshot
+from beam_obs.records.errors import DeadRateExceeded
+from beam_obs.runs.dead_rate import judge_dead_rate
+from beam_obs.runs.ending import describe_end, describe_error
+from beam_obs.runs.progress import Progress
+from beam_obs.runs.record import now_text
+from beam_obs.runs.report import print_report
+from beam_obs.runs.run import Run
+
+if TYPE_CHECKING:
+    from beam_obs.runs.observer import Observer
+
+_LOGGER = logging.getLogger(__name__)
+
+_SIGNAL_SECONDS = 10.0
+_STATUS = {
+    PipelineState.DONE: "done",
+    PipelineState.DRAINED: "done",
+    PipelineState.UPDATED: "done",
+    PipelineState.CANCELLED: "cancelled",
+    PipelineState.FAILED: "failed",
+}
+
+
+class Launched:
+    """One run under way.
+
+    Args:
+      observer: that of its pipeline.
+      run: the run in the store.
+      built: whether the pipeline was built to its end.
+    """
+
+    def __init__(self, observer: Observer, run: Run, built: bool = True) -> None:
+        self._observer = observer
+        self._built = built
+        self.run = run
+        self.result: Any = None
+        self._verdict: DeadRateExceeded | None = None
+        self._progress = Progress(
+            run.record.id, observer.settings.progress, run.start["runner"], self._results
+        )
+        self._progress.start()
+        atexit.register(self._program_ends)
+
+    def watch(self) -> None:
+        """Ends the run now, if it has ended, or else when the result says so."""
+        result = self.result
+        result.beam_obs_run = self.run  # so that a test finds the run of a result
+        self.run.submitted(_job_id(result))
+        wait, cancel = result.wait_until_finish, result.cancel
+
+        def wait_until_finish(*arguments: Any, **keywords: Any) -> Any:
+            try:
+                with self.ending_on_sigterm():
+                    state = wait(*arguments, **keywords)
+            except Exception as error:
+                if self._has_ended():
+                    self.conclude(status_of_error(error), error)
+                raise
+            except BaseException as error:
+                if not self.run.outlives_launcher:
+                    self.conclude(status_of_error(error), error)
+                raise
+            self._settle(state or result.state)
+            return state
+
+        def cancel_job(*arguments: Any, **keywords: Any) -> Any:
+            answer = cancel(*arguments, **keywords)
+            self.conclude("cancelled")
+            return answer
+
+        result.wait_until_finish, result.cancel = wait_until_finish, cancel_job
+        # A result with a job service is asked for its state over the network: only those at hand are read.
+        state = getattr(result, "_state", None)
+        if isinstance(state, str) and PipelineState.is_terminal(state):
+            self._settle(state)
+
+    def conclude(self, status: str, error: BaseException | None = None) -> None:
+        """Writes the end and prints the report, unless another has done so.
+
+        What goes wrong here is logged: the job is over, and its own outcome is what the program must see.
+        """
+        if not self.run.claim_end():
+            return
+        atexit.unregister(self._program_ends)
+        self._progress.stop()
+        end: dict[str, Any] = {
+            "status": status,
+            "error": describe_error(error) if error is not None else None,
+        }
+        with _logging_errors(self.run, "describe"):
+            end = self._described(status, error)
+        record = dataclasses.replace(self.run.record, end={"finished": now_text(), **end})
+        with _logging_errors(self.run, "write"):
+            record = self.run.finish(end)
+        live.forget(self.run.record.id)
+        with _logging_errors(self.run, "report"):
+            print_report(record, self.run.store, self._observer.settings.report)
+
+    def _described(self, status: str, error: BaseException | None) -> dict[str, Any]:
+        observer, run = self._observer, self.run
+        settings = observer.settings
+        snapshot = self._snapshot()
+        known = observer.executed is not None or not observer.copied
+        end = describe_end(
+            run.store,
+            run.record.folder,
+            observer.observation,
+            observer.graph(),
+            snapshot,
+            counted_alike=known,
+        )
+        if not self._built:
+            end["balance"]["unchecked"] = (
+                "no counts: the pipeline was not run, the block that builds it ended early"
+            )
+        if status == "done":
+            self._verdict = judge_dead_rate(
+                snapshot.stages,
+                settings.max_dead_rate,
+                settings.max_dead_minimum,
+                end["dead_letters"]["by_fingerprint"],
+                observer.observation.dead_rates,
+            )
+        failure = error or self._verdict
+        end["status"] = "failed" if self._verdict is not None else status
+        end["error"] = describe_error(failure) if failure is not None else None
+        return end
+
+    @contextlib.contextmanager
+    def ending_on_sigterm(self) -> Iterator[None]:
+        """Writes the end when the process is asked to end, then lets it end as it would have.
+
+        Only where nobody else handles the signal, in the main thread, where Python allows it, and where the
+        job does not go on without this process.
+        """
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if not in_main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL or self._detached:
+            yield
+            return
+
+        def end(number: int, frame: FrameType | None) -> None:
+            # The interrupted code may hold a lock that the end needs: another thread writes it, for a while.
+            error = InterruptedError("the process was asked to end (SIGTERM)")
+            writer = threading.Thread(target=self.conclude, args=("cancelled", error), daemon=True)
+            writer.start()
+            writer.join(_SIGNAL_SECONDS)
+            sys.stderr.flush()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+
+        signal.signal(signal.SIGTERM, end)
+        try:
+            yield
+        finally:
+            if signal.getsignal(signal.SIGTERM) is end:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    @property
+    def _detached(self) -> bool:
+        """Whether there is a job that goes on without this process."""
+        return self.run.outlives_launcher and self.result is not None
+
+    def _has_ended(self) -> bool:
+        with contextlib.suppress(Exception):
+            return bool(PipelineState.is_terminal(self.result.state))
+        return False
+
+    def _settle(self, state: str) -> None:
+        if PipelineState.is_terminal(state):
+            self.conclude(_STATUS.get(state, "failed"))
+        if self._verdict is not None:
+            raise self._verdict
+
+    def _results(self) -> Snapshot | None:
+        """Returns the numbers so far, where anyone has them."""
+        in_process = live_snapshot(self.run.record.id)
+        if in_process.stages:
+            told = [label for label in self._observer.observation.stages if label in in_process.stages]
+            return dataclasses.replace(in_process, stages={label: in_process.stages[label] for label in told})
+        if self.result is None:
+            return None
+        with contextlib.suppress(Exception):
+            return read_snapshot(self.result, self._observer.counted)
+        return None
+
+    def _snapshot(self) -> Snapshot:
+        if self.result is not None:
+            with contextlib.suppress(Exception):
+                found = read_snapshot(self.result, self._observer.counted)
+                if found.stages or found.elements:
+                    return found
+        in_process = live_snapshot(self.run.record.id)
+        return in_process if in_process.stages else Snapshot()
+
+    def _program_ends(self) -> None:
+        if self.run.ended or not self.run.is_mine:
+            return
+        state = None
+        with contextlib.suppress(Exception):
+            state = self.result.state
+        if state is not None and PipelineState.is_terminal(state):
+            self.conclude(_STATUS.get(state, "failed"))
+        elif self._detached:
+            self._progress.stop()
+            self.run.left()
+        else:
+            self.conclude("cancelled", RuntimeError("the program ended without waiting for its job"))
+
+
+def _job_id(result: Any) -> str | None:
+    for name in ("_job_id", "job_id"):
+        found = None
+        with contextlib.suppress(Exception):
+            found = getattr(result, name, None)
+        if found:
+            return str(found() if callable(found) else found)
+    return None
+
+
+def status_of_error(error: BaseException) -> str:
+    """Returns what an exception makes of its run; Beam wraps an interrupt that meets the user's code."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, KeyboardInterrupt):
+        link = link.__cause__ or link.__context__
+    return "failed" if isinstance(error, Exception) and link is None else "cancelled"
+
+
+@contextlib.contextmanager
+def _logging_errors(run: Run, task: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        _LOGGER.exception("beam_obs could not %s the end of run %s", task, run.record.id)
