@@ -6,10 +6,12 @@ import base64
 import copy
 from typing import Any
 
-from apache_beam import pvalue
+from apache_beam import pvalue, typehints
 from apache_beam.coders import registry
+from apache_beam.options.pipeline_options import TypeOptions
 from apache_beam.runners.common import DoFnSignature
 from apache_beam.transforms.core import ParDo
+from apache_beam.typehints import typecheck
 
 from beam_obs.records.payload import coder_name, portable_coder
 from beam_obs.records.run_context import Observation, StageDescription
@@ -50,10 +52,44 @@ def observed_pardo(pardo: ParDo, pcoll: Any, settings: GuardSettings) -> ParDo:
     pardo.infer_batch_converters(pcoll.element_type)
     inner = copy.copy(pardo)
     has_arguments = bool(pardo.args or pardo.kwargs)
-    inner.fn = inner.dofn = ObservedDoFn(pardo.fn, settings, has_arguments, pcoll.windowing.windowfn)
+    dofn = pardo.fn
+    if pcoll.pipeline._options.view_as(TypeOptions).runtime_type_check:
+        dofn = _checking_types(pardo, settings.stage)
+    inner.fn = inner.dofn = ObservedDoFn(dofn, settings, has_arguments, pcoll.windowing.windowfn)
     inner._signature = DoFnSignature(inner.fn)
+    inner.display_data = pardo.display_data
     inner.output_tags = set()
     return inner
+
+
+def drop_checks_of_outputs(inner: ParDo, pipeline: Any) -> None:
+    """Keeps Beam from checking at run time the types of what an applied `observed_pardo` gives.
+
+    Beam holds every output of a step against one type, and refusals have another. With
+    ``--runtime_type_check`` the user's own results are checked inside, see `observed_pardo`; with
+    ``--performance_runtime_type_check`` they are not.
+    """
+    options = pipeline._options.view_as(TypeOptions)
+    if not (options.runtime_type_check or options.performance_runtime_type_check):
+        return
+    hints = inner.get_type_hints()
+    if hints.output_types is not None:
+        inner._type_hints = hints._replace(output_types=((typehints.Any,), hints.output_types[1]))
+    inner._add_type_constraint_from_consumer = _ignore
+
+
+def _ignore(full_label: str, input_type_hints: Any) -> None:
+    return None
+
+
+def _checking_types(pardo: ParDo, stage: str) -> Any:
+    """Returns a DoFn that checks the results of the user's as Beam would; the user's where Beam cannot."""
+    fn = pardo.fn
+    signature = DoFnSignature(fn)
+    if fn._process_batch_defined or signature.is_stateful_dofn() or signature.is_splittable_dofn():
+        return fn
+    hints = pardo.get_type_hints()._replace(input_types=None)
+    return typecheck.OutputCheckWrapperDoFn(typecheck.TypeCheckWrapperDoFn(fn, hints, stage), stage)
 
 
 def refusals_of(pcoll: Any, inside: Any, tag: str = DEAD_TAG) -> Any:

@@ -18,6 +18,7 @@ from apache_beam import pvalue
 from apache_beam.transforms.core import ParDo, _MultiParDo
 from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.ptransform import _NamedPTransform
+from apache_beam.typehints import TypeCheckError
 
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
@@ -28,7 +29,13 @@ from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters, KeepRefusals
 from beam_obs.stages.dead_rate import DEFAULT_MINIMUM, JudgeDeadRate
 from beam_obs.stages.evidence import globally
-from beam_obs.stages.observed_pardo import describe_stage, guard_settings, observed_pardo, refusals_of
+from beam_obs.stages.observed_pardo import (
+    describe_stage,
+    drop_checks_of_outputs,
+    guard_settings,
+    observed_pardo,
+    refusals_of,
+)
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.user_callable import user_callable
 
@@ -199,7 +206,11 @@ class Stage(beam.PTransform):
             observation.stages[stage] = describe_stage(settings, user_callable(self._pardo.fn).kind)
         inner = observed_pardo(self._pardo, pcoll, settings)
         inner.label = INNER_LEAF
-        main = pcoll | inner
+        try:
+            main = pcoll | inner
+        except TypeCheckError as error:
+            raise TypeCheckError(str(error).replace(f"'{INNER_LEAF}'", repr(self.label))) from None
+        drop_checks_of_outputs(inner, pcoll.pipeline)
         refused = [(refusals_of(main, pcoll.pipeline._current_transform()), stage)] if keeps else []
         if self._tags is None:
             return main, refused
