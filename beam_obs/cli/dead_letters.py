@@ -17,8 +17,9 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.evidence import dead_letters as read_dead_letters
 from beam_obs.runs.record import RunRecord
-from beam_obs.runs.report import clean, console_for, print_plainly
+from beam_obs.runs.report import console_for, print_plainly
 from beam_obs.runs.store import Store
+from beam_obs.runs.wording import clean
 
 
 @click.group(name="dead-letters")

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from beam_obs.runs.record import RunRecord, parse_time
 from beam_obs.runs.store import Store
+from beam_obs.runs.wording import bytes_text, clean, microseconds_text, seconds_text, tail
 
 PLAIN_COLUMNS = 100
 SHORT_ID = 13
@@ -343,69 +344,6 @@ def _line(text: str, style: str) -> Text:
 
 def _number(value: int | None, marks: _Marks, style: str = "") -> Text:
     return Text(marks.none if value is None else f"{value:,}", "dim" if value is None else style)
-
-
-def tail(label: str, limit: int = 44) -> str:
-    """Returns a label that is not too long; of a long one the end is kept, where the names differ."""
-    return label if len(label) <= limit else "…" + label[-limit + 1 :]
-
-
-def clean(text: Any) -> str:
-    """Returns text on one line, without anything that a terminal would act upon.
-
-    >>> clean("a\\x1b[31m\\nb")
-    'a\\\\x1b[31m b'
-    """
-    joined = " ".join(str(text).split("\n")).replace("\t", " ").replace("\r", " ")
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in joined
-    )
-
-
-def seconds_text(seconds: float | None) -> str:
-    """Returns a duration for people.
-
-    >>> seconds_text(0.25), seconds_text(75), seconds_text(7_265)
-    ('0.25 s', '1 min 15 s', '2 h 1 min')
-    """
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.2f} s"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
-
-
-def microseconds_text(value: float | None, micro: str = "µs", none: str = "-") -> str:
-    """Returns a time for people.
-
-    >>> microseconds_text(3.2), microseconds_text(81_000.0), microseconds_text(None)
-    ('3.2 µs', '81 ms', '-')
-    """
-    if value is None:
-        return none
-    for unit in (micro, "ms", "s"):
-        if value < 1000 or unit == "s":
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"
-        value /= 1000
-    return none
-
-
-def bytes_text(size: int) -> str:
-    """Returns a size for people.
-
-    >>> bytes_text(512), bytes_text(3_400_000)
-    ('512 B', '3.4 MB')
-    """
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    return ""
 
 
 def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> RenderableType:

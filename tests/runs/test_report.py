@@ -11,8 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from beam_obs.runs.record import RunRecord
-from beam_obs.runs.report import clean, print_plainly, record_json, render_report, render_runs, report_svg
+from beam_obs.runs.report import print_plainly, record_json, render_report, render_runs, report_svg
 from beam_obs.runs.store import Store
+from beam_obs.runs.wording import clean
 
 LONG = "a very long label of a stage inside of other composites/" * 4 + "parse"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture
