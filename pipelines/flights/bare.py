@@ -11,10 +11,9 @@ import json
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.flights import checks, enrich, parse, statistics
-from pipelines.flights.options import FlightsOptions
+from pipelines.flights.options import FlightsOptions, flights_options
 from pipelines.flights.reference import AIRLINES, PLANES, WEATHER
 
 AIRLINE_COLUMNS = ["carrier", "name"]
@@ -102,9 +101,9 @@ def build(pipeline: beam.Pipeline, options: FlightsOptions) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the pipeline with the options of the command line."""
-    options = PipelineOptions(argv)
+    options = flights_options(argv)
     with beam.Pipeline(options=options) as pipeline:
-        build(pipeline, options.view_as(FlightsOptions))
+        build(pipeline, options)
 
 
 if __name__ == "__main__":

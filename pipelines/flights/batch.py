@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 
 import beam_obs as obs
 from pipelines.flights import checks, enrich, parse, statistics
-from pipelines.flights.options import FlightsOptions
+from pipelines.flights.options import FlightsOptions, flights_options
 from pipelines.flights.reference import AIRLINES, PLANES, WEATHER
 
 
@@ -96,9 +95,9 @@ def read_reference(pipeline: beam.Pipeline, folder: str) -> tuple[Any, Any, Any,
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the pipeline with the options of the command line."""
-    options = PipelineOptions(argv)
+    options = flights_options(argv)
     with obs.Pipeline(options=options, name="flights") as pipeline:
-        build(pipeline, options.view_as(FlightsOptions))
+        build(pipeline, options)
 
 
 if __name__ == "__main__":
