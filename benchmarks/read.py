@@ -28,7 +28,9 @@ _HEADER = (
     "origin,dest,air_time,distance,hour,minute,time_hour"
 )
 _ROW = "2013,1,{day},517,515,2,830,819,11,UA,{flight},N14228,EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z"
-_QUOTED = '2013,1,{day},517,515,2,830,819,11,"U""A",{flight},"N14228, x",EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z'
+_QUOTED = (
+    '2013,1,{day},517,515,2,830,819,11,"U""A",{flight},"N14228, x",EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z'
+)
 
 
 class Flight(NamedTuple):
@@ -48,7 +50,9 @@ def by_hand(path: str) -> Any:
     """Beam's reader, and the header's names put to each line's fields."""
     names = _HEADER.split(",")
     return lambda p: (
-        p | beam.io.ReadFromText(path, skip_header_lines=1) | beam.Map(lambda line: dict(zip(names, next(csv.reader([line])))))
+        p
+        | beam.io.ReadFromText(path, skip_header_lines=1)
+        | beam.Map(lambda line: dict(zip(names, next(csv.reader([line])), strict=True)))
     )
 
 
@@ -57,7 +61,7 @@ def by_hand_typed(path: str) -> Any:
     names = _HEADER.split(",")
 
     def flight(line: str) -> Flight:
-        row = dict(zip(names, next(csv.reader([line]))))
+        row = dict(zip(names, next(csv.reader([line])), strict=True))
         return Flight(
             int(row["year"]),
             int(row["month"]),
@@ -74,7 +78,9 @@ def by_hand_typed(path: str) -> Any:
 
 def main() -> None:
     """Prints the figures."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument("--rows", type=int, default=200_000)
     arguments.add_argument("--rounds", type=int, default=5)
     options = arguments.parse_args()
@@ -95,7 +101,7 @@ def main() -> None:
                 (_cost(ours, path, empty, options.rows), _cost(theirs, path, empty, options.rows))
                 for _ in range(options.rounds)
             ]
-            mine, other = (statistics.median(column) for column in zip(*rounds))
+            mine, other = (statistics.median(column) for column in zip(*rounds, strict=True))
             ratio = statistics.median(first / second for first, second in rounds)
             print(f"{name:24} {mine:9,.0f} {other:9,.0f} {ratio:7.2f}")
 
@@ -115,7 +121,11 @@ def _run(read: Any) -> float:
     gc.collect()
     started = time.process_time()
     with beam.Pipeline("FnApiRunner", options=PipelineOptions([])) as p:
-        _ = read(p) | beam.Map(_nothing) if callable(read) and not isinstance(read, beam.PTransform) else p | read | beam.Map(_nothing)
+        _ = (
+            read(p) | beam.Map(_nothing)
+            if callable(read) and not isinstance(read, beam.PTransform)
+            else p | read | beam.Map(_nothing)
+        )
     return time.process_time() - started
 
 

@@ -63,7 +63,7 @@ class WriteToAvro(FileWrite):
             except Exception as error:
                 raise UsageError(f"schema= is not an Avro schema: {error}") from error
         self._schema = schema
-        self._make_sink = lambda of_schema: _CountedAvroSink(
+        self._make_sink: Callable[[Any], Any] = lambda of_schema: _CountedAvroSink(
             file_path_prefix,
             of_schema,
             codec,
@@ -78,22 +78,23 @@ class WriteToAvro(FileWrite):
     def _encoder(self, pcoll: Any) -> Callable[[Any], bytes]:
         if self._schema is not None:
             return AvroEncoder(self._schema)
-        beam_schema = self._beam_schema(pcoll)
-        avro_schema = avroio.beam_schema_to_avro_schema(beam_schema)
+        beam_schema, avro_schema = self._schemas(pcoll)
         return AvroEncoder(avro_schema, avroio.beam_row_to_avro_dict(avro_schema, beam_schema))
 
     def _sink(self, pcoll: Any) -> Any:
         if self._schema is not None:
             return self._make_sink(self._schema)
-        return self._make_sink(avroio.beam_schema_to_avro_schema(self._beam_schema(pcoll)))
+        return self._make_sink(self._schemas(pcoll)[1])
 
-    def _beam_schema(self, pcoll: Any) -> Any:
+    def _schemas(self, pcoll: Any) -> tuple[Any, Any]:
+        """Returns the PCollection's Beam schema, and the Avro schema made of it."""
         try:
-            return schemas.schema_from_element_type(pcoll.element_type)
-        except TypeError:
+            beam_schema = schemas.schema_from_element_type(pcoll.element_type)
+            return beam_schema, avroio.beam_schema_to_avro_schema(beam_schema)
+        except (TypeError, ValueError):
             raise UsageError(
-                f"{self.label!r} (made at {self._made_at}): records of {pcoll.element_type} have no Beam schema: "
-                "give schema="
+                f"{self.label!r} (made at {self._made_at}): records of {pcoll.element_type} have no Beam "
+                "schema that Avro has types for: give schema="
             ) from None
 
 
@@ -115,16 +116,13 @@ class AvroEncoder:
 
     def __call__(self, record: Any) -> bytes:
         """Returns one record's bytes."""
-        if self._convert is not None:
-            record = self._convert(record)
-        elif type(record) is not dict:
-            record = plain(record)
+        record = plain(record) if self._convert is None else self._convert(record)
         buffer = io.BytesIO()
         schemaless_writer(buffer, self._parsed, record)
         return buffer.getvalue()
 
 
-class _CountedAvroSink(CountedSink, avroio._BaseAvroSink):  # type: ignore[misc]
+class _CountedAvroSink(CountedSink, avroio._BaseAvroSink):
     """Beam's Avro sink, given records that are encoded already."""
 
     def open(self, temp_path: str) -> _AvroBlocks:

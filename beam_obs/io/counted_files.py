@@ -67,9 +67,13 @@ class CountedSink:
     ) -> Iterator[WrittenFile]:
         """Gives the files their last names; each name comes with its account."""
         written = sorted(writer_results)
-        accounts = {self._get_final_name(number, len(written), w): file for number, file in enumerate(written)}
+        accounts = {
+            self._get_final_name(number, len(written), w): file for number, file in enumerate(written)
+        }
         finalize = super().finalize_windowed_write  # type: ignore[misc]
-        for name in finalize(init_result, written, pre_finalized, w):
+        renamed = set(finalize(init_result, written, pre_finalized, w))
+        # Beam passes over files that a lost attempt of this bundle has given their last names already.
+        for name in sorted(renamed | set(accounts)):
             file = accounts.get(name)
             yield WrittenFile.of(name, getattr(file, "records", None), getattr(file, "digest", ""))
 

@@ -63,7 +63,9 @@ class CsvParser:
       multiline: whether a quoted field may hold a newline.
     """
 
-    def __init__(self, encoding: LineEncoding, dialect: CsvDialect, width: int, multiline: bool = False) -> None:
+    def __init__(
+        self, encoding: LineEncoding, dialect: CsvDialect, width: int, multiline: bool = False
+    ) -> None:
         self._encoding = encoding
         self._arguments = dialect.arguments
         self._delimiter = dialect.delimiter
@@ -156,7 +158,9 @@ class CsvParser:
         several lines is read strictly, or such a quote would pair with the first of another row."""
         raw_lines = _lines(self._encoding, data)
         lines, damage = self._decoded(raw_lines)
-        good, numbers, refused = [], [], []
+        good: list[list[str]] = []
+        numbers: list[int] = []
+        refused: list[BadLines] = []
         at = 0
         reader, first = csv.reader(itertools.chain(lines, ("",)), **self._arguments), 0
         while at < len(lines):
@@ -175,7 +179,11 @@ class CsvParser:
                 error = self._loose_quote(lines[at:end])
             if error is None:
                 damaged = next((damage[line] for line in range(at, end) if line in damage), None)
-                error = damaged or (_wrong_width(row, self._width) if self._width and row and len(row) != self._width else None)
+                error = damaged or (
+                    _wrong_width(row, self._width)
+                    if self._width and row and len(row) != self._width
+                    else None
+                )
             if error is None:
                 if row:
                     good.append(row)
@@ -219,7 +227,9 @@ def parse_header(line: str, dialect: CsvDialect) -> tuple[str, ...]:
 def undecodable(error: UnicodeDecodeError, encoding: LineEncoding) -> UndecodableBytes:
     """Returns the error of a line whose bytes are not text."""
     found = error.object[error.start : error.start + 4].hex(" ")
-    return UndecodableBytes(f"byte {error.start} of the line is not {encoding.codec}: {found} ({error.reason})", error.reason)
+    return UndecodableBytes(
+        f"byte {error.start} of the line is not {encoding.codec}: {found} ({error.reason})", error.reason
+    )
 
 
 def _lines(encoding: LineEncoding, data: bytes) -> list[bytes]:

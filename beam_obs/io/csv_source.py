@@ -125,7 +125,11 @@ class ReadFromCsv(FileRead):
         self._splittable = not multiline and line_encoding(encoding)[0].splittable
         self._record = record
         self._csv = _CsvFormat(
-            CsvHeadReader(encoding, dialect, header, names, needed), dialect, record, tuple(null_values), multiline
+            CsvHeadReader(encoding, dialect, header, names, needed),
+            dialect,
+            record,
+            tuple(null_values),
+            multiline,
         )
 
     def _format(self) -> RecordFormat:
@@ -182,11 +186,13 @@ class _CsvFormat(RecordFormat):
             return _made(maker, rows, lineage)
         records = maker(rows)
         if lineage is not None:
-            for record, attributes in zip(records, lineage):
+            for record, attributes in zip(records, lineage, strict=True):
                 record[LINEAGE_FIELD] = attributes
         return records, []
 
-    def _maker(self, columns: tuple[str, ...]) -> RecordMaker | Callable[[list[list[str]]], list[dict[str, str]]]:
+    def _maker(
+        self, columns: tuple[str, ...]
+    ) -> RecordMaker | Callable[[list[list[str]]], list[dict[str, str]]]:
         if self._record is dict:
             return dicts_of(columns)
         return RecordMaker(self._record, columns, self._null_values)
@@ -202,7 +208,7 @@ def _made(
     for number, row in enumerate(rows):
         try:
             add(make(row) if lineage is None else make(row, lineage[number]))
-        except Exception as error:
+        except Exception as error:  # noqa: PERF203 - bad rows are refused one by one
             if isinstance(error, MemoryError):
                 raise
             refused.append((number, maker.explain(row, error)))
@@ -216,8 +222,9 @@ def _check_room(record: type, columns: tuple[str, ...] | None) -> None:
         return
     if is_named_tuple(record):
         raise UsageError(
-            f"stamp=True: {record.__qualname__} has no room for lineage attributes, since fields of a NamedTuple "
-            f"cannot begin with an underscore: read dicts, or a dataclass with a field '{LINEAGE_FIELD}: dict | None = None'"
+            f"stamp=True: {record.__qualname__} has no room for lineage attributes, since fields of a "
+            "NamedTuple cannot begin with an underscore: read dicts, or a dataclass with a field "
+            f"'{LINEAGE_FIELD}: dict | None = None'"
         )
     if not has_lineage_field(record):
         raise UsageError(

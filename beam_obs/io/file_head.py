@@ -109,7 +109,7 @@ class CsvHeadReader(HeadReader):
         return FileHead(encoding, start, columns, None, raw)
 
     def _checked(self, raw: bytes, encoding: LineEncoding, file: FoundFile) -> tuple[str, ...]:
-        if len(raw) > _LONGEST_HEADER or b"\0" in raw and encoding.width == 1:
+        if len(raw) > _LONGEST_HEADER or (b"\0" in raw and encoding.width == 1):
             raise WrongHeader(f"{file.path} does not begin with a header: its first line holds NUL bytes")
         try:
             line = raw.decode(encoding.codec)
@@ -117,7 +117,8 @@ class CsvHeadReader(HeadReader):
             raise WrongHeader(f"{file.path}: the header is not {encoding.codec}: {error.reason}") from None
         if "\r" in line:
             raise WrongHeader(
-                f"{file.path}: lines end with a carriage return alone, which is not supported; end them with a newline"
+                f"{file.path}: lines end with a carriage return alone, which is not supported; "
+                "end them with a newline"
             )
         try:
             columns = parse_header(line, self._dialect)
@@ -130,7 +131,9 @@ class CsvHeadReader(HeadReader):
         if expected is not None:
             check_columns(file.path, columns, expected)
         else:
-            check_columns(file.path, columns, (*self._needed, *(name for name in columns if name not in self._needed)))
+            check_columns(
+                file.path, columns, (*self._needed, *(name for name in columns if name not in self._needed))
+            )
         return columns
 
 
@@ -153,9 +156,7 @@ def check_columns(path: str, found: tuple[str, ...], expected: tuple[str, ...]) 
         raise WrongHeader(f"{path} has another header than expected: {'; '.join(parts)}", missing, extra)
 
 
-def first_header(
-    files: list[FoundFile], read: Callable[[FoundFile], FileHead]
-) -> tuple[str, ...] | None:
+def first_header(files: list[FoundFile], read: Callable[[FoundFile], FileHead]) -> tuple[str, ...] | None:
     """Returns the columns of the first file that has a header, or None."""
     for file in files:
         try:

@@ -56,7 +56,9 @@ class FileRead(beam.PTransform):
         self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         self._pattern = checked_pattern(file_pattern)
         if not CompressionTypes.is_valid_compression_type(compression_type):
-            raise UsageError(f"compression_type={compression_type!r} is not one of beam.io's CompressionTypes")
+            raise UsageError(
+                f"compression_type={compression_type!r} is not one of beam.io's CompressionTypes"
+            )
         if min_bundle_size < 0 or desired_bundle_size < 1:
             raise UsageError("min_bundle_size is at least 0, desired_bundle_size at least 1")
         if on_bad_file not in ON_BAD_FILE:
@@ -81,7 +83,8 @@ class FileRead(beam.PTransform):
         """Returns this read with two results: the records, and a PCollection of `DeadLetter`."""
         if self._dead_letters is not None:
             raise UsageError(
-                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): give one of them"
+                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): "
+                "give one of them"
             )
         result = copy.copy(self)
         result._as_output = True

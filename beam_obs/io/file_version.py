@@ -40,7 +40,9 @@ def _file_version(path: str, size: int, modified: float) -> str:
         if scheme == "s3":
             return f"{size}-{FileSystems.checksum(path)}"
     except Exception:
-        _LOG.warning("%s: its store was asked for a version and gave none; its content is digested instead", path)
+        _LOG.warning(
+            "%s: its store was asked for a version and gave none; its content is digested instead", path
+        )
     return f"{size}-{_content_digest(path)}"
 
 

@@ -47,7 +47,8 @@ class FileWrite(beam.PTransform):
         """Returns this write with two results: the names of the files, and a PCollection of `DeadLetter`."""
         if self._dead_letters is not None:
             raise UsageError(
-                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): give one of them"
+                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): "
+                "give one of them"
             )
         result = copy.copy(self)
         result._as_output = True

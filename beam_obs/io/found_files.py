@@ -127,5 +127,7 @@ def checked_pattern(pattern: Any) -> Any:
     if isinstance(pattern, os.PathLike):
         pattern = os.fspath(pattern)
     if not isinstance(pattern, str) or not pattern:
-        raise UsageError(f"file_pattern={pattern!r}: give a path or pattern, e.g. 'gs://bucket/flights-*.csv'")
+        raise UsageError(
+            f"file_pattern={pattern!r}: give a path or pattern, e.g. 'gs://bucket/flights-*.csv'"
+        )
     return pattern if "://" in pattern else os.path.abspath(pattern)

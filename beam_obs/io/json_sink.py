@@ -56,7 +56,7 @@ class WriteToJson(FileWrite):
     ) -> None:
         super().__init__(file_path_prefix, dead_letters)
         self._default = default
-        self._make_sink = lambda: CountedTextSink(
+        self._make_sink: Callable[[], Any] = lambda: CountedTextSink(
             file_path_prefix,
             file_name_suffix,
             True,
@@ -94,7 +94,10 @@ class JsonEncoder:
 
     def __call__(self, record: Any) -> bytes:
         """Returns one record's line, without a newline."""
-        return self._encode(record if type(record) is dict else plain(record)).encode()
+        return self._encode(plain(record)).encode()
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 
 
 def plain(value: Any) -> Any:
@@ -103,12 +106,21 @@ def plain(value: Any) -> Any:
     >>> plain(beam.Row(carrier="UA", days=[beam.Row(flights=3)]))
     {'carrier': 'UA', 'days': [{'flights': 3}]}
     """
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        # Most records are flat: this costs a tenth of making them anew.
+        return (
+            value
+            if _PLAIN.issuperset(map(type, value.values()))
+            else {key: plain(item) for key, item in value.items()}
+        )
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {key: plain(item) for key, item in value._asdict().items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [plain(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(plain(item) for item in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, beam.Row):

@@ -21,7 +21,16 @@ _BYTE_ORDER_MARKS: dict[str, tuple[tuple[bytes, str], ...]] = {
     "utf-32-be": ((codecs.BOM_UTF32_BE, "utf-32-be"),),
 }
 _WITHOUT_MARK = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
-_STATEFUL = ("utf-7", "iso2022", "hz", "punycode", "idna", "unicode_escape", "raw_unicode_escape", "unicode-escape")
+_STATEFUL = (
+    "utf-7",
+    "iso2022",
+    "hz",
+    "punycode",
+    "idna",
+    "unicode_escape",
+    "raw_unicode_escape",
+    "unicode-escape",
+)
 MARK_BYTES = 4
 """Longest byte order mark."""
 
@@ -66,7 +75,7 @@ class LineEncoding:
             start = found + 1
 
     def split(self, data: bytes) -> list[bytes]:
-        """Returns the lines of `data` without their delimiters; the last is what follows the last delimiter."""
+        """Returns the lines of `data` without delimiters; the last is what follows the last delimiter."""
         if self.width == 1:
             return data.split(self.delimiter)
         lines = []
@@ -86,7 +95,9 @@ class LineEncoding:
         return line
 
 
-def line_encoding(encoding: str, head: bytes = b"", delimiter: bytes | None = None) -> tuple[LineEncoding, int]:
+def line_encoding(
+    encoding: str, head: bytes = b"", delimiter: bytes | None = None
+) -> tuple[LineEncoding, int]:
     """Returns how the lines of a file lie, and how many bytes its byte order mark takes.
 
     Args:

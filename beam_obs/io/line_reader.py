@@ -104,7 +104,9 @@ class LineReader:
         self._pending = data[end:]
         if end == 0:
             return None
-        block = LineBlock(self._offset, data[:end], self._ended and self.failure is None and not self._pending)
+        block = LineBlock(
+            self._offset, data[:end], self._ended and self.failure is None and not self._pending
+        )
         self._offset += end
         return block
 
@@ -148,7 +150,7 @@ class LineReader:
         return b"".join(parts)
 
     def _whole_lines(self, data: bytes) -> int:
-        """Returns the length of the lines in `data` that can be given out, 0 where more must be read first."""
+        """Returns the length of the lines in `data` that can be given out, 0 where more must be read."""
         all_there = self._ended and self.failure is None
         if self._stop is not None and self._offset + len(data) >= self._stop:
             return cut_at(self._encoding, data, self._stop - self._offset) or (len(data) if all_there else 0)

@@ -48,7 +48,7 @@ class _ReadBlockCoder(coders.Coder):
         return pickle.dumps(value, protocol=4)
 
     def decode(self, encoded: bytes) -> ReadBlock:
-        block: ReadBlock = pickle.loads(encoded)  # noqa: S301 - our own, from the step before
+        block: ReadBlock = pickle.loads(encoded)
         return block
 
     def estimate_size(self, value: ReadBlock) -> int:

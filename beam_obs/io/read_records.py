@@ -121,7 +121,7 @@ class ReadRecords(beam.DoFn):
     def process(
         self,
         file: FoundFile,
-        tracker: Any = beam.DoFn.RestrictionParam(FileRanges()),
+        tracker: Any = beam.DoFn.RestrictionParam(FileRanges()),  # noqa: B008 - Beam's way
     ) -> Iterator[Any]:
         """Gives the records of one range of a file, in blocks."""
         claimed: OffsetRange = tracker.current_restriction()
@@ -155,7 +155,7 @@ class ReadRecords(beam.DoFn):
         last_claimed = start - 1
         head = self._head(file)
         if head.problem is not None:
-            if start == 0 and (stop == 0 or tracker.try_claim(0)):
+            if start == 0 and (file.size == 0 or (stop > 0 and tracker.try_claim(0))):
                 yield from self._refuse_file(progress, head.problem, head.raw)
             if stop > 1:
                 tracker.try_claim(stop - 1)
@@ -175,7 +175,9 @@ class ReadRecords(beam.DoFn):
             while (block := reader.next_block()) is not None:
                 last_claimed = block.end - 1
                 if not tracker.try_claim(last_claimed):
-                    kept = cut_at(head.encoding, block.data, tracker.current_restriction().stop - block.offset)
+                    kept = cut_at(
+                        head.encoding, block.data, tracker.current_restriction().stop - block.offset
+                    )
                     if block.offset < tracker.current_restriction().stop:
                         block = block._replace(data=block.data[: kept or len(block.data)])
                         yield from self._records(progress, head, parser, block)
@@ -224,7 +226,11 @@ class ReadRecords(beam.DoFn):
         records, bad_rows = self._format.records(rows, head, lineage)
         if bad_rows:
             refused = refused + [
-                BadLines(at if numbers is None else numbers[at], self._lines_of(at, numbers, head, block, parsed.lines_left), error)
+                BadLines(
+                    at if numbers is None else numbers[at],
+                    self._lines_of(at, numbers, head, block, parsed.lines_left),
+                    error,
+                )
                 for at, error in bad_rows
             ]
         left = b""
@@ -240,7 +246,9 @@ class ReadRecords(beam.DoFn):
         yield ReadBlock(records, letters, len(block.data) - len(left))
         return left
 
-    def _lines_of(self, at: int, numbers: Sequence[int] | None, head: FileHead, block: LineBlock, left: int) -> int:
+    def _lines_of(
+        self, at: int, numbers: Sequence[int] | None, head: FileHead, block: LineBlock, left: int
+    ) -> int:
         """How many lines row `at` takes: more than one only where quoted fields hold newlines."""
         if numbers is None or not self._format.multiline:
             return 1
@@ -266,7 +274,7 @@ class ReadRecords(beam.DoFn):
         places = [starts[bad.line] for bad in refused]
         origins = self._partition(file).hex_origins(places)
         letters = []
-        for bad, place, origin in zip(refused, places, origins):
+        for bad, place, origin in zip(refused, places, origins, strict=True):
             raw = block.data[place - block.offset : ends[bad.line + bad.lines - 1] - block.offset]
             raw = head.encoding.without_line_end(raw.removesuffix(head.encoding.delimiter))
             letters.append(
@@ -276,7 +284,9 @@ class ReadRecords(beam.DoFn):
             )
         return letters
 
-    def _refuse_file(self, progress: _Progress, error: BadFile, raw: bytes, position: int = 0) -> Iterator[Any]:
+    def _refuse_file(
+        self, progress: _Progress, error: BadFile, raw: bytes, position: int = 0
+    ) -> Iterator[Any]:
         settings, file = self._settings, progress.file
         if settings.fails_on_bad_file:
             raise error
@@ -284,7 +294,9 @@ class ReadRecords(beam.DoFn):
             raise RefusedRecord(settings.stage, f"{type_name(error)}: {error}") from error
         progress.dead += 1
         origin = self._partition(file).origin(position).hex()
-        refusal = refuse_bytes(raw, error, settings.stage, origin=origin, source_uri=file.path, position=position)
+        refusal = refuse_bytes(
+            raw, error, settings.stage, origin=origin, source_uri=file.path, position=position
+        )
         yield ReadBlock([], [refusal], len(raw))
 
     def _partition(self, file: FoundFile) -> Partition:
@@ -306,7 +318,7 @@ class ReadRecords(beam.DoFn):
                 "position": place,
                 "stamped_at": now,
             }
-            for origin, place in zip(partition.hex_origins(places), places)
+            for origin, place in zip(partition.hex_origins(places), places, strict=True)
         ]
 
     def _manifest(self, progress: _Progress, kept: OffsetRange) -> Manifest:
@@ -338,7 +350,5 @@ def _line_starts(encoding: LineEncoding, block: LineBlock) -> list[int]:
     if not lines[-1]:
         lines.pop()
     step = len(encoding.delimiter)
-    lengths = itertools.accumulate(
-        (len(line) + step for line in lines[:-1]), initial=block.offset
-    )
+    lengths = itertools.accumulate((len(line) + step for line in lines[:-1]), initial=block.offset)
     return list(lengths)

@@ -46,7 +46,11 @@ class TextParser:
             if number == last and not raw:
                 break
             whole = number < last
-            kept = (encoding.without_line_end(raw) if whole else raw) if self._strips else (raw + encoding.delimiter if whole else raw)
+            kept = (
+                (encoding.without_line_end(raw) if whole else raw)
+                if self._strips
+                else (raw + encoding.delimiter if whole else raw)
+            )
             try:
                 lines.append(kept.decode(encoding.codec))
             except UnicodeDecodeError as error:

@@ -14,7 +14,7 @@ from beam_obs.io.file_write import FileWrite
 from beam_obs.stages.dead_letters import DeadLetters
 
 
-class CountedTextSink(CountedSink, textio._TextSink):  # type: ignore[misc]
+class CountedTextSink(CountedSink, textio._TextSink):
     """Beam's text sink, given bytes."""
 
 
@@ -58,7 +58,7 @@ class WriteToText(FileWrite):
     ) -> None:
         super().__init__(file_path_prefix, dead_letters)
         self._coder = coders.ToBytesCoder() if coder is None else coder
-        self._make_sink = lambda: CountedTextSink(
+        self._make_sink: Callable[[], Any] = lambda: CountedTextSink(
             file_path_prefix,
             file_name_suffix,
             append_trailing_newlines,

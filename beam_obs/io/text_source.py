@@ -90,14 +90,18 @@ class ReadFromText(FileRead):
         if coder is not None:
             raise UsageError("obs.ReadFromText has no coder=: give encoding= for another encoding than UTF-8")
         if escapechar is not None:
-            raise UsageError("obs.ReadFromText has no escapechar=; use beam.io.ReadFromText where delimiters are escaped")
+            raise UsageError(
+                "obs.ReadFromText has no escapechar=; use beam.io.ReadFromText where delimiters are escaped"
+            )
         if skip_header_lines < 0:
             raise UsageError(f"skip_header_lines={skip_header_lines}: give 0 or more")
         if delimiter is not None:
             if not isinstance(delimiter, bytes) or not delimiter:
                 raise UsageError(f"delimiter={delimiter!r}: give bytes, at least one")
             if any(delimiter.startswith(delimiter[cut:]) for cut in range(1, len(delimiter))):
-                raise UsageError(f"delimiter={delimiter!r} overlaps with itself, so lines cannot be told apart")
+                raise UsageError(
+                    f"delimiter={delimiter!r} overlaps with itself, so lines cannot be told apart"
+                )
         self._splittable = line_encoding(encoding, delimiter=delimiter)[0].splittable
         self._text = _TextFormat(encoding, delimiter, skip_header_lines, strip_trailing_newlines)
 
@@ -128,4 +132,6 @@ class _TextFormat(RecordFormat):
     ) -> tuple[list[Any], list[tuple[int, BadInput]]]:
         if lineage is None:
             return rows, []
-        return [{"line": line, LINEAGE_FIELD: attributes} for line, attributes in zip(rows, lineage)], []
+        return [
+            {"line": line, LINEAGE_FIELD: attributes} for line, attributes in zip(rows, lineage, strict=True)
+        ], []

@@ -35,7 +35,10 @@ _CONVERTERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     bool: (_bool, "true or false"),
     decimal.Decimal: (decimal.Decimal, "a decimal number"),
     datetime.date: (datetime.date.fromisoformat, "a date as 2013-01-31"),
-    datetime.datetime: (lambda text: datetime.datetime.fromisoformat(_offset(text)), "a time as 2013-01-31T10:00:00"),
+    datetime.datetime: (
+        lambda text: datetime.datetime.fromisoformat(_offset(text)),
+        "a time as 2013-01-31T10:00:00",
+    ),
     datetime.time: (datetime.time.fromisoformat, "a time of day as 10:00:00"),
 }
 
@@ -92,7 +95,9 @@ def record_fields(record: type) -> list[RecordField]:
     try:
         annotations = typing.get_type_hints(record)
     except NameError as error:
-        raise UsageError(f"record={record.__qualname__}: its annotations cannot be resolved: {error}") from None
+        raise UsageError(
+            f"record={record.__qualname__}: its annotations cannot be resolved: {error}"
+        ) from None
     return [_field(record, name, annotations[name], required) for name, required in names]
 
 
@@ -117,11 +122,13 @@ def _field(record: type, name: str, annotation: Any, required: bool) -> RecordFi
     if kind is str or kind is Any:
         return RecordField(name, None, "text", optional, required)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return RecordField(name, kind, f"one of {', '.join(str(one.value) for one in kind)}", optional, required)
+        return RecordField(
+            name, kind, f"one of {', '.join(str(one.value) for one in kind)}", optional, required
+        )
     if kind not in _CONVERTERS:
         raise UsageError(
-            f"record={record.__qualname__}: field {name!r} is {annotation}; text is converted to str, int, float, "
-            "bool, Decimal, date, datetime, time, an Enum, or Optional of these"
+            f"record={record.__qualname__}: field {name!r} is {annotation}; text is converted to str, int, "
+            "float, bool, Decimal, date, datetime, time, an Enum, or Optional of these"
         )
     return RecordField(name, *_CONVERTERS[kind], optional, required)
 
@@ -133,10 +140,10 @@ def dicts_of(columns: Sequence[str]) -> Callable[[list[list[str]]], list[dict[st
     [{'a': '1', 'b': '2'}]
     """
     values = [f"v{at}" for at in range(len(columns))]
-    items = ", ".join(f"{column!r}: {value}" for column, value in zip(columns, values))
+    items = ", ".join(f"{column!r}: {value}" for column, value in zip(columns, values, strict=True))
     code = f"def dicts(rows):\n    return [{{{items}}} for {', '.join(values)}, in rows]\n"
     namespace: dict[str, Any] = {}
-    exec(code, namespace)  # noqa: S102 - column names enter as literals only
+    exec(code, namespace)
     made: Callable[[list[list[str]]], list[dict[str, str]]] = namespace["dicts"]
     return made
 
@@ -153,7 +160,9 @@ class RecordMaker:
     def __init__(self, record: type, columns: Sequence[str], null_values: Sequence[str]) -> None:
         self._record = record
         self._nulls = frozenset(null_values)
-        self._fields = [(field, columns.index(field.name)) for field in record_fields(record) if field.name in columns]
+        self._fields = [
+            (field, columns.index(field.name)) for field in record_fields(record) if field.name in columns
+        ]
         namespace: dict[str, Any] = {"record": record, "nulls": self._nulls}
         arguments = []
         for number, (field, place) in enumerate(self._fields):
@@ -166,9 +175,7 @@ class RecordMaker:
             arguments.append(f"{field.name}={value}")
         if has_lineage_field(record):
             arguments.append(f"{LINEAGE_FIELD}=lineage")
-        exec(  # noqa: S102 - field names are identifiers
-            f"def make(row, lineage=None):\n    return record({', '.join(arguments)})\n", namespace
-        )
+        exec(f"def make(row, lineage=None):\n    return record({', '.join(arguments)})\n", namespace)
         self.make: Callable[..., Any] = namespace["make"]
         """Makes the record of a row; raises what the converters raise."""
 
@@ -183,7 +190,8 @@ class RecordMaker:
             except Exception:
                 nothing = " or nothing" if field.is_optional else ""
                 return ConversionError(
-                    f"column {field.name!r} is {_shortened(text)}, expected {field.expected}{nothing}", field.name
+                    f"column {field.name!r} is {_shortened(text)}, expected {field.expected}{nothing}",
+                    field.name,
                 )
         kind = type(error).__name__
         return ConversionError(f"{self._record.__qualname__} refused the row: {kind}: {error}", kind)

@@ -15,7 +15,7 @@ from beam_obs.io.line_encoding import line_encoding
 from beam_obs.io.parsed_lines import ParsedLines
 from beam_obs.records.errors import UsageError
 
-values = st.text(st.sampled_from(list('ab,"; \'é\\')), max_size=6)
+values = st.text(st.sampled_from(list("ab,\"; 'é\\")), max_size=6)
 dialects: list[dict[str, Any]] = [
     {},
     {"delimiter": ";"},
@@ -28,7 +28,9 @@ dialects: list[dict[str, Any]] = [
 ]
 
 
-def _parse(data: bytes, width: int, multiline: bool = False, final: bool = True, **dialect: Any) -> ParsedLines:
+def _parse(
+    data: bytes, width: int, multiline: bool = False, final: bool = True, **dialect: Any
+) -> ParsedLines:
     return CsvParser(line_encoding("utf-8")[0], CsvDialect(**dialect), width, multiline).parse(data, final)
 
 
@@ -38,7 +40,11 @@ def _written(rows: list[list[str]], end: str = "\n", **dialect: Any) -> bytes:
     return file.getvalue().encode()
 
 
-@given(st.lists(st.lists(values, min_size=3, max_size=3), max_size=8), st.sampled_from(dialects), st.sampled_from(["\n", "\r\n"]))
+@given(
+    st.lists(st.lists(values, min_size=3, max_size=3), max_size=8),
+    st.sampled_from(dialects),
+    st.sampled_from(["\n", "\r\n"]),
+)
 def test_rows_are_what_was_written(rows: list[list[str]], dialect: dict[str, Any], end: str) -> None:
     if dialect.get("skipinitialspace"):
         rows = [[value.strip() for value in row] for row in rows]
@@ -60,14 +66,16 @@ def test_what_is_read_of_any_text_is_what_csv_reads_of_each_line(text: str) -> N
         elif line:
             expected_rows.append((number, rows[0]))
     numbers = parsed.line_numbers if parsed.line_numbers is not None else range(len(parsed.records))
-    assert list(zip(numbers, parsed.records)) == expected_rows
+    assert list(zip(numbers, parsed.records, strict=True)) == expected_rows
     assert [bad.line for bad in parsed.refused] == expected_bad
 
 
 multiline_values = st.text(st.sampled_from(list('ab,"\n é')), max_size=6)
 
 
-@given(st.lists(st.lists(multiline_values, min_size=2, max_size=2), max_size=8), st.sampled_from(["\n", "\r\n"]))
+@given(
+    st.lists(st.lists(multiline_values, min_size=2, max_size=2), max_size=8), st.sampled_from(["\n", "\r\n"])
+)
 def test_quoted_newlines_stay_in_their_field(rows: list[list[str]], end: str) -> None:
     parsed = _parse(_written(rows, end), 2, multiline=True)
 
@@ -118,7 +126,10 @@ def test_undecodable_bytes_and_nul_bytes_cost_their_rows(multiline: bool) -> Non
     parsed = _parse(b"1,2\n3,\xff\n5,6\n\0\0\0\n7,8\n", 2, multiline)
 
     assert parsed.records == [["1", "2"], ["5", "6"], ["7", "8"]]
-    assert [(bad.line, type(bad.error).__name__) for bad in parsed.refused] == [(1, "UndecodableBytes"), (3, "TornRow")]
+    assert [(bad.line, type(bad.error).__name__) for bad in parsed.refused] == [
+        (1, "UndecodableBytes"),
+        (3, "TornRow"),
+    ]
 
 
 @pytest.mark.parametrize("multiline", [False, True])
@@ -147,7 +158,9 @@ def test_a_carriage_return_inside_a_line_costs_its_row() -> None:
     assert [bad.line for bad in _parse(b"1,2\n3\r,4\n5,6\n", 2).refused] == [1]
 
 
-@pytest.mark.parametrize("dialect", [{"delimiter": ",,"}, {"quotechar": "ab"}, {"quoting": csv.QUOTE_NONNUMERIC}, {"quoting": 77}])
+@pytest.mark.parametrize(
+    "dialect", [{"delimiter": ",,"}, {"quotechar": "ab"}, {"quoting": csv.QUOTE_NONNUMERIC}, {"quoting": 77}]
+)
 def test_a_dialect_that_is_none_is_refused(dialect: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         CsvDialect(**dialect)

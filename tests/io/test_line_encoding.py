@@ -12,8 +12,18 @@ from beam_obs.records.errors import UsageError
 
 @pytest.mark.parametrize(
     ("name", "splittable"),
-    [("utf-8", True), ("UTF8", True), ("utf-8-sig", True), ("latin-1", True), ("cp1252", True), ("shift_jis", True)]
-    + [("gb18030", True), ("utf-16", False), ("utf-32-be", False), ("cp037", False)],
+    [
+        ("utf-8", True),
+        ("UTF8", True),
+        ("utf-8-sig", True),
+        ("latin-1", True),
+        ("cp1252", True),
+        ("shift_jis", True),
+        ("gb18030", True),
+        ("utf-16", False),
+        ("utf-32-be", False),
+        ("cp037", False),
+    ],
 )
 def test_files_are_split_where_newlines_stand_for_themselves(name: str, splittable: bool) -> None:
     assert line_encoding(name)[0].splittable is splittable
@@ -51,4 +61,6 @@ def test_lines_of_any_encoding_are_those_of_its_text(name: str, data: st.DataObj
 
     assert [line.decode(name) for line in encoding.split(encoded)] == text.split("\n")
     assert encoding.end_of_last_line(encoded) == len(text[: text.rfind("\n") + 1].encode(name))
-    assert encoding.end_of_line(encoded) == (len(text[: text.find("\n") + 1].encode(name)) if "\n" in text else 0)
+    assert encoding.end_of_line(encoded) == (
+        len(text[: text.find("\n") + 1].encode(name)) if "\n" in text else 0
+    )

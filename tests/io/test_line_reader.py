@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import pytest
 from hypothesis import given
@@ -12,9 +13,9 @@ from beam_obs.io.bad_input import FileChanged
 from beam_obs.io.line_encoding import line_encoding
 from beam_obs.io.line_reader import LineReader, seek_first_line
 
-contents = st.lists(st.sampled_from([b"", b"a", b"bb", b"\r", b"long line of text " * 3, b"\xff"]), max_size=12).flatmap(
-    lambda lines: st.sampled_from([b"\n".join(lines), b"\n".join([*lines, b""])])
-)
+contents = st.lists(
+    st.sampled_from([b"", b"a", b"bb", b"\r", b"long line of text " * 3, b"\xff"]), max_size=12
+).flatmap(lambda lines: st.sampled_from([b"\n".join(lines), b"\n".join([*lines, b""])]))
 
 
 def _lines(content: bytes, delimiter: bytes) -> list[tuple[int, bytes]]:
@@ -27,7 +28,9 @@ def _lines(content: bytes, delimiter: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def _read(content: bytes, start: int, stop: int, block_bytes: int, delimiter: bytes = b"\n") -> list[tuple[int, bytes]]:
+def _read(
+    content: bytes, start: int, stop: int, block_bytes: int, delimiter: bytes = b"\n"
+) -> list[tuple[int, bytes]]:
     encoding = line_encoding("utf-8", delimiter=delimiter)[0]
     stream = io.BytesIO(content)
     first = seek_first_line(stream, encoding, start, stop, len(content)) if start else 0
@@ -43,7 +46,9 @@ def _read(content: bytes, start: int, stop: int, block_bytes: int, delimiter: by
 def test_any_cut_gives_each_line_once(content: bytes, cuts: list[int], block_bytes: int) -> None:
     edges = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
 
-    found = [line for start, stop in zip(edges, edges[1:]) for line in _read(content, start, stop, block_bytes)]
+    found = [
+        line for start, stop in itertools.pairwise(edges) for line in _read(content, start, stop, block_bytes)
+    ]
 
     assert found == _lines(content, b"\n")
 
@@ -53,12 +58,18 @@ def test_any_cut_gives_each_line_once(content: bytes, cuts: list[int], block_byt
     st.integers(0, 60),
     st.integers(1, 10),
 )
-def test_any_cut_gives_each_line_once_with_a_long_delimiter(parts: list[bytes], cut: int, block_bytes: int) -> None:
+def test_any_cut_gives_each_line_once_with_a_long_delimiter(
+    parts: list[bytes], cut: int, block_bytes: int
+) -> None:
     content = b"|-".join(parts)
     cut = min(cut, len(content))
 
     found = _read(content, 0, cut, block_bytes, b"|-") if cut else []
-    found += _read(content, cut, len(content), block_bytes, b"|-") if cut else _read(content, 0, len(content), block_bytes, b"|-")
+    found += (
+        _read(content, cut, len(content), block_bytes, b"|-")
+        if cut
+        else _read(content, 0, len(content), block_bytes, b"|-")
+    )
 
     assert found == _lines(content, b"|-")
 
@@ -88,7 +99,9 @@ def test_a_file_that_became_shorter_is_an_error() -> None:
         reader.next_block()
 
 
-@given(st.binary(max_size=60).map(lambda data: data.replace(b"\0", b"\n")), st.integers(1, 20), st.integers(0, 5))
+@given(
+    st.binary(max_size=60).map(lambda data: data.replace(b"\0", b"\n")), st.integers(1, 20), st.integers(0, 5)
+)
 def test_lines_given_back_come_again_with_more(content: bytes, block_bytes: int, back: int) -> None:
     reader = LineReader(io.BytesIO(content), line_encoding("latin-1")[0], 0, block_bytes=block_bytes)
     found = b""

@@ -55,12 +55,16 @@ def _read(
                 left.append(split[1])
     tracker.check_done()
     for rest in left:
-        for mine, more in zip((good, bad, manifests), _read(reader, file, rest, fractions)):
+        for mine, more in zip((good, bad, manifests), _read(reader, file, rest, fractions), strict=True):
             mine.extend(more)  # type: ignore[arg-type]
     return good, bad, manifests
 
 
-rows = st.lists(st.sampled_from(["1,2", "3", '"4,5', "a long value,another long value", "", "6,é"]), min_size=1, max_size=30)
+rows = st.lists(
+    st.sampled_from(["1,2", "3", '"4,5', "a long value,another long value", "", "6,é"]),
+    min_size=1,
+    max_size=30,
+)
 
 
 @settings(deadline=None)
@@ -75,7 +79,9 @@ def test_any_splits_give_each_row_once(
     good, bad, manifests = [], [], []
     reader = _reader(block_bytes)
     for restriction in FileRanges().split(file, OffsetRange(0, file.size)):
-        for mine, more in zip((good, bad, manifests), _read(reader, file, restriction, list(fractions))):
+        for mine, more in zip(
+            (good, bad, manifests), _read(reader, file, restriction, list(fractions)), strict=True
+        ):
             mine.extend(more)
 
     assert sorted(good) == whole[0]

@@ -25,7 +25,18 @@ def _file(content: bytes, name: str = "in.txt") -> str:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"a", b"a\n", b"a\n\nb", b"a\r\nb\r\n", b"a\rb\n", "é\n\u2028x\n\x85\n".encode(), b"a\0b\n", b"a\nb\r"],
+    [
+        b"",
+        b"\n",
+        b"a",
+        b"a\n",
+        b"a\n\nb",
+        b"a\r\nb\r\n",
+        b"a\rb\n",
+        "é\n\u2028x\n\x85\n".encode(),
+        b"a\0b\n",
+        b"a\nb\r",
+    ],
 )
 @pytest.mark.parametrize("strip", [True, False])
 def test_lines_are_those_that_beam_reads(content: bytes, strip: bool) -> None:
@@ -61,7 +72,9 @@ def test_many_small_ranges_give_the_same_lines(size: int) -> None:
     assert sorted(run_read(obs.ReadFromText(path, desired_bundle_size=size))) == sorted(lines)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "latin-1", "cp1252", "cp037", "shift_jis"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-be", "utf-32", "latin-1", "cp1252", "cp037", "shift_jis"]
+)
 def test_other_encodings_are_read(encoding: str) -> None:
     lines = ["plain", "", "caf\u00e9 \u0a0a" if encoding.startswith("utf") else "cafe", "last"]
     path = _file("\r\n".join(lines).encode(encoding))
@@ -89,7 +102,10 @@ def test_compressed_files_are_read_with_offsets_of_what_they_hold(name: str, com
 
     assert [record["line"] for record in stamped] == lines
     places = [record["_lineage"]["position"] for record in stamped]
-    assert all(content[place:].startswith(f"line {number}".encode()) for number, place in list(enumerate(places))[::997])
+    assert all(
+        content[place:].startswith(f"line {number}".encode())
+        for number, place in list(enumerate(places))[::997]
+    )
 
 
 def test_a_compressed_file_that_ends_too_early_keeps_its_lines_and_one_dead_letter() -> None:
@@ -200,7 +216,9 @@ def test_a_pattern_may_be_known_only_when_the_job_runs() -> None:
         ({"desired_bundle_size": 0}, "at least 1"),
     ],
 )
-def test_what_is_not_supported_is_refused_when_the_read_is_made(arguments: dict[str, Any], message: str) -> None:
+def test_what_is_not_supported_is_refused_when_the_read_is_made(
+    arguments: dict[str, Any], message: str
+) -> None:
     with pytest.raises(obs.UsageError, match=message):
         obs.ReadFromText("in.txt", **arguments)
 

@@ -28,7 +28,9 @@ def test_a_position_is_found_again_in_its_origin(partition: Partition, position:
 
 
 @given(partitions, st.integers(2**40, 2**43))
-def test_a_position_beyond_40_bits_is_found_where_the_size_allows_it(partition: Partition, position: int) -> None:
+def test_a_position_beyond_40_bits_is_found_where_the_size_allows_it(
+    partition: Partition, position: int
+) -> None:
     assert partition.position_of(partition.origin(position), size=2**43 + 1) == position
     assert partition.position_of(partition.origin(position)) is None
 
@@ -42,7 +44,9 @@ def test_many_origins_at_once_are_those_made_one_by_one(partition: Partition, pl
 
 
 @given(partitions, partitions, st.integers(0, 2**40 - 1))
-def test_only_the_partition_that_made_an_origin_verifies(ours: Partition, other: Partition, position: int) -> None:
+def test_only_the_partition_that_made_an_origin_verifies(
+    ours: Partition, other: Partition, position: int
+) -> None:
     origin = ours.origin(position)
 
     assert ours.verifies(origin)
@@ -78,20 +82,28 @@ def test_the_low_56_bits_are_uniform_enough_to_sample_by(step: int) -> None:
 
 def test_neighbours_and_files_do_not_share_their_random_bits() -> None:
     values = {
-        randomness(Partition(f"{name}.csv", "1").origin(place)) for name in range(20) for place in range(5_000)
+        randomness(Partition(f"{name}.csv", "1").origin(place))
+        for name in range(20)
+        for place in range(5_000)
     }
 
     assert len(values) == 100_000
 
 
 def test_the_format_does_not_change() -> None:
-    assert Partition("2013/01.csv", "30453-c5f1").origin(2**40 + 5).hex() == "4b318c610000000005ba624f60fb0d66"
+    assert (
+        Partition("2013/01.csv", "30453-c5f1").origin(2**40 + 5).hex() == "4b318c610000000005ba624f60fb0d66"
+    )
     assert Partition("café", "1").origin(0).hex() == "a0eebc300000000000ed1284ce168a00"
-    assert unlocated_origin(Partition("topic", "", False), b"x", 1).hex() == "9029cffe0000000001307aeb6bb2e3d5"
+    assert (
+        unlocated_origin(Partition("topic", "", False), b"x", 1).hex() == "9029cffe0000000001307aeb6bb2e3d5"
+    )
 
 
 @given(st.text(), st.binary(), st.binary(), st.integers(0, 100))
-def test_a_derived_origin_is_deterministic_and_marked(step: str, key: bytes, window: bytes, pane: int) -> None:
+def test_a_derived_origin_is_deterministic_and_marked(
+    step: str, key: bytes, window: bytes, pane: int
+) -> None:
     origin = derived_origin(step, key, window, pane)
 
     assert is_derived(origin)
