@@ -85,7 +85,7 @@ class DeadLetterMatcher:
         return all(_field_matches(name, expected, letter) for name, expected in self.fields.items())
 
     def rows(self, letter: DeadLetter) -> list[tuple[str, str, str, bool]]:
-        """Returns name, expected, found and whether that fits, of each field that something is expected of."""
+        """Returns name, expected, found and whether that fits, of each field that matters."""
         return [
             (
                 name,
