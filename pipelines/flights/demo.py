@@ -5,43 +5,73 @@ Prints the run's report, holds what was refused against what was damaged, and sh
 
 from __future__ import annotations
 
+import collections
 import pathlib
 import shutil
+import sys
 
+import beam_obs as obs
 from pipelines.flights import batch
-from pipelines.flights.damage import MANIFEST, damage
+from pipelines.flights.damage import MANIFEST, Damage, damage
 from pipelines.flights.reference import DATA
 
 FOLDER = pathlib.Path("demo-output")
+STORE = FOLDER / "store"
 
 
-def main() -> None:
+def main() -> int:
+    """Runs the demonstration in the current folder; returns its exit code."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     files = FOLDER / "input"
-    found = damage(DATA / "flights-2013-01.csv", files)
-    kinds = dict.fromkeys(one.kind for one in found)
-    print(f"January 2013 with {len(found)} deliberate damages of {len(kinds)} kinds: {', '.join(kinds)}.")
-    print(f"They are listed in {files / MANIFEST}.\n", flush=True)
-    batch.main(
-        [
-            "--runner=FnApiRunner",
-            f"--input={files}/flights-*.csv",
-            f"--output={FOLDER}/flights",
-            f"--obs_store={FOLDER}/store",
-        ]
-    )
-    store = f"--store {FOLDER}/store"
+    damages = damage(DATA / "flights-2013-01.csv", files)
+    kinds = dict.fromkeys(one.kind for one in damages)
+    print(f"Flights of January 2013, with {len(damages)} deliberate damages of {len(kinds)} kinds:")
+    print(f"{', '.join(kinds)}.\n", flush=True)
+
+    arguments = [f"--input={files}/flights-*.csv", f"--output={FOLDER}/flights", f"--obs_store={STORE}"]
+    batch.main(["--runner=FnApiRunner", *arguments])
+
+    as_expected = refused() == expected(damages)
+    if as_expected:
+        print(f"\nEach of the {len(damages)} damages was refused where it should be, and nothing else was.")
+    else:
+        print(f"\nRefused: {refused()}\nDamaged: {expected(damages)}", file=sys.stderr)
+    print_next_steps(files)
+    return 0 if as_expected else 1
+
+
+def expected(damages: list[Damage]) -> collections.Counter[tuple[str, str]]:
+    """Returns the number of damages by the step and the error that should refuse them."""
+    return collections.Counter((one.step, one.error) for one in damages)
+
+
+def refused() -> collections.Counter[tuple[str, str]]:
+    """Returns the number of dead letters of the latest run, by step and error."""
+    end = obs.Store(str(STORE)).find("flights@latest").end or {}
+    counts: collections.Counter[tuple[str, str]] = collections.Counter()
+    for group in end["dead_letters"]["by_fingerprint"]:
+        counts[group["stage"], group["error_type"].rpartition(".")[2]] += group["count"]
+    return counts
+
+
+def print_next_steps(files: pathlib.Path) -> None:
+    """Prints where things are, and commands to try."""
+    beam_obs = pathlib.Path(sys.executable).parent / "beam-obs"
+    if beam_obs.is_relative_to(pathlib.Path.cwd()):
+        beam_obs = beam_obs.relative_to(pathlib.Path.cwd())
     print(
         f"""
-Written: {FOLDER}/flights-flights-*.avro, flights-statistics-*.avro, flights-statistics-*.jsonl
+What was damaged   {files / MANIFEST}
+What was written   {FOLDER}/flights-flights-*.avro, flights-statistics-*.avro and .jsonl
 
-Try next:
-  .venv/bin/beam-obs runs {store}
-  .venv/bin/beam-obs show latest {store}
-  .venv/bin/beam-obs dead-letters list latest {store}
-  .venv/bin/beam-obs dead-letters list latest --stage check --json {store}"""
+Try next
+  export BEAM_OBS_STORE={STORE}
+  {beam_obs} runs
+  {beam_obs} show latest
+  {beam_obs} dead-letters list latest
+  {beam_obs} dead-letters list latest --stage check --json"""
     )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

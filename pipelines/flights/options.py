@@ -34,7 +34,7 @@ def flights_options(argv: list[str] | None = None) -> FlightsOptions:
     Raises:
       SystemExit: with 2, as every wrong command line: `--input` or `--output` is not given.
     """
-    options = PipelineOptions(argv).view_as(FlightsOptions)
+    options: FlightsOptions = PipelineOptions(argv).view_as(FlightsOptions)
     missing = [f"--{name}" for name in ("input", "output") if not getattr(options, name)]
     if missing:
         print(f"error: {' and '.join(missing)} must be given; --help tells more", file=sys.stderr)

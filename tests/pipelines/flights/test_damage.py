@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import json
 import pathlib
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ class DamagedRun(NamedTuple):
     flights: list[dict[str, Any]]
     statistics: list[dict[str, Any]]
     files: pathlib.Path
-    store: pathlib.Path
+    end: dict[str, Any]
 
 
 def read_avro(paths: Any) -> list[dict[str, Any]]:
@@ -52,7 +53,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> DamagedRun:
         read_avro(folder.glob("out-flights-*.avro")),
         read_avro(folder.glob("out-statistics-*.avro")),
         folder / "input",
-        folder / "store",
+        json.loads(next(folder.glob("store/runs/flights/*/end.json")).read_text()),
     )
 
 
@@ -107,3 +108,14 @@ def test_good_and_lost_flights_add_up_to_january(run: DamagedRun) -> None:
     lost = sum(len(one.lost) for one in run.damages)
     assert len(run.flights) + lost == FLIGHTS_IN_JANUARY
     assert sum(day["flights"] for day in run.statistics) == len(run.flights)
+
+
+def test_the_run_balances(run: DamagedRun) -> None:
+    assert run.end["status"] == "done"
+    assert run.end["balance"]["holds"]
+    counts = {stage["label"]: stage for stage in run.end["stages"]}
+    through = counts["write flights"]
+    assert (through["in"], through["dead"]) == (len(run.flights), 0)
+    assert sum(stage["dead"] for stage in counts.values()) == len(run.damages)
+    for stage in counts.values():
+        assert stage["in"] == stage["out"] + stage["dead"] + stage["filtered"]
