@@ -8,12 +8,14 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.pvalue import PBegin
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, SwitchingDirectRunner
 from typing_extensions import Self
 
 from beam_obs.io.found_files import FoundFile, checked_pattern, find_files
 from beam_obs.io.read_blocks import PassOn, ReadBlock
-from beam_obs.io.read_records import EVIDENCE_TAG, ReadRecords, ReadSettings, RecordFormat
+from beam_obs.io.read_records import EVIDENCE_TAG, ReadRecords, ReadSettings, ReadUnsplit, RecordFormat
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
@@ -122,7 +124,10 @@ class FileRead(beam.PTransform):
         if observation.observed:
             observation.inputs.append(DatasetDescription(self.label, str(self._pattern), label))
             observation.stages[label] = StageDescription(label, type(self).__name__, "raw")
-        read = beam.ParDo(ReadRecords(self._format(), settings)).with_output_types(ReadBlock)
+        reader: beam.DoFn = ReadRecords(self._format(), settings)
+        if _runs_bundle_based(pipeline):
+            reader = ReadUnsplit(reader)
+        read = beam.ParDo(reader).with_output_types(ReadBlock)
         pass_on = beam.ParDo(PassOn(label, observation.context)).with_output_types(self._element_type())
         blocks = (
             pbegin
@@ -157,6 +162,15 @@ class FileRead(beam.PTransform):
 
     def _element_type(self) -> Any:
         raise NotImplementedError
+
+
+def _runs_bundle_based(pipeline: Any) -> bool:
+    """Whether the direct runner will run the pipeline bundle by bundle, as it does with streams: it then
+    looks whether a splittable DoFn has claimed its range before it lets it run (Beam 2.77.0)."""
+    if isinstance(pipeline.runner, BundleBasedDirectRunner):
+        return True
+    streaming = bool(pipeline._options.view_as(StandardOptions).streaming)
+    return streaming and isinstance(pipeline.runner, SwitchingDirectRunner)
 
 
 class _FindFiles(beam.DoFn):

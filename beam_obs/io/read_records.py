@@ -344,6 +344,26 @@ class ReadRecords(beam.DoFn):
         )
 
 
+class ReadUnsplit(beam.DoFn):
+    """Reads each file in one go, for runners that cannot run splittable DoFns.
+
+    Args:
+      reader: what reads.
+    """
+
+    def __init__(self, reader: ReadRecords) -> None:
+        self._reader = reader
+
+    def setup(self) -> None:
+        """Makes what is not pickled."""
+        self._reader.setup()
+
+    def process(self, file: FoundFile) -> Iterator[Any]:
+        """Gives the records of a file, in blocks."""
+        ranges = FileRanges()
+        yield from self._reader.process(file, ranges.create_tracker(ranges.initial_restriction(file)))
+
+
 def _line_starts(encoding: LineEncoding, block: LineBlock) -> list[int]:
     """Returns the offset in the file of each line of a block."""
     lines = encoding.split(block.data)

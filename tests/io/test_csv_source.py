@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing import test_stream
 
 import beam_obs as obs
 from tests.io.pipelines import RUNNER, Keeper, counters, run_read, run_with_dead_letters
@@ -413,6 +415,33 @@ def test_an_observed_run_keeps_dead_letters_and_notes_what_was_read() -> None:
     assert sum(file["records"] for file in files) == 100
     assert sum(file["stop"] - file["start"] for file in files) == pathlib.Path(path).stat().st_size
     assert len({file["version"] for file in files}) == 1
+
+
+def _streaming(pipeline: Any) -> tuple[list[Any], list[Any]]:
+    path = _file(b"a,b\n" + b"1,2\n" * 1000 + b"3\n")
+    rows, events = Keeper(), Keeper()
+    with pipeline as p:
+        stream = test_stream.TestStream().add_elements(["x"]).advance_watermark_to_infinity()
+        _ = p | stream | "events" >> beam.Map(events)
+        read = obs.ReadFromCsv(path, desired_bundle_size=100)
+        records = p | "read" >> (read if isinstance(p, obs.Pipeline) else read.with_dead_letters())
+        records = records if isinstance(p, obs.Pipeline) else records[0]
+        _ = records | "rows" >> beam.Map(rows)
+    return rows.elements, events.elements
+
+
+def test_files_are_read_beside_a_stream_on_the_direct_runner() -> None:
+    rows, events = _streaming(beam.Pipeline("DirectRunner", PipelineOptions(["--streaming"])))
+
+    assert (len(rows), events) == (1000, ["x"])
+
+
+def test_files_are_read_beside_a_stream_in_an_observed_run() -> None:
+    options = PipelineOptions(["--streaming", "--obs_store=store"])
+
+    rows, events = _streaming(obs.Pipeline("DirectRunner", options, name="stream"))
+
+    assert (len(rows), events) == (1000, ["x"])
 
 
 def test_typed_records_cross_a_shuffle() -> None:
