@@ -5,15 +5,18 @@ Needs no Apache Beam on a local store.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.manifest import Manifest
-from beam_obs.runs.record import RunRecord
-from beam_obs.runs.store import Store
+
+if TYPE_CHECKING:
+    from beam_obs.runs.record import RunRecord
+    from beam_obs.runs.store import Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +109,29 @@ def summarize_checks(evidence: Evidence) -> list[dict[str, Any]]:
             }
             found.setdefault((manifest.stage, assumption), check)["broken"] += told["count"]
     return sorted(found.values(), key=lambda check: (check["stage"], -check["broken"], check["assumption"]))
+
+
+def count_dead_letters(store: Store, folder: str) -> int:
+    """Returns how many dead letters a run that has not ended has left: the committed ones, if any are.
+
+    Of Avro files only the headers of their blocks are looked at.
+    """
+    evidence = read_evidence(store, folder)
+    if evidence.manifests:
+        return sum(manifest.count for manifest in evidence.of_kind("dead_letters"))
+    return sum(_count_file(store, f"{folder}/{name}") for name in evidence.uncommitted)
+
+
+def _count_file(store: Store, path: str) -> int:
+    if path.endswith(".jsonl"):
+        return sum(1 for _ in read_file(store, path))
+    import fastavro
+
+    count = 0
+    with store.files.open(path) as file, contextlib.suppress(EOFError, ValueError, StopIteration):
+        for block in fastavro.block_reader(file):
+            count += block.num_records
+    return count
 
 
 def dead_letters(

@@ -27,6 +27,7 @@ class RunRecord:
       start: content of ``start.json``.
       end: content of ``end.json``, or None before the run has ended.
       heartbeat: content of ``heartbeat.json``: time, job id, whether the job outlives its launcher.
+      refused_so_far: number of dead letters of a run that has not ended.
     """
 
     pipeline: str
@@ -34,6 +35,7 @@ class RunRecord:
     start: dict[str, Any]
     end: dict[str, Any] | None = None
     heartbeat: dict[str, Any] | None = None
+    refused_so_far: int = 0
 
     @property
     def folder(self) -> str:
@@ -57,8 +59,10 @@ class RunRecord:
 
     @property
     def refused(self) -> int:
-        """Number of dead letters, as counted when the run ended; 0 before."""
-        return int(((self.end or {}).get("dead_letters") or {}).get("count") or 0)
+        """Number of dead letters, as counted when the run ended, or those that are there before."""
+        if self.end is None:
+            return self.refused_so_far
+        return int((self.end.get("dead_letters") or {}).get("count") or 0)
 
     @property
     def status_text(self) -> str:

@@ -13,6 +13,7 @@ import uuid
 from typing import Any
 
 from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.evidence import count_dead_letters
 from beam_obs.runs.folder import Folder, folder_at, is_local, local_path
 from beam_obs.runs.record import END, HEARTBEAT, START, RunRecord
 
@@ -153,10 +154,11 @@ class Store:
         records = []
         for position, (run, name) in enumerate(found):
             start, end = (_json(content) for content in contents[2 * position : 2 * position + 2])
-            heartbeat = None
+            heartbeat, refused = None, 0
             if end is None:
                 heartbeat = _json(self.files.read(f"runs/{name}/{run}/{HEARTBEAT}"))
-            records.append(RunRecord(name, run, start or _UNREADABLE_START, end, heartbeat))
+                refused = count_dead_letters(self, f"runs/{name}/{run}")
+            records.append(RunRecord(name, run, start or _UNREADABLE_START, end, heartbeat, refused))
         return records
 
 

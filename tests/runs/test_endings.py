@@ -63,7 +63,7 @@ def test_a_killed_run_is_lost_and_keeps_the_dead_letters_of_its_finished_bundles
     code, _ = interrupted(start_program, signal.SIGKILL)
     assert code == -signal.SIGKILL
     record = run_of("slow")
-    assert record.status == "lost"
+    assert record.status_text == "lost, 2 dead"
     evidence = read_evidence(obs.Store(), record.folder)
     assert evidence.committed == ()
     letters = list(dead_letters(obs.Store(), record))

@@ -1,0 +1,94 @@
+"""While a pipeline runs, a terminal shows records per second of each stage; anything else shows nothing."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.runs import progress
+
+PROGRAM = """
+import sys, time
+import apache_beam as beam
+import beam_obs as obs
+
+def slow(number):
+    time.sleep(0.002)
+    if number == 500:
+        print("a line of the program", flush=True)
+    return number
+
+with obs.Pipeline("FnApiRunner", argv=sys.argv[1:], name="slow") as p:
+    numbers = p | beam.Create(range(1000), reshuffle=False)
+    numbers | "first" >> obs.Stage(beam.Map(lambda n: n)) | "slow" >> obs.Stage(beam.Map(slow))
+"""
+
+
+def run_on_a_terminal(*arguments: str) -> str:
+    pathlib.Path("program.py").write_text(PROGRAM)
+    terminal, end = pty.openpty()
+    root = str(pathlib.Path(__file__).parents[2])
+    process = subprocess.Popen(
+        [sys.executable, "program.py", *arguments],
+        stdout=end,
+        stderr=end,
+        env={**os.environ, "PYTHONPATH": root, "TERM": "xterm-256color", "COLUMNS": "100"},
+    )
+    os.close(end)
+    chunks = []
+    while True:
+        try:
+            chunks.append(os.read(terminal, 65536))
+        except OSError:
+            break
+        if not chunks[-1]:
+            break
+    os.close(terminal)
+    assert process.wait(timeout=60) == 0
+    return b"".join(chunks).decode("utf-8", "replace")
+
+
+def test_a_terminal_shows_records_per_second_in_the_order_of_the_graph() -> None:
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", run_on_a_terminal())
+    assert "per second" in shown
+    assert "a line of the program" in shown
+    rates = re.findall(r"^slow +[\d,]+ +([\d,]+) ", shown, flags=re.MULTILINE)
+    assert any(int(rate.replace(",", "")) > 50 for rate in rates)
+    assert shown.index("first") < shown.index("slow")
+    assert "slow  done" in shown
+
+
+def test_progress_can_be_switched_off() -> None:
+    assert "per second" not in run_on_a_terminal("--obs_progress=off")
+
+
+def test_a_runner_that_tells_nothing_is_said_to_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 0.03)
+    shown = progress.Progress("run", "on", "SilentRunner", lambda: None)
+    shown.start()
+    shown._ended.wait(0.3)
+    shown.stop()
+    assert capsys.readouterr().err.count("SilentRunner tells no counts") == 1
+
+
+def test_lines_are_printed_where_there_is_no_terminal_and_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.01)
+    snapshot = Snapshot({"parse": StageCounts(1234, 1234)})
+    for mode, expected in (("on", True), ("auto", False)):
+        shown = progress.Progress("run", mode, "FnApiRunner", lambda: snapshot)
+        shown.start()
+        shown._ended.wait(0.1)
+        shown.stop()
+        assert ("parse 1,234 (" in capsys.readouterr().err) == expected
