@@ -64,6 +64,9 @@ class Launched:
     def watch(self) -> None:
         """Ends the run now, if it has ended, or else when the result says so."""
         result = self.result
+        if result is None:  # a runner of somebody's own that says no more
+            self.conclude("done")
+            return
         result.beam_obs_run = self.run  # so that a test finds the run of a result
         self.run.submitted(_job_id(result))
         wait, cancel = result.wait_until_finish, result.cancel
