@@ -6,11 +6,13 @@ all of that is answered from the user's DoFn. Only `process` and its relatives a
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.window import WindowFn
 from apache_beam.utils.timestamp import Timestamp
@@ -20,7 +22,7 @@ from beam_obs.metrics import live
 from beam_obs.metrics.tally import Tally
 from beam_obs.wrapper.guard import Guard, GuardSettings
 from beam_obs.wrapper.keep_lineage import keeping_lineage
-from beam_obs.wrapper.refusal import NO_ELEMENT
+from beam_obs.wrapper.refusal import EVIDENCE_TAG, NO_ELEMENT
 from beam_obs.wrapper.shapes import Shape, passing_on, shape_of, splitting_batches
 from beam_obs.wrapper.user_callable import user_callable
 
@@ -61,8 +63,11 @@ class ObservedDoFn(beam.DoFn):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "_dofn":
             raise AttributeError(name)
+        callbacks = self.__dict__.get("_timer_callbacks", ())
+        if name.startswith("_inspect_") and name.removeprefix("_inspect_") in callbacks:
+            return functools.partial(self._arguments, name.removeprefix("_inspect_"))
         found = getattr(self._dofn, name)
-        if name in self.__dict__.get("_timer_callbacks", ()):
+        if name in callbacks:
             return types.MethodType(_GuardedTimer(self._guard, found), self)
         return found
 
@@ -91,12 +96,9 @@ class ObservedDoFn(beam.DoFn):
             results = self._dofn.finish_bundle()
             if results is not None:
                 results = list(results)
-                guard.out += len(results)
+                guard.out += sum(getattr(result, "tag", None) != EVIDENCE_TAG for result in results)
         except Exception as error:
-            results = [
-                beam.pvalue.TaggedOutput(letter.tag, self._placed(letter.value))
-                for letter in guard.refuse(NO_ELEMENT, error)
-            ]
+            results = self._refused_at_the_end(error)
         try:
             self._tally.flush()
         except Exception:
@@ -189,9 +191,7 @@ class ObservedDoFn(beam.DoFn):
             explodes = getattr(dofn.process, "_beam_yields_batches", False)
             if explodes:
                 called = called._replace(function=_exploding(dofn, called.function))
-            has_arguments = self._has_arguments or any(
-                isinstance(default, core._DoFnParam) for default in defaults
-            )
+            has_arguments = self._has_arguments or any(map(_is_parameter, defaults))
             shape = shape_of(called, self._guard, has_arguments, _element_at(names, defaults))
             if settings.keeps_lineage:
                 shape = Shape(keeping_lineage(shape.process), shape.read)
@@ -206,12 +206,16 @@ class ObservedDoFn(beam.DoFn):
         else:
             self.process = process  # type: ignore[assignment]
 
-    def _placed(self, value: Any) -> WindowedValue:
-        """A value in a window of its own, where no element gives it one."""
+    def _refused_at_the_end(self, error: Exception) -> list[Any]:
+        """A dead letter in a window of its own, since no element gives it one."""
         timestamp = Timestamp.now()
         window_fn = self._window_fn or beam.window.GlobalWindows()
-        windows = window_fn.assign(WindowFn.AssignContext(timestamp, value))
-        return WindowedValue(value, timestamp, tuple(windows))
+        letters = self._guard.refuse(NO_ELEMENT, error)
+        try:
+            windows = tuple(window_fn.assign(WindowFn.AssignContext(timestamp)))
+        except Exception:  # the windows depend on elements
+            raise error from None
+        return [TaggedOutput(one.tag, WindowedValue(one.value, timestamp, windows)) for one in letters]
 
     def _batch_results(self, batch: Any, args: Any, kwargs: Any) -> list[Any]:
         results = self._dofn.process_batch(batch, *args, **kwargs)
@@ -229,7 +233,7 @@ class ObservedDoFn(beam.DoFn):
         for element in converter.explode_batch(batch):
             guard.taken += 1
             try:
-                of_element = self._batch_results(converter.create_batch([element]), args, kwargs)
+                of_element = self._batch_results(converter.produce_batch([element]), args, kwargs)
                 guard.out += len(of_element)
             except Exception as its_error:
                 of_element = guard.refuse(element, its_error)
@@ -278,6 +282,12 @@ def _with_provider(default: Any, dofn: beam.DoFn) -> Any:
     if isinstance(default, core._WatermarkEstimatorParam) and default.watermark_estimator_provider is None:
         return core.DoFn.WatermarkEstimatorParam(dofn)
     return default
+
+
+def _is_parameter(default: Any) -> bool:
+    """Whether Beam fills an argument in; `DoFn.BundleFinalizerParam` is given as a class."""
+    kind = default if isinstance(default, type) else type(default)
+    return issubclass(kind, core._DoFnParam)
 
 
 def _element_at(names: list[str], defaults: list[Any]) -> int:

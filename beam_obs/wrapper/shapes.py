@@ -45,7 +45,7 @@ def shape_of(called: UserCallable, guard: Guard, takes_arguments: bool, element_
     """
     rate = guard.settings.settings.sample_rate
     if element_at:
-        return _many_at(called, guard, rate, element_at)
+        return _with_element_at(called, guard, element_at)
     if called.kind == MAP:
         make = _map_with_arguments if takes_arguments else _map
     elif called.kind == MAP_TUPLE:
@@ -260,13 +260,13 @@ def _many_with_arguments(called: UserCallable, guard: Guard, rate: int) -> Shape
     return Shape(process, _reader(guard, lambda: (taken, out, filtered)))
 
 
-def _many_at(called: UserCallable, guard: Guard, rate: int, element_at: int) -> Shape:
+def _with_element_at(called: UserCallable, guard: Guard, element_at: int) -> Shape:
     """For a function that names its element by ``DoFn.ElementParam``, not first."""
 
     def rotated(element: Any, *args: Any, **kwargs: Any) -> Any:
         return called.function(*args[:element_at], element, *args[element_at:], **kwargs)
 
-    inner = _many_with_arguments(UserCallable(called.kind, rotated), guard, rate)
+    inner = shape_of(called._replace(function=rotated), guard, takes_arguments=True, element_at=0)
 
     def process(*args: Any, **kwargs: Any) -> Any:
         return inner.process(args[element_at], *args[:element_at], *args[element_at + 1 :], **kwargs)

@@ -289,7 +289,7 @@ def test_types_of_tagged_outputs_are_those_without_a_stage() -> None:
 def test_wrong_input_types_are_refused_as_without_a_stage() -> None:
     messages = []
     for wrap in (observed, lambda one: "step" >> one):
-        with pytest.raises(typehints.TypeCheckError, match="Expected|expected|requires") as caught:
+        with pytest.raises(typehints.TypeCheckError, match="requires") as caught:
             _ = beam.Pipeline() | beam.Create(WORDS) | wrap(beam.Map(lambda x: x).with_input_types(int))
         messages.append(str(caught.value).replace("step/Observed", "step"))
     assert messages[0] == messages[1]
