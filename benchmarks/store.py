@@ -1,4 +1,4 @@
-"""`python -m benchmarks.store`: how long each command takes, cold, on a store of 1,000 runs; at most 1 s each.
+"""`python -m benchmarks.store`: how long each command takes, cold, on a store of 1,000 runs; 1 s is allowed.
 
 Every run has a start, an end, a manifest and a file of dead letters, as a real one has: copies of one
 real run under ids of their own.
