@@ -50,7 +50,7 @@ def weave_group(loom: Loom, node_id: str) -> None:
     loom.graph.replace_output(node_id, given, grouped)
     form = loom.form_for(given)
     loom.set_form(given, form)
-    _insert_behind(loom, node_id, GroupedDoFn(loom.aggregate(node_id, given), form), grouped, given)
+    _insert_behind(loom, node_id, GroupedDoFn(loom.aggregate(node_id, taken, given), form), grouped, given)
     loom.note_woven(node_id)
 
 
@@ -72,7 +72,7 @@ def weave_combine(loom: Loom, node_id: str) -> None:
     graph.replace_input(node_id, taken, loom.needed(taken, KEYED, node_id), whole=True)
     for inner, spec in changes.items():
         graph.node(inner).spec.CopyFrom(spec)
-    _give_combined(loom, node_id, given)
+    _give_combined(loom, node_id, taken, given)
 
 
 def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
@@ -113,7 +113,7 @@ def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
     graph.replace_input(node_id, taken, loom.needed(taken, KEYED, node_id), whole=True)
     for pcoll in sorted(beside):
         graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
-    _give_combined(loom, node_id, given)
+    _give_combined(loom, node_id, taken, given)
 
 
 def weave_combine_groups(loom: Loom, node_id: str) -> None:
@@ -173,13 +173,13 @@ def weave_reshuffle(loom: Loom, unit: Unit) -> None:
 def _grouped_coder(loom: Loom, taken: str, given: str) -> str | None:
     graph = loom.graph
     pair, group = graph.kv(loom.plain_coder[taken]), graph.kv(loom.plain_coder[given])
-    if pair is None or group is None or not graph.same_coder(pair[0], group[0]):
+    if pair is None or group is None:
         return None
     values = graph.parts.coders[group[1]]
     if values.spec.urn != ITERABLE_URN or not graph.same_coder(values.component_coder_ids[0], pair[1]):
         return None
     traced = graph.components(loom.coder_in(KEYED, loom.plain_coder[taken]))[1]
-    return graph.coder(KV_URN, [pair[0], graph.coder(ITERABLE_URN, [traced])])
+    return graph.coder(KV_URN, [group[0], graph.coder(ITERABLE_URN, [traced])])
 
 
 def _insert_behind(loom: Loom, node_id: str, dofn: Any, taken: str, given: str) -> None:
@@ -188,7 +188,7 @@ def _insert_behind(loom: Loom, node_id: str, dofn: Any, taken: str, given: str) 
     loom.insert_dofn(node_id, f"{label}/beam_obs:origins", dofn, taken, {"None": given, ROWS: rows})
 
 
-def _give_combined(loom: Loom, node_id: str, given: str) -> None:
+def _give_combined(loom: Loom, node_id: str, taken: str, given: str) -> None:
     """Puts the step behind an aggregate that makes the origin; its summary has the place of a trace till then."""
     graph = loom.graph
     if feeds_hot_keys(graph, node_id, given):
@@ -199,7 +199,7 @@ def _give_combined(loom: Loom, node_id: str, given: str) -> None:
     graph.replace_output(node_id, given, combined)
     form = loom.form_for(given)
     loom.set_form(given, form)
-    _insert_behind(loom, node_id, CombinedDoFn(loom.aggregate(node_id, given), form), combined, given)
+    _insert_behind(loom, node_id, CombinedDoFn(loom.aggregate(node_id, taken, given), form), combined, given)
     loom.note_woven(node_id)
 
 

@@ -12,6 +12,16 @@ BYTES_URN = common_urns.coders.BYTES.urn
 ITERABLE_URN = common_urns.coders.ITERABLE.urn
 PAR_DO_URN = common_urns.primitives.PAR_DO.urn
 
+_TYPE = "python_type"
+_KEPT_TYPE = "beam_obs_type"
+
+
+def keep_types(proto: api.Pipeline) -> None:
+    """Notes the class of each step where it outlives Beam's reading of the pipeline, which forgets most classes."""
+    for node in proto.components.transforms.values():
+        if _TYPE in node.annotations and _KEPT_TYPE not in node.annotations:
+            node.annotations[_KEPT_TYPE] = node.annotations[_TYPE]
+
 
 class Graph:
     """A pipeline's proto and its edges. Changes are made in the proto.
@@ -57,7 +67,8 @@ class Graph:
 
     def python_type(self, node_id: str) -> str:
         """Returns the full name of the class of a step, or an empty text."""
-        return self.node(node_id).annotations.get("python_type", b"").decode("utf-8", "replace")
+        annotations = self.node(node_id).annotations
+        return (annotations.get(_KEPT_TYPE) or annotations.get(_TYPE, b"")).decode("utf-8", "replace")
 
     def ancestors(self, node_id: str) -> Iterator[str]:
         """Gives the composites that a step is in, innermost first."""

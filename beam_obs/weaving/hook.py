@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
+from beam_obs.weaving.graph import keep_types
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
@@ -78,7 +79,10 @@ def _to_runner_api(
     default_environment: Any = None,
 ) -> Any:
     found = _TO_RUNNER_API(pipeline, return_context, context, use_fake_coders, default_environment)
-    if _WEAVING.settings is None or use_fake_coders or return_context or _WEAVING.is_asking:
+    if _WEAVING.settings is None or return_context or _WEAVING.is_asking:
+        return found
+    if use_fake_coders:
+        keep_types(found)
         return found
     return _woven(found)
 

@@ -166,14 +166,14 @@ class Loom:
         strategy = self.graph.parts.pcollections[pcoll].windowing_strategy_id
         return self.context.windowing_strategies.get_by_id(strategy)
 
-    def aggregate(self, node_id: str, pcoll: str) -> Aggregate:
-        """Returns what makes the origins of the aggregates in `pcoll`, made by a step."""
-        pair = self.graph.kv(self.plain_coder[pcoll])
+    def aggregate(self, node_id: str, taken: str, given: str) -> Aggregate:
+        """Returns what makes the origins of the aggregates that a step makes of the pairs that it takes."""
+        pair = self.graph.kv(self.plain_coder[taken])
         assert pair is not None
         return Aggregate(
             self.label(node_id),
             self.coder_object(pair[0]),
-            self.windowing(pcoll).windowfn.get_window_coder(),
+            self.windowing(given).windowfn.get_window_coder(),
             self.settings.limit,
         )
 
