@@ -84,6 +84,7 @@ def _stage(label: str, kind: str, counts: StageCounts) -> dict[str, Any]:
         "filtered": counts.filtered,
         "dropped": counts.dropped,
         "internal_errors": counts.internal_errors,
+        "broken": counts.broken,
         "p50_us": counts.latency.quantile_us(0.5),
         "p99_us": counts.latency.quantile_us(0.99),
         "latency_us_le": dict(zip(bounds, counts.latency.cumulative, strict=True)),

@@ -56,7 +56,9 @@ class Break(NamedTuple):
         found = ", ".join(
             f"{field} is {_shown(value)}" for field, value in zip(self.fields, self.values, strict=True)
         )
-        raised = f" ({type(self.error).__name__}: {self.error})" if self.error is not None else ""
+        raised = ""
+        if self.error is not None:
+            raised = f" ({type(self.error).__name__}: {' '.join(str(self.error).split())})"
         return f"{self.assumption}: {found}, expected {self.expected}{raised}"
 
 

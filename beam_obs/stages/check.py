@@ -27,7 +27,13 @@ from beam_obs.stages.check_records import CheckRecords, CountBreaks
 from beam_obs.stages.check_uniqueness import LookForCopies
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.evidence import globally
-from beam_obs.stages.observed_pardo import describe_stage, guard_settings, observed_pardo, refusals_of
+from beam_obs.stages.observed_pardo import (
+    describe_stage,
+    drop_checks_of_outputs,
+    guard_settings,
+    observed_pardo,
+    refusals_of,
+)
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.refusal import EVIDENCE_TAG
@@ -117,6 +123,7 @@ class Check(Stage):
         inner = observed_pardo(beam.ParDo(checks), looked_at, settings)
         inner.label = INNER_LEAF
         main = looked_at | inner
+        drop_checks_of_outputs(inner, records.pipeline)
         inside = records.pipeline._current_transform()
         if tells:
             manifests = refusals_of(main, inside, EVIDENCE_TAG)

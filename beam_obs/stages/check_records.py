@@ -24,7 +24,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_obs.metrics import names
 from beam_obs.records.manifest import Manifest
 from beam_obs.stages.assumptions import Assumption, AssumptionBroken, Break, Unique
-from beam_obs.stages.field_path import MISSING
+from beam_obs.stages.field_path import NAMES
 from beam_obs.wrapper.refusal import EVIDENCE_TAG
 
 _LOGGER = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ def generate(
     assumptions: Sequence[Assumption], judge: Callable[..., Iterable[Any]], numbered: bool
 ) -> Process:
     """Returns a function that gives a record in a list if all assumptions hold, else what `judge` gives."""
-    constants: dict[str, Any] = {"judge": judge, "MISSING": MISSING}
+    constants: dict[str, Any] = {"judge": judge, **NAMES}
     conditions = [
         "\n                and ".join(
             condition
@@ -168,7 +168,7 @@ def process(element):
         elif record.__class__ is dict:
             if ({conditions[0]}):
                 return [record]
-        elif ({conditions[1]}):
+        elif not isinstance(record, dict) and ({conditions[1]}):
             return [record]
     except Exception:
         pass

@@ -15,10 +15,11 @@ import apache_beam as beam
 from apache_beam import coders
 from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
-from apache_beam.transforms.window import GlobalWindows, TimestampedValue
+from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints import Iterable as IterableHint
 from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.errors import UsageError
 from beam_obs.stages.assumptions import Assumption, Unique
@@ -66,8 +67,8 @@ class LookForCopies(beam.PTransform):
                     "unique() on a stream in the global window would remember every value for ever: "
                     "put a WindowInto before the Check"
                 )
-            arrivals = timed | "Arrivals" >> beam.ParDo(_NumberArrivals(self._others))
-            return arrivals.with_output_types(Tuple[int, record_type])
+            arrivals = beam.ParDo(_NumberArrivals(self._others))
+            return timed | "Arrivals" >> arrivals.with_output_types(Tuple[int, record_type])
         timed._windowing = Windowing(windowing.windowfn)  # whatever triggers there are, all copies must meet
         numbered = (
             timed
@@ -108,7 +109,9 @@ class _Choose(beam.DoFn):
         self._others = others
         self._coder = coder
 
-    def process(self, copies: tuple[bytes, Iterable[tuple[Any, Any]]]) -> Iterator[TimestampedValue]:
+    def process(
+        self, copies: tuple[bytes, Iterable[tuple[Any, Any]]], window: Any = beam.DoFn.WindowParam
+    ) -> Iterator[WindowedValue]:
         key, timed = copies
         remaining = iter(timed)
         kept = next(remaining)
@@ -120,9 +123,10 @@ class _Choose(beam.DoFn):
             rank_of_other = self._rank(*other)
             if rank_of_other < rank:
                 rank, kept, other = rank_of_other, other, kept
-            yield TimestampedValue((COPY, other[1]), other[0])
+            yield WindowedValue((COPY, other[1]), other[0], (window,))
         seen = NOT_COMPARABLE if key.startswith(_OPAQUE) else KEPT
-        yield TimestampedValue((seen, kept[1]), kept[0])
+        # A TimestampedValue would be put into all windows of its time again.
+        yield WindowedValue((seen, kept[1]), kept[0], (window,))
 
     def _rank(self, timestamp: Any, record: Any) -> tuple[bool, int, bytes]:
         try:

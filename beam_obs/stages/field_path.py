@@ -55,22 +55,21 @@ class FieldPath:
                 if part not in value:
                     return MISSING
                 value = value[part]
-            elif part.isdecimal():
-                if not isinstance(value, (tuple, list)) or int(part) >= len(value):
-                    return MISSING
-                value = value[int(part)]
             else:
-                value = getattr(value, part, MISSING)
-                if value is MISSING:
+                try:
+                    value = at(value, int(part)) if part.isdecimal() else getattr(value, part)
+                except (AttributeError, LookupError):
                     return MISSING
         return value
 
     def expression(self, record: str, is_dict: bool, may_miss: bool) -> str:
-        """Returns Python source that gives the value, for records like most: it may raise for others.
+        """Returns Python source that gives what `of` gives, for records like most: it raises for others.
+
+        The source uses the names of `NAMES`.
 
         Args:
           record: name of the variable with the record.
-          is_dict: whether the record is a dict.
+          is_dict: whether the record is a dict, or else no mapping at all.
           may_miss: whether a record without the field gives ``MISSING``; for a path of one part only.
         """
         source = record
@@ -82,18 +81,38 @@ class FieldPath:
                 inner = f"inner{depth}"
                 source = (
                     f"({_of_dict(inner, part)} if ({inner} := {source}).__class__ is dict "
-                    f"else {_of_object(inner, part)})"
+                    f"else {_of_object(inner, part, is_mapping_possible=True)})"
                 )
         return source
+
+
+def at(value: Any, position: int) -> Any:
+    """Returns what is at a position of a tuple or list; raises LookupError where nothing is."""
+    if isinstance(value, (tuple, list)):
+        return value[position]
+    raise LookupError(f"a {type(value).__name__} has no positions")
+
+
+def attribute(value: Any, name: str) -> Any:
+    """Returns an attribute; raises AttributeError where there is none, and of a mapping, which has keys."""
+    if isinstance(value, Mapping):
+        raise AttributeError(name)
+    return getattr(value, name)
+
+
+NAMES: dict[str, Any] = {"MISSING": MISSING, "at": at, "attribute": attribute}
+"""What the source that `FieldPath.expression` gives takes from its globals."""
 
 
 def _of_dict(source: str, part: str, may_miss: bool = False) -> str:
     return f"{source}.get({part!r}, MISSING)" if may_miss else f"{source}[{part!r}]"
 
 
-def _of_object(source: str, part: str, may_miss: bool = False) -> str:
+def _of_object(source: str, part: str, may_miss: bool = False, is_mapping_possible: bool = False) -> str:
     if part.isdecimal():
-        return f"{source}[{int(part)}]"
+        return f"at({source}, {int(part)})"
+    if is_mapping_possible:
+        return f"attribute({source}, {part!r})"
     if may_miss:
         return f"getattr({source}, {part!r}, MISSING)"
     if part.isidentifier() and not keyword.iskeyword(part):

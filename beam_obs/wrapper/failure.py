@@ -75,7 +75,10 @@ def describe(error: BaseException, stage: str) -> Failure:
         seen.add(id(cause))
         text = f"{_stack(cause.__traceback__).text}{type_name(cause)}: {_message(cause)}\n\n{text}"
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return Failure(error_type, message, text, fingerprint(error_type, stage, stack.innermost))
+    # An error may say itself what tells it from others of its type, e.g. which assumption was broken.
+    parts = getattr(error, "fingerprint_parts", None)
+    place = "; ".join(map(str, parts)) if isinstance(parts, tuple) else stack.innermost
+    return Failure(error_type, message, text, fingerprint(error_type, stage, place))
 
 
 def type_name(error: BaseException) -> str:
