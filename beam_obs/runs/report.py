@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
@@ -81,7 +82,9 @@ def report_svg(record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, ti
         record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
     console.print(render_report(record, store))
-    return console.export_svg(title=title or f"{record.pipeline}: {record.status_text}")
+    picture = console.export_svg(title=title or f"{record.pipeline}: {record.status_text}")
+    # Whoever opens the picture is not to ask a server for fonts; any monospace one will do.
+    return re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)
 
 
 def console_for(file: Any) -> Console:
