@@ -7,15 +7,18 @@ they wrote, which travels through Beam's own sink to the step that gives the fil
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from typing import Any
 
 import apache_beam as beam
+import numpy
 from apache_beam.io.filebasedsink import FileBasedSinkWriter
 from apache_beam.io.filesystems import FileSystems
 
 from beam_obs.records.manifest import Manifest
+
+_ADDED_TOGETHER = 1024
 
 
 def record_digest(encoded: bytes) -> int:
@@ -24,7 +27,7 @@ def record_digest(encoded: bytes) -> int:
     >>> f"{record_digest(b'a'):016x}"
     '40f89e395b66422f'
     """
-    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big")
+    return int.from_bytes(blake2b(encoded, digest_size=8).digest(), "big")
 
 
 class WrittenFile(str):
@@ -89,17 +92,26 @@ class CountedWriter(FileBasedSinkWriter):
         # The file is open already, so Beam's own constructor is left out.
         self.__dict__.update(plain.__dict__)
         self._digest = 0
+        self._pending: list[bytes] = []
 
     def write(self, value: bytes) -> None:
         """Writes one record."""
         self.num_records_written += 1
-        self._digest += record_digest(value)
+        self._pending.append(blake2b(value, digest_size=8).digest())
+        if len(self._pending) >= _ADDED_TOGETHER:
+            self._add_up()
         self.sink.write_record(self.temp_handle, value)
 
     def close(self) -> WrittenFile:
         """Closes the file and returns its name for the time being, with its account."""
         path = super().close()
-        return WrittenFile.of(path, self.num_records_written, f"{self._digest % 2**64:016x}")
+        self._add_up()
+        return WrittenFile.of(path, self.num_records_written, f"{self._digest:016x}")
+
+    def _add_up(self) -> None:
+        total = numpy.frombuffer(b"".join(self._pending), dtype=">u8").sum(dtype=numpy.uint64)
+        self._digest = (self._digest + int(total)) % 2**64
+        self._pending = []
 
 
 class NoteFiles(beam.DoFn):
