@@ -50,7 +50,11 @@ def stage_of_step(step: str) -> str:
     'outer/parse'
     >>> stage_of_step("parse")
     'parse'
+    >>> stage_of_step("read/Observed/Process")
+    'read'
     """
+    if step.endswith(f"/{INNER_LEAF}/Process"):  # what runners call the last part of a splittable DoFn
+        step = step.removesuffix("/Process")
     while step.endswith(f"/{INNER_LEAF}"):  # twice where the stage has more than one output
         step = step.removesuffix(f"/{INNER_LEAF}")
     return step

@@ -27,6 +27,8 @@ _LIBRARY_FOLDERS = tuple(
     | {os.path.normpath(folder) + os.sep for folder in sys.path if folder.endswith("site-packages")}
 )
 _CACHE_LIMIT = 1024
+_CAUSES_LIMIT = 50
+_FRAMES_LIMIT = 100
 
 
 class Failure(NamedTuple):
@@ -69,12 +71,11 @@ def describe(error: BaseException, stage: str) -> Failure:
     message = _message(error)
     stack = _stack(error.__traceback__)
     text = f"{stack.text}{error_type}: {message}\n"
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    seen = {id(error)}
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        text = f"{_stack(cause.__traceback__).text}{type_name(cause)}: {_message(cause)}\n\n{text}"
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    if hasattr(error, "__notes__") or hasattr(error, "exceptions"):
+        text += _notes_and_members(error)
+    cause = _cause(error)
+    if cause is not None:
+        text = _with_causes(text, cause, {id(error)})
     # An error may say itself what tells it from others of its type, e.g. which assumption was broken.
     parts = getattr(error, "fingerprint_parts", None)
     place = "; ".join(map(str, parts)) if isinstance(parts, tuple) else stack.innermost
@@ -101,7 +102,7 @@ def fingerprint(error_type: str, stage: str, frame: str) -> str:
     key = (error_type, stage, frame)
     found = _fingerprints.get(key)
     if found is None:
-        found = hashlib.blake2b("\0".join(key).encode(), digest_size=8).hexdigest()
+        found = hashlib.blake2b("\0".join(key).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
         if len(_fingerprints) < _CACHE_LIMIT:
             _fingerprints[key] = found
     return found
@@ -110,9 +111,46 @@ def fingerprint(error_type: str, stage: str, frame: str) -> str:
 def _message(error: BaseException) -> str:
     try:
         message = str(error)
+        if len(message) > MESSAGE_LIMIT:
+            message = message[:MESSAGE_LIMIT] + "... [cut]"
+        return message if message.isascii() else message.encode("utf-8", "backslashreplace").decode()
     except Exception as broken:
         return f"<no text: str() raised {type_name(broken)}>"
-    return message if len(message) <= MESSAGE_LIMIT else message[:MESSAGE_LIMIT] + "... [cut]"
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    if error.__cause__ is not None:
+        return error.__cause__
+    return None if error.__suppress_context__ else error.__context__
+
+
+def _with_causes(text: str, cause: BaseException | None, seen: set[int]) -> str:
+    """Returns `text` with the exceptions that led to it before it, the first one first."""
+    while cause is not None and id(cause) not in seen:
+        if len(seen) > _CAUSES_LIMIT:
+            return f"[more exceptions before]\n\n{text}"
+        seen.add(id(cause))
+        text = f"{_stack(cause.__traceback__).text}{type_name(cause)}: {_message(cause)}\n\n{text}"
+        cause = _cause(cause)
+    return text
+
+
+def _notes_and_members(error: BaseException) -> str:
+    """Returns the notes that were added to an exception, and the exceptions of a group, a line each."""
+    found = [(error, 0)]
+    lines: list[str] = []
+    while found and len(lines) < _CAUSES_LIMIT:
+        one, depth = found.pop(0)
+        if depth:
+            lines.append(f"{'  ' * depth}{type_name(one)}: {_message(one)}")
+        notes = getattr(one, "__notes__", None)
+        lines += [
+            f"{'  ' * depth}{_message(Exception(note))}" for note in notes or () if isinstance(notes, list)
+        ]
+        members = getattr(one, "exceptions", None)
+        if isinstance(members, tuple):
+            found[:0] = [(member, depth + 1) for member in members if isinstance(member, BaseException)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _stack(trace: TracebackType | None) -> _Stack:
@@ -132,7 +170,7 @@ def _stack(trace: TracebackType | None) -> _Stack:
 
 
 def _describe_stack(codes: list[CodeType], lines: list[int]) -> _Stack:
-    text = []
+    text: list[str] = []
     innermost = ""
     innermost_is_library = True
     for code, line in zip(codes, lines, strict=True):
@@ -140,15 +178,17 @@ def _describe_stack(codes: list[CodeType], lines: list[int]) -> _Stack:
         if file.startswith(_OUR_FOLDER) or _BEAM_RUNNERS in file:
             continue
         name = getattr(code, "co_qualname", code.co_name)
-        text.append(f'  File "{file}", line {line}, in {name}\n')
         source = linecache.getline(file, line).strip()
-        if source:
-            text.append(f"    {source}\n")
+        text.append(f'  File "{file}", line {line}, in {name}\n' + (f"    {source}\n" if source else ""))
         is_library = file.startswith(_LIBRARY_FOLDERS) or file.startswith("<frozen")
         if not is_library:
             innermost = f"{os.path.basename(file)}:{code.co_name}:{line - code.co_firstlineno}"
             innermost_is_library = False
         elif innermost_is_library:
             innermost = f"{os.path.basename(file)}:{code.co_name}"
+    if len(text) > _FRAMES_LIMIT:
+        half = _FRAMES_LIMIT // 2
+        text[half:-half] = [f"  [{len(text) - 2 * half} frames left out]\n"]
     head = "Traceback (most recent call last):\n" if text else ""
-    return _Stack(head + "".join(text), innermost, tuple(codes))
+    whole = (head + "".join(text)).encode("utf-8", "backslashreplace").decode()
+    return _Stack(whole, innermost, tuple(codes))

@@ -107,9 +107,9 @@ def refuse_failure(
         name,
         text,
         failed_at,
-        attributes.get("origin"),
-        attributes.get("source_uri"),
-        attributes.get("position"),
+        _text(attributes.get("origin")),
+        _text(attributes.get("source_uri")),
+        _position(attributes.get("position")),
         stage,
         redaction is not None,
     )
@@ -123,9 +123,22 @@ def lineage_of(element: Any) -> dict[str, Any] | None:
     >>> lineage_of(("key", {"_lineage": {"position": 7}}))
     {'position': 7}
     """
-    found = (
-        element.get(_KNOWN_ATTRIBUTES) if type(element) is dict else getattr(element, _KNOWN_ATTRIBUTES, None)
-    )
+    try:
+        found = (
+            element.get(_KNOWN_ATTRIBUTES)
+            if type(element) is dict
+            else getattr(element, _KNOWN_ATTRIBUTES, None)
+        )
+    except Exception:  # a class of the user's may raise anything for an attribute that it lacks
+        return None
     if found is None and type(element) is tuple and len(element) == 2:
         return lineage_of(element[1]) if type(element[1]) is not tuple else None
     return found if isinstance(found, dict) else None
+
+
+def _text(value: Any) -> str | None:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else None
+
+
+def _position(value: Any) -> int | None:
+    return value if type(value) is int and -(2**63) <= value < 2**63 else None
