@@ -16,9 +16,7 @@ def table(rows: Iterable[tuple[str, str, str, bool]], indent: str = "  ") -> str
     dead  1         2      <-
     """
     cells = [("", "expected", "found", "")]
-    cells += [
-        (name, _cut(expected), _cut(found), "" if fits else "<-") for name, expected, found, fits in rows
-    ]
+    cells += [(name, cut(expected), cut(found), "" if fits else "<-") for name, expected, found, fits in rows]
     return "\n".join(f"{indent}{line}" for line in _aligned(cells))
 
 
@@ -27,14 +25,14 @@ def numbered(lines: Sequence[str], indent: str = "  ") -> str:
     return "\n".join(f"{indent}{number}. {line}" for number, line in enumerate(lines, start=1))
 
 
+def cut(text: str, width: int = _WIDTH) -> str:
+    """Returns a text, or its start and its end where it is long."""
+    return text if len(text) <= width else f"{text[: width - 20]} ... {text[-15:]}"
+
+
 def _aligned(cells: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
-
-
-def _cut(text: str) -> str:
-    """The start and the end of a long text, where differences are seen."""
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 20]} ... {text[-15:]}"

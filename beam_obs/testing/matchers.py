@@ -11,9 +11,11 @@ from typing import Any
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.payload import decode_payload, payload_text
+from beam_obs.testing.difference import cut
 
 _SHORT_NAMES = {"message": "error_message"}
 _NO_VALUE = object()
+_SHOWN_FIELD = 200
 
 
 class Matcher:
@@ -141,7 +143,8 @@ def dead_letter(
 def describe(letter: DeadLetter) -> str:
     """Returns a dead letter in one line."""
     return "  ".join(
-        f"{name} {found_text(name, letter)}" for name in ("stage", "error_type", "message", "payload")
+        f"{name} {cut(found_text(name, letter), _SHOWN_FIELD)}"
+        for name in ("stage", "error_type", "message", "payload")
     )
 
 

@@ -1,0 +1,78 @@
+"""assert_metrics and assert_balanced."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import apache_beam as beam
+import pytest
+
+import beam_obs as obs
+from beam_obs.testing import assert_balanced, assert_metrics
+
+
+def run(pipeline: Any) -> Any:
+    with pipeline as p:
+        odd = p | beam.Create([1, 2, 3]) | "odd" >> obs.Stage(beam.Filter(lambda number: number % 2))
+        _ = odd | "double" >> obs.Stage(beam.Map(lambda number: number * 2))
+    return p.result
+
+
+@pytest.fixture(params=["plain", "observed", "store"])
+def actual(request: pytest.FixtureRequest) -> Any:
+    if request.param == "plain":
+        return run(beam.Pipeline("FnApiRunner"))
+    result = run(obs.Pipeline("FnApiRunner", name="numbers"))
+    return result if request.param == "observed" else obs.Store()
+
+
+def test_right_counts_pass(actual: Any) -> None:
+    assert_metrics(actual, stage="odd", in_=3, out=2, dead=0, filtered=1)
+    assert_metrics(actual, stage="double", in_=2)
+    assert_balanced(actual)
+
+
+def test_wrong_counts_are_shown_beside_those_expected(actual: Any) -> None:
+    with pytest.raises(AssertionError) as raised:
+        assert_metrics(actual, stage="odd", in_=3, out=3, dead=1)
+    assert str(raised.value) == "\n".join(
+        [
+            "the counts of stage 'odd' are not as expected:",
+            "            expected  found",
+            "  in_       3         3",
+            "  out       3         2      <-",
+            "  dead      1         0      <-",
+            "  filtered  any       1",
+        ]
+    )
+
+
+def test_a_misspelt_stage_is_told(actual: Any) -> None:
+    with pytest.raises(AssertionError, match="there are 'double', 'odd'; is 'odd' meant"):
+        assert_metrics(actual, stage="ood", out=2)
+
+
+def test_a_stage_that_nothing_reached_has_zeros() -> None:
+    with beam.Pipeline("FnApiRunner") as p:
+        _ = p | beam.Create([]) | "odd" >> obs.Stage(beam.Map(int))
+    assert_metrics(p.result, stage="odd", in_=0, out=0)
+
+
+def test_a_run_that_is_not_balanced_fails_with_the_edge() -> None:
+    run(obs.Pipeline("FnApiRunner", name="numbers"))
+    (path,) = pathlib.Path(".beam_obs").glob("runs/numbers/*/end.json")
+    end = json.loads(path.read_text())
+    broken = {"where": "a -> b", "left": ["out of a", 2], "right": ["into b", 1], "text": "a -> b: 1 lost"}
+    end["balance"] = {"holds": False, "checked": 1, "unchecked": "", "broken": [broken]}
+    path.write_text(json.dumps(end))
+    with pytest.raises(AssertionError, match="not every record is accounted for:\n  a -> b: 1 lost"):
+        assert_balanced(obs.Store())
+
+
+def test_a_balance_that_compares_nothing_fails() -> None:
+    with beam.Pipeline("FnApiRunner") as p:
+        _ = p | beam.Create([])
+    with pytest.raises(AssertionError, match="could not be checked"):
+        assert_balanced(p.result)
