@@ -17,8 +17,25 @@ from beam_obs.records.dead_letter import PAYLOAD_TEXT_LIMIT
 if TYPE_CHECKING:
     from apache_beam.coders import Coder
 
-_PYTHON_COMPOSITES = {"ListCoder": ("_elem_coder",), "MapCoder": ("_key_coder", "_value_coder")}
-_PYTHON_CODERS = ("FastPrimitivesCoder", "FakeDeterministicFastPrimitivesCoder", "PickleCoder")
+_PYTHON_COMPOSITES = {
+    "DeterministicMapCoder": ("_key_coder", "_value_coder"),
+    "ListCoder": ("_elem_coder",),
+    "MapCoder": ("_key_coder", "_value_coder"),
+    "TupleSequenceCoder": ("_elem_coder",),
+}
+_PYTHON_CODERS = (
+    "BigEndianShortCoder",
+    "BigIntegerCoder",
+    "ByteCoder",
+    "CloudpickleCoder",
+    "DecimalCoder",
+    "FakeDeterministicFastPrimitivesCoder",
+    "FastPrimitivesCoder",
+    "PickleCoder",
+    "SinglePrecisionFloatCoder",
+    "TimestampCoder",
+    "VarInt32Coder",
+)
 
 
 def coder_name(coder: Coder) -> str:
