@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.flights.reference import DATA
+from pipelines.options import FilesOptions, options_with
 
 
-class FlightsOptions(PipelineOptions):
+# Beam asks direct subclasses only, so this one is both.
+class FlightsOptions(FilesOptions, PipelineOptions):
     """What to read and where to write; shown by `--help`."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        # Not `required=True`: Beam asks every subclass, for every pipeline of the process.
-        parser.add_argument("--input", help="Files of flights: a path or a glob.")
-        parser.add_argument("--output", help="Where to write: a prefix of file names.")
         parser.add_argument(
             "--reference",
             default=str(DATA),
@@ -34,9 +32,4 @@ def flights_options(argv: list[str] | None = None) -> FlightsOptions:
     Raises:
       SystemExit: with 2, as every wrong command line: `--input` or `--output` is not given.
     """
-    options: FlightsOptions = PipelineOptions(argv).view_as(FlightsOptions)
-    missing = [f"--{name}" for name in ("input", "output") if not getattr(options, name)]
-    if missing:
-        print(f"error: {' and '.join(missing)} must be given; --help tells more", file=sys.stderr)
-        raise SystemExit(2)
-    return options
+    return options_with(FlightsOptions, ("input", "output"), argv)
