@@ -13,7 +13,7 @@ OLDEST_STAMP := $(OLDEST_VENV)/.installed
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help install demo test test-oldest lint format bench bench-stage bench-flights bench-dead bench-import \
+.PHONY: help install demo demo-schedule test test-oldest lint format bench bench-stage bench-flights bench-dead bench-import \
         full-year lock clean
 
 help:  ## what can be made
@@ -29,6 +29,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 demo: $(STAMP)  ## the flights pipeline on January and on damaged files, with its report
 	@$(BIN)/python -m pipelines.flights.demo
+
+demo-schedule: $(STAMP)  ## a conference's schedule before and after its site was redesigned
+	@$(BIN)/python -m pipelines.schedule.demo
 
 test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)

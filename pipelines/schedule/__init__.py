@@ -1,0 +1,1 @@
+"""A conference's schedule, scraped from its pages: read, checked, written as CSV, and uploaded."""
