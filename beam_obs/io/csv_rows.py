@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
+import operator
 from typing import Any
 
 from beam_obs.io.bad_input import BadInput, TornRow, UndecodableBytes
@@ -70,6 +71,8 @@ class CsvParser:
         self._arguments = dialect.arguments
         self._delimiter = dialect.delimiter
         self._special = dialect.special
+        # Where there is no quote, NUL stands for it: it makes a line suspicious as well.
+        self._quote = "\0" if dialect.quoting == csv.QUOTE_NONE else dialect.quotechar or "\0"
         self._cuts_only = not dialect.skipinitialspace
         self._width = width
         self._multiline = multiline
@@ -123,15 +126,44 @@ class CsvParser:
         return ParsedLines(good, numbers, refused)
 
     def _line_by_line(self, data: bytes) -> ParsedLines:
-        good, numbers, refused = [], [], []
-        for number, raw in enumerate(_lines(self._encoding, data)):
-            row = self._row_of(raw)
+        """Finds rows in a damaged block: lines that look sound in bulk, the others one by one."""
+        raw_lines = _lines(self._encoding, data)
+        sound, numbers, suspects = self._sorted_out(raw_lines)
+        parsed = ParsedLines([], [], [])
+        if sound:
+            rows, lines = self._in_bulk("\n".join(sound) + "\n")
+            if rows is None:
+                numbers, suspects = [], list(range(len(raw_lines)))
+            else:
+                parsed = self._good_rows(rows, lines)
+        good = [(numbers[at], row) for at, row in zip(parsed.line_numbers or (), parsed.records, strict=True)]
+        refused = [bad._replace(line=numbers[bad.line]) for bad in parsed.refused]
+        for number in suspects:
+            row = self._row_of(raw_lines[number])
             if isinstance(row, BadInput):
                 refused.append(BadLines(number, 1, row))
             elif row is not None:
-                good.append(row)
+                good.append((number, row))
+        good.sort(key=operator.itemgetter(0))
+        refused.sort(key=operator.itemgetter(0))
+        return ParsedLines([row for _, row in good], [number for number, _ in good], refused)
+
+    def _sorted_out(self, raw_lines: list[bytes]) -> tuple[list[str], list[int], list[int]]:
+        """Returns the lines that look sound, their numbers, and the numbers of the others."""
+        codec, quote = self._encoding.codec, self._quote
+        sound, numbers, suspects = [], [], []
+        for number, raw in enumerate(raw_lines):
+            try:
+                line = raw.decode(codec)
+            except UnicodeDecodeError:
+                suspects.append(number)
+                continue
+            if "\0" in line or (quote in line and line.count(quote) % 2):
+                suspects.append(number)
+            else:
+                sound.append(line)
                 numbers.append(number)
-        return ParsedLines(good, numbers, refused)
+        return sound, numbers, suspects
 
     def _row_of(self, raw: bytes) -> list[str] | BadInput | None:
         try:
