@@ -7,6 +7,7 @@ TestStream, never asks: it gets a pipeline that was woven and read back.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -87,11 +88,11 @@ def _to_runner_api(
     return _woven(found)
 
 
-def _woven(proto: Any) -> Any:
+def _woven(proto: Any, **changes: Any) -> Any:
     assert _WEAVING.settings is not None
     _WEAVING.is_asking = True
     try:
-        woven = weave(proto, _WEAVING.settings)
+        woven = weave(proto, dataclasses.replace(_WEAVING.settings, **changes))
     finally:
         _WEAVING.is_asking = False
     _WEAVING.reports.append(woven.report)
@@ -100,6 +101,6 @@ def _woven(proto: Any) -> Any:
 
 def _run_bundles(runner: Any, pipeline: Any, options: Any) -> Any:
     if _WEAVING.settings is not None:
-        proto = _woven(_TO_RUNNER_API(pipeline))
+        proto = _woven(_TO_RUNNER_API(pipeline), shuffles_manifests=False)
         pipeline = beam.Pipeline.from_runner_api(proto, pipeline.runner, options)
     return _RUN_BUNDLES(runner, pipeline, options)

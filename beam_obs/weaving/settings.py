@@ -17,9 +17,13 @@ class WeaveSettings:
       limit: contributors that are kept of an aggregate; None for all.
       evidence: folder of derivations and output index, or the run whose folder it is; None writes none.
       output_share: of the records that enter a sink, how many the output index notes, 0 to 1.
+      shuffles_manifests: whether manifests cross a shuffle before they are committed. On the bundle-based
+        direct runner they need not, because a step there gets only what finished bundles gave; and a shuffle
+        behind a step with timers fails there where its input comes from several outputs.
     """
 
     strict: bool = False
     limit: int | None = DEFAULT_LIMIT
     evidence: str | RunContext | None = None
     output_share: float = 1.0
+    shuffles_manifests: bool = True

@@ -17,7 +17,8 @@ from beam_obs.weaving.report import WovenSource
 from beam_obs.weaving.units import is_internal, source_label
 from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, load_woven
 from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, SEED, TRACED
-from beam_obs.wrapper.traced_grouping import BatchedDoFn, IndexDoFn, OfTraced
+from beam_obs.wrapper.traced_grouping import BatchedDoFn, IndexDoFn, OfTraced, SupersetDoFn
+from beam_obs.wrapper.traced_rows import BUNDLE, STATE
 from beam_obs.wrapper.traced_source import BY_CONTENT, BY_INDEX, NOT_A_SOURCE, Source, StampDoFn
 from beam_obs.wrapper.traced_state import HISTORY
 from beam_obs.wrapper.traced_window import TracedWindowFn
@@ -53,9 +54,6 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     obstacle = facts.obstacle
     if obstacle is None and facts.is_stateful and (takes == SEED or not loom.can_be_keyed(main)):
         obstacle = "it has state, and its input's coder is not of pairs"
-    makes_rows = (facts.is_stateful or facts.holds_back) and not facts.passes_summaries and takes != SEED
-    if obstacle is None and makes_rows and "None" not in node.outputs:
-        obstacle = "its main output has no usual name"
     if obstacle is not None:
         leave_as_it_is(loom, node_id, obstacle)
         return
@@ -76,12 +74,12 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
             node.inputs[tag] = loom.needed(pcoll, TRACED if settings.defaults_to_side else PLAIN, node_id)
         else:
             node.inputs[tag] = taken
-    for tag, pcoll in list(node.outputs.items()):
+    for tag, pcoll in sorted(node.outputs.items()):
         loom.set_form(pcoll, settings.gives if tag == "None" else settings.tags.get(tag, settings.gives))
+    if (facts.is_stateful or facts.holds_back) and not facts.passes_summaries and takes != SEED:
+        for tag, pcoll in sorted(node.outputs.items()):
+            _make_origins_behind(loom, node_id, tag, pcoll, STATE if facts.is_stateful else BUNDLE)
     payload = facts.payload
-    if makes_rows:
-        like = node.outputs["None"]
-        node.outputs[ROWS] = loom.rows_of(like, DERIVATIONS, loom.label(node_id))
     if facts.is_stateful:
         state = payload.state_specs[HISTORY]
         state.bag_spec.element_coder_id = graph.bytes_coder
@@ -92,6 +90,16 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
         loom.report.sources.append(WovenSource(loom.label(node_id), settings.source.partition))
     loom.note_woven(node_id)
+
+
+def _make_origins_behind(loom: Loom, node_id: str, tag: str, pcoll: str, kind: str) -> None:
+    """Puts a step behind one that may give summaries in place of origins."""
+    form, label = loom.form(pcoll), loom.label(node_id)
+    inside = loom.new_pcollection(pcoll, "summed", form)
+    loom.graph.replace_output(node_id, pcoll, inside)
+    rows = loom.rows_of(pcoll, DERIVATIONS, label)
+    dofn = SupersetDoFn(label, kind, form, loom.settings.limit)
+    loom.insert_dofn(node_id, f"{label}/beam_obs:origins {tag}", dofn, inside, {"None": pcoll, ROWS: rows})
 
 
 def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str) -> TracedSettings:
@@ -114,7 +122,6 @@ def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str
             and loom.label(node_id).endswith("/InjectDefault")
             and all(loom.is_traced(node.inputs[tag]) for tag in facts.payload.side_inputs)
         ),
-        passes_summaries=facts.passes_summaries,
     )
 
 

@@ -58,7 +58,7 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
         raise NotWoven(loom.report.opaque)
     check_edges(loom)
     if chosen.evidence is not None:
-        write_rows(loom, chosen.evidence)
+        write_rows(loom, chosen.evidence, chosen.shuffles_manifests)
     return Woven(woven, loom.report)
 
 

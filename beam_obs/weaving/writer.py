@@ -6,6 +6,7 @@ The steps are built as Beam builds any others, in a pipeline of their own, and t
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import json
 import os
@@ -20,7 +21,7 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
-from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, slug
+from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, make_folder, slug, write_whole
 from beam_obs.weaving.loom import DERIVATIONS, Loom
 from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA, OUTPUT_SCHEMA
 
@@ -30,12 +31,13 @@ _PREFIX = "beam_obs_lineage"
 _BLOCK_BYTES = 1 << 16
 
 
-def write_rows(loom: Loom, evidence: str | RunContext) -> None:
+def write_rows(loom: Loom, evidence: str | RunContext, shuffles_manifests: bool = True) -> None:
     """Adds the steps that write the rows of a woven pipeline.
 
     Args:
       loom: the weave, all but done.
       evidence: folder of the evidence, or the run whose folder it is.
+      shuffles_manifests: whether manifests cross a shuffle before they are committed.
     """
     if not loom.rows:
         return
@@ -50,21 +52,39 @@ def write_rows(loom: Loom, evidence: str | RunContext) -> None:
         start.is_bounded = found.is_bounded == api.IsBounded.BOUNDED
         starts.append((start, _WriteRows(kind, label, evidence, loom.windowing(rows).is_default())))
         ends[start.producer.full_label] = rows
-    tuple(starts) | LABEL >> _Write(evidence)
+    tuple(starts) | LABEL >> _Write(evidence, shuffles_manifests)
     _move(loom, pipeline, ends)
 
 
 class _Write(beam.PTransform):
-    def __init__(self, evidence: str | RunContext) -> None:
+    def __init__(self, evidence: str | RunContext, shuffles_manifests: bool) -> None:
         super().__init__()
         self._evidence = evidence
+        self._shuffles_manifests = shuffles_manifests
 
     def _extract_input_pvalues(self, pvalueish: Any) -> Any:
         return pvalueish, tuple(start for start, _ in pvalueish)
 
     def expand(self, starts: Any) -> Any:
         manifests = tuple(rows | f"{at} {step.name}" >> step for at, (rows, step) in enumerate(starts))
-        return manifests | "Commit" >> CommitEvidence(self._evidence)
+        if self._shuffles_manifests:
+            return manifests | "Commit" >> CommitEvidence(self._evidence)
+        return manifests | "Flatten" >> beam.Flatten() | "Commit" >> beam.ParDo(_CommitOne(self._evidence))
+
+
+class _CommitOne(beam.DoFn):
+    """Commits the manifest of a bundle that has finished; a second try writes the same file."""
+
+    def __init__(self, evidence: str | RunContext) -> None:
+        self._evidence = evidence
+
+    def process(self, manifest: str) -> None:
+        folder = self._evidence if isinstance(self._evidence, str) else self._evidence.folder
+        assert folder is not None, "evidence is committed to a run's folder, and this pipeline has no store"
+        content = json.dumps({"manifests": [json.loads(manifest)]}, indent=1).encode()
+        digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+        make_folder(folder)
+        write_whole(f"{folder.rstrip('/')}/manifest-{digest}.json", content)
 
 
 class _WriteRows(beam.PTransform):

@@ -14,7 +14,6 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.internal import pickler
-from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.common import MethodWrapper, _get_arg_placeholders
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.window import WindowFn
@@ -22,15 +21,13 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.traced_buffers import emits_at_the_end, looks_at_itself
-from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN, gather, summarize
-from beam_obs.wrapper.traced_forms import KEYED, ROWS, SEED, TRACED, packer, unpack
+from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN, summarize
+from beam_obs.wrapper.traced_forms import SEED, TRACED, packer, unpack
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_provider import TracedRestrictionProvider, TracedWatermarkEstimatorProvider
-from beam_obs.wrapper.traced_rows import BUNDLE
 from beam_obs.wrapper.traced_shapes import Step, one_to_one, refuse_text
 from beam_obs.wrapper.traced_source import Source, Stamper, origin_told_by
 from beam_obs.wrapper.traced_state import HISTORY, HISTORY_PARAM, stateful_process, stateful_timer
-from beam_obs.wrapper.traced_superset import superset
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
 
 _MADE_ON_WORKERS = frozenset(
@@ -54,8 +51,6 @@ class TracedSettings:
       window_fn: of its input, where that looks at elements.
       defaults_to_side: whether it is the step of a CombineGlobally that puts in the default, whose
         output comes from its side input.
-      passes_summaries: whether what it gives at the end of a bundle carries a summary, because an
-        aggregate of Beam's own follows.
     """
 
     label: str
@@ -66,7 +61,6 @@ class TracedSettings:
     source: Source | None = None
     window_fn: WindowFn | None = None
     defaults_to_side: bool = False
-    passes_summaries: bool = False
 
 
 class WovenPayload:
@@ -374,10 +368,7 @@ class TracedDoFn(beam.DoFn):
         def woven_results(trace: bytes, results: Any) -> Iterator[Any]:
             try:
                 for result in results if results is not None else ():
-                    whole, row = self._of_bundle()
-                    if row is not None:
-                        yield TaggedOutput(ROWS, row)
-                    yield step.pack(whole, result)
+                    yield step.pack(self._of_bundle(), result)
             except Exception as error:
                 note(error, trace)
                 raise
@@ -399,26 +390,15 @@ class TracedDoFn(beam.DoFn):
         if len(held) > _HISTORY_MOST:
             held[:] = [summarize(held, self._settings.limit)]
 
-    def _of_bundle(self) -> tuple[bytes, bytes | None]:
-        if not self._held:
-            return UNKNOWN, None
-        if self._settings.passes_summaries:
-            return summarize(self._held, self._settings.limit), None
-        return superset(gather(self._held, self._settings.limit), self._step.label, BUNDLE)
+    def _of_bundle(self) -> bytes:
+        return summarize(self._held, self._settings.limit) if self._held else UNKNOWN
 
     def _leftovers(self, results: Any) -> Iterator[Any]:
-        last: bytes | None = None
         for result in results:
             if self._settings.source is not None:
                 yield self._step.pack(self._stamper.stamp(result), result)
-                continue
-            whole, row = self._of_bundle() if self._buffers else (UNKNOWN, None)
-            if row is not None and row != last:
-                value = result.value if isinstance(result, TaggedOutput) else result
-                if isinstance(value, WindowedValue):
-                    yield TaggedOutput(ROWS, value.with_value(row))
-                last = row
-            yield self._step.pack(whole, result)
+            else:
+                yield self._step.pack(self._of_bundle() if self._buffers else UNKNOWN, result)
 
 
 class _WovenTimer:
@@ -517,5 +497,3 @@ def _key_of(value: Any) -> Any:
         ) from None
     return key
 
-
-__all__ = ["KEYED", "TracedDoFn", "TracedSettings", "WovenPayload", "innermost", "load_woven"]

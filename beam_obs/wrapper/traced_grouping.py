@@ -207,6 +207,31 @@ class BatchedDoFn(beam.DoFn):
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
 
+class SupersetDoFn(beam.DoFn):
+    """Behind a step that holds elements back: gives what carries a summary an origin.
+
+    Args:
+      step: label of the step.
+      kind: of the derivation.
+      form: of the elements.
+      limit: of contributors; None for all.
+    """
+
+    def __init__(self, step: str, kind: str, form: str, limit: int | None) -> None:
+        self._step = step
+        self._kind = kind
+        self._form = form
+        self._limit = limit
+
+    def process(self, element: Any) -> Any:
+        trace, value = unpack(self._form, element)
+        if len(trace) <= ORIGIN_BYTES:
+            return [element]
+        origin, row = superset(gather((trace,), self._limit), self._step, self._kind)
+        packed = pack(self._form, origin, value)
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
 class CombineGroupedDoFn(beam.DoFn):
     """A CombineValues on groups that are there already: each output has its group's trace.
 

@@ -10,16 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from apache_beam.coders import BytesCoder
-from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.core import DoFn
 from apache_beam.transforms.userstate import BagStateSpec
 
-from beam_obs.wrapper.traced_contributors import UNKNOWN, gather
-from beam_obs.wrapper.traced_forms import ROWS, unpack
+from beam_obs.wrapper.traced_contributors import UNKNOWN, summarize
+from beam_obs.wrapper.traced_forms import unpack
 from beam_obs.wrapper.traced_note import noting
-from beam_obs.wrapper.traced_rows import STATE
 from beam_obs.wrapper.traced_shapes import Step
-from beam_obs.wrapper.traced_superset import superset
 
 HISTORY = "beam_obs_history"
 HISTORY_SPEC = BagStateSpec(HISTORY, BytesCoder())
@@ -140,9 +137,7 @@ def _outputs(
             own = call.trace if not call.has_read else None
             if own is None:
                 traces = [*call.history.read(), *([call.trace] if call.trace is not None else [])]
-                own, row = superset(gather(traces, limit), step.label, STATE)
-                if row is not None:
-                    yield TaggedOutput(ROWS, row)
+                own = summarize(traces, limit)
             yield step.pack(own, result)
     except Exception as error:
         noting(step.label)(error, trace)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import tempfile
 from typing import Any
 
@@ -224,11 +226,23 @@ def test_lineage_of_every_step_is_what_its_values_say(name: str, runner: str) ->
 def test_lineage_of_random_pipelines_is_what_their_values_say(runner: str) -> None:
     names = st.sampled_from(sorted(STEPS))
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(st.lists(names, min_size=2, max_size=4), st.lists(names, max_size=1), st.integers(1, 9))
     def holds(steps: list[str], branches: list[str], count: int) -> None:
         check(steps, branches, count, runner)
 
     holds()
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("runner", ["fn_api", "bundles"])
+def test_many_values_of_random_pipelines(runner: str) -> None:
+    """20,000 values on each runner; `BEAM_OBS_ORACLE_VALUES` asks for another number."""
+    wanted = int(os.environ.get("BEAM_OBS_ORACLE_VALUES", "20000"))
+    names, checked, chance = sorted(STEPS), 0, random.Random(7)
+    while checked < wanted:
+        steps = [chance.choice(names) for _ in range(chance.randint(2, 5))]
+        branches = [chance.choice(names) for _ in range(chance.randint(0, 2))]
+        checked += check(steps, branches, chance.randint(1, 60), runner)
 
 
