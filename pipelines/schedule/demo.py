@@ -52,7 +52,7 @@ def main() -> None:
 Try next:
   .venv/bin/beam-obs runs {where}
   .venv/bin/beam-obs show {before.id[:SHORT_ID]} {where}
-  .venv/bin/beam-obs dead-letters list {after.id[:SHORT_ID]} --stage "list sessions" {where}
+  .venv/bin/beam-obs dead-letters list {after.id[:SHORT_ID]} --stage parse {where}
   .venv/bin/beam-obs dead-letters list {after.id[:SHORT_ID]} --stage check --json {where}"""
     )
 

@@ -246,6 +246,13 @@ def test_a_schedule_that_lost_most_sessions_does_not_replace_a_good_one(runs: Ru
     assert len(runs.v2.rows) == 14
 
 
+def test_the_second_version_fails_where_there_is_nothing_to_replace_too(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "site").mkdir()
+    with pytest.raises(obs.DeadRateExceeded) as error:
+        scrape(tmp_path, f"{PAGES}/v2/*.html", "v2", tmp_path / "site")
+    assert (error.value.stage, error.value.dead, error.value.taken) == ("parse", 20, 49)
+
+
 def test_kinds_of_refusals_keep_their_fingerprint_and_the_run_they_are_since(runs: Runs) -> None:
     (known,) = (one for one in runs.v1.letters if one["error_message"].startswith("room is known"))
     (again,) = (one for one in runs.v2.letters if one["error_message"].startswith("room is known"))
