@@ -91,7 +91,10 @@ def window_text(window: Any) -> str:
     if isinstance(window, GlobalWindow):
         return "global"
     if isinstance(window, IntervalWindow):
-        return f"[{window.start.to_rfc3339()}, {window.end.to_rfc3339()})"
+        try:
+            return f"[{window.start.to_rfc3339()}, {window.end.to_rfc3339()})"
+        except (OverflowError, ValueError):  # before the year 1, as where elements have no timestamps
+            return f"[{window.start}, {window.end})"
     return str(window)
 
 

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.transforms import trigger
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -108,7 +107,7 @@ class GatherRows(beam.PTransform):
         return (
             rows
             | "Key" >> beam.WithKeys(b"")
-            | "Gather" >> beam.GroupIntoBatches(STREAMING_ROWS, max_buffering_duration_secs=STREAMING_SECONDS)
+            | "Gather" >> _now_and_then()
             | "Ungroup" >> beam.FlatMap(_values)
         )
 
@@ -143,19 +142,15 @@ class CommitEvidence(beam.PTransform):
         flat = (
             tuple(globally(one, f"Globally {at}") for at, one in enumerate(collections))
             | "Flatten" >> beam.Flatten()
-        )
-        if not bounded:
-            flat = flat | "Now and then" >> beam.WindowInto(
-                GlobalWindows(),
-                trigger=trigger.Repeatedly(trigger.AfterProcessingTime(STREAMING_SECONDS)),
-                accumulation_mode=trigger.AccumulationMode.DISCARDING,
-            )
-        return (
-            flat
             | "Key" >> beam.WithKeys(b"").with_output_types(tuple[bytes, str])
-            | "Shuffle" >> beam.GroupByKey()
-            | "Write" >> beam.ParDo(_WriteManifests(self._folder))
         )
+        shuffle = beam.GroupByKey() if bounded else _now_and_then()
+        return flat | "Shuffle" >> shuffle | "Write" >> beam.ParDo(_WriteManifests(self._folder))
+
+
+def _now_and_then() -> Any:
+    """Groups by key after some rows or seconds, and when the stream ends, where a trigger may not fire."""
+    return beam.GroupIntoBatches(STREAMING_ROWS, max_buffering_duration_secs=STREAMING_SECONDS)
 
 
 class _WriteManifests(beam.DoFn):
@@ -167,9 +162,8 @@ class _WriteManifests(beam.DoFn):
         assert folder is not None, "evidence is committed to a run's folder, and this pipeline has no store"
         manifests = [json.loads(text) for text in sorted(keyed[1])]
         content = json.dumps({"manifests": manifests}, indent=1).encode()
-        digest = hashlib.blake2b(content, digest_size=8).hexdigest()
         make_folder(folder)
-        write_whole(f"{folder.rstrip('/')}/manifest-{digest}.json", content)
+        write_whole(f"{folder.rstrip('/')}/manifest-{_digest(content)}.json", content)
 
 
 def globally(pcoll: Any, label: str = "Globally") -> Any:
@@ -198,4 +192,9 @@ def slug(label: str) -> str:
     >>> slug("clean/parse a row")
     'clean.parse-a-row'
     """
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", label.replace("/", ".")).strip("-") or "stage"
+    short = re.sub(r"[^A-Za-z0-9_.-]+", "-", label.replace("/", ".")).strip("-") or "stage"
+    return short if len(short) <= 80 else f"{short[:80]}-{_digest(label.encode())}"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -1,0 +1,58 @@
+"""What is wrong with a Stage is said when the pipeline is built: where it was made and what to write instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.transforms.error_handling import CollectingErrorHandler
+
+import beam_obs as obs
+
+HERE = rf"{__file__}:\d+"
+
+
+def test_a_stage_without_a_label_is_refused() -> None:
+    numbers = beam.Pipeline() | beam.Create([1])
+    with pytest.raises(obs.UsageError, match=rf'{HERE} has no label.*write "parse" >> obs.Stage'):
+        _ = numbers | obs.Stage(beam.Map(str))
+
+
+def test_a_stage_without_a_label_inside_a_composite_is_refused() -> None:
+    class Clean(beam.PTransform):
+        def expand(self, numbers: Any) -> Any:
+            return numbers | obs.Stage(beam.Map(str))
+
+    with pytest.raises(obs.UsageError, match=rf"{HERE} has no label"):
+        _ = beam.Pipeline() | beam.Create([1]) | "clean" >> Clean()
+
+
+@pytest.mark.parametrize("wrong", [int, lambda number: number, None, 3, "parse", beam.Map])
+def test_what_is_no_transform_is_refused(wrong: Any) -> None:
+    with pytest.raises(obs.UsageError, match=rf"{HERE} got .*obs.Stage\(beam.Map\(parse\)\)"):
+        obs.Stage(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["folder", 3, beam.Map(str), obs.DeadLetters])
+def test_a_home_of_a_wrong_type_is_refused(wrong: Any) -> None:
+    with pytest.raises(obs.UsageError, match=rf"(?s){HERE} got dead_letters=.*with_dead_letters\(\)"):
+        obs.Stage(beam.Map(str), dead_letters=wrong)
+
+
+@pytest.mark.parametrize("home", [obs.DeadLetters("folder"), CollectingErrorHandler()])
+def test_two_homes_are_refused(home: Any) -> None:
+    with pytest.raises(obs.UsageError, match=rf"{HERE} has dead_letters= and with_dead_letters\(\)"):
+        obs.Stage(beam.Map(str), dead_letters=home).with_dead_letters()
+
+
+def test_a_stage_on_a_pipeline_is_refused() -> None:
+    with pytest.raises(obs.UsageError, match=rf"(?s)'parse' \(made at {HERE}\) needs a PCollection"):
+        _ = beam.Pipeline() | "parse" >> obs.Stage(beam.Map(str))
+
+
+def test_a_label_used_twice_is_refused_as_beam_does() -> None:
+    numbers = beam.Pipeline() | beam.Create([1])
+    _ = numbers | "parse" >> obs.Stage(beam.Map(str))
+    with pytest.raises(RuntimeError, match=r"label \"parse\" already exists"):
+        _ = numbers | "parse" >> obs.Stage(beam.Map(str))
