@@ -9,6 +9,7 @@ from typing import Any
 from apache_beam.pvalue import PCollection
 
 from beam_obs.metrics.names import stage_of_step
+from beam_obs.stages.dead_letters import KeepRefusals
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 
 
@@ -85,6 +86,8 @@ def read_graph(pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = ())
 
 
 def _told(node: Any, stages: frozenset[str]) -> Iterator[Any]:
+    if isinstance(node.transform, KeepRefusals):
+        return
     if node.full_label in stages or not any(label.startswith(f"{node.full_label}/") for label in stages):
         yield node
     else:
@@ -113,7 +116,7 @@ def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
 
 
 def _observed_leaf(node: Any) -> Any:
-    leaves = (part for part in _parts(node) if not part.parts)
+    leaves = (part for part in (node, *_parts(node)) if not part.parts)
     return next((leaf for leaf in leaves if stage_of_step(leaf.full_label) == node.full_label), None)
 
 

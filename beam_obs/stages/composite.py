@@ -22,11 +22,12 @@ from apache_beam.transforms.ptransform import _NamedPTransform
 
 from beam_obs.records.run_context import Observation
 from beam_obs.stages.guarded_combine import GuardedCombineFn, SplitCombined
-from beam_obs.stages.observed_pardo import guard_settings, observed_pardo, refusals_of
+from beam_obs.stages.observed_pardo import describe_stage, guard_settings, observed_pardo, refusals_of
 from beam_obs.stages.sink_records import record_check
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.user_callable import user_callable
 
 _INSIDES_LEFT_ALONE: tuple[type, ...] = (
     beam.BatchElements,
@@ -122,6 +123,7 @@ class GuardedExpansion:
         settings = self._settings(pcoll, full_label)
         settings.splits_batches = _takes_batches(pardo.fn)
         inner = observed_pardo(pardo, pcoll, settings)
+        self._describe(settings, user_callable(pardo.fn).kind)
         if inner._signature.is_splittable_dofn():
             self.unguarded.append((full_label, "splittable: observed, never refused half way"))
             return self._apply(inner, pcoll)
@@ -153,14 +155,19 @@ class GuardedExpansion:
                 (full_label, f"records of {type(write.sink).__name__} cannot be tried first")
             )
             return pcoll
-        settings = self._settings(pcoll, full_label)
+        settings = self._settings(pcoll, f"{full_label} records")
         pardo = beam.Map(check).with_output_types(pcoll.element_type)
         inner = observed_pardo(pardo, pcoll, settings)
         inner.label = f"{write.label} records"
-        self.guarded.append(full_label)
+        self._describe(settings, type(write.sink).__name__)
+        self.guarded.append(settings.stage)
         result = self._apply(inner, pcoll)
-        self._keep_refusals(result, full_label)
+        self._keep_refusals(result, settings.stage)
         return result
+
+    def _describe(self, settings: GuardSettings, kind: str) -> None:
+        if self._observation.observed:
+            self._observation.stages[settings.stage] = describe_stage(settings, kind)
 
     def _settings(self, pcoll: Any, full_label: str) -> GuardSettings:
         return guard_settings(pcoll, full_label, self._observation, self._keeps, self._partial, self._redact)

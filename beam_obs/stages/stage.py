@@ -156,7 +156,9 @@ class Stage(beam.PTransform):
         pipeline = pcoll.pipeline
         stage = pipeline._current_transform().full_label
         observation = observation_of(pipeline)
-        homes = [home for home in (self._dead_letters, observation.dead_letters) if home is not None]
+        # What a Stage inside another's composite refuses comes to the run through the outer one.
+        of_run = observation.dead_letters if observation.enclosing is None else None
+        homes = [home for home in (self._dead_letters, of_run) if home is not None]
         as_output = self._as_output or self._error_handler is not None
         keeps = bool(homes) or as_output or observation.enclosing is not None
         if self._pardo is None:
@@ -228,9 +230,6 @@ class Stage(beam.PTransform):
             result = pcoll | self._transform
         self.guarded = list(guarded.guarded)
         self.unguarded = list(guarded.unguarded)
-        if observation.observed:
-            settings = guard_settings(pcoll, stage, observation, keeps)
-            observation.stages[stage] = describe_stage(settings, type(self._transform).__name__)
         if self.unguarded:
             steps = "; ".join(f"{step} - {reason}" for step, reason in self.unguarded)
             _LOGGER.info("stage %r does not guard: %s", stage, steps)

@@ -10,8 +10,10 @@ import fastavro
 import pyarrow as pa
 import pytest
 from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
+import beam_obs as obs
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.stage import Stage
 
@@ -217,3 +219,17 @@ def test_a_failing_batch_of_an_inference_is_split() -> None:
         results, letters = numbers | "infer" >> Stage(RunInference(Inverse())).with_dead_letters()
         assert_that(results, equal_to([10, 5, 2]), label="results")
         assert_that(letters | beam.Map(lambda letter: letter.payload_text), equal_to(["0"]), label="letters")
+
+
+def test_an_observed_composite_is_told_by_its_steps_and_balances(tmp_path: Any) -> None:
+    options = PipelineOptions([f"--obs_store={tmp_path}", "--obs_report=off"])
+    with obs.Pipeline("DirectRunner", options, name="nested") as p:
+        _ = p | beam.Create(["1", "x", "2", "5"]) | "outer" >> Stage(Nested())
+    end = obs.Store(str(tmp_path)).find("latest").end
+    assert end is not None
+    counts = {stage["label"]: (stage["in"], stage["dead"]) for stage in end["stages"]}
+    assert counts == {
+        "outer/Nested/clean/parse": (4, 1),
+        "outer/Nested/clean/invert/ParDo(Tagging)": (3, 1),
+    }
+    assert end["balance"]["holds"]
