@@ -15,8 +15,7 @@ from typing_extensions import Self
 
 from beam_obs.io.found_files import FoundFile, checked_pattern, find_files
 from beam_obs.io.read_blocks import PassOn, ReadBlock
-from beam_obs.io.read_ranges import EVIDENCE_TAG, ReadSettings, ReadUnsplit
-from beam_obs.io.read_records import ReadRecords, RecordFormat
+from beam_obs.io.read_records import EVIDENCE_TAG, ReadRecords, ReadSettings, ReadUnsplit, RecordFormat
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
