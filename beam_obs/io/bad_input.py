@@ -6,10 +6,12 @@ A refusal of a read carries the bytes as they stand in the file, with file, byte
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from beam_obs.records.errors import BeamObsError
-from beam_obs.records.payload import payload_text
+from beam_obs.records.payload import encode_payload, payload_text
 from beam_obs.wrapper.failure import Failure, fingerprint, type_name
+from beam_obs.wrapper.redaction import NONE, REDACTED, Redaction, scrub
 from beam_obs.wrapper.refusal import Refusal
 
 
@@ -41,6 +43,14 @@ class ConversionError(BadInput):
     """A value does not fit the type of its field."""
 
 
+class NotJson(BadInput):
+    """A line is not a JSON object."""
+
+
+class CorruptBlock(BadInput):
+    """A block of a file, or what is left of it after a record, cannot be read."""
+
+
 class BadFile(BadInput):
     """A file is refused as a whole."""
 
@@ -67,6 +77,14 @@ class WrongHeader(BadFile):
         return (WrongHeader, (str(self), self.missing, self.extra))
 
 
+class NotAContainer(BadFile):
+    """A file is not of its format: it has no such header or footer, or one that cannot be read."""
+
+
+class FileTooLarge(BadFile):
+    """A file is larger than a file that is one record may be."""
+
+
 class DamagedCompression(BadFile):
     """Compressed data ends too early or is not what its format says; what stood before it was read."""
 
@@ -83,6 +101,8 @@ def refuse_bytes(
     origin: str | None,
     source_uri: str,
     position: int | None,
+    redaction: Redaction | None = None,
+    record: dict[str, Any] | None = None,
 ) -> Refusal:
     """Returns the refusal of a row or file.
 
@@ -93,10 +113,43 @@ def refuse_bytes(
       origin: 32 hex digits, or None for a file as a whole.
       source_uri: the file.
       position: byte offset in the file, of compressed files in what they hold.
+      redaction: what of it may be kept; None for all.
+      record: what the bytes hold, with fields by name; None where they cannot be taken apart.
     """
     kind = type_name(error)
     message = str(error)
     failure = Failure(kind, message, f"{kind}: {message}\n", fingerprint(kind, stage, error.detail))
+    payload, coder, text = raw, "raw", payload_text(raw)
+    if redaction is not None:
+        failure, payload, coder, text = _redacted(failure, error, redaction, record)
     return Refusal(
-        failure, raw, "raw", payload_text(raw), time.time_ns() // 1000, origin, source_uri, position
+        failure,
+        payload,
+        coder,
+        text,
+        time.time_ns() // 1000,
+        origin,
+        source_uri,
+        position,
+        redacted=redaction is not None,
     )
+
+
+def _redacted(
+    failure: Failure, error: BadInput, redaction: Redaction, record: dict[str, Any] | None
+) -> tuple[Failure, bytes, str, str]:
+    """Returns failure, payload, its coder and text without what is to be left out."""
+    kept, hidden = (REDACTED, None) if record is None else redaction.apply(record)
+    if redaction.function is not None or not isinstance(error, ConversionError):
+        hidden = None
+    if error.detail in redaction.fields:
+        # Its message shows the value, perhaps shortened, so that looking for the value would not find it.
+        hidden = None
+    failure = scrub(failure, hidden)
+    if hidden is None and error.detail and not isinstance(error, BadFile):
+        message = f"{REDACTED} ({error.detail})"
+        failure = failure._replace(message=message, traceback=f"{failure.error_type}: {message}\n")
+    if redaction.payload == NONE:
+        return failure, b"", "none", ""
+    payload, coder = encode_payload(kept, None, "")
+    return failure, payload, coder, payload_text(kept)

@@ -129,6 +129,6 @@ class NoteFiles(beam.DoFn):
         details: dict[str, Any] = {}
         found = FileSystems.match([str(file)])[0].metadata_list
         if found:
-            details["size"] = found[0].size_in_bytes
+            details["bytes"] = found[0].size_in_bytes
         manifest = Manifest("outputs", self._stage, str(file), file.records or 0, file.digest, details)
         return [manifest.to_json()]

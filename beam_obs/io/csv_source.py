@@ -20,6 +20,7 @@ from beam_obs.io.typed_records import RecordMaker, dicts_of, has_lineage_field, 
 from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, LineageAttributes
 from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.wrapper.redaction import Redact
 
 
 class ReadFromCsv(FileRead):
@@ -54,6 +55,8 @@ class ReadFromCsv(FileRead):
         ``_lineage`` of a dataclass.
       on_bad_file: ``"dead_letter"``, or ``"fail"`` to fail the job on a file that is refused as a whole.
       dead_letters: a home for the dead letters.
+      redact: names of columns whose values stay out of the dead letters, or a function that gives the
+        redacted form of a row as a dict; a row that cannot be taken apart is left out whole.
 
     Raises:
       UsageError: arguments do not fit together.
@@ -95,6 +98,7 @@ class ReadFromCsv(FileRead):
         stamp: bool = False,
         on_bad_file: str = "dead_letter",
         dead_letters: DeadLetters | None = None,
+        redact: Redact | None = None,
     ) -> None:
         super().__init__(
             file_pattern,
@@ -105,6 +109,7 @@ class ReadFromCsv(FileRead):
             stamp=stamp,
             on_bad_file=on_bad_file,
             dead_letters=dead_letters,
+            redact=redact,
         )
         if isinstance(columns, str):
             raise UsageError(f"columns={columns!r}: give a list of names")
@@ -189,6 +194,9 @@ class _CsvFormat(RecordFormat):
             for record, attributes in zip(records, lineage, strict=True):
                 record[LINEAGE_FIELD] = attributes
         return records, []
+
+    def taken_apart(self, row: Any, head: FileHead) -> dict[str, Any] | None:
+        return dict(zip(head.columns, row, strict=True))
 
     def _maker(
         self, columns: tuple[str, ...]

@@ -15,13 +15,15 @@ from typing_extensions import Self
 
 from beam_obs.io.found_files import FoundFile, checked_pattern, find_files
 from beam_obs.io.read_blocks import PassOn, ReadBlock
-from beam_obs.io.read_records import EVIDENCE_TAG, ReadRecords, ReadSettings, ReadUnsplit, RecordFormat
+from beam_obs.io.read_ranges import EVIDENCE_TAG, ReadSettings, ReadUnsplit
+from beam_obs.io.read_records import ReadRecords, RecordFormat
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import DatasetDescription, RunContext, StageDescription, observation_of
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.refusal import DEAD_TAG
 
 ON_BAD_FILE = ("dead_letter", "fail")
@@ -39,6 +41,7 @@ class FileRead(beam.PTransform):
       stamp: whether records get lineage attributes.
       on_bad_file: what happens with a file that is refused as a whole.
       dead_letters: a home for the dead letters.
+      redact: names of fields whose values stay out of the dead letters, or a function.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class FileRead(beam.PTransform):
         stamp: bool,
         on_bad_file: str,
         dead_letters: DeadLetters | None,
+        redact: Redact | None,
     ) -> None:
         super().__init__()
         frame = sys._getframe(2)
@@ -76,6 +80,8 @@ class FileRead(beam.PTransform):
         self._validate = validate
         self._on_bad_file = on_bad_file
         self._dead_letters = dead_letters
+        redaction_of(redact)
+        self._redact = redact
         self._as_output = False
         self._block_bytes: int | None = None
         self.stamps_lineage = stamp
@@ -118,13 +124,16 @@ class FileRead(beam.PTransform):
             notes_inputs=observation.observed,
             stamp=self.stamps_lineage,
             fails_on_bad_file=self._on_bad_file == "fail",
+            redaction=redaction_of(
+                self._redact, outer=redaction_of(observation.settings.redact, observation.settings.payload)
+            ),
         )
         if self._block_bytes is not None:
             settings = settings._replace(block_bytes=self._block_bytes)
         if observation.observed:
             observation.inputs.append(DatasetDescription(self.label, str(self._pattern), label))
             observation.stages[label] = StageDescription(label, type(self).__name__, "raw")
-        reader: beam.DoFn = ReadRecords(self._format(), settings)
+        reader = self._reader(settings)
         if _runs_bundle_based(pipeline):
             reader = ReadUnsplit(reader)
         read = beam.ParDo(reader).with_output_types(ReadBlock)
@@ -154,8 +163,15 @@ class FileRead(beam.PTransform):
         formatter = FormatDeadLetters(label, observation.context)
         return records, refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
 
-    def _format(self) -> RecordFormat:
-        raise NotImplementedError
+    def _reader(self, settings: ReadSettings) -> beam.DoFn:
+        """Returns what reads the files."""
+        format = self._format()
+        assert format is not None
+        return ReadRecords(format, settings)
+
+    def _format(self) -> RecordFormat | None:
+        """Returns what a file of lines holds; None for other files."""
+        return None
 
     def _can_split(self) -> bool:
         raise NotImplementedError
@@ -184,7 +200,7 @@ class _FindFiles(beam.DoFn):
         splittable: bool,
         range_bytes: int,
         min_range_bytes: int,
-        format: RecordFormat,
+        format: RecordFormat | None,
     ) -> None:
         self._pattern = pattern
         self._arguments = (label, compression_type, splittable, range_bytes, min_range_bytes)
@@ -198,7 +214,7 @@ class _FindFiles(beam.DoFn):
         """Gives the files."""
         pattern = self._pattern if isinstance(self._pattern, str) else checked_pattern(self._pattern.get())
         files = find_files(pattern, *self._arguments)
-        columns = self._format.common_columns(files)
+        columns = None if self._format is None else self._format.common_columns(files)
         return [file._replace(expected_columns=columns) for file in files]
 
 

@@ -15,11 +15,13 @@ class BadLines(NamedTuple):
       line: number of the first in the block, from 0.
       lines: how many.
       error: what is wrong.
+      record: what they hold, with fields by name, where something is to be redacted in it.
     """
 
     line: int
     lines: int
     error: BadInput
+    record: Any = None
 
 
 class ParsedLines(NamedTuple):

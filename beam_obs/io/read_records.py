@@ -9,54 +9,23 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange
-from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.io.bad_input import BadFile, BadInput, refuse_bytes
 from beam_obs.io.decompression import open_stream
 from beam_obs.io.file_head import FileHead, HeadReader
-from beam_obs.io.file_ranges import FileRanges
-from beam_obs.io.file_version import file_version
 from beam_obs.io.found_files import FoundFile
 from beam_obs.io.line_encoding import LineEncoding
-from beam_obs.io.line_reader import BLOCK_BYTES, LineBlock, LineReader, cut_at, seek_first_line
+from beam_obs.io.line_reader import LineBlock, LineReader, cut_at, seek_first_line
 from beam_obs.io.parsed_lines import BadLines, LineParser
 from beam_obs.io.read_blocks import ReadBlock
+from beam_obs.io.read_ranges import Progress, ReadRanges, ReadSettings
 from beam_obs.records.errors import RefusedRecord
-from beam_obs.records.lineage_attributes import LineageAttributes, utc_now
-from beam_obs.records.manifest import Manifest
-from beam_obs.records.origin import Partition
-from beam_obs.records.run_context import RunContext
+from beam_obs.records.lineage_attributes import LineageAttributes
 from beam_obs.wrapper.failure import type_name
 from beam_obs.wrapper.refusal import Refusal
-
-EVIDENCE_TAG = "beam_obs_evidence"
-"""Tag of the output that carries manifests."""
-
-
-class ReadSettings(NamedTuple):
-    """How a read treats what it finds.
-
-    Args:
-      stage: full label of the read.
-      context: the run.
-      keeps_dead_letters: whether refusals have a home; if not, they are raised.
-      notes_inputs: whether manifests of what was read leave.
-      stamp: whether records get their lineage attributes.
-      fails_on_bad_file: whether a file that is refused as a whole fails the job.
-      block_bytes: how much is read at a time.
-    """
-
-    stage: str
-    context: RunContext
-    keeps_dead_letters: bool
-    notes_inputs: bool
-    stamp: bool
-    fails_on_bad_file: bool
-    block_bytes: int = BLOCK_BYTES
 
 
 class RecordFormat(abc.ABC):
@@ -90,18 +59,13 @@ class RecordFormat(abc.ABC):
           lineage: the attributes to stamp on each, or None.
         """
 
-
-class _Progress:
-    """What a call of `process` has done so far with its range."""
-
-    def __init__(self, file: FoundFile) -> None:
-        self.file = file
-        self.records = 0
-        self.dead = 0
-        self.bytes = 0
+    def taken_apart(self, row: Any, head: FileHead) -> dict[str, Any] | None:
+        """Returns a refused row with its fields by name, so that some can be left out; None where it has
+        none that can be told apart."""
+        return None
 
 
-class ReadRecords(beam.DoFn):
+class ReadRecords(ReadRanges):
     """Reads files as `RecordFormat` says.
 
     Args:
@@ -110,30 +74,13 @@ class ReadRecords(beam.DoFn):
     """
 
     def __init__(self, format: RecordFormat, settings: ReadSettings) -> None:
+        super().__init__(settings)
         self._format = format
-        self._settings = settings
 
     def setup(self) -> None:
         """Makes what is not pickled."""
         self._heads: dict[FoundFile, FileHead] = {}
         self._parsers: dict[Any, LineParser] = {}
-
-    def process(
-        self,
-        file: FoundFile,
-        tracker: Any = beam.DoFn.RestrictionParam(FileRanges()),  # noqa: B008 - Beam's way
-    ) -> Iterator[Any]:
-        """Gives the records of one range of a file, in blocks."""
-        claimed: OffsetRange = tracker.current_restriction()
-        progress = _Progress(file)
-        if file.is_splittable:
-            yield from self._read_range(progress, tracker, claimed)
-        elif tracker.try_claim(0):
-            yield from self._read_whole(progress)
-        if self._settings.notes_inputs:
-            # What a split left to others is no longer in the range.
-            kept = tracker.current_restriction()
-            yield TaggedOutput(EVIDENCE_TAG, self._manifest(progress, kept).to_json())
 
     def _head(self, file: FoundFile) -> FileHead:
         head = self._heads.get(file)
@@ -150,7 +97,7 @@ class ReadRecords(beam.DoFn):
             parser = self._parsers[key] = self._format.parser(head)
         return parser
 
-    def _read_range(self, progress: _Progress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
+    def _read_range(self, progress: Progress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
         file, start, stop = progress.file, claimed.start, claimed.stop
         last_claimed = start - 1
         head = self._head(file)
@@ -188,7 +135,7 @@ class ReadRecords(beam.DoFn):
         if last_claimed < stop - 1:
             tracker.try_claim(stop - 1)
 
-    def _read_whole(self, progress: _Progress) -> Iterator[Any]:
+    def _read_whole(self, progress: Progress) -> Iterator[Any]:
         file = progress.file
         try:
             head = self._head(file)
@@ -212,7 +159,7 @@ class ReadRecords(beam.DoFn):
         finally:
             stream.close()
 
-    def _records(self, progress: _Progress, head: FileHead, parser: LineParser, block: LineBlock) -> Any:
+    def _records(self, progress: Progress, head: FileHead, parser: LineParser, block: LineBlock) -> Any:
         """Gives the records of a block of lines; returns the bytes that are to be seen again."""
         settings = self._settings
         parsed = parser.parse(block.data, block.final)
@@ -230,6 +177,7 @@ class ReadRecords(beam.DoFn):
                     at if numbers is None else numbers[at],
                     self._lines_of(at, numbers, head, block, parsed.lines_left),
                     error,
+                    None if settings.redaction is None else self._format.taken_apart(rows[at], head),
                 )
                 for at, error in bad_rows
             ]
@@ -279,90 +227,17 @@ class ReadRecords(beam.DoFn):
             raw = head.encoding.without_line_end(raw.removesuffix(head.encoding.delimiter))
             letters.append(
                 refuse_bytes(
-                    raw, bad.error, self._settings.stage, origin=origin, source_uri=file.path, position=place
+                    raw,
+                    bad.error,
+                    self._settings.stage,
+                    origin=origin,
+                    source_uri=file.path,
+                    position=place,
+                    redaction=self._settings.redaction,
+                    record=bad.record,
                 )
             )
         return letters
-
-    def _refuse_file(
-        self, progress: _Progress, error: BadFile, raw: bytes, position: int = 0
-    ) -> Iterator[Any]:
-        settings, file = self._settings, progress.file
-        if settings.fails_on_bad_file:
-            raise error
-        if not settings.keeps_dead_letters:
-            raise RefusedRecord(settings.stage, f"{type_name(error)}: {error}") from error
-        progress.dead += 1
-        origin = self._partition(file).origin(position).hex()
-        refusal = refuse_bytes(
-            raw, error, settings.stage, origin=origin, source_uri=file.path, position=position
-        )
-        yield ReadBlock([], [refusal], len(raw))
-
-    def _partition(self, file: FoundFile) -> Partition:
-        return Partition(file.name, file_version(file.path, file.size, file.modified))
-
-    def _lineage(self, file: FoundFile, places: Sequence[int]) -> list[LineageAttributes]:
-        context = self._settings.context
-        partition = self._partition(file)
-        run, pipeline, code, uri = context.run, context.pipeline, context.code, file.path
-        version, now = partition.version, utc_now()
-        return [
-            {
-                "origin": origin,
-                "run": run,
-                "pipeline": pipeline,
-                "code": code,
-                "source_uri": uri,
-                "source_version": version,
-                "position": place,
-                "stamped_at": now,
-            }
-            for origin, place in zip(partition.hex_origins(places), places, strict=True)
-        ]
-
-    def _manifest(self, progress: _Progress, kept: OffsetRange) -> Manifest:
-        file = progress.file
-        whole = not file.is_splittable or (kept.start == 0 and kept.stop == file.size)
-        partition = self._partition(file)
-        return Manifest(
-            kind="inputs",
-            stage=self._settings.stage,
-            file=file.path if whole else f"{file.path}#bytes={kept.start}-{kept.stop}",
-            count=progress.records,
-            details={
-                "path": file.path,
-                "name": file.name,
-                "version": partition.version,
-                "partition": f"{partition.code:08x}",
-                "size": file.size,
-                "start": 0 if whole else kept.start,
-                "stop": file.size if whole else kept.stop,
-                "bytes": progress.bytes,
-                "dead": progress.dead,
-            },
-        )
-
-
-class ReadUnsplit(beam.DoFn):
-    """Reads each file in one go, for runners that cannot run splittable DoFns.
-
-    Args:
-      reader: what reads.
-    """
-
-    def __init__(self, reader: ReadRecords) -> None:
-        self._reader = reader
-
-    def setup(self) -> None:
-        """Makes what is not pickled."""
-        self._reader.setup()
-
-    def process(self, file: FoundFile) -> Iterator[Any]:
-        """Gives the records of a file, in blocks."""
-        ranges = FileRanges()
-        yield from self._reader.process(file, ranges.create_tracker(ranges.initial_restriction(file)))
-
 
 def _line_starts(encoding: LineEncoding, block: LineBlock) -> list[int]:
     """Returns the offset in the file of each line of a block."""

@@ -17,6 +17,7 @@ from beam_obs.io.text_lines import TextParser
 from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, LineageAttributes
 from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.wrapper.redaction import Redact
 
 
 class ReadFromText(FileRead):
@@ -43,6 +44,7 @@ class ReadFromText(FileRead):
       on_bad_file: ``"dead_letter"`` or ``"fail"``, for compressed files that are damaged: what stood
         before the damage is read in either case.
       dead_letters: a home for the dead letters.
+      redact: if given, refused lines are left out of the dead letters: they have no fields.
 
     Raises:
       UsageError: an argument is not supported.
@@ -76,6 +78,7 @@ class ReadFromText(FileRead):
         stamp: bool = False,
         on_bad_file: str = "dead_letter",
         dead_letters: DeadLetters | None = None,
+        redact: Redact | None = None,
     ) -> None:
         super().__init__(
             file_pattern,
@@ -86,6 +89,7 @@ class ReadFromText(FileRead):
             stamp=stamp,
             on_bad_file=on_bad_file,
             dead_letters=dead_letters,
+            redact=redact,
         )
         if coder is not None:
             raise UsageError("obs.ReadFromText has no coder=: give encoding= for another encoding than UTF-8")

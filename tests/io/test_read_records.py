@@ -15,7 +15,8 @@ import beam_obs as obs
 from beam_obs.io.file_ranges import FileRanges
 from beam_obs.io.found_files import FoundFile, find_files
 from beam_obs.io.read_blocks import ReadBlock
-from beam_obs.io.read_records import EVIDENCE_TAG, ReadRecords, ReadSettings
+from beam_obs.io.read_ranges import EVIDENCE_TAG, ReadSettings
+from beam_obs.io.read_records import ReadRecords
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 

@@ -1,0 +1,191 @@
+"""What the DoFns behind reads of files have in common: ranges, refused files, stamps, manifests."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.io.restriction_trackers import OffsetRange
+from apache_beam.pvalue import TaggedOutput
+
+from beam_obs.io.bad_input import BadFile, refuse_bytes
+from beam_obs.io.file_ranges import FileRanges
+from beam_obs.io.file_version import file_version
+from beam_obs.io.found_files import FoundFile
+from beam_obs.io.line_reader import BLOCK_BYTES
+from beam_obs.io.read_blocks import ReadBlock
+from beam_obs.records.errors import RefusedRecord
+from beam_obs.records.lineage_attributes import LineageAttributes, utc_now
+from beam_obs.records.manifest import Manifest
+from beam_obs.records.origin import Partition
+from beam_obs.records.run_context import RunContext
+from beam_obs.wrapper.failure import type_name
+from beam_obs.wrapper.redaction import Redaction
+
+EVIDENCE_TAG = "beam_obs_evidence"
+"""Tag of the output that carries manifests."""
+
+
+class ReadSettings(NamedTuple):
+    """How a read treats what it finds.
+
+    Args:
+      stage: full label of the read.
+      context: the run.
+      keeps_dead_letters: whether refusals have a home; if not, they are raised.
+      notes_inputs: whether manifests of what was read leave.
+      stamp: whether records get their lineage attributes.
+      fails_on_bad_file: whether a file that is refused as a whole fails the job.
+      block_bytes: how much is read at a time.
+      redaction: what of refused records may be kept; None for all.
+    """
+
+    stage: str
+    context: RunContext
+    keeps_dead_letters: bool
+    notes_inputs: bool
+    stamp: bool
+    fails_on_bad_file: bool
+    block_bytes: int = BLOCK_BYTES
+    redaction: Redaction | None = None
+
+
+class Progress:
+    """What a call of `process` has done so far with its range."""
+
+    def __init__(self, file: FoundFile) -> None:
+        self.file = file
+        self.records = 0
+        self.dead = 0
+        self.bytes = 0
+
+
+class ReadRanges(beam.DoFn, abc.ABC):
+    """Reads files range by range where they can be split, else in one go.
+
+    Args:
+      settings: how to treat what is found.
+    """
+
+    positions = "bytes"
+    """What positions count: bytes of the file; or ``blocks``, see `beam_obs.records.block_position`; or
+    ``files``, which are one record each."""
+
+    def __init__(self, settings: ReadSettings) -> None:
+        self._settings = settings
+
+    def setup(self) -> None:
+        """Makes what is not pickled."""
+
+    def process(
+        self,
+        file: FoundFile,
+        tracker: Any = beam.DoFn.RestrictionParam(FileRanges()),  # noqa: B008 - Beam's way
+    ) -> Iterator[Any]:
+        """Gives the records of one range of a file, in blocks."""
+        claimed: OffsetRange = tracker.current_restriction()
+        progress = Progress(file)
+        if file.is_splittable:
+            yield from self._read_range(progress, tracker, claimed)
+        elif tracker.try_claim(0):
+            yield from self._read_whole(progress)
+        if self._settings.notes_inputs:
+            # What a split left to others is no longer in the range.
+            kept = tracker.current_restriction()
+            yield TaggedOutput(EVIDENCE_TAG, self._manifest(progress, kept).to_json())
+
+    @abc.abstractmethod
+    def _read_range(self, progress: Progress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
+        """Gives the records whose places lie in a range, in blocks."""
+
+    @abc.abstractmethod
+    def _read_whole(self, progress: Progress) -> Iterator[Any]:
+        """Gives the records of a file that cannot be split, in blocks."""
+
+    def _refuse_file(
+        self, progress: Progress, error: BadFile, raw: bytes, position: int = 0
+    ) -> Iterator[Any]:
+        settings, file = self._settings, progress.file
+        if settings.fails_on_bad_file:
+            raise error
+        if not settings.keeps_dead_letters:
+            raise RefusedRecord(settings.stage, f"{type_name(error)}: {error}") from error
+        progress.dead += 1
+        origin = self._partition(file).origin(position).hex()
+        refusal = refuse_bytes(
+            raw,
+            error,
+            settings.stage,
+            origin=origin,
+            source_uri=file.path,
+            position=position,
+            redaction=settings.redaction,
+        )
+        yield ReadBlock([], [refusal], len(raw))
+
+    def _partition(self, file: FoundFile) -> Partition:
+        return Partition(file.name, file_version(file.path, file.size, file.modified))
+
+    def _lineage(self, file: FoundFile, places: Sequence[int]) -> list[LineageAttributes]:
+        context = self._settings.context
+        partition = self._partition(file)
+        run, pipeline, code, uri = context.run, context.pipeline, context.code, file.path
+        version, now = partition.version, utc_now()
+        return [
+            {
+                "origin": origin,
+                "run": run,
+                "pipeline": pipeline,
+                "code": code,
+                "source_uri": uri,
+                "source_version": version,
+                "position": place,
+                "stamped_at": now,
+            }
+            for origin, place in zip(partition.hex_origins(places), places, strict=True)
+        ]
+
+    def _manifest(self, progress: Progress, kept: OffsetRange) -> Manifest:
+        file = progress.file
+        whole = not file.is_splittable or (kept.start == 0 and kept.stop == file.size)
+        partition = self._partition(file)
+        return Manifest(
+            kind="inputs",
+            stage=self._settings.stage,
+            file=file.path if whole else f"{file.path}#bytes={kept.start}-{kept.stop}",
+            count=progress.records,
+            details={
+                "path": file.path,
+                "name": file.name,
+                "version": partition.version,
+                "partition": f"{partition.code:08x}",
+                "size": file.size,
+                "start": 0 if whole else kept.start,
+                "stop": file.size if whole else kept.stop,
+                "bytes": progress.bytes,
+                "dead": progress.dead,
+                "positions": self.positions,
+            },
+        )
+
+
+class ReadUnsplit(beam.DoFn):
+    """Reads each file in one go, for runners that cannot run splittable DoFns.
+
+    Args:
+      reader: what reads.
+    """
+
+    def __init__(self, reader: ReadRanges) -> None:
+        self._reader = reader
+
+    def setup(self) -> None:
+        """Makes what is not pickled."""
+        self._reader.setup()
+
+    def process(self, file: FoundFile) -> Iterator[Any]:
+        """Gives the records of a file, in blocks."""
+        ranges = FileRanges()
+        yield from self._reader.process(file, ranges.create_tracker(ranges.initial_restriction(file)))
