@@ -6,6 +6,7 @@ is there, and the second version. Then what differs between the last two, from t
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 import sys
@@ -47,13 +48,14 @@ def main() -> None:
     there = count_sessions((SITE / "schedule.csv").read_bytes())
     print(f"\n{SITE}/schedule.csv has the {there} sessions of Tuesday: nobody has seen Wednesday's.")
     where = f"--store {FOLDER}/store"
+    command = os.path.relpath(pathlib.Path(sys.executable).with_name("beam-obs"))
     print(
         f"""
 Try next:
-  .venv/bin/beam-obs runs {where}
-  .venv/bin/beam-obs show {before.id[:SHORT_ID]} {where}
-  .venv/bin/beam-obs dead-letters list {after.id[:SHORT_ID]} --stage parse {where}
-  .venv/bin/beam-obs dead-letters list {after.id[:SHORT_ID]} --stage check --json {where}"""
+  {command} runs {where}
+  {command} show {before.id[:SHORT_ID]} {where}
+  {command} dead-letters list {after.id[:SHORT_ID]} --stage parse {where}
+  {command} dead-letters list {after.id[:SHORT_ID]} --stage check --json {where}"""
     )
 
 
