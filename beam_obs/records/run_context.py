@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-import weakref
 from typing import Any
 
 from beam_obs.records.run_id import new_run_id
@@ -101,7 +100,7 @@ class Observation:
     inputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
     outputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
     dead_rates: dict[str, tuple[float | None, int | None]] = dataclasses.field(default_factory=dict)
-    """Share of its records that a stage may refuse and fewest records to judge it by, where it has its own."""
+    """Share of its records that a stage may refuse, and fewest to judge it by, where it has its own."""
     enclosing: list[Any] | None = None
     """What steps inside a composite that is being guarded refuse, for its Stage to keep; None outside one."""
 
@@ -111,7 +110,8 @@ class Observation:
         return self.context.store is not None
 
 
-_OBSERVATIONS: weakref.WeakKeyDictionary[Any, Observation] = weakref.WeakKeyDictionary()
+_ATTRIBUTE = "_beam_obs_observation"
+"""An observation lives and dies with its pipeline: it holds PCollections, which hold the pipeline."""
 
 
 def default_pipeline_name() -> str:
@@ -130,8 +130,8 @@ def observation_of(pipeline: Any) -> Observation:
     Args:
       pipeline: a ``beam.Pipeline``.
     """
-    observation = _OBSERVATIONS.get(pipeline)
+    observation: Observation | None = getattr(pipeline, _ATTRIBUTE, None)
     if observation is None:
-        context = RunContext(pipeline=default_pipeline_name(), run=new_run_id())
-        observation = _OBSERVATIONS[pipeline] = Observation(context)
+        observation = Observation(RunContext(pipeline=default_pipeline_name(), run=new_run_id()))
+        setattr(pipeline, _ATTRIBUTE, observation)
     return observation
