@@ -305,7 +305,7 @@ def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iter
         table.add_column(justify="right", no_wrap=True)
     for dataset in datasets:
         files = dataset.get("files") or []
-        sizes = [file.get("bytes", file.get("size", 0)) for file in files]
+        sizes = [file.get("bytes", 0) for file in files]
         records = dataset.get("records")
         table.add_row(
             Text(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),

@@ -244,7 +244,7 @@ def test_an_observed_run_notes_files_sizes_records_and_digests() -> None:
     for file in output["files"]:
         content = pathlib.Path(file["uri"]).read_bytes()
         lines = content.splitlines()
-        assert (file["records"], file["size"]) == (len(lines), len(content))
+        assert (file["records"], file["bytes"]) == (len(lines), len(content))
         assert int(file["digest"], 16) == sum(map(record_digest, lines)) % 2**64
     assert end["balance"]["holds"]
 
