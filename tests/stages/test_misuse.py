@@ -1,4 +1,4 @@
-"""What is wrong with a Stage is said when the pipeline is built: where it was made and what to write instead."""
+"""What is wrong with a Stage is said when the pipeline is built: where it was made, and what to write."""
 
 from __future__ import annotations
 
