@@ -26,6 +26,7 @@ from beam_obs.testing import (
     assert_metrics,
     contains,
     dead_letter,
+    like,
     meets,
 )
 
@@ -393,6 +394,27 @@ def test_the_error_is_pickled_even_with_values_that_cannot_be() -> None:
     copied = pickle.loads(pickle.dumps(error))
     assert str(copied) == str(error)
     assert copied.fingerprint_parts == ("f one_of",)
+
+
+class Inverse(beam.PTransform):
+    """A composite with a Check inside."""
+
+    def expand(self, numbers: Any) -> Any:
+        small = numbers | "small" >> obs.Check(
+            obs.holds("small", lambda number: number < 5), obs.unique("real")
+        )
+        return small | "invert" >> beam.Map(lambda number: 1 // number)
+
+
+def test_a_check_inside_a_guarded_composite_keeps_each_dead_letter_once() -> None:
+    with obs.Pipeline("FnApiRunner", name="inside") as p:
+        _ = p | beam.Create([0, 1, 1, 2, 3, 4, 9]) | "outer" >> obs.Stage(Inverse())
+    assert_dead_letters(
+        p.result,
+        dead_letter(stage=like("^outer/.*small$"), payload=1),
+        dead_letter(stage=like("^outer/.*small$"), payload=9),
+        dead_letter(stage=like("^outer/.*invert$"), payload=0),
+    )
 
 
 # Misuse is refused when the pipeline is built.
