@@ -8,13 +8,14 @@ import gzip
 import json
 import math
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import apache_beam as beam
 import fastavro
 import pytest
 from apache_beam import coders
 from apache_beam.testing import test_stream
+from apache_beam.typehints import row_type
 
 import beam_obs as obs
 from beam_obs.io.counted_files import WrittenFile, record_digest
@@ -37,9 +38,7 @@ class Day(NamedTuple):
 
 
 # Beam looks at annotations as they stand, which in this file are texts.
-class TypedDay(NamedTuple):
-    carrier: str
-    flights: int | None
+ROW_TYPE = row_type.RowTypeConstraint.from_fields([("carrier", str), ("flights", Optional[int])])  # noqa: UP045 - Beam knows no other
 
 
 @dataclasses.dataclass
@@ -179,7 +178,7 @@ def test_avro_takes_records_of_any_kind(make: Any) -> None:
 
 
 def test_avro_takes_the_schema_of_the_pcollection() -> None:
-    names = run_write(obs.WriteToAvro("out"), [TypedDay("UA", 3), TypedDay("AA", None)], TypedDay)
+    names = run_write(obs.WriteToAvro("out"), [Day("UA", 3), Day("AA", None)], ROW_TYPE)
 
     assert _avro(names) == [{"carrier": "AA", "flights": None}, {"carrier": "UA", "flights": 3}]
 
