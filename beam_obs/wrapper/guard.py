@@ -9,6 +9,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter_ns
+from types import GeneratorType
 from typing import Any
 
 from apache_beam.coders import Coder
@@ -109,7 +110,9 @@ class Guard:
         """Returns what `process` gives, noting how long it took."""
         started = perf_counter_ns()
         results = process(*args, **kwargs)
-        self.observe_latency(perf_counter_ns() - started)
+        # Lazy results have only been begun: their time would not be the element's.
+        if results.__class__ is not GeneratorType:
+            self.observe_latency(perf_counter_ns() - started)
         return results
 
     def go_on(self, element: Any, held: list[Any], iterator: Iterator[Any]) -> Iterable[Any]:
