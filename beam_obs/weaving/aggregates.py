@@ -16,7 +16,13 @@ from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
 from beam_obs.wrapper.traced_combine import TracedCombineFn
 from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, TRACED
-from beam_obs.wrapper.traced_grouping import CombinedDoFn, CombineGroupedDoFn, GroupedDoFn
+from beam_obs.wrapper.traced_grouping import (
+    CombinedDoFn,
+    CombineGroupedDoFn,
+    GloballyCombinedDoFn,
+    GloballyGroupedDoFn,
+    GroupedDoFn,
+)
 
 _COMBINE_URNS = frozenset(
     {
@@ -50,7 +56,9 @@ def weave_group(loom: Loom, node_id: str) -> None:
     loom.graph.replace_output(node_id, given, grouped)
     form = loom.form_for(given)
     loom.set_form(given, form)
-    _insert_behind(loom, node_id, GroupedDoFn(loom.aggregate(node_id, taken, given), form), grouped, given)
+    aggregate = loom.aggregate(node_id, taken, given)
+    behind = GloballyGroupedDoFn if aggregate.is_global else GroupedDoFn
+    _insert_behind(loom, node_id, behind(aggregate, form), grouped, given)
     loom.note_woven(node_id)
 
 
@@ -199,7 +207,9 @@ def _give_combined(loom: Loom, node_id: str, taken: str, given: str) -> None:
     graph.replace_output(node_id, given, combined)
     form = loom.form_for(given)
     loom.set_form(given, form)
-    _insert_behind(loom, node_id, CombinedDoFn(loom.aggregate(node_id, taken, given), form), combined, given)
+    aggregate = loom.aggregate(node_id, taken, given)
+    behind = GloballyCombinedDoFn if aggregate.is_global else CombinedDoFn
+    _insert_behind(loom, node_id, behind(aggregate, form), combined, given)
     loom.note_woven(node_id)
 
 

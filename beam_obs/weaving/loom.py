@@ -170,10 +170,12 @@ class Loom:
         """Returns what makes the origins of the aggregates that a step makes of the pairs that it takes."""
         pair = self.graph.kv(self.plain_coder[taken])
         assert pair is not None
+        windowing = self.windowing(given)
         return Aggregate(
             self.label(node_id),
             self.coder_object(pair[0]),
-            self.windowing(given).windowfn.get_window_coder(),
+            windowing.windowfn.get_window_coder(),
+            windowing.is_default() and self.windowing(taken).is_default(),
             self.settings.limit,
         )
 

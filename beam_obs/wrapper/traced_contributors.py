@@ -21,6 +21,7 @@ UNKNOWN = b""
 NO_SOURCE = b"\0"
 ORIGIN_BYTES = 16
 DEFAULT_LIMIT = 1024
+_ONLY_ORIGINS = {ORIGIN_BYTES}
 MAX_CODES = 64
 """Partition codes that a summary names; beyond it the smallest are kept, and it says so."""
 
@@ -36,7 +37,7 @@ class Contributors(NamedTuple):
     Args:
       count: elements, also those of unknown origin.
       unknown: elements whose origin is not known.
-      origins: sorted by hash, largest first; at most the limit.
+      origins: sorted; at most the limit, the largest by hash.
       truncated: whether there were more origins than the limit.
       codes: partition codes of all contributors, 0 for aggregates; sorted, at most `MAX_CODES`.
       more_codes: whether there were more partitions than that.
@@ -65,31 +66,38 @@ def gather(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> Contri
     >>> gather([b"a" * 16, b"b" * 16, b"a" * 16, b""]).count
     4
     """
-    count = unknown = 0
-    origins: set[bytes] = set()
+    held = traces if isinstance(traces, list) else list(traces)
+    origins = set(held)
+    sizes = set(map(len, origins))
+    count, unknown = len(held), 0
     codes: set[int] = set()
     truncated = more_codes = False
-    for trace in traces:
-        size = len(trace)
-        if size == ORIGIN_BYTES:
-            count += 1
-            origins.add(trace)
-        elif size == 0:
-            count += 1
-            unknown += 1
-        elif size > ORIGIN_BYTES:
-            part = _decode(trace)
-            count += part.count
-            unknown += part.unknown
-            origins.update(part.origins)
-            codes.update(part.codes)
-            truncated = truncated or part.truncated
-            more_codes = more_codes or part.more_codes
-    codes.update(int.from_bytes(origin[:4], "big") for origin in origins)
-    kept = sorted(origins, key=_hash_first, reverse=True)
+    if sizes != _ONLY_ORIGINS:
+        count, origins = 0, set()
+        for trace in held:
+            size = len(trace)
+            if size == ORIGIN_BYTES:
+                count += 1
+                origins.add(trace)
+            elif size == 0:
+                count += 1
+                unknown += 1
+            elif size > ORIGIN_BYTES:
+                part = _decode(trace)
+                count += part.count
+                unknown += part.unknown
+                origins.update(part.origins)
+                codes.update(part.codes)
+                truncated = truncated or part.truncated
+                more_codes = more_codes or part.more_codes
+    kept = sorted(origins)
+    if kept and kept[0][:4] == kept[-1][:4]:
+        codes.add(int.from_bytes(kept[0][:4], "big"))
+    else:
+        codes.update(int.from_bytes(origin[:4], "big") for origin in kept)
     if limit is not None and len(kept) > limit:
         truncated = True
-        del kept[limit:]
+        kept = sorted(sorted(kept, key=_hash_first)[-limit:])
     listed = sorted(codes)
     if len(listed) > MAX_CODES:
         more_codes = True

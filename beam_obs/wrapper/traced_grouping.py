@@ -12,13 +12,17 @@ from apache_beam.internal import pickler
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.core import CombineFn
 from apache_beam.transforms.trigger import _UnwindowedValues
+from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.origin import derived_origin, randomness
 from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES, UNKNOWN, Contributors, gather
-from beam_obs.wrapper.traced_forms import PLAIN, ROWS, pack, unpack
+from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, pack, unpack
 from beam_obs.wrapper.traced_rows import AGGREGATE, BATCH, derivation_row, output_row
 from beam_obs.wrapper.traced_superset import superset
+
+
+_GLOBALLY = GlobalWindows.windowed_value(None)
 
 
 class ConvertDoFn(beam.DoFn):
@@ -86,30 +90,31 @@ class Aggregate:
       step: label of the step.
       key_coder: of the key.
       window_coder: of the window.
+      is_global: whether there is but the global window and one pane in it.
       limit: of contributors; None for all.
     """
 
-    def __init__(self, step: str, key_coder: Coder, window_coder: Coder, limit: int | None) -> None:
+    def __init__(
+        self, step: str, key_coder: Coder, window_coder: Coder, is_global: bool, limit: int | None
+    ) -> None:
         self.step = step
         self.limit = limit
+        self.is_global = is_global
         self._key_coder = key_coder
         self._window_coder = window_coder
 
-    def of(self, key: Any, traces: Iterable[bytes], windowed: WindowedValue) -> tuple[bytes, bytes | None]:
+    def of(
+        self, key: Any, traces: Iterable[bytes], windowed: WindowedValue = _GLOBALLY
+    ) -> tuple[bytes, bytes | None]:
         """Returns the origin and the row, where it needs one."""
         found = gather(traces, self.limit)
         if found.count <= 1 or not found.origins:
             return _alone(found), None
         (window,) = windowed.windows
         pane = max(0, windowed.pane_info.index)
-        child = derived_origin(
-            self.step, self._encoded(self._key_coder, key), self._encoded(self._window_coder, window), pane
-        )
+        encoded_key, encoded_window = self._key_coder.encode(key), self._window_coder.encode(window)
+        child = derived_origin(self.step, encoded_key, encoded_window, pane)
         return child, derivation_row(child, self.step, AGGREGATE, found, _text(key), str(window), pane)
-
-    @staticmethod
-    def _encoded(coder: Coder, value: Any) -> bytes:
-        return coder.encode(value)  # type: ignore[no-any-return]
 
 
 class GroupedDoFn(beam.DoFn):
@@ -118,7 +123,6 @@ class GroupedDoFn(beam.DoFn):
     Args:
       aggregate: makes the origin.
       gives: form of the output.
-      carries: whether the trace is the summary, because an aggregate of Beam's own follows.
     """
 
     def __init__(self, aggregate: Aggregate, gives: str) -> None:
@@ -128,8 +132,8 @@ class GroupedDoFn(beam.DoFn):
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
         key, grouped = element
         values: Any
-        if type(grouped) is list or isinstance(grouped, (list, tuple, _UnwindowedValues)):
-            pairs = list(grouped)
+        if isinstance(grouped, (list, tuple, _UnwindowedValues)):
+            pairs = grouped if type(grouped) is list else list(grouped)
             if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
                 trace, value = pairs[0]
                 return [pack(self._gives, trace, (key, [value]))]
@@ -141,6 +145,18 @@ class GroupedDoFn(beam.DoFn):
         origin, row = self._aggregate.of(key, traces, windowed)
         packed = pack(self._gives, origin, (key, values))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
+class GloballyGroupedDoFn(GroupedDoFn):
+    """The same where the window is known: to ask Beam for it costs as much as all the rest."""
+
+    def process(self, element: Any) -> Any:  # type: ignore[override]
+        key, grouped = element
+        if type(grouped) is list and len(grouped) == 1:
+            ((trace, value),) = grouped
+            if len(trace) <= ORIGIN_BYTES and self._gives == TRACED:
+                return [(trace, (key, [value]))]
+        return super().process(element, _GLOBALLY)
 
 
 class PlainValues:
@@ -182,6 +198,13 @@ class CombinedDoFn(beam.DoFn):
         origin, row = self._aggregate.of(key, (summary,), windowed)
         packed = pack(self._gives, origin, (key, output))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
+class GloballyCombinedDoFn(CombinedDoFn):
+    """The same where the window is known."""
+
+    def process(self, element: Any) -> Any:  # type: ignore[override]
+        return super().process(element, _GLOBALLY)
 
 
 class BatchedDoFn(beam.DoFn):

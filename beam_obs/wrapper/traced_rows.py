@@ -42,7 +42,7 @@ DERIVATION_SCHEMA: Any = fastavro.parse_schema(
             {"name": "sources", "type": {"type": "array", "items": "long"}, "doc": "Partition codes, 0 derived."},
             {"name": "more_sources", "type": "boolean"},
             {"name": "complete", "type": "boolean", "doc": "Whether contributors is all of them."},
-            {"name": "contributors", "type": "bytes", "doc": "Origins of 16 bytes, largest by hash first."},
+            {"name": "contributors", "type": "bytes", "doc": "Origins of 16 bytes, sorted."},
         ],
     }
 )

@@ -8,6 +8,7 @@ They are made from one text each, because a branch or a call per element costs m
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE, UserCallable
 
 Process = Callable[..., Any]
+GENERATOR = "generator"
 
 _UNPACK = {
     TRACED: "trace, value = element",
@@ -71,15 +73,31 @@ def process(element{more}):
         raise
     kind = type(results)
     if kind is list or kind is tuple:
+        if len(results) == 1:
+            (result,) = results
+            if type(result) in ordinary:
+                {pack_one}
+            return [pack(trace, result)]
         return [{pack_each} if type(result) in ordinary else pack(trace, result) for result in results]
     if results is None:
         return ()
+    {refuse}
     return later(trace, results)
 
 def later(trace, results):
-    {refuse}
     try:
         for result in results:
+            yield {pack_each} if type(result) in ordinary else pack(trace, result)
+    except Exception as error:
+        note(error, trace)
+        raise
+"""
+
+_GENERATE = """
+def process(element{more}):
+    {unpack}
+    try:
+        for result in function(value{more}):
             yield {pack_each} if type(result) in ordinary else pack(trace, result)
     except Exception as error:
         note(error, trace)
@@ -111,13 +129,16 @@ def one_to_one(called: UserCallable, step: Step, takes_arguments: bool) -> Proce
       step: of the function.
       takes_arguments: whether there are more arguments than the element.
     """
-    make = _maker(called.kind, step.takes, step.gives, takes_arguments)
+    kind = GENERATOR if inspect.isgeneratorfunction(called.function) else called.kind
+    make = _maker(kind, step.takes, step.gives, takes_arguments)
     return make(called.function, ORDINARY, step.pack, noting(step.label), refuse_text)
 
 
 @functools.lru_cache(maxsize=None)
 def _maker(kind: str, takes: str, gives: str, takes_arguments: bool) -> Callable[..., Process]:
-    if kind == FILTER:
+    if kind == GENERATOR:
+        text = _GENERATE
+    elif kind == FILTER:
         text = _FILTER
     elif kind in (MAP, MAP_TUPLE):
         text = _ONE
@@ -130,7 +151,7 @@ def _maker(kind: str, takes: str, gives: str, takes_arguments: bool) -> Callable
         pack_one=_PACK_ONE[gives],
         pack_each=_PACK_EACH[gives],
         pass_on=_PASS[takes, gives],
-        refuse="refuse(results)" if kind == DO_FN else "",
+        refuse="refuse(results)" if kind == DO_FN else "pass",
     )
     indented = body.replace("\n", "\n    ")
     source = f"def make(function, ordinary, pack, note, refuse):{indented}\n    return process\n"
