@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from beam_obs.io.avro_sink import WriteToAvro as WriteToAvro
     from beam_obs.io.csv_source import ReadFromCsv as ReadFromCsv
     from beam_obs.io.json_sink import WriteToJson as WriteToJson
+    from beam_obs.io.json_source import ReadFromJson as ReadFromJson
     from beam_obs.io.text_sink import WriteToText as WriteToText
     from beam_obs.io.text_source import ReadFromText as ReadFromText
+    from beam_obs.io.whole_files import File as File
+    from beam_obs.io.whole_files import ReadAllFiles as ReadAllFiles
     from beam_obs.records.errors import BeamObsError as BeamObsError
     from beam_obs.records.errors import DeadRateExceeded as DeadRateExceeded
     from beam_obs.records.errors import MissingExtra as MissingExtra
@@ -48,11 +51,14 @@ _HOMES = {
     "Check": "stages.check",
     "DeadLetters": "stages.dead_letters",
     "DeadRateExceeded": "records.errors",
+    "File": "io.whole_files",
     "JsonLines": "stages.dead_letters",
     "MissingExtra": "records.errors",
     "ObservabilityOptions": "runs.options",
     "Pipeline": "runs.pipeline",
+    "ReadAllFiles": "io.whole_files",
     "ReadFromCsv": "io.csv_source",
+    "ReadFromJson": "io.json_source",
     "ReadFromText": "io.text_source",
     "RefusedRecord": "records.errors",
     "RunNotFound": "runs.store",

@@ -16,7 +16,7 @@ from beam_obs.io.found_files import FoundFile
 from beam_obs.io.line_encoding import line_encoding
 from beam_obs.io.parsed_lines import LineParser
 from beam_obs.io.read_records import RecordFormat
-from beam_obs.io.typed_records import RecordMaker, dicts_of, has_lineage_field, is_named_tuple, record_fields
+from beam_obs.io.typed_records import RecordMaker, check_room, dicts_of, record_fields
 from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, LineageAttributes
 from beam_obs.stages.dead_letters import DeadLetters
@@ -126,7 +126,7 @@ class ReadFromCsv(FileRead):
             if absent:
                 raise UsageError(f"record={record.__qualname__} needs {absent}, which columns= does not have")
         if stamp:
-            _check_room(record, names)
+            check_room(record, names)
         self._splittable = not multiline and line_encoding(encoding)[0].splittable
         self._record = record
         self._csv = _CsvFormat(
@@ -221,21 +221,3 @@ def _made(
                 raise
             refused.append((number, maker.explain(row, error)))
     return records, refused
-
-
-def _check_room(record: type, columns: tuple[str, ...] | None) -> None:
-    if record is dict:
-        if columns is not None and LINEAGE_FIELD in columns:
-            raise UsageError(f"stamp=True: the files have a column {LINEAGE_FIELD!r} of their own")
-        return
-    if is_named_tuple(record):
-        raise UsageError(
-            f"stamp=True: {record.__qualname__} has no room for lineage attributes, since fields of a "
-            "NamedTuple cannot begin with an underscore: read dicts, or a dataclass with a field "
-            f"'{LINEAGE_FIELD}: dict | None = None'"
-        )
-    if not has_lineage_field(record):
-        raise UsageError(
-            f"stamp=True: {record.__qualname__} has no room for lineage attributes: "
-            f"give it a field '{LINEAGE_FIELD}: dict | None = None'"
-        )

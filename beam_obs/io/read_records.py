@@ -239,6 +239,7 @@ class ReadRecords(ReadRanges):
             )
         return letters
 
+
 def _line_starts(encoding: LineEncoding, block: LineBlock) -> list[int]:
     """Returns the offset in the file of each line of a block."""
     lines = encoding.split(block.data)

@@ -78,6 +78,15 @@ def record_fields(record: type) -> list[RecordField]:
     >>> [(field.name, field.is_optional, field.is_required) for field in record_fields(Flight)]
     [('carrier', False, True), ('delay', True, False)]
     """
+    return [_field(record, *field) for field in annotated_fields(record)]
+
+
+def annotated_fields(record: type) -> list[tuple[str, Any, bool]]:
+    """Returns name, type, and whether it has no default, of each field of a record, without `_lineage`.
+
+    Raises:
+      UsageError: it is neither, or its annotations cannot be resolved.
+    """
     if is_named_tuple(record):
         names = [(name, name not in record._field_defaults) for name in record._fields]  # type: ignore[attr-defined]
     elif isinstance(record, type) and dataclasses.is_dataclass(record):
@@ -98,7 +107,7 @@ def record_fields(record: type) -> list[RecordField]:
         raise UsageError(
             f"record={record.__qualname__}: its annotations cannot be resolved: {error}"
         ) from None
-    return [_field(record, name, annotations[name], required) for name, required in names]
+    return [(name, annotations[name], required) for name, required in names]
 
 
 def is_named_tuple(record: Any) -> bool:
@@ -111,6 +120,30 @@ def has_lineage_field(record: type) -> bool:
     return dataclasses.is_dataclass(record) and any(
         field.name == LINEAGE_FIELD and field.init for field in dataclasses.fields(record)
     )
+
+
+def check_room(record: type, columns: Sequence[str] | None = None) -> None:
+    """Refuses to stamp lineage attributes on records that have no room for them.
+
+    Args:
+      record: ``dict``, a NamedTuple class or a dataclass.
+      columns: names that dicts have, where known.
+    """
+    if record is dict:
+        if columns is not None and LINEAGE_FIELD in columns:
+            raise UsageError(f"stamp=True: the files have a column {LINEAGE_FIELD!r} of their own")
+        return
+    if is_named_tuple(record):
+        raise UsageError(
+            f"stamp=True: {record.__qualname__} has no room for lineage attributes, since fields of a "
+            "NamedTuple cannot begin with an underscore: read dicts, or a dataclass with a field "
+            f"'{LINEAGE_FIELD}: dict | None = None'"
+        )
+    if not has_lineage_field(record):
+        raise UsageError(
+            f"stamp=True: {record.__qualname__} has no room for lineage attributes: "
+            f"give it a field '{LINEAGE_FIELD}: dict | None = None'"
+        )
 
 
 def _field(record: type, name: str, annotation: Any, required: bool) -> RecordField:
@@ -190,12 +223,13 @@ class RecordMaker:
             except Exception:
                 nothing = " or nothing" if field.is_optional else ""
                 return ConversionError(
-                    f"column {field.name!r} is {_shortened(text)}, expected {field.expected}{nothing}",
+                    f"column {field.name!r} is {shortened(text)}, expected {field.expected}{nothing}",
                     field.name,
                 )
         kind = type(error).__name__
         return ConversionError(f"{self._record.__qualname__} refused the row: {kind}: {error}", kind)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """Returns a text in quotes, for a message."""
     return repr(text) if len(text) <= 200 else f"{text[:200]!r}..."
