@@ -84,6 +84,8 @@ def show(id: str, store: Store, payload: bool, as_json: bool) -> None:
     """
     record, letter, committed = _find(store, id)
     if payload:
+        if letter.redacted:
+            click.echo("beam-obs: redacted: these are not the record's own bytes", err=True)
         sys.stdout.buffer.write(letter.payload)
         return
     if as_json:
@@ -108,6 +110,7 @@ def show(id: str, store: Store, payload: bool, as_json: bool) -> None:
             "yes" if committed else "no: its bundle failed or was tried again, or the run did not end",
         ),
         ("coder", f"{letter.payload_coder}, {len(letter.payload):,} bytes"),
+        ("redacted", "yes: values were left out, so it cannot be replayed" if letter.redacted else None),
     ]
     for name, value in rows:
         if value not in (None, ""):

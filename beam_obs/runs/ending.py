@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from beam_obs.metrics import names
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import Observation
 from beam_obs.runs.balance import balance
 from beam_obs.runs.evidence import read_evidence, summarize_checks, summarize_dead_letters
 from beam_obs.runs.graph import Graph, Step
 from beam_obs.runs.redaction import redact_text
 from beam_obs.runs.store import Store
+from beam_obs.wrapper.redaction import REDACTED
+
+_WHILE_RUNNING = re.compile(r"\[while running '[^'\n]{1,500}'\]")
 
 
 def describe_end(
@@ -59,12 +64,22 @@ def describe_end(
     }
 
 
-def describe_error(error: BaseException) -> dict[str, Any]:
-    """Returns an exception as ``end.json`` keeps it; what looks like a secret is hidden."""
+def describe_error(error: BaseException, values_are_hidden: bool = False) -> dict[str, Any]:
+    """Returns an exception as ``end.json`` keeps it; what looks like a secret is hidden.
+
+    Args:
+      error: the exception.
+      values_are_hidden: whether values of records stay out of the store: of a message that is not our own
+        only the step is kept then, since nobody knows what else it says.
+    """
     cause = error.__cause__ or error
+    message = _first_lines(str(error))
+    if values_are_hidden and not isinstance(error, DeadRateExceeded):
+        steps = _WHILE_RUNNING.findall(message)
+        message = f"{REDACTED} {steps[-1]}" if steps else REDACTED
     return {
         "type": type(error).__name__,
-        "message": redact_text(_first_lines(str(error))),
+        "message": redact_text(message),
         "cause": type(cause).__name__ if cause is not error else None,
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_obs.runs.observer import Observer, running_observer
+from beam_obs.wrapper.redaction import Redact, redaction_of
 
 _ATTRIBUTE = "_beam_obs_observer"
 _METHODS = ("__init__", "run", "__exit__")
@@ -24,9 +25,10 @@ class Instrumentation:
 
     _installed: list[Instrumentation] = []
 
-    def __init__(self, name: str | None, store: str | None) -> None:
+    def __init__(self, name: str | None, store: str | None, redact: Redact | None = None) -> None:
         self.name = name
         self.store = store
+        self.redact = redact
         self._originals: dict[str, Any] = {}
 
     def __enter__(self) -> Instrumentation:
@@ -49,7 +51,9 @@ class Instrumentation:
 _ORIGINALS: dict[str, Any] = {}
 
 
-def instrument(name: str | None = None, store: str | None = None) -> Instrumentation:
+def instrument(
+    name: str | None = None, store: str | None = None, *, redact: Redact | None = None
+) -> Instrumentation:
     """Observes every `beam.Pipeline` made from now on, as if each were an `obs.Pipeline`.
 
     The innermost call counts where there are several. Options on the command line of a pipeline go
@@ -58,9 +62,13 @@ def instrument(name: str | None = None, store: str | None = None) -> Instrumenta
     Args:
       name: name of the pipelines in the store; by default that of the program.
       store: root of the store; by default the variable ``BEAM_OBS_STORE``, else ``.beam_obs``.
+      redact: what is left out of dead letters: names of fields, or a function; see `Pipeline`.
 
     Returns:
       A handle whose `uninstall` ends it; also a context manager.
+
+    Raises:
+      UsageError: `redact` is neither names nor a function.
 
     >>> import apache_beam as beam
     >>> import beam_obs as obs
@@ -69,7 +77,8 @@ def instrument(name: str | None = None, store: str | None = None) -> Instrumenta
     >>> obs.Store().find("example@latest").status
     'done'
     """
-    handle = Instrumentation(name, store)
+    redaction_of(redact)
+    handle = Instrumentation(name, store, redact)
     if not _ORIGINALS:
         _install()
     Instrumentation._installed.append(handle)
@@ -90,7 +99,7 @@ def _install() -> None:
             and Instrumentation._installed
         ):
             handle = Instrumentation._installed[-1]
-            setattr(self, _ATTRIBUTE, Observer(self, handle.name, handle.store))
+            setattr(self, _ATTRIBUTE, Observer(self, handle.name, handle.store, handle.redact))
 
     @functools.wraps(run)
     def run_observed(self: Any, *arguments: Any, **keywords: Any) -> Any:

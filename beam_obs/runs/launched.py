@@ -108,7 +108,7 @@ class Launched:
         self._progress.stop()
         end: dict[str, Any] = {
             "status": status,
-            "error": describe_error(error) if error is not None else None,
+            "error": self._error(error) if error is not None else None,
         }
         with _logging_errors(self.run, "describe"):
             end = self._described(status, error)
@@ -146,8 +146,11 @@ class Launched:
             )
         failure = error or self._verdict
         end["status"] = "failed" if self._verdict is not None else status
-        end["error"] = describe_error(failure) if failure is not None else None
+        end["error"] = self._error(failure) if failure is not None else None
         return end
+
+    def _error(self, error: BaseException) -> dict[str, Any]:
+        return describe_error(error, values_are_hidden=self._observer.redaction is not None)
 
     @contextlib.contextmanager
     def ending_on_sigterm(self) -> Iterator[None]:

@@ -28,6 +28,7 @@ from beam_obs.runs.run import Run
 from beam_obs.runs.store import Store
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.evidence import CommitEvidence
+from beam_obs.wrapper.redaction import Redact, redaction_of
 
 EVIDENCE_LABEL = "beam_obs evidence"
 
@@ -54,12 +55,21 @@ class Observer:
       pipeline: a ``beam.Pipeline`` that has just been made.
       name: its name, where the options give none.
       store: root of the store, where the options give none.
+      redact: names of fields whose values are left out of what is kept of refused records, besides those
+        that the options give; or a function that gives a record's redacted form.
 
     Raises:
-      UsageError: an option of ours has a wrong value, or the name cannot be a folder's.
+      UsageError: an option of ours has a wrong value, the name cannot be a folder's, or `redact` is
+        neither names nor a function.
     """
 
-    def __init__(self, pipeline: Any, name: str | None = None, store: str | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        name: str | None = None,
+        store: str | None = None,
+        redact: Redact | None = None,
+    ) -> None:
         given = pipeline.options
         self.settings = run_settings(given)
         asked = given.get_all_options(drop_default=True).get("obs_store")
@@ -76,6 +86,10 @@ class Observer:
         context.store = self.store.uri
         self.observation.settings.sample_rate = self.settings.sample_rate
         self.observation.settings.output_cap = self.settings.output_cap
+        of_program = redaction_of(redact, self.settings.payload)
+        self.redaction = redaction_of(self.settings.redact, outer=of_program)
+        self.observation.settings.payload = self.settings.payload
+        self.observation.settings.redact = self.redaction
         self.observation.dead_letters = DeadLetters.of_run(context)
 
     @property

@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.records.errors import UsageError
 from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE
+from beam_obs.wrapper.redaction import PAYLOADS, WHOLE
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names of pipelines are names of folders in the store."""
@@ -28,6 +29,8 @@ class RunSettings(NamedTuple):
       output_cap: outputs of one element that a stage holds back until its function has ended.
       max_dead_rate: share of its records that a stage may refuse.
       max_dead_minimum: fewest records taken for a stage's share to be judged.
+      payload: what is kept of refused records: ``whole``, ``redacted`` or ``none``.
+      redact: names of fields whose values are left out of what is kept of refused records.
       progress: ``auto`` (on a terminal), ``on`` or ``off``.
       report: ``text``, ``json`` or ``off``.
     """
@@ -38,6 +41,8 @@ class RunSettings(NamedTuple):
     output_cap: int
     max_dead_rate: float
     max_dead_minimum: int
+    payload: str
+    redact: tuple[str, ...]
     progress: str
     report: str
 
@@ -98,6 +103,22 @@ class ObservabilityOptions(PipelineOptions):  # type: ignore[misc]
             help="Fewest records a stage must have taken for its share to be judged (default: 100).",
         )
         group.add_argument(
+            "--obs_payload",
+            type=_argument(_payload),
+            default=WHOLE,
+            metavar="|".join(PAYLOADS),
+            help="What is kept of refused records: all of them, their structure without values, or nothing. "
+            "Only whole ones can be replayed (default: whole).",
+        )
+        group.add_argument(
+            "--obs_redact",
+            type=_argument(_redact),
+            default=None,
+            metavar="FIELD,FIELD",
+            help="Names of fields, at any depth, whose values are left out of what is kept of refused "
+            "records, besides those that the program names (default: none).",
+        )
+        group.add_argument(
             "--obs_progress",
             type=_argument(_progress),
             default="auto",
@@ -125,9 +146,10 @@ def run_settings(options: PipelineOptions) -> RunSettings:
     for field, check in _CHECKS.items():
         value = getattr(view, f"obs_{field}")
         try:
-            values[field] = value if value is None else check(str(value))
+            values[field] = value if value is None else check(_text(value))
         except ValueError as error:
             raise UsageError(f"--obs_{field}: {error}") from None
+    values["redact"] = values["redact"] or ()
     values["store"] = values["store"] or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
     return RunSettings(**values)
 
@@ -167,6 +189,18 @@ def _max_dead_rate(text: str) -> float:
     return share
 
 
+def _redact(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise ValueError(f"found {text!r}, expected names of fields with commas between, e.g. email,name")
+    return names
+
+
+def _text(value: Any) -> str:
+    """Returns an option's value as on a command line; keywords of ``PipelineOptions`` may be lists."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple, set, frozenset)) else str(value)
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text not in choices:
@@ -179,6 +213,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 _sample_rate = _whole_number(0)
 _output_cap = _whole_number(1)
 _max_dead_minimum = _whole_number(1)
+_payload = _one_of(*PAYLOADS)
 _progress = _one_of("auto", "on", "off")
 _report = _one_of("text", "json", "off")
 
@@ -189,6 +224,8 @@ _CHECKS: dict[str, Callable[[str], Any]] = {
     "output_cap": _output_cap,
     "max_dead_rate": _max_dead_rate,
     "max_dead_minimum": _max_dead_minimum,
+    "payload": _payload,
+    "redact": _redact,
     "progress": _progress,
     "report": _report,
 }

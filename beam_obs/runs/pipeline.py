@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_obs.runs.observer import Observer
+from beam_obs.wrapper.redaction import Redact
 
 
 class Pipeline(beam.Pipeline):  # type: ignore[misc]
@@ -20,9 +21,12 @@ class Pipeline(beam.Pipeline):  # type: ignore[misc]
       display_data: static data shown with the pipeline by its runner.
       name: name of the pipeline in the store, unless ``--obs_pipeline`` says another; by default that
         of the program.
+      redact: what is left out of dead letters before they leave the worker: names of fields, at any depth,
+        or a function that gives a record's redacted form; with ``--obs_redact`` both. See
+        docs/runs-and-store.md.
 
     Raises:
-      UsageError: an option or the name is wrong.
+      UsageError: an option, the name or `redact` is wrong.
     """
 
     _observes_itself = True
@@ -35,9 +39,10 @@ class Pipeline(beam.Pipeline):  # type: ignore[misc]
         display_data: dict[str, Any] | None = None,
         *,
         name: str | None = None,
+        redact: Redact | None = None,
     ) -> None:
         super().__init__(runner, options, argv, display_data)
-        self._beam_obs_observer = Observer(self, name)
+        self._beam_obs_observer = Observer(self, name, redact=redact)
 
     def run(self, test_runner_api: Any = "AUTO") -> Any:
         """Runs the pipeline as a run of its own; see `beam.Pipeline.run`.

@@ -118,7 +118,11 @@ class Check(Stage):
         tells = self._counts and observation.observed
         if self._counts:
             checks = CountBreaks(
-                self._assumptions, numbered, stage, records.windowing.windowfn if tells else None
+                self._assumptions,
+                numbered,
+                stage,
+                records.windowing.windowfn if tells else None,
+                settings.redaction,
             )
         inner = observed_pardo(beam.ParDo(checks), looked_at, settings)
         inner.label = INNER_LEAF

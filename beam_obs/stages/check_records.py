@@ -25,6 +25,8 @@ from beam_obs.metrics import names
 from beam_obs.records.manifest import Manifest
 from beam_obs.stages.assumptions import Assumption, AssumptionBroken, Break, Unique
 from beam_obs.stages.field_path import NAMES
+from beam_obs.wrapper.failure import Failure
+from beam_obs.wrapper.redaction import REDACTED, Redaction, scrub
 from beam_obs.wrapper.refusal import EVIDENCE_TAG
 
 _LOGGER = logging.getLogger(__name__)
@@ -78,13 +80,20 @@ class CountBreaks(CheckRecords):
       stage: label of the Check.
       window_fn: of the records, for the counts by assumption that leave when a bundle ends; None where
         only the counter ``broken`` is kept.
+      redaction: what of the records may be told; None for all.
     """
 
     def __init__(
-        self, assumptions: Sequence[Assumption], numbered: bool, stage: str, window_fn: WindowFn | None
+        self,
+        assumptions: Sequence[Assumption],
+        numbered: bool,
+        stage: str,
+        window_fn: WindowFn | None,
+        redaction: Redaction | None = None,
     ) -> None:
         self._stage = stage
         self._window_fn = window_fn
+        self._redaction = redaction
         self._said: set[str] = set()
         self.start_bundle()
         super().__init__(assumptions, numbered)
@@ -114,16 +123,25 @@ class CountBreaks(CheckRecords):
             for name, broken in {broken.assumption: broken for broken in breaks}.items():
                 told = self._counts.get(name)
                 if told is None:
-                    self._counts[name] = {"count": 1, "example": broken.text[:500]}
-                    self._say(name, broken)
+                    text = self._text(broken, record)
+                    self._counts[name] = {"count": 1, "example": text[:500]}
+                    self._say(name, text)
                 else:
                     told["count"] += 1
         return [record]
 
-    def _say(self, name: str, broken: Break) -> None:
+    def _text(self, broken: Break, record: Any) -> str:
+        if self._redaction is None:
+            return broken.text
+        _, hidden = self._redaction.apply(record)
+        if hidden is None:
+            return f"{broken.assumption}: {REDACTED}"
+        return scrub(Failure("", broken.text, "", ""), hidden).message
+
+    def _say(self, name: str, text: str) -> None:
         if name not in self._said:
             self._said.add(name)
-            _LOGGER.warning("stage %r counts records that break an assumption: %s", self._stage, broken.text)
+            _LOGGER.warning("stage %r counts records that break an assumption: %s", self._stage, text)
 
 
 def all_breaks(assumptions: Iterable[Assumption], record: Any, seen: int = KEPT) -> list[Break]:

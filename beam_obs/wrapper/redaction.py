@@ -7,7 +7,7 @@ traceback are made: nothing else ever sees the values. What was redacted can be 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from beam_obs.records.errors import UsageError
@@ -71,12 +71,12 @@ class Redaction:
 
 
 def redaction_of(
-    redact: Redact | None, payload: str = WHOLE, outer: Redaction | None = None
+    redact: Redact | Redaction | None, payload: str = WHOLE, outer: Redaction | None = None
 ) -> Redaction | None:
     """Returns the rule of a step, within that of its pipeline; None where elements are kept whole.
 
     Args:
-      redact: what the step says.
+      redact: what the step says, or a rule made of it before.
       payload: one of `PAYLOADS`.
       outer: the rule of the pipeline.
 
@@ -86,11 +86,12 @@ def redaction_of(
     if payload not in PAYLOADS:
         raise UsageError(f"payload={payload!r}: one of {', '.join(PAYLOADS)} is expected")
     fields, function = frozenset[str](), None
-    if callable(redact):
+    if isinstance(redact, Redaction):
+        payload = max(payload, redact.payload, key=PAYLOADS.index)
+        fields, function = redact.fields, redact.function
+    elif callable(redact):
         function = redact
-    elif isinstance(redact, str) or (
-        redact is not None and not all(isinstance(name, str) for name in redact)
-    ):
+    elif redact is not None and not _are_names(redact):
         raise UsageError(f"redact={redact!r}: give a list of field names, e.g. ['email'], or a function")
     elif redact is not None:
         fields = frozenset(redact)
@@ -100,6 +101,14 @@ def redaction_of(
     if payload == WHOLE and not fields and function is None:
         return None
     return Redaction(payload, fields, function)
+
+
+def _are_names(given: Any) -> bool:
+    return (
+        not isinstance(given, str)
+        and isinstance(given, Collection)
+        and all(isinstance(name, str) for name in given)
+    )
 
 
 def scrub(failure: Failure, hidden: Sequence[str] | None) -> Failure:
