@@ -8,7 +8,7 @@ from apache_beam.internal import pickler
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms.core import CombineValuesDoFn
-from google.protobuf import wrappers_pb2
+from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
 from beam_obs.weaving.graph import ITERABLE_URN, KV_URN, PAR_DO_URN
 from beam_obs.weaving.loom import DERIVATIONS, Loom, par_do_spec
@@ -106,7 +106,9 @@ def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
         return
     first, group, last = leaves
     by_hand = [loom.facts(leaf) for leaf in (first, last)]
-    if graph.node(group).spec.urn != _GROUP_URN or any(not hasattr(facts.dofn, "_combine_fn") for facts in by_hand):
+    if graph.node(group).spec.urn != _GROUP_URN or any(
+        not hasattr(facts.dofn, "_combine_fn") for facts in by_hand
+    ):
         leave_as_it_is(loom, node_id, "it is not made as usual")
         return
     (accumulated,), (collected,) = graph.node(first).outputs.values(), graph.node(group).outputs.values()
@@ -197,7 +199,7 @@ def _insert_behind(loom: Loom, node_id: str, dofn: Any, taken: str, given: str) 
 
 
 def _give_combined(loom: Loom, node_id: str, taken: str, given: str) -> None:
-    """Puts the step behind an aggregate that makes the origin; its summary has the place of a trace till then."""
+    """Puts the step behind an aggregate that makes the origin; till then a summary has its place."""
     graph = loom.graph
     if feeds_hot_keys(graph, node_id, given):
         loom.set_form(given, KEYED)
@@ -246,7 +248,9 @@ def _traced_combine_spec(loom: Loom, spec: api.FunctionSpec) -> api.FunctionSpec
     payload = api.CombinePayload.FromString(spec.payload)
     traced = TracedCombineFn(_pickled_combine_fn(payload.combine_fn), loom.settings.limit)
     payload.combine_fn.payload = wrappers_pb2.BytesValue(value=pickler.dumps(traced)).SerializeToString()
-    payload.accumulator_coder_id = loom.graph.coder(KV_URN, [_summary_coder(loom), payload.accumulator_coder_id])
+    payload.accumulator_coder_id = loom.graph.coder(
+        KV_URN, [_summary_coder(loom), payload.accumulator_coder_id]
+    )
     return api.FunctionSpec(urn=spec.urn, payload=payload.SerializeToString())
 
 
@@ -262,7 +266,7 @@ def _traced_combine_dofn(loom: Loom, node_id: str) -> api.FunctionSpec:
 def _pickled_combine_fn(spec: api.FunctionSpec) -> bytes:
     if spec.urn != python_urns.PICKLED_COMBINE_FN:
         raise _NotAsUsual("its function is not in Python")
-    return wrappers_pb2.BytesValue.FromString(spec.payload).value
+    return bytes(wrappers_pb2.BytesValue.FromString(spec.payload).value)
 
 
 def _summary_coder(loom: Loom) -> str:

@@ -1,4 +1,4 @@
-"""A portable pipeline that can be rewritten: who makes and who takes each PCollection, and new steps in place."""
+"""A portable pipeline that can be rewritten: its edges, and new steps in place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEPT_TYPE = "beam_obs_type"
 
 
 def keep_types(proto: api.Pipeline) -> None:
-    """Notes the class of each step where it outlives Beam's reading of the pipeline, which forgets most classes."""
+    """Notes the class of each step where it stays when Beam reads the pipeline, which forgets most."""
     for node in proto.components.transforms.values():
         if _TYPE in node.annotations and _KEPT_TYPE not in node.annotations:
             node.annotations[_KEPT_TYPE] = node.annotations[_TYPE]
@@ -68,7 +68,7 @@ class Graph:
     def python_type(self, node_id: str) -> str:
         """Returns the full name of the class of a step, or an empty text."""
         annotations = self.node(node_id).annotations
-        return (annotations.get(_KEPT_TYPE) or annotations.get(_TYPE, b"")).decode("utf-8", "replace")
+        return str(annotations.get(_KEPT_TYPE) or annotations.get(_TYPE, b""), "utf-8", "replace")
 
     def ancestors(self, node_id: str) -> Iterator[str]:
         """Gives the composites that a step is in, innermost first."""
@@ -170,7 +170,7 @@ class Graph:
 
     def coder_of(self, pcoll: str) -> str:
         """Returns the id of the coder of a PCollection."""
-        return self.parts.pcollections[pcoll].coder_id
+        return str(self.parts.pcollections[pcoll].coder_id)
 
     # Coders.
 
@@ -212,7 +212,7 @@ class Graph:
     def _bytes_coder(self) -> str:
         for coder_id in sorted(self.parts.coders):
             if self.parts.coders[coder_id].spec.urn == BYTES_URN:
-                return coder_id
+                return str(coder_id)
         self.parts.coders["woven_bytes"].spec.urn = BYTES_URN
         return "woven_bytes"
 
@@ -222,5 +222,5 @@ class Graph:
             if node.spec.urn == PAR_DO_URN and node.environment_id:
                 payload = api.ParDoPayload.FromString(node.spec.payload)
                 if payload.do_fn.urn == python_urns.PICKLED_DOFN_INFO:
-                    return node.environment_id
+                    return str(node.environment_id)
         return next(iter(sorted(self.parts.environments)), "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import Any
 
 import apache_beam as beam
@@ -61,7 +60,7 @@ class Loom:
 
     def label(self, node_id: str) -> str:
         """Returns the full label of a step."""
-        return self.graph.node(node_id).unique_name
+        return str(self.graph.node(node_id).unique_name)
 
     def note_woven(self, node_id: str) -> None:
         """Notes that a step carries lineage."""
@@ -114,7 +113,7 @@ class Loom:
         return self.graph.kv(self.plain_coder[pcoll]) is not None
 
     def needed(self, pcoll: str, form: str, unit_node: str) -> str:
-        """Returns a PCollection of the same elements in the form that a unit needs, adding a step before it."""
+        """Returns a PCollection of the same elements in the form that a unit needs; adds a step before it."""
         given = self.form(pcoll)
         if given == form or (form == PLAIN and given == SEED):
             return pcoll
@@ -145,9 +144,7 @@ class Loom:
         before: bool = False,
     ) -> str:
         """Puts a ParDo before or behind a step; returns its id."""
-        return self.graph.insert(
-            beside, name, par_do_spec(dofn), {"None": taken}, outputs, before=before
-        )
+        return self.graph.insert(beside, name, par_do_spec(dofn), {"None": taken}, outputs, before=before)
 
     def rows_of(self, pcoll: str, kind: str, label: str) -> str:
         """Adds a PCollection for the rows of evidence that a step makes beside `pcoll`."""
@@ -186,7 +183,9 @@ class Loom:
         wants: dict[str, bool] = {}
         for unit in reversed(self.units):
             graph = self.graph
-            for pcoll in {pcoll for leaf in graph.leaves(unit.node) for pcoll in graph.node(leaf).outputs.values()}:
+            for pcoll in {
+                pcoll for leaf in graph.leaves(unit.node) for pcoll in graph.node(leaf).outputs.values()
+            }:
                 takers = [
                     (self.unit_of[leaf], leaf)
                     for leaf in graph.consumers.get(pcoll, ())
@@ -225,6 +224,3 @@ def par_do_spec(dofn: beam.DoFn) -> api.FunctionSpec:
         )
     )
     return api.FunctionSpec(urn=PAR_DO_URN, payload=payload.SerializeToString())
-
-
-

@@ -13,9 +13,7 @@ from apache_beam.transforms import core, userstate
 from beam_obs.wrapper.traced_buffers import emits_at_the_end
 from beam_obs.wrapper.traced_dofn import innermost
 
-_BATCHING = frozenset(
-    {"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"}
-)
+_BATCHING = frozenset({"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"})
 _AGGREGATED_NEXT = frozenset({"_TopPerBundle"})
 _CHECKED = ("_runtime_parameter_constraints", "_runtime_output_constraints")
 
@@ -59,11 +57,11 @@ def facts_of(node: api.PTransform) -> ParDoFacts:
         if pickled is None:
             return ParDoFacts(payload, obstacle="its function is not in Python")
         dofn, args, kwargs, *_ = pickler.loads(pickled)
-    except Exception as error:  # noqa: BLE001 - whatever the user's pickles do
+    except Exception as error:
         return ParDoFacts(payload, obstacle=f"its function cannot be read here: {type(error).__name__}")
     try:
         return _facts(payload, pickled, dofn, args, kwargs)
-    except Exception as error:  # noqa: BLE001 - what Beam cannot read of it, the weave cannot either
+    except Exception as error:
         return ParDoFacts(payload, pickled, dofn, obstacle=f"its function cannot be looked at: {error}")
 
 

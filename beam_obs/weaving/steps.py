@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apache_beam.internal import pickler
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms.window import WindowFn
 from apache_beam.utils import proto_utils
-from google.protobuf import wrappers_pb2
+from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
 from beam_obs.records.origin import Partition
 from beam_obs.weaving.graph import PAR_DO_URN
@@ -65,7 +67,7 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     settings = _settings(loom, node_id, facts, main, takes)
     try:
         load_woven(facts.pickled, settings)
-    except Exception as error:  # noqa: BLE001 - then the workers could not either
+    except Exception as error:
         leave_as_it_is(loom, node_id, f"it cannot be wrapped: {error}")
         return
     taken = loom.needed(main, takes, node_id)
@@ -234,7 +236,7 @@ def weave_source(loom: Loom, node_id: str) -> None:
         graph.replace_input(node_id, pcoll, inside, whole=True)
         form = loom.form_for(pcoll)
         loom.set_form(pcoll, form)
-        coders = {None: loom.coder_object(loom.plain_coder[pcoll])}
+        coders: dict[str | None, Any] = {None: loom.coder_object(loom.plain_coder[pcoll])}
         source = Source(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders)
         loom.insert_dofn(
             node_id, f"{label}/beam_obs:origins", StampDoFn(source, form), inside, {"None": pcoll}
@@ -288,5 +290,3 @@ def leave_as_it_is(loom: Loom, node_id: str, reason: str) -> None:
         for pcoll in graph.node(leaf).outputs.values():
             loom.forms.setdefault(pcoll, PLAIN)
     loom.note_opaque(node_id, reason)
-
-

@@ -45,7 +45,11 @@ _TYPES = {
     "apache_beam.transforms.util.ReshufflePerKey": RESHUFFLE_PER_KEY,
     "apache_beam.transforms.combiners.LiftedCombinePerKey": COMBINE_BY_HAND,
 }
-_SOURCES = ("apache_beam.io.", "apache_beam.transforms.periodicsequence.", "apache_beam.testing.synthetic_pipeline.")
+_SOURCES = (
+    "apache_beam.io.",
+    "apache_beam.transforms.periodicsequence.",
+    "apache_beam.testing.synthetic_pipeline.",
+)
 _CREATE = "apache_beam.transforms.core.Create"
 _GIVEN_A_NAME = "apache_beam.transforms.ptransform."
 _HOT_KEYS = "apache_beam.transforms.core._CombinePerKeyWithHotKeyFanout"
@@ -82,10 +86,14 @@ def find_units(graph: Graph) -> list[Unit]:
 
 
 def is_internal(graph: Graph, node_id: str) -> bool:
-    """Returns whether a step is in a composite of Beam's own that has inputs: what it starts from is no source."""
+    """Returns whether a step is in a composite of Beam's own, so that what it starts from is no source."""
     for above in graph.ancestors(node_id):
         name = graph.python_type(above)
-        if name.startswith("apache_beam.") and name != _CREATE and not name.startswith((_GIVEN_A_NAME, _CREATE)):
+        if (
+            name.startswith("apache_beam.")
+            and name != _CREATE
+            and not name.startswith((_GIVEN_A_NAME, _CREATE))
+        ):
             return True
     return False
 
@@ -94,8 +102,8 @@ def source_label(graph: Graph, node_id: str) -> str:
     """Returns the name of a source: that of the Create around a step, where there is one."""
     for above in graph.ancestors(node_id):
         if graph.python_type(above) == _CREATE:
-            return graph.node(above).unique_name
-    return graph.node(node_id).unique_name
+            return str(graph.node(above).unique_name)
+    return str(graph.node(node_id).unique_name)
 
 
 def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
@@ -109,7 +117,7 @@ def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
 def _kind(graph: Graph, node_id: str) -> str | None:
     node = graph.node(node_id)
     name = graph.python_type(node_id)
-    if name.startswith("beam_obs.stages.evidence.") or name.startswith("beam_obs.stages.dead_letter"):
+    if name.startswith(("beam_obs.stages.evidence.", "beam_obs.stages.dead_letter")):
         return OURS
     if not node.subtransforms:
         if node.spec.urn in _LEAVES:
@@ -164,7 +172,7 @@ def _in_order(graph: Graph, units: list[Unit]) -> list[Unit]:
 
 
 def make_generic(node: api.PTransform) -> None:
-    """Takes the name from a composite that some runners replace as a whole, by something that expects plain elements."""
+    """Takes the name from a composite that some runners replace by what expects plain elements."""
     if node.spec.urn in _REPLACED_BY_RUNNERS:
         node.spec.Clear()
         node.spec.urn = python_urns.GENERIC_COMPOSITE_TRANSFORM

@@ -47,7 +47,9 @@ def write_rows(loom: Loom, evidence: str | RunContext, shuffles_manifests: bool 
     for at, (kind, label, rows) in enumerate(loom.rows):
         found = loom.graph.parts.pcollections[rows]
         start = (
-            pipeline | f"Start {at}" >> beam.Impulse() | f"Rows {at}" >> beam.Map(_same).with_output_types(bytes)
+            pipeline
+            | f"Start {at}" >> beam.Impulse()
+            | f"Rows {at}" >> beam.Map(_same).with_output_types(bytes)
         )
         start.is_bounded = found.is_bounded == api.IsBounded.BOUNDED
         starts.append((start, _WriteRows(kind, label, evidence, loom.windowing(rows).is_default())))
@@ -221,4 +223,3 @@ def _move(loom: Loom, pipeline: Any, ends: dict[str, str]) -> None:
     for requirement in made.requirements:
         if requirement not in graph.proto.requirements:
             graph.proto.requirements.append(requirement)
-

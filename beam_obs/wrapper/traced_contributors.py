@@ -43,7 +43,7 @@ class Contributors(NamedTuple):
       more_codes: whether there were more partitions than that.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]
     unknown: int
     origins: tuple[bytes, ...]
     truncated: bool

@@ -17,7 +17,6 @@ from apache_beam.internal import pickler
 from apache_beam.runners.common import MethodWrapper, _get_arg_placeholders
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.window import WindowFn
-from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.traced_buffers import emits_at_the_end, looks_at_itself
@@ -188,7 +187,10 @@ class TracedDoFn(beam.DoFn):
         self._held: list[bytes] = []
         self._timers: dict[str, Any] = {}
         self._step = Step(
-            settings.label, settings.takes, settings.gives, packer(settings.gives, settings.tags, settings.window_fn)
+            settings.label,
+            settings.takes,
+            settings.gives,
+            packer(settings.gives, settings.tags, settings.window_fn),
         )
         self._called = user_callable(dofn)
         if settings.source is not None:
@@ -210,7 +212,7 @@ class TracedDoFn(beam.DoFn):
             # Beam looks for state and timers in methods only.
             self.process = types.MethodType(lambda _, *args, **kwargs: process(*args, **kwargs), self)
         else:
-            self.process = process  # type: ignore[method-assign]
+            self.process = process  # type: ignore[assignment]
 
     def _shown_arguments(self, names: list[str], defaults: list[Any], is_stateful: bool) -> tuple[Any, Any]:
         takes, dofn = self._settings.takes, self._dofn
@@ -221,7 +223,9 @@ class TracedDoFn(beam.DoFn):
                 shown.append(core.DoFn.RestrictionParam(TracedRestrictionProvider(provider, takes)))
             elif isinstance(default, core._WatermarkEstimatorParam):
                 estimators = default.watermark_estimator_provider or dofn
-                shown.append(core.DoFn.WatermarkEstimatorParam(TracedWatermarkEstimatorProvider(estimators, takes)))
+                shown.append(
+                    core.DoFn.WatermarkEstimatorParam(TracedWatermarkEstimatorProvider(estimators, takes))
+                )
             elif takes == TRACED and _is(default, core.DoFn.KeyParam):
                 shown.append(core.DoFn.WindowedValueParam)
             else:
@@ -285,9 +289,11 @@ class TracedDoFn(beam.DoFn):
         return process_plain
 
     def _placeholders(self) -> list[tuple[int, Any]]:
-        self.process = lambda *args, **kwargs: None  # type: ignore[method-assign]
+        self.process = lambda *args, **kwargs: None  # type: ignore[assignment]
         args, kwargs = self._given
-        found, _, _ = _get_arg_placeholders(MethodWrapper(self, "process"), list(args or ()), dict(kwargs or {}))
+        found, _, _ = _get_arg_placeholders(
+            MethodWrapper(self, "process"), list(args or ()), dict(kwargs or {})
+        )
         return list(found)
 
     def _bind_state(self, states: set[str], timers: Any) -> Callable[..., Any]:
@@ -480,7 +486,7 @@ def _from_side(function: Callable[..., Any], step: Step) -> Callable[..., Any]:
     """For the default of a CombineGlobally: the output comes from the side input, which is traced."""
 
     def process(element: Any, side: Any) -> Any:
-        trace, value = unpack(step.takes, element)
+        _, value = unpack(step.takes, element)
         combined = list(side)
         origin = combined[0][0] if combined else NO_SOURCE
         return [step.pack(origin, result) for result in function(value, [value for _, value in combined])]
@@ -496,4 +502,3 @@ def _key_of(value: Any) -> Any:
             f"Input value to a stateful DoFn or KeyParam must be a KV tuple; instead, got '{value}'."
         ) from None
     return key
-

@@ -55,9 +55,7 @@ def unpack(form: str, element: Any) -> tuple[bytes, Any]:
     return trace, value
 
 
-def packer(
-    main: str, tags: dict[str, str], window_fn: WindowFn | None
-) -> Callable[[bytes, Any], Any]:
+def packer(main: str, tags: dict[str, str], window_fn: WindowFn | None) -> Callable[[bytes, Any], Any]:
     """Returns a function of a trace and a result that packs the value inside of Beam's wrappers.
 
     Args:

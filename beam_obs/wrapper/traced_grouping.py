@@ -21,7 +21,6 @@ from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, pack, unpack
 from beam_obs.wrapper.traced_rows import AGGREGATE, BATCH, derivation_row, output_row
 from beam_obs.wrapper.traced_superset import superset
 
-
 _GLOBALLY = GlobalWindows.windowed_value(None)
 
 
@@ -73,7 +72,7 @@ class IndexDoFn(beam.DoFn):
             return [value]
         try:
             content = self._encode(value)
-        except Exception:  # noqa: BLE001 - a sink may take what its coder cannot encode
+        except Exception:
             return [value]
         return [TaggedOutput(ROWS, output_row(self._step, output_digest(content), origin)), value]
 
@@ -306,5 +305,5 @@ def _alone(found: Contributors) -> bytes:
 def _text(key: Any) -> str:
     try:
         return key if isinstance(key, str) else repr(key)
-    except Exception:  # noqa: BLE001 - the user's repr
+    except Exception:
         return type(key).__name__

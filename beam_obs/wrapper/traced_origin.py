@@ -21,7 +21,7 @@ def current_origin() -> bytes | None:
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if code.co_filename.startswith("<woven ") or code.co_name in _NAMES and "trace" in code.co_varnames:
+        if code.co_filename.startswith("<woven ") or (code.co_name in _NAMES and "trace" in code.co_varnames):
             trace = frame.f_locals.get("trace")
             return trace if isinstance(trace, bytes) and len(trace) == ORIGIN_BYTES else None
         frame = frame.f_back  # type: ignore[assignment]

@@ -35,7 +35,9 @@ class TracedRestrictionProvider(RestrictionProvider):
         return self._provider.initial_restriction(self._plain(element))
 
     def split(self, element: Any, restriction: Any) -> Iterable[Any]:
-        return self._provider.split(self._plain(element), restriction)
+        return self._provider.split(  # type: ignore[no-any-return]
+            self._plain(element), restriction
+        )
 
     def restriction_coder(self) -> Any:
         return self._provider.restriction_coder()
@@ -44,7 +46,9 @@ class TracedRestrictionProvider(RestrictionProvider):
         return self._provider.restriction_size(self._plain(element), restriction)
 
     def split_and_size(self, element: Any, restriction: Any) -> Iterable[Any]:
-        return self._provider.split_and_size(self._plain(element), restriction)
+        return self._provider.split_and_size(  # type: ignore[no-any-return]
+            self._plain(element), restriction
+        )
 
     def truncate(self, element: Any, restriction: Any) -> Any:
         return self._provider.truncate(self._plain(element), restriction)

@@ -39,7 +39,11 @@ DERIVATION_SCHEMA: Any = fastavro.parse_schema(
             {"name": "pane", "type": "long"},
             {"name": "count", "type": "long", "doc": "Elements."},
             {"name": "unknown", "type": "long", "doc": "Elements whose origin is not known."},
-            {"name": "sources", "type": {"type": "array", "items": "long"}, "doc": "Partition codes, 0 derived."},
+            {
+                "name": "sources",
+                "type": {"type": "array", "items": "long"},
+                "doc": "Partition codes, 0 derived.",
+            },
             {"name": "more_sources", "type": "boolean"},
             {"name": "complete", "type": "boolean", "doc": "Whether contributors is all of them."},
             {"name": "contributors", "type": "bytes", "doc": "Origins of 16 bytes, sorted."},
@@ -86,7 +90,7 @@ class Derivation(NamedTuple):
     key_text: str
     window: str
     pane: int
-    count: int
+    count: int  # type: ignore[assignment]
     unknown: int
     sources: tuple[int, ...]
     more_sources: bool
@@ -103,7 +107,13 @@ class Output(NamedTuple):
 
 
 def derivation_row(
-    child: bytes, step: str, kind: str, found: Contributors, key_text: str = "", window: str = "", pane: int = 0
+    child: bytes,
+    step: str,
+    kind: str,
+    found: Contributors,
+    key_text: str = "",
+    window: str = "",
+    pane: int = 0,
 ) -> bytes:
     """Returns the row of an aggregate."""
     out = io.BytesIO()

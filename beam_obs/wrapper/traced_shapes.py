@@ -134,7 +134,7 @@ def one_to_one(called: UserCallable, step: Step, takes_arguments: bool) -> Proce
     return make(called.function, ORDINARY, step.pack, noting(step.label), refuse_text)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _maker(kind: str, takes: str, gives: str, takes_arguments: bool) -> Callable[..., Process]:
     if kind == GENERATOR:
         text = _GENERATE

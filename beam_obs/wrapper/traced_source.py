@@ -1,4 +1,4 @@
-"""Origins of records where they come into being: what starts from an Impulse, or leaves a source of Beam's own."""
+"""Origins of records where they come into being: behind an Impulse, or behind a source of Beam's own."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class Stamper:
             return UNKNOWN
         try:
             content = coder.encode(result)
-        except Exception:  # noqa: BLE001 - the user's coder; what it cannot encode fails where Beam encodes it
+        except Exception:
             try:
                 content = pickler.dumps(result)
-            except Exception:  # noqa: BLE001
+            except Exception:
                 return UNKNOWN
         origin = unlocated_origin(source.partition, content, 0)
         occurrence = self._seen.get(origin, 0)
@@ -92,7 +92,7 @@ class StampDoFn(beam.DoFn):
 
 
 def origin_told_by(dofn: Any) -> Callable[[], bytes | None]:
-    """Returns a function that gives the origin a source's DoFn tells of the record it has just given, or None.
+    """Returns a function that gives the origin a DoFn tells of the record it has just given, or None.
 
     A DoFn that knows where its records lie sets its attribute ``beam_obs_origin`` before each of them.
     """

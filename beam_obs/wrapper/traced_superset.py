@@ -1,4 +1,4 @@
-"""Origins of outputs of which only a superset of the contributors is known, or whose identity is their set."""
+"""Origins of outputs whose contributors are known as a set only, which may be a superset."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python -m tests.conformance.run [--strict] [MODULE ...]
 
-A test that fails bare (for want of a cloud, or of a network) may fail woven; any other difference is an error.
+A test that fails bare, for want of a cloud or a network, may fail woven; any other difference is an error.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def run_module(module: str, mode: str, select: str = "", timeout: int = 600) -> 
     with tempfile.TemporaryDirectory() as folder:
         results, reports = f"{folder}/results.xml", f"{folder}/reports.jsonl"
         command = [
-            sys.executable, "-m", "pytest", "--pyargs", f"apache_beam.{module}", "-q", "-p", "tests.conformance.plugin",
-            "-p", "no:cacheprovider", f"--junitxml={results}", "-c", os.devnull, "--rootdir", folder,
-            "-o", "junit_family=xunit1", f"--timeout={timeout}",
-        ]  # fmt: skip
+            *(sys.executable, "-m", "pytest", "--pyargs", f"apache_beam.{module}", "-q"),
+            *("-p", "tests.conformance.plugin", "-p", "no:cacheprovider", f"--timeout={timeout}"),
+            *("-c", os.devnull, "--rootdir", folder, "-o", "junit_family=xunit1", f"--junitxml={results}"),
+        ]
         if select:
             command += ["-k", select]
         environment = {
@@ -87,7 +87,14 @@ def run_module(module: str, mode: str, select: str = "", timeout: int = 600) -> 
             "BEAM_OBS_CONFORMANCE_REPORT": reports,
             "PYTHONPATH": f"{_ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
         }
-        subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        subprocess.run(
+            command,
+            env=environment,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
         return _read(results, reports)
 
 
@@ -101,7 +108,10 @@ def _read(results: str, reports: str) -> Outcome:
             seconds += float(case.get("time", 0))
             bad = [child for child in case if child.tag in ("failure", "error")]
             if bad:
-                tests[name], messages[name] = _FAILED, (bad[0].get("message") or "") + (bad[0].text or "")[-1500:]
+                tests[name], messages[name] = (
+                    _FAILED,
+                    (bad[0].get("message") or "") + (bad[0].text or "")[-1500:],
+                )
             elif name not in tests:
                 tests[name] = _SKIPPED if any(child.tag == "skipped" for child in case) else _PASSED
     opaque: collections.Counter[str] = collections.Counter()

@@ -23,6 +23,10 @@ def _union(values: Any) -> frozenset[int]:
     return frozenset().union(*values)
 
 
+def _of_group(key: int, values: Any) -> Value:
+    return key, _union(values)
+
+
 class Union(beam.CombineFn):
     def create_accumulator(self, *_: Any) -> Any:
         return frozenset()
@@ -57,13 +61,16 @@ class InState(beam.DoFn):
     SEEN = userstate.BagStateSpec("seen", beam.coders.PickleCoder())
     COUNT = userstate.CombiningValueStateSpec("count", sum)
     END = userstate.TimerSpec("end", userstate.TimeDomain.WATERMARK)
+    SEEN_PARAM = beam.DoFn.StateParam(SEEN)
+    COUNT_PARAM = beam.DoFn.StateParam(COUNT)
+    END_PARAM = beam.DoFn.TimerParam(END)
 
     def process(
         self,
         value: Value,
-        seen: Any = beam.DoFn.StateParam(SEEN),
-        count: Any = beam.DoFn.StateParam(COUNT),
-        end: Any = beam.DoFn.TimerParam(END),
+        seen: Any = SEEN_PARAM,
+        count: Any = COUNT_PARAM,
+        end: Any = END_PARAM,
         limits: Any = beam.DoFn.WindowParam,
     ) -> Any:
         key, numbers = value
@@ -81,8 +88,8 @@ class InState(beam.DoFn):
     def at_the_end(
         self,
         key: Any = beam.DoFn.KeyParam,
-        seen: Any = beam.DoFn.StateParam(SEEN),
-        count: Any = beam.DoFn.StateParam(COUNT),
+        seen: Any = SEEN_PARAM,
+        count: Any = COUNT_PARAM,
     ) -> Any:
         rest = _union(seen.read())
         if rest:
@@ -105,7 +112,11 @@ def _stamped(pcoll: Any, name: str) -> Any:
 
 
 def _group(pcoll: Any, name: str) -> Any:
-    return pcoll | name >> beam.GroupByKey() | f"{name} u" >> beam.MapTuple(lambda key, all_: (key, _union(all_)))
+    return (
+        pcoll
+        | name >> beam.GroupByKey()
+        | f"{name} u" >> beam.MapTuple(lambda key, all_: (key, _union(all_)))
+    )
 
 
 def _windows(pcoll: Any, name: str, windows: Any) -> Any:
@@ -115,16 +126,26 @@ def _windows(pcoll: Any, name: str, windows: Any) -> Any:
 
 def _in_state(pcoll: Any, name: str) -> Any:
     keyed = pcoll | f"{name} typed" >> beam.Map(lambda value: value).with_output_types(tuple[int, frozenset])
-    return _globally(_stamped(keyed, name) | f"{name} w" >> beam.WindowInto(window.FixedWindows(5)) | name >> beam.ParDo(InState()), name)
+    return _globally(
+        _stamped(keyed, name)
+        | f"{name} w" >> beam.WindowInto(window.FixedWindows(5))
+        | name >> beam.ParDo(InState()),
+        name,
+    )
 
 
 def _beside(pcoll: Any, name: str) -> Any:
-    return pcoll | name >> beam.Map(lambda value, others: (value[0] + len(others) % 2, value[1]), beam.pvalue.AsList(pcoll))
+    return pcoll | name >> beam.Map(
+        lambda value, others: (value[0] + len(others) % 2, value[1]), beam.pvalue.AsList(pcoll)
+    )
 
 
 def _tagged(pcoll: Any, name: str) -> Any:
     odd, even = pcoll | name >> beam.ParDo(Tagging()).with_outputs("even", main="odd")
-    return (odd, even | f"{name} half" >> beam.MapTuple(lambda key, numbers: (key // 2, numbers))) | f"{name} f" >> beam.Flatten()
+    return (
+        odd,
+        even | f"{name} half" >> beam.MapTuple(lambda key, numbers: (key // 2, numbers)),
+    ) | f"{name} f" >> beam.Flatten()
 
 
 def _co_group(pcoll: Any, name: str) -> Any:
@@ -145,7 +166,11 @@ def _batch(pcoll: Any, name: str) -> Any:
 
 
 def _in_batches(pcoll: Any, name: str) -> Any:
-    return pcoll | name >> beam.GroupIntoBatches(2) | f"{name} u" >> beam.MapTuple(lambda key, all_: (key, _union(all_)))
+    return (
+        pcoll
+        | name >> beam.GroupIntoBatches(2)
+        | f"{name} u" >> beam.MapTuple(lambda key, all_: (key, _union(all_)))
+    )
 
 
 def _by_hand(pcoll: Any, name: str) -> Any:
@@ -155,7 +180,9 @@ def _by_hand(pcoll: Any, name: str) -> Any:
 STEPS: dict[str, Any] = {
     "map": lambda pcoll, name: pcoll | name >> beam.MapTuple(lambda key, numbers: (key % 3, numbers)),
     "filter": lambda pcoll, name: pcoll | name >> beam.Filter(lambda value: sum(value[1]) % 4),
-    "flat map": lambda pcoll, name: pcoll | name >> beam.FlatMap(lambda value: [value, (value[0] + 1, value[1])]),
+    "flat map": lambda pcoll, name: (
+        pcoll | name >> beam.FlatMap(lambda value: [value, (value[0] + 1, value[1])])
+    ),
     "group": _group,
     "combine": lambda pcoll, name: pcoll | name >> beam.CombinePerKey(Union()),
     "combine a function": lambda pcoll, name: pcoll | name >> beam.CombinePerKey(_union),
@@ -244,5 +271,3 @@ def test_many_values_of_random_pipelines(runner: str) -> None:
         steps = [chance.choice(names) for _ in range(chance.randint(2, 5))]
         branches = [chance.choice(names) for _ in range(chance.randint(0, 2))]
         checked += check(steps, branches, chance.randint(1, 60), runner)
-
-
