@@ -220,7 +220,7 @@ def test_9_the_cost_for_each_element_is_a_fraction() -> None:
                 made = named(made | f"step {number}" >> wrap(beam.Map(lambda one: one)))["main"]
             return {"count": made | beam.combiners.Count.Globally()}
 
-        return min(process_seconds(lambda: run(build)) for _ in range(3))
+        return min(process_seconds(lambda: run(build)) for _ in range(2))
 
     bare = seconds(lambda transform: transform)
     ours = seconds(lambda transform: obs.Stage(transform).with_dead_letters())

@@ -1,0 +1,46 @@
+"""The pages of docs/ run: their Python blocks, in order, as one program in an empty folder.
+
+An indented block right behind a Python block is what that block prints, where ``...`` stands for anything.
+The code of a page about a bucket is only compiled.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+PROJECT = pathlib.Path(__file__).parent.parent
+BLOCK = re.compile(
+    r"^```python\n(?P<code>.*?)^```\n(?P<output>(?:\n*(?:    [^\n]*\n)+)?)", re.MULTILINE | re.DOTALL
+)
+PAGES = sorted(page for page in (PROJECT / "docs").glob("*.md") if "```python" in page.read_text())
+BETWEEN = "-- end of block --"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs_and_prints_what_it_says(page: pathlib.Path) -> None:
+    blocks = list(BLOCK.finditer(page.read_text()))
+    program = f"\nprint({BETWEEN!r}, flush=True)\n".join(block["code"] for block in blocks)
+    compile(program, str(page), "exec")
+    if "gs://" in program:
+        return
+    pathlib.Path("page.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "page.py"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    for block, printed in zip(blocks, done.stdout.split(f"{BETWEEN}\n"), strict=True):
+        expected = re.sub(r"^    ", "", block["output"].strip("\n"), flags=re.MULTILINE)
+        if expected:
+            assert doctest.OutputChecker().check_output(expected + "\n", printed, flags), printed
