@@ -94,7 +94,7 @@ def window_text(window: Any) -> str:
         try:
             return f"[{window.start.to_rfc3339()}, {window.end.to_rfc3339()})"
         except (OverflowError, ValueError):  # before the year 1, as where elements have no timestamps
-            return f"[{window.start}, {window.end})"
+            return f"[{window.start.micros / 1e6}, {window.end.micros / 1e6})"
     return str(window)
 
 

@@ -52,6 +52,7 @@ for _transform, _kind in (
     (beam.Map(_one), MAP),
     (beam.Map(_two, 1), MAP),
     (beam.MapTuple(_one), MAP_TUPLE),
+    (beam.MapTuple(_two), MAP_TUPLE),
     (beam.Filter(_one), FILTER),
 ):
     _KINDS[_code_of(_transform)] = _kind
