@@ -22,7 +22,13 @@ from apache_beam.transforms.ptransform import _NamedPTransform
 
 from beam_obs.records.run_context import Observation
 from beam_obs.stages.guarded_combine import GuardedCombineFn, SplitCombined
-from beam_obs.stages.observed_pardo import describe_stage, guard_settings, observed_pardo, refusals_of
+from beam_obs.stages.observed_pardo import (
+    describe_stage,
+    guard_settings,
+    observed_pardo,
+    refusals_of,
+    with_room_for_lineage,
+)
 from beam_obs.stages.sink_records import record_check
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
@@ -129,6 +135,8 @@ class GuardedExpansion:
             return self._apply(inner, pcoll)
         self.guarded.append(full_label)
         result = self._apply(inner, pcoll)
+        if settings.keeps_lineage:
+            result.element_type = with_room_for_lineage(result.element_type)
         self._keep_refusals(result, full_label)
         return result
 

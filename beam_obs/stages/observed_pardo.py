@@ -122,6 +122,25 @@ def describe_stage(settings: GuardSettings, kind: str) -> StageDescription:
     return StageDescription(settings.stage, kind, settings.coder_name, proto)
 
 
+def with_room_for_lineage(element_type: Any) -> Any:
+    """Returns a type that also allows lineage attributes in its dicts.
+
+    A dict of ints that inherits ``_lineage`` is no longer a dict of ints, and the coder that Beam would
+    choose by that type cannot encode it.
+
+    >>> with_room_for_lineage(typehints.Dict[str, int])
+    Dict[<class 'str'>, Any]
+    """
+    if isinstance(element_type, typehints.typehints.DictConstraint):
+        if element_type.key_type not in (str, typehints.Any):
+            return typehints.Any
+        return typehints.Dict[element_type.key_type, typehints.Any]
+    if isinstance(element_type, typehints.typehints.TupleConstraint) and len(element_type.tuple_types) == 2:
+        key, value = element_type.tuple_types
+        return typehints.Tuple[key, with_room_for_lineage(value)]
+    return element_type
+
+
 def carries_lineage(pcoll: Any) -> bool:
     """Returns whether a source upstream of `pcoll` stamped lineage attributes into its records."""
     seen = set()

@@ -35,6 +35,7 @@ from beam_obs.stages.observed_pardo import (
     guard_settings,
     observed_pardo,
     refusals_of,
+    with_room_for_lineage,
 )
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.user_callable import user_callable
@@ -212,6 +213,8 @@ class Stage(beam.PTransform):
             main = pcoll | inner
         except TypeCheckError as error:
             raise TypeCheckError(str(error).replace(f"'{INNER_LEAF}'", repr(self.label))) from None
+        if settings.keeps_lineage:
+            main.element_type = with_room_for_lineage(main.element_type)
         drop_checks_of_outputs(inner, pcoll.pipeline)
         refused = [(refusals_of(main, pcoll.pipeline._current_transform()), stage)] if keeps else []
         if self._tags is None:
