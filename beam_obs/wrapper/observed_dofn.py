@@ -107,6 +107,7 @@ class ObservedDoFn(beam.DoFn):
 
     def teardown(self) -> None:
         """Tears the user's DoFn down."""
+        live.retire(self._settings.context.run, self._settings.stage, self._tally)
         self._dofn.teardown()
 
     def process_batch(self, batch: Any, *args: Any, **kwargs: Any) -> Any:

@@ -25,6 +25,8 @@ from apache_beam.transforms.userstate import (
 from apache_beam.transforms.window import FixedWindows, GlobalWindow, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_obs.metrics import live
+from beam_obs.records.run_context import observation_of
 from tests.running import Outcome, bare, observed, run, run_in_bundles, through
 
 PAIRS = [("a", 1), ("b", 2), ("a", 3)]
@@ -465,3 +467,22 @@ def test_the_wrapper_says_whom_it_stands_for() -> None:
     dofn = ObservedDoFn(Placing(), GuardSettings("s", RunContext("p", "r"), ObservationSettings()))
     assert repr(dofn).startswith("ObservedDoFn(<")
     assert not hasattr(dofn, "nothing_of_the_kind")
+
+
+def test_a_stream_of_many_bundles_does_not_gather_wrappers() -> None:
+    run_id = ""
+
+    def build(p: beam.Pipeline) -> Any:
+        nonlocal run_id
+        run_id = observation_of(p).context.run
+        events = TestStream()
+        for number in range(20):
+            events = events.add_elements([number]).advance_watermark_to(number)
+        return p | events.advance_watermark_to_infinity() | observed(beam.Map(lambda number: 1 // number))
+
+    run_in_bundles(build, "--streaming")
+    assert len(live._TALLIES.get((run_id, "step"), [])) < 3
+    counts = live.live_counts(run_id)["step"]
+    assert (counts.taken, counts.out, counts.dead) == (20, 19, 1)
+    live.forget(run_id)
+    assert live.live_counts(run_id) == {}
