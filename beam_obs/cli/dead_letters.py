@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime
+import itertools
 import json
 import sys
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from beam_obs.cli.options import json_option, store_option
+from beam_obs.cli.dead_letter_kinds import list_kinds_of_pipeline, list_kinds_of_run, short_letter_id
+from beam_obs.cli.options import json_option, store_argument, store_option
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.evidence import dead_letters as read_dead_letters
@@ -24,50 +26,77 @@ from beam_obs.runs.wording import clean
 
 @click.group(name="dead-letters")
 def dead_letters() -> None:
-    """List and show refused records."""
+    """List and show refused records, by kind and one by one."""
 
 
 @dead_letters.command(name="list")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="[RUN]", required=False)
 @store_option
-@click.option("--stage", metavar="LABEL", help="Only those that this stage refused.")
-@click.option("--fingerprint", metavar="HEX", help="Only those of this kind, or of kinds that begin so.")
+@click.option(
+    "--pipeline",
+    metavar="NAME",
+    help="In place of RUN: what is new, recurring and gone in the newest finished run of this pipeline.",
+)
+@click.option("--letters", is_flag=True, help="List single dead letters, not kinds.")
+@click.option("--stage", metavar="LABEL", help="Only what this stage refused.")
+@click.option(
+    "--fingerprint", metavar="HEX", help="List the dead letters of this kind, or of kinds that begin so."
+)
 @click.option(
     "--limit", type=click.IntRange(min=0), help="At most so many; 0: all (default: 20, with --json all)."
 )
 @json_option
 def list_(
-    run: str, store: Store, stage: str | None, fingerprint: str | None, limit: int | None, as_json: bool
+    run: str | None,
+    store: Store,
+    pipeline: str | None,
+    letters: bool,
+    stage: str | None,
+    fingerprint: str | None,
+    limit: int | None,
+    as_json: bool,
 ) -> None:
-    """List the dead letters of a run.
+    """List the kinds of dead letters of a run: refusals that have the fingerprint in common.
 
-    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. A letter is uncommitted when the
-    bundle that refused it failed or was tried again, or the run did not end.
+    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. With --letters or --fingerprint single
+    letters are listed; one is uncommitted when the bundle that refused it failed or was tried again, or the
+    run did not end.
     """
-    record = store.find(run)
+    if (run is None) == (pipeline is None):
+        raise click.UsageError("give a RUN, e.g. latest, or --pipeline NAME to compare its newest two runs")
+    if pipeline is not None and (letters or fingerprint is not None):
+        raise click.UsageError(
+            "--pipeline compares kinds; for single letters give a RUN in its place: "
+            f"beam-obs dead-letters list {pipeline}@latest --letters"
+        )
     limit = (0 if as_json else 20) if limit is None else limit
+    if pipeline is not None:
+        list_kinds_of_pipeline(store, pipeline, stage, limit, as_json)
+    elif letters or fingerprint is not None:
+        _list_letters(store, store.find(str(run)), stage, fingerprint, limit, as_json)
+    else:
+        list_kinds_of_run(store, store.find(str(run)), stage, limit, as_json)
+
+
+def _list_letters(
+    store: Store, record: RunRecord, stage: str | None, fingerprint: str | None, limit: int, as_json: bool
+) -> None:
     found = read_dead_letters(store, record, stage, fingerprint)
     if as_json:
-        for position, (letter, committed) in enumerate(found):
-            if limit and position >= limit:
-                break
+        for letter, committed in itertools.islice(found, limit or None):
             click.echo(json.dumps({**letter.to_json_dict(), "committed": committed}))
         return
     console = console_for(sys.stdout)
     shown = 0
-    more = False
-    for letter, committed in found:
-        if limit and shown >= limit:
-            more = True
-            break
+    for letter, committed in itertools.islice(found, limit or None):
         shown += 1
         print_plainly(console, _entry(letter, committed))
     if not shown:
         click.echo(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
         return
-    if more:
+    if next(found, None) is not None:
         click.echo("and more (--limit 0 lists all)")
-    click.echo(f"\nbeam-obs dead-letters show ID {_store_argument(store)}".rstrip())
+    click.echo(f"\nbeam-obs dead-letters show ID{store_argument(store)}")
 
 
 @dead_letters.command()
@@ -153,7 +182,7 @@ def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, bool]:
 
 
 def _short_id(letter: DeadLetter) -> str:
-    return f"{letter.run[:13]}.{letter.id.partition('.')[2]}"
+    return short_letter_id(letter.id)
 
 
 def _decoded(record: RunRecord, letter: DeadLetter) -> str:
@@ -193,7 +222,3 @@ def _time(microseconds: int) -> str:
     except OverflowError:
         return "none" if microseconds < 0 else "end of time"
     return moment.isoformat().replace("+00:00", "Z")
-
-
-def _store_argument(store: Store) -> str:
-    return "" if store.is_default else f"--store {store.shown_uri}"

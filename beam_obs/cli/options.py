@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE, Store
@@ -19,3 +21,8 @@ store_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def store_argument(store: Store) -> str:
+    """Returns ` --store FOLDER`, as a command needs it to find the store again; nothing for the default."""
+    return "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"

@@ -58,7 +58,7 @@ def print_report(record: RunRecord, store: Store, kind: str) -> None:
 def print_plainly(console: Console, what: RenderableType) -> None:
     """Prints without the blanks that tables put at the ends of lines."""
     with console.capture() as captured:
-        console.print(what)
+        console.print(Group(what))  # a text on its own loses that it is to be cut, not broken
     console.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
     console.file.flush()
 

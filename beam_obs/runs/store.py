@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from typing import Any
 
@@ -21,6 +22,7 @@ STORE_VARIABLE = "BEAM_OBS_STORE"
 DEFAULT_STORE = ".beam_obs"
 
 _SHOWN_CANDIDATES = 8
+_LATEST = re.compile(r"latest(?:~(\d{1,9}))?")
 
 
 class StoreNotWritable(BeamObsError):
@@ -103,25 +105,30 @@ class Store:
           pipeline: name of the pipeline; None for all.
           limit: at most this many; None for all.
         """
-        found = [(run, name) for name, run in self._folders() if pipeline in (None, name)]
-        return self._records(sorted(found, reverse=True)[:limit])
+        return self.read(self.ids(pipeline)[:limit])
+
+    def ids(self, pipeline: str | None = None) -> list[tuple[str, str]]:
+        """Returns the runs of a pipeline, or of all, as (id, pipeline), newest first; reads none of them."""
+        return sorted(
+            ((run, name) for name, run in self._folders() if pipeline in (None, name)), reverse=True
+        )
 
     def count(self, pipeline: str | None = None) -> int:
         """Returns the number of runs of a pipeline, or of all."""
-        return sum(1 for name, _ in self._folders() if pipeline in (None, name))
+        return len(self.ids(pipeline))
 
     def find(self, selector: str) -> RunRecord:
         """Returns the run that is meant.
 
         Args:
-          selector: a run's id, a prefix that only one id has, ``latest``, or any of these for one
-            pipeline: ``PIPELINE@latest``.
+          selector: a run's id, a prefix that only one id has, ``latest``, ``latest~1`` for the one before
+            it, or any of these for one pipeline: ``PIPELINE@latest``.
 
         Raises:
           RunNotFound: there is no such run, or more than one.
         """
         name, _, wanted = selector.rpartition("@")
-        found = sorted(((run, of) for of, run in self._folders()), reverse=True)
+        found = self.ids()
         if name:
             names = sorted({of for _, of in found})
             if name not in names:
@@ -129,13 +136,18 @@ class Store:
                     f"no pipeline {name!r} in the store {self.uri!r}{_listed('it has', names)}", []
                 )
             found = [(run, of) for run, of in found if of == name]
-        if wanted == "latest":
+        back = _LATEST.fullmatch(wanted)
+        if back is not None:
             if not found:
                 raise RunNotFound(f"the store {self.uri!r} has no runs", [])
-            return self._records(found[:1])[0]
+            steps = int(back[1] or 0)
+            if steps >= len(found):
+                of = f"pipeline {name!r}" if name else f"the store {self.uri!r}"
+                raise RunNotFound(f"no run {selector!r}: {of} has {len(found)}", [run for run, _ in found])
+            return self.read(found[steps : steps + 1])[0]
         meant = [(run, of) for run, of in found if run.startswith(wanted.lower())] if wanted else []
         if len(meant) == 1:
-            return self._records(meant)[0]
+            return self.read(meant)[0]
         if not meant:
             newest = [f"{run} ({of})" for run, of in found]
             raise RunNotFound(
@@ -148,15 +160,16 @@ class Store:
     def _folders(self) -> list[tuple[str, str]]:
         return self.files.grandchildren("runs", START)
 
-    def _records(self, found: list[tuple[str, str]]) -> list[RunRecord]:
-        paths = [f"runs/{name}/{run}/{file}" for run, name in found for file in (START, END)]
+    def read(self, ids: list[tuple[str, str]]) -> list[RunRecord]:
+        """Returns the runs with these ids, each given with the name of its pipeline, in order."""
+        paths = [f"runs/{name}/{run}/{file}" for run, name in ids for file in (START, END)]
         contents = self.files.read_many(paths)
         records = []
-        for position, (run, name) in enumerate(found):
-            start, end = (_json(content) for content in contents[2 * position : 2 * position + 2])
+        for position, (run, name) in enumerate(ids):
+            start, end = (json_object(content) for content in contents[2 * position : 2 * position + 2])
             heartbeat, refused = None, 0
             if end is None:
-                heartbeat = _json(self.files.read(f"runs/{name}/{run}/{HEARTBEAT}"))
+                heartbeat = json_object(self.files.read(f"runs/{name}/{run}/{HEARTBEAT}"))
                 refused = count_dead_letters(self, f"runs/{name}/{run}")
             records.append(RunRecord(name, run, start or _UNREADABLE_START, end, heartbeat, refused))
         return records
@@ -169,7 +182,7 @@ _UNREADABLE_START: dict[str, Any] = {
 }
 
 
-def _json(content: bytes | None) -> dict[str, Any] | None:
+def json_object(content: bytes | None) -> dict[str, Any] | None:
     """Returns the object in a file; None where there is no file, or it is not whole."""
     if content is None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 
@@ -15,6 +16,22 @@ def clean(text: Any) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in joined
     )
+
+
+def moment_text(microseconds: int, until: int | None = None) -> str:
+    """Returns a time for people, or two: of the second as much as differs.
+
+    >>> moment_text(1_767_323_045_000_000), moment_text(1_767_323_045_000_000, 1_767_323_105_000_000)
+    ('2026-01-02 03:04:05', '2026-01-02 03:04:05 to 03:05:05')
+    """
+    texts = []
+    for value in (microseconds, microseconds if until is None else until):
+        moment = datetime.datetime.fromtimestamp(value // 1_000_000, datetime.timezone.utc)
+        texts.append(f"{moment:%Y-%m-%d %H:%M:%S}")
+    first, last = texts
+    if first == last:
+        return first
+    return f"{first} to {last[11:] if first[:10] == last[:10] else last}"
 
 
 def tail(label: str, limit: int = 44) -> str:

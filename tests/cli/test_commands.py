@@ -15,6 +15,7 @@ import pytest
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 
+LETTERS = ("dead-letters", "list", "latest", "--letters")
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -98,21 +99,21 @@ def test_show_writes_a_picture(flights: str, capsys: pytest.CaptureFixture[str])
 def test_dead_letters_are_listed_by_stage_and_fingerprint(
     flights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    every = json_lines(output(capsys, "dead-letters", "list", "latest", "--json"))
+    every = json_lines(output(capsys, "dead-letters", "list", "latest", "--letters", "--json"))
     assert [letter["committed"] for letter in every] == [True] * 4
-    checked = json_lines(output(capsys, "dead-letters", "list", "latest", "--stage", "check", "--json"))
+    checked = json_lines(output(capsys, *LETTERS, "--stage", "check", "--json"))
     assert sorted(letter["error_message"] for letter in checked) == ["negative: -5", "negative: -6"]
     kind = checked[0]["fingerprint"]
     same = json_lines(output(capsys, "dead-letters", "list", "latest", "--fingerprint", kind[:6], "--json"))
     assert len(same) == 2
-    text = output(capsys, "dead-letters", "list", "latest", "--limit", "1")
+    text = output(capsys, *LETTERS, "--limit", "1")
     assert "and more (--limit 0 lists all)" in text
-    assert "\x1b" not in output(capsys, "dead-letters", "list", "latest")
-    assert "no such dead letters" in output(capsys, "dead-letters", "list", "latest", "--stage", "nobody")
+    assert "\x1b" not in output(capsys, *LETTERS)
+    assert "no such dead letters" in output(capsys, *LETTERS, "--stage", "nobody")
 
 
 def test_a_dead_letter_is_shown_decoded(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
-    letter = json_lines(output(capsys, "dead-letters", "list", "latest", "--stage", "check", "--json"))[0]
+    letter = json_lines(output(capsys, *LETTERS, "--stage", "check", "--json"))[0]
     number = letter["error_message"].removeprefix("negative: ")
     text = output(capsys, "dead-letters", "show", letter["id"])
     assert f"{number})" in text.partition("payload\n")[2].splitlines()[0]
@@ -155,6 +156,10 @@ def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
         (("runs", "--limit", "-1"), 2, "not in the range"),
         (("fly",), 2, "No such command"),
         (("run", "nothing.py"), 2, "no program 'nothing.py'"),
+        (("dead-letters", "list"), 2, "give a RUN"),
+        (("dead-letters", "list", "latest", "--pipeline", "flights"), 2, "give a RUN"),
+        (("dead-letters", "list", "--pipeline", "p", "--letters"), 2, "list p@latest --letters"),
+        (("dead-letters", "list", "--pipeline", "nobody"), 1, "pipeline 'nobody' has no runs"),
         ((), 2, "Commands:"),
     ],
 )

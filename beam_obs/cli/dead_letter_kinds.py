@@ -1,0 +1,179 @@
+"""Kinds of dead letters as `beam-obs dead-letters list` prints them: of one run, or of two of a pipeline."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from beam_obs.cli.options import store_argument
+from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.kinds import (
+    GONE,
+    NEW,
+    RECURRING,
+    KindChange,
+    PipelineKinds,
+    dead_letters_of,
+    pipeline_kinds,
+)
+from beam_obs.runs.record import RunRecord
+from beam_obs.runs.report import SHORT_ID, console_for, print_plainly, writes_unicode
+from beam_obs.runs.store import Store
+from beam_obs.runs.wording import clean, moment_text
+
+_STATE_STYLES = {NEW: "bold red", RECURRING: "yellow", GONE: "green"}
+
+
+def short_letter_id(id: str) -> str:
+    """Returns a dead letter's id with as much of the run's as tells runs apart."""
+    run, _, own = id.partition(".")
+    return f"{run[:SHORT_ID]}.{own}"
+
+
+def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit: int, as_json: bool) -> None:
+    """Prints the kinds of one run, the commonest first.
+
+    Args:
+      store: the store.
+      record: the run.
+      stage: label of the stage; None for all.
+      limit: at most so many; 0 for all.
+      as_json: whether to print JSON lines.
+    """
+    refused = dead_letters_of(store, record)
+    every = [kind for kind in refused.get("by_fingerprint") or () if stage in (None, kind["stage"])]
+    kinds = every[: limit or None]
+    if as_json:
+        for kind in kinds:
+            click.echo(json.dumps({"run": record.id, "pipeline": record.pipeline, **kind}))
+        return
+    if not every:
+        click.echo(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
+        return
+    console = console_for(sys.stdout)
+    stages = len({kind["stage"] for kind in every})
+    title = _line(f"{clean(record.pipeline)}  {record.id[:SHORT_ID]}  ", "bold")
+    title.append(f"{record.status_text}: {_count(len(every), 'kind')} in {_count(stages, 'stage')}")
+    print_plainly(console, title)
+    for kind in kinds:
+        entry = _line("")
+        entry.append(f"\n{kind['count']:>9,}  ", "bold red")
+        _tell(entry, kind)
+        print_plainly(console, entry)
+    if len(every) > len(kinds):
+        click.echo(f"\nand {len(every) - len(kinds):,} more kinds (--limit 0 lists all)")
+    if refused.get("other_fingerprints"):
+        click.echo(
+            f"\nand {refused['other_fingerprints']:,} letters of kinds beyond the first 1,000 of a bundle"
+        )
+    if refused.get("uncommitted") and refused.get("committed"):
+        click.echo(
+            f"\nand {refused['uncommitted']:,} uncommitted, of bundles that failed or were tried again"
+        )
+    where = store_argument(store)
+    click.echo(f"\nbeam-obs dead-letters list {record.id[:SHORT_ID]} --fingerprint HEX{where}")
+    click.echo(f"beam-obs dead-letters show ID{where}")
+
+
+def list_kinds_of_pipeline(store: Store, pipeline: str, stage: str | None, limit: int, as_json: bool) -> None:
+    """Prints what is new, recurring and gone in the newest finished run of a pipeline.
+
+    Args:
+      store: the store.
+      pipeline: name of the pipeline.
+      stage: label of the stage; None for all.
+      limit: at most so many kinds; 0 for all.
+      as_json: whether to print JSON lines.
+
+    Raises:
+      BeamObsError: the pipeline has no finished run.
+    """
+    found = pipeline_kinds(store, pipeline)
+    if found.newest is None:
+        unfinished = len(found.left_out)
+        told = f"{_count(unfinished, 'run')}, none of which has finished" if unfinished else "no runs"
+        raise BeamObsError(f"pipeline {pipeline!r} has {told} in the store {store.uri!r}")
+    every = [change for change in found.changes if stage in (None, change.kind["stage"])]
+    changes = every[: limit or None]
+    if as_json:
+        runs = {"run": found.newest.id, "previous_run": found.previous.id if found.previous else None}
+        for change in changes:
+            click.echo(json.dumps({**runs, **change.to_json()}))
+        return
+    console = console_for(sys.stdout)
+    _print_runs(console, found)
+    if not every:
+        click.echo("\nno dead letters in either" if found.previous else "\nno dead letters")
+    for state in (NEW, RECURRING, GONE):
+        of_state = [change for change in every if change.state == state]
+        if of_state:
+            print_plainly(console, Text(f"\n{state}  {len(of_state):,}", _STATE_STYLES[state]))
+        for change in changes:
+            if change.state == state:
+                print_plainly(console, _change(change, found, "→" if writes_unicode(console) else "->"))
+    if len(every) > len(changes):
+        click.echo(f"\nand {len(every) - len(changes):,} more kinds (--limit 0 lists all)")
+    where = store_argument(store)
+    if every:
+        click.echo(f"\nbeam-obs dead-letters list {found.newest.id[:SHORT_ID]} --fingerprint HEX{where}")
+    if found.previous is not None:
+        ids = f"{found.previous.id[:SHORT_ID]} {found.newest.id[:SHORT_ID]}"
+        click.echo(f"beam-obs diff {ids}{where}")
+
+
+def _print_runs(console: Console, found: PipelineKinds) -> None:
+    assert found.newest is not None
+    for name, record in (("newest", found.newest), ("before it", found.previous)):
+        if record is None:
+            click.echo(f"{name:<10} none: every kind is new")
+            continue
+        line = _line(f"{name:<10} {record.id[:SHORT_ID]}  ")
+        line.append(f"{record.start['started'][:19].replace('T', ' ')}  {record.status_text}", "bold")
+        print_plainly(console, line)
+        if (record.end or {}).get("counts_from") == "live":
+            click.echo("           it failed on its way: what is not in it may be there still")
+    if found.left_out:
+        click.echo(f"           left out: {_count(len(found.left_out), 'run')} without an end, or cancelled")
+
+
+def _change(change: KindChange, found: PipelineKinds, arrow: str) -> Text:
+    entry = _line("")
+    before = f"{change.before:,} {arrow} " if found.previous is not None else ""
+    entry.append(f"{before + format(change.after, ','):>9}  ", "bold")
+    _tell(entry, change.kind)
+    assert found.newest is not None
+    if change.since_run is not None and change.since is not None and change.since_run != found.newest.id:
+        again = "came back: " if change.came_back else ""
+        text = f"{again}first seen {moment_text(change.since)} in run {change.since_run[:SHORT_ID]}"
+        entry.append(f"\n           {text}", "yellow" if again else "dim")
+    if change.reached is False:
+        entry.append("\n           its stage took no record in the newest run", "yellow")
+    return entry
+
+
+def _tell(entry: Text, kind: dict[str, Any]) -> None:
+    """Adds what a kind is: stage, error, an example, its place, and when it was seen."""
+    indent = "\n" + 11 * " "
+    entry.append(clean(kind["stage"]), "bold").append(f"  {kind['fingerprint']}", "dim")
+    error = kind["error_type"].rpartition(".")[2]
+    entry.append(f"{indent}{clean(error)}: {clean(kind['error_message'])}", "red")
+    if kind.get("payload_text"):
+        entry.append(f"{indent}{clean(kind['payload_text'])}")
+    if kind.get("source_uri"):
+        at = f" at {kind['position']:,}" if kind.get("position") is not None else ""
+        entry.append(f"{indent}{clean(kind['source_uri'])}{at}", "dim")
+    seen = f"{moment_text(kind['first'], kind['last'])}, e.g. {short_letter_id(kind['id'])}"
+    entry.append(f"{indent}{seen}", "dim")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
