@@ -497,3 +497,66 @@ def test_stages_and_their_dead_letters_cross_processes(tmp_path: Any, monkeypatc
     assert lines == {"good": 90, "ratios": 9}
     rows = [line for file in (tmp_path / "dead").glob("*.jsonl") for line in file.read_text().splitlines()]
     assert len(rows) == 1
+
+
+def test_a_pipeline_that_went_through_its_portable_form_gives_the_same(tmp_path: Any) -> None:
+    pipeline = beam.Pipeline("FnApiRunner")
+    with obs.DeadLetters(obs.JsonLines(str(tmp_path / "dead"))) as dead:
+        good, letters = (
+            pipeline
+            | beam.Create(["1", "x"])
+            | "step"
+            >> obs.Stage(beam.ParDo(ByLength()).with_outputs("short", main="long")).with_dead_letters()
+        )
+        _ = (
+            good.short
+            | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
+            | beam.Map(str)
+            | "write" >> write(tmp_path / "good")
+        )
+        _ = letters | "letters" >> beam.Map(str) | "write letters" >> write(tmp_path / "letters")
+    again = beam.Pipeline.from_runner_api(pipeline.to_runner_api(), pipeline.runner, pipeline._options)
+    again.run().wait_until_finish()
+    assert "".join(path.read_text() for path in tmp_path.glob("good*")) == "1\n"
+    assert len(list((tmp_path / "dead").glob("*.jsonl"))) == 1
+
+
+def write(path: Any) -> Any:
+    return beam.io.WriteToText(str(path))
+
+
+class Shape(beam.ParDo):
+    """A ParDo of the user's own with more to it."""
+
+    def __init__(self, extra: str) -> None:
+        super().__init__(lambda word: [word + extra])
+        self.extra = extra
+
+    def display_data(self) -> dict[str, Any]:
+        return {"extra": self.extra}
+
+
+def test_a_pardo_of_the_users_own_class_works() -> None:
+    assert through(WORDS, Shape("!")).values() == ["a!", "bb!", "ccc!"]
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda: beam.WindowInto(FixedWindows(5)),
+        lambda: beam.Map(str.upper).with_exception_handling(main_tag="good"),
+        lambda: beam.Distinct(),
+        lambda: beam.Reshuffle(),
+        lambda: beam.combiners.Count.PerElement(),
+        lambda: beam.Map(str.upper) | "then" >> beam.Filter(str.isupper),
+        lambda: beam.Partition(lambda word, count: len(word) % count, 2),
+    ],
+)
+def test_other_transforms_of_beam_give_what_they_give_without_a_stage(transform: Any) -> None:
+    def outputs(made: Any) -> Any:
+        parts = [made] if isinstance(made, beam.PCollection) else list(made)
+        return {str(number): part for number, part in enumerate(parts)}
+
+    staged = run(lambda p: outputs((p | beam.Create(WORDS) | observed(transform()))[0]))
+    plain = run(lambda p: outputs(p | beam.Create(WORDS) | transform()))
+    assert staged.emitted == plain.emitted
