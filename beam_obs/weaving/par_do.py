@@ -12,6 +12,7 @@ from apache_beam.transforms import core, userstate
 
 from beam_obs.wrapper.traced_buffers import emits_at_the_end
 from beam_obs.wrapper.traced_dofn import innermost
+from beam_obs.wrapper.traced_source import passes_seeds
 
 _BATCHING = frozenset({"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"})
 _AGGREGATED_NEXT = frozenset({"_TopPerBundle"})
@@ -31,6 +32,7 @@ class ParDoFacts:
       is_stateful: whether it has state or timers.
       is_splittable: whether it is a splittable DoFn.
       holds_back: whether it gives outputs when a bundle ends.
+      passes_seeds: whether it is a part of a source, and gives what is not yet a record.
       is_batching: whether it is one of Beam's that make lists of elements.
       passes_summaries: whether an aggregate of Beam's own follows.
       obstacle: why it cannot be woven, or None.
@@ -44,6 +46,7 @@ class ParDoFacts:
     is_stateful: bool = False
     is_splittable: bool = False
     holds_back: bool = False
+    passes_seeds: bool = False
     is_batching: bool = False
     passes_summaries: bool = False
     obstacle: str | None = None
@@ -80,6 +83,7 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
         is_stateful=bool(states or timers),
         is_splittable=any(isinstance(default, core._RestrictionDoFnParam) for default in defaults),
         holds_back=not callable_only and emits_at_the_end(inner),
+        passes_seeds=passes_seeds(inner),
         is_batching=of_beam and type(inner).__name__ in _BATCHING,
         passes_summaries=of_beam and type(inner).__name__ in _AGGREGATED_NEXT,
         obstacle=_obstacle(dofn, defaults),

@@ -53,6 +53,11 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     if takes == PLAIN:
         leave_as_it_is(loom, node_id, _NO_ORIGIN)
         return
+    if takes == SEED and facts.passes_seeds:
+        for pcoll in node.outputs.values():
+            loom.set_form(pcoll, SEED)
+        loom.note_woven(node_id)
+        return
     obstacle = facts.obstacle
     if obstacle is None and facts.is_stateful and (takes == SEED or not loom.can_be_keyed(main)):
         obstacle = "it has state, and its input's coder is not of pairs"

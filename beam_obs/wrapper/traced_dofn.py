@@ -14,6 +14,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.internal import pickler
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.common import MethodWrapper, _get_arg_placeholders
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.window import WindowFn
@@ -25,7 +26,7 @@ from beam_obs.wrapper.traced_forms import SEED, TRACED, packer, unpack
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_provider import TracedRestrictionProvider, TracedWatermarkEstimatorProvider
 from beam_obs.wrapper.traced_shapes import Step, one_to_one, refuse_text
-from beam_obs.wrapper.traced_source import Source, Stamper, origin_told_by
+from beam_obs.wrapper.traced_source import Source, Stamper, told_origins
 from beam_obs.wrapper.traced_state import HISTORY, HISTORY_PARAM, stateful_process, stateful_timer
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
 
@@ -342,16 +343,20 @@ class TracedDoFn(beam.DoFn):
         )
 
     def _stamping(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        step, told = self._step, origin_told_by(innermost(self._dofn))
+        step = self._step
         refuse = refuse_text if self._called.kind == DO_FN else _accept
 
         def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
-            return stamped(function(element, *args, **kwargs))
+            return stamped(function(element, *args, **kwargs), told_origins(element))
 
-        def stamped(results: Any) -> Iterator[Any]:
+        def stamped(results: Any, told: Iterator[bytes] | None) -> Iterator[Any]:
             refuse(results)
             for result in results if results is not None else ():
-                yield step.pack(told() or self._stamper.stamp(result), result)
+                if told is None:
+                    trace = self._stamper.stamp(result)
+                else:
+                    trace = UNKNOWN if isinstance(result, TaggedOutput) else next(told, UNKNOWN)
+                yield step.pack(trace, result)
 
         return woven_process
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -13,7 +13,7 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.origin import Partition, unlocated_origin
-from beam_obs.wrapper.traced_contributors import NO_SOURCE, ORIGIN_BYTES, UNKNOWN
+from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN
 from beam_obs.wrapper.traced_forms import pack
 
 BY_INDEX = "index"
@@ -91,14 +91,19 @@ class StampDoFn(beam.DoFn):
         return [pack(self._gives, self._stamper.stamp(element), element)]
 
 
-def origin_told_by(dofn: Any) -> Callable[[], bytes | None]:
-    """Returns a function that gives the origin a DoFn tells of the record it has just given, or None.
+def told_origins(element: Any) -> Iterator[bytes] | None:
+    """Returns the origins that a block of records tells of them, in their order, or None where it tells none.
 
-    A DoFn that knows where its records lie sets its attribute ``beam_obs_origin`` before each of them.
+    A source that knows where its records lie gives them in blocks with an attribute ``origins``: an origin
+    for each record that the step behind passes on by its main output.
     """
+    origins = getattr(element, "origins", None)
+    return iter(origins) if isinstance(origins, (list, tuple)) else None
 
-    def told() -> bytes | None:
-        origin = getattr(dofn, "beam_obs_origin", None)
-        return origin if isinstance(origin, bytes) and len(origin) == ORIGIN_BYTES else None
 
-    return told
+def passes_seeds(dofn: Any) -> bool:
+    """Returns whether a source's DoFn gives what is not yet a record, such as a file or a block of records.
+
+    It says so by an attribute ``gives_records`` that is False.
+    """
+    return getattr(dofn, "gives_records", True) is False

@@ -1,0 +1,79 @@
+"""Options of lineage, as Beam's own: on the command line, or as keywords of PipelineOptions."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_obs.records.run_context import RunContext
+from beam_obs.weaving.hook import weaving
+from beam_obs.weaving.report import WeaveReport
+from beam_obs.weaving.settings import WeaveSettings
+
+OFF, WOVEN, STRICT = "off", "woven", "strict"
+DEFAULT = OFF
+_SAMPLED_SHARE = 1 / 128
+
+
+class LineageOptions(PipelineOptions):  # type: ignore[misc, unused-ignore]
+    """Whether records carry their origins, and what is noted of outputs.
+
+    >>> LineageOptions(["--obs_lineage=strict"]).obs_lineage
+    'strict'
+    """
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("lineage (beam_obs)")
+        group.add_argument(
+            "--obs_lineage",
+            choices=(WOVEN, OFF, STRICT),
+            default=DEFAULT,
+            help="Whether each record carries its origin: woven, off, or strict, where a step that cannot "
+            f"carry it is an error (default: {DEFAULT}).",
+        )
+        group.add_argument(
+            "--obs_output_index",
+            choices=("all", "sampled", "off"),
+            default="all",
+            help="Which of the records that sinks write can be traced back without attributes of their own "
+            "(default: all).",
+        )
+
+
+def weave_settings(options: PipelineOptions, evidence: str | RunContext | None) -> WeaveSettings | None:
+    """Returns how the options ask for a pipeline to be woven, or None where they do not.
+
+    Args:
+      options: of the pipeline.
+      evidence: folder of derivations and output index, or the run whose folder it is.
+    """
+    asked = options.view_as(LineageOptions)
+    if asked.obs_lineage == OFF:
+        return None
+    shares = {"all": 1.0, "sampled": _SAMPLED_SHARE, "off": 0.0}
+    return WeaveSettings(
+        strict=asked.obs_lineage == STRICT, evidence=evidence, output_share=shares[asked.obs_output_index]
+    )
+
+
+@contextlib.contextmanager
+def weaving_as_asked(options: Any, evidence: str | RunContext | None) -> Iterator[list[WeaveReport]]:
+    """While it lasts, the pipelines that this thread runs are woven, if the options ask for it.
+
+    Args:
+      options: of the pipeline.
+      evidence: folder of derivations and output index, or the run whose folder it is.
+
+    Gives the list to which a report is added each time a runner asks for the pipeline; the last one counts.
+    """
+    settings = weave_settings(options, evidence)
+    if settings is None:
+        yield []
+        return
+    with weaving(settings) as reports:
+        yield reports

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.coders.coders import IntervalWindowCoder
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms import window
+
+import beam_obs as obs
+from beam_obs.records.origin import Partition
+from beam_obs.weaving.check import MiswovenEdge, check_edges
+from beam_obs.weaving.hook import weaving
+from beam_obs.weaving.loom import Loom
+from beam_obs.weaving.report import NotWoven
+from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.weaving.weave import weave
+from beam_obs.wrapper.traced_grouping import output_digest
+from beam_obs.wrapper.traced_origin import current_origin
+from tests.weaving.provenance import made, read_rows, run_woven
+
+
+def _pipeline() -> Any:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    pairs = pipeline | "make" >> beam.Create([("a", 1), ("b", 2), ("a", 3)])
+    sums = pairs | "sum" >> beam.CombinePerKey(sum)
+    groups = pairs | "group" >> beam.GroupByKey()
+    {"sums": sums, "groups": groups} | "both" >> beam.CoGroupByKey()
+    pairs | "beside" >> beam.Map(lambda pair, others: pair, beam.pvalue.AsDict(sums))
+    return pipeline
+
+
+class Batched(beam.DoFn):
+    def process_batch(self, batch: list[int], *_: Any) -> Iterator[list[int]]:
+        yield [one + 1 for one in batch]
+
+    def infer_output_type(self, input_type: Any) -> Any:
+        return input_type
+
+    def get_input_batch_type(self, input_element_type: Any) -> Any:
+        return beam.typehints.List[int]
+
+    def get_output_batch_type(self, input_element_type: Any) -> Any:
+        return beam.typehints.List[int]
+
+
+def test_two_woven_graphs_of_the_same_program_are_equal() -> None:
+    assert weave(_pipeline().to_runner_api()).proto == weave(_pipeline().to_runner_api()).proto
+
+
+def test_the_given_proto_is_not_changed() -> None:
+    proto = _pipeline().to_runner_api()
+    before = api.Pipeline()
+    before.CopyFrom(proto)
+
+    weave(proto)
+
+    assert proto == before
+
+
+def test_every_step_that_can_be_is_woven() -> None:
+    report = weave(_pipeline().to_runner_api(), WeaveSettings(strict=True)).report
+
+    assert report.opaque == {}
+    assert str(report) == f"lineage: {len(report.woven)} of {len(report.woven)} transforms"
+
+
+def _with_batches() -> Any:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    numbers = pipeline | "make" >> beam.Create([1, 2, 3]).with_output_types(int)
+    numbers | "batched" >> beam.ParDo(Batched()) | "behind" >> beam.Map(lambda number: number)
+    return pipeline
+
+
+def test_what_cannot_be_woven_is_named_with_its_reason() -> None:
+    report = weave(_with_batches().to_runner_api()).report
+
+    assert report.opaque == {"batched": "it processes batches", "behind": "its input has no origin"}
+    assert "2 opaque: batched - it processes batches; behind - its input has no origin" in str(report)
+
+
+def test_strict_refuses_what_cannot_be_woven() -> None:
+    with pytest.raises(NotWoven, match="batched - it processes batches"):
+        weave(_with_batches().to_runner_api(), WeaveSettings(strict=True))
+
+
+def test_behind_an_opaque_step_there_is_no_origin_and_the_results_are_the_same() -> None:
+    with weaving(), beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        numbers = pipeline | "make" >> beam.Create([1, 2, 3]).with_output_types(int)
+        batched = numbers | "batched" >> beam.ParDo(Batched())
+        both = (batched, numbers) | beam.Flatten()
+        origins = both | "look" >> beam.Map(lambda number: (number, current_origin() is not None))
+        assert_that(origins, equal_to([(2, False), (3, False), (4, False), (1, True), (2, True), (3, True)]))
+
+
+def test_a_wrong_coder_on_an_edge_is_found() -> None:
+    loom = Loom(_pipeline().to_runner_api(), WeaveSettings())
+    (pcoll,) = (
+        pcoll
+        for node in loom.graph.parts.transforms.values()
+        if node.unique_name == "group"
+        for pcoll in node.outputs.values()
+    )
+    loom.forms[pcoll] = "traced"
+
+    with pytest.raises(MiswovenEdge, match="is traced, and its coder is not of that form"):
+        check_edges(loom)
+
+
+class KeyAndWindow(beam.DoFn):
+    def process(self, pair: Any, key: Any = beam.DoFn.KeyParam, at: Any = beam.DoFn.TimestampParam) -> Any:
+        yield key, pair, int(at)
+
+
+class Whole(beam.DoFn):
+    def process(self, pair: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
+        yield windowed.value
+
+
+class Last(beam.DoFn):
+    def process(self, first: int, value: Any = beam.DoFn.ElementParam, times: int = 1) -> Any:
+        yield value[0], first * times
+
+
+class ByElement(window.NonMergingWindowFn):
+    """Puts each value into a window of its own number."""
+
+    def assign(self, context: Any) -> Any:
+        return [window.IntervalWindow(context.element[1], context.element[1] + 1)]
+
+    def get_window_coder(self) -> Any:
+        return IntervalWindowCoder()
+
+
+@pytest.mark.parametrize("runner", ["fn_api", "bundles"])
+def test_parameters_see_plain_values(runner: str, tmp_path: pathlib.Path) -> None:
+    def build(pipeline: Any) -> Any:
+        pairs = pipeline | "make" >> beam.Create([("a", 1)])
+        stamped = pairs | "stamp" >> beam.Map(lambda pair: window.TimestampedValue(pair, 5))
+        keys = stamped | "keys" >> beam.ParDo(KeyAndWindow())
+        whole = stamped | "whole" >> beam.ParDo(Whole())
+        last = stamped | "last" >> beam.ParDo(Last(), 7, times=2)
+        return (keys, whole, last) | beam.Flatten()
+
+    ran = run_woven(build, str(tmp_path), runner)
+
+    assert sorted(ran.outputs, key=str) == [
+        (value, made("make", 0)) for value in [("a", ("a", 1), 5), ("a", 1), ("a", 14)]
+    ]
+
+
+@pytest.mark.parametrize("runner", ["fn_api", "bundles"])
+def test_a_window_fn_that_looks_at_elements_sees_them_plain(runner: str, tmp_path: pathlib.Path) -> None:
+    def build(pipeline: Any) -> Any:
+        pairs = pipeline | "make" >> beam.Create([("a", 1), ("a", 2), ("a", 1)])
+        windowed = pairs | "by element" >> beam.WindowInto(ByElement())
+        stamped = windowed | "again" >> beam.Map(lambda pair: window.TimestampedValue(pair, 3))
+        return stamped | beam.GroupByKey() | beam.MapTuple(lambda key, values: (key, sorted(values)))
+
+    ran = run_woven(build, str(tmp_path), runner)
+
+    assert sorted(value for value, _ in ran.outputs) == [("a", [1, 1]), ("a", [2])]
+    found = {tuple(value[1]): ran.sources_of(origin) for value, origin in ran.outputs}
+    assert found == {(1, 1): {made("make", 0), made("make", 2)}, (2,): {made("make", 1)}}
+
+
+def test_an_exception_is_noted_with_step_and_origin() -> None:
+    def fail(number: int) -> int:
+        raise ValueError("no")
+
+    with weaving(), pytest.raises(Exception, match="no") as caught:  # noqa: PT012
+        pipeline = beam.Pipeline(runner=FnApiRunner())
+        pipeline | "make" >> beam.Create([1]) | "fail" >> beam.Map(fail)
+        pipeline.run()
+
+    notes: list[str] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        notes += getattr(error, "__notes__", [])
+        error = error.__context__
+    assert notes == [f"beam_obs: in step 'fail', element of origin {made('make', 0).hex()} (position 0)"]
+
+
+def test_an_aggregate_of_one_keeps_its_origin_and_makes_no_row(tmp_path: pathlib.Path) -> None:
+    ran = run_woven(
+        lambda pipeline: (
+            pipeline
+            | "make" >> beam.Create([(1, "a"), (2, "b")])
+            | beam.GroupByKey()
+            | beam.CombineValues(len)
+        ),
+        str(tmp_path),
+    )
+
+    assert sorted(ran.outputs) == [((1, 1), made("make", 0)), ((2, 1), made("make", 1))]
+    assert ran.derivations == {}
+
+
+def test_beyond_the_limit_the_same_contributors_are_kept_however_they_are_combined(
+    tmp_path: pathlib.Path,
+) -> None:
+    kept = []
+    for at, fanout in enumerate((None, 2, 5)):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+
+        def build(pipeline: Any, fanout: int | None = fanout) -> Any:
+            numbers = pipeline | "make" >> beam.Create([("k", number) for number in range(100)])
+            return numbers | "sum" >> beam.CombinePerKey(sum).with_hot_key_fanout(fanout)
+
+        ran = run_woven(build, str(folder), limit=10)
+        ((_, (row,)),) = ran.derivations.items()
+        assert (row.count, len(row.contributors), row.complete) == (100, 10, False)
+        kept.append(row.contributors)
+    assert kept[0] == kept[1] == kept[2]
+
+
+def test_derivations_do_not_depend_on_the_runner(tmp_path: pathlib.Path) -> None:
+    found = []
+    for runner in ("fn_api", "bundles"):
+        folder = tmp_path / runner
+        folder.mkdir()
+        ran = run_woven(
+            lambda pipeline: (
+                pipeline
+                | "make" >> beam.Create([(at % 3, at) for at in range(20)])
+                | "when" >> beam.Map(lambda pair: window.TimestampedValue(pair, pair[1]))
+                | "windows" >> beam.WindowInto(window.FixedWindows(7))
+                | "sum" >> beam.CombinePerKey(sum)
+                | "globally" >> beam.WindowInto(window.GlobalWindows())
+                | "group" >> beam.GroupByKey()
+            ),
+            str(folder),
+            runner,
+        )
+        found.append(ran.derivations)
+    assert found[0] == found[1]
+    assert len(found[0]) == 12
+
+
+def test_the_output_index_leads_from_a_written_record_to_its_origin(tmp_path: pathlib.Path) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    with weaving(WeaveSettings(evidence=str(evidence))) as reports:
+        pipeline = beam.Pipeline(runner=FnApiRunner())
+        lines = pipeline | "make" >> beam.Create(["x", "y"])
+        lines | "write" >> beam.io.WriteToText(str(tmp_path / "out"))
+        pipeline.run().wait_until_finish()
+
+    rows = {row["digest"]: (row["step"], row["origin"]) for row in read_rows(str(evidence), "output_index")}
+    assert rows == {output_digest(text.encode()): ("write", made("make", at)) for at, text in enumerate("xy")}
+    assert reports[0].sinks == ["write"]
+    written = "".join(path.read_text() for path in tmp_path.glob("out-*"))
+    assert sorted(written.split()) == ["x", "y"]
+
+
+class Blocks(beam.DoFn):
+    gives_records = False
+
+    def process(self, _: Any) -> Any:
+        yield Block([10, 20], [Partition("file", "1").origin(at) for at in (0, 3)])
+
+
+class Block:
+    def __init__(self, values: list[int], origins: list[bytes]) -> None:
+        self.values = values
+        self.origins = origins
+
+
+def test_a_source_that_knows_where_its_records_lie_tells_their_origins(tmp_path: pathlib.Path) -> None:
+    ran = run_woven(
+        lambda pipeline: (
+            pipeline
+            | beam.Impulse()
+            | "blocks" >> beam.ParDo(Blocks())
+            | beam.FlatMap(lambda block: block.values)
+        ),
+        str(tmp_path),
+    )
+
+    partition = Partition("file", "1")
+    assert sorted(ran.outputs) == [(10, partition.origin(0)), (20, partition.origin(3))]
+
+
+def test_a_stage_in_a_woven_pipeline_keeps_its_dead_letters() -> None:
+    with weaving(WeaveSettings(strict=True)), beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        texts = pipeline | "make" >> beam.Create(["1", "x", "3"])
+        good, dead = texts | "parse" >> obs.Stage(beam.Map(int)).with_dead_letters()
+        assert_that(good, equal_to([1, 3]), label="good")
+        assert_that(dead | beam.Map(lambda letter: letter.error_type), equal_to(["ValueError"]), label="dead")
+
+
+def test_a_reader_of_ours_in_a_woven_pipeline_reads_the_same(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("a\nb\nc\n")
+    with weaving(WeaveSettings()), beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        lines = pipeline | "read" >> obs.ReadFromText(str(path))
+        assert_that(lines, equal_to(["a", "b", "c"]))
