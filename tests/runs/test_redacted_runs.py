@@ -80,7 +80,7 @@ def test_without_redaction_the_value_is_everywhere() -> None:
         (["--obs_payload=none"], None),
         (["--obs_payload=none"], ["name"]),
     ],
-    ids=str,
+    ids=lambda one: getattr(one, "__name__", str(one)),
 )
 def test_a_redacted_value_is_in_no_file_of_the_store(argv: list[str], redact: Any) -> None:
     with obs.Pipeline(RUNNER, argv=["--obs_report=off", *argv], name="redacted", redact=redact) as p:

@@ -29,7 +29,7 @@ class Identity(beam.DoFn):
 FUNCTIONS = [len, str.upper, with_two, lambda one: one, functools.partial(with_two, 1), Callable()]
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=str)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: getattr(one, "__name__", type(one).__name__))
 @pytest.mark.parametrize(
     ("of", "kind"),
     [(beam.Map, MAP), (beam.Filter, FILTER), (beam.MapTuple, MAP_TUPLE), (beam.FlatMap, FLAT_MAP)],
