@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beam_obs.io.avro_sink import WriteToAvro as WriteToAvro
+    from beam_obs.io.avro_source import ReadFromAvro as ReadFromAvro
     from beam_obs.io.csv_source import ReadFromCsv as ReadFromCsv
     from beam_obs.io.json_sink import WriteToJson as WriteToJson
     from beam_obs.io.json_source import ReadFromJson as ReadFromJson
+    from beam_obs.io.parquet_source import ReadFromParquet as ReadFromParquet
     from beam_obs.io.text_sink import WriteToText as WriteToText
     from beam_obs.io.text_source import ReadFromText as ReadFromText
     from beam_obs.io.whole_files import File as File
@@ -57,8 +59,10 @@ _HOMES = {
     "ObservabilityOptions": "runs.options",
     "Pipeline": "runs.pipeline",
     "ReadAllFiles": "io.whole_files",
+    "ReadFromAvro": "io.avro_source",
     "ReadFromCsv": "io.csv_source",
     "ReadFromJson": "io.json_source",
+    "ReadFromParquet": "io.parquet_source",
     "ReadFromText": "io.text_source",
     "RefusedRecord": "records.errors",
     "RunNotFound": "runs.store",

@@ -116,10 +116,8 @@ def refuse_bytes(
       redaction: what of it may be kept; None for all.
       record: what the bytes hold, with fields by name; None where they cannot be taken apart.
     """
-    kind = type_name(error)
-    message = str(error)
-    failure = Failure(kind, message, f"{kind}: {message}\n", fingerprint(kind, stage, error.detail))
     payload, coder, text = raw, "raw", payload_text(raw)
+    failure = _failure(error, stage)
     if redaction is not None:
         failure, payload, coder, text = _redacted(failure, error, redaction, record)
     return Refusal(
@@ -135,8 +133,47 @@ def refuse_bytes(
     )
 
 
+def refuse_values(
+    values: Any,
+    error: BadInput,
+    stage: str,
+    *,
+    origin: str | None,
+    source_uri: str,
+    position: int | None,
+    redaction: Redaction | None = None,
+) -> Refusal:
+    """Returns the refusal of a record of which there are no bytes of its own; arguments as `refuse_bytes`'s.
+
+    Args:
+      values: the record, mostly a dict.
+    """
+    failure = _failure(error, stage)
+    if redaction is None:
+        payload, coder = encode_payload(values, None, "")
+        text = payload_text(values)
+    else:
+        failure, payload, coder, text = _redacted(failure, error, redaction, values)
+    return Refusal(
+        failure,
+        payload,
+        coder,
+        text,
+        time.time_ns() // 1000,
+        origin,
+        source_uri,
+        position,
+        redacted=redaction is not None,
+    )
+
+
+def _failure(error: BadInput, stage: str) -> Failure:
+    kind, message = type_name(error), str(error)
+    return Failure(kind, message, f"{kind}: {message}\n", fingerprint(kind, stage, error.detail))
+
+
 def _redacted(
-    failure: Failure, error: BadInput, redaction: Redaction, record: dict[str, Any] | None
+    failure: Failure, error: BadInput, redaction: Redaction, record: Any
 ) -> tuple[Failure, bytes, str, str]:
     """Returns failure, payload, its coder and text without what is to be left out."""
     kept, hidden = (REDACTED, None) if record is None else redaction.apply(record)

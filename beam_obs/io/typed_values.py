@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from beam_obs.io.bad_input import BadInput, ConversionError
+from beam_obs.io.bad_input import ConversionError
 from beam_obs.io.typed_records import annotated_fields, has_lineage_field, is_named_tuple, shortened
 from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, LineageAttributes
@@ -105,20 +105,6 @@ class ValueMaker:
             raise ConversionError(
                 f"{self._record.__qualname__} refused the record: {kind}: {error}", kind
             ) from None
-
-
-def make_records(
-    make: Callable[..., Any], rows: Sequence[Mapping[str, Any]], lineage: Sequence[LineageAttributes] | None
-) -> tuple[list[Any], list[tuple[int, BadInput]]]:
-    """Returns the records of `rows`, and the numbers of those that are refused, and why."""
-    records: list[Any] = []
-    refused: list[tuple[int, BadInput]] = []
-    for number, row in enumerate(rows):
-        try:
-            records.append(make(row, None if lineage is None else lineage[number]))
-        except BadInput as error:  # noqa: PERF203 - bad rows are refused one by one
-            refused.append((number, error))
-    return records, refused
 
 
 def stamped(values: dict[str, Any], lineage: LineageAttributes | None) -> dict[str, Any]:
