@@ -116,6 +116,7 @@ def _step(step: Step, elements: Any) -> dict[str, Any]:
         "is_stage": step.is_stage,
         "in": count(step.inputs),
         "out": count(tuple(step.outputs.values())),
+        "after": list(step.after),
     }
 
 

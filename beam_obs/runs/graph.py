@@ -39,6 +39,7 @@ class Step:
       outputs: ids of its outputs by tag; of a stage without its dead letters.
       dead: id of the stage's dead letters, where it keeps them.
       all_outputs_known: whether no output can leave under a tag that the graph does not have.
+      after: labels of the steps that it takes from, side inputs among them.
     """
 
     label: str
@@ -47,6 +48,7 @@ class Step:
     outputs: Mapping[str, str]
     dead: str | None = None
     all_outputs_known: bool = True
+    after: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +71,18 @@ def read_graph(pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = ())
     """
     labels = frozenset(stages)
     root = pipeline._root_transform()
+    nodes = [node for part in root.parts if part.full_label not in hidden for node in _told(part, labels)]
+    makers = {
+        id(value): node.full_label
+        for node in nodes
+        for part in (node, *_parts(node))
+        for value in part.outputs.values()
+    }
     steps = tuple(
-        _step(pipeline, node, node.full_label in labels)
-        for part in root.parts
-        if part.full_label not in hidden
-        for node in _told(part, labels)
+        dataclasses.replace(
+            _step(pipeline, node, node.full_label in labels), after=tuple(_taken_from(node, makers))
+        )
+        for node in nodes
     )
     producers = {id_: step.label for step in steps for id_ in step.outputs.values()}
     consumers: dict[str, list[str]] = {}
@@ -113,6 +122,16 @@ def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
         else True
     )
     return Step(node.full_label, is_stage, inputs, outputs, dead, known)
+
+
+def _taken_from(node: Any, makers: Mapping[int, str]) -> list[str]:
+    """Returns the labels of the steps that a step takes from, itself left out."""
+    labels = (
+        makers.get(id(value))
+        for part in (node, *_parts(node))
+        for value in (*part.main_inputs.values(), *(side.pvalue for side in part.side_inputs))
+    )
+    return list(dict.fromkeys(label for label in labels if label not in (None, node.full_label)))
 
 
 def _observed_leaf(node: Any) -> Any:
