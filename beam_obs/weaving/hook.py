@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -30,6 +31,8 @@ class Weaving(threading.local):
         self.is_asking = False
 
 
+WHOLE_PIPELINE = "the whole pipeline"
+_LOGGER = logging.getLogger(__name__)
 _WEAVING = Weaving()
 _LOCK = threading.Lock()
 _USERS = 0
@@ -89,10 +92,19 @@ def _to_runner_api(
 
 
 def _woven(proto: Any, **changes: Any) -> Any:
+    """Returns the woven pipeline; the given one where the weave fails, which must not fail the job."""
     assert _WEAVING.settings is not None
+    settings = dataclasses.replace(_WEAVING.settings, **changes)
     _WEAVING.is_asking = True
     try:
-        woven = weave(proto, dataclasses.replace(_WEAVING.settings, **changes))
+        woven = weave(proto, settings)
+    except Exception as error:
+        if settings.strict:
+            raise
+        _LOGGER.warning("the pipeline runs without lineage: %s", error, exc_info=True)
+        reason = f"the weave failed: {type(error).__name__}: {error}"
+        _WEAVING.reports.append(WeaveReport(opaque={WHOLE_PIPELINE: reason}))
+        return proto
     finally:
         _WEAVING.is_asking = False
     _WEAVING.reports.append(woven.report)

@@ -137,7 +137,9 @@ def _source(loom: Loom, node_id: str, facts: ParDoFacts) -> Source:
     if is_internal(loom.graph, node_id):
         return Source(NOT_A_SOURCE, Partition(label, "", located=False), {})
     if not facts.is_splittable:
-        return Source(BY_INDEX, Partition(label, ""), {})
+        # What a Create holds can be had again from the program; what another step gives first, perhaps not.
+        located = label != loom.label(node_id)
+        return Source(BY_INDEX, Partition(label, "", located), {})
     outputs = loom.graph.node(node_id).outputs
     coders = {
         None if tag == "None" else tag: loom.coder_object(loom.plain_coder[pcoll])

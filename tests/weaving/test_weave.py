@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,6 +97,19 @@ def test_behind_an_opaque_step_there_is_no_origin_and_the_results_are_the_same()
         both = (batched, numbers) | beam.Flatten()
         origins = both | "look" >> beam.Map(lambda number: (number, current_origin() is not None))
         assert_that(origins, equal_to([(2, False), (3, False), (4, False), (1, True), (2, True), (3, True)]))
+
+
+def test_a_weave_that_fails_leaves_the_pipeline_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(loom: Loom) -> None:
+        raise MiswovenEdge("an edge is wrong")
+
+    monkeypatch.setattr(sys.modules[weave.__module__], "check_edges", fail)
+    with weaving() as reports, beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        numbers = pipeline | "make" >> beam.Create([1, 2])
+        origins = numbers | beam.Map(lambda number: (number, current_origin()))
+        assert_that(origins, equal_to([(1, None), (2, None)]))
+
+    assert reports[0].opaque == {"the whole pipeline": "the weave failed: MiswovenEdge: an edge is wrong"}
 
 
 def test_a_wrong_coder_on_an_edge_is_found() -> None:

@@ -1,0 +1,160 @@
+"""What lineage costs: pipelines woven against bare, `python -m benchmarks.weave [NAME ...]`.
+
+CPU time of the process on the FnApiRunner, on trivial user code, rounds in turn; per step figures are of ten
+chained steps. Weaving time is per transform of a pipeline of a hundred steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from beam_obs.weaving.hook import weaving
+from beam_obs.weaving.weave import weave
+from benchmarks.measure import (
+    Verdict,
+    in_turn,
+    paired_difference,
+    paired_ratio,
+    print_verdicts,
+    process_seconds,
+)
+
+ELEMENTS = 200_000
+STEPS = 10
+ROUNDS = 5
+WORDS = "the quick brown fox jumps over"
+
+
+class Generate(beam.DoFn):
+    """A DoFn that yields what it takes."""
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Gives the element."""
+        yield element
+
+
+class Case(NamedTuple):
+    """A pipeline to measure.
+
+    Args:
+      build: applies its steps to the numbers.
+      nanoseconds: what it may add per element and step, or None.
+      ratio: what it may take, woven over bare, or None.
+    """
+
+    build: Callable[[Any], Any]
+    nanoseconds: float | None = None
+    ratio: float | None = None
+
+
+def chain(make: Callable[[], Any], numbers: Any) -> Any:
+    """Applies the same step several times."""
+    for step in range(STEPS):
+        numbers = numbers | str(step) >> make()
+    return numbers
+
+
+def keyed_means(numbers: Any) -> Any:
+    """CSV lines to pairs to means."""
+    return (
+        numbers
+        | "lines" >> beam.Map(lambda number: f"a{number % 50},{number}")
+        | "pairs" >> beam.Map(lambda line: (line.split(",")[0], int(line.split(",")[1])))
+        | "mean" >> beam.combiners.Mean.PerKey()
+    )
+
+
+def word_count(numbers: Any) -> Any:
+    """Words of lines, counted."""
+    return (
+        numbers
+        | "a line in six" >> beam.Filter(lambda number: number % 6 == 0)
+        | "line" >> beam.Map(lambda _: WORDS)
+        | "words" >> beam.FlatMap(str.split)
+        | "pairs" >> beam.Map(lambda word: (word, 1))
+        | "count" >> beam.CombinePerKey(sum)
+    )
+
+
+def grouped(keys: int, numbers: Any) -> Any:
+    """Sums of groups."""
+    return (
+        numbers
+        | "pairs" >> beam.Map(lambda number: (number % keys, number))
+        | "group" >> beam.GroupByKey()
+        | "sum" >> beam.MapTuple(lambda key, values: (key, sum(values)))
+    )
+
+
+CASES = {
+    "Map": Case(partial(chain, lambda: beam.Map(lambda number: number + 1)), nanoseconds=150),
+    "Filter": Case(partial(chain, lambda: beam.Filter(lambda number: number >= 0)), nanoseconds=150),
+    "FlatMap": Case(partial(chain, lambda: beam.FlatMap(lambda number: [number])), nanoseconds=220),
+    "generator": Case(partial(chain, lambda: beam.ParDo(Generate())), nanoseconds=280),
+    "GroupByKey and sum": Case(partial(grouped, 1000), ratio=1.4),
+    "GroupByKey, unique keys": Case(partial(grouped, ELEMENTS), ratio=1.4),
+    "CSV, KV, Mean": Case(keyed_means, ratio=1.35),
+    "WordCount": Case(word_count, ratio=1.5),
+}
+
+
+def run(case: Case, is_woven: bool) -> float:
+    """Returns the CPU seconds of one run."""
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    one = pipeline | "one" >> beam.Create([0])
+    case.build(one | "numbers" >> beam.FlatMap(lambda _: range(ELEMENTS)))
+    if not is_woven:
+        return process_seconds(pipeline.run)
+    with weaving():
+        return process_seconds(pipeline.run)
+
+
+def weaving_milliseconds() -> float:
+    """Returns the time that weaving takes per transform."""
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    numbers = pipeline | beam.Create([0])
+    for step in range(100):
+        numbers = numbers | str(step) >> beam.Map(lambda number: number + 1)
+    proto = pipeline.to_runner_api()
+    start = time.perf_counter()
+    weave(proto)
+    return (time.perf_counter() - start) * 1000 / 100
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prints the figures; returns 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description="What lineage costs.")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(CASES)}; all by default")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    chosen = parser.parse_args(argv)
+    logging.disable(logging.WARNING)
+    verdicts = []
+    for name in chosen.names or CASES:
+        case = CASES[name]
+        samples = in_turn(
+            {"bare": partial(run, case, False), "woven": partial(run, case, True)}, chosen.rounds
+        )
+        if case.nanoseconds is not None:
+            added = paired_difference(samples, "woven", "bare") / ELEMENTS / STEPS * 1e9
+            verdicts.append(
+                Verdict(name, f"+{added:.0f} ns", f"+{case.nanoseconds:.0f} ns", added <= case.nanoseconds)
+            )
+        if case.ratio is not None:
+            ratio = paired_ratio(samples, "woven", "bare")
+            verdicts.append(Verdict(name, f"{ratio:.2f} x", f"{case.ratio:.2f} x", ratio <= case.ratio))
+    weaving_time = min(weaving_milliseconds() for _ in range(3))
+    verdicts.append(Verdict("weaving, per transform", f"{weaving_time:.2f} ms", "2 ms", weaving_time <= 2))
+    return 0 if print_verdicts(verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
