@@ -13,6 +13,7 @@ import click
 
 from beam_obs.cli.dead_letters import dead_letters
 from beam_obs.cli.diff import diff
+from beam_obs.cli.prune import prune
 from beam_obs.cli.run import run
 from beam_obs.cli.runs import runs, show
 from beam_obs.records.errors import BeamObsError
@@ -23,7 +24,7 @@ def beam_obs() -> None:
     """Runs of Apache Beam pipelines: start them observed, and read what they left."""
 
 
-for _command in (run, runs, show, diff, dead_letters):
+for _command in (run, runs, show, diff, dead_letters, prune):
     beam_obs.add_command(_command)
 
 

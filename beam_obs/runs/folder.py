@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,12 @@ class Folder(Protocol):
 
     def names(self, path: str) -> list[str]:
         """Returns the names of the files in a folder, sorted; none where there is no such folder."""
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """Returns the bytes of each file below a folder, by path relative to it."""
+
+    def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
+        """Removes a folder and all below it; those files of it that are named `last` after the others."""
 
     def grandchildren(self, path: str, marker: str) -> list[tuple[str, str]]:
         """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds `marker`."""
@@ -122,6 +129,22 @@ class LocalFolder:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def sizes(self, path: str) -> dict[str, int]:
+        root = self._path(path)
+        found = {}
+        for folder, _, names in os.walk(root):
+            for name in names:
+                file = os.path.join(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    found[os.path.relpath(file, root).replace(os.sep, "/")] = os.lstat(file).st_size
+        return found
+
+    def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
+        for name in (*(name for name in self.sizes(path) if name not in last), *last):
+            self.delete(f"{path}/{name}")
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._path(path))
+
     def _folders(self, path: str) -> list[str]:
         try:
             with os.scandir(path) as entries:
@@ -189,10 +212,25 @@ class BeamFolder:
         if self._filesystems.exists(self._path(path)):
             self._filesystems.delete([self._path(path)])
 
-    def _match(self, pattern: str) -> list[str]:
+    def _sizes(self, pattern: str) -> dict[str, int]:
         found = self._filesystems.match([self._path(pattern)])[0].metadata_list
         start = len(self._root) + 1
-        return [metadata.path[start:] for metadata in found]
+        return {metadata.path[start:]: metadata.size_in_bytes for metadata in found}
+
+    def _match(self, pattern: str) -> list[str]:
+        return list(self._sizes(pattern))
+
+    def sizes(self, path: str) -> dict[str, int]:
+        return {name[len(path) + 1 :]: size for name, size in self._sizes(f"{path}/**").items()}
+
+    def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
+        names = list(self.sizes(path))
+        for part in ([name for name in names if name not in last], [name for name in last if name in names]):
+            if part:
+                self._filesystems.delete([self._path(f"{path}/{name}") for name in part])
+        with contextlib.suppress(OSError):  # a filesystem without folders has none left
+            if self._filesystems.exists(self._path(path)):
+                self._filesystems.delete([self._path(path)])
 
     def names(self, path: str) -> list[str]:
         depth = path.count("/") + 1

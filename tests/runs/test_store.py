@@ -44,6 +44,9 @@ def test_runs_come_newest_first(store: Store) -> None:
     [
         ("latest", "3333"),
         ("flights@latest", "2222"),
+        ("latest~1", "2222"),
+        ("flights@latest~1", "1111"),
+        ("flights@latest~0", "2222"),
         ("0193aaaa-1", "1111"),
         ("0193AAAA-1", "1111"),
         ("0193aaaa-1111-7000-8000-000000000001", "1111"),
@@ -63,7 +66,12 @@ def test_an_ambiguous_prefix_lists_the_runs_it_may_mean(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("selector", "says"),
-    [("9", "the newest are"), ("", "the newest are"), ("nobody@latest", "it has:\n  flights\n  other")],
+    [
+        ("flights@latest~2", "pipeline 'flights' has 2"),
+        ("9", "the newest are"),
+        ("", "the newest are"),
+        ("nobody@latest", "it has:\n  flights\n  other"),
+    ],
 )
 def test_an_unknown_run_is_an_error_that_says_what_there_is(store: Store, selector: str, says: str) -> None:
     with pytest.raises(RunNotFound) as caught:
@@ -193,5 +201,8 @@ def test_a_store_on_another_filesystem_of_beam_works_the_same(tmp_path: pathlib.
     ]
     assert not store.files.write_new("runs/flights/0193aaaa-1111-7000-8000-000000000001/end.json", b"{}")
     assert store.files.read("nothing") is None
+    assert store.files.sizes("runs/flights/0193aaaa-2222-7000-8000-000000000002").keys() == {"start.json"}
+    store.files.delete_folder("runs/flights/0193aaaa-1111-7000-8000-000000000001", last=("start.json",))
+    assert [run[9:13] for run, _ in store.ids()] == ["2222"]
     with pytest.raises(FileNotFoundError), store.files.open("nothing"):
         pass

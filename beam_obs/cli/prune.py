@@ -1,0 +1,131 @@
+"""`beam-obs prune`: removes old runs from a store."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from beam_obs.cli.options import store_option
+from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.runs.prune import FAILED, NEWEST, OPEN, RUNNING, YOUNG, PrunePlan, parse_age, plan_prune
+from beam_obs.runs.prune import prune as prune_runs
+from beam_obs.runs.report import SHORT_ID, console_for, print_plainly
+from beam_obs.runs.store import Store
+from beam_obs.runs.wording import bytes_text, clean
+
+_REASONS = {
+    YOUNG: "not old enough",
+    RUNNING: "running",
+    OPEN: "submitted or templates, whose jobs may go on (--include-open)",
+    NEWEST: "newest of their pipelines (--keep-newest)",
+    FAILED: "failed or lost (--keep-failed)",
+}
+
+
+def _age(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    try:
+        return parse_age(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    "seconds",
+    required=True,
+    callback=_age,
+    metavar="AGE",
+    help="Only runs that ended so long ago, e.g. 30d, 12h, 2w.",
+)
+@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option("--keep-failed", is_flag=True, help="Keep runs that failed or were lost.")
+@click.option(
+    "--keep-newest",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Keep the newest N runs of each pipeline, however old.",
+)
+@click.option(
+    "--include-open",
+    is_flag=True,
+    help="Also runs whose job was left to its runner (submitted), and templates: their jobs may go on.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
+def prune(
+    seconds: int,
+    pipeline: str | None,
+    keep_failed: bool,
+    keep_newest: int,
+    include_open: bool,
+    dry_run: bool,
+    store: Store,
+    as_json: bool,
+) -> None:
+    """Remove old runs from a store, with their dead letters and all other evidence.
+
+    A run that is running is never removed. What a pipeline itself wrote is not touched.
+    """
+    if pipeline is not None and not store.ids(pipeline):
+        raise BeamObsError(f"no runs of pipeline {pipeline!r} in the store {store.uri!r}")
+    plan = plan_prune(
+        store,
+        seconds,
+        pipeline=pipeline,
+        keep_failed=keep_failed,
+        keep_newest=keep_newest,
+        include_open=include_open,
+    )
+    failures = [] if dry_run else prune_runs(store, [record for record, _ in plan.remove])
+    failed = {record.id for record, _ in failures}
+    removed = [(record, size) for record, size in plan.remove if record.id not in failed]
+    done = PrunePlan(tuple(removed), plan.kept)
+    _print_json(done, dry_run) if as_json else _print(done, dry_run)
+    if failures:
+        told = "".join(f"\n  {record.id} ({record.pipeline}): {problem}" for record, problem in failures)
+        raise BeamObsError(f"{len(failures):,} runs could not be removed:{told}")
+
+
+def _print_json(plan: PrunePlan, dry_run: bool) -> None:
+    runs = [
+        {
+            "id": record.id,
+            "pipeline": record.pipeline,
+            "status": record.status,
+            "dead": record.refused,
+            "bytes": size,
+        }
+        for record, size in plan.remove
+    ]
+    total = sum(size for _, size in plan.remove)
+    click.echo(json.dumps({"dry_run": dry_run, "removed": runs, "bytes": total, "kept": plan.kept}))
+
+
+def _print(plan: PrunePlan, dry_run: bool) -> None:
+    if plan.remove:
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+        for justify in ("left", "left", "left", "left", "right"):
+            table.add_column(justify=justify, no_wrap=True, overflow="ellipsis")
+        for record, size in plan.remove:
+            started = record.start["started"][:19].replace("T", " ")
+            name = Text(clean(record.pipeline))
+            table.add_row(record.id[:SHORT_ID], name, started, record.status_text, bytes_text(size))
+        print_plainly(console_for(sys.stdout), table)
+    number, total = len(plan.remove), sum(size for _, size in plan.remove)
+    dead = sum(record.refused for record, _ in plan.remove)
+    letters = f", with {dead:,} dead letters" if dead else ""
+    verb = "would remove" if dry_run else "removed"
+    what = (
+        f"{number:,} run{'' if number == 1 else 's'}, {bytes_text(total)}{letters}" if number else "nothing"
+    )
+    click.echo(f"{verb} {what}")
+    for reason, count in plan.kept.items():
+        click.echo(f"kept {count:,}: {_REASONS[reason]}")

@@ -1,0 +1,123 @@
+"""Removing old runs from a store: which may go, and why the others stay.
+
+A run that may still be written to is never removed, and neither is the newest of its pipeline, unless that is
+asked for: what comes next is compared with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+
+from beam_obs.records.errors import UsageError
+from beam_obs.runs.record import END, START, RunRecord, now_text, seconds_between
+from beam_obs.runs.store import Store
+
+YOUNG, RUNNING, OPEN, NEWEST, FAILED = "young", "running", "open", "newest", "failed"
+"""Why a run stays: too young, alive, with a job that may go on, newest of its pipeline, failed."""
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_AGE = re.compile(r"(\d{1,9})\s*([smhdw])")
+
+
+@dataclasses.dataclass(frozen=True)
+class PrunePlan:
+    """What to remove from a store.
+
+    Args:
+      remove: the runs that may go, oldest first, each with the bytes of its folder.
+      kept: number of runs that stay, by reason.
+    """
+
+    remove: tuple[tuple[RunRecord, int], ...]
+    kept: dict[str, int]
+
+
+def parse_age(text: str) -> int:
+    """Returns an age in seconds.
+
+    Raises:
+      UsageError: it is not a number and a unit.
+
+    >>> parse_age("30d"), parse_age("12h")
+    (2592000, 43200)
+    """
+    found = _AGE.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"found {text!r}, expected a number and a unit: 30d, 12h, 2w (s, m, h, d or w)")
+    return int(found[1]) * _UNIT_SECONDS[found[2]]
+
+
+def plan_prune(
+    store: Store,
+    older_than_seconds: int,
+    *,
+    pipeline: str | None = None,
+    keep_failed: bool = False,
+    keep_newest: int = 1,
+    include_open: bool = False,
+) -> PrunePlan:
+    """Returns which runs may be removed. Nothing is removed yet.
+
+    Args:
+      store: the store.
+      older_than_seconds: how long ago a run must have ended, or given its last sign of life.
+      pipeline: name of the pipeline; None for all.
+      keep_failed: whether runs that failed or were lost stay.
+      keep_newest: how many of the newest runs of each pipeline stay whatever their age; those that are
+        running or open do not count.
+      include_open: whether runs may go whose job was left to its runner, and templates.
+    """
+    now = now_text()
+    settled: dict[str, int] = {}
+    remove: list[RunRecord] = []
+    kept = dict.fromkeys((YOUNG, RUNNING, OPEN, NEWEST, FAILED), 0)
+    for record in store.runs(pipeline):
+        status = record.status
+        is_open = status in ("submitted", "template")
+        is_newest = False
+        if status != "running" and not is_open:
+            settled[record.pipeline] = settled.get(record.pipeline, 0) + 1
+            is_newest = settled[record.pipeline] <= keep_newest
+        if status == "running":
+            kept[RUNNING] += 1
+        elif seconds_between(_last_sign(record), now) < older_than_seconds:
+            kept[YOUNG] += 1
+        elif is_open and not include_open:
+            kept[OPEN] += 1
+        elif is_newest:
+            kept[NEWEST] += 1
+        elif keep_failed and status in ("failed", "lost"):
+            kept[FAILED] += 1
+        else:
+            remove.append(record)
+    sized = ((record, sum(store.files.sizes(record.folder).values())) for record in reversed(remove))
+    return PrunePlan(tuple(sized), {reason: number for reason, number in kept.items() if number})
+
+
+def prune(store: Store, runs: Iterable[RunRecord]) -> list[tuple[RunRecord, str]]:
+    """Removes runs; returns those that could not be, each with what the filesystem said.
+
+    What tells that there is a run goes last, so that one whose removal was interrupted is still seen.
+    """
+    failures = []
+    for record in runs:
+        problem = _remove(store, record)
+        if problem:
+            failures.append((record, problem))
+    return failures
+
+
+def _remove(store: Store, record: RunRecord) -> str:
+    try:
+        store.files.delete_folder(record.folder, last=(END, START))
+    except Exception as error:  # filesystems of Beam raise errors of their own
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _last_sign(record: RunRecord) -> str:
+    if record.end is not None and record.end.get("finished"):
+        return str(record.end["finished"])
+    return str((record.heartbeat or {}).get("at") or record.start["started"])
