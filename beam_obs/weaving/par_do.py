@@ -33,6 +33,8 @@ class ParDoFacts:
       is_splittable: whether it is a splittable DoFn.
       holds_back: whether it gives outputs when a bundle ends.
       passes_seeds: whether it is a part of a source, and gives what is not yet a record.
+      takes_batches: whether it has `process_batch`.
+      gives_batches: whether any of its outputs are batches.
       is_batching: whether it is one of Beam's that make lists of elements.
       passes_summaries: whether an aggregate of Beam's own follows.
       obstacle: why it cannot be woven, or None.
@@ -47,6 +49,8 @@ class ParDoFacts:
     is_splittable: bool = False
     holds_back: bool = False
     passes_seeds: bool = False
+    takes_batches: bool = False
+    gives_batches: bool = False
     is_batching: bool = False
     passes_summaries: bool = False
     obstacle: str | None = None
@@ -84,6 +88,8 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
         is_splittable=any(isinstance(default, core._RestrictionDoFnParam) for default in defaults),
         holds_back=not callable_only and emits_at_the_end(inner),
         passes_seeds=passes_seeds(inner),
+        takes_batches=dofn._process_batch_defined,
+        gives_batches=dofn._can_yield_batches,
         is_batching=of_beam and type(inner).__name__ in _BATCHING,
         passes_summaries=of_beam and type(inner).__name__ in _AGGREGATED_NEXT,
         obstacle=_obstacle(dofn, defaults),
@@ -91,8 +97,8 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
 
 
 def _obstacle(dofn: Any, defaults: list[Any]) -> str | None:
-    if dofn._process_batch_defined or dofn._can_yield_batches:
-        return "it processes batches"
+    if (dofn._process_batch_defined or dofn._can_yield_batches) and emits_at_the_end(innermost(dofn)):
+        return "it takes or gives batches, and gives more when a bundle ends"
     if any(hasattr(dofn, name) for name in _CHECKED):
         return "its types are checked as it runs"
     asked = [default for default in defaults if isinstance(default, core._DoFnParam)]

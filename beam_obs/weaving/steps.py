@@ -61,6 +61,9 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     obstacle = facts.obstacle
     if obstacle is None and facts.is_stateful and (takes == SEED or not loom.can_be_keyed(main)):
         obstacle = "it has state, and its input's coder is not of pairs"
+    has_batches = facts.takes_batches or facts.gives_batches
+    if obstacle is None and has_batches and (takes == SEED or "None" not in node.outputs):
+        obstacle = "it takes or gives batches, and is a source"
     if obstacle is not None:
         leave_as_it_is(loom, node_id, obstacle)
         return
@@ -86,6 +89,8 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     if (facts.is_stateful or facts.holds_back) and not facts.passes_summaries and takes != SEED:
         for tag, pcoll in sorted(node.outputs.items()):
             _make_origins_behind(loom, node_id, tag, pcoll, STATE if facts.is_stateful else BUNDLE)
+    if facts.takes_batches:
+        node.outputs[ROWS] = loom.rows_of(node.outputs["None"], DERIVATIONS, loom.label(node_id))
     payload = facts.payload
     if facts.is_stateful:
         state = payload.state_specs[HISTORY]
@@ -111,7 +116,10 @@ def _make_origins_behind(loom: Loom, node_id: str, tag: str, pcoll: str, kind: s
 
 def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str) -> TracedSettings:
     node = loom.graph.node(node_id)
-    forms = {tag: loom.form_for(pcoll) for tag, pcoll in node.outputs.items()}
+    # One converter of batches serves all outputs.
+    forms = {
+        tag: TRACED if facts.gives_batches else loom.form_for(pcoll) for tag, pcoll in node.outputs.items()
+    }
     only = next(iter(forms)) if len(forms) == 1 else "None"
     windowing = loom.windowing(main)
     parent = loom.graph.parents.get(node_id)

@@ -20,6 +20,7 @@ from apache_beam.transforms import core, userstate
 from apache_beam.transforms.window import WindowFn
 
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
+from beam_obs.wrapper.traced_batches import TracedBatchConverter, batch_process, yielding_batches
 from beam_obs.wrapper.traced_buffers import emits_at_the_end, looks_at_itself
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN, summarize
 from beam_obs.wrapper.traced_forms import SEED, TRACED, packer, unpack
@@ -31,7 +32,20 @@ from beam_obs.wrapper.traced_state import HISTORY, HISTORY_PARAM, stateful_proce
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
 
 _MADE_ON_WORKERS = frozenset(
-    {"process", "_called", "_step", "_arguments_of", "_stamper", "_history", "_timers", "_held", "_buffers"}
+    {
+        "process",
+        "process_batch",
+        "input_batch_converter",
+        "output_batch_converter",
+        "_called",
+        "_step",
+        "_arguments_of",
+        "_stamper",
+        "_history",
+        "_timers",
+        "_held",
+        "_buffers",
+    }
 )
 _HISTORY_MOST = 4096
 """Traces of a bundle that are held before they are summed up."""
@@ -95,8 +109,8 @@ class TracedDoFn(beam.DoFn):
       settings: how the step is woven.
     """
 
-    input_batch_converter = None
-    output_batch_converter = None
+    input_batch_converter: Any = None
+    output_batch_converter: Any = None
 
     def __init__(self, dofn: beam.DoFn, args: Any, kwargs: Any, settings: TracedSettings) -> None:
         self._dofn = dofn
@@ -147,6 +161,25 @@ class TracedDoFn(beam.DoFn):
         return self._dofn.teardown()
 
     # What Beam asks.
+
+    @property
+    def _process_defined(self) -> bool:
+        return bool(self._dofn._process_defined)
+
+    @property
+    def _process_batch_defined(self) -> bool:
+        return bool(self._dofn._process_batch_defined)
+
+    @property
+    def _process_yields_batches(self) -> bool:
+        return bool(self._dofn._process_yields_batches)
+
+    @property
+    def _process_batch_yields_elements(self) -> bool:
+        return bool(self._dofn._process_batch_yields_elements)
+
+    def _inspect_process_batch(self) -> Any:
+        return core.get_function_arguments(self._dofn, "process_batch")
 
     def get_type_hints(self) -> Any:
         return beam.typehints.decorators.IOTypeHints.empty()
@@ -202,6 +235,7 @@ class TracedDoFn(beam.DoFn):
         names, defaults = core.get_function_arguments(dofn, "process")
         self._arguments_of = self._shown_arguments(names, defaults, is_stateful)
         self._buffers = not callable_only and emits_at_the_end(innermost(dofn))
+        self._bind_batches()
         if is_stateful:
             process = self._bind_state({spec.name for spec in states}, timers)
         else:
@@ -214,6 +248,22 @@ class TracedDoFn(beam.DoFn):
             self.process = types.MethodType(lambda _, *args, **kwargs: process(*args, **kwargs), self)
         else:
             self.process = process  # type: ignore[assignment]
+
+    def _bind_batches(self) -> None:
+        dofn, settings = self._dofn, self._settings
+        taken, given = (
+            getattr(dofn, "input_batch_converter", None),
+            getattr(dofn, "output_batch_converter", None),
+        )
+        if taken is not None:
+            self.input_batch_converter = TracedBatchConverter(taken, settings.takes)
+        if given is not None:
+            self.output_batch_converter = TracedBatchConverter(given, settings.gives)
+        if dofn._process_batch_defined:
+            gives_batches = not dofn._process_batch_yields_elements
+            self.process_batch = batch_process(
+                dofn.process_batch, self._step, settings.limit, gives_batches, given
+            )
 
     def _shown_arguments(self, names: list[str], defaults: list[Any], is_stateful: bool) -> tuple[Any, Any]:
         takes, dofn = self._settings.takes, self._dofn
@@ -247,6 +297,9 @@ class TracedDoFn(beam.DoFn):
             process = _from_side(_as_many(called), self._step)
         elif settings.source is not None:
             process = self._stamping(_as_many(called))
+        elif self._dofn._process_yields_batches:
+            given = self._dofn.output_batch_converter
+            process = yielding_batches(called.function, self._step, given)
         elif self._buffers and looks_at_itself(innermost(self._dofn)):
             process = self._holding(_as_many(called))
         else:
