@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from beam_obs.stages.dead_letters import AvroFiles as AvroFiles
     from beam_obs.stages.dead_letters import DeadLetters as DeadLetters
     from beam_obs.stages.dead_letters import JsonLines as JsonLines
+    from beam_obs.stages.sink import Sink as Sink
+    from beam_obs.stages.source import Source as Source
     from beam_obs.stages.stage import Stage as Stage
 
 _HOMES = {
@@ -66,6 +68,8 @@ _HOMES = {
     "ReadFromText": "io.text_source",
     "RefusedRecord": "records.errors",
     "RunNotFound": "runs.store",
+    "Sink": "stages.sink",
+    "Source": "stages.source",
     "Stage": "stages.stage",
     "Store": "runs.store",
     "StoreNotWritable": "runs.store",

@@ -79,6 +79,10 @@ class PassOn(beam.DoFn):
         self._tally = Tally(lambda: Counts(taken=self._out + self._dead, out=self._out, dead=self._dead))
         live.register(self._context.run, self._stage, self._tally)
 
+    def teardown(self) -> None:
+        """Lets go of the counts."""
+        live.retire(self._context.run, self._stage, self._tally)
+
     def process(self, block: ReadBlock) -> Iterable[Any]:
         """Gives the records, then the refusals."""
         self._out += len(block.records)

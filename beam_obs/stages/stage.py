@@ -150,10 +150,7 @@ class Stage(beam.PTransform):
                 f"the {self._called} at {self._made_at} has no label. Labels are names of metrics and must "
                 f'not change with the code around them: write "parse" >> {self._called}(...)'
             )
-        if not isinstance(pcoll, pvalue.PCollection):
-            raise UsageError(
-                f"stage {self.label!r} (made at {self._made_at}) needs a PCollection, got {pcoll!r}"
-            )
+        self._check_input(pcoll)
         pipeline = pcoll.pipeline
         stage = pipeline._current_transform().full_label
         observation = observation_of(pipeline)
@@ -188,6 +185,12 @@ class Stage(beam.PTransform):
             self._error_handler.add_error_pcollection(letters)
             return result
         return result, letters
+
+    def _check_input(self, pcoll: Any) -> None:
+        if not isinstance(pcoll, pvalue.PCollection):
+            raise UsageError(
+                f"stage {self.label!r} (made at {self._made_at}) needs a PCollection, got {pcoll!r}"
+            )
 
     def _limit_dead_rate(self, pcoll: Any, stage: str, observation: Observation, refused: list[Any]) -> None:
         limit, minimum = self._max_dead_rate, self._max_dead_minimum

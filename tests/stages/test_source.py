@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
+
+import beam_obs as obs
+from beam_obs.records.origin import Partition
+from tests.io.pipelines import RUNNER, Keeper, counters
+
+
+@dataclasses.dataclass
+class Trip:
+    number: int
+    _lineage: dict[str, Any] | None = None
+
+
+class Fetch(beam.PTransform):
+    """A user's own source."""
+
+    def expand(self, pbegin: Any) -> Any:
+        return pbegin | beam.Create(["1", "x", "3"]) | "parse" >> beam.Map(int)
+
+
+def test_elements_and_their_types_are_the_reads_own_and_are_counted() -> None:
+    pathlib.Path("in.txt").write_text("one\ntwo\n")
+    kept = Keeper()
+
+    with obs.Pipeline(RUNNER, name="foreign") as p:
+        lines = p | "lines" >> obs.Source(beam.io.ReadFromText("in.txt"), dataset="in.txt")
+        assert lines.element_type == (beam.Pipeline() | beam.io.ReadFromText("in.txt")).element_type
+        _ = lines | beam.Map(kept)
+
+    assert sorted(kept.elements) == ["one", "two"]
+    assert counters(p.result, "lines") == {"in": 2, "out": 2}
+    run = obs.Store(".beam_obs").runs("foreign")[0]
+    assert [(one["name"], one["label"]) for one in run.end["inputs"]] == [("in.txt", "lines")]
+
+
+def test_a_dataset_is_called_by_the_label_where_it_has_no_name() -> None:
+    with obs.Pipeline(RUNNER, name="unnamed") as p:
+        _ = p | "numbers" >> obs.Source(beam.Create([1]))
+
+    assert [one["name"] for one in obs.Store(".beam_obs").runs("unnamed")[0].end["inputs"]] == ["numbers"]
+
+
+def test_stamps_are_of_the_content_and_of_no_place() -> None:
+    kept = Keeper()
+
+    with beam.Pipeline(RUNNER) as p:
+        read = beam.Create([{"a": 1}, {"a": 1}, {"a": 2, "_lineage": {"origin": "earlier"}}], reshuffle=False)
+        trips = p | "trips" >> obs.Source(read, dataset="trips", stamp=True)
+        _ = trips | beam.Map(kept)
+
+    first, again, other = (bytes.fromhex(record["_lineage"]["origin"]) for record in kept.elements)
+    code = Partition("trips", "", located=False).code.to_bytes(4, "big")
+    assert {origin[:4] for origin in (first, again, other)} == {code}
+    assert [int.from_bytes(origin[4:9], "big") for origin in (first, again, other)] == [0, 1, 0]
+    assert first[9:] == again[9:] != other[9:]
+    assert {record["_lineage"]["position"] for record in kept.elements} == {None}
+
+
+def test_a_dataclass_with_room_is_stamped_and_what_has_none_passes() -> None:
+    kept = Keeper()
+
+    with beam.Pipeline(RUNNER) as p:
+        _ = p | "trips" >> obs.Source(beam.Create([Trip(1), "text"]), stamp=True) | beam.Map(kept)
+
+    text, trip = sorted(kept.elements, key=lambda element: isinstance(element, Trip))
+    assert text == "text"
+    assert trip.number == 1
+    assert trip._lineage["source_uri"] == "trips"
+
+
+def test_a_dead_letter_behind_a_stamped_source_has_its_origin() -> None:
+    dead = Keeper()
+
+    with beam.Pipeline(RUNNER) as p:
+        trips = p | "trips" >> obs.Source(beam.Create([{"a": 0}]), stamp=True)
+        _, letters = trips | "divide" >> obs.Stage(beam.Map(lambda trip: 1 / trip["a"])).with_dead_letters()
+        _ = letters | beam.Map(dead)
+
+    assert dead.elements[0].source_uri == "trips"
+    assert len(dead.elements[0].origin) == 32
+
+
+def test_the_steps_of_a_users_own_source_are_guarded() -> None:
+    kept, dead = Keeper(), Keeper()
+
+    with beam.Pipeline(RUNNER) as p:
+        source = obs.Source(Fetch())
+        numbers, letters = p | "fetch" >> source.with_dead_letters()
+        _ = numbers | "kept" >> beam.Map(kept)
+        _ = letters | "dead" >> beam.Map(dead)
+
+    assert sorted(kept.elements) == [1, 3]
+    assert [(letter.stage, letter.payload_text) for letter in dead.elements] == [("fetch/Fetch/parse", "x")]
+
+
+def test_a_stream_keeps_its_windows_and_timestamps() -> None:
+    options = PipelineOptions()
+    options.view_as(StandardOptions).streaming = True
+    stream = TestStream().add_elements([TimestampedValue("a", 1), TimestampedValue("b", 70)])
+
+    with TestPipeline("DirectRunner", options=options) as p:
+        counted = (
+            p
+            | "events" >> obs.Source(stream.advance_watermark_to_infinity())
+            | beam.WindowInto(FixedWindows(60))
+            | beam.Map(lambda element, stamp=beam.DoFn.TimestampParam: (element, int(stamp)))
+        )
+        assert_that(counted, equal_to([("a", 1), ("b", 70)]))
+
+
+def test_misuse_is_told_when_the_pipeline_is_built() -> None:
+    p = beam.Pipeline(RUNNER)
+    numbers = p | beam.Create([1])
+
+    with pytest.raises(obs.UsageError, match=r"has no label.*obs\.Source\(\.\.\.\)"):
+        _ = p | obs.Source(beam.Create([1]))
+    with pytest.raises(obs.UsageError, match="is applied to a pipeline"):
+        _ = numbers | "read" >> obs.Source(beam.Create([1]))
+    with pytest.raises(obs.UsageError, match="reads no source by itself"):
+        obs.Source(beam.Map(print))
+    with pytest.raises(obs.UsageError, match="give a name or URI"):
+        obs.Source(beam.Create([1]), dataset="")
+    with pytest.raises(obs.UsageError, match="not one PCollection"):
+        _ = p | "two" >> obs.Source(_Two())
+
+
+class _Two(beam.PTransform):
+    def expand(self, pbegin: Any) -> Any:
+        return pbegin | "one" >> beam.Create([1]), pbegin | "other" >> beam.Create([2])
