@@ -7,6 +7,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.options import weave_settings, weaving_as_asked
 from beam_obs.weaving.settings import WeaveSettings
 
@@ -31,6 +32,16 @@ def test_options_say_how_to_weave(arguments: list[str], wanted: WeaveSettings | 
 def test_a_wrong_option_is_refused() -> None:
     with pytest.raises(SystemExit):
         weave_settings(PipelineOptions(["--obs_lineage=maybe"]), None)
+
+
+def test_a_person_who_looks_at_a_pipeline_sees_it_as_it_is() -> None:
+    pipeline = beam.Pipeline(FnApiRunner())
+    pipeline | "make" >> beam.Create([1, 2])
+
+    with weaving(WeaveSettings()) as reports:
+        proto = pipeline.to_runner_api()
+
+    assert (proto, reports) == (pipeline.to_runner_api(), [])
 
 
 def test_a_pipeline_is_woven_where_its_options_ask_for_it(tmp_path: pathlib.Path) -> None:
