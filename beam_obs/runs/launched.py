@@ -97,6 +97,13 @@ class Launched:
         if isinstance(state, str) and PipelineState.is_terminal(state):
             self._settle(state)
 
+    def leave(self, job_id: str | None) -> None:
+        """Notes that somebody else starts the job, so that nothing is known of it here."""
+        atexit.unregister(self._program_ends)
+        self._progress.stop()
+        self.run.submitted(job_id)
+        self.run.left()
+
     def conclude(self, status: str, error: BaseException | None = None) -> None:
         """Writes the end and prints the report, unless another has done so.
 

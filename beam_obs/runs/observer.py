@@ -24,8 +24,10 @@ from beam_obs.runs.launched import Launched, status_of_error
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
 from beam_obs.runs.reach import check_reach, outlives_launcher
 from beam_obs.runs.redaction import redact
-from beam_obs.runs.run import Run
+from beam_obs.runs.report import print_report
+from beam_obs.runs.run import Run, keep_template
 from beam_obs.runs.store import Store
+from beam_obs.runs.template import Template, template_of
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.evidence import CommitEvidence
 from beam_obs.wrapper.redaction import Redact, redaction_of
@@ -111,6 +113,9 @@ class Observer:
         if self.is_running:
             return run_pipeline()
         self.close_graph()
+        template = template_of(self.pipeline.runner, self.pipeline.options)
+        if template is not None and not template.is_flex:
+            return self._write_template(template, run_pipeline)
         launched = self._launch()
         _RUNNING.observers.append(self)
         try:
@@ -121,8 +126,23 @@ class Observer:
             raise
         finally:
             _RUNNING.observers.remove(self)
-        launched.watch()
+        if template is not None:
+            launched.leave(template.job_id)
+        else:
+            launched.watch()
         return launched.result
+
+    def _write_template(self, template: Template, run_pipeline: Callable[[], Any]) -> Any:
+        """Lets Beam write a classic template, and keeps a folder for what jobs started from it leave."""
+        start = {**self._described(), "template": template.location}
+        _RUNNING.observers.append(self)
+        try:
+            result = run_pipeline()
+        finally:
+            _RUNNING.observers.remove(self)
+        record = keep_template(self.store, self.observation.context, start)
+        print_report(record, self.store, self.settings.report)
+        return result
 
     def abandoned(self, error: BaseException) -> None:
         """Keeps a run of a pipeline that could not be built: the block that builds it has raised."""
@@ -160,6 +180,18 @@ class Observer:
         return None
 
     def _launch(self, built: bool = True) -> Launched:
+        start = self._described()
+        context = self.observation.context
+        outlives = outlives_launcher(self.pipeline.runner, self.pipeline.options)
+        return Launched(self, Run(self.store, context.pipeline, context.run, start, outlives), built)
+
+    def _described(self) -> dict[str, Any]:
+        """Returns what ``start.json`` says of a run that starts now, and gives it its id.
+
+        Raises:
+          StoreOutOfReach: the runner's workers cannot reach the store.
+          StoreNotWritable: the store cannot be written.
+        """
         check_reach(self.store, self.pipeline.runner, self.pipeline.options)
         self.store.check_writable()
         self._was_run = True
@@ -168,7 +200,7 @@ class Observer:
         code = code_version()
         context.run, context.code = new_run_id(), code["version"]
         options = self.pipeline.options
-        start = {
+        return {
             "code": code,
             "beam_version": beam_version,
             "weave_version": None,
@@ -182,10 +214,6 @@ class Observer:
                 for label, stage in self.observation.stages.items()
             },
         }
-        run = Run(
-            self.store, context.pipeline, context.run, start, outlives_launcher(self.pipeline.runner, options)
-        )
-        return Launched(self, run, built)
 
     @contextlib.contextmanager
     def _noting_copies(self) -> Iterator[None]:

@@ -47,7 +47,7 @@ class RunSettings(NamedTuple):
     report: str
 
 
-class ObservabilityOptions(PipelineOptions):  # type: ignore[misc]
+class ObservabilityOptions(PipelineOptions):
     """Where a run is kept, how closely it is watched, and when refusals make it fail.
 
     >>> ObservabilityOptions(["--obs_sample_rate=1000"]).obs_sample_rate

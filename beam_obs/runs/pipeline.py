@@ -11,7 +11,7 @@ from beam_obs.runs.observer import Observer
 from beam_obs.wrapper.redaction import Redact
 
 
-class Pipeline(beam.Pipeline):  # type: ignore[misc]
+class Pipeline(beam.Pipeline):
     """A `beam.Pipeline`, same arguments in the same order, whose runs are kept and reported.
 
     Args:

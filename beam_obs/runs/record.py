@@ -44,9 +44,11 @@ class RunRecord:
 
     @property
     def status(self) -> str:
-        """One of running, submitted, lost, done, failed, cancelled."""
+        """One of running, submitted, template, lost, done, failed, cancelled."""
         if self.end is not None:
             return str(self.end["status"])
+        if self.start.get("template"):
+            return "template"
         heartbeat = self.heartbeat or {}
         without_launcher = "submitted" if heartbeat.get("outlives_launcher") else "lost"
         if heartbeat.get("left"):

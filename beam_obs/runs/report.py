@@ -34,6 +34,7 @@ _STATUS_STYLES = {
     "done": "bold green",
     "running": "bold cyan",
     "submitted": "bold cyan",
+    "template": "bold cyan",
     "failed": "bold red",
     "lost": "bold red",
     "cancelled": "bold yellow",
@@ -135,7 +136,13 @@ def _parts(record: RunRecord, store: Store, marks: _Marks) -> Iterator[Renderabl
     yield Text()
     yield from _header(record, marks)
     yield _failure(end.get("error"))
-    if record.end is None:
+    if record.status == "template":
+        yield _line(f"\n  A classic template of Dataflow: {clean(record.start['template'])}", "")
+        yield _line(
+            "  Its jobs leave their dead letters here, and no counts. A Flex template has a run of", "dim"
+        )
+        yield _line("  its own for each job.", "dim")
+    elif record.end is None:
         yield _line("\n  No counts yet: they are written when the run ends.", "dim")
     else:
         yield _steps(end, marks)

@@ -8,6 +8,7 @@ import os
 import threading
 from typing import Any
 
+from beam_obs.records.run_context import RunContext
 from beam_obs.runs.process import this_process
 from beam_obs.runs.record import END, HEARTBEAT, HEARTBEAT_SECONDS, START, RunRecord, now_text
 from beam_obs.runs.store import Store
@@ -101,6 +102,20 @@ class Run:
         while not self._ended.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(Exception):  # a store may be away for a while; the job goes on
                 self._beat()
+
+
+def keep_template(store: Store, context: RunContext, start: dict[str, Any]) -> RunRecord:
+    """Writes what is known of a classic template; jobs started from it leave their evidence beside it.
+
+    Args:
+      store: where it is kept.
+      context: what the template's workers have as their run.
+      start: content of ``start.json`` but for id, pipeline and time.
+    """
+    content = {"id": context.run, "pipeline": context.pipeline, "started": now_text(), **start}
+    record = RunRecord(context.pipeline, context.run, content)
+    store.files.write(f"{record.folder}/{START}", _encoded(content))
+    return record
 
 
 def _encoded(content: dict[str, Any]) -> bytes:
