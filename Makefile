@@ -13,7 +13,7 @@ OLDEST_STAMP := $(OLDEST_VENV)/.installed
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule test test-oldest lint format bench bench-stage bench-flights bench-dead bench-import \
+.PHONY: help install demo demo-schedule test test-oldest lint format bench bench-stage bench-flights bench-dead bench-import bench-store \
         full-year lock clean
 
 help:  ## what can be made
@@ -55,7 +55,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-dead bench-import bench-flights  ## every benchmark
+bench: bench-stage bench-dead bench-import bench-store bench-flights  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -65,6 +65,9 @@ bench-dead: $(STAMP)  ## cost of dead letters when one record in ten is bad
 
 bench-import: $(STAMP)  ## time that `import beam_obs` adds
 	$(BIN)/python -m benchmarks.import_time $(BENCH_ARGS)
+
+bench-store: $(STAMP)  ## time that each command takes on a store of 1,000 runs
+	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
 
 bench-flights: full-year  ## a year of flights end to end, bare and observed
 	$(BIN)/python -m benchmarks.flights $(BENCH_ARGS)

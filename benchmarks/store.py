@@ -1,7 +1,7 @@
 """`python -m benchmarks.store`: how long each command takes, cold, on a store of 1,000 runs; 1 s is allowed.
 
 Every run has a start, an end, a manifest and a file of dead letters, as a real one has: copies of one
-real run under ids of their own.
+real run under ids of their own. Half of them are of one pipeline.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import beam_obs as obs
 
 LIMIT_SECONDS = 1.0
 
+_PRUNE = ("prune", "--older-than", "0s")
+
 
 def make_store(root: pathlib.Path, runs: int) -> None:
     """Fills a store with copies of one real run."""
@@ -33,7 +35,7 @@ def make_store(root: pathlib.Path, runs: int) -> None:
         lines | "parse" >> obs.Stage(beam.Map(int))
     original = root / obs.Store(str(root)).find("latest").folder
     for number in range(1, runs):
-        pipeline = f"nightly-{number % 20}"
+        pipeline = "nightly-0" if number % 2 else f"nightly-{number % 20}"
         milliseconds = 1_760_000_000_000 + number * 60_000
         run = str(uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x2 << 62) | number))
         folder = root / "runs" / pipeline / run
@@ -74,12 +76,18 @@ def main() -> int:
             ("show", "latest"),
             ("show", latest.id[:13]),
             ("dead-letters", "list", "nightly-0@latest"),
+            ("dead-letters", "list", "nightly-0@latest", "--letters"),
+            ("dead-letters", "list", "--pipeline", "nightly-0"),
+            ("diff", "nightly-0@latest~1", "nightly-0@latest"),
             ("dead-letters", "show", letter.id),
             ("dead-letters", "show", letter.id, "--payload"),
+            (*_PRUNE, "--dry-run"),
+            _PRUNE,  # the last: it removes all runs but one of each pipeline
         ]
         worst = 0.0
         for command in commands:
-            median = statistics.median(seconds(root, *command) for _ in range(arguments.repeats))
+            repeats = 1 if command == _PRUNE else arguments.repeats
+            median = statistics.median(seconds(root, *command) for _ in range(repeats))
             worst = max(worst, median)
             print(f"{median:6.2f} s  beam-obs {' '.join(command)}")
     print(f"{worst:6.2f} s  the slowest, of {LIMIT_SECONDS} s allowed, on {arguments.runs:,} runs")

@@ -140,9 +140,17 @@ class LocalFolder:
         return found
 
     def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
-        for name in (*(name for name in self.sizes(path) if name not in last), *last):
+        names = self.names(path)
+        for name in (
+            *(name for name in names if name not in last),
+            *(name for name in last if name in names),
+        ):
             self.delete(f"{path}/{name}")
-        with contextlib.suppress(FileNotFoundError):
+        try:
+            os.rmdir(self._path(path))
+        except FileNotFoundError:
+            pass
+        except OSError:  # it has folders
             shutil.rmtree(self._path(path))
 
     def _folders(self, path: str) -> list[str]:

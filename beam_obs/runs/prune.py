@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from beam_obs.records.errors import UsageError
 from beam_obs.runs.record import END, START, RunRecord, now_text, seconds_between
@@ -101,15 +102,12 @@ def prune(store: Store, runs: Iterable[RunRecord]) -> list[tuple[RunRecord, str]
 
     What tells that there is a run goes last, so that one whose removal was interrupted is still seen.
     """
-    failures = []
-    for record in runs:
-        problem = _remove(store, record)
-        if problem:
-            failures.append((record, problem))
-    return failures
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        problems = list(pool.map(lambda record: (record, _problem_of_removal(store, record)), runs))
+    return [(record, problem) for record, problem in problems if problem]
 
 
-def _remove(store: Store, record: RunRecord) -> str:
+def _problem_of_removal(store: Store, record: RunRecord) -> str:
     try:
         store.files.delete_folder(record.folder, last=(END, START))
     except Exception as error:  # filesystems of Beam raise errors of their own
