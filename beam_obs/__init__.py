@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from beam_obs.io.avro_sink import WriteToAvro as WriteToAvro
     from beam_obs.io.avro_source import ReadFromAvro as ReadFromAvro
+    from beam_obs.io.bigquery_sink import WriteToBigQuery as WriteToBigQuery
     from beam_obs.io.csv_source import ReadFromCsv as ReadFromCsv
     from beam_obs.io.json_sink import WriteToJson as WriteToJson
     from beam_obs.io.json_source import ReadFromJson as ReadFromJson
     from beam_obs.io.parquet_source import ReadFromParquet as ReadFromParquet
+    from beam_obs.io.pubsub_sink import WriteToPubSub as WriteToPubSub
     from beam_obs.io.text_sink import WriteToText as WriteToText
     from beam_obs.io.text_source import ReadFromText as ReadFromText
     from beam_obs.io.whole_files import File as File
@@ -41,6 +43,11 @@ if TYPE_CHECKING:
     from beam_obs.stages.assumptions import one_of as one_of
     from beam_obs.stages.assumptions import unique as unique
     from beam_obs.stages.check import Check as Check
+    from beam_obs.stages.dead_letter_bigquery import (
+        DEAD_LETTER_BIGQUERY_SCHEMA as DEAD_LETTER_BIGQUERY_SCHEMA,
+    )
+    from beam_obs.stages.dead_letter_bigquery import BigQueryRows as BigQueryRows
+    from beam_obs.stages.dead_letter_pubsub import PubSubMessages as PubSubMessages
     from beam_obs.stages.dead_letters import AvroFiles as AvroFiles
     from beam_obs.stages.dead_letters import DeadLetters as DeadLetters
     from beam_obs.stages.dead_letters import JsonLines as JsonLines
@@ -52,7 +59,9 @@ _HOMES = {
     "AssumptionBroken": "stages.assumptions",
     "AvroFiles": "stages.dead_letters",
     "BeamObsError": "records.errors",
+    "BigQueryRows": "stages.dead_letter_bigquery",
     "Check": "stages.check",
+    "DEAD_LETTER_BIGQUERY_SCHEMA": "stages.dead_letter_bigquery",
     "DeadLetters": "stages.dead_letters",
     "DeadRateExceeded": "records.errors",
     "File": "io.whole_files",
@@ -60,6 +69,7 @@ _HOMES = {
     "MissingExtra": "records.errors",
     "ObservabilityOptions": "runs.options",
     "Pipeline": "runs.pipeline",
+    "PubSubMessages": "stages.dead_letter_pubsub",
     "ReadAllFiles": "io.whole_files",
     "ReadFromAvro": "io.avro_source",
     "ReadFromCsv": "io.csv_source",
@@ -76,7 +86,9 @@ _HOMES = {
     "StoreOutOfReach": "runs.reach",
     "UsageError": "records.errors",
     "WriteToAvro": "io.avro_sink",
+    "WriteToBigQuery": "io.bigquery_sink",
     "WriteToJson": "io.json_sink",
+    "WriteToPubSub": "io.pubsub_sink",
     "WriteToText": "io.text_sink",
     "between": "stages.assumptions",
     "fits_schema": "stages.assumptions",

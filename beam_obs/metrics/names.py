@@ -42,6 +42,9 @@ LATENCY_NAMES: tuple[str, ...] = tuple(f"{LATENCY_PREFIX}{bound}" for bound in (
 INNER_LEAF = "Observed"
 """Label of the ParDo inside a stage: Beam reports its metrics by that leaf's full path."""
 
+LATER_LEAF = "ObservedLater"
+"""Label of a second one, behind a write, that corrects the stage's counts by what a service refused."""
+
 
 def stage_of_step(step: str) -> str:
     """Returns the stage's label for the step name that a runner reports.
@@ -52,9 +55,12 @@ def stage_of_step(step: str) -> str:
     'parse'
     >>> stage_of_step("read/Observed/Process")
     'read'
+    >>> stage_of_step("write/ObservedLater")
+    'write'
     """
     if step.endswith(f"/{INNER_LEAF}/Process"):  # what runners call the last part of a splittable DoFn
         step = step.removesuffix("/Process")
+    step = step.removesuffix(f"/{LATER_LEAF}")
     while step.endswith(f"/{INNER_LEAF}"):  # twice where the stage has more than one output
         step = step.removesuffix(f"/{INNER_LEAF}")
     return step

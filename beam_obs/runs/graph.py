@@ -8,7 +8,7 @@ from typing import Any
 
 from apache_beam.pvalue import PCollection
 
-from beam_obs.metrics.names import stage_of_step
+from beam_obs.metrics.names import LATER_LEAF, stage_of_step
 from beam_obs.stages.dead_letters import KeepRefusals
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 
@@ -108,7 +108,9 @@ def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
     inputs = tuple(
         _id(pipeline, value) for value in node.main_inputs.values() if isinstance(value, PCollection)
     )
-    leaf = _observed_leaf(node) if is_stage else None
+    corrected = any(part.full_label == f"{node.full_label}/{LATER_LEAF}" for part in node.parts)
+    # What a service refused is found behind its write: no one step has the outputs that the stage counts.
+    leaf = _observed_leaf(node) if is_stage and not corrected else None
     outputs = {
         str(tag): _id(pipeline, value)
         for tag, value in (leaf or node).outputs.items()
@@ -119,7 +121,7 @@ def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
     known = (
         not any(getattr(part.transform, "_allow_unknown_tags", False) for part in _parts(node))
         if leaf
-        else True
+        else not corrected
     )
     return Step(node.full_label, is_stage, inputs, outputs, dead, known)
 

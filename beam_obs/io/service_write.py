@@ -1,0 +1,120 @@
+"""What writes to a service have in common: records tried by a stage, then Beam's own write, then what it
+reports as refused."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import registry
+from typing_extensions import Self
+
+from beam_obs.metrics.names import LATER_LEAF
+from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.errors import UsageError
+from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
+from beam_obs.stages.dead_letter_format import FormatDeadLetters
+from beam_obs.stages.dead_letters import DeadLetters, KeepRefusals
+from beam_obs.stages.evidence import globally
+from beam_obs.stages.service_refusals import ReadFailedRows
+from beam_obs.stages.stage import Stage
+from beam_obs.wrapper.redaction import Redact, redaction_of
+
+
+class ServiceWrite(beam.PTransform):
+    """Writes a PCollection to a service by a transform of Beam's.
+
+    Args:
+      dataset: URI of what is written to.
+      dead_letters: a home for the dead letters.
+      redact: what stays out of them, as for a `Stage`.
+    """
+
+    def __init__(self, dataset: str, dead_letters: DeadLetters | None, redact: Redact | None) -> None:
+        super().__init__()
+        frame = sys._getframe(2)
+        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self._dataset = dataset
+        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
+            raise UsageError(
+                f"dead_letters={dead_letters!r}: give an obs.DeadLetters, "
+                "or use .with_dead_letters() for an output of your own"
+            )
+        redaction_of(redact)
+        self._dead_letters = dead_letters
+        self._redact = redact
+        self._as_output = False
+
+    def with_dead_letters(self) -> Self:
+        """Returns this write with two results: that of Beam's write, and a PCollection of `DeadLetter`."""
+        if self._dead_letters is not None:
+            raise UsageError(
+                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): "
+                "give one of them"
+            )
+        result = copy.copy(self)
+        result._as_output = True
+        return result
+
+    def expand(self, pcoll: Any) -> Any:
+        """Applies the write; gives what Beam's gives."""
+        pipeline = pcoll.pipeline
+        label = pipeline._current_transform().full_label
+        observation = observation_of(pipeline)
+        of_run = observation.dead_letters if observation.enclosing is None else None
+        homes = [home for home in (self._dead_letters, of_run) if home is not None]
+        tried, letters = self._tried(pcoll, label)
+        if observation.observed:
+            observation.outputs.append(DatasetDescription(self.label, self._dataset, label))
+            described = observation.stages.get(label)
+            if described is not None:
+                observation.stages[label] = StageDescription(
+                    label, type(self).__name__, described.payload_coder, described.coder_proto
+                )
+        result, failures = self._write(tried)
+        keeps = bool(homes) or self._as_output or observation.enclosing is not None
+        if failures is None or not keeps:
+            return (result, letters) if self._as_output else result
+        reader = ReadFailedRows(
+            label,
+            observation.context,
+            registry.get_coder(pcoll.element_type),
+            redaction_of(
+                self._redact, outer=redaction_of(observation.settings.redact, observation.settings.payload)
+            ),
+        )
+        refusals = failures | LATER_LEAF >> beam.ParDo(reader)
+        if observation.enclosing is not None:
+            observation.enclosing.append((refusals, label))
+        for home in homes:
+            name = "DeadLetters" if home is self._dead_letters else "Evidence"
+            _ = refusals | f"{name} of the service" >> KeepRefusals(home, label, observation.context)
+        if not self._as_output:
+            return result
+        formatter = FormatDeadLetters(label, observation.context)
+        of_service = refusals | "Letters of the service" >> beam.ParDo(formatter).with_output_types(
+            DeadLetter
+        )
+        both = (globally(letters, "Globally"), globally(of_service, "Globally of the service"))
+        if str(letters.windowing) == str(of_service.windowing):
+            both = (letters, of_service)
+        return result, both | "All letters" >> beam.Flatten()
+
+    def _tried(self, pcoll: Any, label: str) -> tuple[Any, Any]:
+        """Tries the records by a stage that goes by the label of the write."""
+        attempt = beam.Map(self._attempt(pcoll)).with_output_types(pcoll.element_type)
+        stage = Stage(label >> attempt, dead_letters=self._dead_letters, redact=self._redact)
+        if not self._as_output:
+            return stage.expand(pcoll), None
+        tried, letters = stage.with_dead_letters().expand(pcoll)
+        return tried, letters
+
+    def _attempt(self, pcoll: Any) -> Any:
+        """Returns a function that gives back a record that can be sent, and raises on any other."""
+        raise NotImplementedError
+
+    def _write(self, pcoll: Any) -> tuple[Any, Any]:
+        """Applies Beam's write; returns its result, and the failures that it reports, or None."""
+        raise NotImplementedError
