@@ -165,7 +165,10 @@ def weave_reshuffle(loom: Loom, unit: Unit) -> None:
             leave_as_it_is(loom, node_id, _NOT_PAIRS)
             return
         form = TRACED
-    changed = _reshuffled_coders(loom, node_id, form, whole)
+    changed = _reshuffled_coders(loom, node_id, form if whole else TRACED)
+    if changed is None and whole and form == KEYED:
+        form = TRACED
+        changed = _reshuffled_coders(loom, node_id, form)
     if changed is None:
         leave_as_it_is(loom, node_id, "its coders are not as usual")
         return
@@ -291,56 +294,56 @@ def _widen_accumulators(loom: Loom, accumulated: str, collected: str) -> bool:
     return True
 
 
-def _reshuffled_coders(loom: Loom, node_id: str, form: str, whole: bool) -> dict[str, str] | None:
+def _reshuffled_coders(loom: Loom, node_id: str, form: str) -> dict[str, str] | None:
     """Returns the new coders of the PCollections inside of a reshuffle, or None where one is not as usual.
 
-    The moved element is the value of the pairs inside; it is in `form` where the reshuffle gives itself a
-    random key, and traced where the key is the element's own.
+    The moved element is the value of the pairs inside, alone or, at the shuffle, with its time and window.
+
+    Args:
+      loom: the weave.
+      node_id: the reshuffle.
+      form: of the moved element.
     """
     graph = loom.graph
-    inside = TRACED if not whole else form
     (given,) = graph.node(node_id).outputs.values()
+    shuffled: set[str] = set()
+    for leaf in graph.leaves(node_id):
+        if graph.node(leaf).spec.urn == _GROUP_URN:
+            shuffled.update(graph.node(leaf).inputs.values(), graph.node(leaf).outputs.values())
     changed: dict[str, str] = {}
     for leaf in graph.leaves(node_id):
-        node = graph.node(leaf)
-        for pcoll in node.outputs.values():
+        for pcoll in graph.node(leaf).outputs.values():
             if pcoll == given:
                 continue
-            pair = graph.kv(loom.plain_coder[pcoll])
+            coder = loom.plain_coder[pcoll]
+            pair = graph.kv(coder)
             if pair is None:
-                return None
-            is_group = node.spec.urn == _GROUP_URN
-            value = pair[1]
-            if is_group:
-                if graph.parts.coders[value].spec.urn != ITERABLE_URN:
-                    return None
-                value = graph.components(value)[0]
-            moved = _moved_coder(loom, value, inside, node_id, whole)
+                moved = coder if _takes_anything(loom, coder) else None
+            else:
+                moved = _moved_coder(loom, pair[1], form, pcoll in shuffled)
+                moved = None if moved is None else graph.coder(KV_URN, [pair[0], moved])
             if moved is None:
                 return None
-            changed[pcoll] = graph.coder(
-                KV_URN, [pair[0], graph.coder(ITERABLE_URN, [moved]) if is_group else moved]
-            )
+            changed[pcoll] = moved
     return changed
 
 
-def _moved_coder(loom: Loom, coder: str, form: str, node_id: str, whole: bool) -> str | None:
-    """Returns the coder of what is moved: the element, or the element with its time and window."""
+def _moved_coder(loom: Loom, coder: str, form: str, is_shuffled: bool) -> str | None:
+    """Returns the coder of a value inside of a reshuffle with the moved element in a form."""
     graph = loom.graph
-    (taken,) = graph.node(node_id).inputs.values()
-    plain = loom.plain_coder[taken]
-    element = plain if whole else graph.components(plain)[1]
     found = graph.parts.coders[coder]
-    if graph.same_coder(coder, element):
-        return loom.coder_in(form, coder)
+    if not is_shuffled:
+        return None if form == KEYED and graph.kv(coder) is None else loom.coder_in(form, coder)
+    if found.spec.urn == ITERABLE_URN:
+        (inner,) = found.component_coder_ids
+        moved = _moved_coder(loom, inner, form, True)
+        return None if moved is None else graph.coder(ITERABLE_URN, [moved])
     if _is_reified(found) and found.component_coder_ids:
         first, *rest = found.component_coder_ids
-        if not graph.same_coder(first, element):
+        if form == KEYED and graph.kv(first) is None:
             return None
         return _with_components(loom, coder, [loom.coder_in(form, first), *rest])
-    if not found.component_coder_ids and found.spec.urn == python_urns.PICKLED_CODER:
-        return coder if _takes_anything(loom, coder) else None
-    return None
+    return coder if _takes_anything(loom, coder) else None
 
 
 def _is_reified(coder: api.Coder) -> bool:
