@@ -7,12 +7,16 @@ location and message. Clients get tokens here too, for a service account made up
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import pathlib
 import re
 import threading
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 _TABLE = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets/([^/]+)/tables/([^/?]+)(/insertAll)?")
 _TABLES = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets/([^/]+)/tables(\?|$)")
@@ -204,3 +208,22 @@ def write_credentials(folder: pathlib.Path, url: str) -> pathlib.Path:
     }
     path.write_text(json.dumps(content))
     return path
+
+
+@contextlib.contextmanager
+def running_service(monkeypatch: pytest.MonkeyPatch, folder: pathlib.Path) -> Iterator[BigQueryServer]:
+    """Gives a server to which Google's clients in this process are pointed."""
+    from apache_beam.io.gcp import bigquery
+    from apache_beam.io.gcp.internal.clients.bigquery import BigqueryV2
+
+    server = start()
+    monkeypatch.setattr(BigqueryV2, "BASE_URL", f"{server.url}/bigquery/v2/")
+    monkeypatch.setattr(bigquery, "_KNOWN_TABLES", set())
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", server.url)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test-project")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_credentials(folder, server.url)))
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -12,7 +12,7 @@ import pytest
 import beam_obs as obs
 from beam_obs.stages.service_refusals import ReadFailedRows
 from beam_obs.testing import assert_balanced
-from tests.bigquery_server import BigQueryServer, start, write_credentials
+from tests.bigquery_server import BigQueryServer, running_service
 from tests.io.pipelines import RUNNER, Keeper
 
 pytest.importorskip("google.cloud.bigquery", reason="pip install 'beam_obs[gcp]'")
@@ -24,18 +24,8 @@ SCHEMA = "carrier:STRING,minutes:INTEGER"
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[BigQueryServer]:
-    from apache_beam.io.gcp import bigquery
-    from apache_beam.io.gcp.internal.clients.bigquery import BigqueryV2
-
-    server = start()
-    monkeypatch.setattr(BigqueryV2, "BASE_URL", f"{server.url}/bigquery/v2/")
-    monkeypatch.setattr(bigquery, "_KNOWN_TABLES", set())
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", server.url)
-    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test-project")
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_credentials(tmp_path, server.url)))
-    yield server
-    server.shutdown()
-    server.server_close()
+    with running_service(monkeypatch, tmp_path) as server:
+        yield server
 
 
 def _run(write: Any, rows: list[Any]) -> list[Any]:

@@ -1,0 +1,137 @@
+"""Pub/Sub, spoken to with Google's own client, in Google's emulator."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+import beam_obs as obs
+from beam_obs.records.dead_letter import DeadLetter
+from tests.engines.pubsub_emulator import running_emulator
+from tests.io.pipelines import RUNNER, Keeper
+
+pytestmark = pytest.mark.engines
+pytest.importorskip("google.cloud.pubsub", reason="pip install 'beam_obs[gcp]'")
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[str]:
+    with running_emulator() as address:
+        yield address
+
+
+class Topic:
+    """A topic with a subscription."""
+
+    def __init__(self) -> None:
+        from google.cloud import pubsub
+
+        name = f"topic-{uuid.uuid4().hex[:8]}"
+        self.path = f"projects/test-project/topics/{name}"
+        self.subscription = f"projects/test-project/subscriptions/{name}"
+        self._publisher, self._subscriber = pubsub.PublisherClient(), pubsub.SubscriberClient()
+        self._publisher.create_topic(name=self.path)
+        self._subscriber.create_subscription(name=self.subscription, topic=self.path)
+
+    def publish(self, data: bytes) -> None:
+        self._publisher.publish(self.path, data).result(30)
+
+    def messages(self, count: int, seconds: float = 30) -> list[Any]:
+        """Returns the messages that come, as soon as there are so many."""
+        found: list[Any] = []
+        deadline = time.monotonic() + seconds
+        while len(found) < count and time.monotonic() < deadline:
+            answer = self._subscriber.pull(
+                subscription=self.subscription, max_messages=100, timeout=5, return_immediately=True
+            )
+            found += [one.message for one in answer.received_messages]
+            if answer.received_messages:
+                ids = [one.ack_id for one in answer.received_messages]
+                self._subscriber.acknowledge(subscription=self.subscription, ack_ids=ids)
+        return found
+
+
+@pytest.fixture
+def topic(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Topic:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator)
+    return Topic()
+
+
+def test_messages_are_published_and_those_beyond_a_limit_are_dead_letters(topic: Topic) -> None:
+    dead = Keeper()
+
+    with beam.Pipeline(RUNNER) as p:
+        messages = p | beam.Create([b"one", b"", b"x" * 10_000_001, b"two"])
+        _, letters = messages | "publish" >> obs.WriteToPubSub(topic.path).with_dead_letters()
+        _ = letters | beam.Map(dead)
+
+    assert sorted(message.data for message in topic.messages(2)) == [b"one", b"two"]
+    assert sorted(len(letter.payload) for letter in dead.elements) == [0, 10_000_001]
+
+
+def test_messages_with_attributes_are_published(topic: Topic) -> None:
+    from apache_beam.io.gcp.pubsub import PubsubMessage
+
+    with obs.Pipeline(RUNNER, name="publishes") as p:
+        good, bad = PubsubMessage(b"one", {"kind": "a"}), PubsubMessage(b"two", {"kind": "a" * 1025})
+        write = obs.WriteToPubSub(topic.path, with_attributes=True)
+        _ = p | beam.Create([good, bad]) | "publish" >> write
+
+    (message,) = topic.messages(1)
+    assert (message.data, dict(message.attributes)) == (b"one", {"kind": "a"})
+    run = obs.Store(".beam_obs").runs("publishes")[0]
+    assert run.end["dead_letters"]["by_stage"] == {"publish": 1}
+    assert [one["uri"] for one in run.end["outputs"]] == [f"pubsub:{topic.path}"]
+    assert run.end["balance"]["holds"]
+
+
+def test_dead_letters_are_published_with_what_filters_need(topic: Topic) -> None:
+    with beam.Pipeline(RUNNER) as p, obs.DeadLetters(obs.PubSubMessages(topic.path)) as dead:
+        _ = p | beam.Create(["1", "é"]) | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
+
+    (message,) = topic.messages(1)
+    letter = DeadLetter.from_json(message.data.decode())
+    assert (letter.stage, letter.payload_text) == ("parse", "é")
+    attributes = dict(message.attributes)
+    assert attributes["beam_obs-stage"] == "parse"
+    assert attributes["beam_obs-error_type"] == "ValueError"
+    assert attributes["beam_obs-id"] == letter.id
+    assert "beam_obs-origin" not in attributes
+
+
+def test_a_dead_letter_too_large_for_a_message_is_kept_elsewhere(topic: Topic) -> None:
+    import glob
+
+    with beam.Pipeline(RUNNER) as p:
+        sink = obs.PubSubMessages(topic.path, fallback=obs.JsonLines("large"))
+        with obs.DeadLetters(sink) as dead:
+            lines = p | beam.Create(["x" * 9_000_000, "small"])
+            _ = lines | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
+
+    assert [DeadLetter.from_json(one.data.decode()).payload_text for one in topic.messages(1)] == ["small"]
+    (name,) = glob.glob("large/dead_letters-*.jsonl")
+    with open(name) as file:
+        kept = DeadLetter.from_json(file.readline())
+    assert kept.stage == "DeadLetters/Sink"
+    assert DeadLetter.from_json(kept.payload.decode()).stage == "parse"
+
+
+def test_a_subscription_is_a_source(topic: Topic) -> None:
+    """The direct runner reads the emulator as it reads the service."""
+    answers = Topic()
+    p = obs.Pipeline("DirectRunner", options=PipelineOptions(["--streaming"]), name="listens")
+    source = obs.Source(beam.io.ReadFromPubSub(subscription=topic.subscription), dataset="events")
+    _ = p | "events" >> source | beam.Map(bytes.upper) | "answer" >> obs.WriteToPubSub(answers.path)
+
+    result = p.run()
+    try:
+        topic.publish(b"hello")
+        assert [message.data for message in answers.messages(1)] == [b"HELLO"]
+    finally:
+        result.cancel()
