@@ -69,7 +69,7 @@ Try next
   {beam_obs} runs
   {beam_obs} show latest
   {beam_obs} dead-letters list latest
-  {beam_obs} dead-letters list latest --stage check --json"""
+  {beam_obs} dead-letters list latest --stage check --letters"""
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import csv
 import html.parser
+import json
 import pathlib
 import re
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ import fastavro
 import pytest
 
 import beam_obs as obs
+from beam_obs.cli.main import exit_code
 from beam_obs.runs.record import RunRecord
 from pipelines.schedule import batch, demo
 from pipelines.schedule.demo import PAGES
@@ -253,13 +255,15 @@ def test_the_second_version_fails_where_there_is_nothing_to_replace_too(tmp_path
     assert (error.value.stage, error.value.dead, error.value.taken) == ("parse", 20, 49)
 
 
-def test_kinds_of_refusals_keep_their_fingerprint_and_the_run_they_are_since(runs: Runs) -> None:
+def test_kinds_of_refusals_keep_their_fingerprint(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
     (known,) = (one for one in runs.v1.letters if one["error_message"].startswith("room is known"))
     (again,) = (one for one in runs.v2.letters if one["error_message"].startswith("room is known"))
     assert known["fingerprint"] == again["fingerprint"]
-    assert runs.v1.run.id[:13] in demo.first_seen(runs.store, again["fingerprint"], "schedule")
-    fresh = runs.v2.refused_by("parse")[0]["fingerprint"]
-    assert runs.v2.run.id[:13] in demo.first_seen(runs.store, fresh, "schedule")
+    asked = ["dead-letters", "list", "--pipeline", "schedule", "--json", "--store", runs.store.uri]
+    assert exit_code(asked) == 0
+    kinds = {kind["fingerprint"]: kind for kind in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert kinds[again["fingerprint"]]["state"] == "recurring"
+    assert kinds[runs.v2.refused_by("parse")[0]["fingerprint"]]["state"] == "new"
 
 
 def test_an_upload_that_fails_is_a_dead_letter_and_fails_the_run(tmp_path: pathlib.Path) -> None:
@@ -282,7 +286,7 @@ def test_a_pattern_without_pages_fails_the_run(tmp_path: pathlib.Path) -> None:
 def test_the_demo_tells_the_difference(capfd: pytest.CaptureFixture[str]) -> None:
     demo.main()
     printed = capfd.readouterr().out
-    words = [line.split()[0] for line in printed.splitlines() if " since 20" in line]
-    assert collections.Counter(words) == {"new": 6, "recurring": 1, "gone": 2}
+    for heading in ("new  6", "recurring  1", "gone  2"):
+        assert f"\n{heading}\n" in printed
     assert "has the 61 sessions of Tuesday" in printed
-    assert re.search(r"parse +64 +49 +64 +29 +0 +20", printed)
+    assert re.search(r"parse +64 → 49 +-23.4% +64 → 29 +-54.7% +0 → 20", printed)
