@@ -13,8 +13,9 @@ OLDEST_STAMP := $(OLDEST_VENV)/.installed
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule test test-oldest lint format bench bench-stage bench-flights bench-dead bench-import bench-store \
-        full-year lock clean
+.PHONY: help install demo demo-schedule test test-oldest conformance lint format lock clean full-year bench \
+        bench-stage bench-check bench-read bench-dead bench-dead-memory bench-weave bench-import bench-store \
+        bench-flights
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -46,6 +47,9 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
 	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow" $(PYTEST_ARGS)
 
+conformance: $(STAMP)  ## Beam's own tests, woven against bare, module by module
+	$(BIN)/python -m tests.conformance.run $(CONFORMANCE_ARGS)
+
 lint: $(STAMP)  ## style, types, and links in the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,13 +59,25 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-dead bench-import bench-store bench-flights  ## every benchmark
+bench: bench-stage bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-flights  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
 
 bench-dead: $(STAMP)  ## cost of dead letters when one record in ten is bad
 	$(BIN)/python -m benchmarks.dead $(BENCH_ARGS)
+
+bench-dead-memory: $(STAMP)  ## peak memory of a million dead letters
+	$(BIN)/python -m benchmarks.dead_memory $(BENCH_ARGS)
+
+bench-check: $(STAMP)  ## cost of a Check of ten assumptions
+	$(BIN)/python -m benchmarks.check $(BENCH_ARGS)
+
+bench-read: $(STAMP)  ## reading text and CSV, beside Beam's reader and csv by hand
+	$(BIN)/python -m benchmarks.read $(BENCH_ARGS)
+
+bench-weave: $(STAMP)  ## cost of lineage, woven against bare
+	$(BIN)/python -m benchmarks.weave $(BENCH_ARGS)
 
 bench-import: $(STAMP)  ## time that `import beam_obs` adds
 	$(BIN)/python -m benchmarks.import_time $(BENCH_ARGS)
