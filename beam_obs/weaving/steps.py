@@ -58,6 +58,8 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
             loom.set_form(pcoll, SEED)
         loom.note_woven(node_id)
         return
+    if facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN and _key_with_none(loom, node_id, main):
+        return
     obstacle = facts.obstacle
     if obstacle is None and facts.is_stateful and (takes == SEED or not loom.can_be_keyed(main)):
         obstacle = "it has state, and its input's coder is not of pairs"
@@ -102,6 +104,22 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
         loom.report.sources.append(WovenSource(loom.label(node_id), settings.source.partition))
     loom.note_woven(node_id)
+
+
+def _key_with_none(loom: Loom, node_id: str, main: str) -> bool:
+    """Beam's own key for global aggregates runs as it is: runners know it, and pack what follows.
+
+    Of a traced element it makes the keyed form. Returns whether it was so.
+    """
+    node = loom.graph.node(node_id)
+    (given,) = node.outputs.values()
+    if not loom.is_traced(main) or not loom.wants_key.get(given):
+        return False
+    (tag,) = node.inputs
+    node.inputs[tag] = loom.needed(main, TRACED, node_id)
+    loom.set_form(given, KEYED)
+    loom.note_woven(node_id)
+    return True
 
 
 def _make_origins_behind(loom: Loom, node_id: str, tag: str, pcoll: str, kind: str) -> None:

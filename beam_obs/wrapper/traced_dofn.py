@@ -288,9 +288,7 @@ class TracedDoFn(beam.DoFn):
     def _process(self, names: list[str], defaults: list[Any]) -> Callable[..., Any]:
         settings, called = self._settings, self._called
         element_at = _element_at(names, defaults)
-        has_arguments = bool(self._given[0] or self._given[1]) or any(
-            isinstance(default, core._DoFnParam) for default in defaults
-        )
+        has_arguments = bool(self._given[0] or self._given[1] or defaults)
         if element_at:
             called = UserCallable(called.kind, _element_back(called.function, element_at))
         if settings.defaults_to_side:

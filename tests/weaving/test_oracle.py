@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.weaving.provenance import made, run_woven
 
+OTHERS = 1_000_000
 # A value is (key, numbers of the source records that it came from).
 Value = tuple[int, frozenset[int]]
 
@@ -218,8 +219,10 @@ def _typed(pcoll: Any, name: str) -> Any:
 
 def build(names: list[str], branches: list[str], count: int) -> Any:
     def construct(pipeline: Any) -> Any:
-        first = pipeline | "one" >> beam.Create([(at % 4, frozenset([at])) for at in range(count)])
-        second = pipeline | "two" >> beam.Create([(at % 2, frozenset([100 + at])) for at in range(2)])
+        first = pipeline | "one" >> beam.Create(
+            [(at % max(4, count // 20), frozenset([at])) for at in range(count)]
+        )
+        second = pipeline | "two" >> beam.Create([(at % 2, frozenset([OTHERS + at])) for at in range(2)])
         current = first
         for at, name in enumerate(names):
             current = _typed({**STEPS, **SUPERSETS}[name](current, f"{at} {name}"), f"{at}")
@@ -232,7 +235,7 @@ def build(names: list[str], branches: list[str], count: int) -> Any:
 
 
 def origin_of(number: int) -> bytes:
-    return made("one", number) if number < 100 else made("two", number - 100)
+    return made("one", number) if number < OTHERS else made("two", number - OTHERS)
 
 
 def check(names: list[str], branches: list[str], count: int, runner: str) -> int:
@@ -243,6 +246,14 @@ def check(names: list[str], branches: list[str], count: int, runner: str) -> int
     return len(ran.outputs)
 
 
+def names_for(runner: str) -> list[str]:
+    """Returns the steps that random pipelines are made of.
+
+    Bare or woven, the bundle-based runner fails where outputs of a step with timers meet before a shuffle.
+    """
+    return sorted(STEPS if runner == "fn_api" else STEPS.keys() - {"state"})
+
+
 @pytest.mark.parametrize("runner", ["fn_api", "bundles"])
 @pytest.mark.parametrize("name", [*STEPS, *SUPERSETS])
 def test_lineage_of_every_step_is_what_its_values_say(name: str, runner: str) -> None:
@@ -251,7 +262,7 @@ def test_lineage_of_every_step_is_what_its_values_say(name: str, runner: str) ->
 
 @pytest.mark.parametrize("runner", ["fn_api", "bundles"])
 def test_lineage_of_random_pipelines_is_what_their_values_say(runner: str) -> None:
-    names = st.sampled_from(sorted(STEPS))
+    names = st.sampled_from(names_for(runner))
 
     @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(st.lists(names, min_size=2, max_size=4), st.lists(names, max_size=1), st.integers(1, 9))
@@ -266,8 +277,8 @@ def test_lineage_of_random_pipelines_is_what_their_values_say(runner: str) -> No
 def test_many_values_of_random_pipelines(runner: str) -> None:
     """20,000 values on each runner; `BEAM_OBS_ORACLE_VALUES` asks for another number."""
     wanted = int(os.environ.get("BEAM_OBS_ORACLE_VALUES", "20000"))
-    names, checked, chance = sorted(STEPS), 0, random.Random(7)
+    names, checked, chance = names_for(runner), 0, random.Random(7)
     while checked < wanted:
         steps = [chance.choice(names) for _ in range(chance.randint(2, 5))]
         branches = [chance.choice(names) for _ in range(chance.randint(0, 2))]
-        checked += check(steps, branches, chance.randint(1, 60), runner)
+        checked += check(steps, branches, chance.choice([1, 20, 400]), runner)

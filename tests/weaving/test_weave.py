@@ -157,6 +157,20 @@ class Whole(beam.DoFn):
         yield windowed.value
 
 
+class Finalizing(beam.DoFn):
+    def process(self, pair: Any, finalizer: Any = beam.DoFn.BundleFinalizerParam) -> Any:
+        finalizer.register(lambda: None)
+        yield pair
+
+
+def test_a_bundle_finalizer_reaches_the_user(tmp_path: pathlib.Path) -> None:
+    ran = run_woven(
+        lambda pipeline: pipeline | "make" >> beam.Create([1]) | beam.ParDo(Finalizing()), str(tmp_path)
+    )
+
+    assert ran.outputs == [(1, made("make", 0))]
+
+
 class Last(beam.DoFn):
     def process(self, first: int, value: Any = beam.DoFn.ElementParam, times: int = 1) -> Any:
         yield value[0], first * times
