@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import logging
 import sys
 import tempfile
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from benchmarks.measure import (
     paired_ratio,
     print_verdicts,
     process_seconds,
+    without_warnings,
 )
 from pipelines.flights.parse import parse_flight
 
@@ -137,14 +137,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--elements", type=int, default=ELEMENTS, help="default: %(default)s")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a target is missed")
     arguments = parser.parse_args(argv)
-    logging.disable(logging.WARNING)
     elements = arguments.elements
     variants = {
         f"{kind}, {what}": partial(process_seconds, partial(run, records, one_in, elements))
         for kind, records in KINDS.items()
         for what, one_in in (("good only", 0), ("one in ten bad", ONE_IN))
     }
-    samples = in_turn(variants, arguments.rounds)
+    with without_warnings():
+        samples = in_turn(variants, arguments.rounds)
     print(f"{elements:,} records through one Stage of an observed pipeline, CPU seconds, fastest round\n")
     print(f"  {'':<20}{'good only':>12}{'one in ten bad':>18}{'per dead letter':>18}")
     verdicts = []

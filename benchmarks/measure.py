@@ -6,10 +6,12 @@ on all of them. A difference is the median over the rounds of variant minus yard
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import logging
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 Samples = Mapping[str, Sequence[float]]
@@ -45,6 +47,17 @@ def in_turn(
             if number:
                 samples[name].append(cost)
     return samples
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keeps Beam's warnings out of the figures while the block runs, and no longer."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
 
 
 def paired_difference(samples: Samples, variant: str, yardstick: str) -> float:

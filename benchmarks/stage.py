@@ -10,7 +10,6 @@ grow with the elements, from runs of ten of them.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +21,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from asgarde.collection_composer import CollectionComposer
 
 import beam_obs as obs
-from benchmarks.measure import Verdict, in_turn, paired_difference, print_verdicts, process_seconds
+from benchmarks.measure import (
+    Verdict,
+    in_turn,
+    paired_difference,
+    print_verdicts,
+    process_seconds,
+    without_warnings,
+)
 
 STEPS = 10
 ELEMENTS = 200_000
@@ -204,11 +210,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="only kinds whose name contains this")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a target is missed")
     arguments = parser.parse_args(argv)
-    logging.disable(logging.WARNING)
 
     chosen = {name: run for name, run in variants(arguments.elements).items() if arguments.only in name}
-    samples = in_turn(chosen, arguments.rounds, lambda text: print(text, file=sys.stderr, flush=True))
-    few = in_turn({name: run for name, run in variants(FEW).items() if name in chosen}, arguments.rounds)
+    with without_warnings():
+        samples = in_turn(chosen, arguments.rounds, lambda text: print(text, file=sys.stderr, flush=True))
+        few = in_turn({name: run for name, run in variants(FEW).items() if name in chosen}, arguments.rounds)
     per_element = 1e9 / (arguments.elements * STEPS)
 
     print(f"\n{STEPS} chained steps, {arguments.elements:,} ints, FnApiRunner, {arguments.rounds} rounds.")

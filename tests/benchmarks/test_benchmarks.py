@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from benchmarks import dead, flights, import_time, stage
@@ -21,12 +23,23 @@ def test_every_round_runs_every_variant_and_the_first_does_not_count() -> None:
     assert samples == {"a": [4.0, 5.0], "b": [3.0, 6.0]}
 
 
-def test_the_stage_benchmark_measures_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
-    assert stage.main(["--rounds=1", "--elements=10"]) == 0
+@pytest.mark.parametrize("kind", stage.KINDS)
+def test_a_chain_of_every_kind_runs_bare_and_staged(kind: str) -> None:
+    stage.bare(kind, 10)
+    stage.staged(kind, 10)
+
+
+def test_the_stage_benchmark_compares_with_its_peers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert stage.main(["--rounds=1", "--elements=10", "--only=Map, "]) == 0
     printed = capsys.readouterr().out
-    for kind in stage.KINDS:
-        assert f"{kind}, Stage" in printed
-    assert "with_exception_handling over Stage" in printed
+    for peer in ("Stage and DeadLetters", "with_exception_handling", "asgarde"):
+        assert f"Map, {peer}" in printed
+
+
+def test_warnings_come_back_after_a_benchmark(caplog: pytest.LogCaptureFixture) -> None:
+    dead.main(["--rounds=1", "--elements=10"])
+    logging.getLogger(__name__).warning("seen")
+    assert "seen" in caplog.text
 
 
 def test_the_dead_letter_benchmark_gives_a_ratio(capsys: pytest.CaptureFixture[str]) -> None:
