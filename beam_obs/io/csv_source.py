@@ -200,7 +200,7 @@ class _CsvFormat(RecordFormat):
 
     def _maker(
         self, columns: tuple[str, ...]
-    ) -> RecordMaker | Callable[[list[list[str]]], list[dict[str, str]]]:
+    ) -> RecordMaker | Callable[[list[list[str]]], list[dict[str, Any]]]:
         if self._record is dict:
             return dicts_of(columns)
         return RecordMaker(self._record, columns, self._null_values)

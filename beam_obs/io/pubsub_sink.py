@@ -44,9 +44,9 @@ class WriteToPubSub(ServiceWrite):
     ) -> None:
         beams = pubsub()
         super().__init__(f"pubsub:{topic}", dead_letters, redact)
-        self._of_beam = beams.WriteToPubSub(
-            topic, with_attributes, id_label, timestamp_attribute, publish_with_ordering_key
-        )
+        # A late addition of Beam's: given only where it is asked for.
+        ordered = {"publish_with_ordering_key": True} if publish_with_ordering_key else {}
+        self._of_beam = beams.WriteToPubSub(topic, with_attributes, id_label, timestamp_attribute, **ordered)
         self._with_attributes = with_attributes
 
     def _attempt(self, pcoll: Any) -> Any:

@@ -11,7 +11,7 @@ import decimal
 import enum
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from beam_obs.io.bad_input import ConversionError
@@ -166,7 +166,7 @@ def _field(record: type, name: str, annotation: Any, required: bool) -> RecordFi
     return RecordField(name, *_CONVERTERS[kind], optional, required)
 
 
-def dicts_of(columns: Sequence[str]) -> Callable[[list[list[str]]], list[dict[str, str]]]:
+def dicts_of(columns: Sequence[str]) -> Callable[[Iterable[Sequence[Any]]], list[dict[str, Any]]]:
     """Returns a function that makes dicts of rows of exactly as many values as there are columns.
 
     >>> dicts_of(["a", "b"])([["1", "2"]])
@@ -177,7 +177,7 @@ def dicts_of(columns: Sequence[str]) -> Callable[[list[list[str]]], list[dict[st
     code = f"def dicts(rows):\n    return [{{{items}}} for {', '.join(values)}, in rows]\n"
     namespace: dict[str, Any] = {}
     exec(code, namespace)
-    made: Callable[[list[list[str]]], list[dict[str, str]]] = namespace["dicts"]
+    made: Callable[[Iterable[Sequence[Any]]], list[dict[str, Any]]] = namespace["dicts"]
     return made
 
 
