@@ -186,7 +186,7 @@ def process(element):
         elif record.__class__ is dict:
             if ({conditions[0]}):
                 return [record]
-        elif not isinstance(record, dict) and ({conditions[1]}):
+        elif record is not None and not isinstance(record, dict) and ({conditions[1]}):
             return [record]
     except Exception:
         pass

@@ -97,3 +97,11 @@ def test_records_like_most_never_reach_the_judge() -> None:
     process = generate(checks, judge, numbered=False)
     for record in ({"a": 1, "b": "x", "c": {"d": "xx"}}, beam.Row(a=1, b="x", c={"d": "xx"})):
         assert list(process(record)) == [record]
+
+
+def test_a_record_that_is_none_has_no_field_to_miss() -> None:
+    checks = [obs.between("a", -1, 1, allow_missing=True)]
+    judged: list[Any] = []
+    assert generate(checks, judged.append, numbered=False)(None) is None
+    assert judged == [None]
+    assert all_breaks(checks, None)
