@@ -24,6 +24,8 @@ from beam_obs.runs.progress import Progress
 from beam_obs.runs.record import now_text
 from beam_obs.runs.report import print_report
 from beam_obs.runs.run import Run
+from beam_obs.weaving.report import WeaveReport
+from beam_obs.weaving.weave import WEAVE_VERSION
 
 if TYPE_CHECKING:
     from beam_obs.runs.observer import Observer
@@ -54,6 +56,8 @@ class Launched:
         self._built = built
         self.run = run
         self.result: Any = None
+        self.weave_reports: list[WeaveReport] = []
+        """What was woven, once for each time the runner asked for the pipeline; the last one counts."""
         self._verdict: DeadRateExceeded | None = None
         self._progress = Progress(
             run.record.id, observer.settings.progress, run.start["runner"], self._results
@@ -139,6 +143,14 @@ class Launched:
             snapshot,
             counted_alike=known,
         )
+        if self.weave_reports:
+            woven = self.weave_reports[-1]
+            end["lineage"] = {
+                "weave_version": WEAVE_VERSION,
+                "woven": len(woven.woven),
+                "opaque": woven.opaque,
+                "text": str(woven),
+            }
         if not self._built:
             end["balance"]["unchecked"] = (
                 "no counts: the pipeline was not run, the block that builds it ended early"

@@ -30,6 +30,7 @@ from beam_obs.runs.store import Store
 from beam_obs.runs.template import Template, template_of
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.evidence import CommitEvidence
+from beam_obs.weaving.options import weaving_as_asked
 from beam_obs.wrapper.redaction import Redact, redaction_of
 
 EVIDENCE_LABEL = "beam_obs evidence"
@@ -119,7 +120,11 @@ class Observer:
         launched = self._launch()
         _RUNNING.observers.append(self)
         try:
-            with self._noting_copies(), launched.ending_on_sigterm():
+            with (
+                weaving_as_asked(self.pipeline.options, self.observation.context) as launched.weave_reports,
+                self._noting_copies(),
+                launched.ending_on_sigterm(),
+            ):
                 launched.result = run_pipeline()
         except BaseException as error:
             launched.conclude(status_of_error(error), error)

@@ -239,6 +239,8 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
         yield _line(f"  {marks.cross} not balanced", "bold red")
         for line in balance["broken"]:
             yield _line(f"      {clean(line['text'])}", "red")
+    if end.get("lineage"):
+        yield _line(f"  {clean(end['lineage']['text'])}", "yellow" if end["lineage"]["opaque"] else "dim")
     if end.get("counts_from") == "live":
         yield _line(
             "  counts are live: looked at in this process when the run ended, none was committed", "yellow"
