@@ -13,8 +13,8 @@ OLDEST_STAMP := $(OLDEST_VENV)/.installed
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule test test-oldest conformance lint format lock clean full-year bench \
-        bench-stage bench-check bench-read bench-dead bench-dead-memory bench-weave bench-import bench-store \
+.PHONY: help install demo demo-schedule test test-oldest test-engines conformance lint format lock clean full-year bench \
+        bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats bench-weave bench-import bench-store \
         bench-flights
 
 help:  ## what can be made
@@ -45,7 +45,10 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 	@touch $@
 
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
-	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow" $(PYTEST_ARGS)
+	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow and not conformance" $(PYTEST_ARGS)
+
+test-engines: $(STAMP)  ## tests on real servers: the Pub/Sub emulator of an installed Google Cloud SDK
+	$(BIN)/python -m pytest -m engines tests/engines $(PYTEST_ARGS)
 
 conformance: $(STAMP)  ## Beam's own tests, woven against bare, module by module
 	$(BIN)/python -m tests.conformance.run $(CONFORMANCE_ARGS)
@@ -75,6 +78,9 @@ bench-check: $(STAMP)  ## cost of a Check of ten assumptions
 
 bench-read: $(STAMP)  ## reading text and CSV, beside Beam's reader and csv by hand
 	$(BIN)/python -m benchmarks.read $(BENCH_ARGS)
+
+bench-formats: $(STAMP)  ## reading JSON, Avro and Parquet, beside Beam's readers
+	$(BIN)/python -m benchmarks.formats $(BENCH_ARGS)
 
 bench-weave: $(STAMP)  ## cost of lineage, woven against bare
 	$(BIN)/python -m benchmarks.weave $(BENCH_ARGS)
