@@ -39,6 +39,9 @@ class Attributes(dict):  # type: ignore[type-arg]
     def __getattr__(self, name: str) -> Any:
         return self[name]
 
+    def __getstate__(self) -> None:
+        """Python 3.10 has none of its own, and would be sent to `__getattr__` for it."""
+
 
 def refuse(element: Any) -> None:
     if isinstance(element, Locked):
