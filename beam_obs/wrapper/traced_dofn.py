@@ -65,6 +65,8 @@ class TracedSettings:
       window_fn: of its input, where that looks at elements.
       defaults_to_side: whether it is the step of a CombineGlobally that puts in the default, whose
         output comes from its side input.
+      filtered_least: elements of which the step gives nothing are noted by a row to the tag `ROWS`, where
+        the low 56 bits of their origin are at least this; None notes none.
     """
 
     label: str
@@ -75,6 +77,7 @@ class TracedSettings:
     source: Source | None = None
     window_fn: WindowFn | None = None
     defaults_to_side: bool = False
+    filtered_least: int | None = None
 
 
 class WovenPayload:

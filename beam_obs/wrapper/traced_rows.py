@@ -66,6 +66,20 @@ OUTPUT_SCHEMA: Any = fastavro.parse_schema(
 )
 
 
+FILTERED_SCHEMA: Any = fastavro.parse_schema(
+    {
+        "type": "record",
+        "name": "Filtered",
+        "namespace": "beam_obs",
+        "doc": "An element of which a step gave nothing.",
+        "fields": [
+            {"name": "step", "type": "string"},
+            {"name": "origin", "type": {"type": "fixed", "name": "Origin", "size": 16}},
+        ],
+    }
+)
+
+
 class Derivation(NamedTuple):
     """One aggregate and what it was made of.
 
@@ -103,6 +117,13 @@ class Output(NamedTuple):
 
     step: str
     digest: bytes
+    origin: bytes
+
+
+class Filtered(NamedTuple):
+    """An element of which a step gave nothing."""
+
+    step: str
     origin: bytes
 
 
@@ -161,3 +182,20 @@ def read_output(row: bytes) -> Output:
     """
     fields: Any = fastavro.schemaless_reader(io.BytesIO(row), OUTPUT_SCHEMA, None)
     return Output(**fields)
+
+
+def filtered_row(step: str, origin: bytes) -> bytes:
+    """Returns the row of an element of this origin, of which a step gave nothing."""
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, FILTERED_SCHEMA, {"step": step, "origin": origin})
+    return out.getvalue()
+
+
+def read_filtered(row: bytes) -> Filtered:
+    """Returns what `filtered_row` wrote.
+
+    >>> read_filtered(filtered_row("keep", b"0123456789abcdef")).step
+    'keep'
+    """
+    fields: Any = fastavro.schemaless_reader(io.BytesIO(row), FILTERED_SCHEMA, None)
+    return Filtered(**fields)
