@@ -57,6 +57,9 @@ class _ReadBlockCoder(coders.Coder):
     def is_deterministic(self) -> bool:
         return False
 
+    def to_type_hint(self) -> type[ReadBlock]:
+        return ReadBlock
+
 
 coders.registry.register_coder(ReadBlock, _ReadBlockCoder)
 

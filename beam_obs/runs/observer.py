@@ -30,7 +30,7 @@ from beam_obs.runs.store import Store
 from beam_obs.runs.template import Template, template_of
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.evidence import CommitEvidence
-from beam_obs.weaving.options import weaving_as_asked
+from beam_obs.weaving.options import weave_version, weaving_as_asked
 from beam_obs.wrapper.redaction import Redact, redaction_of
 
 EVIDENCE_LABEL = "beam_obs evidence"
@@ -142,7 +142,8 @@ class Observer:
         start = {**self._described(), "template": template.location}
         _RUNNING.observers.append(self)
         try:
-            result = run_pipeline()
+            with weaving_as_asked(self.pipeline.options, self.observation.context):
+                result = run_pipeline()
         finally:
             _RUNNING.observers.remove(self)
         record = keep_template(self.store, self.observation.context, start)
@@ -208,7 +209,7 @@ class Observer:
         return {
             "code": code,
             "beam_version": beam_version,
-            "weave_version": None,
+            "weave_version": weave_version(options),
             "runner": type(self.pipeline.runner).__name__,
             "job_id": None,
             "options": redact(options.get_all_options(drop_default=True, retain_unknown_options=True)),

@@ -124,6 +124,20 @@ def _woven(proto: Any, **changes: Any) -> Any:
 
 def _run_bundles(runner: Any, pipeline: Any, options: Any) -> Any:
     if _WEAVING.settings is not None:
-        proto = _woven(_TO_RUNNER_API(pipeline), shuffles_manifests=False)
-        pipeline = beam.Pipeline.from_runner_api(proto, pipeline.runner, options)
+        pipeline = _read_back(_woven(_TO_RUNNER_API(pipeline), shuffles_manifests=False), pipeline, options)
     return _RUN_BUNDLES(runner, pipeline, options)
+
+
+def _read_back(proto: Any, pipeline: Any, options: Any) -> Any:
+    """Returns the woven pipeline as an object; the given one where Beam cannot read it, which must not fail
+    the job: a coder that tells no type is enough."""
+    assert _WEAVING.settings is not None
+    try:
+        return beam.Pipeline.from_runner_api(proto, pipeline.runner, options)
+    except Exception as error:
+        if _WEAVING.settings.strict:
+            raise
+        _LOGGER.warning("the pipeline runs without lineage: %s", error, exc_info=True)
+        reason = f"Beam cannot read it back: {type(error).__name__}: {error}"
+        _WEAVING.reports.append(WeaveReport(opaque={WHOLE_PIPELINE: reason}))
+        return pipeline

@@ -13,9 +13,10 @@ from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.weaving.weave import WEAVE_VERSION
 
 OFF, WOVEN, STRICT = "off", "woven", "strict"
-DEFAULT = OFF
+DEFAULT = WOVEN
 _SAMPLED_SHARE = 1 / 128
 
 
@@ -59,6 +60,11 @@ def weave_settings(options: PipelineOptions, evidence: str | RunContext | None) 
     return WeaveSettings(
         strict=asked.obs_lineage == STRICT, evidence=evidence, output_share=shares[asked.obs_output_index]
     )
+
+
+def weave_version(options: PipelineOptions) -> int | None:
+    """Returns the version of the weave that a pipeline gets, or None where the options ask for none."""
+    return None if options.view_as(LineageOptions).obs_lineage == OFF else WEAVE_VERSION
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 import beam_obs as obs
 from beam_obs.runs.record import RunRecord
+from beam_obs.weaving.weave import WEAVE_VERSION
 
 RUNNER = "FnApiRunner"
 QUIET = "--obs_report=off"
@@ -67,7 +68,7 @@ def test_start_says_what_was_run() -> None:
     assert start["pipeline"] == "start"
     assert start["runner"] == "FnApiRunner"
     assert start["beam_version"] == beam.__version__
-    assert start["weave_version"] is None
+    assert start["weave_version"] == WEAVE_VERSION
     assert start["options"]["db_password"] == "[redacted]"
     assert start["options"]["job_name"] == "nightly"
     assert start["coders"]["parse"]["coder"] == "beam:coder:string_utf8:v1"

@@ -27,10 +27,19 @@ def parse(text: str) -> tuple[str, int]:
     return text[0], int(text[1:])
 
 
-def test_lineage_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
-    end = run(tmp_path)
+def test_lineage_is_woven_unless_it_is_turned_off(tmp_path: Path) -> None:
+    run(tmp_path / "woven")
+    assert list(tmp_path.glob("woven/runs/*/*/derivations-*.avro"))
+    end = run(tmp_path / "off", "--obs_lineage=off")
     assert not end.get("lineage")
-    assert not list(tmp_path.glob("runs/*/*/derivations-*.avro"))
+    assert not list(tmp_path.glob("off/runs/*/*/derivations-*.avro"))
+
+
+@pytest.mark.parametrize("options", [(), ("--obs_lineage=off",)])
+def test_the_start_of_a_run_says_how_it_is_woven(tmp_path: Path, options: tuple[str, ...]) -> None:
+    run(tmp_path, *options)
+    start = obs.Store(str(tmp_path)).find("latest").start
+    assert start["weave_version"] == (None if options else WEAVE_VERSION)
 
 
 @pytest.mark.parametrize("asked", ["woven", "strict"])
@@ -41,3 +50,30 @@ def test_a_woven_run_keeps_its_derivations_and_still_balances(tmp_path: Path, as
     assert end["balance"]["holds"]
     assert end["dead_letters"]["count"] == 1
     assert len(list(tmp_path.glob("runs/*/*/derivations-*.avro"))) >= 1
+
+
+class Opaque:
+    """A value whose coder cannot tell its type."""
+
+
+class OpaqueCoder(beam.coders.Coder):
+    def encode(self, value: Opaque) -> bytes:
+        return b""
+
+    def decode(self, encoded: bytes) -> Opaque:
+        return Opaque()
+
+
+def test_a_pipeline_that_beam_cannot_read_back_runs_without_lineage_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(beam.coders.registry._coders, Opaque, OpaqueCoder)
+    with obs.Pipeline(
+        "BundleBasedDirectRunner", PipelineOptions([f"--obs_store={tmp_path}"]), name="opaque"
+    ) as p:
+        values = p | beam.Create([1, 2]) | beam.Map(lambda _: Opaque()).with_output_types(Opaque)
+        assert_that(values | beam.combiners.Count.Globally(), equal_to([2]))
+    end = obs.Store(str(tmp_path)).find("latest").end
+    assert end is not None
+    assert end["status"] == "done"
+    assert "Beam cannot read it back" in end["lineage"]["text"]
