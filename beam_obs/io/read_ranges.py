@@ -19,13 +19,17 @@ from beam_obs.io.read_blocks import ReadBlock
 from beam_obs.records.errors import RefusedRecord
 from beam_obs.records.lineage_attributes import LineageAttributes, utc_now
 from beam_obs.records.manifest import Manifest
-from beam_obs.records.origin import Partition
+from beam_obs.records.origin import POSITION_BITS, Partition
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.failure import type_name
 from beam_obs.wrapper.redaction import Redaction
 
 EVIDENCE_TAG = "beam_obs_evidence"
 """Tag of the output that carries manifests."""
+
+_LARGEST = {True: 2**POSITION_BITS, False: 2**30}
+"""Bytes of the largest file, by whether it can be split, none of whose positions is too wide for an origin.
+A compressed file may hold a thousand times as much as it takes."""
 
 
 class ReadSettings(NamedTuple):
@@ -126,7 +130,8 @@ class ReadRanges(beam.DoFn, abc.ABC):
         yield ReadBlock([], [refusal], len(raw))
 
     def _partition(self, file: FoundFile) -> Partition:
-        return Partition(file.name, file_version(file.path, file.size, file.modified))
+        wide = self.positions == "blocks" or file.size > _LARGEST[file.is_splittable]
+        return Partition(file.name, file_version(file.path, file.size, file.modified), wide=wide)
 
     def _lineage(self, file: FoundFile, places: Sequence[int]) -> list[LineageAttributes]:
         context = self._settings.context
@@ -161,6 +166,7 @@ class ReadRanges(beam.DoFn, abc.ABC):
                 "name": file.name,
                 "version": partition.version,
                 "partition": f"{partition.code:08x}",
+                "wide": partition.wide,
                 "size": file.size,
                 "start": 0 if whole else kept.start,
                 "stop": file.size if whole else kept.stop,

@@ -4,14 +4,16 @@ A stable format. Of a record at `position` in a partition (a file in one version
 
     digest = blake2b(len(name) as 8 bytes + name + version, 16 bytes, personal string "beam_obs.origin1",
                      "beam_obs.origin0" for a source without positions)
-    code   = digest[0:4], or 1 where that is 0
+    code   = digest[0:4] with its top bit cleared, or 1 where that is 0; with its top bit set where the
+             40 bits below do not hold the whole position: without positions, and in a `wide` partition
     seed   = digest[8:16]
     hash   = splitmix64(seed + position * 0x9e3779b97f4a7c15 mod 2^64) >> 8
     origin = code (4 bytes) + position mod 2^40 (5 bytes) + hash (7 bytes), all big endian, text in UTF-8
 
 where splitmix64 is the finaliser of Steele, Lea and Flood, "Fast splittable pseudorandom number
 generators" (2014), which adds the increment once more first. So an origin leads back to its record
-with nothing but the run's list of partitions, and its low 56 bits are fit for sampling.
+with nothing but the run's list of partitions, and its low 56 bits are fit for sampling. Where the top bit
+is clear, code and position are all of it: the hash follows from the partition.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 ORIGIN_BYTES = 16
 POSITION_BITS = 40
 RANDOM_BITS = 56
+
+TOP_BIT = 1 << 31
+"""Of a code: set where an origin's 40 bits do not hold the whole position."""
 
 _POSITION_MASK: int = 2**POSITION_BITS - 1
 _RANDOM_MASK: int = 2**RANDOM_BITS - 1
@@ -47,6 +52,8 @@ class Partition(NamedTuple):
       name: e.g. the file's name relative to the fixed part of the pattern that found it.
       version: e.g. the file's generation, or size and digest.
       located: whether its records have positions; `unlocated_origin` serves those that have not.
+      wide: whether positions go beyond 2^40: message ids, blocks of files with records in them. A position
+        that does in a partition that is not wide gets the code of a wide one.
 
     >>> january = Partition("2013/01.csv", "30453-c5f1")
     >>> origin = january.origin(1024)
@@ -61,20 +68,23 @@ class Partition(NamedTuple):
     name: str
     version: str
     located: bool = True
+    wide: bool = False
 
     @property
     def code(self) -> int:
         """The 32-bit code of this partition, never 0."""
-        return _code_and_seed(self.name, self.version, self.located)[0]
+        return _code_and_seed(self)[0]
 
     @property
     def seed(self) -> int:
         """The 64-bit start of this partition's hashes."""
-        return _code_and_seed(self.name, self.version, self.located)[1]
+        return _code_and_seed(self)[1]
 
     def origin(self, position: int) -> bytes:
         """Returns the origin of the record at `position`, 0 <= position < 2^64."""
-        code, seed = _code_and_seed(self.name, self.version, self.located)
+        code, seed = _code_and_seed(self)
+        if position > _POSITION_MASK:
+            code |= TOP_BIT
         return b"%b%b%b" % (
             code.to_bytes(4, "big"),
             (position & _POSITION_MASK).to_bytes(5, "big"),
@@ -92,7 +102,7 @@ class Partition(NamedTuple):
         """
         import numpy as np
 
-        code, seed = _code_and_seed(self.name, self.version, self.located)
+        code, seed = _code_and_seed(self)
         places = np.asarray(positions, dtype=np.uint64)
         mixed = np.uint64((seed + _INCREMENT) & _MASK_64) + places * np.uint64(_INCREMENT)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(_FIRST_FACTOR)
@@ -101,6 +111,8 @@ class Partition(NamedTuple):
         halves = np.empty((len(places), 2), dtype=">u8")
         low_position = places & np.uint64(_POSITION_MASK)
         halves[:, 0] = np.uint64(code << 32) | (low_position >> np.uint64(8))
+        if not code & TOP_BIT:
+            halves[:, 0] |= (places > np.uint64(_POSITION_MASK)).astype(np.uint64) << np.uint64(63)
         halves[:, 1] = (low_position & np.uint64(0xFF)) << np.uint64(RANDOM_BITS) | mixed
         return halves.view(np.uint8)
 
@@ -120,8 +132,8 @@ class Partition(NamedTuple):
           origin: 16 bytes.
           size: one more than the largest position to think of; every 2^40 one candidate is tried.
         """
-        code, seed = _code_and_seed(self.name, self.version, self.located)
-        if len(origin) != ORIGIN_BYTES or int.from_bytes(origin[:4], "big") != code:
+        code, seed = _code_and_seed(self)
+        if len(origin) != ORIGIN_BYTES or int.from_bytes(origin[:4], "big") not in (code, code | TOP_BIT):
             return None
         low, wanted = int.from_bytes(origin[4:9], "big"), int.from_bytes(origin[9:], "big")
         for position in range(low, max(size, low + 1), 2**POSITION_BITS):
@@ -141,7 +153,7 @@ def find_partition(
 
     >>> known = [Partition("a", "1"), Partition("b", "1")]
     >>> find_partition(known[1].origin(7), known)
-    (Partition(name='b', version='1', located=True), 7)
+    (Partition(name='b', version='1', located=True, wide=False), 7)
     """
     for partition in partitions:
         position = partition.position_of(origin, size)
@@ -193,6 +205,15 @@ def derived_origin(step: str, key: bytes, window: bytes, pane_index: int) -> byt
     return b"\0\0\0\0" + (rest if any(rest) else b"\0" * 11 + b"\1")
 
 
+def holds_position(origin: bytes) -> bool:
+    """Returns whether code and position of an origin are all of it: the hash follows from the partition.
+
+    >>> holds_position(Partition("a", "1").origin(7)), holds_position(Partition("a", "1", wide=True).origin(7))
+    (True, False)
+    """
+    return origin[0] < 0x80 and not is_derived(origin)
+
+
 def is_derived(origin: bytes) -> bool:
     """Returns whether `origin` is an aggregate's."""
     return origin.startswith(b"\0\0\0\0")
@@ -231,11 +252,15 @@ def _hash_56(seed: int, position: int) -> int:
 
 
 @functools.lru_cache(maxsize=4096)
-def _code_and_seed(name: str, version: str, located: bool) -> tuple[int, int]:
+def _code_and_seed(partition: Partition) -> tuple[int, int]:
+    name, version, located, wide = partition
     encoded = name.encode("utf-8", "surrogateescape")
     digest = hashlib.blake2b(
         len(encoded).to_bytes(8, "big") + encoded + version.encode(),
         digest_size=16,
         person=_LOCATED if located else _UNLOCATED,
     ).digest()
-    return int.from_bytes(digest[:4], "big") or 1, int.from_bytes(digest[8:], "big")
+    code = int.from_bytes(digest[:4], "big") & ~TOP_BIT or 1
+    if wide or not located:
+        code |= TOP_BIT
+    return code, int.from_bytes(digest[8:], "big")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from beam_obs.records.origin import holds_position
 from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES
 
 _MARK = "beam_obs: "
@@ -22,7 +23,7 @@ def describe(label: str, trace: bytes) -> str:
     """
     if len(trace) != ORIGIN_BYTES:
         return f"{_MARK}in step {label!r}, element of no known origin"
-    where = "" if trace.startswith(b"\0\0\0\0") else f" (position {int.from_bytes(trace[4:9], 'big')})"
+    where = f" (position {int.from_bytes(trace[4:9], 'big')})" if holds_position(trace) else ""
     return f"{_MARK}in step {label!r}, element of origin {trace.hex()}{where}"
 
 

@@ -120,7 +120,7 @@ def test_a_position_is_the_block_and_the_place_in_it() -> None:
     starts = _starts(content)
     places = [block_position(record["_lineage"]["position"]) for record in records]
     assert places == [(starts[0], 0), (starts[0], 1), (starts[1], 0), (starts[1], 1), (starts[2], 0)]
-    partition = Partition("in.avro", records[0]["_lineage"]["source_version"])
+    partition = Partition("in.avro", records[0]["_lineage"]["source_version"], wide=True)
     origin = bytes.fromhex(records[3]["_lineage"]["origin"])
     assert partition.position_of(origin, len(content) << 24) == records[3]["_lineage"]["position"]
     assert (

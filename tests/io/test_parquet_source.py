@@ -106,7 +106,7 @@ def test_a_position_is_the_row_group_and_the_place_in_it() -> None:
     groups = _groups(path)
     places = [block_position(row["_lineage"]["position"]) for row in rows]
     assert places == [(groups[0], 0), (groups[0], 1), (groups[1], 0), (groups[1], 1), (groups[2], 0)]
-    partition = Partition("in.parquet", rows[0]["_lineage"]["source_version"])
+    partition = Partition("in.parquet", rows[0]["_lineage"]["source_version"], wide=True)
     assert partition.verifies(bytes.fromhex(rows[4]["_lineage"]["origin"]), len(content) << 24)
 
 
