@@ -1,7 +1,8 @@
 """What lineage costs: pipelines woven against bare, `python -m benchmarks.weave [NAME ...]`.
 
 CPU time of the process on the FnApiRunner, on trivial user code, rounds in turn; per step figures are of ten
-chained steps. Weaving time is per transform of a pipeline of a hundred steps.
+chained steps, also with a Stage on each of them, against bare. Weaving time is per transform of a pipeline of
+a hundred steps.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+import beam_obs as obs
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.weave import weave
 from benchmarks.measure import (
@@ -34,6 +36,14 @@ ROUNDS = 5
 WORDS = "the quick brown fox jumps over"
 
 
+class List(beam.DoFn):
+    """A DoFn that gives what it takes in a list."""
+
+    def process(self, element: Any) -> list[Any]:
+        """Gives the element."""
+        return [element]
+
+
 class Generate(beam.DoFn):
     """A DoFn that yields what it takes."""
 
@@ -42,28 +52,39 @@ class Generate(beam.DoFn):
         yield element
 
 
+class Tag(beam.DoFn):
+    """A DoFn that yields what it takes, and one in ten again with a tag."""
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Gives the element."""
+        yield element
+        if element % 10 == 0:
+            yield beam.pvalue.TaggedOutput("tens", element)
+
+
 class Case(NamedTuple):
     """A pipeline to measure.
 
     Args:
-      build: applies its steps to the numbers.
+      build: applies its steps to the numbers; given a function that puts a Stage around a step, or not.
       nanoseconds: what it may add per element and step, or None.
       ratio: what it may take, woven over bare, or None.
     """
 
-    build: Callable[[Any], Any]
+    build: Callable[..., Any]
     nanoseconds: float | None = None
     ratio: float | None = None
 
 
-def chain(make: Callable[[], Any], numbers: Any) -> Any:
+def chain(make: Callable[[], Any], numbers: Any, around: Callable[[Any], Any]) -> Any:
     """Applies the same step several times."""
     for step in range(STEPS):
-        numbers = numbers | str(step) >> make()
+        given = numbers | str(step) >> around(make())
+        numbers = given if isinstance(given, beam.PCollection) else given["numbers"]
     return numbers
 
 
-def keyed_means(numbers: Any) -> Any:
+def keyed_means(numbers: Any, _: Any) -> Any:
     """CSV lines to pairs to means."""
     return (
         numbers
@@ -73,7 +94,7 @@ def keyed_means(numbers: Any) -> Any:
     )
 
 
-def word_count(numbers: Any) -> Any:
+def word_count(numbers: Any, _: Any) -> Any:
     """Words of lines, counted."""
     return (
         numbers
@@ -85,7 +106,7 @@ def word_count(numbers: Any) -> Any:
     )
 
 
-def grouped(keys: int, numbers: Any) -> Any:
+def grouped(keys: int, numbers: Any, _: Any) -> Any:
     """Sums of groups."""
     return (
         numbers
@@ -100,6 +121,10 @@ CASES = {
     "Filter": Case(partial(chain, lambda: beam.Filter(lambda number: number >= 0)), nanoseconds=150),
     "FlatMap": Case(partial(chain, lambda: beam.FlatMap(lambda number: [number])), nanoseconds=220),
     "generator": Case(partial(chain, lambda: beam.ParDo(Generate())), nanoseconds=280),
+    "list": Case(partial(chain, lambda: beam.ParDo(List())), nanoseconds=220),
+    "tagged": Case(
+        partial(chain, lambda: beam.ParDo(Tag()).with_outputs("tens", main="numbers")), nanoseconds=280
+    ),
     "GroupByKey and sum": Case(partial(grouped, 1000), ratio=1.4),
     "GroupByKey, unique keys": Case(partial(grouped, ELEMENTS), ratio=1.4),
     "CSV, KV, Mean": Case(keyed_means, ratio=1.35),
@@ -107,15 +132,19 @@ CASES = {
 }
 
 
-def run(case: Case, is_woven: bool) -> float:
+def run(case: Case, is_woven: bool, is_staged: bool = False) -> float:
     """Returns the CPU seconds of one run."""
     pipeline = beam.Pipeline(runner=FnApiRunner())
     one = pipeline | "one" >> beam.Create([0])
-    case.build(one | "numbers" >> beam.FlatMap(lambda _: range(ELEMENTS)))
+    case.build(one | "numbers" >> beam.FlatMap(lambda _: range(ELEMENTS)), obs.Stage if is_staged else _bare)
     if not is_woven:
         return process_seconds(pipeline.run)
     with weaving():
         return process_seconds(pipeline.run)
+
+
+def _bare(step: Any) -> Any:
+    return step
 
 
 def weaving_milliseconds() -> float:
@@ -140,13 +169,19 @@ def main(argv: list[str] | None = None) -> int:
     verdicts = []
     for name in chosen.names or CASES:
         case = CASES[name]
-        samples = in_turn(
-            {"bare": partial(run, case, False), "woven": partial(run, case, True)}, chosen.rounds
-        )
+        variants = {"bare": partial(run, case, False), "woven": partial(run, case, True)}
         if case.nanoseconds is not None:
-            added = paired_difference(samples, "woven", "bare") / ELEMENTS / STEPS * 1e9
+            variants["staged and woven"] = partial(run, case, True, True)
+        samples = in_turn(variants, chosen.rounds)
+        for variant in list(variants)[1:] if case.nanoseconds is not None else ():
+            added = paired_difference(samples, variant, "bare") / ELEMENTS / STEPS * 1e9
             verdicts.append(
-                Verdict(name, f"+{added:.0f} ns", f"+{case.nanoseconds:.0f} ns", added <= case.nanoseconds)
+                Verdict(
+                    name if variant == "woven" else f"{name}, Stage + lineage",
+                    f"+{added:.0f} ns",
+                    f"+{case.nanoseconds:.0f} ns",
+                    added <= (case.nanoseconds or 0.0),
+                )
             )
         if case.ratio is not None:
             ratio = paired_ratio(samples, "woven", "bare")

@@ -18,6 +18,7 @@ MESSAGE_LIMIT = 16_384
 """Longest error message kept, in characters."""
 
 _OUR_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OURS = (_OUR_FOLDER, "<observed ", "<woven ")
 _BEAM_RUNNERS = os.sep + os.path.join("apache_beam", "runners") + os.sep
 _LIBRARY_FOLDERS = tuple(
     {
@@ -175,7 +176,7 @@ def _describe_stack(codes: list[CodeType], lines: list[int]) -> _Stack:
     innermost_is_library = True
     for code, line in zip(codes, lines, strict=True):
         file = code.co_filename
-        if file.startswith(_OUR_FOLDER) or _BEAM_RUNNERS in file:
+        if file.startswith(_OURS) or _BEAM_RUNNERS in file:
             continue
         name = getattr(code, "co_qualname", code.co_name)
         source = linecache.getline(file, line).strip()

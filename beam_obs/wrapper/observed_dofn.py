@@ -24,6 +24,7 @@ from beam_obs.wrapper.guard import Guard, GuardSettings
 from beam_obs.wrapper.keep_lineage import keeping_lineage
 from beam_obs.wrapper.refusal import EVIDENCE_TAG, NO_ELEMENT
 from beam_obs.wrapper.shapes import Shape, passing_on, shape_of, splitting_batches
+from beam_obs.wrapper.traced_shapes import Step
 from beam_obs.wrapper.user_callable import user_callable
 
 _OF_EVERY_DOFN = frozenset(dir(beam.DoFn))
@@ -121,6 +122,20 @@ class ObservedDoFn(beam.DoFn):
         guard.out += len(results)
         return results
 
+    def woven(self, step: Step) -> Callable[..., Any] | None:
+        """Returns one process function that observes and gives each output its trace, for most DoFns.
+
+        None where a wrapper around this one has to see to the traces.
+
+        Args:
+          step: how the step is woven.
+        """
+        names, defaults = self._arguments("process")
+        if self._is_special(defaults) or self._settings.keeps_lineage or _element_at(names, defaults):
+            return None
+        has_arguments = self._has_arguments or any(map(_is_parameter, defaults))
+        return self._count(shape_of(user_callable(self._dofn), self._guard, has_arguments, 0, step))
+
     # What Beam asks when a pipeline is built, answered from the user's DoFn.
 
     def get_type_hints(self) -> Any:
@@ -181,10 +196,7 @@ class ObservedDoFn(beam.DoFn):
         names, defaults = self._arguments("process")
         self._timer_callbacks = _timer_callbacks(dofn)
         called = user_callable(dofn)
-        if any(
-            isinstance(default, (core._RestrictionDoFnParam, core._WatermarkEstimatorParam))
-            for default in defaults
-        ):
+        if _is_splittable(defaults):
             shape = passing_on(called, self._guard)
         elif settings.splits_batches:
             shape = splitting_batches(called, self._guard)
@@ -196,16 +208,29 @@ class ObservedDoFn(beam.DoFn):
             shape = shape_of(called, self._guard, has_arguments, _element_at(names, defaults))
             if settings.keeps_lineage:
                 shape = Shape(keeping_lineage(shape.process), shape.read)
-        self._tally = Tally(shape.read)
-        self._guard.observe_latency = self._tally.observe_latency
-        process = shape.process
+        process = self._count(shape)
         if hasattr(dofn.process, "unbounded_per_element"):
             process.unbounded_per_element = True  # type: ignore[attr-defined]
-        if any(isinstance(default, (core._StateDoFnParam, core._TimerDoFnParam)) for default in defaults):
+        if _is_stateful(defaults):
             # Beam looks for state and timers in methods only.
             self.process = types.MethodType(lambda _, *args, **kwargs: process(*args, **kwargs), self)
         else:
             self.process = process  # type: ignore[assignment]
+
+    def _is_special(self, defaults: list[Any]) -> bool:
+        """Whether elements are not taken one by one, each with its outputs."""
+        return (
+            _is_splittable(defaults)
+            or _is_stateful(defaults)
+            or self._settings.splits_batches
+            or self._process_batch_defined
+            or getattr(self._dofn.process, "_beam_yields_batches", False)
+        )
+
+    def _count(self, shape: Shape) -> Callable[..., Any]:
+        self._tally = Tally(shape.read)
+        self._guard.observe_latency = self._tally.observe_latency
+        return shape.process
 
     def _refused_at_the_end(self, error: Exception) -> list[Any]:
         """A dead letter in a window of its own, since no element gives it one."""
@@ -283,6 +308,16 @@ def _with_provider(default: Any, dofn: beam.DoFn) -> Any:
     if isinstance(default, core._WatermarkEstimatorParam) and default.watermark_estimator_provider is None:
         return core.DoFn.WatermarkEstimatorParam(dofn)
     return default
+
+
+def _is_splittable(defaults: list[Any]) -> bool:
+    kinds = (core._RestrictionDoFnParam, core._WatermarkEstimatorParam)
+    return any(isinstance(default, kinds) for default in defaults)
+
+
+def _is_stateful(defaults: list[Any]) -> bool:
+    kinds = (core._StateDoFnParam, core._TimerDoFnParam)
+    return any(isinstance(default, kinds) for default in defaults)
 
 
 def _is_parameter(default: Any) -> bool:

@@ -1,8 +1,6 @@
-"""The process functions: one for each way in which a user's function is called. The hot path.
+"""The process functions of stages: what they do with results, and how their counts are read.
 
-Each counts in plain ints of its closure and times one element in N. A branch for each element costs
-more than a function of its own for each shape, so the shapes repeat the same few lines on purpose;
-`benchmarks/stage.py` gives what they cost.
+Each counts in plain ints of its closure and times one element in N; `process_text` has their text.
 
 Beam iterates over the result after `process` has returned, so a failure further down the pipeline is
 never taken for one of this stage, and a result that is not iterable has to be found here.
@@ -17,9 +15,14 @@ from typing import Any, NamedTuple
 
 from beam_obs.metrics.tally import Counts
 from beam_obs.wrapper.guard import Guard
-from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE, UserCallable
+from beam_obs.wrapper.process_text import Way, maker
+from beam_obs.wrapper.traced_forms import PLAIN
+from beam_obs.wrapper.traced_shapes import Step, refuse_text
+from beam_obs.wrapper.user_callable import DO_FN, UserCallable
 
 Process = Callable[..., Any]
+_ALONE = [None]
+"""Stands for the result of a generator that yielded once."""
 
 
 class Shape(NamedTuple):
@@ -34,27 +37,41 @@ class Shape(NamedTuple):
     read: Callable[[], Counts]
 
 
-def shape_of(called: UserCallable, guard: Guard, takes_arguments: bool, element_at: int) -> Shape:
+def shape_of(
+    called: UserCallable, guard: Guard, takes_arguments: bool, element_at: int, step: Step | None = None
+) -> Shape:
     """Returns the process function for a user's callable.
 
     Args:
       called: the callable and its kind.
       guard: refuses and times.
       takes_arguments: whether it takes more than the element.
-      element_at: position of the element among its arguments.
+      element_at: position of the element among its arguments; first in a woven step.
+      step: what a woven step gives its outputs; None where elements are plain.
     """
-    rate = guard.settings.settings.sample_rate
     if element_at:
         return _with_element_at(called, guard, element_at)
-    if called.kind == MAP:
-        make = _map_with_arguments if takes_arguments else _map
-    elif called.kind == MAP_TUPLE:
-        make = _map_tuple_with_arguments if takes_arguments else _map_tuple
-    elif called.kind == FILTER:
-        make = _filter_with_arguments if takes_arguments else _filter
-    else:
-        return (_many_with_arguments if takes_arguments else _many)(called, guard, rate)
-    return make(called.function, guard, rate)
+    takes, gives, filtered = (
+        (PLAIN, PLAIN, False) if step is None else (step.takes, step.gives, step.filtered_least is not None)
+    )
+    settings = guard.settings
+    process, read = maker(Way(called.kind, takes, gives, True, takes_arguments, filtered))(
+        {
+            "function": called.function,
+            "guard": guard,
+            "rate": settings.settings.sample_rate,
+            "cap": settings.settings.output_cap,
+            # Generators are held back in whole, unless what they yielded is to stay.
+            "lazy_kind": None if settings.partial else GeneratorType,
+            "lazily": GeneratorType,
+            "settle": _settler(called, guard),
+            "islice": islice,
+            "alone": _ALONE,
+            **({} if step is None else step.names),
+        }
+    )
+    assert read is not None
+    return Shape(process, _reader(guard, read))
 
 
 def _reader(guard: Guard, read: Callable[[], tuple[int, int, int]]) -> Callable[[], Counts]:
@@ -72,194 +89,6 @@ def _reader(guard: Guard, read: Callable[[], tuple[int, int, int]]) -> Callable[
     return counts
 
 
-def _map(function: Process, guard: Guard, rate: int) -> Shape:
-    taken, due, refuse, timed = 0, min(rate, 1), guard.refuse, guard.timed
-
-    def process(element: Any) -> Any:
-        nonlocal taken, due
-        taken += 1
-        if taken == due:
-            taken, due = taken - 1, due + rate
-            return timed(process, element)
-        try:
-            return [function(element)]
-        except Exception as error:
-            return refuse(element, error)
-
-    return Shape(process, _reader(guard, lambda: (taken, taken - guard.dead, 0)))
-
-
-def _map_with_arguments(function: Process, guard: Guard, rate: int) -> Shape:
-    taken, due, refuse, timed = 0, min(rate, 1), guard.refuse, guard.timed
-
-    def process(element: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal taken, due
-        taken += 1
-        if taken == due:
-            taken, due = taken - 1, due + rate
-            return timed(process, element, *args, **kwargs)
-        try:
-            return [function(element, *args, **kwargs)]
-        except Exception as error:
-            return refuse(element, error)
-
-    return Shape(process, _reader(guard, lambda: (taken, taken - guard.dead, 0)))
-
-
-def _map_tuple(function: Process, guard: Guard, rate: int) -> Shape:
-    taken, due, refuse, timed = 0, min(rate, 1), guard.refuse, guard.timed
-
-    def process(element: Any) -> Any:
-        nonlocal taken, due
-        taken += 1
-        if taken == due:
-            taken, due = taken - 1, due + rate
-            return timed(process, element)
-        try:
-            return [function(*element)]
-        except Exception as error:
-            return refuse(element, error)
-
-    return Shape(process, _reader(guard, lambda: (taken, taken - guard.dead, 0)))
-
-
-def _map_tuple_with_arguments(function: Process, guard: Guard, rate: int) -> Shape:
-    def spread(element: Any, *args: Any, **kwargs: Any) -> Any:
-        return function(*element, *args, **kwargs)
-
-    return _map_with_arguments(spread, guard, rate)
-
-
-def _filter(function: Process, guard: Guard, rate: int) -> Shape:
-    taken, due, kept, refuse, timed = 0, min(rate, 1), 0, guard.refuse, guard.timed
-
-    def process(element: Any) -> Any:
-        nonlocal taken, due, kept
-        taken += 1
-        if taken == due:
-            taken, due = taken - 1, due + rate
-            return timed(process, element)
-        try:
-            if function(element):
-                kept += 1
-                return [element]
-            return ()
-        except Exception as error:
-            return refuse(element, error)
-
-    return Shape(process, _reader(guard, lambda: (taken, kept, taken - kept - guard.dead)))
-
-
-def _filter_with_arguments(function: Process, guard: Guard, rate: int) -> Shape:
-    taken, due, kept, refuse, timed = 0, min(rate, 1), 0, guard.refuse, guard.timed
-
-    def process(element: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal taken, due, kept
-        taken += 1
-        if taken == due:
-            taken, due = taken - 1, due + rate
-            return timed(process, element, *args, **kwargs)
-        try:
-            if function(element, *args, **kwargs):
-                kept += 1
-                return [element]
-            return ()
-        except Exception as error:
-            return refuse(element, error)
-
-    return Shape(process, _reader(guard, lambda: (taken, kept, taken - kept - guard.dead)))
-
-
-def _many(called: UserCallable, guard: Guard, rate: int) -> Shape:
-    taken, due, out, filtered = 0, min(rate, 1), 0, 0
-    function, refuse, timed, settle = called.function, guard.refuse, guard.timed, _settler(called, guard)
-    cap, lazy_kind, go_on = guard.settings.settings.output_cap, _lazy_kind(guard), guard.go_on
-
-    def process(element: Any) -> Any:
-        nonlocal taken, due, out, filtered
-        taken += 1
-        if taken == due:
-            taken, due = taken - 1, due + rate
-            return timed(process, element)
-        try:
-            results = function(element)
-            kind = results.__class__
-            if kind is not list:
-                if kind is lazy_kind:
-                    # Most generators yield once: two loops that break cost less than an islice.
-                    for first in results:  # noqa: B007
-                        break
-                    else:
-                        filtered += 1
-                        return ()
-                    for second in results:  # noqa: B007
-                        break
-                    else:
-                        out += 1
-                        return [first]
-                    iterator, results = results, [first, second, *islice(results, cap)]
-                    if len(results) > cap:
-                        return go_on(element, results, iterator)
-                else:
-                    results = settle(element, results)
-                    if results.__class__ is GeneratorType:
-                        return results
-        except Exception as error:
-            return refuse(element, error)
-        if results:
-            out += len(results)
-        else:
-            filtered += 1
-        return results
-
-    return Shape(process, _reader(guard, lambda: (taken, out, filtered)))
-
-
-def _many_with_arguments(called: UserCallable, guard: Guard, rate: int) -> Shape:
-    taken, due, out, filtered = 0, min(rate, 1), 0, 0
-    function, refuse, timed, settle = called.function, guard.refuse, guard.timed, _settler(called, guard)
-    cap, lazy_kind, go_on = guard.settings.settings.output_cap, _lazy_kind(guard), guard.go_on
-
-    def process(element: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal taken, due, out, filtered
-        taken += 1
-        if taken == due:
-            taken, due = taken - 1, due + rate
-            return timed(process, element, *args, **kwargs)
-        try:
-            results = function(element, *args, **kwargs)
-            kind = results.__class__
-            if kind is not list:
-                if kind is lazy_kind:
-                    # Most generators yield once: two loops that break cost less than an islice.
-                    for first in results:  # noqa: B007
-                        break
-                    else:
-                        filtered += 1
-                        return ()
-                    for second in results:  # noqa: B007
-                        break
-                    else:
-                        out += 1
-                        return [first]
-                    iterator, results = results, [first, second, *islice(results, cap)]
-                    if len(results) > cap:
-                        return go_on(element, results, iterator)
-                else:
-                    results = settle(element, results)
-                    if results.__class__ is GeneratorType:
-                        return results
-        except Exception as error:
-            return refuse(element, error)
-        if results:
-            out += len(results)
-        else:
-            filtered += 1
-        return results
-
-    return Shape(process, _reader(guard, lambda: (taken, out, filtered)))
-
-
 def _with_element_at(called: UserCallable, guard: Guard, element_at: int) -> Shape:
     """For a function that names its element by ``DoFn.ElementParam``, not first."""
 
@@ -274,11 +103,6 @@ def _with_element_at(called: UserCallable, guard: Guard, element_at: int) -> Sha
     return Shape(process, inner.read)
 
 
-def _lazy_kind(guard: Guard) -> type | None:
-    """The kind of result that is held back in whole: generators, unless what they yielded is to stay."""
-    return None if guard.settings.partial else GeneratorType
-
-
 def _settler(called: UserCallable, guard: Guard) -> Callable[[Any, Any], Any]:
     """Returns what makes a sized sequence, or a generator to pass on, of a result that is no list."""
     cap = guard.settings.settings.output_cap
@@ -289,11 +113,8 @@ def _settler(called: UserCallable, guard: Guard) -> Callable[[Any, Any], Any]:
             return ()
         if results.__class__ is tuple:
             return results
-        if refuses_text and isinstance(results, (str, bytes, dict)):
-            raise TypeError(
-                f"Returning a {type(results).__name__} from a ParDo or FlatMap is not allowed. "
-                f"Please use list({results!r}) if you really want this behavior."
-            )
+        if refuses_text:
+            refuse_text(results)
         iterator = iter(results)
         if guard.settings.partial:
             return guard.go_on(element, [], iterator)

@@ -228,6 +228,7 @@ class TracedDoFn(beam.DoFn):
             settings.takes,
             settings.gives,
             packer(settings.gives, settings.tags, settings.window_fn),
+            settings.filtered_least,
         )
         self._called = user_callable(dofn)
         if settings.source is not None:
@@ -304,11 +305,22 @@ class TracedDoFn(beam.DoFn):
         elif self._buffers and looks_at_itself(innermost(self._dofn)):
             process = self._holding(_as_many(called))
         else:
-            process = one_to_one(called, self._step, has_arguments)
+            process = self._one_to_one(called, has_arguments)
             if self._buffers:
                 process = self._noting_bundle(process)
         process = self._with_plain_arguments(process, defaults, element_at)
         return _element_first(process, element_at) if element_at else process
+
+    def _one_to_one(self, called: UserCallable, has_arguments: bool) -> Callable[..., Any]:
+        step = self._step
+        if self._buffers or self._dofn._process_batch_defined:
+            # What an element gives may come later, or with others.
+            step = step._replace(filtered_least=None)
+        if isinstance(self._dofn, ObservedDoFn):
+            process = self._dofn.woven(step)
+            if process is not None:
+                return process
+        return one_to_one(called, step, has_arguments)
 
     def _with_plain_arguments(
         self, process: Callable[..., Any], defaults: list[Any], element_at: int

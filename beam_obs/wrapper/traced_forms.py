@@ -65,6 +65,10 @@ def packer(main: str, tags: dict[str, str], window_fn: WindowFn | None) -> Calla
     """
 
     def pack_result(trace: bytes, result: Any) -> Any:
+        if result.__class__ is TaggedOutput and result.value.__class__ in ORDINARY:
+            form = tags.get(result.tag, TRACED)
+            if form == TRACED:
+                return TaggedOutput(result.tag, (trace, result.value))
         if isinstance(result, TaggedOutput):
             return TaggedOutput(result.tag, pack_inner(tags.get(result.tag, TRACED), trace, result.value))
         return pack_inner(main, trace, result)

@@ -1,0 +1,307 @@
+"""The process functions of the wrapper: one for each way of calling and each form of elements. The hot path.
+
+A branch or a call for each element costs more than all the rest, so that the functions are made from texts,
+each with just the lines that it needs: to count, time and refuse in a stage, to carry a trace in a woven
+step, or both. `benchmarks/stage.py` and `benchmarks/weave.py` give what they cost.
+
+The value of a function's local variable `trace` is what `traced_origin.current_origin` looks for.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from beam_obs.wrapper.traced_forms import KEYED, PLAIN, TRACED
+from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE
+
+GENERATOR = "generator"
+
+_UNPACK = {
+    PLAIN: "",
+    TRACED: "trace, value = element",
+    KEYED: "key, (trace, value) = element\nvalue = (key, value)",
+}
+_PACKED = {
+    PLAIN: "result",
+    TRACED: "(trace, result)",
+    KEYED: "(result[0], (trace, result[1]))",
+}
+_PASS = {
+    (PLAIN, PLAIN): "return [element]",
+    (TRACED, TRACED): "return [element]",
+    (KEYED, KEYED): "return [element]",
+    (TRACED, KEYED): "key, value = value\nreturn [(key, (trace, value))]",
+    (KEYED, TRACED): "return [(trace, value)]",
+}
+
+_ONE = """
+def process(element{more}):
+    {begin}
+    {unpack}
+    try:
+        result = function({call}{more})
+    except Exception as error:
+        {fail}
+    {give_one}
+"""
+
+_FILTER = """
+def process(element{more}):
+    {begin}
+    {unpack}
+    try:
+        if not function({value}{more}):
+            {nothing}
+    except Exception as error:
+        {fail}
+    {kept}
+    {pass_on}
+"""
+
+_MANY = """
+def process(element{more}):
+    {unpack}
+    try:
+        results = function(value{more})
+    except Exception as error:
+        {fail}
+    kind = results.__class__
+    if kind is list or kind is tuple:
+        if len(results) == 1:
+            (result,) = results
+            {give_one}
+        if results:
+            {give_all}
+        {nothing}
+    if results is None:
+        {nothing}
+    {refuse_text}
+    return later(trace, results)
+"""
+
+_GENERATE = """
+def process(element{more}):
+    {unpack}
+    {absent}
+    try:
+        for result in function(value{more}):
+            yield {packed}
+    except Exception as error:
+        {fail}
+    {noted}
+"""
+
+# Most generators yield once: two loops that break cost less than an islice.
+_STAGED_MANY = """
+def process(element{more}):
+    {begin}
+    {unpack}
+    try:
+        results = function({value}{more})
+        kind = results.__class__
+        if kind is not list:
+            if kind is lazy_kind:
+                for result in results:
+                    break
+                else:
+                    filtered += 1
+                    {nothing}
+                for second in results:
+                    break
+                else:
+                    results = alone
+                if results is not alone:
+                    iterator, results = results, [result, second, *islice(results, cap)]
+                    if len(results) > cap:
+                        return {go_on}
+            else:
+                results = settle({value}, results)
+                if results.__class__ is lazily:
+                    return {lazy}
+    except Exception as error:
+        {fail}
+    if results is alone:
+        out += 1
+        {give_one}
+    {give_first}
+    if results:
+        {give_all_counted}
+    filtered += 1
+    {nothing}
+"""
+
+_LATER = """
+def later(trace, results):
+    {absent}
+    try:
+        for result in results:
+            yield {packed}
+    except Exception as error:
+        note(error, trace)
+        raise
+    {noted}
+"""
+
+# Apart from the function, because a comprehension makes the trace a variable that is slower to read.
+_EACH = """
+def each(trace, results):
+    return [{packed} for result in results]
+"""
+
+_REFUSED = """
+def refused(trace, value, error):
+    try:
+        letters = refuse(value, error)
+    except Exception as raised:
+        note(raised, trace)
+        raise
+    return [pack(trace, letter) for letter in letters]
+"""
+
+_BEGIN = """
+nonlocal taken, due{counts}
+taken += 1
+if taken == due:
+    taken, due = taken - 1, due + rate
+    return timed(process, element{more})
+"""
+
+_STAGE = """
+taken, due, out, kept, filtered = 0, min(rate, 1), 0, 0, 0
+refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
+
+def read():
+    return {read}
+"""
+
+
+class Way(NamedTuple):
+    """Which process function.
+
+    Args:
+      kind: how the user's function is called: a kind of `user_callable`, or `GENERATOR`.
+      takes: form of the elements.
+      gives: form of the main output; `PLAIN` where they are taken `PLAIN`, and only there.
+      is_stage: whether it counts, times and refuses.
+      takes_arguments: whether there are more arguments than the element.
+      notes_filtered: whether there are rows for elements that gave nothing.
+    """
+
+    kind: str
+    takes: str
+    gives: str
+    is_stage: bool
+    takes_arguments: bool
+    notes_filtered: bool = False
+
+
+@functools.cache
+def maker(way: Way) -> Callable[[dict[str, Any]], tuple[Callable[..., Any], Callable[[], Any] | None]]:
+    """Returns what makes a process function, and what reads its counts, of the names that its text has."""
+    name = f"<{'observed' if way.takes == PLAIN else 'woven'} {' '.join(map(str, way))}>"
+    text = "def make({names}):\n{body}\n    return process, {read}\n"
+    names, body = _names(way), _indented(_body(way), 4)
+    source = text.format(names=", ".join(names), body=body, read="read" if way.is_stage else "None")
+    # So that a debugger and a traceback find the lines.
+    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+    namespace: dict[str, Any] = {}
+    exec(compile(source, name, "exec"), namespace)
+    make = namespace["make"]
+    return lambda values: make(*(values[name] for name in names))
+
+
+_OF_ALL = ("function",)
+_OF_STAGES = ("guard", "rate", "cap", "lazy_kind", "lazily", "settle", "islice", "alone")
+_OF_WOVEN = ("ordinary", "pack", "note", "refuse_text", "least", "note_filtered", "absent")
+
+
+def _names(way: Way) -> tuple[str, ...]:
+    return _OF_ALL + _OF_STAGES * way.is_stage + _OF_WOVEN * (way.takes != PLAIN)
+
+
+def _body(way: Way) -> str:
+    """Returns the text of a process function and what it needs."""
+    kind, takes, gives, is_stage, takes_arguments, notes_filtered = way
+    is_plain = takes == PLAIN
+    value = "element" if is_plain else "value"
+    more = ", *args, **kwargs" if takes_arguments else ""
+    packed = f"{_PACKED[gives]} if result.__class__ in ordinary else pack(trace, result)"
+    nothing = "return ()"
+    if notes_filtered:
+        nothing = "return note_filtered(trace) if trace[9:] >= least else ()"
+    if is_plain:
+        give_one = "return [result]"
+        give_all = "return results"
+    else:
+        give_one = (
+            f"if result.__class__ in ordinary:\n    return [{_PACKED[gives]}]\nreturn [pack(trace, result)]"
+        )
+        give_all = "return each(trace, results)"
+    if not is_stage:
+        fail = "note(error, trace)\nraise"
+    elif is_plain:
+        fail = "return refuse(element, error)"
+    else:
+        fail = "return refused(trace, value, error)"
+    if kind == FILTER:
+        text, counts, read = _FILTER, ", kept", "taken, kept, taken - kept - guard.dead"
+    elif kind in (MAP, MAP_TUPLE):
+        text, counts, read = _ONE, "", "taken, taken - guard.dead, 0"
+    elif is_stage:
+        text, counts, read = _STAGED_MANY, ", out, filtered", "taken, out, filtered"
+    else:
+        text, counts, read = (_GENERATE if kind == GENERATOR else _MANY), "", ""
+    go_on, lazy = f"go_on({value}, results, iterator)", "results"
+    parts = {
+        "more": more,
+        "begin": _filled(_BEGIN, {"counts": counts, "more": more}) if is_stage else "",
+        "unpack": _UNPACK[takes],
+        "value": value,
+        "call": f"*{value}" if kind == MAP_TUPLE else value,
+        "packed": packed,
+        "fail": fail,
+        "nothing": nothing,
+        "give_one": give_one,
+        "give_all": give_all,
+        "give_all_counted": f"out += len(results)\n{give_all}",
+        "give_first": ""
+        if is_plain
+        else f"if len(results) == 1:\n    (result,) = results\n    out += 1\n{_indented(give_one, 4)}",
+        "kept": "kept += 1" if is_stage else "",
+        "pass_on": _PASS[takes, gives],
+        "refuse_text": "refuse_text(results)" if kind == DO_FN else "",
+        "go_on": go_on if is_plain else f"later(trace, {go_on})",
+        "lazy": lazy if is_plain else f"later(trace, {lazy})",
+        "absent": "result = absent" if notes_filtered else "",
+        "noted": (
+            "if result is absent and trace[9:] >= least:\n    yield from note_filtered(trace)"
+            if notes_filtered
+            else ""
+        ),
+        "read": read,
+    }
+    texts = [_STAGE] if is_stage else []
+    if not is_plain:
+        texts += [_LATER, _EACH, _REFUSED] if is_stage else [_LATER, _EACH]
+    return "".join(_filled(one, parts) for one in (*texts, text))
+
+
+def _filled(text: str, parts: dict[str, str]) -> str:
+    """Returns a text with its parts filled in, each line of them indented; lines left empty are dropped."""
+    lines: list[str] = []
+    for line in text.strip("\n").split("\n"):
+        bare = line.strip()
+        if bare.startswith("{") and bare.endswith("}") and bare[1:-1] in parts:
+            line = _indented(parts[bare[1:-1]], len(line) - len(bare))
+        else:
+            line = line.format(**parts)
+        if line.strip():
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _indented(text: str, by: int) -> str:
+    return "\n".join(f"{' ' * by}{line}" if line else line for line in text.strip("\n").split("\n"))
