@@ -14,7 +14,7 @@ from beam_obs.io.file_head import CsvHeadReader, FileHead, HeadReader, first_hea
 from beam_obs.io.file_read import FileRead
 from beam_obs.io.found_files import FoundFile
 from beam_obs.io.line_encoding import line_encoding
-from beam_obs.io.parsed_lines import LineParser
+from beam_obs.io.parsed_lines import LineParser, MadeRecords
 from beam_obs.io.read_records import RecordFormat
 from beam_obs.io.typed_records import RecordMaker, check_room, dicts_of, record_fields
 from beam_obs.records.errors import UsageError
@@ -183,7 +183,7 @@ class _CsvFormat(RecordFormat):
 
     def records(
         self, rows: list[Any], head: FileHead, lineage: Sequence[LineageAttributes] | None
-    ) -> tuple[list[Any], list[tuple[int, BadInput]]]:
+    ) -> MadeRecords:
         maker = self._makers.get(head.columns)
         if maker is None:
             maker = self._makers[head.columns] = self._maker(head.columns)
@@ -193,7 +193,7 @@ class _CsvFormat(RecordFormat):
         if lineage is not None:
             for record, attributes in zip(records, lineage, strict=True):
                 record[LINEAGE_FIELD] = attributes
-        return records, []
+        return MadeRecords(records)
 
     def taken_apart(self, row: Any, head: FileHead) -> dict[str, Any] | None:
         return dict(zip(head.columns, row, strict=True))
@@ -208,7 +208,7 @@ class _CsvFormat(RecordFormat):
 
 def _made(
     maker: RecordMaker, rows: list[list[str]], lineage: Sequence[LineageAttributes] | None
-) -> tuple[list[Any], list[tuple[int, BadInput]]]:
+) -> MadeRecords:
     make = maker.make
     records: list[Any] = []
     refused: list[tuple[int, BadInput]] = []
@@ -220,4 +220,4 @@ def _made(
             if isinstance(error, MemoryError):
                 raise
             refused.append((number, maker.explain(row, error)))
-    return records, refused
+    return MadeRecords(records, refused)

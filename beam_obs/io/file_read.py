@@ -192,6 +192,8 @@ def _runs_bundle_based(pipeline: Any) -> bool:
 class _FindFiles(beam.DoFn):
     """Gives the files of a pattern, looked for when the job runs."""
 
+    gives_records = False
+
     def __init__(
         self,
         pattern: Any,

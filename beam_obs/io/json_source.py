@@ -12,7 +12,7 @@ from beam_obs.io.bad_input import BadInput, NotJson
 from beam_obs.io.file_head import FileHead, HeadReader
 from beam_obs.io.file_read import FileRead
 from beam_obs.io.line_encoding import line_encoding
-from beam_obs.io.parsed_lines import LineParser
+from beam_obs.io.parsed_lines import LineParser, MadeRecords
 from beam_obs.io.read_records import RecordFormat
 from beam_obs.io.text_lines import TextParser
 from beam_obs.io.typed_records import check_room
@@ -121,21 +121,23 @@ class _JsonFormat(RecordFormat):
 
     def records(
         self, rows: list[Any], head: FileHead, lineage: Sequence[LineageAttributes] | None
-    ) -> tuple[list[Any], list[tuple[int, BadInput]]]:
+    ) -> MadeRecords:
         make = stamped if self._maker is None else self._maker.make
         as_it_is = self._maker is None and lineage is None
         records: list[Any] = []
         refused: list[tuple[int, BadInput]] = []
+        blank: list[int] = []
         add = records.append
         for number, line in enumerate(rows):
             if not line or line.isspace():
+                blank.append(number)
                 continue
             try:
                 values = parse_object(line)
                 add(values if as_it_is else make(values, None if lineage is None else lineage[number]))
             except BadInput as error:
                 refused.append((number, error))
-        return records, refused
+        return MadeRecords(records, refused, blank)
 
     def taken_apart(self, row: Any, head: FileHead) -> dict[str, Any] | None:
         try:

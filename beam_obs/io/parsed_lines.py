@@ -40,6 +40,20 @@ class ParsedLines(NamedTuple):
     lines_left: int = 0
 
 
+class MadeRecords(NamedTuple):
+    """What was made of the rows that a parser found.
+
+    Args:
+      records: of the rows, in their order.
+      refused: numbers of rows that are refused, and why.
+      left_out: numbers of rows that hold nothing.
+    """
+
+    records: list[Any]
+    refused: Sequence[tuple[int, BadInput]] = ()
+    left_out: Sequence[int] = ()
+
+
 class LineParser(Protocol):
     """Finds the rows in a block of whole lines."""
 

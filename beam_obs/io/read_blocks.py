@@ -6,8 +6,9 @@ DoFn (benchmarks/read.py); they are fused, so blocks stay Python objects.
 
 from __future__ import annotations
 
+import builtins
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -28,17 +29,25 @@ class ReadBlock:
       records: good ones, in the file's order.
       refusals: bad ones.
       bytes: what they take in the file.
+      origins: of the records, where the pipeline is woven: 16 bytes each.
     """
 
-    __slots__ = ("bytes", "records", "refusals")
+    __slots__ = ("bytes", "origins", "records", "refusals")
 
-    def __init__(self, records: list[Any], refusals: list[Refusal], bytes: int) -> None:
+    def __init__(
+        self,
+        records: list[Any],
+        refusals: list[Refusal],
+        bytes: int,
+        origins: Sequence[builtins.bytes] | None = None,
+    ) -> None:
         self.records = records
         self.refusals = refusals
         self.bytes = bytes
+        self.origins = origins
 
-    def __reduce__(self) -> tuple[type[ReadBlock], tuple[list[Any], list[Refusal], int]]:
-        return (ReadBlock, (self.records, self.refusals, self.bytes))
+    def __reduce__(self) -> tuple[type[ReadBlock], tuple[Any, ...]]:
+        return (ReadBlock, (self.records, self.refusals, self.bytes, self.origins))
 
 
 class _ReadBlockCoder(coders.Coder):
@@ -71,6 +80,9 @@ class PassOn(beam.DoFn):
       stage: full label of the read.
       context: the run.
     """
+
+    passes_blocks = True
+    """For the weave: records leave first and in order, so that blocks tell their origins."""
 
     def __init__(self, stage: str, context: RunContext) -> None:
         self._stage = stage

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy
 from apache_beam.io.restriction_trackers import OffsetRange
 
 from beam_obs.io.bad_input import (
@@ -164,12 +165,15 @@ class ReadContainers(ReadRanges):
                 if settings.stamp and values:
                     lineage = self._lineage(file, range(first, first + len(values)))
                 records, refused = self._make(values, lineage)
+                origins = None
+                if self._tells_origins:
+                    origins = self._origins(file, _places(first, len(values), refused))
                 letters = self._refusals(file, first, values, refused) if refused else []
                 done += len(values)
                 progress.records += len(records)
                 progress.dead += len(letters)
                 progress.bytes += size
-                yield ReadBlock(records, letters, size)
+                yield ReadBlock(records, letters, size, origins)
                 size = 0
         except CorruptBlock as error:
             progress.dead += 1
@@ -213,6 +217,11 @@ class ReadContainers(ReadRanges):
             position=place.number,
             redaction=settings.redaction,
         )
+
+
+def _places(first: int, count: int, refused: list[tuple[int, BadInput]]) -> numpy.ndarray:
+    places = numpy.arange(first, first + count, dtype=numpy.uint64)
+    return numpy.delete(places, [number for number, _ in refused]) if refused else places
 
 
 def _refused_record(stage: str, file: FoundFile, place: BlockPosition, error: BadInput) -> RefusedRecord:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import abc
+import functools
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy
 from apache_beam.io.restriction_trackers import OffsetRange
 from apache_beam.pvalue import TaggedOutput
 
@@ -77,8 +80,16 @@ class ReadRanges(beam.DoFn, abc.ABC):
     """What positions count: bytes of the file; or ``blocks``, see `beam_obs.records.block_position`; or
     ``files``, which are one record each."""
 
+    gives_records = False
+    """For the weave: what leaves are blocks."""
+
     def __init__(self, settings: ReadSettings) -> None:
         self._settings = settings
+        self._tells_origins = False
+
+    def tell_origins(self) -> None:
+        """Lets blocks tell the origins of their records; the weave asks for it."""
+        self._tells_origins = True
 
     def setup(self) -> None:
         """Makes what is not pickled."""
@@ -133,6 +144,18 @@ class ReadRanges(beam.DoFn, abc.ABC):
         wide = self.positions == "blocks" or file.size > _LARGEST[file.is_splittable]
         return Partition(file.name, file_version(file.path, file.size, file.modified), wide=wide)
 
+    def _origins(self, file: FoundFile, places: Sequence[int] | numpy.ndarray) -> tuple[bytes, ...] | None:
+        """Returns the origins of records that leave; None where they are not to be told.
+
+        Args:
+          file: that holds them.
+          places: of the records, shape (n,).
+        """
+        if not self._tells_origins:
+            return None
+        packed = self._partition(file).origins(places).tobytes()
+        return _unpacker(len(places)).unpack(packed)
+
     def _lineage(self, file: FoundFile, places: Sequence[int]) -> list[LineageAttributes]:
         context = self._settings.context
         partition = self._partition(file)
@@ -184,8 +207,14 @@ class ReadUnsplit(beam.DoFn):
       reader: what reads.
     """
 
+    gives_records = False
+
     def __init__(self, reader: ReadRanges) -> None:
         self._reader = reader
+
+    def tell_origins(self) -> None:
+        """Lets blocks tell the origins of their records."""
+        self._reader.tell_origins()
 
     def setup(self) -> None:
         """Makes what is not pickled."""
@@ -195,3 +224,9 @@ class ReadUnsplit(beam.DoFn):
         """Gives the records of a file, in blocks."""
         ranges = FileRanges()
         yield from self._reader.process(file, ranges.create_tracker(ranges.initial_restriction(file)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _unpacker(count: int) -> struct.Struct:
+    """Takes origins apart in a fifth of the time that slices take."""
+    return struct.Struct("16s" * count)

@@ -11,15 +11,16 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy
 from apache_beam.io.restriction_trackers import OffsetRange
 
-from beam_obs.io.bad_input import BadFile, BadInput, refuse_bytes
+from beam_obs.io.bad_input import BadFile, refuse_bytes
 from beam_obs.io.decompression import open_stream
 from beam_obs.io.file_head import FileHead, HeadReader
 from beam_obs.io.found_files import FoundFile
 from beam_obs.io.line_encoding import LineEncoding
 from beam_obs.io.line_reader import LineBlock, LineReader, cut_at, seek_first_line
-from beam_obs.io.parsed_lines import BadLines, LineParser
+from beam_obs.io.parsed_lines import BadLines, LineParser, MadeRecords
 from beam_obs.io.read_blocks import ReadBlock
 from beam_obs.io.read_ranges import Progress, ReadRanges, ReadSettings
 from beam_obs.records.errors import RefusedRecord
@@ -50,8 +51,8 @@ class RecordFormat(abc.ABC):
     @abc.abstractmethod
     def records(
         self, rows: list[Any], head: FileHead, lineage: Sequence[LineageAttributes] | None
-    ) -> tuple[list[Any], list[tuple[int, BadInput]]]:
-        """Returns the records of `rows`, and the numbers of the rows that are refused, and why.
+    ) -> MadeRecords:
+        """Returns the records of `rows`, and the numbers of the rows of which none are made.
 
         Args:
           rows: what the parser found.
@@ -164,13 +165,17 @@ class ReadRecords(ReadRanges):
         settings = self._settings
         parsed = parser.parse(block.data, block.final)
         rows, numbers, refused = parsed.records, parsed.line_numbers, parsed.refused
-        starts: Sequence[int] | None = None
-        lineage = None
-        if settings.stamp and rows:
+        starts: numpy.ndarray | None = None
+        lineage = places = origins = None
+        if rows and (settings.stamp or self._tells_origins):
             starts = _line_starts(head.encoding, block)
-            places = starts[: len(rows)] if numbers is None else [starts[number] for number in numbers]
-            lineage = self._lineage(progress.file, places)
-        records, bad_rows = self._format.records(rows, head, lineage)
+            places = starts[: len(rows)] if numbers is None else starts[numpy.asarray(numbers)]
+            if settings.stamp:
+                lineage = self._lineage(progress.file, places.tolist())
+        records, bad_rows, left_out = self._format.records(rows, head, lineage)
+        if places is not None:
+            gone = [*(number for number, _ in bad_rows), *left_out]
+            origins = self._origins(progress.file, numpy.delete(places, gone) if gone else places)
         if bad_rows:
             refused = refused + [
                 BadLines(
@@ -183,7 +188,7 @@ class ReadRecords(ReadRanges):
             ]
         left = b""
         if parsed.lines_left:
-            starts = starts or _line_starts(head.encoding, block)
+            starts = _line_starts(head.encoding, block) if starts is None else starts
             left = block.data[starts[-parsed.lines_left] - block.offset :]
         letters: list[Refusal] = []
         if refused:
@@ -191,7 +196,7 @@ class ReadRecords(ReadRanges):
         progress.records += len(records)
         progress.dead += len(letters)
         progress.bytes += len(block.data) - len(left)
-        yield ReadBlock(records, letters, len(block.data) - len(left))
+        yield ReadBlock(records, letters, len(block.data) - len(left), origins)
         return left
 
     def _lines_of(
@@ -210,14 +215,13 @@ class ReadRecords(ReadRanges):
         head: FileHead,
         block: LineBlock,
         refused: list[BadLines],
-        starts: Sequence[int] | None,
+        line_starts: numpy.ndarray | None,
     ) -> list[Refusal]:
+        starts = (_line_starts(head.encoding, block) if line_starts is None else line_starts).tolist()
         if not self._settings.keeps_dead_letters:
             error = refused[0].error
-            starts = starts or _line_starts(head.encoding, block)
             where = f"{file.path} at byte {starts[refused[0].line]}"
             raise RefusedRecord(self._settings.stage, f"{where}: {type_name(error)}: {error}") from error
-        starts = starts or _line_starts(head.encoding, block)
         ends = (*starts[1:], block.end)
         places = [starts[bad.line] for bad in refused]
         origins = self._partition(file).hex_origins(places)
@@ -240,11 +244,17 @@ class ReadRecords(ReadRanges):
         return letters
 
 
-def _line_starts(encoding: LineEncoding, block: LineBlock) -> list[int]:
-    """Returns the offset in the file of each line of a block."""
+def _line_starts(encoding: LineEncoding, block: LineBlock) -> numpy.ndarray:
+    """Returns the offset in the file of each line of a block, shape (lines,)."""
+    if encoding.width == len(encoding.delimiter) == 1:
+        # A third of the time that splitting takes.
+        is_end = numpy.frombuffer(block.data, dtype=numpy.uint8) == encoding.delimiter[0]
+        starts = numpy.flatnonzero(is_end) + (block.offset + 1)
+        ends_whole = block.data.endswith(encoding.delimiter)
+        return numpy.concatenate(([block.offset], starts[:-1] if ends_whole else starts))
     lines = encoding.split(block.data)
     if not lines[-1]:
         lines.pop()
     step = len(encoding.delimiter)
     lengths = itertools.accumulate((len(line) + step for line in lines[:-1]), initial=block.offset)
-    return list(lengths)
+    return numpy.fromiter(lengths, dtype=numpy.int64)

@@ -7,11 +7,10 @@ from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
 
-from beam_obs.io.bad_input import BadInput
 from beam_obs.io.file_head import FileHead, HeadReader
 from beam_obs.io.file_read import FileRead
 from beam_obs.io.line_encoding import line_encoding
-from beam_obs.io.parsed_lines import LineParser
+from beam_obs.io.parsed_lines import LineParser, MadeRecords
 from beam_obs.io.read_records import RecordFormat
 from beam_obs.io.text_lines import TextParser
 from beam_obs.records.errors import UsageError
@@ -133,9 +132,12 @@ class _TextFormat(RecordFormat):
 
     def records(
         self, rows: list[Any], head: FileHead, lineage: Sequence[LineageAttributes] | None
-    ) -> tuple[list[Any], list[tuple[int, BadInput]]]:
+    ) -> MadeRecords:
         if lineage is None:
-            return rows, []
-        return [
-            {"line": line, LINEAGE_FIELD: attributes} for line, attributes in zip(rows, lineage, strict=True)
-        ], []
+            return MadeRecords(rows)
+        return MadeRecords(
+            [
+                {"line": line, LINEAGE_FIELD: attributes}
+                for line, attributes in zip(rows, lineage, strict=True)
+            ]
+        )

@@ -143,4 +143,4 @@ class _ReadWholeFiles(ReadRanges):
             record = {**whole._asdict(), LINEAGE_FIELD: self._lineage(file, [0])[0]}
         progress.records += 1
         progress.bytes += length
-        yield ReadBlock([record], [], length)
+        yield ReadBlock([record], [], length, self._origins(file, [0]))

@@ -33,7 +33,7 @@ class WovenSource:
     """
 
     label: str
-    partition: Partition
+    partition: Partition | None
 
 
 @dataclasses.dataclass

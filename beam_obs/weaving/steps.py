@@ -11,6 +11,7 @@ from apache_beam.transforms.window import WindowFn
 from apache_beam.utils import proto_utils
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
+from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.origin import Partition
 from beam_obs.weaving.graph import PAR_DO_URN
 from beam_obs.weaving.loom import DERIVATIONS, OUTPUTS, Loom
@@ -21,7 +22,16 @@ from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, load_wove
 from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, SEED, TRACED
 from beam_obs.wrapper.traced_grouping import BatchedDoFn, IndexDoFn, OfTraced, SupersetDoFn
 from beam_obs.wrapper.traced_rows import BUNDLE, STATE
-from beam_obs.wrapper.traced_source import BY_CONTENT, BY_INDEX, NOT_A_SOURCE, Source, StampDoFn
+from beam_obs.wrapper.traced_source import (
+    BY_CONTENT,
+    BY_INDEX,
+    NOT_A_SOURCE,
+    TOLD,
+    Source,
+    StampDoFn,
+    TellingPayload,
+    passes_blocks,
+)
 from beam_obs.wrapper.traced_state import HISTORY
 from beam_obs.wrapper.traced_window import TracedWindowFn
 
@@ -56,6 +66,9 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     if takes == SEED and facts.passes_seeds:
         for pcoll in node.outputs.values():
             loom.set_form(pcoll, SEED)
+        if hasattr(facts.dofn, "tell_origins"):
+            facts.payload.do_fn.payload = pickler.dumps(TellingPayload(facts.pickled))
+            node.spec.payload = facts.payload.SerializeToString()
         loom.note_woven(node_id)
         return
     if facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN and _key_with_none(loom, node_id, main):
@@ -102,7 +115,9 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     payload.do_fn.payload = pickler.dumps(WovenPayload(facts.pickled, settings))
     node.spec.payload = payload.SerializeToString()
     if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
-        loom.report.sources.append(WovenSource(loom.label(node_id), settings.source.partition))
+        told = settings.source.kind == TOLD
+        label = loom.label(node_id).removesuffix(f"/{INNER_LEAF}") if told else loom.label(node_id)
+        loom.report.sources.append(WovenSource(label, None if told else settings.source.partition))
     loom.note_woven(node_id)
 
 
@@ -162,6 +177,8 @@ def _source(loom: Loom, node_id: str, facts: ParDoFacts) -> Source:
     label = source_label(loom.graph, node_id)
     if is_internal(loom.graph, node_id):
         return Source(NOT_A_SOURCE, Partition(label, "", located=False), {})
+    if passes_blocks(facts.dofn):
+        return Source(TOLD, Partition(label, "", located=False), {})
     if not facts.is_splittable:
         # What a Create holds can be had again from the program; what another step gives first, perhaps not.
         located = label != loom.label(node_id)

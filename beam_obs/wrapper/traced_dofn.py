@@ -14,7 +14,6 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.internal import pickler
-from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.common import MethodWrapper, _get_arg_placeholders
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.window import WindowFn
@@ -27,7 +26,7 @@ from beam_obs.wrapper.traced_forms import SEED, TRACED, packer, unpack
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_provider import TracedRestrictionProvider, TracedWatermarkEstimatorProvider
 from beam_obs.wrapper.traced_shapes import Step, one_to_one, refuse_text
-from beam_obs.wrapper.traced_source import Source, Stamper, told_origins
+from beam_obs.wrapper.traced_source import TOLD, Source, Stamper, told_process
 from beam_obs.wrapper.traced_state import HISTORY, HISTORY_PARAM, stateful_process, stateful_timer
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
 
@@ -297,6 +296,8 @@ class TracedDoFn(beam.DoFn):
             called = UserCallable(called.kind, _element_back(called.function, element_at))
         if settings.defaults_to_side:
             process = _from_side(_as_many(called), self._step)
+        elif settings.source is not None and settings.source.kind == TOLD:
+            process = told_process(called.function, self._step)
         elif settings.source is not None:
             process = self._stamping(_as_many(called))
         elif self._dofn._process_yields_batches:
@@ -413,16 +414,12 @@ class TracedDoFn(beam.DoFn):
         refuse = refuse_text if self._called.kind == DO_FN else _accept
 
         def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
-            return stamped(function(element, *args, **kwargs), told_origins(element))
+            return stamped(function(element, *args, **kwargs))
 
-        def stamped(results: Any, told: Iterator[bytes] | None) -> Iterator[Any]:
+        def stamped(results: Any) -> Iterator[Any]:
             refuse(results)
             for result in results if results is not None else ():
-                if told is None:
-                    trace = self._stamper.stamp(result)
-                else:
-                    trace = UNKNOWN if isinstance(result, TaggedOutput) else next(told, UNKNOWN)
-                yield step.pack(trace, result)
+                yield step.pack(self._stamper.stamp(result), result)
 
         return woven_process
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -14,10 +14,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN
-from beam_obs.wrapper.traced_forms import pack
+from beam_obs.wrapper.traced_forms import TRACED, pack
+from beam_obs.wrapper.traced_shapes import Step
 
 BY_INDEX = "index"
 BY_CONTENT = "content"
+TOLD = "told"
 NOT_A_SOURCE = "not a source"
 
 
@@ -25,7 +27,8 @@ class Source(NamedTuple):
     """How records get their origins.
 
     Args:
-      kind: `BY_INDEX` for what one call gives in the same order each time, `BY_CONTENT`, or `NOT_A_SOURCE`.
+      kind: `BY_INDEX` for what one call gives in the same order each time, `BY_CONTENT`, `TOLD` for blocks
+        that bring the origins of their records, or `NOT_A_SOURCE`.
       partition: the partition that they are of.
       coders: of the outputs, by tag, None for the main one.
     """
@@ -51,6 +54,8 @@ class Stamper:
             return source.partition.origin(self._index - 1)
         if source.kind == NOT_A_SOURCE:
             return NO_SOURCE
+        if source.kind == TOLD:
+            return UNKNOWN
         tag = None
         if isinstance(result, TaggedOutput):
             tag, result = result.tag, result.value
@@ -91,14 +96,59 @@ class StampDoFn(beam.DoFn):
         return [pack(self._gives, self._stamper.stamp(element), element)]
 
 
-def told_origins(element: Any) -> Iterator[bytes] | None:
-    """Returns the origins that a block of records tells of them, in their order, or None where it tells none.
+def passes_blocks(dofn: Any) -> bool:
+    """Returns whether a DoFn gives the records of blocks that tell their origins.
 
-    A source that knows where its records lie gives them in blocks with an attribute ``origins``: an origin
-    for each record that the step behind passes on by its main output.
+    It says so by an attribute ``passes_blocks``: blocks have an attribute ``origins``, an origin for each of
+    the plain values that `process` gives first, in a list.
     """
-    origins = getattr(element, "origins", None)
-    return iter(origins) if isinstance(origins, (list, tuple)) else None
+    return bool(getattr(dofn, "passes_blocks", False))
+
+
+def told_process(function: Callable[..., Any], step: Step) -> Callable[..., Any]:
+    """Returns the process function of a step that passes blocks.
+
+    Args:
+      function: the user's.
+      step: of the function.
+    """
+    pack_result, is_traced = step.pack, step.gives == TRACED
+
+    def woven_process(block: Any) -> Any:
+        results, origins = function(block), block.origins
+        if origins is None:
+            return [pack_result(UNKNOWN, result) for result in results]
+        told = (
+            zip(origins, results, strict=False)
+            if is_traced
+            else [pack(step.gives, origin, result) for origin, result in zip(origins, results, strict=False)]
+        )
+        if len(results) == len(origins):
+            return told
+        return [*told, *(pack_result(UNKNOWN, result) for result in results[len(origins) :])]
+
+    return woven_process
+
+
+class TellingPayload:
+    """The payload of a source's DoFn that is to tell the origins of what it gives in blocks.
+
+    Args:
+      payload: the DoFn, arguments and so on, as Beam pickled them.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+
+    def __reduce__(self) -> Any:
+        return (load_telling, (self._payload,))
+
+
+def load_telling(payload: bytes) -> tuple[Any, ...]:
+    """Returns Beam's tuple of a DoFn and its arguments, where the DoFn has been asked to tell origins."""
+    dofn, *rest = pickler.loads(payload)
+    dofn.tell_origins()
+    return (dofn, *rest)
 
 
 def passes_seeds(dofn: Any) -> bool:

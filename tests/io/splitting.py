@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from apache_beam.io.restriction_trackers import OffsetRange
 from apache_beam.runners.sdf_utils import RestrictionTrackerView, ThreadsafeRestrictionTracker
@@ -48,6 +48,22 @@ def read_split(
     return parts
 
 
+class Reading(NamedTuple):
+    """How a file is read: bytes of a range, and where each is split after each block."""
+
+    range_bytes: int
+    fractions: list[float]
+
+
+def read_blocks(reader: Any, file: FoundFile, reading: Reading) -> list[ReadBlock]:
+    """Returns the blocks of a file read in ranges that are split on the way."""
+    file = file._replace(range_bytes=reading.range_bytes)
+    blocks: list[ReadBlock] = []
+    for restriction in FileRanges().split(file, FileRanges().initial_restriction(file)):
+        _read_range(reader, file, restriction, list(reading.fractions), blocks)
+    return blocks
+
+
 def check_ranges(manifests: list[Manifest], size: int) -> None:
     """Fails where the ranges that the manifests tell of are not the whole file."""
     assert len({manifest.file for manifest in manifests}) == len(manifests)
@@ -58,7 +74,11 @@ def check_ranges(manifests: list[Manifest], size: int) -> None:
 
 
 def _read_range(
-    reader: Any, file: FoundFile, restriction: OffsetRange, fractions: list[float]
+    reader: Any,
+    file: FoundFile,
+    restriction: OffsetRange,
+    fractions: list[float],
+    blocks: list[ReadBlock] | None = None,
 ) -> tuple[list[Any], list[Any], list[Manifest]]:
     tracker = FileRanges().create_tracker(restriction)
     records: list[Any] = []
@@ -71,6 +91,8 @@ def _read_range(
             assert output.tag == EVIDENCE_TAG
             manifests.append(Manifest.from_json(output.value))
             continue
+        if blocks is not None:
+            blocks.append(output)
         records += output.records
         refusals += output.refusals
         if fractions:
@@ -80,7 +102,7 @@ def _read_range(
     tracker.check_done()
     for rest in left:
         for mine, more in zip(
-            (records, refusals, manifests), _read_range(reader, file, rest, fractions), strict=True
+            (records, refusals, manifests), _read_range(reader, file, rest, fractions, blocks), strict=True
         ):
             mine.extend(more)
     return records, refusals, manifests
