@@ -103,7 +103,8 @@ def test_any_split_of_blocks_tells_of_each_record_where_it_stands(
     assert len(pairs) == len(values)
     for record, origin in pairs:
         position = partition.position_of(origin, size=file.size << 24)
-        assert position is not None and position == record.pop("_lineage")["position"]
+        assert position is not None
+        assert position == record.pop("_lineage")["position"]
         place = block_position(position)
         assert blocks[place.block][place.record] == record
 
@@ -145,7 +146,7 @@ def _read_woven(runner: Any, options: PipelineOptions) -> list[Any]:
 
 
 def _reads() -> dict[str, Any]:
-    split = {"desired_bundle_size": 300}
+    split: Any = {"desired_bundle_size": 300}
     folder = str(pathlib.Path.cwd())
     return {
         "csv": obs.ReadFromCsv(f"{folder}/*.csv", **split),
