@@ -124,7 +124,8 @@ def _woven(proto: Any, **changes: Any) -> Any:
 
 def _run_bundles(runner: Any, pipeline: Any, options: Any) -> Any:
     if _WEAVING.settings is not None:
-        pipeline = _read_back(_woven(_TO_RUNNER_API(pipeline), shuffles_manifests=False), pipeline, options)
+        woven = _woven(_TO_RUNNER_API(pipeline), shuffles_manifests=False, splits_reads=False)
+        pipeline = _read_back(woven, pipeline, options)
     return _RUN_BUNDLES(runner, pipeline, options)
 
 

@@ -23,6 +23,8 @@ from beam_obs.wrapper.traced_grouping import Aggregate, ConvertDoFn
 
 DERIVATIONS = "derivations"
 OUTPUTS = "outputs"
+INPUTS = "inputs"
+"""Rows of this kind are manifests already."""
 
 
 class Loom:

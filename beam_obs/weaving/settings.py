@@ -20,6 +20,8 @@ class WeaveSettings:
       shuffles_manifests: whether manifests cross a shuffle before they are committed. On the bundle-based
         direct runner they need not, because a step there gets only what finished bundles gave; and a shuffle
         behind a step with timers fails there where its input comes from several outputs.
+      splits_reads: whether reads may be splittable DoFns. On the bundle-based direct runner those can have
+        but one output.
     """
 
     strict: bool = False
@@ -27,3 +29,4 @@ class WeaveSettings:
     evidence: str | RunContext | None = None
     output_share: float = 1.0
     shuffles_manifests: bool = True
+    splits_reads: bool = True

@@ -7,7 +7,10 @@ aggregates, reshuffles, sources and sinks.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
+from apache_beam.internal import pickler
+from apache_beam.io.filebasedsource import FileBasedSource
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
@@ -24,6 +27,7 @@ COMBINE_BY_HAND = "LiftedCombinePerKey"
 RESHUFFLE = "Reshuffle"
 RESHUFFLE_PER_KEY = "ReshufflePerKey"
 SOURCE = "source"
+LOCATED_READ = "located read"
 SINK = "sink"
 OURS = "beam_obs"
 UNKNOWN_STEP = "unknown"
@@ -127,6 +131,8 @@ def _kind(graph: Graph, node_id: str) -> str | None:
         if set(node.outputs.values()) <= set(node.inputs.values()):
             return NOTHING if node.outputs or not node.inputs else SINK
         return UNKNOWN_STEP if node.inputs else SOURCE
+    if is_located_read(graph, node_id):
+        return LOCATED_READ
     if node.spec.urn in _COMPOSITES:
         return _COMPOSITES[node.spec.urn]
     if name in _TYPES:
@@ -134,10 +140,31 @@ def _kind(graph: Graph, node_id: str) -> str | None:
     if node_id in graph.parents and (name.startswith(_SOURCES) or _is_ours_io(name)):
         takes = graph.taken_from_outside(node_id)
         if not takes and node.outputs and not _is_ours_io(name):
-            return SOURCE
+            return None if _has_located_read(graph, node_id) else SOURCE
         if takes and "Write" in name.rsplit(".", 1)[-1]:
             return SINK
     return None
+
+
+def is_located_read(graph: Graph, node_id: str) -> bool:
+    """Returns whether a step is Beam's read of files, whose records have places in them."""
+    node = graph.node(node_id)
+    if node.spec.urn != common_urns.deprecated_primitives.READ.urn or not node.subtransforms:
+        return False
+    payload = api.ReadPayload.FromString(node.spec.payload)
+    return payload.source.urn == python_urns.PICKLED_SOURCE and _is_located(payload.source.payload)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_located(pickled: bytes) -> bool:
+    try:
+        return isinstance(pickler.loads(pickled), FileBasedSource)
+    except Exception:
+        return False
+
+
+def _has_located_read(graph: Graph, node_id: str) -> bool:
+    return any(is_located_read(graph, found) for found in graph.subtree(node_id))
 
 
 def _is_ours_io(name: str) -> bool:

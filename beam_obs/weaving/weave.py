@@ -13,6 +13,7 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.weaving import aggregates, steps, units
 from beam_obs.weaving.check import check_edges
+from beam_obs.weaving.located_reads import is_range_read, weave_located_read, weave_range_read
 from beam_obs.weaving.loom import Loom
 from beam_obs.weaving.report import NotWoven, WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
@@ -70,6 +71,8 @@ def _weave_unit(loom: Loom, unit: Unit) -> None:
     elif unit.kind == units.UNKNOWN_STEP:
         urn = loom.graph.node(unit.node).spec.urn
         steps.leave_as_it_is(loom, unit.node, f"what it does is not known ({urn or 'no name'})")
+    elif unit.kind == units.PAR_DO and is_range_read(loom, unit.node):
+        weave_range_read(loom, unit.node)
     elif unit.kind in _RULES:
         _RULES[unit.kind](loom, unit.node)
 
@@ -80,6 +83,7 @@ _RULES: dict[str, Callable[[Loom, str], None]] = {
     units.FLATTEN: steps.weave_flatten,
     units.WINDOW: steps.weave_window,
     units.SOURCE: steps.weave_source,
+    units.LOCATED_READ: weave_located_read,
     units.GROUP: aggregates.weave_group,
     units.COMBINE: aggregates.weave_combine,
     units.COMBINE_BY_HAND: aggregates.weave_combine_by_hand,

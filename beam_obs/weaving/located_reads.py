@@ -1,0 +1,83 @@
+"""Weaving Beam's own reads of files: what reads is replaced by what reads the same and knows the places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apache_beam.internal import pickler
+from apache_beam.io.filebasedsource import _ReadRange
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+from beam_obs.io.beam_reads import LocatedRangeRead, LocatedRead, UnsplitLocatedRead
+from beam_obs.records.origin import Partition
+from beam_obs.weaving.graph import PAR_DO_URN
+from beam_obs.weaving.loom import INPUTS, Loom
+from beam_obs.weaving.report import WovenSource
+from beam_obs.wrapper.traced_forms import ROWS
+from beam_obs.wrapper.traced_source import BY_CONTENT, Source
+
+_OF_BEAM = "apache_beam.io."
+
+
+def weave_located_read(loom: Loom, node_id: str) -> None:
+    """Puts a DoFn that knows places in place of Beam's own for bounded sources."""
+    graph = loom.graph
+    *_, reading = [leaf for leaf in graph.leaves(node_id) if graph.node(leaf).spec.urn == PAR_DO_URN]
+    # A runner that has a read of its own would give plain records.
+    graph.node(node_id).spec.Clear()
+    graph.node(node_id).spec.urn = python_urns.GENERIC_COMPOSITE_TRANSFORM
+    (given,) = graph.node(reading).outputs.values()
+    label, source = _label_and_source(loom, node_id, given)
+    form = loom.form_for(given)
+    loom.set_form(given, form)
+    kind = LocatedRead if loom.settings.splits_reads else UnsplitLocatedRead
+    _replace(loom, reading, kind(label, form, source), given, label)
+    if not loom.settings.splits_reads:
+        _forget_restrictions(loom, reading)
+    for leaf in graph.leaves(node_id):
+        loom.note_woven(leaf)
+
+
+def weave_range_read(loom: Loom, node_id: str) -> None:
+    """Puts a DoFn that knows places in place of Beam's own for ranges of files."""
+    node, facts = loom.graph.node(node_id), loom.facts(node_id)
+    (taken,) = node.inputs.values()
+    (given,) = node.outputs.values()
+    label, source = _label_and_source(loom, node_id, given)
+    takes, form = loom.form(taken), loom.form_for(given)
+    loom.set_form(given, form)
+    _replace(loom, node_id, LocatedRangeRead(label, takes, form, source, facts.dofn), given, label)
+    loom.note_woven(node_id)
+
+
+def is_range_read(loom: Loom, node_id: str) -> bool:
+    """Returns whether a step is Beam's DoFn that reads ranges of files, and its ranges have traces."""
+    (taken,) = list(loom.graph.node(node_id).inputs.values())[:1]
+    return type(loom.facts(node_id).dofn) is _ReadRange and loom.is_traced(taken)
+
+
+def _replace(loom: Loom, node_id: str, dofn: Any, given: str, label: str) -> None:
+    node = loom.graph.node(node_id)
+    node.outputs[ROWS] = loom.rows_of(given, INPUTS, label)
+    payload = api.ParDoPayload.FromString(node.spec.payload)
+    payload.do_fn.urn = python_urns.PICKLED_DOFN_INFO
+    payload.do_fn.payload = pickler.dumps((dofn, (), {}, None, None))
+    node.spec.payload = payload.SerializeToString()
+
+
+def _forget_restrictions(loom: Loom, node_id: str) -> None:
+    node = loom.graph.node(node_id)
+    payload = api.ParDoPayload.FromString(node.spec.payload)
+    payload.restriction_coder_id = ""
+    node.spec.payload = payload.SerializeToString()
+
+
+def _label_and_source(loom: Loom, node_id: str, given: str) -> tuple[str, Source]:
+    label = loom.label(node_id)
+    for above in loom.graph.ancestors(node_id):
+        if loom.graph.python_type(above).startswith(_OF_BEAM):
+            label = loom.label(above)
+    partition = Partition(label, "", located=False)
+    loom.report.sources.append(WovenSource(label, partition))
+    return label, Source(BY_CONTENT, partition, {None: loom.coder_object(loom.plain_coder[given])})
