@@ -40,6 +40,7 @@ class _Place(NamedTuple):
     """The file that is read, and how its records are placed in it."""
 
     path: str
+    pattern: str
     name: str
     size: int
     partition: Partition
@@ -190,7 +191,7 @@ def _place(source: Any) -> _Place | None:
     name = path[len(start) :] if path.startswith(start) else path
     path = path if "://" in path else os.path.abspath(path)
     partition = Partition(name, file_version(path, size, modified), wide=positions == BLOCKS)
-    return _Place(path, name, size, partition, format, positions)
+    return _Place(path, pattern, name, size, partition, format, positions)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -221,5 +222,6 @@ def _manifest(place: _Place, label: str, count: int, start: int, stop: int) -> M
             "dead": 0,
             "positions": place.positions,
             "format": place.format,
+            "pattern": place.pattern,
         },
     )
