@@ -7,7 +7,7 @@ from typing import Any
 from apache_beam.internal import pickler
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
-from apache_beam.transforms.window import WindowFn
+from apache_beam.transforms.window import GlobalWindows, WindowFn
 from apache_beam.utils import proto_utils
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
@@ -308,7 +308,10 @@ def weave_sink(loom: Loom, node_id: str, is_ours: bool) -> None:
             continue
         plain = loom.new_pcollection(pcoll, f"plain_for_{node_id}", PLAIN)
         dofn = IndexDoFn(
-            label, loom.form(pcoll), loom.coder_object(loom.plain_coder[pcoll]), settings.output_share
+            loom.form(pcoll),
+            None,
+            settings.output_share,
+            isinstance(loom.windowing(pcoll).windowfn, GlobalWindows),
         )
         rows = loom.rows_of(plain, OUTPUTS, label)
         loom.insert_dofn(

@@ -22,11 +22,23 @@ from apache_beam.transforms.window import GlobalWindows
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, make_folder, slug, write_whole
-from beam_obs.weaving.loom import DERIVATIONS, Loom
-from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA, OUTPUT_SCHEMA
+from beam_obs.weaving.loom import DERIVATIONS, INPUTS, OUTPUTS, Loom
+from beam_obs.wrapper.traced_rows import (
+    DERIVATION_SCHEMA,
+    OUTPUT_BYTES,
+    OUTPUT_SCHEMA,
+    RUN_METADATA,
+    STEP_METADATA,
+    avro_long,
+)
 
 LABEL = "beam_obs evidence of lineage"
 OUTPUT_INDEX = "output_index"
+_KINDS: dict[str, tuple[Any, str, int | None]] = {
+    DERIVATIONS: (DERIVATION_SCHEMA, DERIVATIONS, None),
+    OUTPUTS: (OUTPUT_SCHEMA, OUTPUT_INDEX, OUTPUT_BYTES),
+}
+"""Schema of the rows, kind of the manifest, size of a row where it is fixed."""
 _PREFIX = "beam_obs_lineage"
 _BLOCK_BYTES = 1 << 16
 
@@ -101,11 +113,13 @@ class _WriteRows(beam.PTransform):
     def expand(self, rows: Any) -> Any:
         if not self._is_default:
             rows = rows | "Globally" >> beam.WindowInto(GlobalWindows())
+        if self._kind == INPUTS:
+            return rows | "Read" >> beam.Map(bytes.decode).with_output_types(str)
         if not rows.is_bounded:
             rows = rows | "Gather" >> GatherRows()
-        schema = DERIVATION_SCHEMA if self._kind == DERIVATIONS else OUTPUT_SCHEMA
-        kind = self._kind if self._kind == DERIVATIONS else OUTPUT_INDEX
-        opening = functools.partial(EncodedRows, schema, kind, self._step)
+        schema, kind, row_bytes = _KINDS[self._kind]
+        run = self._evidence if isinstance(self._evidence, RunContext) else None
+        opening = functools.partial(EncodedRows, schema, kind, self._step, row_bytes, run)
         write = WriteEvidence(opening, self._evidence, f"{self._kind}-{slug(self._step)}", ".avro")
         return rows | "Write" >> beam.ParDo(write).with_output_types(str)
 
@@ -117,27 +131,38 @@ class EncodedRows:
       schema: of the rows.
       kind: of the manifest.
       step: label of the step.
+      row_bytes: size of a row, where it is fixed: several rows may come at once then.
+      run: the run, where it is known.
       file: an open binary file.
     """
 
-    def __init__(self, schema: Any, kind: str, step: str, file: Any) -> None:
+    def __init__(
+        self, schema: Any, kind: str, step: str, row_bytes: int | None, run: RunContext | None, file: Any
+    ) -> None:
         self._file = file
         self._kind = kind
         self._step = step
+        self._row_bytes = row_bytes
         self._count = self._in_block = 0
         self._block = io.BytesIO()
         self._sync = os.urandom(16)
         plain = {key: value for key, value in schema.items() if not key.startswith("__")}
-        head = {"avro.schema": json.dumps(plain).encode(), "avro.codec": b"deflate"}
-        file.write(b"Obj\x01" + _long(len(head)))
+        head = {
+            "avro.schema": json.dumps(plain).encode(),
+            "avro.codec": b"deflate",
+            STEP_METADATA: step.encode(),
+        }
+        if run is not None:
+            head[RUN_METADATA] = run.run.encode()
+        file.write(b"Obj\x01" + avro_long(len(head)))
         for key, value in head.items():
             file.write(_bytes(key.encode()) + _bytes(value))
         file.write(b"\0" + self._sync)
 
     def write(self, row: bytes) -> None:
-        """Adds one row."""
+        """Adds one row, or rows of fixed size."""
         self._block.write(row)
-        self._in_block += 1
+        self._in_block += 1 if self._row_bytes is None else len(row) // self._row_bytes
         if self._block.tell() >= _BLOCK_BYTES:
             self._end_block()
 
@@ -151,25 +176,14 @@ class EncodedRows:
             return
         squeeze = zlib.compressobj(wbits=-15)
         data = squeeze.compress(self._block.getvalue()) + squeeze.flush()
-        self._file.write(_long(self._in_block) + _bytes(data) + self._sync)
+        self._file.write(avro_long(self._in_block) + _bytes(data) + self._sync)
         self._count += self._in_block
         self._in_block = 0
         self._block = io.BytesIO()
 
 
-def _long(number: int) -> bytes:
-    """Returns Avro's form of a number that is not negative."""
-    number <<= 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def _bytes(data: bytes) -> bytes:
-    return _long(len(data)) + data
+    return avro_long(len(data)) + data
 
 
 def _same(value: Any) -> Any:

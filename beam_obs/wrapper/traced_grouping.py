@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,13 +14,15 @@ from apache_beam.transforms.trigger import _UnwindowedValues
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_obs.records.origin import derived_origin, randomness
+from beam_obs.records.origin import RANDOM_BITS, derived_origin, randomness
+from beam_obs.records.record_content import output_digest, record_content
 from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES, UNKNOWN, Contributors, gather
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, pack, unpack
-from beam_obs.wrapper.traced_rows import AGGREGATE, BATCH, derivation_row, output_row
+from beam_obs.wrapper.traced_rows import AGGREGATE, BATCH, NOT_KNOWN, derivation_row
 from beam_obs.wrapper.traced_superset import superset
 
 _GLOBALLY = GlobalWindows.windowed_value(None)
+_ROWS_AT_ONCE = 1024
 
 
 class ConvertDoFn(beam.DoFn):
@@ -46,40 +47,67 @@ class ConvertDoFn(beam.DoFn):
 
 
 class IndexDoFn(beam.DoFn):
-    """Gives plain elements to a sink, and a row of the output index for each.
+    """Gives rows of the output index for the elements that enter a sink, and the elements, plain.
+
+    In global windows rows leave many at a time.
 
     Args:
-      step: label of the sink.
       takes: form of the elements.
-      coder: of the plain elements.
+      encode: gives the bytes that the sink makes of an element; None where its fields tell them.
       share: of the elements that are noted, decided by their origin.
+      is_global: whether the elements are in the global window.
+      passes_on: whether elements leave too.
     """
 
-    def __init__(self, step: str, takes: str, coder: Coder, share: float = 1.0) -> None:
-        self._step = step
+    def __init__(
+        self,
+        takes: str,
+        encode: Callable[[Any], bytes] | None = None,
+        share: float = 1.0,
+        is_global: bool = False,
+        passes_on: bool = True,
+    ) -> None:
         self._takes = takes
-        self._coder = coder
+        self._encode = encode
         self._share = share
+        self._is_global = is_global
+        self._passes_on = passes_on
 
     def setup(self) -> None:
-        self._encode = self._coder.get_impl().encode
-        self._least = int((1.0 - self._share) * 2**56)
+        self._content = self._encode or record_content
+        self._least = int((1.0 - self._share) * 2**RANDOM_BITS)
+
+    def start_bundle(self) -> None:
+        self._rows: list[bytes] = []
 
     def process(self, element: Any) -> Any:
         trace, value = unpack(self._takes, element)
-        origin = trace if len(trace) == ORIGIN_BYTES else b""
-        if self._least and (not origin or randomness(origin) < self._least):
-            return [value]
+        origin = trace if len(trace) == ORIGIN_BYTES else NOT_KNOWN
+        passed = (value,) if self._passes_on else ()
+        if self._least and randomness(origin) < self._least:
+            return passed
         try:
-            content = self._encode(value)
+            digest = output_digest(self._content(value))
         except Exception:
-            return [value]
-        return [TaggedOutput(ROWS, output_row(self._step, output_digest(content), origin)), value]
+            return passed
+        if not self._is_global:
+            return (self._given(digest + origin), *passed)
+        self._rows.append(digest + origin)
+        if len(self._rows) < _ROWS_AT_ONCE:
+            return passed
+        return (self._given(self._all_rows()), *passed)
 
+    def finish_bundle(self) -> Any:
+        if self._rows:
+            yield self._given(GlobalWindows.windowed_value(self._all_rows()))
 
-def output_digest(content: bytes) -> bytes:
-    """Returns the 8 bytes by which the output index knows an encoded record."""
-    return hashlib.blake2b(content, digest_size=8, person=b"beam_obs.output").digest()
+    def _all_rows(self) -> bytes:
+        rows = b"".join(self._rows)
+        self._rows.clear()
+        return rows
+
+    def _given(self, rows: Any) -> Any:
+        return TaggedOutput(ROWS, rows) if self._passes_on else rows
 
 
 class Aggregate:
@@ -113,7 +141,7 @@ class Aggregate:
         pane = max(0, windowed.pane_info.index)
         encoded_key, encoded_window = self._key_coder.encode(key), self._window_coder.encode(window)
         child = derived_origin(self.step, encoded_key, encoded_window, pane)
-        return child, derivation_row(child, self.step, AGGREGATE, found, _text(key), str(window), pane)
+        return child, derivation_row(child, AGGREGATE, found, _text(key), str(window), pane)
 
 
 class GroupedDoFn(beam.DoFn):

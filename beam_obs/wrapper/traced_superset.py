@@ -26,4 +26,4 @@ def superset(found: Contributors, step: str, kind: str) -> tuple[bytes, bytes | 
     digest = hashlib.blake2b(b"".join(sorted(found.origins)), digest_size=16)
     digest.update(b"%d %d" % (found.count, found.unknown))
     child = derived_origin(step, digest.digest(), kind.encode(), 0)
-    return child, derivation_row(child, step, kind, found)
+    return child, derivation_row(child, kind, found)

@@ -18,7 +18,7 @@ from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.wrapper.traced_origin import current_origin
-from beam_obs.wrapper.traced_rows import Derivation
+from beam_obs.wrapper.traced_rows import STEP_METADATA, Derivation, partitions_by_code, read_derivation
 
 RUNNERS: dict[str, Callable[[], Any]] = {"fn_api": FnApiRunner, "bundles": BundleBasedDirectRunner}
 
@@ -48,6 +48,7 @@ class Ran(NamedTuple):
             return frozenset([origin])
         rows = self.derivations[origin]
         assert len({row.contributors for row in rows}) == 1, "one child, two derivations"
+        assert not rows[0].unresolved, "a contributor of a partition that the report does not have"
         return frozenset().union(*(self.sources_of(one) for one in rows[0].contributors))
 
 
@@ -70,28 +71,30 @@ def run_woven(build: Callable[[Any], Any], folder: str, runner: str = "fn_api", 
         pipeline.run().wait_until_finish()
     del _SEEN[number]
     derivations: dict[bytes, list[Derivation]] = {}
-    for row in read_derivations(folder):
+    partitions = [source.partition for source in reports[-1].sources if source.partition is not None]
+    for row in read_derivations(folder, partitions):
         derivations.setdefault(row.child, []).append(row)
     return Ran(seen, derivations, reports[-1])
 
 
-def read_derivations(folder: str) -> Iterable[Derivation]:
+def read_derivations(folder: str, partitions: Iterable[Partition]) -> Iterable[Derivation]:
     """Gives the derivations that committed manifests name."""
-    for row in read_rows(folder, "derivations"):
-        packed = row.pop("contributors")
-        origins = tuple(packed[at : at + 16] for at in range(0, len(packed), 16))
-        yield Derivation(**{**row, "sources": tuple(row["sources"])}, contributors=origins)
+    by_code = partitions_by_code(partitions)
+    for step, row in read_rows(folder, "derivations"):
+        yield read_derivation(row, step, by_code)
 
 
-def read_rows(folder: str, kind: str) -> Iterable[dict[str, Any]]:
-    """Gives the rows of one kind that committed manifests name."""
+def read_rows(folder: str, kind: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Gives the rows of one kind that committed manifests name, each with the step of its file."""
     for path in glob.glob(f"{folder}/manifest-*.json"):
         with open(path) as file:
             manifests = json.load(file)["manifests"]
         for manifest in manifests:
             if manifest["kind"] == kind:
                 with open(f"{folder}/{manifest['file']}", "rb") as rows:
-                    yield from fastavro.reader(rows)  # type: ignore[misc]
+                    reader = fastavro.reader(rows)
+                    for row in reader:
+                        yield reader.metadata[STEP_METADATA], row  # type: ignore[misc]
 
 
 def made(label: str, index: int) -> bytes:

@@ -15,13 +15,13 @@ from apache_beam.transforms import window
 
 import beam_obs as obs
 from beam_obs.records.origin import Partition
+from beam_obs.records.record_content import output_digest
 from beam_obs.weaving.check import MiswovenEdge, check_edges
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.loom import Loom
 from beam_obs.weaving.report import NotWoven
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
-from beam_obs.wrapper.traced_grouping import output_digest
 from beam_obs.wrapper.traced_origin import current_origin
 from tests.weaving.provenance import made, read_rows, run_woven
 
@@ -301,7 +301,8 @@ def test_the_output_index_leads_from_a_written_record_to_its_origin(tmp_path: pa
         lines | "write" >> beam.io.WriteToText(str(tmp_path / "out"))
         pipeline.run().wait_until_finish()
 
-    rows = {row["digest"]: (row["step"], row["origin"]) for row in read_rows(str(evidence), "output_index")}
+    found = read_rows(str(evidence), "output_index")
+    rows = {row["digest"]: (step, row["origin"]) for step, row in found}
     assert rows == {output_digest(text.encode()): ("write", made("make", at)) for at, text in enumerate("xy")}
     assert reports[0].sinks == ["write"]
     written = "".join(path.read_text() for path in tmp_path.glob("out-*"))

@@ -1,0 +1,76 @@
+"""What the output index knows records by is a stable format: these tests also hold the bytes of a few."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_obs.records.record_content import output_digest, record_content
+
+
+class Trip(NamedTuple):
+    name: str
+    length: float
+
+
+@dataclasses.dataclass
+class Ride:
+    name: str
+    length: float
+
+
+scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), values, max_size=5))
+def test_a_record_has_the_content_of_the_one_read_back_from_json(record: dict[str, Any]) -> None:
+    read_back = json.loads(json.dumps(dict(reversed(record.items()))))
+
+    assert record_content(read_back) == record_content(record)
+
+
+@given(st.binary())
+def test_bytes_are_their_own_content(content: bytes) -> None:
+    assert record_content(content) == record_content(bytearray(content)) == content
+
+
+@given(st.text())
+def test_text_has_the_content_of_its_bytes(text: str) -> None:
+    assert record_content(text) == text.encode()
+
+
+@pytest.mark.parametrize(
+    "record", [Trip("a", 1.5), Ride("a", 1.5), beam.Row(length=1.5, name="a"), {"length": 1.5, "name": "a"}]
+)
+def test_records_of_every_kind_have_the_content_of_their_fields(record: Any) -> None:
+    assert record_content(record) == b'{"length":1.5,"name":"a"}'
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [
+        (7, b"7"),
+        (("a", 1), b"('a', 1)"),
+        ({"at": {"b", "a"}}, b'{"at":["a","b"]}'),
+        ({"inner": Ride("a", 1)}, b'{"inner":{"length":1,"name":"a"}}'),
+        ({1: "a", "b": 2}, b"{1: 'a', 'b': 2}"),
+        ({"bytes": b"x"}, b'{"bytes":"b\'x\'"}'),
+    ],
+)
+def test_what_json_has_no_form_for_is_text(value: Any, content: bytes) -> None:
+    assert record_content(value) == content
+
+
+def test_the_digest_does_not_change() -> None:
+    assert output_digest(b"hello").hex() == "3fc4e12082f2b573"
