@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -16,7 +16,7 @@ from apache_beam.io import avroio, parquetio, textio, tfrecordio
 from apache_beam.io.filebasedsource import _SingleFileSource
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.iobase import _SDFBoundedSourceRestrictionProvider
-from apache_beam.io.range_trackers import OffsetRangeTracker
+from apache_beam.io.range_trackers import OffsetRangeTracker, UnsplittableRangeTracker
 from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.io.file_version import file_version
@@ -24,7 +24,7 @@ from beam_obs.io.found_files import fixed_part
 from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
-from beam_obs.wrapper.traced_forms import ROWS, pack, unpack
+from beam_obs.wrapper.traced_forms import ROWS, TRACED, pack, unpack
 from beam_obs.wrapper.traced_source import Source, Stamper
 
 BYTES, BLOCKS = "bytes", "blocks"
@@ -66,8 +66,21 @@ class _Read(beam.DoFn):
         """Starts to count records of the same content."""
         self._stamper = Stamper(self._source)
 
-    def _located(self, source: Any, ranges: Any) -> Iterator[Any]:
-        return _located(source, ranges, self._label, functools.partial(pack, self._gives), self._stamper)
+    def _located(self, source: Any, ranges: Any, path: str | None = None) -> Iterator[Any]:
+        """Gives the records of a source with their origins, and names of their files where they are asked
+        for; then the account of what was read."""
+        place, offsets = _place(source), _offsets(ranges)
+        start, count = ranges.start_position(), 0
+        traced = _traced(source, ranges, place, offsets, self._stamper)
+        if self._gives == TRACED and path is None:
+            for count, element in enumerate(traced, 1):  # noqa: B007
+                yield element
+        else:
+            for count, (origin, record) in enumerate(traced, 1):  # noqa: B007
+                yield pack(self._gives, origin, record if path is None else (path, record))
+        if place is not None and offsets is not None:
+            account = _manifest(place, self._label, count, start, ranges.stop_position())
+            yield TaggedOutput(ROWS, account.to_json().encode())
 
 
 class LocatedRead(_Read):
@@ -80,7 +93,7 @@ class LocatedRead(_Read):
     ) -> Iterator[Any]:
         """Gives the records of one range of a source."""
         restriction = tracker.current_restriction()
-        yield from self._located(restriction.source(), restriction.range_tracker())
+        return self._located(restriction.source(), restriction.range_tracker())
 
 
 class UnsplitLocatedRead(_Read):
@@ -115,60 +128,34 @@ class LocatedRangeRead(_Read):
         sources = list(self._reader._source_from_file(metadata.path).split(float("inf")))
         if not sources:
             return
-        path, gives = metadata.path, self._gives
-        if self._reader._with_filename:
-
-            def packed(origin: bytes, record: Any) -> Any:
-                return pack(gives, origin, (path, record))
-        else:
-            packed = functools.partial(pack, gives)
-        yield from _located(sources[0].source, file_range.new_tracker(), self._label, packed, self._stamper)
+        path = metadata.path if self._reader._with_filename else None
+        yield from self._located(sources[0].source, file_range.new_tracker(), path)
 
 
-def _located(
-    source: Any, ranges: Any, label: str, packed: Callable[[bytes, Any], Any], stamper: Stamper
-) -> Iterator[Any]:
-    """Gives the records of a source with their origins, then the account of what was read."""
-    place = _place(source)
-    claims = None if place is None else _Claims.on(ranges)
-    if place is None or claims is None:
+def _traced(
+    source: Any, ranges: Any, place: _Place | None, offsets: Any, stamper: Stamper
+) -> Iterator[tuple[bytes, Any]]:
+    """Gives the records of a source with their origins."""
+    if place is None or offsets is None:
         for record in source.read(ranges):
-            yield packed(stamper.stamp(record), record)
+            yield stamper.stamp(record), record
         return
-    origin, count, start = place.partition.origin_of_each(), 0, ranges.start_position()
-    is_bytes = place.positions == BYTES
+    origin = place.partition.origin_of_each()
+    if place.positions == BYTES:
+        for record in source.read(ranges):
+            yield origin(offsets.last_record_start), record
+        return
+    block, index = -1, -1
     for record in source.read(ranges):
-        position = claims.position if is_bytes else (claims.position << INDEX_BITS) + claims.index
-        claims.index += 1
-        count += 1
-        yield packed(origin(position), record)
-    yield TaggedOutput(ROWS, _manifest(place, label, count, start, ranges.stop_position()).to_json().encode())
+        claimed = offsets.last_record_start
+        block, index = claimed, index + 1 if claimed == block else 0
+        yield origin((max(block, 0) << INDEX_BITS) + index), record
 
 
-class _Claims:
-    """The last place that was claimed, and how many records it has given."""
-
-    def __init__(self, ranges: Any) -> None:
-        self.position = 0
-        self.index = 0
-        self._try_claim = ranges.try_claim
-
-    @classmethod
-    def on(cls, ranges: Any) -> _Claims | None:
-        """Returns what notes the claims on a range tracker; None where it lets nobody."""
-        claims = cls(ranges)
-        try:
-            # On the object itself: a source may ask for its class.
-            ranges.try_claim = claims.try_claim
-        except AttributeError:
-            return None
-        return claims
-
-    def try_claim(self, position: Any) -> bool:
-        claimed: bool = self._try_claim(position)
-        if claimed:
-            self.position, self.index = position, 0
-        return claimed
+def _offsets(ranges: Any) -> Any:
+    """Returns the range tracker that knows the last offset that was claimed, or None."""
+    inner = ranges._range_tracker if isinstance(ranges, UnsplittableRangeTracker) else ranges
+    return inner if isinstance(inner, OffsetRangeTracker) else None
 
 
 def _place(source: Any) -> _Place | None:
