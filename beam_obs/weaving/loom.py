@@ -103,6 +103,18 @@ class Loom:
             return graph.coder(KV_URN, [pair[0], graph.coder(KV_URN, [graph.bytes_coder, pair[1]])])
         return coder
 
+    def only_inference_takes(self, pcoll: str) -> bool:
+        """Returns whether nothing but RunInference's step takes the lists of a PCollection, as elements."""
+        leaves = self.graph.consumers.get(pcoll, ())
+        takers = [leaf for leaf in leaves if self.unit_of[leaf].kind != units.NOTHING]
+        return bool(takers) and all(
+            self.unit_of[leaf].kind == units.PAR_DO
+            and self.facts(leaf).is_inference
+            and pcoll
+            not in [self.graph.node(leaf).inputs[tag] for tag in self.facts(leaf).payload.side_inputs]
+            for leaf in takers
+        )
+
     def new_pcollection(self, like: str, suffix: str, form: str) -> str:
         """Adds a PCollection of the same elements in a form."""
         name = self.graph.add_pcollection(like, suffix, self.coder_in(form, self.plain_coder[like]))

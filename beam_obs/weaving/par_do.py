@@ -16,6 +16,7 @@ from beam_obs.wrapper.traced_source import passes_seeds
 
 _BATCHING = frozenset({"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"})
 _AGGREGATED_NEXT = frozenset({"_TopPerBundle"})
+_INFERENCE = "apache_beam.ml.inference.base"
 _CHECKED = ("_runtime_parameter_constraints", "_runtime_output_constraints")
 
 
@@ -37,6 +38,7 @@ class ParDoFacts:
       gives_batches: whether any of its outputs are batches.
       is_batching: whether it is one of Beam's that make lists of elements.
       passes_summaries: whether an aggregate of Beam's own follows.
+      is_inference: whether it is RunInference's, which takes lists and gives a result for each element.
       obstacle: why it cannot be woven, or None.
     """
 
@@ -53,6 +55,7 @@ class ParDoFacts:
     gives_batches: bool = False
     is_batching: bool = False
     passes_summaries: bool = False
+    is_inference: bool = False
     obstacle: str | None = None
 
 
@@ -92,6 +95,7 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
         gives_batches=dofn._can_yield_batches,
         is_batching=of_beam and type(inner).__name__ in _BATCHING,
         passes_summaries=of_beam and type(inner).__name__ in _AGGREGATED_NEXT,
+        is_inference=type(inner).__name__ == "_RunInferenceDoFn" and type(inner).__module__ == _INFERENCE,
         obstacle=_obstacle(dofn, defaults),
     )
 

@@ -104,7 +104,7 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     if (facts.is_stateful or facts.holds_back) and not facts.passes_summaries and takes != SEED:
         for tag, pcoll in sorted(node.outputs.items()):
             _make_origins_behind(loom, node_id, tag, pcoll, STATE if facts.is_stateful else BUNDLE)
-    if facts.takes_batches:
+    if facts.takes_batches or settings.is_inference:
         node.outputs[ROWS] = loom.rows_of(node.outputs["None"], DERIVATIONS, loom.label(node_id))
     payload = facts.payload
     if facts.is_stateful:
@@ -164,6 +164,7 @@ def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str
         limit=loom.settings.limit,
         source=_source(loom, node_id, facts) if takes == SEED else None,
         window_fn=None if _is_standard(windowing.windowfn, loom) else windowing.windowfn,
+        is_inference=facts.is_inference and takes != SEED and loom.only_inference_takes(main),
         defaults_to_side=(
             parent is not None
             and loom.graph.python_type(parent) == _COMBINE_GLOBALLY
@@ -214,7 +215,8 @@ def _weave_batching(loom: Loom, node_id: str, facts: ParDoFacts, main: str) -> N
     node.spec.payload = payload.SerializeToString()
     form = loom.form_for(given)
     loom.set_form(given, form)
-    behind = BatchedDoFn(loom.label(node_id), form, takes, loom.settings.limit)
+    infers = loom.only_inference_takes(given)
+    behind = BatchedDoFn(loom.label(node_id), form, takes, loom.settings.limit, infers)
     rows = loom.rows_of(given, DERIVATIONS, loom.label(node_id))
     loom.insert_dofn(
         node_id, f"{loom.label(node_id)}/beam_obs:origins", behind, lists, {"None": given, ROWS: rows}

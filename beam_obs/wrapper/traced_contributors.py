@@ -5,7 +5,8 @@ What rides beside an element is its *trace*, bytes told apart by their length:
     0 bytes    nothing is known of where the element came from
     1 byte     the element came from no source: Beam made it for itself, e.g. to start a default value
     16 bytes   an origin
-    more       a summary: several elements at once, on its way to the aggregate that they end in
+    more       a summary: several elements at once, on its way to the aggregate that they end in; or the
+               origins of a batch, one by one, on its way to a step that gives a result for each
 
 Beyond `limit` contributors the largest by hash are kept. Keeping the largest commutes with union, so any
 order, any merge tree and any number of partial sums give the same summary.
@@ -27,6 +28,7 @@ MAX_CODES = 64
 
 _HEAD = struct.Struct(">BQQBH")
 _FORMAT = 1
+_IN_ORDER = b"\2"
 _TRUNCATED = 1
 _MORE_CODES = 2
 
@@ -129,7 +131,29 @@ def encode(found: Contributors) -> bytes:
     return b"".join((head, b"".join(code.to_bytes(4, "big") for code in found.codes), *found.origins))
 
 
+def in_order(traces: list[bytes]) -> bytes | None:
+    """Returns the trace of a batch that keeps the origin of each element; None where one has none, or where
+    there is but one.
+
+    >>> origins_in_order(in_order([b"a" * 16, b"b" * 16])) == [b"a" * 16, b"b" * 16]
+    True
+    """
+    if len(traces) < 2 or set(map(len, traces)) != _ONLY_ORIGINS:
+        return None
+    return _IN_ORDER + b"".join(traces)
+
+
+def origins_in_order(trace: bytes) -> list[bytes] | None:
+    """Returns the origins of a batch, as `in_order` put them together; None for any other trace."""
+    if len(trace) <= ORIGIN_BYTES or not trace.startswith(_IN_ORDER):
+        return None
+    return [trace[at : at + ORIGIN_BYTES] for at in range(1, len(trace), ORIGIN_BYTES)]
+
+
 def _decode(trace: bytes) -> Contributors:
+    listed = origins_in_order(trace)
+    if listed is not None:
+        return gather(listed, None)
     _, count, unknown, flags, number = _HEAD.unpack_from(trace)
     start = _HEAD.size + 4 * number
     return Contributors(

@@ -23,6 +23,7 @@ from beam_obs.wrapper.traced_batches import TracedBatchConverter, batch_process,
 from beam_obs.wrapper.traced_buffers import emits_at_the_end, looks_at_itself
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN, summarize
 from beam_obs.wrapper.traced_forms import SEED, TRACED, packer, unpack
+from beam_obs.wrapper.traced_inference import inference_process
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_provider import TracedRestrictionProvider, TracedWatermarkEstimatorProvider
 from beam_obs.wrapper.traced_shapes import Step, one_to_one, refuse_text
@@ -66,6 +67,7 @@ class TracedSettings:
         output comes from its side input.
       filtered_least: elements of which the step gives nothing are noted by a row to the tag `ROWS`, where
         the low 56 bits of their origin are at least this; None notes none.
+      is_inference: whether it takes batches with the origins of their elements, and gives a result for each.
     """
 
     label: str
@@ -77,6 +79,7 @@ class TracedSettings:
     window_fn: WindowFn | None = None
     defaults_to_side: bool = False
     filtered_least: int | None = None
+    is_inference: bool = False
 
 
 class WovenPayload:
@@ -300,6 +303,8 @@ class TracedDoFn(beam.DoFn):
             process = told_process(called.function, self._step)
         elif settings.source is not None:
             process = self._stamping(_as_many(called))
+        elif settings.is_inference:
+            process = inference_process(called.function, self._step, settings.limit)
         elif self._dofn._process_yields_batches:
             given = self._dofn.output_batch_converter
             process = yielding_batches(called.function, self._step, given)

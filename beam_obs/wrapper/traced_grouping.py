@@ -16,7 +16,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.origin import RANDOM_BITS, derived_origin, randomness
 from beam_obs.records.record_content import output_digest, record_content
-from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES, UNKNOWN, Contributors, gather
+from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES, UNKNOWN, Contributors, gather, in_order
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, pack, unpack
 from beam_obs.wrapper.traced_rows import AGGREGATE, BATCH, NOT_KNOWN, derivation_row
 from beam_obs.wrapper.traced_superset import superset
@@ -242,16 +242,24 @@ class BatchedDoFn(beam.DoFn):
       gives: form of the output.
       takes: form of the elements in the lists.
       limit: of contributors; None for all.
+      keeps_order: whether the step behind wants the origin of each element.
     """
 
-    def __init__(self, step: str, gives: str, takes: str, limit: int | None) -> None:
+    def __init__(
+        self, step: str, gives: str, takes: str, limit: int | None, keeps_order: bool = False
+    ) -> None:
         self._step = step
         self._gives = gives
         self._takes = takes
         self._limit = limit
+        self._keeps_order = keeps_order
 
     def process(self, batch: Any) -> Any:
         pairs = [unpack(self._takes, element) for element in batch]
+        if self._keeps_order:
+            listed = in_order([trace for trace, _ in pairs])
+            if listed is not None:
+                return [pack(self._gives, listed, [value for _, value in pairs])]
         origin, row = superset(gather((trace for trace, _ in pairs), self._limit), self._step, BATCH)
         packed = pack(self._gives, origin, [value for _, value in pairs])
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]

@@ -1,0 +1,72 @@
+"""The process function of a woven RunInference: each prediction has the origin of its example.
+
+Beam's model handlers give predictions in the order of their examples. Where their number differs, or a
+prediction names another example than its own, all of the batch's predictions have the origin of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from apache_beam.pvalue import TaggedOutput
+
+from beam_obs.wrapper.traced_contributors import gather, origins_in_order
+from beam_obs.wrapper.traced_forms import ROWS, unpack
+from beam_obs.wrapper.traced_note import noting
+from beam_obs.wrapper.traced_rows import BATCH
+from beam_obs.wrapper.traced_shapes import Step
+from beam_obs.wrapper.traced_superset import superset
+
+
+def inference_process(function: Callable[..., Any], step: Step, limit: int | None) -> Callable[..., Any]:
+    """Returns the process function of a step that takes batches and gives a prediction for each example.
+
+    Args:
+      function: the process function of Beam's DoFn.
+      step: of the function.
+      limit: of contributors, where the predictions get the origin of their batch.
+    """
+    note = noting(step.label)
+
+    def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
+        trace, batch = unpack(step.takes, element)
+        return woven_results(trace, batch, args, kwargs)
+
+    def woven_results(trace: bytes, batch: Any, args: Any, kwargs: Any) -> Iterator[Any]:
+        try:
+            results = list(function(batch, *args, **kwargs) or ())
+        except Exception as error:
+            note(error, trace)
+            raise
+        origins = origins_in_order(trace)
+        if origins is not None and _are_in_order(results, batch):
+            yield from map(step.pack, origins, results)
+            return
+        origin, row = superset(gather((trace,), limit), step.label, BATCH) if origins else (trace, None)
+        if row is not None and results:
+            yield TaggedOutput(ROWS, row)
+        for result in results:
+            yield step.pack(origin, result)
+
+    return woven_process
+
+
+def _are_in_order(results: list[Any], batch: Sequence[Any]) -> bool:
+    if len(results) != len(batch) or any(isinstance(result, TaggedOutput) for result in results):
+        return False
+    examples = [_example(result) for result in results]
+    given = {id(_unkeyed(element)) for element in batch}
+    return all(
+        id(example) not in given or example is _unkeyed(element)
+        for example, element in zip(examples, batch, strict=True)
+    )
+
+
+def _example(result: Any) -> Any:
+    """Returns the example that a ``PredictionResult`` names, also one with a key; else None."""
+    return getattr(_unkeyed(result), "example", None)
+
+
+def _unkeyed(value: Any) -> Any:
+    return value[1] if type(value) is tuple and len(value) == 2 else value

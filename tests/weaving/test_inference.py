@@ -1,0 +1,105 @@
+"""A prediction of RunInference has the origin of its example; where that is not sure, that of its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, PredictionResult, RunInference
+from apache_beam.options.pipeline_options import PipelineOptions
+
+import beam_obs as obs
+from beam_obs.wrapper.traced_origin import current_origin
+
+FOUND: list[tuple[str, Any, bytes | None]] = []
+NUMBERS = list(range(12))
+
+
+class Doubles(ModelHandler[int, Any, Any]):
+    """Doubles numbers in batches of three or four.
+
+    Args:
+      answers: gives the predictions of a batch.
+    """
+
+    def __init__(self, answers: Any) -> None:
+        super().__init__()
+        self._answers = answers
+
+    def load_model(self) -> Any:
+        return lambda number: number * 2
+
+    def run_inference(self, batch: Sequence[int], model: Any, inference_args: Any = None) -> Iterable[Any]:
+        return self._answers(batch, model)  # type: ignore[no-any-return]
+
+    def batch_elements_kwargs(self) -> dict[str, int]:
+        return {"min_batch_size": 3, "max_batch_size": 4}
+
+
+def named(batch: Sequence[int], model: Any) -> Any:
+    return [PredictionResult(number, model(number)) for number in batch]
+
+
+def bare(batch: Sequence[int], model: Any) -> Any:
+    return (model(number) for number in batch)
+
+
+def backwards(batch: Sequence[int], model: Any) -> Any:
+    return [PredictionResult(number, model(number)) for number in reversed(batch)]
+
+
+def fewer(batch: Sequence[int], model: Any) -> Any:
+    return [PredictionResult(number, model(number)) for number in batch[1:]]
+
+
+def keep(value: Any, kind: str) -> Any:
+    FOUND.append((kind, value, current_origin()))
+    return value
+
+
+def infer(folder: Path, handler: Any, numbers: Any, runner: str = "FnApiRunner") -> None:
+    FOUND.clear()
+    options = [f"--obs_store={folder}", "--obs_lineage=strict", "--obs_report=off"]
+    with obs.Pipeline(runner, PipelineOptions(options), name="infer") as p:
+        examples = p | beam.Create(numbers) | "examples" >> beam.Map(keep, "example")
+        examples | RunInference(handler) | "predictions" >> beam.Map(keep, "prediction")
+
+
+def origins(kind: str) -> list[tuple[Any, bytes | None]]:
+    return [(value, origin) for one, value, origin in FOUND if one == kind]
+
+
+def answer(value: Any) -> Any:
+    return getattr(value, "inference", value)
+
+
+@pytest.mark.parametrize("runner", ["FnApiRunner", "BundleBasedDirectRunner"])
+@pytest.mark.parametrize("answers", [named, bare])
+def test_a_prediction_has_the_origin_of_its_example(tmp_path: Path, answers: Any, runner: str) -> None:
+    infer(tmp_path, Doubles(answers), NUMBERS, runner)
+    assert len(origins("prediction")) == len(NUMBERS)
+    assert {(answer(value), origin) for value, origin in origins("prediction")} == {
+        (number * 2, origin) for number, origin in origins("example")
+    }
+
+
+def test_a_prediction_of_a_keyed_example_has_its_origin(tmp_path: Path) -> None:
+    infer(tmp_path, KeyedModelHandler(Doubles(named)), [(str(number), number) for number in NUMBERS])
+    assert {(key, origin) for (key, _), origin in origins("prediction")} == {
+        (key, origin) for (key, _), origin in origins("example")
+    }
+
+
+@pytest.mark.parametrize("answers", [backwards, fewer])
+def test_predictions_in_another_order_or_number_have_the_origin_of_their_batch(
+    tmp_path: Path, answers: Any
+) -> None:
+    infer(tmp_path, Doubles(answers), NUMBERS)
+    of_examples = {origin for _, origin in origins("example")}
+    of_predictions = {origin for _, origin in origins("prediction")}
+    assert not of_examples & of_predictions
+    assert None not in of_predictions
+    assert list(tmp_path.glob("runs/*/*/derivations-*.avro"))
