@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from beam_obs.stages.sink import Sink as Sink
     from beam_obs.stages.source import Source as Source
     from beam_obs.stages.stage import Stage as Stage
+    from beam_obs.wrapper.traced_origin import current_origin as current_origin
 
 _HOMES = {
     "AssumptionBroken": "stages.assumptions",
@@ -91,6 +92,7 @@ _HOMES = {
     "WriteToPubSub": "io.pubsub_sink",
     "WriteToText": "io.text_sink",
     "between": "stages.assumptions",
+    "current_origin": "wrapper.traced_origin",
     "fits_schema": "stages.assumptions",
     "holds": "stages.assumptions",
     "instrument": "runs.instrument",

@@ -20,6 +20,7 @@ from beam_obs.io.found_files import FoundFile
 from beam_obs.io.line_reader import BLOCK_BYTES
 from beam_obs.io.read_blocks import ReadBlock
 from beam_obs.records.errors import RefusedRecord
+from beam_obs.records.known_partitions import note_partition
 from beam_obs.records.lineage_attributes import LineageAttributes, utc_now
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import POSITION_BITS, Partition
@@ -142,7 +143,9 @@ class ReadRanges(beam.DoFn, abc.ABC):
 
     def _partition(self, file: FoundFile) -> Partition:
         wide = self.positions == "blocks" or file.size > _LARGEST[file.is_splittable]
-        return Partition(file.name, file_version(file.path, file.size, file.modified), wide=wide)
+        partition = Partition(file.name, file_version(file.path, file.size, file.modified), wide=wide)
+        note_partition(partition, file.path, self._settings.context.run)
+        return partition
 
     def _origins(self, file: FoundFile, places: Sequence[int] | numpy.ndarray) -> tuple[bytes, ...] | None:
         """Returns the origins of records that leave; None where they are not to be told.

@@ -16,22 +16,22 @@ class LineageAttributes(TypedDict):
     """What is stamped on a record.
 
     Args:
-      origin: 32 hex digits.
+      origin: 32 hex digits, or None where it is not known.
       run: id of the run.
       pipeline: name of the pipeline.
       code: version of its code.
-      source_uri: file or topic.
-      source_version: version of that file.
+      source_uri: file or topic, or None where the process that stamped did not read it.
+      source_version: version of that file, likewise.
       position: byte offset or index in the source, or None where records have none.
       stamped_at: time of day in UTC, ISO 8601.
     """
 
-    origin: str
+    origin: str | None
     run: str
     pipeline: str
     code: str
-    source_uri: str
-    source_version: str
+    source_uri: str | None
+    source_version: str | None
     position: int | None
     stamped_at: str
 
@@ -48,12 +48,12 @@ LINEAGE_AVRO_SCHEMA: dict[str, Any] = {
     "name": "Lineage",
     "namespace": "beam_obs",
     "fields": [
-        {"name": "origin", "type": "string"},
+        {"name": "origin", "type": ["null", "string"], "default": None},
         {"name": "run", "type": "string"},
         {"name": "pipeline", "type": "string"},
         {"name": "code", "type": "string"},
-        {"name": "source_uri", "type": "string"},
-        {"name": "source_version", "type": "string"},
+        {"name": "source_uri", "type": ["null", "string"], "default": None},
+        {"name": "source_version", "type": ["null", "string"], "default": None},
         {"name": "position", "type": ["null", "long"], "default": None},
         {"name": "stamped_at", "type": "string"},
     ],

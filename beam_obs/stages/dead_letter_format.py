@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,8 @@ from apache_beam.transforms.window import GlobalWindow, IntervalWindow
 from apache_beam.utils.windowed_value import PANE_INFO_UNKNOWN
 
 from beam_obs.records.dead_letter import DeadLetter, dead_letter_key
+from beam_obs.records.known_partitions import place_of
+from beam_obs.records.origin import parse_origin
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.refusal import Refusal
 
@@ -47,6 +50,10 @@ class FormatDeadLetters(beam.DoFn):
         """Gives the dead letter of one refusal."""
         context, failure = self._context, refusal.failure
         stage = refusal.stage or self._stage
+        source_uri, position = refusal.source_uri, refusal.position
+        if refusal.origin is not None and source_uri is None and position is None:
+            with contextlib.suppress(ValueError):  # a record's own attributes may say anything
+                source_uri, _, position = place_of(parse_origin(refusal.origin), context.run)
         identity = f"{context.run}.{self._nonce}.{self._index}"
         self._index += 1
         if window is not self._window:
@@ -59,8 +66,8 @@ class FormatDeadLetters(beam.DoFn):
                 context.pipeline,
                 stage,
                 refusal.origin,
-                refusal.source_uri,
-                refusal.position,
+                source_uri,
+                position,
                 timestamp.micros,
                 self._window_text,
                 "" if pane is PANE_INFO_UNKNOWN else pane_text(pane),

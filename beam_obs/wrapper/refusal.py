@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from beam_obs.records.payload import encode_payload, payload_text
 from beam_obs.wrapper.failure import Failure, describe
 from beam_obs.wrapper.redaction import NONE, Redaction, scrub
+from beam_obs.wrapper.traced_origin import current_origin
 
 if TYPE_CHECKING:
     from apache_beam.coders import Coder
@@ -38,8 +39,8 @@ class Refusal(NamedTuple):
       payload_coder: what encoded it.
       payload_text: the element for people.
       failed_at: microseconds since the epoch.
-      origin: 32 hex digits, where the element carries lineage attributes.
-      source_uri: where it came from, likewise.
+      origin: 32 hex digits, where the element carries lineage attributes, or the weave knows it.
+      source_uri: where it came from, as its attributes say.
       position: its place there, likewise.
       stage: the step that refused it, where that is another than the one that gives this refusal.
       redacted: whether anything was left out, so that the element cannot be replayed.
@@ -92,7 +93,10 @@ def refuse_failure(
         if redaction is not None:
             failure = scrub(failure, None)
         return Refusal(failure, b"", "none", "", failed_at, stage=stage, redacted=redaction is not None)
-    attributes = lineage_of(element) or _NO_ATTRIBUTES
+    attributes = lineage_of(element)
+    if attributes is None:
+        origin = current_origin()
+        attributes = _NO_ATTRIBUTES if origin is None else {"origin": origin.hex()}
     if redaction is not None:
         element, hidden = redaction.apply(element)
         failure = scrub(failure, hidden)

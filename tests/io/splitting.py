@@ -44,7 +44,7 @@ def read_split(
     parts: tuple[list[Any], list[Any], list[Manifest]] = ([], [], [])
     for restriction in FileRanges().split(file, FileRanges().initial_restriction(file)):
         for mine, more in zip(parts, _read_range(reader, file, restriction, list(fractions)), strict=True):
-            mine.extend(more)  # type: ignore[arg-type]
+            mine.extend(more)
     return parts
 
 

@@ -30,7 +30,7 @@ from beam_obs.wrapper.traced_origin import current_origin
 from tests.io.splitting import Reading, found, read_blocks, reader_of
 
 LINES = ["1,2", "3", '"4,5', "a long value,another long value", "", "6,é", "7,8\r"]
-READS = {
+READS: dict[str, Any] = {
     "csv": lambda: obs.ReadFromCsv("in", stamp=True),
     "rows of lines": lambda: obs.ReadFromCsv("in", stamp=True, multiline=True),
     "text": lambda: obs.ReadFromText("in", stamp=True),

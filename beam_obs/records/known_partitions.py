@@ -1,0 +1,83 @@
+"""The partitions that the reads of this process have found: with them an origin is a file and a place.
+
+Reads note each partition when they open it; stamps and dead letters ask. A record that another process read
+is not known here: then only the place is told, which the origin itself holds, and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from beam_obs.records.origin import Partition, holds_position, is_derived
+
+ANY_RUN = ""
+"""For partitions of reads that do not know their run."""
+
+_MOST = 1 << 16
+
+
+class SourcePlace(NamedTuple):
+    """Where a source record lies; None for what is not known.
+
+    Args:
+      uri: file or topic.
+      version: of it.
+      position: byte offset or index; None where the origin does not hold it whole.
+    """
+
+    uri: str | None = None
+    version: str | None = None
+    position: int | None = None
+
+
+class _Known(NamedTuple):
+    partition: Partition
+    uri: str | None
+
+
+_KNOWN: dict[tuple[str, int], _Known] = {}
+
+
+def note_partition(partition: Partition, uri: str, run: str = ANY_RUN) -> None:
+    """Notes that a read of `run` has found a partition.
+
+    Args:
+      partition: which.
+      uri: where; two files that are copies of one another are one partition, of which no file is told.
+      run: id of the run.
+    """
+    key = (run, partition.code)
+    known = _KNOWN.get(key)
+    if known is None:
+        while len(_KNOWN) >= _MOST:
+            _KNOWN.pop(next(iter(_KNOWN)), None)
+        _KNOWN[key] = _Known(partition, uri)
+    elif known.partition != partition or known.uri not in (uri, None):
+        _KNOWN[key] = _Known(known.partition, None)
+
+
+def place_of(origin: bytes, run: str = ANY_RUN) -> SourcePlace:
+    """Returns what is known of the source record that an origin names.
+
+    Args:
+      origin: 16 bytes.
+      run: id of the run that asks.
+
+    >>> january = Partition("01.csv", "30453-c5f1")
+    >>> note_partition(january, "gs://flights/2013/01.csv", "a run")
+    >>> place_of(january.origin(1024), "a run")
+    SourcePlace(uri='gs://flights/2013/01.csv', version='30453-c5f1', position=1024)
+    >>> place_of(Partition("02.csv", "1-9e").origin(7), "a run")
+    SourcePlace(uri=None, version=None, position=7)
+    """
+    if is_derived(origin):
+        return _NOWHERE
+    code = int.from_bytes(origin[:4], "big")
+    position = int.from_bytes(origin[4:9], "big") if holds_position(origin) else None
+    known = _KNOWN.get((run, code)) or _KNOWN.get((ANY_RUN, code))
+    if known is None or known.uri is None or not (position is None or known.partition.verifies(origin)):
+        return SourcePlace(None, None, position)
+    return SourcePlace(known.uri, known.partition.version, position)
+
+
+_NOWHERE = SourcePlace()
