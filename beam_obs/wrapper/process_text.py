@@ -94,6 +94,7 @@ def process(element{more}):
     {noted}
 """
 
+# An element that gave one output is not counted apart: it is one that is not among the others.
 # Most generators yield once: two loops that break cost less than an islice.
 _STAGED_MANY = """
 def process(element{more}):
@@ -107,6 +108,7 @@ def process(element{more}):
                 for result in results:
                     break
                 else:
+                    others += 1
                     filtered += 1
                     {nothing}
                 for second in results:
@@ -114,21 +116,29 @@ def process(element{more}):
                 else:
                     results = alone
                 if results is not alone:
-                    iterator, results = results, [result, second, *islice(results, cap)]
+                    iterator, results = results, [result, second]
+                    for result in iterator:
+                        results += [result, *islice(iterator, cap)]
+                        break
                     if len(results) > cap:
+                        others += 1
                         return {go_on}
             else:
                 results = settle({value}, results)
                 if results.__class__ is lazily:
+                    others += 1
                     return {lazy}
     except Exception as error:
+        others += 1
         {fail}
     if results is alone:
-        out += 1
         {give_one}
-    {give_first}
+    if len(results) == 1:
+        {give_first}
+    others += 1
     if results:
-        {give_all_counted}
+        out += len(results)
+        {give_all}
     filtered += 1
     {nothing}
 """
@@ -145,12 +155,6 @@ def later(trace, results):
     {noted}
 """
 
-# Apart from the function, because a comprehension makes the trace a variable that is slower to read.
-_EACH = """
-def each(trace, results):
-    return [{packed} for result in results]
-"""
-
 _REFUSED = """
 def refused(trace, value, error):
     try:
@@ -162,18 +166,21 @@ def refused(trace, value, error):
 """
 
 _BEGIN = """
-nonlocal taken, due{counts}
-taken += 1
-if taken == due:
-    taken, due = taken - 1, due + rate
+nonlocal left, given{counts}
+left -= 1
+if not left:
+    left, given = rate + 1, given + rate
     return timed(process, element{more})
 """
 
+# One element in `rate` is timed: how many are left until the next one also says how many there were.
 _STAGE = """
-taken, due, out, kept, filtered = 0, min(rate, 1), 0, 0, 0
+left = given = min(rate, 1)
+out = kept = filtered = others = 0
 refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
 
 def read():
+    taken = given - left
     return {read}
 """
 
@@ -239,7 +246,8 @@ def _body(way: Way) -> str:
         give_one = (
             f"if result.__class__ in ordinary:\n    return [{_PACKED[gives]}]\nreturn [pack(trace, result)]"
         )
-        give_all = "return each(trace, results)"
+        # A comprehension would make the trace a variable that is slower to read.
+        give_all = f"packed = []\nfor result in results:\n    packed.append({packed})\nreturn packed"
     if not is_stage:
         fail = "note(error, trace)\nraise"
     elif is_plain:
@@ -251,7 +259,8 @@ def _body(way: Way) -> str:
     elif kind in (MAP, MAP_TUPLE):
         text, counts, read = _ONE, "", "taken, taken - guard.dead, 0"
     elif is_stage:
-        text, counts, read = _STAGED_MANY, ", out, filtered", "taken, out, filtered"
+        text, counts = _STAGED_MANY, ", out, filtered, others"
+        read = "taken, taken - others + out, filtered"
     else:
         text, counts, read = (_GENERATE if kind == GENERATOR else _MANY), "", ""
     go_on, lazy = f"go_on({value}, results, iterator)", "results"
@@ -266,10 +275,7 @@ def _body(way: Way) -> str:
         "nothing": nothing,
         "give_one": give_one,
         "give_all": give_all,
-        "give_all_counted": f"out += len(results)\n{give_all}",
-        "give_first": ""
-        if is_plain
-        else f"if len(results) == 1:\n    (result,) = results\n    out += 1\n{_indented(give_one, 4)}",
+        "give_first": "return results" if is_plain else f"(result,) = results\n{give_one}",
         "kept": "kept += 1" if is_stage else "",
         "pass_on": _PASS[takes, gives],
         "refuse_text": "refuse_text(results)" if kind == DO_FN else "",
@@ -285,7 +291,7 @@ def _body(way: Way) -> str:
     }
     texts = [_STAGE] if is_stage else []
     if not is_plain:
-        texts += [_LATER, _EACH, _REFUSED] if is_stage else [_LATER, _EACH]
+        texts += [_LATER, _REFUSED] if is_stage else [_LATER]
     return "".join(_filled(one, parts) for one in (*texts, text))
 
 
