@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from beam_obs.records.errors import MissingExtra as MissingExtra
     from beam_obs.records.errors import RefusedRecord as RefusedRecord
     from beam_obs.records.errors import UsageError as UsageError
+    from beam_obs.records.lineage_attributes import LINEAGE_AVRO_FIELD as LINEAGE_AVRO_FIELD
+    from beam_obs.records.lineage_attributes import LINEAGE_BIGQUERY_FIELD as LINEAGE_BIGQUERY_FIELD
     from beam_obs.runs.instrument import instrument as instrument
     from beam_obs.runs.options import ObservabilityOptions as ObservabilityOptions
     from beam_obs.runs.pipeline import Pipeline as Pipeline
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from beam_obs.stages.sink import Sink as Sink
     from beam_obs.stages.source import Source as Source
     from beam_obs.stages.stage import Stage as Stage
+    from beam_obs.stages.stamp import Stamp as Stamp
     from beam_obs.wrapper.traced_origin import current_origin as current_origin
 
 _HOMES = {
@@ -63,6 +66,8 @@ _HOMES = {
     "BigQueryRows": "stages.dead_letter_bigquery",
     "Check": "stages.check",
     "DEAD_LETTER_BIGQUERY_SCHEMA": "stages.dead_letter_bigquery",
+    "LINEAGE_AVRO_FIELD": "records.lineage_attributes",
+    "LINEAGE_BIGQUERY_FIELD": "records.lineage_attributes",
     "DeadLetters": "stages.dead_letters",
     "DeadRateExceeded": "records.errors",
     "File": "io.whole_files",
@@ -82,6 +87,7 @@ _HOMES = {
     "Sink": "stages.sink",
     "Source": "stages.source",
     "Stage": "stages.stage",
+    "Stamp": "stages.stamp",
     "Store": "runs.store",
     "StoreNotWritable": "runs.store",
     "StoreOutOfReach": "runs.reach",

@@ -6,7 +6,12 @@ A plain dict, so that JSON, Avro and BigQuery take it as a nested record without
 from __future__ import annotations
 
 import datetime
+import time
 from typing import Any, TypedDict
+
+from beam_obs.records.known_partitions import place_of
+from beam_obs.records.origin import ORIGIN_BYTES
+from beam_obs.records.run_context import RunContext
 
 LINEAGE_FIELD = "_lineage"
 """Key or field of a record that holds its attributes."""
@@ -23,7 +28,7 @@ class LineageAttributes(TypedDict):
       source_uri: file or topic, or None where the process that stamped did not read it.
       source_version: version of that file, likewise.
       position: byte offset or index in the source, or None where records have none.
-      stamped_at: time of day in UTC, ISO 8601.
+      stamped_at: time of day in UTC, ISO 8601, to a tenth of a second.
     """
 
     origin: str | None
@@ -66,3 +71,66 @@ LINEAGE_AVRO_FIELD: dict[str, Any] = {
     "default": None,
 }
 """Field to put into the Avro schema of records that keep their attributes."""
+
+LINEAGE_BIGQUERY_FIELD: dict[str, Any] = {
+    "name": LINEAGE_FIELD,
+    "type": "RECORD",
+    "mode": "NULLABLE",
+    "fields": [
+        {"name": name, "type": "INTEGER" if name == "position" else "STRING", "mode": "NULLABLE"}
+        for name in LineageAttributes.__annotations__
+    ],
+}
+"""Field to put into the BigQuery schema of rows that keep their attributes."""
+
+
+class Attributes:
+    """Makes the attributes of the records that leave a run; pickled with the steps that stamp.
+
+    Args:
+      context: the run.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._now = ""
+        self._now_until = 0.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Attributes, (self._context,))
+
+    def of(self, trace: bytes | None, carried: Any = None) -> LineageAttributes:
+        """Returns the attributes of a record.
+
+        Args:
+          trace: its origin; anything else than 16 bytes stands for none.
+          carried: the attributes that the record brings. Where they are of this run, as those that a read
+            with ``stamp=True`` gives, they say better than the origin where the record came from, and are
+            kept. Those of an earlier run tell of its sources, not of this one's, and are replaced.
+        """
+        context = self._context
+        if isinstance(carried, dict) and carried.get("run") == context.run and carried.get("origin"):
+            origin, uri = carried["origin"], carried.get("source_uri")
+            version, position = carried.get("source_version"), carried.get("position")
+        elif trace is not None and len(trace) == ORIGIN_BYTES:
+            origin = trace.hex()
+            uri, version, position = place_of(trace, context.run)
+        else:
+            origin = uri = version = position = None
+        return {
+            "origin": origin,
+            "run": context.run,
+            "pipeline": context.pipeline,
+            "code": context.code,
+            "source_uri": uri,
+            "source_version": version,
+            "position": position,
+            "stamped_at": self._time(),
+        }
+
+    def _time(self) -> str:
+        """The time of day, to a tenth of a second: asking for it costs more than all the rest."""
+        now = time.monotonic()
+        if now >= self._now_until:
+            self._now, self._now_until = utc_now(), now + 0.1
+        return self._now

@@ -101,6 +101,10 @@ class Observation:
     outputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
     dead_rates: dict[str, tuple[float | None, int | None]] = dataclasses.field(default_factory=dict)
     """Share of its records that a stage may refuse, and fewest to judge it by, where it has its own."""
+    lineage: bool | None = None
+    """Whether the pipeline will be woven, so that what leaves can be stamped; None where nobody said."""
+    stamped: set[str] = dataclasses.field(default_factory=set)
+    """Labels of the sinks that stamp lineage attributes on what they write."""
     enclosing: list[Any] | None = None
     """What steps inside a composite that is being guarded refuse, for its Stage to keep; None outside one."""
 

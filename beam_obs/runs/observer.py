@@ -94,6 +94,7 @@ class Observer:
         self.observation.settings.payload = self.settings.payload
         self.observation.settings.redact = self.redaction
         self.observation.dead_letters = DeadLetters.of_run(context)
+        self.observation.lineage = weave_version(given) is not None
 
     @property
     def is_running(self) -> bool:

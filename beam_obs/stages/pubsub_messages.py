@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from beam_obs.records.errors import MissingExtra
+from beam_obs.records.lineage_attributes import LineageAttributes
 
+ATTRIBUTE_PREFIX = "beam_obs-"
+TRACEPARENT = "traceparent"
 MESSAGE_BYTES = 10_000_000
 ATTRIBUTE_BYTES = 1024
 ATTRIBUTE_NAME_BYTES = 256
@@ -53,3 +57,47 @@ def checked_message(message: Any) -> Any:
             raise ValueError(f"attribute {name!r} has more than {ATTRIBUTE_BYTES} bytes")
     message._to_proto_str(for_publish=True)
     return message
+
+
+def is_message(value: Any) -> bool:
+    """Returns whether a value is a `PubsubMessage`, without importing Google's libraries."""
+    kind = type(value)
+    return kind.__name__ == "PubsubMessage" and kind.__module__.startswith("apache_beam.io.gcp.")
+
+
+def stamped_message(message: Any, attributes: LineageAttributes) -> Any:
+    """Returns a `PubsubMessage` with lineage attributes and, unless it has one, a ``traceparent``.
+
+    The trace is that of the origin, which is fit for a W3C trace id; the span stands for the message. An
+    attribute that is longer than Pub/Sub takes is left out.
+    """
+    given = message.attributes or {}
+    added = {
+        f"{ATTRIBUTE_PREFIX}{name}": str(value)
+        for name, value in attributes.items()
+        if value is not None and len(str(value).encode()) <= ATTRIBUTE_BYTES
+    }
+    origin = attributes["origin"]
+    if origin is not None and TRACEPARENT not in given:
+        added[TRACEPARENT] = traceparent_of(origin, attributes["run"])
+    return type(message)(
+        message.data,
+        {**given, **added},
+        message.message_id,
+        message.publish_time,
+        message.ordering_key,
+    )
+
+
+def traceparent_of(origin: str, run: str) -> str:
+    """Returns the W3C ``traceparent`` of a record that leaves a run.
+
+    https://www.w3.org/TR/trace-context-2/#traceparent-header: the flags say that the low 56 bits of the trace
+    id are random, and nothing is recorded.
+
+    Args:
+      origin: 32 hex digits.
+      run: id of the run, which is in the span's id.
+    """
+    span = hashlib.blake2b(f"{origin}{run}".encode(), digest_size=8).hexdigest()
+    return f"00-{origin}-{span}-02"

@@ -195,6 +195,7 @@ class Way(NamedTuple):
       is_stage: whether it counts, times and refuses.
       takes_arguments: whether there are more arguments than the element.
       notes_filtered: whether there are rows for elements that gave nothing.
+      tells_origin: whether the function is called with the trace too: of one output, and woven.
     """
 
     kind: str
@@ -203,6 +204,7 @@ class Way(NamedTuple):
     is_stage: bool
     takes_arguments: bool
     notes_filtered: bool = False
+    tells_origin: bool = False
 
 
 @functools.cache
@@ -231,7 +233,7 @@ def _names(way: Way) -> tuple[str, ...]:
 
 def _body(way: Way) -> str:
     """Returns the text of a process function and what it needs."""
-    kind, takes, gives, is_stage, takes_arguments, notes_filtered = way
+    kind, takes, gives, is_stage, takes_arguments, notes_filtered, tells_origin = way
     is_plain = takes == PLAIN
     value = "element" if is_plain else "value"
     more = ", *args, **kwargs" if takes_arguments else ""
@@ -269,7 +271,7 @@ def _body(way: Way) -> str:
         "begin": _filled(_BEGIN, {"counts": counts, "more": more}) if is_stage else "",
         "unpack": _UNPACK[takes],
         "value": value,
-        "call": f"*{value}" if kind == MAP_TUPLE else value,
+        "call": f"*{value}" if kind == MAP_TUPLE else f"{value}, trace" if tells_origin else value,
         "packed": packed,
         "fail": fail,
         "nothing": nothing,

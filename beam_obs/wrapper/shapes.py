@@ -17,7 +17,7 @@ from beam_obs.metrics.tally import Counts
 from beam_obs.wrapper.guard import Guard
 from beam_obs.wrapper.process_text import Way, maker
 from beam_obs.wrapper.traced_forms import PLAIN
-from beam_obs.wrapper.traced_shapes import Step, refuse_text
+from beam_obs.wrapper.traced_shapes import Step, origin_taker, refuse_text
 from beam_obs.wrapper.user_callable import DO_FN, UserCallable
 
 Process = Callable[..., Any]
@@ -55,9 +55,10 @@ def shape_of(
         (PLAIN, PLAIN, False) if step is None else (step.takes, step.gives, step.filtered_least is not None)
     )
     settings = guard.settings
-    process, read = maker(Way(called.kind, takes, gives, True, takes_arguments, filtered))(
+    function, tells_origin = (called.function, False) if step is None else origin_taker(called)
+    process, read = maker(Way(called.kind, takes, gives, True, takes_arguments, filtered, tells_origin))(
         {
-            "function": called.function,
+            "function": function,
             "guard": guard,
             "rate": settings.settings.sample_rate,
             "cap": settings.settings.output_cap,
