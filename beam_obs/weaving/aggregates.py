@@ -11,7 +11,7 @@ from apache_beam.transforms.core import CombineValuesDoFn
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
 from beam_obs.weaving.graph import ITERABLE_URN, KV_URN, PAR_DO_URN
-from beam_obs.weaving.loom import DERIVATIONS, Loom, par_do_spec
+from beam_obs.weaving.loom import DERIVATIONS, NO_ORIGIN, Loom, par_do_spec
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
 from beam_obs.wrapper.traced_combine import TracedCombineFn
@@ -31,7 +31,6 @@ _COMBINE_URNS = frozenset(
     }
 )
 _GROUP_URN = common_urns.primitives.GROUP_BY_KEY.urn
-_NO_ORIGIN = "its input has no origin"
 _NOT_PAIRS = "its coders are not of pairs"
 
 
@@ -43,7 +42,7 @@ def weave_group(loom: Loom, node_id: str) -> None:
         return
     (taken,), (given,) = node.inputs.values(), node.outputs.values()
     if not loom.is_traced(taken):
-        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        leave_as_it_is(loom, node_id, NO_ORIGIN)
         return
     grouped_coder = _grouped_coder(loom, taken, given)
     if grouped_coder is None:
@@ -67,7 +66,7 @@ def weave_combine(loom: Loom, node_id: str) -> None:
     graph, node = loom.graph, loom.graph.node(node_id)
     (taken,), (given,) = node.inputs.values(), node.outputs.values()
     if not loom.is_traced(taken):
-        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        leave_as_it_is(loom, node_id, NO_ORIGIN)
         return
     if not loom.can_be_keyed(taken) or not loom.can_be_keyed(given):
         leave_as_it_is(loom, node_id, _NOT_PAIRS)
@@ -99,7 +98,7 @@ def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
         return
     (taken,), (given,) = mains, node.outputs.values()
     if not loom.is_traced(taken):
-        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        leave_as_it_is(loom, node_id, NO_ORIGIN)
         return
     if not loom.can_be_keyed(taken) or not loom.can_be_keyed(given):
         leave_as_it_is(loom, node_id, _NOT_PAIRS)
@@ -131,7 +130,7 @@ def weave_combine_groups(loom: Loom, node_id: str) -> None:
     node = loom.graph.node(node_id)
     (taken,), (given,) = node.inputs.values(), node.outputs.values()
     if not loom.is_traced(taken):
-        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        leave_as_it_is(loom, node_id, NO_ORIGIN)
         return
     try:
         payload = _pickled_combine_fn(api.CombinePayload.FromString(node.spec.payload).combine_fn)
@@ -156,7 +155,7 @@ def weave_reshuffle(loom: Loom, unit: Unit) -> None:
         return
     (taken,), (given,) = node.inputs.values(), node.outputs.values()
     if not loom.is_traced(taken):
-        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        leave_as_it_is(loom, node_id, NO_ORIGIN)
         return
     whole = unit.kind == RESHUFFLE
     form = KEYED if not whole else loom.form_for(given)

@@ -11,6 +11,8 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.runners.pipeline_context import PipelineContext
 
+from beam_obs.metrics.names import INNER_LEAF
+from beam_obs.records.origin import RANDOM_BITS
 from beam_obs.weaving import units
 from beam_obs.weaving.graph import KV_URN, PAR_DO_URN, Graph
 from beam_obs.weaving.par_do import ParDoFacts, facts_of
@@ -23,8 +25,10 @@ from beam_obs.wrapper.traced_grouping import Aggregate, ConvertDoFn
 
 DERIVATIONS = "derivations"
 OUTPUTS = "outputs"
+FILTERED = "filtered"
 INPUTS = "inputs"
 """Rows of this kind are manifests already."""
+NO_ORIGIN = "its input has no origin"
 
 
 class Loom:
@@ -48,6 +52,10 @@ class Loom:
         """Evidence: its kind, the label of the step, the PCollection of rows."""
         self.units = find_units(self.graph)
         self.unit_of = {leaf: unit for unit in self.units for leaf in self.graph.leaves(unit.node)}
+        self.written: set[str] = set()
+        """PCollections that sinks give, names of files and the like: nobody expects origins of them."""
+        self.ends: dict[str, str] = {}
+        """Steps that nobody takes from, and what they take."""
         self._facts: dict[str, ParDoFacts] = {}
         self._converted: dict[tuple[str, str, str], str] = {}
         self.wants_key = self._who_wants_keys()
@@ -64,6 +72,13 @@ class Loom:
         """Returns the full label of a step."""
         return str(self.graph.node(node_id).unique_name)
 
+    def shown_label(self, node_id: str) -> str:
+        """Returns the label by which a person knows a step: that of the Stage or of the ParDo with tags."""
+        parent = self.graph.parents.get(node_id)
+        if parent is not None and self.graph.python_type(parent) == units.WITH_TAGS:
+            node_id = parent
+        return self.label(node_id).removesuffix(f"/{INNER_LEAF}")
+
     def note_woven(self, node_id: str) -> None:
         """Notes that a step carries lineage."""
         self.report.woven.append(self.label(node_id))
@@ -71,6 +86,29 @@ class Loom:
     def note_opaque(self, node_id: str, reason: str) -> None:
         """Notes that a step does not, and why."""
         self.report.opaque[self.label(node_id)] = reason
+
+    def note_no_origin(self, node_id: str) -> None:
+        """Notes that what a step takes has no origin, unless a sink gave it."""
+        graph = self.graph
+        plain = [pcoll for pcoll in graph.taken_from_outside(node_id) if self.form(pcoll) == PLAIN]
+        if plain and all(pcoll in self.written for pcoll in plain):
+            for leaf in graph.leaves(node_id):
+                self.written.update(graph.node(leaf).outputs.values())
+        else:
+            self.note_opaque(node_id, NO_ORIGIN)
+
+    @property
+    def indexes_outputs(self) -> bool:
+        """Whether records that end are noted."""
+        return self.settings.evidence is not None and self.settings.output_share > 0
+
+    @property
+    def filtered_least(self) -> int | None:
+        """Of what origins it is noted that a step gave nothing: the least of their low 56 bits."""
+        share = self.settings.filtered_share
+        if self.settings.evidence is None or share <= 0:
+            return None
+        return int((1.0 - share) * 2**RANDOM_BITS)
 
     # Forms.
 

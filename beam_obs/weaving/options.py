@@ -12,12 +12,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.report import WeaveReport
-from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.weaving.settings import SAMPLED_SHARE, WeaveSettings
 from beam_obs.weaving.weave import WEAVE_VERSION
 
 OFF, WOVEN, STRICT = "off", "woven", "strict"
 DEFAULT = WOVEN
-_SAMPLED_SHARE = 1 / 128
+_SHARES = {"all": 1.0, "sampled": SAMPLED_SHARE, "off": 0.0}
 
 
 class LineageOptions(PipelineOptions):  # type: ignore[misc, unused-ignore]
@@ -39,10 +39,17 @@ class LineageOptions(PipelineOptions):  # type: ignore[misc, unused-ignore]
         )
         group.add_argument(
             "--obs_output_index",
-            choices=("all", "sampled", "off"),
+            choices=tuple(_SHARES),
             default="all",
             help="Which of the records that sinks write can be traced back without attributes of their own "
             "(default: all).",
+        )
+        group.add_argument(
+            "--obs_lineage_filtered",
+            choices=("sampled", "all", "off"),
+            default="sampled",
+            help="Of which records it is noted at which step they ended, where a step gave nothing of them "
+            "(default: sampled, one in 128).",
         )
 
 
@@ -56,9 +63,11 @@ def weave_settings(options: PipelineOptions, evidence: str | RunContext | None) 
     asked = options.view_as(LineageOptions)
     if asked.obs_lineage == OFF:
         return None
-    shares = {"all": 1.0, "sampled": _SAMPLED_SHARE, "off": 0.0}
     return WeaveSettings(
-        strict=asked.obs_lineage == STRICT, evidence=evidence, output_share=shares[asked.obs_output_index]
+        strict=asked.obs_lineage == STRICT,
+        evidence=evidence,
+        output_share=_SHARES[asked.obs_output_index],
+        filtered_share=_SHARES[asked.obs_lineage_filtered],
     )
 
 

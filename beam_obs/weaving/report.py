@@ -36,6 +36,21 @@ class WovenSource:
     partition: Partition | None
 
 
+@dataclasses.dataclass(frozen=True)
+class WovenSink:
+    """Where records leave.
+
+    Args:
+      label: full label of the write, ours or Beam's.
+      uri: where it writes to, shards as ``*``; None where it does not tell.
+      stamped: whether records leave with their lineage attributes.
+    """
+
+    label: str
+    uri: str | None
+    stamped: bool
+
+
 @dataclasses.dataclass
 class WeaveReport:
     """What became of each step.
@@ -44,13 +59,15 @@ class WeaveReport:
       woven: labels of steps that carry lineage.
       opaque: label -> reason of those that do not.
       sources: where origins are given.
-      sinks: labels of steps where lineage ends as it should.
+      sinks: where records leave.
+      ends: labels of steps that nobody takes from, as the output index has them.
     """
 
     woven: list[str] = dataclasses.field(default_factory=list)
     opaque: dict[str, str] = dataclasses.field(default_factory=dict)
     sources: list[WovenSource] = dataclasses.field(default_factory=list)
-    sinks: list[str] = dataclasses.field(default_factory=list)
+    sinks: list[WovenSink] = dataclasses.field(default_factory=list)
+    ends: list[str] = dataclasses.field(default_factory=list)
 
     def __str__(self) -> str:
         """Returns a line for people.

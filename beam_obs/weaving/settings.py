@@ -7,6 +7,8 @@ import dataclasses
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT
 
+SAMPLED_SHARE = 1 / 128
+
 
 @dataclasses.dataclass(frozen=True)
 class WeaveSettings:
@@ -17,6 +19,7 @@ class WeaveSettings:
       limit: contributors that are kept of an aggregate; None for all.
       evidence: folder of derivations and output index, or the run whose folder it is; None writes none.
       output_share: of the records that enter a sink, how many the output index notes, 0 to 1.
+      filtered_share: of the elements that a step gives nothing of, how many are noted, 0 to 1.
       shuffles_manifests: whether manifests cross a shuffle before they are committed. On the bundle-based
         direct runner they need not, because a step there gets only what finished bundles gave; and a shuffle
         behind a step with timers fails there where its input comes from several outputs.
@@ -28,5 +31,6 @@ class WeaveSettings:
     limit: int | None = DEFAULT_LIMIT
     evidence: str | RunContext | None = None
     output_share: float = 1.0
+    filtered_share: float = SAMPLED_SHARE
     shuffles_manifests: bool = True
     splits_reads: bool = True

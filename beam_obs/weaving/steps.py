@@ -1,26 +1,26 @@
-"""Weaving the steps that take elements one by one: ParDos, Flatten, WindowInto, sources and sinks."""
+"""Weaving the steps that take elements one by one: ParDos, Flatten, WindowInto, and sources."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from apache_beam.internal import pickler
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
-from apache_beam.transforms.window import GlobalWindows, WindowFn
+from apache_beam.transforms.window import WindowFn
 from apache_beam.utils import proto_utils
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
-from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.origin import Partition
-from beam_obs.weaving.graph import PAR_DO_URN
-from beam_obs.weaving.loom import DERIVATIONS, OUTPUTS, Loom
+from beam_obs.weaving.loom import DERIVATIONS, FILTERED, NO_ORIGIN, Loom
+from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
 from beam_obs.weaving.report import WovenSource
 from beam_obs.weaving.units import is_internal, source_label
-from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, load_woven
+from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, innermost, load_woven
 from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, SEED, TRACED
-from beam_obs.wrapper.traced_grouping import BatchedDoFn, IndexDoFn, OfTraced, SupersetDoFn
+from beam_obs.wrapper.traced_grouping import BatchedDoFn, OfTraced, SupersetDoFn
 from beam_obs.wrapper.traced_rows import BUNDLE, STATE
 from beam_obs.wrapper.traced_source import (
     BY_CONTENT,
@@ -34,6 +34,7 @@ from beam_obs.wrapper.traced_source import (
 )
 from beam_obs.wrapper.traced_state import HISTORY
 from beam_obs.wrapper.traced_window import TracedWindowFn
+from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
 _STANDARD_WINDOWS = frozenset(
     {
@@ -44,7 +45,6 @@ _STANDARD_WINDOWS = frozenset(
     }
 )
 _COMBINE_GLOBALLY = "apache_beam.transforms.core.CombineGlobally"
-_NO_ORIGIN = "its input has no origin"
 
 
 def weave_impulse(loom: Loom, node_id: str) -> None:
@@ -61,7 +61,7 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     (main,) = [pcoll for tag, pcoll in node.inputs.items() if tag not in beside]
     takes = loom.form(main)
     if takes == PLAIN:
-        leave_as_it_is(loom, node_id, _NO_ORIGIN)
+        leave_as_it_is(loom, node_id, NO_ORIGIN)
         return
     if takes == SEED and facts.passes_seeds:
         for pcoll in node.outputs.values():
@@ -88,6 +88,10 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     if facts.is_stateful:
         takes = KEYED
     settings = _settings(loom, node_id, facts, main, takes)
+    if takes != SEED and is_end(loom, node_id):
+        loom.ends[node_id] = main
+    elif _may_give_nothing(facts, settings):
+        settings = dataclasses.replace(settings, filtered_least=loom.filtered_least)
     try:
         load_woven(facts.pickled, settings)
     except Exception as error:
@@ -105,7 +109,9 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
         for tag, pcoll in sorted(node.outputs.items()):
             _make_origins_behind(loom, node_id, tag, pcoll, STATE if facts.is_stateful else BUNDLE)
     if facts.takes_batches or settings.is_inference:
-        node.outputs[ROWS] = loom.rows_of(node.outputs["None"], DERIVATIONS, loom.label(node_id))
+        node.outputs[ROWS] = loom.rows_of(node.outputs["None"], DERIVATIONS, settings.label)
+    if settings.filtered_least is not None:
+        node.outputs[ROWS] = loom.rows_of(next(iter(sorted(node.outputs.values()))), FILTERED, settings.label)
     payload = facts.payload
     if facts.is_stateful:
         state = payload.state_specs[HISTORY]
@@ -116,9 +122,25 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     node.spec.payload = payload.SerializeToString()
     if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
         told = settings.source.kind == TOLD
-        label = loom.label(node_id).removesuffix(f"/{INNER_LEAF}") if told else loom.label(node_id)
-        loom.report.sources.append(WovenSource(label, None if told else settings.source.partition))
+        loom.report.sources.append(WovenSource(settings.label, None if told else settings.source.partition))
     loom.note_woven(node_id)
+
+
+def _may_give_nothing(facts: ParDoFacts, settings: TracedSettings) -> bool:
+    """Returns whether a step takes elements one by one, gives what it makes of each at once, and it may be
+    nothing."""
+    one_by_one = not (
+        facts.is_stateful
+        or facts.is_splittable
+        or facts.holds_back
+        or facts.takes_batches
+        or facts.gives_batches
+        or facts.is_inference
+        or facts.is_batching
+        or settings.source is not None
+        or settings.defaults_to_side
+    )
+    return one_by_one and user_callable(innermost(facts.dofn)).kind not in (MAP, MAP_TUPLE)
 
 
 def _key_with_none(loom: Loom, node_id: str, main: str) -> bool:
@@ -139,12 +161,13 @@ def _key_with_none(loom: Loom, node_id: str, main: str) -> bool:
 
 def _make_origins_behind(loom: Loom, node_id: str, tag: str, pcoll: str, kind: str) -> None:
     """Puts a step behind one that may give summaries in place of origins."""
-    form, label = loom.form(pcoll), loom.label(node_id)
+    form, label = loom.form(pcoll), loom.shown_label(node_id)
     inside = loom.new_pcollection(pcoll, "summed", form)
     loom.graph.replace_output(node_id, pcoll, inside)
     rows = loom.rows_of(pcoll, DERIVATIONS, label)
     dofn = SupersetDoFn(label, kind, form, loom.settings.limit)
-    loom.insert_dofn(node_id, f"{label}/beam_obs:origins {tag}", dofn, inside, {"None": pcoll, ROWS: rows})
+    name = f"{loom.label(node_id)}/beam_obs:origins {tag}"
+    loom.insert_dofn(node_id, name, dofn, inside, {"None": pcoll, ROWS: rows})
 
 
 def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str) -> TracedSettings:
@@ -157,7 +180,7 @@ def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str
     windowing = loom.windowing(main)
     parent = loom.graph.parents.get(node_id)
     return TracedSettings(
-        label=loom.label(node_id),
+        label=loom.shown_label(node_id),
         takes=takes,
         gives=forms.get("None", forms.get(only, TRACED)),
         tags={tag: form for tag, form in forms.items() if tag != "None"},
@@ -242,7 +265,7 @@ def weave_flatten(loom: Loom, node_id: str) -> None:
     if node.inputs and not forms & {TRACED, KEYED}:
         loom.set_form(given, SEED if forms == {SEED} else PLAIN)
         if PLAIN in forms:
-            loom.note_opaque(node_id, _NO_ORIGIN)
+            loom.note_no_origin(node_id)
         return
     form = loom.form_for(given)
     if not all(loom.can_be_keyed(pcoll) for pcoll in node.inputs.values()):
@@ -261,7 +284,7 @@ def weave_window(loom: Loom, node_id: str) -> None:
     if not loom.is_traced(pcoll):
         loom.set_form(given, loom.form(pcoll))
         if loom.form(pcoll) == PLAIN:
-            loom.note_opaque(node_id, _NO_ORIGIN)
+            loom.note_no_origin(node_id)
         return
     form = loom.form_for(given) if loom.can_be_keyed(pcoll) else TRACED
     node.inputs[tag] = loom.needed(pcoll, form, node_id)
@@ -298,50 +321,15 @@ def weave_source(loom: Loom, node_id: str) -> None:
     loom.note_woven(node_id)
 
 
-def weave_sink(loom: Loom, node_id: str, is_ours: bool) -> None:
-    """A sink runs as it is, on plain elements; what enters it is noted in the output index."""
-    graph, settings = loom.graph, loom.settings
-    label = loom.label(node_id)
-    for pcoll in graph.taken_from_outside(node_id):
-        if not loom.is_traced(pcoll):
-            continue
-        if is_ours or settings.output_share <= 0 or _is_beside(loom, node_id, pcoll):
-            graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
-            continue
-        plain = loom.new_pcollection(pcoll, f"plain_for_{node_id}", PLAIN)
-        dofn = IndexDoFn(
-            loom.form(pcoll),
-            None,
-            settings.output_share,
-            isinstance(loom.windowing(pcoll).windowfn, GlobalWindows),
-        )
-        rows = loom.rows_of(plain, OUTPUTS, label)
-        loom.insert_dofn(
-            node_id, f"{label}/beam_obs:index", dofn, pcoll, {"None": plain, ROWS: rows}, before=True
-        )
-        graph.replace_input(node_id, pcoll, plain, whole=True)
-    if not is_ours:
-        loom.report.sinks.append(label)
-        loom.note_woven(node_id)
-
-
-def _is_beside(loom: Loom, node_id: str, pcoll: str) -> bool:
-    """Returns whether a sink takes a PCollection as a side input only."""
-    graph = loom.graph
-    for leaf in graph.leaves(node_id):
-        node = graph.node(leaf)
-        beside = loom.facts(leaf).payload.side_inputs if node.spec.urn == PAR_DO_URN else {}
-        if any(taken == pcoll and tag not in beside for tag, taken in node.inputs.items()):
-            return False
-    return True
-
-
 def leave_as_it_is(loom: Loom, node_id: str, reason: str) -> None:
     """Lets a unit run as it is, on plain elements; what it gives has no origin."""
     graph = loom.graph
+    if reason == NO_ORIGIN:
+        loom.note_no_origin(node_id)
+    else:
+        loom.note_opaque(node_id, reason)
     for pcoll in graph.taken_from_outside(node_id):
         graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
     for leaf in graph.leaves(node_id):
         for pcoll in graph.node(leaf).outputs.values():
             loom.forms.setdefault(pcoll, PLAIN)
-    loom.note_opaque(node_id, reason)

@@ -54,8 +54,15 @@ _SOURCES = (
     "apache_beam.transforms.periodicsequence.",
     "apache_beam.testing.synthetic_pipeline.",
 )
+_EVIDENCE = (
+    "beam_obs.stages.evidence.",
+    "beam_obs.stages.dead_letter",
+    "beam_obs.stages.refused_letters.",
+    "beam_obs.io.file_read._Keep",
+)
 _CREATE = "apache_beam.transforms.core.Create"
 _GIVEN_A_NAME = "apache_beam.transforms.ptransform."
+WITH_TAGS = "apache_beam.transforms.core._MultiParDo"
 _HOT_KEYS = "apache_beam.transforms.core._CombinePerKeyWithHotKeyFanout"
 
 
@@ -96,7 +103,7 @@ def is_internal(graph: Graph, node_id: str) -> bool:
         if (
             name.startswith("apache_beam.")
             and name != _CREATE
-            and not name.startswith((_GIVEN_A_NAME, _CREATE))
+            and not name.startswith((_GIVEN_A_NAME, _CREATE, WITH_TAGS))
         ):
             return True
     return False
@@ -121,7 +128,7 @@ def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
 def _kind(graph: Graph, node_id: str) -> str | None:
     node = graph.node(node_id)
     name = graph.python_type(node_id)
-    if name.startswith(("beam_obs.stages.evidence.", "beam_obs.stages.dead_letter")):
+    if name.startswith(_EVIDENCE):
         return OURS
     if not node.subtransforms:
         if node.spec.urn in _LEAVES:
@@ -137,9 +144,9 @@ def _kind(graph: Graph, node_id: str) -> str | None:
         return _COMPOSITES[node.spec.urn]
     if name in _TYPES:
         return _TYPES[name]
-    if node_id in graph.parents and (name.startswith(_SOURCES) or _is_ours_io(name)):
+    if node_id in graph.parents and name.startswith(_SOURCES):
         takes = graph.taken_from_outside(node_id)
-        if not takes and node.outputs and not _is_ours_io(name):
+        if not takes and node.outputs:
             return None if _has_located_read(graph, node_id) else SOURCE
         if takes and "Write" in name.rsplit(".", 1)[-1]:
             return SINK
@@ -167,8 +174,13 @@ def _has_located_read(graph: Graph, node_id: str) -> bool:
     return any(is_located_read(graph, found) for found in graph.subtree(node_id))
 
 
-def _is_ours_io(name: str) -> bool:
-    return name.startswith("beam_obs.io.")
+def is_write_of_ours(name: str) -> bool:
+    """Returns whether a class is a write of ours; what it does to records before Beam writes them is woven.
+
+    >>> is_write_of_ours("beam_obs.io.avro_sink.WriteToAvro")
+    True
+    """
+    return name.startswith("beam_obs.io.") and name.rsplit(".", 1)[-1].startswith("Write")
 
 
 def _in_order(graph: Graph, units: list[Unit]) -> list[Unit]:

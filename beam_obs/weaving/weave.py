@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
-from beam_obs.weaving import aggregates, steps, units
+from beam_obs.weaving import aggregates, outputs, steps, units
 from beam_obs.weaving.check import check_edges
 from beam_obs.weaving.located_reads import is_range_read, weave_located_read, weave_range_read
 from beam_obs.weaving.loom import Loom
@@ -55,6 +55,7 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
         units.make_generic(node)
     for unit in loom.units:
         _weave_unit(loom, unit)
+    outputs.index_ends(loom)
     if chosen.strict and loom.report.opaque:
         raise NotWoven(loom.report.opaque)
     check_edges(loom)
@@ -66,8 +67,6 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
 def _weave_unit(loom: Loom, unit: Unit) -> None:
     if unit.kind in (units.RESHUFFLE, units.RESHUFFLE_PER_KEY):
         aggregates.weave_reshuffle(loom, unit)
-    elif unit.kind in (units.SINK, units.OURS):
-        steps.weave_sink(loom, unit.node, unit.kind == units.OURS)
     elif unit.kind == units.UNKNOWN_STEP:
         urn = loom.graph.node(unit.node).spec.urn
         steps.leave_as_it_is(loom, unit.node, f"what it does is not known ({urn or 'no name'})")
@@ -83,6 +82,8 @@ _RULES: dict[str, Callable[[Loom, str], None]] = {
     units.FLATTEN: steps.weave_flatten,
     units.WINDOW: steps.weave_window,
     units.SOURCE: steps.weave_source,
+    units.SINK: outputs.weave_sink,
+    units.OURS: outputs.pass_evidence,
     units.LOCATED_READ: weave_located_read,
     units.GROUP: aggregates.weave_group,
     units.COMBINE: aggregates.weave_combine,

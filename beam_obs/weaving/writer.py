@@ -11,7 +11,7 @@ import io
 import json
 import os
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pipeline import ComponentIdMap
@@ -22,9 +22,10 @@ from apache_beam.transforms.window import GlobalWindows
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, make_folder, slug, write_whole
-from beam_obs.weaving.loom import DERIVATIONS, INPUTS, OUTPUTS, Loom
+from beam_obs.weaving.loom import DERIVATIONS, FILTERED, INPUTS, OUTPUTS, Loom
 from beam_obs.wrapper.traced_rows import (
     DERIVATION_SCHEMA,
+    FILTERED_SCHEMA,
     OUTPUT_BYTES,
     OUTPUT_SCHEMA,
     RUN_METADATA,
@@ -37,6 +38,7 @@ OUTPUT_INDEX = "output_index"
 _KINDS: dict[str, tuple[Any, str, int | None]] = {
     DERIVATIONS: (DERIVATION_SCHEMA, DERIVATIONS, None),
     OUTPUTS: (OUTPUT_SCHEMA, OUTPUT_INDEX, OUTPUT_BYTES),
+    FILTERED: (FILTERED_SCHEMA, FILTERED, None),
 }
 """Schema of the rows, kind of the manifest, size of a row where it is fixed."""
 _PREFIX = "beam_obs_lineage"
@@ -55,7 +57,7 @@ def write_rows(loom: Loom, evidence: str | RunContext, shuffles_manifests: bool 
         return
     pipeline = beam.Pipeline(runner="BundleBasedDirectRunner")
     ends: dict[str, str] = {}
-    starts: list[Any] = []
+    starts: list[_Start] = []
     for at, (kind, label, rows) in enumerate(loom.rows):
         found = loom.graph.parts.pcollections[rows]
         start = (
@@ -64,10 +66,26 @@ def write_rows(loom: Loom, evidence: str | RunContext, shuffles_manifests: bool 
             | f"Rows {at}" >> beam.Map(_same).with_output_types(bytes)
         )
         start.is_bounded = found.is_bounded == api.IsBounded.BOUNDED
-        starts.append((start, _WriteRows(kind, label, evidence, loom.windowing(rows).is_default())))
+        starts.append(_Start(kind, label, start, loom.windowing(rows).is_default()))
         ends[start.producer.full_label] = rows
     tuple(starts) | LABEL >> _Write(evidence, shuffles_manifests)
     _move(loom, pipeline, ends)
+
+
+class _Start(NamedTuple):
+    """Rows of a step on their way to a file.
+
+    Args:
+      kind: of the rows.
+      label: of the step.
+      rows: PCollection of bytes, in whatever windows the step has.
+      is_default: whether that is the global one.
+    """
+
+    kind: str
+    label: str
+    rows: Any
+    is_default: bool
 
 
 class _Write(beam.PTransform):
@@ -77,10 +95,24 @@ class _Write(beam.PTransform):
         self._shuffles_manifests = shuffles_manifests
 
     def _extract_input_pvalues(self, pvalueish: Any) -> Any:
-        return pvalueish, tuple(start for start, _ in pvalueish)
+        return pvalueish, tuple(start.rows for start in pvalueish)
 
     def expand(self, starts: Any) -> Any:
-        manifests = tuple(rows | f"{at} {step.name}" >> step for at, (rows, step) in enumerate(starts))
+        found: list[Any] = []
+        filtered: list[Any] = []
+        for at, start in enumerate(starts):
+            rows = start.rows
+            if not start.is_default:
+                rows = rows | f"Globally {at}" >> beam.WindowInto(GlobalWindows())
+            if start.kind == FILTERED:
+                filtered.append(rows)
+            else:
+                step = _WriteRows(start.kind, start.label, self._evidence)
+                found.append(rows | f"{at} {step.name}" >> step)
+        if filtered:
+            rows = tuple(filtered) | "Filtered" >> beam.Flatten()
+            found.append(rows | FILTERED >> _WriteRows(FILTERED, "", self._evidence))
+        manifests = tuple(found)
         if self._shuffles_manifests:
             return manifests | "Commit" >> CommitEvidence(self._evidence)
         return manifests | "Flatten" >> beam.Flatten() | "Commit" >> beam.ParDo(_CommitOne(self._evidence))
@@ -102,17 +134,14 @@ class _CommitOne(beam.DoFn):
 
 
 class _WriteRows(beam.PTransform):
-    def __init__(self, kind: str, label: str, evidence: str | RunContext, is_default: bool) -> None:
+    def __init__(self, kind: str, label: str, evidence: str | RunContext) -> None:
         super().__init__()
         self.name = f"{kind} of {slug(label)}"
         self._kind = kind
         self._step = label
         self._evidence = evidence
-        self._is_default = is_default
 
     def expand(self, rows: Any) -> Any:
-        if not self._is_default:
-            rows = rows | "Globally" >> beam.WindowInto(GlobalWindows())
         if self._kind == INPUTS:
             return rows | "Read" >> beam.Map(bytes.decode).with_output_types(str)
         if not rows.is_bounded:
@@ -120,7 +149,8 @@ class _WriteRows(beam.PTransform):
         schema, kind, row_bytes = _KINDS[self._kind]
         run = self._evidence if isinstance(self._evidence, RunContext) else None
         opening = functools.partial(EncodedRows, schema, kind, self._step, row_bytes, run)
-        write = WriteEvidence(opening, self._evidence, f"{self._kind}-{slug(self._step)}", ".avro")
+        name = f"{self._kind}-{slug(self._step)}" if self._step else self._kind
+        write = WriteEvidence(opening, self._evidence, name, ".avro")
         return rows | "Write" >> beam.ParDo(write).with_output_types(str)
 
 
@@ -130,7 +160,7 @@ class EncodedRows:
     Args:
       schema: of the rows.
       kind: of the manifest.
-      step: label of the step.
+      step: label of the step; empty where rows tell it.
       row_bytes: size of a row, where it is fixed: several rows may come at once then.
       run: the run, where it is known.
       file: an open binary file.

@@ -15,7 +15,7 @@ from beam_obs.weaving.settings import WeaveSettings
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        ([], None),
+        ([], WeaveSettings(evidence="folder")),
         (["--obs_lineage=off"], None),
         (["--obs_lineage=woven"], WeaveSettings(evidence="folder")),
         (["--obs_lineage=strict"], WeaveSettings(strict=True, evidence="folder")),
@@ -23,6 +23,8 @@ from beam_obs.weaving.settings import WeaveSettings
             ["--obs_lineage=woven", "--obs_output_index=off"],
             WeaveSettings(evidence="folder", output_share=0.0),
         ),
+        (["--obs_lineage_filtered=all"], WeaveSettings(evidence="folder", filtered_share=1.0)),
+        (["--obs_lineage_filtered=off"], WeaveSettings(evidence="folder", filtered_share=0.0)),
     ],
 )
 def test_options_say_how_to_weave(arguments: list[str], wanted: WeaveSettings | None) -> None:

@@ -19,7 +19,7 @@ from beam_obs.records.record_content import output_digest
 from beam_obs.weaving.check import MiswovenEdge, check_edges
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.loom import Loom
-from beam_obs.weaving.report import NotWoven
+from beam_obs.weaving.report import NotWoven, WovenSink
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
 from beam_obs.wrapper.traced_origin import current_origin
@@ -304,7 +304,7 @@ def test_the_output_index_leads_from_a_written_record_to_its_origin(tmp_path: pa
     found = read_rows(str(evidence), "output_index")
     rows = {row["digest"]: (step, row["origin"]) for step, row in found}
     assert rows == {output_digest(text.encode()): ("write", made("make", at)) for at, text in enumerate("xy")}
-    assert reports[0].sinks == ["write"]
+    assert reports[0].sinks == [WovenSink("write", f"{tmp_path}/out-*-of-*", stamped=False)]
     written = "".join(path.read_text() for path in tmp_path.glob("out-*"))
     assert sorted(written.split()) == ["x", "y"]
 
@@ -322,13 +322,17 @@ class Block:
         self.origins = origins
 
 
+class PassBlocks(beam.DoFn):
+    passes_blocks = True
+
+    def process(self, block: Block) -> Any:
+        return block.values
+
+
 def test_a_source_that_knows_where_its_records_lie_tells_their_origins(tmp_path: pathlib.Path) -> None:
     ran = run_woven(
         lambda pipeline: (
-            pipeline
-            | beam.Impulse()
-            | "blocks" >> beam.ParDo(Blocks())
-            | beam.FlatMap(lambda block: block.values)
+            pipeline | beam.Impulse() | "blocks" >> beam.ParDo(Blocks()) | "pass" >> beam.ParDo(PassBlocks())
         ),
         str(tmp_path),
     )

@@ -1,0 +1,196 @@
+"""Where lineage ends: sinks, steps that nobody takes from, and what the output index notes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from apache_beam.io import textio, tfrecordio
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+from apache_beam.transforms.window import GlobalWindows
+
+from beam_obs.weaving import units
+from beam_obs.weaving.graph import PAR_DO_URN
+from beam_obs.weaving.loom import OUTPUTS, Loom
+from beam_obs.weaving.report import WovenSink
+from beam_obs.weaving.units import is_internal, is_write_of_ours
+from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
+from beam_obs.wrapper.traced_forms import PLAIN, ROWS
+from beam_obs.wrapper.traced_grouping import IndexDoFn
+
+_OBSERVED_SINK = "beam_obs.stages.sink.Sink"
+_TESTING = "apache_beam.testing."
+_NAMES_OF_DATA = ("file_pattern", "file_path_prefix", "file_path", "path", "table", "topic", "sink_table")
+_SHARD = re.compile(r"%\(\w+\)\w+")
+_OF_OURS = frozenset({DEAD_TAG, EVIDENCE_TAG})
+_AGGREGATES = frozenset({units.GROUP, units.COMBINE, units.COMBINE_BY_HAND, units.COMBINE_GROUPS})
+
+
+def weave_sink(loom: Loom, node_id: str) -> None:
+    """A sink runs as it is, on plain elements; what enters it is noted in the output index."""
+    graph, label = loom.graph, sink_label(loom, node_id)
+    encode = _encoder(loom, node_id)
+    mains = [pcoll for pcoll in graph.taken_from_outside(node_id) if not _is_beside(loom, node_id, pcoll)]
+    if not any(loom.is_traced(pcoll) for pcoll in mains):
+        loom.note_no_origin(node_id)
+    else:
+        loom.note_woven(node_id)
+    for pcoll in graph.taken_from_outside(node_id):
+        if not loom.is_traced(pcoll):
+            continue
+        if pcoll not in mains or not loom.indexes_outputs:
+            graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
+            continue
+        plain = loom.new_pcollection(pcoll, f"plain_for_{node_id}", PLAIN)
+        rows = loom.rows_of(plain, OUTPUTS, label)
+        name = f"{loom.label(node_id)}/beam_obs:index"
+        dofn = _index(loom, pcoll, encode, passes_on=True)
+        loom.insert_dofn(node_id, name, dofn, pcoll, {"None": plain, ROWS: rows}, before=True)
+        graph.replace_input(node_id, pcoll, plain, whole=True)
+    _note_written(loom, node_id)
+    loom.report.sinks.append(WovenSink(label, _uri(loom, node_id), _is_stamped(loom, node_id)))
+
+
+def pass_evidence(loom: Loom, node_id: str) -> None:
+    """Steps that keep evidence run as they are, on plain elements."""
+    graph = loom.graph
+    for pcoll in graph.taken_from_outside(node_id):
+        if loom.is_traced(pcoll):
+            graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
+    _note_written(loom, node_id)
+
+
+def is_end(loom: Loom, node_id: str) -> bool:
+    """Returns whether nobody takes what a ParDo gives, but for evidence: its records end in it."""
+    outputs = {
+        tag: pcoll for tag, pcoll in loom.graph.node(node_id).outputs.items() if tag not in (*_OF_OURS, ROWS)
+    }
+    return not is_internal(loom.graph, node_id) and not any(
+        _is_taken(loom, pcoll) for pcoll in outputs.values()
+    )
+
+
+def index_ends(loom: Loom) -> None:
+    """Notes what enters the steps that nobody takes from, and what else nobody takes."""
+    if not loom.indexes_outputs:
+        return
+    given: dict[str, list[str]] = {}
+    for pcoll, leaf in loom.graph.producers.items():
+        given.setdefault(leaf, []).append(pcoll)
+    for unit in loom.units:
+        if unit.kind in (units.OURS, units.SINK, units.NOTHING) or unit.kind in _AGGREGATES:
+            continue
+        if _is_of_a_test(loom, unit.node):
+            continue
+        label = loom.shown_label(unit.node)
+        if unit.node in loom.ends:
+            _add_index(loom, unit.node, loom.ends[unit.node], label, before=True)
+            continue
+        tags = {pcoll: tag for tag, pcoll in loom.graph.node(unit.node).outputs.items()}
+        for leaf in loom.graph.leaves(unit.node):
+            for pcoll in given.get(leaf, ()):
+                tag = tags.get(pcoll, "None")
+                if tag in _OF_OURS or not loom.is_traced(pcoll) or _is_taken(loom, pcoll):
+                    continue
+                if _is_shown(loom, unit.node, pcoll):
+                    _add_index(loom, unit.node, pcoll, label if tag == "None" else f"{label}[{tag}]")
+
+
+def sink_label(loom: Loom, node_id: str) -> str:
+    """Returns the label by which a run knows a sink: that of our own write around it, where there is one."""
+    label = loom.label(node_id)
+    for above in loom.graph.ancestors(node_id):
+        name = loom.graph.python_type(above)
+        if is_write_of_ours(name) or name == _OBSERVED_SINK:
+            label = loom.label(above)
+    return label
+
+
+# Parts.
+
+
+def _add_index(loom: Loom, node_id: str, pcoll: str, label: str, before: bool = False) -> None:
+    rows = loom.rows_of(pcoll, OUTPUTS, label)
+    dofn = _index(loom, pcoll, None, passes_on=False)
+    name = f"{loom.label(node_id)}/beam_obs:index"
+    loom.insert_dofn(node_id, name, dofn, pcoll, {"None": rows}, before=before)
+    loom.report.ends.append(label)
+
+
+def _index(loom: Loom, pcoll: str, encode: Callable[[Any], bytes] | None, passes_on: bool) -> IndexDoFn:
+    is_global = isinstance(loom.windowing(pcoll).windowfn, GlobalWindows)
+    return IndexDoFn(loom.form(pcoll), encode, loom.settings.output_share, is_global, passes_on)
+
+
+def _is_taken(loom: Loom, pcoll: str) -> bool:
+    return any(
+        loom.unit_of[leaf].kind not in (units.OURS, units.NOTHING)
+        for leaf in loom.graph.consumers.get(pcoll, ())
+    )
+
+
+def _is_shown(loom: Loom, node_id: str, pcoll: str) -> bool:
+    """Returns whether a PCollection can be seen by the user: it is not hidden in a composite of Beam's."""
+    if not is_internal(loom.graph, node_id):
+        return True
+    of_beam = [
+        above
+        for above in loom.graph.ancestors(node_id)
+        if loom.graph.python_type(above).startswith("apache_beam.")
+    ]
+    return pcoll in loom.graph.node(of_beam[-1]).outputs.values()
+
+
+def _is_of_a_test(loom: Loom, node_id: str) -> bool:
+    return any(loom.graph.python_type(above).startswith(_TESTING) for above in loom.graph.ancestors(node_id))
+
+
+def _note_written(loom: Loom, node_id: str) -> None:
+    for leaf in loom.graph.leaves(node_id):
+        loom.written.update(loom.graph.node(leaf).outputs.values())
+
+
+def _is_beside(loom: Loom, node_id: str, pcoll: str) -> bool:
+    """Returns whether a sink takes a PCollection as a side input only."""
+    graph = loom.graph
+    for leaf in graph.leaves(node_id):
+        node = graph.node(leaf)
+        beside = loom.facts(leaf).payload.side_inputs if node.spec.urn == PAR_DO_URN else {}
+        if any(taken == pcoll and tag not in beside for tag, taken in node.inputs.items()):
+            return False
+    return True
+
+
+def _encoder(loom: Loom, node_id: str) -> Callable[[Any], bytes] | None:
+    """Returns what makes the bytes of a record, where a sink of Beam's tells and they are read back."""
+    for leaf in loom.graph.leaves(node_id):
+        if loom.graph.node(leaf).spec.urn == PAR_DO_URN:
+            sink = getattr(loom.facts(leaf).dofn, "sink", None)
+            if isinstance(sink, (textio._TextSink, tfrecordio._TFRecordSink)):
+                encode: Callable[[Any], bytes] = sink.coder.encode
+                return encode
+    return None
+
+
+def _uri(loom: Loom, node_id: str) -> str | None:
+    """Returns where a sink writes to, as its display data tells; shards are a ``*``."""
+    found: dict[str, str] = {}
+    for node in loom.graph.subtree(node_id):
+        for data in loom.graph.node(node).display_data:
+            told = api.LabelledPayload.FromString(data.payload)
+            if told.key in _NAMES_OF_DATA and told.string_value:
+                found.setdefault(told.key, told.string_value)
+    return next((_SHARD.sub("*", found[name]) for name in _NAMES_OF_DATA if name in found), None)
+
+
+def _is_stamped(loom: Loom, node_id: str) -> bool:
+    """Returns whether a write of ours stamps its records with their lineage."""
+    for above in loom.graph.ancestors(node_id):
+        if is_write_of_ours(loom.graph.python_type(above)):
+            return any(
+                getattr(loom.facts(leaf).dofn, "stamps", False)
+                for leaf in loom.graph.leaves(above)
+                if leaf in loom.unit_of and loom.unit_of[leaf].kind == units.PAR_DO
+            )
+    return False
