@@ -31,6 +31,7 @@ from beam_obs.runs.template import Template, template_of
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.evidence import CommitEvidence
 from beam_obs.weaving.options import weave_version, weaving_as_asked
+from beam_obs.weaving.report import WeaveReport
 from beam_obs.wrapper.redaction import Redact, redaction_of
 
 EVIDENCE_LABEL = "beam_obs evidence"
@@ -122,7 +123,7 @@ class Observer:
         _RUNNING.observers.append(self)
         try:
             with (
-                weaving_as_asked(self.pipeline.options, self.observation.context) as launched.weave_reports,
+                self._weaving() as launched.weave_reports,
                 self._noting_copies(),
                 launched.ending_on_sigterm(),
             ):
@@ -143,7 +144,7 @@ class Observer:
         start = {**self._described(), "template": template.location}
         _RUNNING.observers.append(self)
         try:
-            with weaving_as_asked(self.pipeline.options, self.observation.context):
+            with self._weaving():
                 result = run_pipeline()
         finally:
             _RUNNING.observers.remove(self)
@@ -221,6 +222,10 @@ class Observer:
                 for label, stage in self.observation.stages.items()
             },
         }
+
+    def _weaving(self) -> contextlib.AbstractContextManager[list[WeaveReport]]:
+        keeps_keys = self.redaction is None
+        return weaving_as_asked(self.pipeline.options, self.observation.context, keeps_keys)
 
     @contextlib.contextmanager
     def _noting_copies(self) -> Iterator[None]:

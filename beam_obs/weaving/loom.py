@@ -226,6 +226,7 @@ class Loom:
             windowing.windowfn.get_window_coder(),
             windowing.is_default() and self.windowing(taken).is_default(),
             self.settings.limit,
+            self.settings.keeps_keys,
         )
 
     # What steps behind a PCollection want.

@@ -53,12 +53,15 @@ class LineageOptions(PipelineOptions):  # type: ignore[misc, unused-ignore]
         )
 
 
-def weave_settings(options: PipelineOptions, evidence: str | RunContext | None) -> WeaveSettings | None:
+def weave_settings(
+    options: PipelineOptions, evidence: str | RunContext | None, keeps_keys: bool = True
+) -> WeaveSettings | None:
     """Returns how the options ask for a pipeline to be woven, or None where they do not.
 
     Args:
       options: of the pipeline.
       evidence: folder of derivations and output index, or the run whose folder it is.
+      keeps_keys: whether keys of aggregates may be kept as text.
     """
     asked = options.view_as(LineageOptions)
     if asked.obs_lineage == OFF:
@@ -66,6 +69,7 @@ def weave_settings(options: PipelineOptions, evidence: str | RunContext | None) 
     return WeaveSettings(
         strict=asked.obs_lineage == STRICT,
         evidence=evidence,
+        keeps_keys=keeps_keys,
         output_share=_SHARES[asked.obs_output_index],
         filtered_share=_SHARES[asked.obs_lineage_filtered],
     )
@@ -77,16 +81,19 @@ def weave_version(options: PipelineOptions) -> int | None:
 
 
 @contextlib.contextmanager
-def weaving_as_asked(options: Any, evidence: str | RunContext | None) -> Iterator[list[WeaveReport]]:
+def weaving_as_asked(
+    options: Any, evidence: str | RunContext | None, keeps_keys: bool = True
+) -> Iterator[list[WeaveReport]]:
     """While it lasts, the pipelines that this thread runs are woven, if the options ask for it.
 
     Args:
       options: of the pipeline.
       evidence: folder of derivations and output index, or the run whose folder it is.
+      keeps_keys: whether keys of aggregates may be kept as text.
 
     Gives the list to which a report is added each time a runner asks for the pipeline; the last one counts.
     """
-    settings = weave_settings(options, evidence)
+    settings = weave_settings(options, evidence, keeps_keys)
     if settings is None:
         yield []
         return

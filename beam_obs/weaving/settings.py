@@ -20,6 +20,7 @@ class WeaveSettings:
       evidence: folder of derivations and output index, or the run whose folder it is; None writes none.
       output_share: of the records that enter a sink, how many the output index notes, 0 to 1.
       filtered_share: of the elements that a step gives nothing of, how many are noted, 0 to 1.
+      keeps_keys: whether keys of aggregates may be kept as text.
       shuffles_manifests: whether manifests cross a shuffle before they are committed. On the bundle-based
         direct runner they need not, because a step there gets only what finished bundles gave; and a shuffle
         behind a step with timers fails there where its input comes from several outputs.
@@ -32,5 +33,6 @@ class WeaveSettings:
     evidence: str | RunContext | None = None
     output_share: float = 1.0
     filtered_share: float = SAMPLED_SHARE
+    keeps_keys: bool = True
     shuffles_manifests: bool = True
     splits_reads: bool = True

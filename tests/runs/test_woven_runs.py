@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import fastavro
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
@@ -50,6 +51,19 @@ def test_a_woven_run_keeps_its_derivations_and_still_balances(tmp_path: Path, as
     assert end["balance"]["holds"]
     assert end["dead_letters"]["count"] == 1
     assert len(list(tmp_path.glob("runs/*/*/derivations-*.avro"))) >= 1
+
+
+@pytest.mark.parametrize("asked", [["--obs_redact=secret"], ["--obs_payload=none"], []])
+def test_keys_of_aggregates_stay_out_of_a_store_that_may_not_have_values(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    run(tmp_path, *asked)
+    keys = set()
+    for file in tmp_path.glob("runs/*/*/derivations-*.avro"):
+        with file.open("rb") as content:
+            keys |= {row["key_text"] for row in fastavro.reader(content)}  # type: ignore[index, call-overload]
+    assert ("a" in keys) == (not asked)
+    assert ("[redacted]" in keys) == bool(asked)
 
 
 class Opaque:
