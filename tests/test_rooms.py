@@ -18,6 +18,7 @@ ROOMS = [
     "exporters",
     "alerts",
     "testing",
+    "lineage",
     "runs",
     "weaving",
     "io",
@@ -51,7 +52,9 @@ def test_imports_run_downwards_only(path: pathlib.Path) -> None:
     assert not rooms_imported_by(path) & above
 
 
-@pytest.mark.parametrize("module", ["beam_obs", "beam_obs.cli.main", "beam_obs.runs.store"])
+@pytest.mark.parametrize(
+    "module", ["beam_obs", "beam_obs.cli.main", "beam_obs.runs.store", "beam_obs.lineage"]
+)
 def test_reading_a_store_does_not_import_beam(module: str) -> None:
     code = f"import sys, {module}; sys.exit('apache_beam' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, check=False).returncode == 0

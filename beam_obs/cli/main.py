@@ -11,11 +11,15 @@ import sys
 
 import click
 
+from beam_obs.cli.affected import affected
 from beam_obs.cli.dead_letters import dead_letters
 from beam_obs.cli.diff import diff
+from beam_obs.cli.fate import fate
 from beam_obs.cli.prune import prune
 from beam_obs.cli.run import run
 from beam_obs.cli.runs import runs, show
+from beam_obs.cli.sources import sources
+from beam_obs.cli.why import why
 from beam_obs.records.errors import BeamObsError
 
 
@@ -24,7 +28,7 @@ def beam_obs() -> None:
     """Runs of Apache Beam pipelines: start them observed, and read what they left."""
 
 
-for _command in (run, runs, show, diff, dead_letters, prune):
+for _command in (run, runs, show, diff, dead_letters, why, fate, sources, affected, prune):
     beam_obs.add_command(_command)
 
 

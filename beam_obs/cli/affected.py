@@ -1,0 +1,78 @@
+"""`beam-obs affected`: the runs and outputs that a bad file, or a bad version of the code, has touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from beam_obs.cli.options import store_option
+from beam_obs.runs.store import Store
+
+if TYPE_CHECKING:
+    from beam_obs.lineage.blast_radius import Affected, TouchedRun
+
+_FILES_SHOWN = 10
+
+
+@click.command()
+@click.option("--source", metavar="FILE", help="A file that runs have read, in any version.")
+@click.option("--code", metavar="VERSION", help="A version of the pipeline's code, or its beginning.")
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON object.")
+def affected(source: str | None, code: str | None, store: Store, as_json: bool) -> None:
+    """Show what a bad file, or a bad version of the code, has touched: what a backfill has to make again.
+
+    Lists the runs, how many records of each sink were touched, also through aggregates, and the files that
+    those sinks wrote.
+    """
+    from beam_obs.lineage.blast_radius import affected as find_affected
+
+    if (source is None) == (code is None):
+        raise click.UsageError("give --source FILE or --code VERSION")
+    answer = find_affected(source=source, code=code, store=store)
+    if as_json:
+        click.echo(json.dumps(answer.to_json(), indent=1))
+        return
+    for line in _lines(answer, store):
+        click.echo(line)
+
+
+def _lines(answer: Affected, store: Store) -> Iterator[str]:
+    if not answer.runs:
+        what = f"read {answer.source}" if answer.source else f"has code {answer.code}"
+        yield f"no run in the store {store.shown_uri} {what}"
+        return
+    for number, run in enumerate(answer.runs):
+        if number:
+            yield ""
+        yield from _run(run)
+
+
+def _run(touched: TouchedRun) -> Iterator[str]:
+    from beam_obs.cli.lineage_text import certainty_text, counted, run_text, shown_uri
+    from beam_obs.runs.wording import clean
+
+    yield click.style(run_text(touched.run), bold=True)
+    yield f"  answer  {certainty_text(touched.certainty)}"
+    for version in touched.versions:
+        yield f"  version {clean(version)}"
+    if touched.read is not None:
+        dead = f", and refused {touched.dead:,}" if touched.dead else ""
+        yield f"  read    {counted(touched.read, 'record')} of it{dead}"
+    if not touched.sinks:
+        yield "  nothing that was written is known to come from it"
+    for sink in touched.sinks:
+        where = f"  {clean(shown_uri(sink.uri))}" if sink.uri else ""
+        of = "" if sink.of is None else f" of {sink.of:,}"
+        count = "all" if sink.records is None else f"{sink.records:,}"
+        through = f", {sink.by_aggregates:,} through aggregates" if sink.by_aggregates else ""
+        yield f"  touched {count}{of} records of {clean(sink.label)}{through}{where}"
+        yield from (f"            {clean(shown_uri(file))}" for file in sink.files[:_FILES_SHOWN])
+        if len(sink.files) > _FILES_SHOWN:
+            yield f"            and {len(sink.files) - _FILES_SHOWN:,} more files"
+    if touched.also_needed:
+        yield "  the aggregates among them were made of these too:"
+        yield from (f"            {clean(shown_uri(file))}" for file in touched.also_needed)

@@ -1,0 +1,56 @@
+"""`beam-obs why`: from a record of an output to the source records that it was made of."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from beam_obs.cli.options import store_option
+from beam_obs.runs.store import Store
+
+
+@click.command()
+@click.argument("target", metavar="FILE[:N] | ORIGIN")
+@click.option(
+    "--match",
+    "matches",
+    metavar="FIELD=VALUE",
+    multiple=True,
+    help="Find the record by the value of a field; may be given several times. FILE may then be a pattern, "
+    "or the prefix that a sink was given.",
+)
+@click.option("--run", metavar="RUN", help="The run that wrote it (default: the newest that did).")
+@store_option
+@click.option(
+    "--all", "show_all", is_flag=True, help="Show all contributors that were kept, not the first ten."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON object.")
+def why(
+    target: str, matches: tuple[str, ...], run: str | None, store: Store, show_all: bool, as_json: bool
+) -> None:
+    """Show why a record of an output is what it is.
+
+    The record is the line N of a text, CSV or JSON file, or the record N of an Avro or Parquet file, counted
+    from 1; or an origin of 32 hex digits. The answer names the steps it passed, for an aggregate how many
+    elements it was made of and their source records, read again and verified; and how sure all of it is.
+    """
+    from beam_obs.cli.lineage_text import why_lines
+    from beam_obs.lineage.backward import why as find_why
+    from beam_obs.records.errors import UsageError
+
+    wanted: dict[str, str] = {}
+    for match in matches:
+        name, sign, value = match.partition("=")
+        if not sign or not name:
+            raise click.UsageError(f"--match {match}: give FIELD=VALUE")
+        wanted[name] = value
+    try:
+        answer = find_why(target, wanted, run=run, store=store, all_contributors=show_all)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(answer.to_json(), indent=1))
+        return
+    for line in why_lines(answer):
+        click.echo(line)

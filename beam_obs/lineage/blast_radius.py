@@ -1,0 +1,283 @@
+"""What a bad file, or a bad version of the code, has touched: runs, and what they wrote."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import Any
+
+from beam_obs.lineage import run_choice
+from beam_obs.lineage.answers import RunOf
+from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
+from beam_obs.lineage.files import same_file
+from beam_obs.lineage.partitions import SourcePartition
+from beam_obs.lineage.run_evidence import RunEvidence
+from beam_obs.records.errors import UsageError
+from beam_obs.records.origin import TOP_BIT
+from beam_obs.records.record_content import DIGEST_BYTES
+from beam_obs.runs.store import Store
+from beam_obs.wrapper.traced_rows import OUTPUT_BYTES
+
+
+@dataclasses.dataclass(frozen=True)
+class TouchedSink:
+    """What of a sink was touched.
+
+    Args:
+      label: of the sink, or of a step that gives nothing further.
+      uri: where it writes; None where that is not known.
+      records: how many of its records were touched; None where that is not known.
+      by_aggregates: those of them that are aggregates, or were made of them.
+      of: how many records it got in all; None where that is not known.
+      files: those that it wrote, as far as they are known.
+    """
+
+    label: str
+    uri: str | None
+    records: int | None
+    by_aggregates: int
+    of: int | None
+    files: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TouchedRun:
+    """What of a run was touched.
+
+    Args:
+      run: the run.
+      versions: of the file as the run read it; none where a version of the code was asked for.
+      read: records that the run read from the file; None where that is not known, or code was asked for.
+      dead: how many of them were refused as they were read.
+      sinks: those that were touched.
+      also_needed: other files that the touched aggregates were made of: a backfill of them reads these too.
+      certainty: of the counts.
+    """
+
+    run: RunOf
+    versions: tuple[str, ...]
+    read: int | None
+    dead: int
+    sinks: tuple[TouchedSink, ...]
+    also_needed: tuple[str, ...]
+    certainty: Certainty
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the run as JSON-able values."""
+        return dataclasses.asdict(self) | {"certainty": self.certainty.to_json()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Affected:
+    """What was touched.
+
+    Args:
+      source: the file that was asked for.
+      code: the version of the code that was asked for.
+      runs: those that were touched, the newest first.
+      certainty: of the answer as a whole.
+    """
+
+    source: str | None
+    code: str | None
+    runs: tuple[TouchedRun, ...]
+    certainty: Certainty
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the answer as JSON-able values."""
+        return {
+            "certainty": self.certainty.to_json(),
+            "source": self.source,
+            "code": self.code,
+            "runs": [one.to_json() for one in self.runs],
+        }
+
+
+def affected(
+    *,
+    source: str | None = None,
+    code: str | None = None,
+    store: Store | None = None,
+    limit: int | None = None,
+) -> Affected:
+    """Returns the runs and outputs that a file, or a version of the code, has touched.
+
+    Args:
+      source: the file, in any version.
+      code: the version of the code, or its beginning.
+      store: where the runs are kept.
+      limit: at most so many runs, from the newest back; None for all.
+
+    Raises:
+      UsageError: give the one or the other.
+    """
+    if (source is None) == (code is None):
+        raise UsageError("give a source or a version of the code, not both")
+    store = store or Store()
+    touched: list[TouchedRun] = []
+    for one in store.ids():
+        if limit is not None and len(touched) >= limit:
+            break
+        record = store.read([one])[0]
+        evidence = RunEvidence(store, record)
+        if code is not None:
+            version = str((record.start.get("code") or {}).get("version") or "")
+            if version.startswith(code):
+                touched.append(_by_code(evidence))
+            continue
+        found = [
+            part for part in evidence.partitions if part.uri is not None and same_file(part.uri, str(source))
+        ]
+        if found:
+            touched.append(_by_source(evidence, found))
+    return Affected(source, code, tuple(touched), least([run.certainty for run in touched]))
+
+
+def _by_code(evidence: RunEvidence) -> TouchedRun:
+    """All that a run wrote was made by its code."""
+    record = evidence.record
+    totals = _totals(evidence)
+    labels = dict.fromkeys([*(label for label in totals), *run_choice.all_sinks(record)])
+    sinks = tuple(
+        TouchedSink(
+            label,
+            run_choice.uri_of_sink(record, label),
+            totals.get(label),
+            0,
+            totals.get(label),
+            tuple(run_choice.files_of_sink(record, label)),
+        )
+        for label in labels
+    )
+    certainty = COMPLETELY
+    if record.status != "done":
+        certainty = not_recorded(f"the run is {record.status}: it may have written more")
+    return TouchedRun(run_choice.run_of(record), (), None, 0, sinks, (), certainty)
+
+
+def _by_source(evidence: RunEvidence, found: list[SourcePartition]) -> TouchedRun:
+    record = evidence.record
+    codes = {part.code for part in found}
+    known = [part.records for part in found if part.records is not None]
+    touched = _Touched(evidence, codes)
+    totals = _totals(evidence)
+    sinks = tuple(
+        TouchedSink(
+            label,
+            run_choice.uri_of_sink(record, label),
+            touched.records[label],
+            touched.by_aggregates[label],
+            totals.get(label),
+            tuple(run_choice.files_of_sink(record, label)),
+        )
+        for label in sorted(touched.records)
+    )
+    uris = {part.code: part.uri or part.source for part in evidence.partitions}
+    also = sorted({str(uris[one]) for one in touched.other_codes - codes if one in uris})
+    return TouchedRun(
+        run_choice.run_of(record),
+        tuple(dict.fromkeys(part.version for part in found)),
+        sum(known) if known else None,
+        sum(part.dead for part in found),
+        sinks,
+        tuple(also),
+        touched.certainty,
+    )
+
+
+class _Touched:
+    """The outputs of a run that some partitions have to do with, directly or through aggregates."""
+
+    def __init__(self, evidence: RunEvidence, codes: set[int]) -> None:
+        import numpy as np
+
+        self.records: collections.Counter[str] = collections.Counter()
+        self.by_aggregates: collections.Counter[str] = collections.Counter()
+        self.other_codes: set[int] = set()
+        children, unsure = self._aggregates(evidence, codes)
+        wanted = np.array([int.from_bytes(child[4:12], "big") for child in children], dtype=np.uint64)
+        narrow = np.array(sorted(codes), dtype=np.uint32)
+        # A position beyond 40 bits in a narrow partition has the code of a wide one.
+        narrow = np.union1d(narrow, narrow | np.uint32(TOP_BIT))
+        for label, data in evidence.output_blocks():
+            rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, OUTPUT_BYTES)[:, DIGEST_BYTES:]
+            heads = np.ascontiguousarray(rows[:, :4]).view(">u4")[:, 0]
+            direct = int(np.isin(heads, narrow).sum())
+            derived = 0
+            if len(wanted):
+                middles = np.ascontiguousarray(rows[:, 4:12]).view(">u8")[:, 0]
+                derived = int((np.isin(middles, wanted) & (heads == 0)).sum())
+            if direct or derived:
+                self.records[label] += direct + derived
+                self.by_aggregates[label] += derived
+        self.certainty = self._certainty(evidence, unsure)
+
+    def _aggregates(self, evidence: RunEvidence, codes: set[int]) -> tuple[set[bytes], int]:
+        """Returns the aggregates that have contributors of the partitions, and how many more may have."""
+        parents: dict[bytes, list[bytes]] = {}
+        touched: set[bytes] = set()
+        sources: dict[bytes, set[int]] = {}
+        samples: set[bytes] = set()
+        narrow = {code & ~TOP_BIT for code in codes} | codes
+        for _, fields in evidence.all_derivations():
+            child, packed = fields["child"], fields["origins"]
+            mine = {int.from_bytes(one["partition"], "big") for one in fields["positions"]}
+            mine.update(fields["sources"])
+            for at in range(0, len(packed), 16):
+                code = int.from_bytes(packed[at : at + 4], "big")
+                if code:
+                    mine.add(code)
+                else:
+                    parents.setdefault(packed[at : at + 16], []).append(child)
+            sources[child] = mine
+            if not fields["complete"] and (
+                fields["more_sources"] or 0 in fields["sources"] or fields["unknown"]
+            ):
+                samples.add(child)
+            if mine & narrow or any(one | TOP_BIT in codes for one in mine):
+                touched.add(child)
+        todo = list(touched)
+        while todo:
+            for child in parents.get(todo.pop(), ()):
+                if child not in touched:
+                    touched.add(child)
+                    todo.append(child)
+        for child in touched:
+            self.other_codes |= sources[child]
+        return touched, len(samples - touched)
+
+    def _certainty(self, evidence: RunEvidence, unsure: int) -> Certainty:
+        record = evidence.record
+        reason = run_choice.no_lineage(evidence)
+        if reason:
+            return not_recorded(reason)
+        if record.status != "done":
+            return not_recorded(f"the run is {record.status}: it may have written more")
+        opaque = run_choice.opaque_steps(evidence)
+        if opaque:
+            told = "; ".join(f"{label} - {reason}" for label, reason in opaque.items())
+            return not_recorded(f"opaque steps keep no origins, and more may be touched: {told}")
+        if evidence.output_share <= 0:
+            return not_recorded("the run kept no output index (--obs_output_index=off)")
+        if evidence.output_share < 1:
+            return sampled(evidence.output_share, "the output index has a share of the records")
+        if unsure:
+            return sampled(
+                0.0, f"{unsure:,} more aggregates keep a sample of contributors, and may be touched"
+            )
+        return COMPLETELY
+
+
+def _totals(evidence: RunEvidence) -> dict[str, int]:
+    """Returns how many records each sink got, by the output index or its own account."""
+    totals: dict[str, int] = {}
+    for label, data in evidence.output_blocks():
+        totals[label] = totals.get(label, 0) + len(data) // OUTPUT_BYTES
+    if evidence.output_share < 1:
+        totals = {}
+    for output in (evidence.record.end or {}).get("outputs") or ():
+        if output.get("records") is not None and not any(
+            label == output["label"] or label.startswith(f"{output['label']}/") for label in totals
+        ):
+            totals[output["label"]] = output["records"]
+    return totals

@@ -1,0 +1,173 @@
+"""Files of sources and sinks: opened, uncompressed by their extension, and their version computed again.
+
+Local files by the operating system; any others by Beam, which is imported only then.
+"""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import zlib
+from typing import Any, BinaryIO
+
+from beam_obs.records.errors import BeamObsError, MissingExtra
+from beam_obs.runs.folder import is_local, local_path
+
+LARGEST_DIGESTED = 1 << 30
+"""Files of more bytes are not digested again: only their size is compared."""
+
+_CHUNK_BYTES = 1 << 20
+
+
+class FileGone(BeamObsError):
+    """A file is not there any more, or cannot be read.
+
+    Args:
+      uri: the file.
+      reason: what the filesystem said.
+    """
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri}: {reason}")
+        self.uri = uri
+        self.reason = reason
+
+
+def open_raw(uri: str) -> BinaryIO:
+    """Opens a file as it is.
+
+    Raises:
+      FileGone: it cannot be opened.
+    """
+    try:
+        if is_local(uri):
+            return open(local_path(uri), "rb")
+        from apache_beam.io.filesystem import CompressionTypes
+        from apache_beam.io.filesystems import FileSystems
+
+        stream: Any = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
+        return stream  # type: ignore[no-any-return]
+    except FileNotFoundError:
+        raise FileGone(uri, "there is no such file") from None
+    except Exception as error:
+        raise FileGone(uri, f"it cannot be opened: {type(error).__name__}: {error}") from None
+
+
+def open_content(uri: str) -> BinaryIO:
+    """Opens what a file holds: uncompressed where its extension says that it is compressed."""
+    raw = open_raw(uri)
+    extension = os.path.splitext(uri)[1].lower()
+    opened: Any = raw
+    if extension == ".gz":
+        opened = gzip.GzipFile(fileobj=raw)
+    elif extension == ".bz2":
+        opened = bz2.BZ2File(raw)
+    elif extension in (".xz", ".lzma"):
+        opened = lzma.LZMAFile(raw)  # noqa: SIM115
+    elif extension == ".deflate":
+        with raw:
+            opened = io.BytesIO(zlib.decompress(raw.read()))
+    elif extension in (".zst", ".zstd"):
+        try:
+            import zstandard
+        except ImportError:
+            raw.close()
+            raise MissingExtra("Zstandard", "zstd") from None
+        with raw:
+            reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(
+                raw, read_across_frames=True
+            )
+            opened = io.BytesIO(reader.read())
+    return opened  # type: ignore[no-any-return]
+
+
+def read_content(uri: str) -> bytes:
+    """Returns what a file holds.
+
+    Raises:
+      FileGone: it cannot be read.
+    """
+    try:
+        with open_content(uri) as stream:
+            return stream.read()
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise FileGone(uri, f"it cannot be read: {type(error).__name__}: {error}") from None
+
+
+@functools.lru_cache(maxsize=4096)
+def present_version(uri: str, expected: str) -> str | None:
+    """Returns the version that a file has now, as `beam_obs.io.file_version` makes it.
+
+    Args:
+      uri: the file.
+      expected: the version that it had; where the sizes differ, that is enough to know.
+
+    Returns:
+      None where a file is too large to be digested again; its size is then the expected one.
+
+    Raises:
+      FileGone: there is no such file.
+    """
+    if is_local(uri):
+        path = local_path(uri)
+        try:
+            size = os.stat(path).st_size
+        except OSError as error:
+            reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+            raise FileGone(uri, reason) from None
+        old_size, _, _ = expected.partition("-")
+        if old_size.isdigit() and int(old_size) != size:
+            return f"{size} bytes"
+        if size > LARGEST_DIGESTED:
+            return None
+        digest = hashlib.blake2b(digest_size=16)
+        with open_raw(uri) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+        return f"{size}-{digest.hexdigest()}"
+    from apache_beam.io.filesystems import FileSystems
+
+    from beam_obs.io.file_version import file_version
+
+    found = FileSystems.match([uri])[0].metadata_list
+    if not found:
+        raise FileGone(uri, "there is no such file")
+    return file_version(uri, found[0].size_in_bytes, float(found[0].last_updated_in_seconds or 0))
+
+
+def same_file(uri: str, path: str) -> bool:
+    """Returns whether a URI that a run kept may be of the file that a person names.
+
+    A relative one was kept by a run whose working folder nobody knows: it is compared from its end.
+
+    >>> same_file("/data/a.csv", "/data/a.csv"), same_file("out/a.csv", "/home/me/out/a.csv")
+    (True, True)
+    """
+    if uri == path:
+        return True
+    if not is_local(uri) or not is_local(path):
+        return False
+    wanted, kept = os.path.abspath(local_path(path)), os.path.normpath(local_path(uri))
+    if os.path.isabs(kept):
+        return kept == wanted or os.path.realpath(kept) == os.path.realpath(wanted)
+    return os.path.abspath(kept) == wanted or wanted.endswith(os.sep + kept.lstrip("./"))
+
+
+def below_prefix(prefix: str, path: str) -> bool:
+    """Returns whether a file may be one that a sink with this prefix wrote, e.g. a shard.
+
+    >>> below_prefix("out/days", "out/days-00000-of-00001.jsonl")
+    True
+    """
+    if not is_local(prefix) or not is_local(path):
+        return path.startswith(prefix)
+    kept = os.path.normpath(local_path(prefix))
+    wanted = os.path.abspath(local_path(path))
+    if wanted.startswith(os.path.abspath(kept)):
+        return True
+    return not os.path.isabs(kept) and f"{os.sep}{kept.lstrip('./')}" in wanted

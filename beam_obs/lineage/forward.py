@@ -1,0 +1,335 @@
+"""Forward: what became of a source record, or of an aggregate: outputs, aggregates, or where it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from beam_obs.lineage import run_choice
+from beam_obs.lineage.answers import Fate, Into, MayBeIn, Refused, Written
+from beam_obs.lineage.backward import as_origin
+from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
+from beam_obs.lineage.partitions import SourcePartition
+from beam_obs.lineage.placed_outputs import places_of
+from beam_obs.lineage.positions import place_of_number
+from beam_obs.lineage.run_evidence import DERIVATIONS, RunEvidence, kept_share
+from beam_obs.lineage.source_records import SourceRecord, read_source_record
+from beam_obs.lineage.step_graph import StepGraph
+from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.records.origin import is_derived
+from beam_obs.runs.store import Store
+from beam_obs.wrapper.traced_rows import Derivation
+
+DEPTH = 8
+_MOST_AGGREGATES = 200
+
+
+class NotRead(BeamObsError):
+    """No run of the store read a file.
+
+    Args:
+      message: what was asked and what there is.
+    """
+
+
+def fate(
+    target: str, *, run: str | None = None, store: Store | None = None, everything: bool = False
+) -> Fate:
+    """Returns what became of a source record, or of an aggregate.
+
+    Args:
+      target: ``FILE:N``, the line N of a file, or the record N of a file of blocks, from 1; ``FILE@POSITION``
+        as origins and dead letters tell it; or an origin of 32 hex digits.
+      run: as `Store.find` takes it; by default the newest that read the file as it is now.
+      store: where the run is kept.
+      everything: whether all aggregates are followed, not only the first 200.
+
+    Raises:
+      UsageError: it cannot be told which record is meant.
+      RunNotFound: there is no such run.
+      NotRead: no run read the file.
+      NoSuchPlace: the file has no such line or record.
+      FileGone: there is no such file.
+    """
+    store = store or Store()
+    origin = as_origin(target)
+    if origin is not None:
+        return _of_origin(store, origin, run, everything)
+    file, is_position, number = _parts(target)
+    found = run_choice.of_source(store, file, run)
+    if found is None:
+        where = f"run {run}" if run else f"no run in the store {store.shown_uri}"
+        raise NotRead(f"{where} {'did not read' if run else 'says that it read'} {file}")
+    evidence, partitions = found
+    answers = [_of_place(evidence, one, is_position, number, everything) for one in partitions]
+    # A file that is read twice has two origins for each record; one of them may have gone nowhere.
+    went = [answer for answer in answers if answer.into is not None and not answer.into.end]
+    best = (went or answers)[0]
+    if len(answers) > 1:
+        source = best.partition.source if best.partition else ""
+        told = f"the run read the file {len(answers)} times; this is of the read {source!r}"
+        best = dataclasses.replace(best, notes=(*best.notes, told))
+    return best
+
+
+def _parts(target: str) -> tuple[str, bool, int]:
+    for sign in ("@", ":"):
+        file, found, number = target.rpartition(sign)
+        if found and file and number.isdigit():
+            if sign == ":" and int(number) < 1:
+                raise UsageError(f"{target}: lines and records are counted from 1")
+            return file, sign == "@", int(number)
+    raise UsageError(
+        f"{target}: give FILE:LINE (as `grep -n` tells it), FILE@POSITION, or an origin of 32 hex digits"
+    )
+
+
+def _of_origin(store: Store, origin: bytes, run: str | None, everything: bool) -> Fate:
+    evidence = run_choice.of_origin(store, origin, run)
+    if evidence is None:
+        reason = f"no run of the store {store.shown_uri} knows the origin {origin.hex()}"
+        return Fate(None, not_recorded(reason))
+    found = None if is_derived(origin) else evidence.partition_of(origin)
+    partition, position = found or (None, None)
+    record = None if partition is None else read_source_record(partition, position)
+    return _answer(evidence, origin, partition, position, record, (), everything)
+
+
+def _of_place(
+    evidence: RunEvidence, partition: SourcePartition, is_position: bool, number: int, everything: bool
+) -> Fate:
+    run = run_choice.run_of(evidence.record)
+    if not partition.located:
+        reason = (
+            f"the source {partition.source!r} keeps no positions: read the file by obs.ReadFrom..., "
+            "or ask for an origin"
+        )
+        return Fate(run, not_recorded(reason), partition=partition)
+    notes: tuple[str, ...] = ()
+    positions: tuple[int, ...] = (number,)
+    if not is_position:
+        place = place_of_number(partition, number)
+        notes = (place.note,) if place.note else ()
+        positions = place.positions
+    if not run_choice.is_as_read(partition):
+        notes += (f"{partition.uri} is not the file that was read: it was {partition.version}",)
+    if not positions:
+        return Fate(run, COMPLETELY, None, partition, None, None, notes)
+    answer: Fate | None = None
+    for position in positions:
+        origin = partition.partition.origin(position)
+        record = read_source_record(partition, position)
+        answer = _answer(evidence, origin, partition, position, record, notes, everything)
+        if answer.into is not None and not answer.into.end:
+            break
+    assert answer is not None
+    return answer
+
+
+def _answer(
+    evidence: RunEvidence,
+    origin: bytes,
+    partition: SourcePartition | None,
+    position: int | None,
+    record: SourceRecord | None,
+    notes: tuple[str, ...],
+    everything: bool,
+) -> Fate:
+    run = run_choice.run_of(evidence.record)
+    notes = (*notes, *run_choice.notes_on(evidence))
+    reason = run_choice.no_lineage(evidence)
+    if reason:
+        refused = _refused(evidence, origin)
+        into = Into(origin, dead_letters=refused) if refused else None
+        return Fate(run, not_recorded(reason), into, partition, position, record, notes)
+    future = Future(evidence, everything)
+    into = future.of(origin, partition.source if partition is not None else None)
+    return Fate(run, future.certainty(into), into, partition, position, record, (*notes, *future.notes))
+
+
+class Future:
+    """What became of origins of a run, up to its sinks.
+
+    Args:
+      evidence: of the run.
+      everything: whether all aggregates are followed.
+    """
+
+    def __init__(self, evidence: RunEvidence, everything: bool = False) -> None:
+        self._evidence = evidence
+        self._graph = StepGraph(evidence.record.end)
+        self._left = 1 << 40 if everything else _MOST_AGGREGATES
+        self._known: dict[bytes, Into] = {}
+        self._ends = frozenset(evidence.lineage.get("ends") or ())
+        self.notes: list[str] = []
+
+    def of(self, origin: bytes, start: str | None) -> Into:
+        """Returns what became of an origin.
+
+        Args:
+          origin: of a record or aggregate.
+          start: label of the step that gave it; None where it is not known.
+        """
+        made_of = self._evidence.derivation_of(origin) if is_derived(origin) else None
+        return self._follow(origin, made_of, start or (made_of.step if made_of else None), 0)
+
+    def _follow(self, origin: bytes, made_of: Derivation | None, start: str | None, depth: int) -> Into:
+        if origin in self._known:
+            return self._known[origin]
+        evidence = self._evidence
+        aggregates = evidence.derivations_with(origin)
+        followed: list[Into] = []
+        for one in aggregates:
+            if depth >= DEPTH or self._left <= 0:
+                note = "not all aggregates were followed: ask `fate` of their origins"
+                if note not in self.notes:
+                    self.notes.append(note)
+                followed.append(_named(one))
+                continue
+            self._left -= 1
+            followed.append(self._follow(one.child, one, one.step, depth + 1))
+        may_be_in = tuple(map(_may_be_in, evidence.samples_that_may_hold(origin)))
+        base = _named(made_of) if made_of is not None else Into(origin)
+        found = dataclasses.replace(
+            base,
+            written=self._written(origin),
+            aggregates=tuple(followed),
+            may_be_in=may_be_in,
+            dead_letters=_refused(evidence, origin),
+            filtered=tuple(evidence.filtered_of(origin)),
+        )
+        self._known[origin] = found = self._ended(found, start)
+        return found
+
+    def _written(self, origin: bytes) -> tuple[Written, ...]:
+        by_sink: dict[str, list[bytes]] = {}
+        for label, digest in self._evidence.outputs_of(origin):
+            by_sink.setdefault(label, []).append(digest)
+        record = self._evidence.record
+        return tuple(
+            Written(
+                label,
+                run_choice.uri_of_sink(record, label),
+                tuple(dict.fromkeys(digests)),
+                any(label == end or label.startswith(f"{end}/") for end in self._ends),
+                places_of(run_choice.files_of_sink(record, label), origin, digests),
+            )
+            for label, digests in by_sink.items()
+        )
+
+    # Where it ended.
+
+    def _ended(self, found: Into, start: str | None) -> Into:
+        """Says where an origin ended of which nothing is known to have gone on."""
+        if found.may_be_in:
+            rate = min(one.rate for one in found.may_be_in)
+            more = len(found.may_be_in)
+            which = "an aggregate that keeps" if more == 1 else f"{more:,} aggregates that keep"
+            reason = f"it may be in {which} a sample of the contributors, among those that were not kept"
+            return dataclasses.replace(found, certainty=sampled(rate, reason))
+        gaps = self._gaps(start)
+        if found.written or found.aggregates or found.dead_letters:
+            if gaps and gaps.kind != "complete":
+                return dataclasses.replace(found, certainty=gaps)
+            return found
+        if found.filtered:
+            return dataclasses.replace(found, ended_at=found.filtered, end="filtered")
+        if gaps is not None:
+            return dataclasses.replace(found, end="no trace of it", certainty=gaps)
+        return self._by_elimination(found, start)
+
+    def _gaps(self, start: str | None) -> Certainty | None:
+        """Returns what keeps an origin from being followed all the way; None where nothing does."""
+        evidence, record = self._evidence, self._evidence.record
+        if record.end is None or record.status != "done":
+            return not_recorded(f"the run is {record.status}: what it did is not all committed")
+        opaque = run_choice.opaque_steps(evidence)
+        if opaque and start is not None and self._graph.step_of(start) is not None:
+            reached = {self._graph.step_of(start), *self._graph.behind(start)}
+            opaque = {
+                label: reason for label, reason in opaque.items() if self._graph.step_of(label) in reached
+            }
+        if opaque:
+            told = "; ".join(f"{label} - {reason}" for label, reason in opaque.items())
+            return not_recorded(f"opaque steps behind it keep no origins: {told}")
+        if evidence.output_share < 1:
+            if evidence.output_share <= 0:
+                return not_recorded("the run kept no output index (--obs_output_index=off)")
+            return sampled(evidence.output_share, "the output index has a share of the records")
+        return None
+
+    def _by_elimination(self, found: Into, start: str | None) -> Into:
+        """All that leaves is recorded, and this did not: it was filtered, or a window was late for it."""
+        graph = self._graph
+        behind = graph.behind(start) if start else tuple(graph.steps)
+        counts = {stage["label"]: stage for stage in (self._evidence.record.end or {}).get("stages") or ()}
+        aggregating = {graph.step_of(file.step) for file in self._evidence.files(DERIVATIONS)}
+        filtering, fanning, unclear, late = [], [], [], []
+        for label in behind:
+            stage = counts.get(label)
+            if stage is not None and stage.get("dropped"):
+                late.append(label)
+            if self._is_sink(label) or label in aggregating:
+                continue
+            if stage is not None:
+                came, went = stage.get("in"), stage.get("out")
+                if stage.get("filtered"):
+                    filtering.append(label)
+                continue
+            came, went = graph.steps[label].get("in"), graph.steps[label].get("out")
+            if came is None or went is None:
+                unclear.append(label)
+            elif went < came:
+                filtering.append(label)
+            elif went > came:
+                fanning.append(label)
+        end = "filtered, by elimination: all that leaves is recorded, and it did not leave"
+        if filtering:
+            one = (
+                "the only step behind it that gave"
+                if len(filtering) == 1
+                else "the steps behind it that gave"
+            )
+            end += f"; {one} less than it took: {', '.join(filtering)}"
+        if fanning:
+            end += f"; a step that gives several for one may have given none: {', '.join(fanning)}"
+        if unclear:
+            end += f"; steps whose counts are not known: {', '.join(unclear)}"
+        if late:
+            end += f"; or it was dropped as late at {', '.join(late)}"
+        return dataclasses.replace(found, end=end, ended_at=(*filtering, *fanning, *unclear, *late))
+
+    def _is_sink(self, label: str) -> bool:
+        return any(label == sink for sink in (*run_choice.all_sinks(self._evidence.record), *self._ends))
+
+    def certainty(self, into: Into) -> Certainty:
+        """Returns how sure all of it is."""
+        return least([into.certainty, *(self.certainty(one) for one in into.aggregates)])
+
+
+def _named(derivation: Derivation) -> Into:
+    return Into(
+        derivation.child,
+        derivation.step,
+        derivation.key_text,
+        derivation.window,
+        derivation.pane,
+        derivation.count,
+    )
+
+
+def _may_be_in(derivation: Derivation) -> MayBeIn:
+    return MayBeIn(
+        derivation.child,
+        derivation.step,
+        derivation.key_text,
+        derivation.window,
+        derivation.count,
+        kept_share(derivation),
+    )
+
+
+def _refused(evidence: RunEvidence, origin: bytes) -> tuple[Refused, ...]:
+    return tuple(
+        Refused(letter.id, letter.stage, letter.error_type, letter.error_message, committed)
+        for letter, committed in evidence.dead_letters_of(origin)
+    )

@@ -1,0 +1,115 @@
+"""The partitions that a run read: which part of which source a code in an origin stands for."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from beam_obs.records.block_position import INDEX_BITS
+from beam_obs.records.origin import POSITION_BITS, TOP_BIT, Partition, is_derived
+from beam_obs.runs.evidence import Evidence
+from beam_obs.runs.store import Store, json_object
+
+_MOST_CANDIDATES = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class SourcePartition:
+    """One partition of a source, as a run read it.
+
+    Args:
+      code: as in origins.
+      name: of the partition, e.g. the file's name relative to the fixed part of its pattern.
+      version: e.g. the file's generation, or size and digest.
+      located: whether its records have positions.
+      wide: whether positions go beyond 40 bits.
+      positions: what they count: ``bytes``, ``blocks`` (see `beam_obs.records.block_position`), ``files``,
+        ``index``, or empty where it is not known.
+      uri: the file or topic; None where it is neither.
+      size: of the file, in bytes; None where it is not known.
+      source: label of the step that read it.
+      kind: name of that step's class, e.g. ``ReadFromCsv``.
+      records: how many were read; None where it is not known.
+      dead: how many were refused as they were read.
+    """
+
+    code: int
+    name: str
+    version: str
+    located: bool
+    wide: bool
+    positions: str
+    uri: str | None
+    size: int | None
+    source: str
+    kind: str
+    records: int | None
+    dead: int
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> SourcePartition:
+        """Returns a partition of ``partitions.json``."""
+        return cls(
+            int(fields["code"], 16),
+            fields["name"],
+            fields.get("version") or "",
+            bool(fields.get("located", True)),
+            bool(fields.get("wide", False)),
+            fields.get("positions") or "",
+            fields.get("uri"),
+            fields.get("size"),
+            fields.get("source") or "",
+            fields.get("kind") or "",
+            fields.get("records"),
+            int(fields.get("dead") or 0),
+        )
+
+    @property
+    def partition(self) -> Partition:
+        """What its origins are made of."""
+        return Partition(self.name, self.version, self.located, self.wide)
+
+    def position_of(self, origin: bytes) -> int | None:
+        """Returns the position that an origin was made of; None where it is not of this partition."""
+        if not self.located:
+            return None
+        bound = 1 << POSITION_BITS
+        if int.from_bytes(origin[:4], "big") & TOP_BIT:
+            shift = INDEX_BITS if self.positions == "blocks" else 0
+            bound = ((self.size or 0) + 1) << shift
+            # What a compressed file holds may be far longer than the file.
+            bound = max(bound, _MOST_CANDIDATES << POSITION_BITS)
+        return self.partition.position_of(origin, bound)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the partition as JSON-able values."""
+        return dataclasses.asdict(self) | {"code": f"{self.code:08x}"}
+
+
+def partitions_of(store: Store, folder: str, evidence: Evidence) -> tuple[SourcePartition, ...]:
+    """Returns what a run read: as it was written when the run ended, else as its manifests tell it."""
+    kept = json_object(store.files.read(f"{folder}/partitions.json"))
+    if kept is not None:
+        return tuple(map(SourcePartition.from_json, kept.get("partitions", ())))
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for manifest in evidence.of_kind("inputs"):
+        details = manifest.details
+        one = found.setdefault(
+            (manifest.stage, str(details.get("partition"))),
+            details
+            | {"code": details.get("partition"), "uri": details.get("path"), "source": manifest.stage}
+            | {"records": 0, "dead": 0, "wide": details.get("positions") == "blocks"},
+        )
+        one["records"] += manifest.count
+        one["dead"] += int(details.get("dead") or 0)
+    return tuple(SourcePartition.from_json(fields) for fields in found.values() if fields["code"])
+
+
+def code_of(origin: bytes) -> int:
+    """Returns the code of the partition that an origin names; 0 for an aggregate's."""
+    return int.from_bytes(origin[:4], "big")
+
+
+def is_of_narrow_position(origin: bytes) -> bool:
+    """Returns whether an origin's 40 bits hold the whole position: derivations keep only that then."""
+    return not is_derived(origin) and not code_of(origin) & TOP_BIT

@@ -1,0 +1,139 @@
+"""From a place in a source file as a person names it, to the position that origins have."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, NamedTuple
+
+from beam_obs.lineage.files import open_content, read_content
+from beam_obs.lineage.partitions import SourcePartition
+from beam_obs.lineage.row_files import read_long
+from beam_obs.lineage.source_records import parquet_group_offsets
+from beam_obs.records.block_position import BlockPosition
+from beam_obs.records.errors import BeamObsError, MissingExtra
+
+_MOST_SKIPPED = 100
+_BLANK = re.compile(rb"^[ \t\r]*$\n?", re.MULTILINE)
+
+
+class NoSuchPlace(BeamObsError):
+    """A file has no such line or record.
+
+    Args:
+      message: what was asked and what there is.
+    """
+
+
+class Place(NamedTuple):
+    """What a number in a file stands for.
+
+    Args:
+      positions: where its record may begin: of a line of a CSV file that lies within quotes, at that line,
+        or where they were opened; none where the place belongs to no record.
+      note: what is to be said about it.
+    """
+
+    positions: tuple[int, ...]
+    note: str = ""
+
+
+def place_of_number(partition: SourcePartition, number: int) -> Place:
+    """Returns the position of a line or record of a file.
+
+    Args:
+      partition: the file as a run read it.
+      number: of the line, of a record in files of blocks; from 1.
+
+    Raises:
+      NoSuchPlace: the file has not so many.
+      FileGone: it cannot be read.
+    """
+    assert partition.uri is not None
+    if partition.positions == "files":
+        return Place((0,), "the file is one record")
+    if partition.positions == "blocks":
+        return Place((_position_in_blocks(partition.uri, number),))
+    return _place_of_line(partition, number)
+
+
+def _place_of_line(partition: SourcePartition, number: int) -> Place:
+    assert partition.uri is not None
+    content = read_content(partition.uri)
+    start = 0
+    for _ in range(number - 1):
+        found = content.find(b"\n", start)
+        if found < 0 or found + 1 >= len(content):
+            lines = content.count(b"\n") + (0 if content.endswith(b"\n") or not content else 1)
+            raise NoSuchPlace(f"{partition.uri} has {lines:,} lines, and no line {number:,}")
+        start = found + 1
+    if start == 0 and not content:
+        raise NoSuchPlace(f"{partition.uri} is empty")
+    end = content.find(b"\n", start)
+    line = content[start : len(content) if end < 0 else end]
+    kind = partition.kind.lower()
+    is_csv = "csv" in kind
+    if (is_csv or "json" in kind) and not line.strip():
+        return Place((), f"line {number:,} is blank: no record")
+    skipped = _skipped_lines(partition, content, is_csv or "json" in kind)
+    if number <= skipped:
+        what = "its header" if is_csv and skipped == 1 else f"one of the {skipped:,} that were skipped"
+        return Place(
+            (), f"line {number:,} is no record: the file has {skipped:,} more than were read; it is {what}"
+        )
+    if start == 0 and content.startswith(b"\xef\xbb\xbf"):
+        start = 3
+    if is_csv and content.count(b'"', 0, start) % 2:
+        inside = start
+        while inside > 0 and content.count(b'"', 0, inside) % 2:
+            inside = content.rfind(b"\n", 0, inside - 1) + 1
+        begins = content.count(b"\n", 0, inside) + 1
+        return Place((start, inside), f"the line lies within quotes that were opened in line {begins:,}")
+    return Place((start,))
+
+
+def _skipped_lines(partition: SourcePartition, content: bytes, leaves_out_blanks: bool) -> int:
+    """Returns how many lines at the start of a file were not read, by the count of those that were."""
+    if partition.records is None or (b'"' in content and "csv" in partition.kind.lower()):
+        # Where quotes may hold line ends, records cannot be counted by lines.
+        return 0
+    lines = content.count(b"\n") + (0 if content.endswith(b"\n") or not content else 1)
+    if leaves_out_blanks:
+        lines -= sum(1 for _ in _BLANK.finditer(content))
+    extra = lines - partition.records - partition.dead
+    return extra if 0 < extra < _MOST_SKIPPED else 0
+
+
+def _position_in_blocks(uri: str, number: int) -> int:
+    with open_content(uri) as stream:
+        magic = stream.read(4)
+    left = number - 1
+    if magic == b"Obj\x01":
+        from fastavro import block_reader
+
+        content = read_content(uri)
+        total = 0
+        blocks: Any = block_reader(io.BytesIO(content))
+        sync: bytes = blocks._header["sync"]
+        at = content.index(sync) + len(sync)
+        while at < len(content):
+            count, behind = read_long(content, at)
+            size, behind = read_long(content, behind)
+            if left < count:
+                return BlockPosition(at, left).number
+            left -= count
+            total += count
+            at = behind + size + len(sync)
+        raise NoSuchPlace(f"{uri} has {total:,} records, and no record {number:,}")
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtra("Parquet", "parquet") from None
+    with open_content(uri) as stream:
+        metadata = pyarrow.parquet.ParquetFile(stream).metadata
+        for group, offset in enumerate(parquet_group_offsets(metadata)):
+            rows = metadata.row_group(group).num_rows
+            if left < rows:
+                return BlockPosition(offset, left).number
+            left -= rows
+    raise NoSuchPlace(f"{uri} has {metadata.num_rows:,} records, and no record {number:,}")

@@ -1,0 +1,185 @@
+"""Which run a question is about, and what is to be said of a run before it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from beam_obs.lineage.answers import RunOf
+from beam_obs.lineage.files import FileGone, below_prefix, present_version, same_file
+from beam_obs.lineage.partitions import SourcePartition
+from beam_obs.lineage.run_evidence import RunEvidence
+from beam_obs.records.origin import is_derived
+from beam_obs.runs.record import RunRecord
+from beam_obs.runs.store import RunNotFound, Store
+
+_LOOKED_AT = 200
+"""Runs whose lists are looked through at most, from the newest back."""
+
+_SEARCHED = 10
+"""Runs whose evidence is searched at most."""
+
+
+def run_of(record: RunRecord) -> RunOf:
+    """Returns what an answer says of its run."""
+    code = (record.start.get("code") or {}).get("version")
+    return RunOf(record.id, record.pipeline, record.status_text, record.start["started"], code)
+
+
+def of_output(store: Store, file: str, run: str | None) -> Iterator[RunEvidence]:
+    """Gives the runs that may have written a file, the likeliest first; at least one.
+
+    Raises:
+      RunNotFound: there is none.
+    """
+    if run is not None:
+        yield RunEvidence(store, store.find(run))
+        return
+    given = 0
+    fallback: list[RunRecord] = []
+    for record in newest(store):
+        if sinks_of(record, file):
+            given += 1
+            yield RunEvidence(store, record)
+        elif any(uri is None for _, uri in _sinks(record)):
+            fallback.append(record)
+        if given == _SEARCHED:
+            return
+    for record in fallback[: _SEARCHED - given]:
+        given += 1
+        yield RunEvidence(store, record)
+    if not given:
+        raise RunNotFound(
+            f"no run in the store {store.shown_uri} says that it wrote {file}; name one with --run", []
+        )
+
+
+def of_origin(store: Store, origin: bytes, run: str | None) -> RunEvidence | None:
+    """Returns the run that is meant, else the newest that knows an origin; None where none does."""
+    if run is not None:
+        return RunEvidence(store, store.find(run))
+    searched = 0
+    for record in newest(store):
+        evidence = RunEvidence(store, record)
+        if is_derived(origin):
+            searched += 1
+            if evidence.derivation_of(origin) is not None:
+                return evidence
+            if searched == _SEARCHED:
+                return None
+        elif evidence.partition_of(origin) is not None:
+            return evidence
+    return None
+
+
+def of_source(store: Store, file: str, run: str | None) -> tuple[RunEvidence, list[SourcePartition]] | None:
+    """Returns the run that is meant, else the newest that read a file as it is now, else that read it.
+
+    Returns:
+      the run, and the file as it read it: once for each read of it; None where no run did.
+    """
+    older: tuple[RunEvidence, list[SourcePartition]] | None = None
+    for record in [store.find(run)] if run is not None else newest(store):
+        evidence = RunEvidence(store, record)
+        found = [one for one in evidence.partitions if one.uri is not None and same_file(one.uri, file)]
+        if found:
+            if run is not None or is_as_read(found[0]):
+                return evidence, found
+            older = older or (evidence, found)
+    return older
+
+
+def is_as_read(partition: SourcePartition) -> bool:
+    """Returns whether a file is the one that was read, as far as can be told."""
+    assert partition.uri is not None
+    try:
+        return present_version(partition.uri, partition.version) in (None, partition.version)
+    except FileGone:
+        return False
+
+
+def newest(store: Store) -> Iterator[RunRecord]:
+    """Gives the runs of a store from the newest back, one by one."""
+    for one in store.ids()[:_LOOKED_AT]:
+        yield store.read([one])[0]
+
+
+# Sinks.
+
+
+def sinks_of(record: RunRecord, file: str) -> tuple[str, ...]:
+    """Returns the labels of a run's sinks that wrote a file, else of those whose prefix the file has."""
+    exact = [
+        output["label"]
+        for output in (record.end or {}).get("outputs") or ()
+        for one in output.get("files") or ()
+        if same_file(one["uri"], file)
+    ]
+    if not exact:
+        exact = [label for label, uri in _sinks(record) if uri and below_prefix(uri, file)]
+    return tuple(dict.fromkeys(exact))
+
+
+def all_sinks(record: RunRecord) -> tuple[str, ...]:
+    """Returns the labels of a run's sinks of which it is known where they write."""
+    return tuple(dict.fromkeys(label for label, uri in _sinks(record) if uri))
+
+
+def uri_of_sink(record: RunRecord, label: str) -> str | None:
+    """Returns where a sink writes; None where that is not known."""
+    for sink, uri in _sinks(record):
+        if uri and (label == sink or label.startswith(f"{sink}/")):
+            return uri
+    return None
+
+
+def files_of_sink(record: RunRecord, label: str) -> list[str]:
+    """Returns the files that a sink of ours wrote."""
+    return [
+        one["uri"]
+        for output in (record.end or {}).get("outputs") or ()
+        if label == output["label"] or label.startswith(f"{output['label']}/")
+        for one in output.get("files") or ()
+    ]
+
+
+def _sinks(record: RunRecord) -> list[tuple[str, str | None]]:
+    end = record.end or {}
+    found: list[tuple[str, str | None]] = [
+        (output["label"], output.get("uri")) for output in end.get("outputs") or ()
+    ]
+    for sink in (end.get("lineage") or {}).get("sinks") or ():
+        if isinstance(sink, str):
+            sink = {"label": sink}
+        if sink["label"] not in dict(found):
+            found.append((sink["label"], sink.get("uri")))
+    return found
+
+
+# What is to be said of a run.
+
+
+def no_lineage(evidence: RunEvidence) -> str:
+    """Returns why a run has no lineage; nothing where it has some."""
+    record, lineage = evidence.record, evidence.lineage
+    if record.end is not None and not lineage:
+        return "the run was not woven (--obs_lineage=off)"
+    if lineage and not lineage.get("woven"):
+        return str(lineage.get("text") or "the run was not woven")
+    return ""
+
+
+def notes_on(evidence: RunEvidence) -> tuple[str, ...]:
+    """Returns what is to be known of a run's answers."""
+    record = evidence.record
+    notes = []
+    if record.status != "done":
+        notes.append(f"the run is {record.status}: it may have left less than it did")
+    if not evidence.is_committed and record.end is None:
+        notes.append("nothing of the run is committed yet: what is shown may be of bundles that failed")
+    return tuple(notes)
+
+
+def opaque_steps(evidence: RunEvidence) -> dict[str, Any]:
+    """Returns the steps that carry no lineage, each with the reason."""
+    return dict(evidence.lineage.get("opaque") or {})

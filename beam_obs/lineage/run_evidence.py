@@ -1,0 +1,385 @@
+"""What a run left of its lineage, searched: derivations, output index, dead letters, filtered elements.
+
+Files are read and inflated once and searched as bytes; only the rows that are hit are parsed.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import functools
+import io
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
+
+from beam_obs.lineage.derivation_rows import RowSpan, row_spans
+from beam_obs.lineage.partitions import SourcePartition, code_of, is_of_narrow_position, partitions_of
+from beam_obs.lineage.row_files import Block, RowFile, find_all, read_long, read_row_files, write_long
+from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.origin import Partition
+from beam_obs.records.record_content import DIGEST_BYTES
+from beam_obs.runs.evidence import Evidence, read_evidence
+from beam_obs.runs.record import RunRecord
+from beam_obs.runs.store import Store
+from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT, MAX_CODES
+from beam_obs.wrapper.traced_rows import (
+    NOT_KNOWN,
+    OUTPUT_BYTES,
+    Derivation,
+    partitions_by_code,
+    positions_of,
+    read_derivation,
+)
+
+DERIVATIONS = "derivations"
+OUTPUTS = "outputs"
+FILTERED = "filtered"
+_MANIFEST_KINDS = {DERIVATIONS: "derivations", OUTPUTS: "output_index", FILTERED: "filtered"}
+_SEARCHED_ONE_BY_ONE = 24
+"""Of more origins than that, every row is looked at once, in place of a search for each."""
+
+_POSITION_BYTES = 5
+
+
+class RunEvidence:
+    """The lineage of one run.
+
+    Args:
+      store: the store.
+      record: the run.
+    """
+
+    def __init__(self, store: Store, record: RunRecord) -> None:
+        self.store = store
+        self.record = record
+        self.lineage: dict[str, Any] = (record.end or {}).get("lineage") or {}
+        self.limit: int | None = self.lineage.get("limit", DEFAULT_LIMIT)
+
+    @functools.cached_property
+    def evidence(self) -> Evidence:
+        """The manifests of the run."""
+        return read_evidence(self.store, self.record.folder)
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether what is read is of finished bundles only; a run without manifests shows all it has."""
+        return bool(self.evidence.manifests)
+
+    @property
+    def output_share(self) -> float:
+        """Of the records that entered sinks, how many the output index has."""
+        share = self.lineage.get("output_share")
+        return 1.0 if share is None else float(share)
+
+    @functools.cached_property
+    def partitions(self) -> tuple[SourcePartition, ...]:
+        """What the run read."""
+        kinds = {stage["label"]: stage["kind"] for stage in (self.record.end or {}).get("stages") or ()}
+        return tuple(
+            one if one.kind else dataclasses.replace(one, kind=kinds.get(one.source, ""))
+            for one in partitions_of(self.store, self.record.folder, self.evidence)
+        )
+
+    @functools.cached_property
+    def by_code(self) -> dict[int, Partition]:
+        """The partitions by code, without those that share one."""
+        return partitions_by_code(one.partition for one in self.partitions)
+
+    def partition_of(self, origin: bytes) -> tuple[SourcePartition, int | None] | None:
+        """Returns the partition of a source record and the position in it; None where it is not known.
+
+        The position is None where the source has none.
+        """
+        code = code_of(origin)
+        same = [one for one in self.partitions if one.code == code]
+        for one in same:
+            position = one.position_of(origin)
+            if position is not None:
+                return one, position
+        unlocated = [one for one in same if not one.located]
+        return (unlocated[0], None) if len(unlocated) == 1 else None
+
+    # Derivations.
+
+    def derivation_of(self, child: bytes) -> Derivation | None:
+        """Returns what an aggregate was made of; None where there is no row of it."""
+        return self.derivations_of([child]).get(child)
+
+    def derivations_of(self, children: Collection[bytes]) -> dict[bytes, Derivation]:
+        """Returns what aggregates were made of, by origin."""
+        found: dict[bytes, Derivation] = {}
+        if len(children) > _SEARCHED_ONE_BY_ONE:
+            wanted = frozenset(children)
+            for file, block in self._blocks(DERIVATIONS):
+                for span in row_spans(block):
+                    if block.data[span.start : span.start + 16] in wanted:
+                        derivation = self._derivation(file, block, span)
+                        found[derivation.child] = derivation
+            return found
+        for child in children:
+            for file, block in self._blocks(DERIVATIONS):
+                hits = list(find_all(block.data, child))
+                for span in _spans_at(block, hits):
+                    if block.data.startswith(child, span.start):
+                        found[child] = self._derivation(file, block, span)
+                if child in found:
+                    break
+        return found
+
+    def derivations_with(self, origin: bytes) -> list[Derivation]:
+        """Returns the aggregates that name an origin among their contributors."""
+        narrow = is_of_narrow_position(origin)
+        found = []
+        for file, block in self._blocks(DERIVATIONS):
+            data = block.data
+            if narrow:
+                hits = list(find_all(data, origin[4:9]))
+                spans = [span for span in _spans_at(block, hits) if _names(data, span, origin, hits)]
+            else:
+                spans = list(_spans_at(block, list(find_all(data, origin))))
+            for span in spans:
+                derivation = self._derivation(file, block, span)
+                if origin in derivation.contributors or _is_unresolved(derivation, origin):
+                    found.append(derivation)
+        return found
+
+    def samples_that_may_hold(self, origin: bytes) -> list[Derivation]:
+        """Returns the aggregates that keep a sample of their contributors, and may have this one too.
+
+        The largest by hash were kept: one that is larger than the smallest kept would be there.
+        """
+        code, found = code_of(origin), []
+        listed = write_long(code)
+        may_be_unlisted = len(self.partitions) >= MAX_CODES
+        for file, block in self._blocks(DERIVATIONS):
+            if code and not may_be_unlisted:
+                spans: Iterable[RowSpan] = _spans_at(block, list(find_all(block.data, listed)))
+            else:
+                spans = row_spans(block)
+            for span in spans:
+                if span.complete:
+                    continue
+                derivation = self._derivation(file, block, span)
+                if self.is_truncated(derivation) and _may_hold(derivation, origin):
+                    found.append(derivation)
+        return found
+
+    def is_truncated(self, derivation: Derivation) -> bool:
+        """Returns whether an aggregate has more contributors than were kept."""
+        kept = len(derivation.contributors) + len(derivation.unresolved)
+        return not derivation.complete and self.limit is not None and kept >= self.limit
+
+    def all_derivations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Gives the fields of every row as they are stored, each with the label of its step."""
+        import fastavro
+
+        from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA
+
+        rows = fastavro.parse_schema({"type": "array", "items": DERIVATION_SCHEMA})
+        for file, block in self._blocks(DERIVATIONS):
+            data = write_long(block.count) + block.data + b"\0"
+            for fields in fastavro.schemaless_reader(io.BytesIO(data), rows, None):  # type: ignore[union-attr]
+                yield file.step, fields  # type: ignore[misc]
+
+    def _derivation(self, file: RowFile, block: Block, span: RowSpan) -> Derivation:
+        return read_derivation(block.data[span.start : span.end], file.step, self.by_code)
+
+    # Outputs.
+
+    def outputs_of(self, origin: bytes) -> list[tuple[str, bytes]]:
+        """Returns the records of this origin that entered sinks: the label of each sink, and the digest."""
+        return [
+            (file.step, block.data[at - DIGEST_BYTES : at])
+            for file, block in self._blocks(OUTPUTS)
+            for at in find_all(block.data, origin)
+            if at % OUTPUT_BYTES == DIGEST_BYTES
+        ]
+
+    def origins_of(
+        self, digests: Iterable[bytes], is_wanted: Callable[[str], bool] | None
+    ) -> list[tuple[str, bytes]]:
+        """Returns the origins of the records that have one of these digests, each with its sink.
+
+        Args:
+          digests: of the forms that the record may have had as it entered the sink.
+          is_wanted: of the label of a sink, whether to look at it; None for all.
+
+        Returns:
+          (label, origin), the origin empty where it was not known.
+        """
+        found = []
+        for digest in dict.fromkeys(digests):
+            for file, block in self._blocks(OUTPUTS):
+                if is_wanted is not None and not is_wanted(file.step):
+                    continue
+                for at in find_all(block.data, digest):
+                    if at % OUTPUT_BYTES == 0:
+                        origin = block.data[at + DIGEST_BYTES : at + OUTPUT_BYTES]
+                        found.append((file.step, b"" if origin == NOT_KNOWN else origin))
+            if found:
+                break
+        return found
+
+    def output_blocks(self) -> Iterator[tuple[str, bytes]]:
+        """Gives the output index: labels of sinks, and rows of 24 bytes."""
+        for file, block in self._blocks(OUTPUTS):
+            yield file.step, block.data
+
+    # Where elements end.
+
+    def dead_letters_of(self, origin: bytes) -> list[tuple[DeadLetter, bool]]:
+        """Returns the dead letters of an origin, each with whether a finished bundle kept it."""
+        printed = origin.hex().encode()
+        found: list[tuple[DeadLetter, bool]] = []
+        for file, letters in self._dead_letter_blocks(printed):
+            committed = file in self.evidence.committed
+            found.extend((letter, committed) for letter in letters if letter.origin == origin.hex())
+        return found
+
+    def _dead_letter_blocks(self, wanted: bytes) -> Iterator[tuple[str, list[DeadLetter]]]:
+        names = (*self.evidence.committed, *self.evidence.uncommitted)
+        contents = self._contents(names)
+        for name, content in contents:
+            if name.endswith(".jsonl") and wanted in content:
+                lines = (line for line in content.splitlines() if wanted in line)
+                yield name, [DeadLetter.from_json(line.decode()) for line in lines]
+        for file in read_row_files([one for one in contents if one[0].endswith(".avro")]):
+            for block in file.blocks:
+                if wanted in block.data:
+                    yield file.name, _letters(file, block)
+
+    def filtered_of(self, origin: bytes) -> list[str]:
+        """Returns the labels of the steps that gave nothing of an element of this origin, where noted."""
+        found = []
+        for _, block in self._blocks(FILTERED):
+            if origin not in block.data:
+                continue
+            at = 0
+            for _ in range(block.count):
+                size, at = read_long(block.data, at)
+                if block.data.startswith(origin, at + size):
+                    found.append(block.data[at : at + size].decode())
+                at += size + 16
+        return list(dict.fromkeys(found))
+
+    # Files.
+
+    def _blocks(self, kind: str) -> Iterator[tuple[RowFile, Block]]:
+        return ((file, block) for file in self.files(kind) for block in file.blocks)
+
+    def files(self, kind: str) -> list[RowFile]:
+        """Returns the evidence files of a kind, each with the label of its step."""
+        return getattr(self, f"_{kind}_files")  # type: ignore[no-any-return]
+
+    @functools.cached_property
+    def _derivations_files(self) -> list[RowFile]:
+        return self._read(DERIVATIONS)
+
+    @functools.cached_property
+    def _outputs_files(self) -> list[RowFile]:
+        return self._read(OUTPUTS)
+
+    @functools.cached_property
+    def _filtered_files(self) -> list[RowFile]:
+        return self._read(FILTERED)
+
+    def _read(self, kind: str) -> list[RowFile]:
+        committed = {
+            manifest.file: manifest.stage for manifest in self.evidence.of_kind(_MANIFEST_KINDS[kind])
+        }
+        names: Iterable[str] = committed
+        if not self.is_committed:
+            names = [
+                name
+                for name in self.store.files.names(self.record.folder)
+                if name.startswith(f"{kind}-") and name.endswith(".avro")
+            ]
+        return [
+            file if file.step else file._replace(step=committed.get(file.name, ""))
+            for file in read_row_files(self._contents(names))
+        ]
+
+    def _contents(self, names: Iterable[str]) -> list[tuple[str, bytes]]:
+        listed = list(dict.fromkeys(names))
+        contents = self.store.files.read_many([f"{self.record.folder}/{name}" for name in listed])
+        return [
+            (name, content) for name, content in zip(listed, contents, strict=True) if content is not None
+        ]
+
+
+def _spans_at(block: Block, hits: list[int]) -> Iterator[RowSpan]:
+    """Gives the rows in which these places lie; `hits` is sorted."""
+    if not hits:
+        return
+    at = 0
+    for span in row_spans(block):
+        if hits[at] < span.end:
+            yield span
+            at = bisect.bisect_left(hits, span.end, at)
+            if at == len(hits):
+                return
+
+
+def _names(data: bytes, span: RowSpan, origin: bytes, hits: list[int]) -> bool:
+    """Returns whether one of these places is that of a position in the row's list for the partition."""
+    code = origin[:4]
+    at = data.find(code, span.start, span.end)
+    while at >= 0:
+        size, start = read_long(data, at + 4)
+        if size > 0 and start + size <= span.end and size % _POSITION_BYTES == 0:
+            first = bisect.bisect_left(hits, start)
+            for hit in hits[first : bisect.bisect_left(hits, start + size)]:
+                if (hit - start) % _POSITION_BYTES == 0:
+                    return True
+        at = data.find(code, at + 1, span.end)
+    return False
+
+
+def _is_unresolved(derivation: Derivation, origin: bytes) -> bool:
+    position = int.from_bytes(origin[4:9], "big")
+    return (code_of(origin), position) in derivation.unresolved
+
+
+def _may_hold(derivation: Derivation, origin: bytes) -> bool:
+    code = code_of(origin)
+    if code not in derivation.sources and not derivation.more_sources:
+        return False
+    if origin in derivation.contributors or _is_unresolved(derivation, origin):
+        return False
+    if derivation.unresolved:
+        return True
+    smallest = min(map(_by_hash, derivation.contributors))
+    return _by_hash(origin) < smallest
+
+
+def _by_hash(origin: bytes) -> bytes:
+    return origin[9:] + origin[:9]
+
+
+def kept_share(derivation: Derivation) -> float:
+    """Returns the share of an aggregate's elements of known origin whose origins were kept, 0 to 1.
+
+    Elements of one origin are counted each, so of the origins it is this share or more.
+    """
+    if derivation.complete:
+        return 1.0
+    kept = len(derivation.contributors) + len(derivation.unresolved)
+    return min(1.0, kept / max(1, derivation.count - derivation.unknown))
+
+
+def _letters(file: RowFile, block: Block) -> list[DeadLetter]:
+    import fastavro
+
+    schema = fastavro.parse_schema(
+        {"type": "array", "items": json.loads(file.metadata.get("avro.schema", b"null"))}
+    )
+    data = io.BytesIO(write_long(block.count) + block.data + b"\0")
+    rows: Any = fastavro.schemaless_reader(data, schema, None)
+    return [DeadLetter(**row) for row in rows]
+
+
+def narrow_positions(fields: dict[str, Any]) -> Iterator[tuple[int, list[int]]]:
+    """Gives the positions in a stored row, by the code of their partition."""
+    for of_partition in fields["positions"]:
+        yield int.from_bytes(of_partition["partition"], "big"), positions_of(of_partition["positions"])

@@ -1,0 +1,57 @@
+"""What a run read: its partitions, with their versions, records and refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from beam_obs.lineage import run_choice
+from beam_obs.lineage.answers import RunOf
+from beam_obs.lineage.certainty import COMPLETELY, Certainty, not_recorded
+from beam_obs.lineage.partitions import SourcePartition
+from beam_obs.lineage.run_evidence import RunEvidence
+from beam_obs.runs.store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What a run read.
+
+    Args:
+      run: the run.
+      certainty: whether it is all.
+      partitions: each part of each source, in one version.
+    """
+
+    run: RunOf
+    certainty: Certainty
+    partitions: tuple[SourcePartition, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the answer as JSON-able values."""
+        return {
+            "certainty": self.certainty.to_json(),
+            "run": self.run.to_json(),
+            "partitions": [one.to_json() for one in self.partitions],
+        }
+
+
+def sources(run: str = "latest", *, store: Store | None = None) -> Sources:
+    """Returns what a run read.
+
+    Args:
+      run: as `Store.find` takes it.
+      store: where the run is kept.
+
+    Raises:
+      RunNotFound: there is no such run.
+    """
+    store = store or Store()
+    evidence = RunEvidence(store, store.find(run))
+    record = evidence.record
+    certainty = COMPLETELY
+    if record.end is None or record.status != "done":
+        certainty = not_recorded(f"the run is {record.status}: what it read is not all committed")
+    elif not evidence.partitions:
+        certainty = not_recorded(run_choice.no_lineage(evidence) or "the run noted no sources")
+    return Sources(run_choice.run_of(record), certainty, evidence.partitions)

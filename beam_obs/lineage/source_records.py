@@ -1,0 +1,199 @@
+"""Records of sources, read again at the positions that their origins name, and verified."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import itertools
+import json
+import struct
+from typing import Any, BinaryIO
+
+from beam_obs.lineage.files import FileGone, open_content, present_version
+from beam_obs.lineage.partitions import SourcePartition
+from beam_obs.lineage.row_files import read_long
+from beam_obs.records.block_position import block_position
+from beam_obs.records.errors import MissingExtra
+
+VERIFIED, CHANGED, GONE, UNVERIFIED = "verified", "changed", "gone", "not verified"
+
+_LONGEST_LINES = 1000
+_LONGEST_LINE = 1 << 24
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceRecord:
+    """A record of a source, as it is there now.
+
+    Args:
+      state: `VERIFIED` where the file's version is the one that was read; `CHANGED`, `GONE`, or
+        `UNVERIFIED` where it cannot be told.
+      note: what of it is to be said; empty where it is verified.
+      text: the record for people; None where it was not read.
+      line: 1-based number of its first line, in files of lines.
+      header: the first line of a CSV file, where this is another.
+    """
+
+    state: str
+    note: str = ""
+    text: str | None = None
+    line: int | None = None
+    header: str | None = None
+
+
+def read_source_record(partition: SourcePartition, position: int | None) -> SourceRecord:
+    """Returns the record at a position, read from the source as it is now.
+
+    A record of a file that changed is not shown: it is not the one that was read.
+    """
+    uri = partition.uri
+    if uri is None or position is None:
+        what = f"the source {partition.source or partition.name!r} keeps no positions in files"
+        return SourceRecord(UNVERIFIED, what)
+    try:
+        version = present_version(uri, partition.version)
+        if version is not None and version != partition.version:
+            note = f"{uri} changed since: it was {partition.version}, and is {version}"
+            return SourceRecord(CHANGED, note)
+        record = _read(partition, uri, position)
+    except (FileGone, MissingExtra) as error:
+        return SourceRecord(GONE if isinstance(error, FileGone) else UNVERIFIED, str(error))
+    except Exception as error:
+        note = f"{uri} cannot be read at {position}: {type(error).__name__}: {error}"
+        return SourceRecord(UNVERIFIED, note)
+    if version is None:
+        note = "the file is too large to be digested again; its size is the same"
+        return dataclasses.replace(record, state=UNVERIFIED, note=note)
+    return record
+
+
+def _read(partition: SourcePartition, uri: str, position: int) -> SourceRecord:
+    if partition.positions == "files":
+        return SourceRecord(VERIFIED, text=f"the whole file, {partition.size or 0:,} bytes")
+    if partition.positions == "blocks":
+        value = _block_record(uri, position)
+        return SourceRecord(VERIFIED, text=json.dumps(value, ensure_ascii=False, default=str))
+    if "tfrecord" in partition.kind.lower():
+        return SourceRecord(VERIFIED, text=_tf_record(uri, position))
+    if partition.positions == "bytes":
+        return _line(uri, position, "csv" in partition.kind.lower())
+    return SourceRecord(UNVERIFIED, f"positions of the source {partition.source!r} are not in files")
+
+
+# Lines.
+
+
+def _line(uri: str, position: int, is_csv: bool) -> SourceRecord:
+    with open_content(uri) as stream:
+        number = 1 + _newlines_before(stream, position)
+        stream.seek(position)
+        parts = [stream.readline(_LONGEST_LINE)]
+        while is_csv and sum(part.count(b'"') for part in parts) % 2 and len(parts) < _LONGEST_LINES:
+            part = stream.readline(_LONGEST_LINE)
+            if not part:
+                break
+            parts.append(part)
+        header = None
+        if is_csv and position > 0:
+            stream.seek(0)
+            header = _text(stream.readline(_LONGEST_LINE))
+    return SourceRecord(VERIFIED, text=_text(b"".join(parts)), line=number, header=header)
+
+
+def _newlines_before(stream: BinaryIO, position: int) -> int:
+    stream.seek(0)
+    left, count = position, 0
+    while left > 0 and (part := stream.read(min(left, 1 << 20))):
+        count += part.count(b"\n")
+        left -= len(part)
+    return count
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8-sig", "backslashreplace").rstrip("\r\n")
+
+
+def _tf_record(uri: str, position: int) -> str:
+    with open_content(uri) as stream:
+        stream.seek(position)
+        (size,) = struct.unpack("<Q", stream.read(8))
+        stream.read(4)
+        return stream.read(min(size, _LONGEST_LINE)).decode("utf-8", "backslashreplace")
+
+
+# Blocks.
+
+
+def _block_record(uri: str, position: int) -> Any:
+    with open_content(uri) as stream:
+        magic = stream.read(4)
+    if magic == b"Obj\x01":
+        return _avro_record(uri, position)
+    if magic == b"PAR1":
+        return _parquet_record(uri, position)
+    raise ValueError("it is neither an Avro nor a Parquet file")
+
+
+@functools.lru_cache(maxsize=16)
+def _avro_header(uri: str) -> bytes:
+    from fastavro import reader
+
+    with open_content(uri) as stream:
+        opened: Any = reader(stream)
+        sync: bytes = opened._header["sync"]
+        stream.seek(0)
+        data = stream.read(1 << 16)
+        while sync not in data and (part := stream.read(1 << 20)):
+            data += part
+    return data[: data.index(sync) + len(sync)]
+
+
+def _avro_record(uri: str, position: int) -> Any:
+    from fastavro import reader
+
+    header = _avro_header(uri)
+    block, index = block_position(position)
+    with open_content(uri) as stream:
+        stream.seek(block)
+        data = stream.read(20)
+        _, at = read_long(data, 0)
+        size, at = read_long(data, at)
+        stream.seek(block)
+        segment = stream.read(at + size)
+    one = io.BytesIO(b"".join((header, segment, header[-16:])))
+    for value in itertools.islice(reader(one), index, index + 1):
+        return value
+    raise ValueError(f"the block has no record {index}")
+
+
+def _parquet_record(uri: str, position: int) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtra("Parquet", "parquet") from None
+    with open_content(uri) as stream:
+        file = pyarrow.parquet.ParquetFile(stream)
+        offsets = parquet_group_offsets(file.metadata)
+        block, index = block_position(position, sorted(offsets))
+        group = offsets.index(block)
+        for batch in file.iter_batches(1000, row_groups=[group], use_threads=False):
+            if index < batch.num_rows:
+                return batch.slice(index, 1).to_pylist()[0]
+            index -= batch.num_rows
+    raise ValueError("the row group has no such record")
+
+
+def parquet_group_offsets(metadata: Any) -> list[int]:
+    """Returns where the row groups of a file begin: where the first of their columns does."""
+    offsets = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        begins = [
+            offset
+            for at in range(group.num_columns)
+            for offset in (group.column(at).dictionary_page_offset, group.column(at).data_page_offset)
+            if offset
+        ]
+        offsets.append(min(begins, default=4 + number))
+    return offsets
