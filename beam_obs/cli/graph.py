@@ -1,0 +1,35 @@
+"""`beam-obs graph`: a picture of what a run did."""
+
+from __future__ import annotations
+
+import pathlib
+
+import click
+
+from beam_obs.cli.options import store_option
+from beam_obs.lineage.picture import run_picture
+from beam_obs.runs.store import Store
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=pathlib.Path),
+    required=True,
+    metavar="FILE.svg",
+    help="The file to write; - for standard output.",
+)
+@store_option
+def graph(run: str, output: pathlib.Path, store: Store) -> None:
+    """Draw the step graph of a run, in SVG.
+
+    Counts are on the edges; dead letters, what was filtered and parts without lineage are marked.
+    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
+    """
+    picture = run_picture(store.find(run))
+    if str(output) == "-":
+        click.echo(picture.encode(), nl=False)
+    else:
+        output.write_text(picture, encoding="utf-8")
+        click.echo(f"wrote {output}")
