@@ -207,7 +207,7 @@ def _add_contributors(parts: list[bytes], origins: tuple[bytes, ...]) -> None:
         return
     first, last = origins[0], origins[-1]
     if first[:4] == last[:4] and b"\0\0\0\0" < first[:4] < b"\x80":
-        parts += (b"\2", first[:4], _bytes(b"".join([origin[4:9] for origin in origins])), b"\0\0")
+        parts += (b"\2", first[:4], _bytes(_positions(origins)), b"\0\0")
         return
     others: list[bytes] = []
     located: list[tuple[bytes, list[bytes]]] = []
@@ -221,6 +221,15 @@ def _add_contributors(parts: list[bytes], origins: tuple[bytes, ...]) -> None:
         for code, positions in located:
             parts += (code, _bytes(b"".join(positions)))
     parts += (b"\0", _bytes(b"".join(others)))
+
+
+def _positions(origins: tuple[bytes, ...]) -> bytes:
+    """Returns the positions in origins one behind the other, byte by byte of all of them at once."""
+    joined = b"".join(origins)
+    positions = bytearray(_POSITION_BYTES * len(origins))
+    for byte in range(_POSITION_BYTES):
+        positions[byte::_POSITION_BYTES] = joined[4 + byte :: ORIGIN_BYTES]
+    return bytes(positions)
 
 
 def partitions_by_code(partitions: Iterable[Partition]) -> dict[int, Partition]:
