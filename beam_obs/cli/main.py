@@ -15,6 +15,7 @@ from beam_obs.cli.affected import affected
 from beam_obs.cli.dead_letters import dead_letters
 from beam_obs.cli.diff import diff
 from beam_obs.cli.fate import fate
+from beam_obs.cli.graph import graph
 from beam_obs.cli.prune import prune
 from beam_obs.cli.run import run
 from beam_obs.cli.runs import runs, show
@@ -28,7 +29,7 @@ def beam_obs() -> None:
     """Runs of Apache Beam pipelines: start them observed, and read what they left."""
 
 
-for _command in (run, runs, show, diff, dead_letters, why, fate, sources, affected, prune):
+for _command in (run, runs, show, graph, diff, dead_letters, why, fate, sources, affected, prune):
     beam_obs.add_command(_command)
 
 
