@@ -13,9 +13,9 @@ OLDEST_STAMP := $(OLDEST_VENV)/.installed
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule test test-oldest test-engines conformance lint format lock clean full-year bench \
-        bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats bench-weave bench-import bench-store \
-        bench-flights
+.PHONY: help install demo demo-schedule test test-oldest test-engines conformance conformance-sample oracle lint format \
+        lock clean full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats bench-weave \
+        bench-import bench-store bench-flights
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -45,13 +45,20 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 	@touch $@
 
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
-	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow and not conformance" $(PYTEST_ARGS)
+	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
 
 test-engines: $(STAMP)  ## tests on real servers: the Pub/Sub emulator of an installed Google Cloud SDK
 	$(BIN)/python -m pytest -m engines tests/engines $(PYTEST_ARGS)
 
 conformance: $(STAMP)  ## Beam's own tests, woven against bare, module by module
-	$(BIN)/python -m tests.conformance.run $(CONFORMANCE_ARGS)
+	$(BIN)/python -m tests.conformance.run --jobs 2 $(CONFORMANCE_ARGS)
+
+# What they give bare is on file; `make conformance CONFORMANCE_ARGS=--write-expected` notes it anew.
+conformance-sample: $(STAMP)  ## the same without the bare runs and most variants
+	$(BIN)/python -m tests.conformance.run --jobs 2 --expected --sample $(CONFORMANCE_ARGS)
+
+oracle: $(STAMP)  ## lineage of random pipelines whose values know their own
+	$(BIN)/python -m pytest --numprocesses 2 -m oracle -rP tests/weaving $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## style, types, and links in the documentation
 	$(BIN)/ruff check .

@@ -1,22 +1,28 @@
 """Runs Beam's own tests from the installed wheel, woven and bare, and prints them side by side.
 
-    python -m tests.conformance.run [--strict] [MODULE ...]
+    python -m tests.conformance.run                  all modules, bare and woven
+    python -m tests.conformance.run --expected       woven only, held against what they gave bare
+    python -m tests.conformance.run --write-expected notes what they give bare
 
-A test that fails bare, for want of a cloud or a network, may fail woven; any other difference is an error.
+A step that cannot be woven is an error, except in the tests that are listed as having one. A test that
+fails bare, for want of a cloud or a network, may fail woven; any other difference is an error.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import concurrent.futures
 import json
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree
-from typing import NamedTuple
+import time
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Any, NamedTuple
 
 MODULES = (
     "transforms.core_test",
@@ -37,6 +43,7 @@ MODULES = (
     "transforms.periodicsequence_test",
     "transforms.write_ptransform_test",
     "transforms.resources_test",
+    "testing.test_pipeline_test",
     "testing.test_stream_test",
     "testing.util_test",
     "testing.synthetic_pipeline_test",
@@ -44,116 +51,250 @@ MODULES = (
     "io.fileio_test",
     "pipeline_test",
     "runners.portability.fn_api_runner.fn_runner_test",
+    "runners.portability.fn_api_runner.translations_test",
+    "runners.portability.fn_api_runner.trigger_manager_test",
+    "runners.portability.fn_api_runner.worker_handlers_test",
+    "runners.direct.direct_runner_test",
     "runners.direct.sdf_direct_runner_test",
 )
+EXPECTED = pathlib.Path(__file__).with_name("expected.json")
 _PASSED, _FAILED, _SKIPPED = "passed", "failed", "skipped"
+_WORSE = {_PASSED: 0, _SKIPPED: 1, _FAILED: 2}
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Outcome(NamedTuple):
-    """What became of the tests of a module: test -> passed, failed or skipped, and messages of failures."""
+    """What became of the tests of a module.
 
+    Args:
+      collected: tests that were to run.
+      tests: test -> passed, failed or skipped.
+      messages: of the failures.
+      opaque: test -> why steps in it were not woven.
+      strict: how many tests in which such a step would have been an error.
+      seconds: from start to end.
+    """
+
+    collected: list[str]
     tests: dict[str, str]
     messages: dict[str, str]
-    opaque: collections.Counter[str]
+    opaque: dict[str, list[str]]
+    strict: int
     seconds: float
 
-    def count(self, result: str) -> int:
-        """Returns how many tests ended so."""
-        return sum(1 for one in self.tests.values() if one == result)
+    def __str__(self) -> str:
+        """Returns how many passed, failed and were skipped."""
+        counts = collections.Counter(self.tests.values())
+        return f"{counts[_PASSED]}+{counts[_FAILED]}f+{counts[_SKIPPED]}s"
 
 
-def run_module(module: str, mode: str, select: str = "", timeout: int = 600) -> Outcome:
+def run_module(
+    module: str,
+    mode: str,
+    *,
+    opaque: Iterable[str] | None = None,
+    sample: bool = False,
+    select: str = "",
+    evidence: bool = False,
+    timeout: int = 600,
+) -> Outcome:
     """Runs the tests of one of Beam's modules.
 
     Args:
       module: name below ``apache_beam``.
-      mode: ``bare``, ``woven`` or ``strict``.
+      mode: ``bare`` or ``woven``.
+      opaque: tests in which a step may be opaque; None: in all of them.
+      sample: of the variants of a test only the first, and one other.
       select: expression that picks tests, as pytest's ``-k``.
+      evidence: write derivations and the output index too.
       timeout: seconds that one test may take.
     """
     with tempfile.TemporaryDirectory() as folder:
-        results, reports = f"{folder}/results.xml", f"{folder}/reports.jsonl"
+        results, may_be_opaque = pathlib.Path(folder, "results.jsonl"), pathlib.Path(folder, "opaque.json")
+        if opaque is not None:
+            may_be_opaque.write_text(json.dumps(sorted(opaque)))
+        asked = {
+            "MODE": mode,
+            "RESULTS": str(results),
+            "OPAQUE": "" if opaque is None else str(may_be_opaque),
+            "SAMPLE": "1" if sample else "",
+            "EVIDENCE": "1" if evidence else "",
+        }
+        environment = {
+            **os.environ,
+            **{f"BEAM_OBS_CONFORMANCE_{name}": value for name, value in asked.items()},
+            "PYTHONPATH": f"{_ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        }
         command = [
             *(sys.executable, "-m", "pytest", "--pyargs", f"apache_beam.{module}", "-q"),
             *("-p", "tests.conformance.plugin", "-p", "no:cacheprovider", f"--timeout={timeout}"),
-            *("-c", os.devnull, "--rootdir", folder, "-o", "junit_family=xunit1", f"--junitxml={results}"),
+            *("-c", os.devnull, "--rootdir", folder, "-k", select),
         ]
-        if select:
-            command += ["-k", select]
-        environment = {
-            **os.environ,
-            "BEAM_OBS_CONFORMANCE": mode,
-            "BEAM_OBS_CONFORMANCE_REPORT": reports,
-            "PYTHONPATH": f"{_ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-        }
-        subprocess.run(
+        start = time.monotonic()
+        ran = subprocess.run(
             command,
             env=environment,
             cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             check=False,
         )
-        return _read(results, reports)
+        seconds = time.monotonic() - start
+        if not results.exists():
+            return Outcome([], {module: _FAILED}, {module: ran.stdout.decode()[-3000:]}, {}, 0, seconds)
+        with results.open() as lines:
+            return _outcome(map(json.loads, lines), seconds)
 
 
-def _read(results: str, reports: str) -> Outcome:
+def _outcome(lines: Iterable[dict[str, Any]], seconds: float) -> Outcome:
+    collected: list[str] = []
     tests: dict[str, str] = {}
     messages: dict[str, str] = {}
-    seconds = 0.0
-    if os.path.exists(results):
-        for case in xml.etree.ElementTree.parse(results).getroot().iter("testcase"):
-            name = f"{case.get('classname', '').rsplit('.', 1)[-1]}.{case.get('name')}"
-            seconds += float(case.get("time", 0))
-            bad = [child for child in case if child.tag in ("failure", "error")]
-            if bad:
-                tests[name], messages[name] = (
-                    _FAILED,
-                    (bad[0].get("message") or "") + (bad[0].text or "")[-1500:],
-                )
-            elif name not in tests:
-                tests[name] = _SKIPPED if any(child.tag == "skipped" for child in case) else _PASSED
-    opaque: collections.Counter[str] = collections.Counter()
-    if os.path.exists(reports):
-        with open(reports) as file:
-            for line in file:
-                opaque.update(json.loads(line)["opaque"].values())
-    return Outcome(tests, messages, opaque, seconds)
+    opaque: dict[str, list[str]] = {}
+    strict = 0
+    for line in lines:
+        if "collected" in line:
+            collected = line["collected"]
+            continue
+        name = line["test"]
+        if "outcome" not in line:
+            strict += line["strict"]
+            if line["opaque"]:
+                opaque[name] = line["opaque"]
+            continue
+        tests[name] = max(tests.get(name, _PASSED), line["outcome"], key=_WORSE.__getitem__)
+        if line["message"]:
+            messages[name] = line["message"]
+    return Outcome(collected, tests, messages, opaque, strict, seconds)
+
+
+# What they give bare, on file.
+
+
+def read_expected() -> dict[str, Any]:
+    """Returns what is on file: the versions it is of, and by module its seconds, tests and opaque ones."""
+    found: dict[str, Any] = json.loads(EXPECTED.read_text())
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions on which outcomes depend."""
+    return {"apache-beam": metadata.version("apache-beam"), "python": "{}.{}".format(*sys.version_info)}
+
+
+# Side by side.
+
+
+class Compared(NamedTuple):
+    """One module, bare and woven: the names of tests that ended otherwise."""
+
+    module: str
+    bare: Outcome
+    woven: Outcome
+    differ: list[str]
+
+
+def compare(module: str, expected: dict[str, Any], chosen: argparse.Namespace) -> Compared:
+    """Runs a module woven, and bare unless that is on file, and compares."""
+    noted = expected["modules"].get(module)
+    is_noted = chosen.expected and noted is not None and versions().items() <= expected.items()
+    # A module that is not on file has no list of what may be opaque.
+    keywords = {"sample": chosen.sample, "select": chosen.select}
+    may_be_opaque = None if noted is None else list(noted["opaque"])
+    woven = run_module(module, "woven", opaque=may_be_opaque, evidence=chosen.evidence, **keywords)
+    if is_noted:
+        tests = {name: outcome for outcome in _WORSE for name in noted[outcome]}
+        if chosen.sample or chosen.select:
+            tests = {name: outcome for name, outcome in tests.items() if name in woven.collected}
+        bare = Outcome(list(tests), tests, {}, {}, 0, 0)
+    else:
+        bare = run_module(module, "bare", **keywords)
+    return _compared(module, bare, woven)
+
+
+def _compared(module: str, bare: Outcome, woven: Outcome) -> Compared:
+    names = sorted({*bare.tests, *woven.tests})
+    differ = [name for name in names if bare.tests.get(name) not in (woven.tests.get(name), _FAILED)]
+    return Compared(module, bare, woven, differ)
+
+
+def write_expected(modules: Iterable[str], jobs: int) -> int:
+    """Notes what the tests give bare, and in which of them steps are opaque; returns how many differ woven.
+
+    Args:
+      modules: names below ``apache_beam``; the others stay as they are noted.
+      jobs: modules that run at the same time.
+    """
+
+    def run_both(module: str) -> Compared:
+        return _compared(module, run_module(module, "bare"), run_module(module, "woven"))
+
+    noted = read_expected()["modules"] if EXPECTED.exists() else {}
+    differing = 0
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for found in pool.map(run_both, modules):
+            by_outcome: dict[str, Any] = {"seconds": round(found.woven.seconds)}
+            for outcome in _WORSE:
+                tests = found.bare.tests.items()
+                by_outcome[outcome] = sorted(name for name, one in tests if one == outcome)
+            noted[found.module] = {**by_outcome, "opaque": dict(sorted(found.woven.opaque.items()))}
+            print_one(found, why=True)
+            differing += len(found.differ)
+            every = {**versions(), "modules": {name: noted[name] for name in sorted(noted)}}
+            EXPECTED.write_text(json.dumps(every, indent=1) + "\n")
+    return differing
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the modules; returns 1 where a test passed bare and not woven, or the other way round."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help="names below apache_beam; all by default")
-    parser.add_argument("--strict", action="store_true", help="an opaque step is an error")
     parser.add_argument("--select", default="", help="picks tests, as pytest's -k")
-    parser.add_argument("--why", action="store_true", help="print what differs, and what was opaque")
+    parser.add_argument("--sample", action="store_true", help="of a test's variants the first and one other")
+    parser.add_argument("--expected", action="store_true", help="what is on file in place of bare runs")
+    parser.add_argument("--write-expected", action="store_true", help="put bare runs on file")
+    parser.add_argument("--evidence", action="store_true", help="write derivations and output index too")
+    parser.add_argument("--jobs", type=int, default=1, help="modules that run at the same time")
+    parser.add_argument("--why", action="store_true", help="print what was opaque, and why")
     chosen = parser.parse_args(argv)
-    differing = 0
-    print(f"{'module':52} {'bare':>17} {'woven':>17} {'differ':>7} {'bare s':>7} {'woven s':>8}")
-    for module in chosen.modules or MODULES:
-        bare = run_module(module, "bare", chosen.select)
-        woven = run_module(module, "strict" if chosen.strict else "woven", chosen.select)
-        names = sorted({*bare.tests, *woven.tests})
-        differ = [name for name in names if bare.tests.get(name) != woven.tests.get(name)]
-        differing += len(differ)
-        print(
-            f"{module:52} {_counts(bare):>17} {_counts(woven):>17} {len(differ):>7} "
-            f"{bare.seconds:>7.0f} {woven.seconds:>8.0f}",
-            flush=True,
-        )
-        if chosen.why:
-            for name in differ:
-                print(f"  {name}: bare {bare.tests.get(name)}, woven {woven.tests.get(name)}")
-                print("    " + woven.messages.get(name, "")[-1200:].replace("\n", "\n    "))
-            for reason, count in woven.opaque.most_common(12):
-                print(f"  opaque {count}: {reason}")
+    if chosen.write_expected:
+        return 1 if write_expected(chosen.modules or MODULES, chosen.jobs) else 0
+    expected = read_expected()
+    # The longest first, so that nothing long is left when all else is done.
+    modules = sorted(
+        chosen.modules or MODULES, key=lambda name: -expected["modules"].get(name, {}).get("seconds", 0)
+    )
+    start = time.monotonic()
+    tests, differing, strict = 0, 0, 0
+    print(
+        f"{'module':58} {'bare':>15} {'woven':>15} {'strict':>6} {'differ':>6} {'bare s':>6} {'woven s':>7}"
+    )
+    with concurrent.futures.ThreadPoolExecutor(chosen.jobs) as pool:
+        running = [pool.submit(compare, module, expected, chosen) for module in modules]
+        for done in concurrent.futures.as_completed(running):
+            found = done.result()
+            tests += len(found.woven.tests)
+            differing += len(found.differ)
+            strict += found.woven.strict
+            print_one(found, chosen.why)
+    seconds = time.monotonic() - start
+    print(f"{tests} tests, {strict} of them strict; {differing} differ woven from bare; {seconds:.0f} s")
     return 1 if differing else 0
 
 
-def _counts(outcome: Outcome) -> str:
-    return f"{outcome.count(_PASSED)}+{outcome.count(_FAILED)}f+{outcome.count(_SKIPPED)}s"
+def print_one(found: Compared, why: bool) -> None:
+    """Prints the line of a module, and what differs."""
+    print(
+        f"{found.module:58} {found.bare!s:>15} {found.woven!s:>15} {found.woven.strict:>6} "
+        f"{len(found.differ):>6} {found.bare.seconds:>6.0f} {found.woven.seconds:>7.0f}",
+        flush=True,
+    )
+    for name in found.differ:
+        print(f"  {name}: bare {found.bare.tests.get(name)}, woven {found.woven.tests.get(name)}")
+        print("    " + found.woven.messages.get(name, "")[-1500:].replace("\n", "\n    "), flush=True)
+    if why:
+        for name, reasons in sorted(found.woven.opaque.items()):
+            print(f"  opaque in {name}: {'; '.join(reasons)}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import itertools
 import json
@@ -14,32 +15,67 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_obs.records.origin import Partition
+from beam_obs.testing.retrying_runner import RetryingRunner
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.wrapper.traced_origin import current_origin
 from beam_obs.wrapper.traced_rows import STEP_METADATA, Derivation, partitions_by_code, read_derivation
 
-RUNNERS: dict[str, Callable[[], Any]] = {"fn_api": FnApiRunner, "bundles": BundleBasedDirectRunner}
+RUNNERS: dict[str, Callable[[], Any]] = {
+    "fn_api": FnApiRunner,
+    "bundles": BundleBasedDirectRunner,
+    # Each bundle fails twice before it is committed.
+    "retried": lambda: RetryingRunner(times=3),
+}
 
-_SEEN: dict[int, list[tuple[Any, bytes | None]]] = {}
+Seen = tuple[Any, "bytes | None"]
+_SEEN: dict[int, list[list[Seen]]] = {}
 _NUMBERS = itertools.count()
 
 
 class _See(beam.DoFn):
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, output: int) -> None:
         self._number = number
+        self._output = output
 
     def process(self, value: Any) -> None:
-        _SEEN[self._number].append((value, current_origin()))
+        _SEEN[self._number][self._output].append((value, current_origin()))
+
+
+class _SeeCommitted(_See):
+    """Keeps what a bundle saw when the bundle is committed."""
+
+    def start_bundle(self) -> None:
+        self._held: list[Seen] = []
+
+    def process(self, value: Any, finalizer: Any = beam.DoFn.BundleFinalizerParam) -> None:
+        if not self._held:
+            finalizer.register(functools.partial(_keep, self._number, self._output, self._held))
+        self._held.append((value, current_origin()))
+
+
+def _keep(number: int, output: int, held: list[Seen]) -> None:
+    _SEEN[number][output] += held
 
 
 class Ran(NamedTuple):
-    """A woven pipeline that was run: pairs of an output and its origin, derivations by child, the report."""
+    """A woven pipeline that was run.
 
-    outputs: list[tuple[Any, bytes | None]]
+    Args:
+      seen: by PCollection, the pairs of a value and its origin.
+      derivations: by child.
+      report: of the weave.
+    """
+
+    seen: list[list[Seen]]
     derivations: dict[bytes, list[Derivation]]
     report: WeaveReport
+
+    @property
+    def outputs(self) -> list[Seen]:
+        """The pairs of a value and its origin of all PCollections."""
+        return [pair for pairs in self.seen for pair in pairs]
 
     def sources_of(self, origin: bytes | None) -> frozenset[bytes]:
         """Returns the origins of source records that an origin leads back to."""
@@ -56,18 +92,21 @@ def run_woven(build: Callable[[Any], Any], folder: str, runner: str = "fn_api", 
     """Runs a pipeline woven; the outputs are what `build` returns.
 
     Args:
-      build: applies steps to a pipeline, and returns a PCollection.
+      build: applies steps to a pipeline, and returns a PCollection, or a list of them.
       folder: an empty folder for the evidence.
       runner: a name of `RUNNERS`.
       settings: of the weave.
     """
     number = next(_NUMBERS)
-    seen = _SEEN[number] = []
-
     chosen = {"strict": True, "limit": None, **settings}
     with weaving(WeaveSettings(evidence=folder, **chosen)) as reports:
         pipeline = beam.Pipeline(runner=RUNNERS[runner]())
-        build(pipeline) | "see" >> beam.ParDo(_See(number))
+        see = _SeeCommitted if runner == "retried" else _See
+        outputs = build(pipeline)
+        given = outputs if isinstance(outputs, list) else [outputs]
+        seen = _SEEN[number] = [[] for _ in given]
+        for at, pcoll in enumerate(given):
+            pcoll | f"see {at}" >> beam.ParDo(see(number, at))
         pipeline.run().wait_until_finish()
     del _SEEN[number]
     derivations: dict[bytes, list[Derivation]] = {}
