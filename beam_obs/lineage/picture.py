@@ -34,7 +34,7 @@ fill:#1f2328;dominant-baseline:central}
 .box{fill:#f6f8fa;stroke:#afb8c1}
 .stage .box{fill:#eef6ff;stroke:#54aeff}
 .opaque .box{fill:url(#hatch);stroke:#9a6700;stroke-dasharray:5 3}
-.hatch{stroke:#9a6700;stroke-opacity:.22;stroke-width:2}
+.hatch{stroke:#9a6700;stroke-opacity:.16;stroke-width:2}
 .hatched{fill:#fffdf5}
 .failed .box{stroke:#cf222e;stroke-width:2.5}
 .line{fill:none;stroke:#818b98}
