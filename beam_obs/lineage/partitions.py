@@ -8,7 +8,8 @@ from typing import Any
 from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.origin import POSITION_BITS, TOP_BIT, Partition, is_derived
 from beam_obs.runs.evidence import Evidence
-from beam_obs.runs.store import Store, json_object
+from beam_obs.runs.partitions import read_partitions
+from beam_obs.runs.store import Store
 
 _MOST_CANDIDATES = 1 << 16
 
@@ -88,21 +89,7 @@ class SourcePartition:
 
 def partitions_of(store: Store, folder: str, evidence: Evidence) -> tuple[SourcePartition, ...]:
     """Returns what a run read: as it was written when the run ended, else as its manifests tell it."""
-    kept = json_object(store.files.read(f"{folder}/partitions.json"))
-    if kept is not None:
-        return tuple(map(SourcePartition.from_json, kept.get("partitions", ())))
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for manifest in evidence.of_kind("inputs"):
-        details = manifest.details
-        one = found.setdefault(
-            (manifest.stage, str(details.get("partition"))),
-            details
-            | {"code": details.get("partition"), "uri": details.get("path"), "source": manifest.stage}
-            | {"records": 0, "dead": 0, "wide": details.get("positions") == "blocks"},
-        )
-        one["records"] += manifest.count
-        one["dead"] += int(details.get("dead") or 0)
-    return tuple(SourcePartition.from_json(fields) for fields in found.values() if fields["code"])
+    return tuple(map(SourcePartition.from_json, read_partitions(store, folder, evidence)))
 
 
 def code_of(origin: bytes) -> int:

@@ -8,12 +8,14 @@ from typing import Any
 from beam_obs.metrics import names
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
 from beam_obs.records.errors import DeadRateExceeded
-from beam_obs.records.run_context import Observation
+from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.runs.balance import balance
-from beam_obs.runs.evidence import read_evidence, summarize_checks, summarize_dead_letters
+from beam_obs.runs.evidence import Evidence, summarize_checks, summarize_dead_letters
 from beam_obs.runs.graph import Graph, Step
 from beam_obs.runs.redaction import redact_text
 from beam_obs.runs.store import Store
+from beam_obs.weaving.report import WeaveReport
+from beam_obs.weaving.weave import WEAVE_VERSION
 from beam_obs.wrapper.redaction import REDACTED
 
 _WHILE_RUNNING = re.compile(r"\[while running '[^'\n]{1,500}'\]")
@@ -22,22 +24,23 @@ _WHILE_RUNNING = re.compile(r"\[while running '[^'\n]{1,500}'\]")
 def describe_end(
     store: Store,
     folder: str,
+    evidence: Evidence,
     observation: Observation,
     graph: Graph | None,
     snapshot: Snapshot,
     counted_alike: bool,
 ) -> dict[str, Any]:
-    """Returns ``end.json`` but for status, time and error.
+    """Returns ``end.json`` but for status, time, error and lineage.
 
     Args:
       store: the store.
       folder: the run's folder, relative to the store.
+      evidence: what the folder holds.
       observation: what was known of the pipeline when it was built.
       graph: its graph; None where it cannot be told.
       snapshot: its last numbers.
       counted_alike: whether the runner counted under the graph's ids.
     """
-    evidence = read_evidence(store, folder)
     refused = summarize_dead_letters(store, folder, evidence)
     elements = snapshot.elements if counted_alike else None
     counted = bool(snapshot.stages or snapshot.elements)
@@ -55,12 +58,43 @@ def describe_end(
             for label, description in observation.stages.items()
         ],
         "steps": [_step(step, elements) for step in graph.steps] if graph is not None else [],
+        "edges": _edges(graph, elements) if graph is not None else [],
         "balance": balance(graph, told, kept).to_json(),
         "checks": summarize_checks(evidence),
         "dead_letters": refused,
         "inputs": _datasets(observation.inputs, evidence.of_kind("inputs")),
         "outputs": _datasets(observation.outputs, evidence.of_kind("outputs")),
         "lineage": None,
+    }
+
+
+def describe_lineage(woven: WeaveReport, outputs: list[DatasetDescription]) -> dict[str, Any]:
+    """Returns the ``lineage`` of ``end.json``: what carried it, where it began and where it ended.
+
+    Args:
+      woven: what became of each step.
+      outputs: datasets that the pipeline writes.
+    """
+    datasets = {dataset.label: dataset.uri for dataset in outputs}
+    sinks = {
+        sink.label: {
+            "label": sink.label,
+            "uri": redact_text(uri) if (uri := sink.uri or datasets.get(sink.label)) else None,
+            "stamped": sink.stamped,
+        }
+        for sink in reversed(woven.sinks)
+    }
+    return {
+        "weave_version": WEAVE_VERSION,
+        "woven": len(woven.woven),
+        "opaque": woven.opaque,
+        "text": str(woven),
+        "limit": woven.limit,
+        "output_share": woven.output_share,
+        "filtered_share": woven.filtered_share,
+        "sinks": list(reversed(sinks.values())),
+        "ends": sorted(set(woven.ends)),
+        "sources": sorted({source.label for source in woven.sources}),
     }
 
 
@@ -118,6 +152,26 @@ def _step(step: Step, elements: Any) -> dict[str, Any]:
         "out": count(tuple(step.outputs.values())),
         "after": list(step.after),
     }
+
+
+def _edges(graph: Graph, elements: Any) -> list[dict[str, Any]]:
+    """Returns who takes from whom, and how many elements; how often a side input is read nobody knows."""
+    counts: dict[tuple[str, str], int | None] = {}
+    for edge in graph.edges:
+        count = elements.get(edge.id) if elements is not None else None
+        for consumer in edge.consumers:
+            before = counts.get((edge.producer, consumer), 0)
+            counts[edge.producer, consumer] = None if before is None or count is None else before + count
+    return [
+        {
+            "from": producer,
+            "to": step.label,
+            "count": counts.get((producer, step.label)),
+            "side": (producer, step.label) not in counts,
+        }
+        for step in graph.steps
+        for producer in step.after
+    ]
 
 
 def _datasets(described: list[Any], manifests: list[Any]) -> list[dict[str, Any]]:

@@ -19,13 +19,14 @@ from beam_obs.metrics import live
 from beam_obs.metrics.snapshot import Snapshot, live_snapshot, read_snapshot
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.runs.dead_rate import judge_dead_rate
-from beam_obs.runs.ending import describe_end, describe_error
+from beam_obs.runs.ending import describe_end, describe_error, describe_lineage
+from beam_obs.runs.evidence import Evidence, read_evidence
+from beam_obs.runs.partitions import StampedSource, describe_partitions, write_partitions
 from beam_obs.runs.progress import Progress
 from beam_obs.runs.record import now_text
 from beam_obs.runs.report import print_report
 from beam_obs.runs.run import Run
 from beam_obs.weaving.report import WeaveReport
-from beam_obs.weaving.weave import WEAVE_VERSION
 
 if TYPE_CHECKING:
     from beam_obs.runs.observer import Observer
@@ -135,22 +136,19 @@ class Launched:
         settings = observer.settings
         snapshot = self._snapshot()
         known = observer.executed is not None or not observer.copied
+        evidence = read_evidence(run.store, run.record.folder)
         end = describe_end(
             run.store,
             run.record.folder,
+            evidence,
             observer.observation,
             observer.graph(),
             snapshot,
             counted_alike=known,
         )
         if self.weave_reports:
-            woven = self.weave_reports[-1]
-            end["lineage"] = {
-                "weave_version": WEAVE_VERSION,
-                "woven": len(woven.woven),
-                "opaque": woven.opaque,
-                "text": str(woven),
-            }
+            end["lineage"] = describe_lineage(self.weave_reports[-1], observer.observation.outputs)
+        self._write_partitions(evidence)
         if not self._built:
             end["balance"]["unchecked"] = (
                 "no counts: the pipeline was not run, the block that builds it ended early"
@@ -167,6 +165,17 @@ class Launched:
         end["status"] = "failed" if self._verdict is not None else status
         end["error"] = self._error(failure) if failure is not None else None
         return end
+
+    def _write_partitions(self, evidence: Evidence) -> None:
+        kinds = {label: stage.kind for label, stage in self._observer.observation.stages.items()}
+        stamped = [
+            StampedSource(source.label, source.kind, source.partition)
+            for report in self.weave_reports[-1:]
+            for source in report.sources
+            if source.partition is not None
+        ]
+        partitions = describe_partitions(evidence.of_kind("inputs"), kinds, stamped)
+        write_partitions(self.run.store, self.run.record.folder, partitions)
 
     def _error(self, error: BaseException) -> dict[str, Any]:
         return describe_error(error, values_are_hidden=self._observer.redaction is not None)

@@ -22,7 +22,7 @@ from beam_obs.wrapper.traced_grouping import IndexDoFn
 _OBSERVED_SINK = "beam_obs.stages.sink.Sink"
 _TESTING = "apache_beam.testing."
 _NAMES_OF_DATA = ("file_pattern", "file_path_prefix", "file_path", "path", "table", "topic", "sink_table")
-_SHARD = re.compile(r"%\(\w+\)\w+")
+_SHARD = re.compile(r"-?%\(\w+\)")
 _OF_OURS = frozenset({DEAD_TAG, EVIDENCE_TAG})
 _AGGREGATES = frozenset({units.GROUP, units.COMBINE, units.COMBINE_BY_HAND, units.COMBINE_GROUPS})
 
@@ -174,14 +174,15 @@ def _encoder(loom: Loom, node_id: str) -> Callable[[Any], bytes] | None:
 
 
 def _uri(loom: Loom, node_id: str) -> str | None:
-    """Returns where a sink writes to, as its display data tells; shards are a ``*``."""
+    """Returns where a sink writes to, as its display data tells: of files what comes before the shard."""
     found: dict[str, str] = {}
     for node in loom.graph.subtree(node_id):
         for data in loom.graph.node(node).display_data:
             told = api.LabelledPayload.FromString(data.payload)
             if told.key in _NAMES_OF_DATA and told.string_value:
                 found.setdefault(told.key, told.string_value)
-    return next((_SHARD.sub("*", found[name]) for name in _NAMES_OF_DATA if name in found), None)
+    uri = next((found[name] for name in _NAMES_OF_DATA if name in found), None)
+    return None if uri is None else _SHARD.split(uri, maxsplit=1)[0]
 
 
 def _is_stamped(loom: Loom, node_id: str) -> bool:

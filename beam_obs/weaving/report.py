@@ -30,10 +30,12 @@ class WovenSource:
     Args:
       label: full label of the step.
       partition: which its records' origins name; none where its records tell their own.
+      kind: name of the step's class.
     """
 
     label: str
     partition: Partition | None
+    kind: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,7 @@ class WovenSink:
 
     Args:
       label: full label of the write, ours or Beam's.
-      uri: where it writes to, shards as ``*``; None where it does not tell.
+      uri: where it writes to, of files what comes before the shard; None where it does not tell.
       stamped: whether records leave with their lineage attributes.
     """
 
@@ -61,6 +63,9 @@ class WeaveReport:
       sources: where origins are given.
       sinks: where records leave.
       ends: labels of steps that nobody takes from, as the output index has them.
+      limit: contributors that are kept of an aggregate; None for all.
+      output_share: of the records that enter a sink, how many the output index has; 0 where none is written.
+      filtered_share: the same of the elements that a step gave nothing of.
     """
 
     woven: list[str] = dataclasses.field(default_factory=list)
@@ -68,6 +73,9 @@ class WeaveReport:
     sources: list[WovenSource] = dataclasses.field(default_factory=list)
     sinks: list[WovenSink] = dataclasses.field(default_factory=list)
     ends: list[str] = dataclasses.field(default_factory=list)
+    limit: int | None = None
+    output_share: float = 0.0
+    filtered_share: float = 0.0
 
     def __str__(self) -> str:
         """Returns a line for people.

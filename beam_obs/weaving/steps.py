@@ -121,8 +121,9 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     payload.do_fn.payload = pickler.dumps(WovenPayload(facts.pickled, settings))
     node.spec.payload = payload.SerializeToString()
     if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
-        told = settings.source.kind == TOLD
-        loom.report.sources.append(WovenSource(settings.label, None if told else settings.source.partition))
+        partition = None if settings.source.kind == TOLD else settings.source.partition
+        label = settings.label if partition is None else partition.name
+        loom.report.sources.append(WovenSource(label, partition))
     loom.note_woven(node_id)
 
 

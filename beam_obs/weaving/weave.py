@@ -6,6 +6,7 @@ has no origin; the report names it. Results never change.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -56,12 +57,31 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
     for unit in loom.units:
         _weave_unit(loom, unit)
     outputs.index_ends(loom)
+    _complete(loom)
     if chosen.strict and loom.report.opaque:
         raise NotWoven(loom.report.opaque)
     check_edges(loom)
     if chosen.evidence is not None:
         write_rows(loom, chosen.evidence, chosen.shuffles_manifests)
     return Woven(woven, loom.report)
+
+
+def _complete(loom: Loom) -> None:
+    """Fills in what the report says of the weave as a whole."""
+    report, settings = loom.report, loom.settings
+    report.limit = settings.limit
+    if settings.evidence is not None:
+        report.output_share, report.filtered_share = settings.output_share, settings.filtered_share
+    labels = {source.label for source in report.sources}
+    kinds = {
+        node.unique_name: loom.graph.python_type(node_id)
+        for node_id, node in loom.graph.parts.transforms.items()
+        if node.unique_name in labels
+    }
+    report.sources[:] = [
+        dataclasses.replace(source, kind=kinds.get(source.label, "").rsplit(".", 1)[-1])
+        for source in report.sources
+    ]
 
 
 def _weave_unit(loom: Loom, unit: Unit) -> None:

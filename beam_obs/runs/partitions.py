@@ -1,0 +1,133 @@
+"""The partitions that a run read: what turns an origin back into a source, a version and a position.
+
+``partitions.json`` is written when the run ends, from the manifests of its inputs and from the sources
+that the weave gave origins itself. Needs no Apache Beam on a local store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from beam_obs.records.manifest import Manifest
+from beam_obs.records.origin import Partition
+from beam_obs.runs.evidence import Evidence, read_evidence
+from beam_obs.runs.redaction import redact_text
+from beam_obs.runs.store import Store, json_object
+
+PARTITIONS = "partitions.json"
+
+
+class StampedSource(NamedTuple):
+    """A source whose records got their origins from the weave.
+
+    Args:
+      label: of the step.
+      kind: name of the step's class, e.g. ``Create``.
+      partition: that its records are of.
+    """
+
+    label: str
+    kind: str
+    partition: Partition
+
+
+def describe_partitions(
+    manifests: Iterable[Manifest], kinds: Mapping[str, str], stamped: Iterable[StampedSource] = ()
+) -> list[dict[str, Any]]:
+    """Returns the partitions of a run, as ``partitions.json`` has them.
+
+    Each is a dict: code (8 hex digits), name, version, located, wide, positions (``bytes``, ``blocks``,
+    ``files``, ``index``, or empty where there are none), uri and size (or None), source (label of the step),
+    kind (name of its class), records (or None), dead; format and pattern, where the manifests tell them.
+
+    Args:
+      manifests: of inputs.
+      kinds: label of a step -> name of its class.
+      stamped: sources that leave no manifests.
+    """
+    found: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    for manifest in manifests:
+        details = manifest.details
+        code = details.get("partition")
+        if code is None:
+            continue
+        row = found.setdefault(
+            (manifest.stage, code, details["name"], details["version"]), _row(manifest, kinds)
+        )
+        row["records"] += manifest.count
+        row["dead"] += int(details.get("dead") or 0)
+    rows = list(found.values())
+    with_manifests = {row["source"] for row in rows}
+    for source in dict.fromkeys(stamped):
+        partition = source.partition
+        if not partition.located and source.label in with_manifests:
+            continue
+        rows.append(
+            {
+                "code": f"{partition.code:08x}",
+                "name": partition.name,
+                "version": partition.version,
+                "located": partition.located,
+                "wide": partition.wide,
+                "positions": "index" if partition.located else "",
+                "uri": None,
+                "size": None,
+                "source": source.label,
+                "kind": source.kind,
+                "records": None,
+                "dead": 0,
+            }
+        )
+    return sorted(rows, key=lambda row: (row["source"], row["name"], row["version"]))
+
+
+def write_partitions(store: Store, folder: str, partitions: list[dict[str, Any]]) -> None:
+    """Writes ``partitions.json``.
+
+    Args:
+      store: the store.
+      folder: the run's folder, relative to the store.
+      partitions: of the run.
+    """
+    content = json.dumps({"partitions": partitions}, indent=1, ensure_ascii=False)
+    store.files.write(f"{folder}/{PARTITIONS}", content.encode("utf-8", "surrogateescape"))
+
+
+def read_partitions(
+    store: Store, folder: str, evidence: Evidence | None = None, kinds: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Returns the partitions of a run as they were when it ended, else as its manifests tell them.
+
+    Args:
+      store: the store.
+      folder: the run's folder, relative to the store.
+      evidence: of the run, where it was read already.
+      kinds: label of a step -> name of its class.
+    """
+    kept = json_object(store.files.read(f"{folder}/{PARTITIONS}"))
+    if kept is not None:
+        return list(kept.get("partitions", ()))
+    manifests = (evidence or read_evidence(store, folder)).of_kind("inputs")
+    return describe_partitions(manifests, kinds or {})
+
+
+def _row(manifest: Manifest, kinds: Mapping[str, str]) -> dict[str, Any]:
+    details = manifest.details
+    positions = details.get("positions", "bytes")
+    row: dict[str, Any] = {
+        "code": details["partition"],
+        "name": details["name"],
+        "version": details["version"],
+        "located": True,
+        "wide": bool(details.get("wide", positions == "blocks")),
+        "positions": positions,
+        "uri": redact_text(details.get("path") or ""),
+        "size": details.get("size"),
+        "source": manifest.stage,
+        "kind": kinds.get(manifest.stage) or details.get("format") or "",
+        "records": 0,
+        "dead": 0,
+    }
+    return row | {name: details[name] for name in ("format", "pattern") if name in details}
