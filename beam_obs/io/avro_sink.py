@@ -11,11 +11,15 @@ from apache_beam.typehints import schemas
 from fastavro import parse_schema, schemaless_writer
 from fastavro.write import Writer
 
+from beam_obs.io.avro_stamp import WithoutStamp, takes_attributes
 from beam_obs.io.counted_files import CountedSink
 from beam_obs.io.file_write import FileWrite
 from beam_obs.io.json_sink import plain
 from beam_obs.records.errors import UsageError
+from beam_obs.records.lineage_attributes import LINEAGE_AVRO_FIELD, LINEAGE_FIELD, Attributes
+from beam_obs.records.run_context import observation_of
 from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.wrapper.traced_origin import current_origin
 
 _BLOCK_BYTES = 16_000
 
@@ -31,7 +35,13 @@ class WriteToAvro(FileWrite):
       file_path_prefix, codec, file_name_suffix, num_shards, shard_name_template, mime_type,
         use_fastavro, triggering_frequency: as of `beam.io.WriteToAvro`.
       schema: the Avro schema as a dict; None takes it from the PCollection's Beam schema.
+      stamp: whether records get their lineage attributes; by default in an observed pipeline that is woven
+        and where ``schema`` has a field for them. With True and no schema the field is added to the schema
+        that is made.
       dead_letters: a home for the dead letters.
+
+    Raises:
+      UsageError: the schema is none, or ``stamp=True`` and it has no field for the attributes.
 
     >>> import apache_beam as beam, fastavro, glob
     >>> import beam_obs as obs
@@ -54,15 +64,22 @@ class WriteToAvro(FileWrite):
         use_fastavro: bool = True,
         triggering_frequency: int | None = None,
         *,
+        stamp: bool | None = None,
         dead_letters: DeadLetters | None = None,
     ) -> None:
-        super().__init__(file_path_prefix, dead_letters)
+        super().__init__(file_path_prefix, dead_letters, stamp)
         if schema is not None:
             try:
                 parse_schema(schema)
             except Exception as error:
                 raise UsageError(f"schema= is not an Avro schema: {error}") from error
         self._schema = schema
+        if stamp and schema is not None and not self._has_room():
+            raise UsageError(
+                f"obs.WriteToAvro(stamp=True): the schema has no field {LINEAGE_FIELD!r} that takes lineage "
+                "attributes: add obs.LINEAGE_AVRO_FIELD to its fields. Or leave stamp= out: the output "
+                "index of the run leads each record back to its source"
+            )
         self._make_sink: Callable[[Any], Any] = lambda of_schema: _CountedAvroSink(
             file_path_prefix,
             of_schema,
@@ -75,16 +92,31 @@ class WriteToAvro(FileWrite):
         )
         self._make_sink(schema)
 
-    def _encoder(self, pcoll: Any) -> Callable[[Any], bytes]:
-        if self._schema is not None:
-            return AvroEncoder(self._schema)
-        beam_schema, avro_schema = self._schemas(pcoll)
-        return AvroEncoder(avro_schema, avroio.beam_row_to_avro_dict(avro_schema, beam_schema))
+    def _has_room(self) -> bool:
+        return self._schema is not None and takes_attributes(self._schema)
 
-    def _sink(self, pcoll: Any) -> Any:
+    def _encoder(self, pcoll: Any, attributes: Attributes | None) -> Callable[[Any], bytes]:
         if self._schema is not None:
-            return self._make_sink(self._schema)
-        return self._make_sink(self._schemas(pcoll)[1])
+            schema, convert = self._schema, None
+        else:
+            beam_schema, schema = self._schemas(pcoll)
+            convert = avroio.beam_row_to_avro_dict(schema, beam_schema)
+        if attributes is None:
+            return AvroEncoder(schema, convert)
+        return StampingAvroEncoder(self._stamped(schema), convert, attributes)
+
+    def _sink(self, pcoll: Any, attributes: Attributes | None) -> Any:
+        schema = self._schema if self._schema is not None else self._schemas(pcoll)[1]
+        if attributes is None:
+            return self._make_sink(schema)
+        sink = self._make_sink(self._stamped(schema))
+        sink.without_stamp = WithoutStamp.of(self._stamped(schema), observation_of(pcoll.pipeline).context)
+        return sink
+
+    def _stamped(self, schema: Any) -> Any:
+        if self._schema is not None:
+            return schema
+        return {**schema, "fields": [*schema["fields"], LINEAGE_AVRO_FIELD]}
 
     def _schemas(self, pcoll: Any) -> tuple[Any, Any]:
         """Returns the PCollection's Beam schema, and the Avro schema made of it."""
@@ -119,6 +151,40 @@ class AvroEncoder:
         record = plain(record) if self._convert is None else self._convert(record)
         buffer = io.BytesIO()
         schemaless_writer(buffer, self._parsed, record)
+        return buffer.getvalue()
+
+
+class StampingAvroEncoder(AvroEncoder):
+    """Encodes a record with its lineage attributes as Avro, without the schema.
+
+    Args:
+      schema: the Avro schema, with a field for the attributes.
+      convert: makes a dict of a record first.
+      attributes: makes the attributes.
+    """
+
+    def __init__(self, schema: Any, convert: Callable[[Any], Any] | None, attributes: Attributes) -> None:
+        super().__init__(schema, convert)
+        self._attributes = attributes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (StampingAvroEncoder, (self._schema, self._convert, self._attributes))
+
+    def __call__(self, record: Any) -> bytes:
+        """Returns one record's bytes."""
+        return self.with_origin(record, current_origin() or b"")
+
+    def with_origin(self, record: Any, trace: bytes) -> bytes:
+        """Returns one record's bytes; woven steps call this.
+
+        Args:
+          record: any.
+          trace: its origin, if it is of 16 bytes.
+        """
+        made = plain(record) if self._convert is None else self._convert(record)
+        stamped = {**made, LINEAGE_FIELD: self._attributes.of(trace, made.get(LINEAGE_FIELD))}
+        buffer = io.BytesIO()
+        schemaless_writer(buffer, self._parsed, stamped)
         return buffer.getvalue()
 
 

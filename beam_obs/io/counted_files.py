@@ -1,13 +1,14 @@
 """Beam's file sinks with an account of each file: records, and a digest that does not depend on order.
 
-The digest of a file is the sum modulo 2^64 of `record_digest` of its records, so the digests of any
-sharding of the same records add up to the same number. Writers note it beside the name of the file
-they wrote, which travels through Beam's own sink to the step that gives the file its last name.
+The digest of a file is the sum modulo 2^64 of `record_digest` of its records, without the attributes that
+were stamped on them: so the digests of any sharding of the same records, by any run, add up to the same
+number. Writers note it beside the name of the file they wrote, which travels through Beam's own sink to the
+step that gives the file its last name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any
 
@@ -56,6 +57,9 @@ class WrittenFile(str):
 class CountedSink:
     """Mixed into a `FileBasedSink` whose records come as encoded bytes."""
 
+    without_stamp: Callable[[bytes], bytes] | None = None
+    """Gives the encoding of a stamped record as it is without the stamp."""
+
     _get_final_name: Any
     max_records_per_shard: Any
     max_bytes_per_shard: Any
@@ -93,11 +97,13 @@ class CountedWriter(FileBasedSinkWriter):
         self.__dict__.update(plain.__dict__)
         self._digest = 0
         self._pending: list[bytes] = []
+        self._without_stamp = getattr(self.sink, "without_stamp", None)
 
     def write(self, value: bytes) -> None:
         """Writes one record."""
         self.num_records_written += 1
-        self._pending.append(blake2b(value, digest_size=8).digest())
+        content = value if self._without_stamp is None else self._without_stamp(value)
+        self._pending.append(blake2b(content, digest_size=8).digest())
         if len(self._pending) >= _ADDED_TOGETHER:
             self._add_up()
         self.sink.write_record(self.temp_handle, value)

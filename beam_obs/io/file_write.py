@@ -17,7 +17,13 @@ from typing_extensions import Self
 
 from beam_obs.io.counted_files import NoteFiles, WrittenFile
 from beam_obs.records.errors import UsageError
-from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
+from beam_obs.records.lineage_attributes import Attributes
+from beam_obs.records.run_context import (
+    DatasetDescription,
+    Observation,
+    StageDescription,
+    observation_of,
+)
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.stage import Stage
 
@@ -28,9 +34,13 @@ class FileWrite(beam.PTransform):
     Args:
       file_path_prefix: as Beam's sinks take it.
       dead_letters: a home for the dead letters.
+      stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
+        records have room.
     """
 
-    def __init__(self, file_path_prefix: Any, dead_letters: DeadLetters | None) -> None:
+    def __init__(
+        self, file_path_prefix: Any, dead_letters: DeadLetters | None, stamp: bool | None = None
+    ) -> None:
         super().__init__()
         frame = sys._getframe(2)
         self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -41,6 +51,7 @@ class FileWrite(beam.PTransform):
                 "or use .with_dead_letters() for an output of your own"
             )
         self._dead_letters = dead_letters
+        self._stamp = stamp
         self._as_output = False
 
     def with_dead_letters(self) -> Self:
@@ -59,7 +70,8 @@ class FileWrite(beam.PTransform):
         pipeline = pcoll.pipeline
         label = pipeline._current_transform().full_label
         observation = observation_of(pipeline)
-        encoded, letters = self._encoded(pcoll, label)
+        attributes = stamps_of(observation, label, self._stamp, self._has_room())
+        encoded, letters = self._encoded(pcoll, label, attributes)
         if observation.observed:
             observation.outputs.append(DatasetDescription(self.label, str(self._prefix), label))
             described = observation.stages.get(label)
@@ -67,7 +79,7 @@ class FileWrite(beam.PTransform):
                 observation.stages[label] = StageDescription(
                     label, type(self).__name__, described.payload_coder, described.coder_proto
                 )
-        files = encoded | "Write" >> beam.io.Write(_sharded_by_window(self._sink(pcoll), pcoll))
+        files = encoded | "Write" >> beam.io.Write(_sharded_by_window(self._sink(pcoll, attributes), pcoll))
         # Names bring their accounts with them, which Beam's coder for texts would leave behind.
         files.element_type = WrittenFile
         if observation.observed:
@@ -75,22 +87,43 @@ class FileWrite(beam.PTransform):
         names = files | "Names" >> beam.Map(str).with_output_types(str)
         return (names, letters) if self._as_output else names
 
-    def _encoded(self, pcoll: Any, label: str) -> tuple[Any, Any]:
+    def _encoded(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:
         """Encodes the records as a stage that goes by the label of the write."""
-        encode = beam.Map(self._encoder(pcoll)).with_output_types(bytes)
+        encode = beam.Map(self._encoder(pcoll, attributes)).with_output_types(bytes)
         stage = Stage(label >> encode, dead_letters=self._dead_letters)
         if not self._as_output:
             return stage.expand(pcoll), None
         encoded, letters = stage.with_dead_letters().expand(pcoll)
         return encoded, letters
 
-    def _encoder(self, pcoll: Any) -> Callable[[Any], bytes]:
-        """Returns what encodes one record of `pcoll`."""
+    def _has_room(self) -> bool:
+        """Returns whether records have room for lineage attributes, as far as it can be known."""
+        return False
+
+    def _encoder(self, pcoll: Any, attributes: Attributes | None) -> Callable[[Any], bytes]:
+        """Returns what encodes one record of `pcoll`, with lineage attributes unless they are None."""
         raise NotImplementedError
 
-    def _sink(self, pcoll: Any) -> Any:
+    def _sink(self, pcoll: Any, attributes: Attributes | None) -> Any:
         """Returns the sink, a `CountedSink`."""
         raise NotImplementedError
+
+
+def stamps_of(observation: Observation, label: str, asked: bool | None, has_room: bool) -> Attributes | None:
+    """Returns what gives the records of a sink their lineage attributes; None where they get none.
+
+    Args:
+      observation: of the pipeline.
+      label: of the sink.
+      asked: what the user says; None for yes where the pipeline is woven and records have room.
+      has_room: whether they have.
+    """
+    if asked is None:
+        asked = observation.observed and observation.lineage is True and has_room
+    if not asked:
+        return None
+    observation.stamped.add(label)
+    return Attributes(observation.context)
 
 
 def _sharded_by_window(sink: Any, pcoll: Any) -> Any:

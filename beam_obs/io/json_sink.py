@@ -13,7 +13,9 @@ from apache_beam.io.filesystem import CompressionTypes
 
 from beam_obs.io.file_write import FileWrite
 from beam_obs.io.text_sink import CountedTextSink
+from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes
 from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.wrapper.traced_origin import current_origin
 
 
 class WriteToJson(FileWrite):
@@ -29,6 +31,9 @@ class WriteToJson(FileWrite):
       file_path_prefix, file_name_suffix, num_shards, shard_name_template, compression_type,
         max_records_per_shard, max_bytes_per_shard, skip_if_empty, triggering_frequency: as of
         `beam.io.WriteToText`.
+      stamp: whether objects get their lineage attributes as their last key, ``_lineage``; by default in
+        an observed pipeline that is woven. Values that are no objects have no room: with True they are dead
+        letters.
       dead_letters: a home for the dead letters.
 
     >>> import apache_beam as beam, glob
@@ -52,9 +57,10 @@ class WriteToJson(FileWrite):
         max_bytes_per_shard: int | None = None,
         skip_if_empty: bool = False,
         triggering_frequency: int | None = None,
+        stamp: bool | None = None,
         dead_letters: DeadLetters | None = None,
     ) -> None:
-        super().__init__(file_path_prefix, dead_letters)
+        super().__init__(file_path_prefix, dead_letters, stamp)
         self._default = default
         self._make_sink: Callable[[], Any] = lambda: CountedTextSink(
             file_path_prefix,
@@ -71,11 +77,18 @@ class WriteToJson(FileWrite):
         )
         self._make_sink()
 
-    def _encoder(self, pcoll: Any) -> Callable[[Any], bytes]:
-        return JsonEncoder(self._default)
+    def _has_room(self) -> bool:
+        return True
 
-    def _sink(self, pcoll: Any) -> Any:
-        return self._make_sink()
+    def _encoder(self, pcoll: Any, attributes: Attributes | None) -> Callable[[Any], bytes]:
+        if attributes is None:
+            return JsonEncoder(self._default)
+        return StampingJsonEncoder(self._default, attributes, bool(self._stamp))
+
+    def _sink(self, pcoll: Any, attributes: Attributes | None) -> Any:
+        sink = self._make_sink()
+        sink.without_stamp = None if attributes is None else without_stamp
+        return sink
 
 
 class JsonEncoder:
@@ -97,6 +110,63 @@ class JsonEncoder:
         return self._encode(plain(record)).encode()
 
 
+class StampingJsonEncoder:
+    """Encodes a record as JSON in UTF-8, with its lineage attributes.
+
+    Args:
+      default: gives a JSON value for one that JSON does not have.
+      attributes: makes the attributes.
+      is_strict: whether a value that is no object is refused, not written as it is.
+    """
+
+    def __init__(
+        self, default: Callable[[Any], Any] | None, attributes: Attributes, is_strict: bool = False
+    ) -> None:
+        self._given = (default, attributes, is_strict)
+        self._attributes = attributes
+        self._is_strict = is_strict
+        self._encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=default).encode
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (StampingJsonEncoder, self._given)
+
+    def __call__(self, record: Any) -> bytes:
+        """Returns one record's line, without a newline."""
+        return self.with_origin(record, current_origin() or b"")
+
+    def with_origin(self, record: Any, trace: bytes) -> bytes:
+        """Returns one record's line; woven steps call this.
+
+        Args:
+          record: any.
+          trace: its origin, if it is of 16 bytes.
+        """
+        made = plain(record)
+        if not isinstance(made, dict):
+            if self._is_strict:
+                kind = type(record).__qualname__
+                raise TypeError(f"a {kind} is no JSON object, so it has no room for lineage attributes")
+            return self._encode(made).encode()
+        carried = made.get(LINEAGE_FIELD)
+        if LINEAGE_FIELD in made:
+            made = {key: value for key, value in made.items() if key != LINEAGE_FIELD}
+        line = self._encode(made)
+        comma = ", " if len(made) else ""
+        return f'{line[:-1]}{comma}"{LINEAGE_FIELD}": {self._attributes.json_of(trace, carried)}}}'.encode()
+
+
+def without_stamp(line: bytes) -> bytes:
+    """Returns a line that `StampingJsonEncoder` made, as it is without attributes.
+
+    >>> without_stamp(b'{"a": 1, "_lineage": {"origin": null}}')
+    b'{"a": 1}'
+    """
+    # Within a text a quote has a backslash before it, so this is no part of one.
+    start = line.rfind(_STAMP) if line.endswith(b"}}") else -1
+    return line if start < 0 else line[:start].removesuffix(b", ") + b"}"
+
+
+_STAMP = f'"{LINEAGE_FIELD}": {{'.encode()
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
 
 

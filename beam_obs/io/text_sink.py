@@ -11,6 +11,7 @@ from apache_beam.io.filesystem import CompressionTypes
 
 from beam_obs.io.counted_files import CountedSink
 from beam_obs.io.file_write import FileWrite
+from beam_obs.records.errors import UsageError
 from beam_obs.stages.dead_letters import DeadLetters
 
 
@@ -28,6 +29,8 @@ class WriteToText(FileWrite):
       file_path_prefix, file_name_suffix, append_trailing_newlines, num_shards, shard_name_template,
         coder, compression_type, header, footer, max_records_per_shard, max_bytes_per_shard,
         skip_if_empty, triggering_frequency: as of `beam.io.WriteToText`.
+      stamp: not supported, since lines have no room for lineage attributes: the output index of a woven run
+        leads a line back to its source.
       dead_letters: a home for the dead letters.
 
     >>> import apache_beam as beam, glob
@@ -54,9 +57,16 @@ class WriteToText(FileWrite):
         max_bytes_per_shard: int | None = None,
         skip_if_empty: bool = False,
         triggering_frequency: int | None = None,
+        stamp: bool | None = None,
         dead_letters: DeadLetters | None = None,
     ) -> None:
         super().__init__(file_path_prefix, dead_letters)
+        if stamp:
+            raise UsageError(
+                "obs.WriteToText(stamp=True): a line has no room for lineage attributes. Leave stamp= out: "
+                "the output index of the run leads each line back to its source. Or write records with "
+                "obs.WriteToJson"
+            )
         self._coder = coders.ToBytesCoder() if coder is None else coder
         self._make_sink: Callable[[], Any] = lambda: CountedTextSink(
             file_path_prefix,
@@ -75,9 +85,9 @@ class WriteToText(FileWrite):
         )
         self._make_sink()
 
-    def _encoder(self, pcoll: Any) -> Callable[[Any], bytes]:
+    def _encoder(self, pcoll: Any, attributes: Any) -> Callable[[Any], bytes]:
         encode: Callable[[Any], bytes] = self._coder.encode
         return encode
 
-    def _sink(self, pcoll: Any) -> Any:
+    def _sink(self, pcoll: Any, attributes: Any) -> Any:
         return self._make_sink()

@@ -6,9 +6,10 @@ is not known here: then only the place is told, which the origin itself holds, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from beam_obs.records.origin import Partition, holds_position, is_derived
+from beam_obs.records.origin import Partition
 
 ANY_RUN = ""
 """For partitions of reads that do not know their run."""
@@ -33,9 +34,10 @@ class SourcePlace(NamedTuple):
 class _Known(NamedTuple):
     partition: Partition
     uri: str | None
+    origin_of: Callable[[int], bytes]
 
 
-_KNOWN: dict[tuple[str, int], _Known] = {}
+_KNOWN: dict[tuple[str, bytes], _Known] = {}
 
 
 def note_partition(partition: Partition, uri: str, run: str = ANY_RUN) -> None:
@@ -46,14 +48,16 @@ def note_partition(partition: Partition, uri: str, run: str = ANY_RUN) -> None:
       uri: where; two files that are copies of one another are one partition, of which no file is told.
       run: id of the run.
     """
-    key = (run, partition.code)
+    key = (run, partition.code.to_bytes(4, "big"))
+    # Attributes are written as UTF-8, and a file's name need not be.
+    uri = uri.encode("utf-8", "backslashreplace").decode()
     known = _KNOWN.get(key)
     if known is None:
         while len(_KNOWN) >= _MOST:
             _KNOWN.pop(next(iter(_KNOWN)), None)
-        _KNOWN[key] = _Known(partition, uri)
+        _KNOWN[key] = _Known(partition, uri, partition.origin_of_each())
     elif known.partition != partition or known.uri not in (uri, None):
-        _KNOWN[key] = _Known(known.partition, None)
+        _KNOWN[key] = known._replace(uri=None)
 
 
 def place_of(origin: bytes, run: str = ANY_RUN) -> SourcePlace:
@@ -70,14 +74,17 @@ def place_of(origin: bytes, run: str = ANY_RUN) -> SourcePlace:
     >>> place_of(Partition("02.csv", "1-9e").origin(7), "a run")
     SourcePlace(uri=None, version=None, position=7)
     """
-    if is_derived(origin):
+    code = origin[:4]
+    if code == _DERIVED:
         return _NOWHERE
-    code = int.from_bytes(origin[:4], "big")
-    position = int.from_bytes(origin[4:9], "big") if holds_position(origin) else None
+    position = int.from_bytes(origin[4:9], "big") if origin[0] < _NOT_WHOLE else None
     known = _KNOWN.get((run, code)) or _KNOWN.get((ANY_RUN, code))
-    if known is None or known.uri is None or not (position is None or known.partition.verifies(origin)):
+    if known is None or known.uri is None or (position is not None and known.origin_of(position) != origin):
         return SourcePlace(None, None, position)
     return SourcePlace(known.uri, known.partition.version, position)
 
 
 _NOWHERE = SourcePlace()
+_DERIVED = b"\0\0\0\0"
+_NOT_WHOLE = 0x80
+"""First byte of origins that do not hold the whole position, as `origin.holds_position` has it."""
