@@ -58,7 +58,7 @@ conformance-sample: $(STAMP)  ## the same without the bare runs and most variant
 	$(BIN)/python -m tests.conformance.run --jobs 2 --expected --sample $(CONFORMANCE_ARGS)
 
 oracle: $(STAMP)  ## lineage of random pipelines whose values know their own
-	$(BIN)/python -m pytest --numprocesses 2 -m oracle -rP tests/weaving $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 -m oracle -rP --show-capture=stdout --disable-warnings tests/weaving $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## style, types, and links in the documentation
 	$(BIN)/ruff check .

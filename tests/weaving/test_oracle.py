@@ -20,7 +20,7 @@ from tests.weaving.random_steps import STEPS, STREAM_STEPS, SUPERSETS, typed
 
 OTHERS = 1_000_000
 STREAMS = 24
-VALUES = {"fn_api": 12_000, "retried": 6_000, "bundles": 6_000}
+VALUES = {"fn_api": 10_000, "retried": 6_000, "bundles": 5_000}
 
 
 def build(names: list[str], branches: list[str], count: int) -> Any:
