@@ -69,7 +69,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-flights  ## every benchmark
+bench: bench-stage bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-answers bench-flights  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -97,6 +97,9 @@ bench-import: $(STAMP)  ## time that `import beam_obs` adds
 
 bench-store: $(STAMP)  ## time that each command takes on a store of 1,000 runs
 	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
+
+bench-answers: $(STAMP)  ## time of answers about lineage, cold, on a run of a million records
+	$(BIN)/python -m benchmarks.answers $(BENCH_ARGS)
 
 bench-flights: full-year  ## a year of flights end to end, bare and observed
 	$(BIN)/python -m benchmarks.flights $(BENCH_ARGS)

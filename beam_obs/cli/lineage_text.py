@@ -16,6 +16,7 @@ from beam_obs.runs.wording import clean
 
 _SHORT_ID = 13
 _INDENT = "  "
+_MAY_BE_SHOWN = 10
 
 
 def why_lines(answer: Why) -> Iterator[str]:
@@ -228,12 +229,14 @@ def _into(into: Into, indent: str) -> Iterator[str]:
             f"of {counted(aggregate.count, 'element')}: {aggregate.origin.hex()}"
         )
         yield from _into(aggregate, inner)
-    for maybe in into.may_be_in:
+    for maybe in into.may_be_in[:_MAY_BE_SHOWN]:
         key = f" key {clean(maybe.key)}" if maybe.key else ""
         yield (
             f"{indent}{click.style('may be', fg='yellow')} in {clean(maybe.step)}{key}, "
             f"of {counted(maybe.count, 'element')}, of which {maybe.rate:.1%} are named: {maybe.origin.hex()}"
         )
+    if len(into.may_be_in) > _MAY_BE_SHOWN:
+        yield f"{indent}and {len(into.may_be_in) - _MAY_BE_SHOWN:,} more that it may be in (--json tells all)"
     if into.end and not into.filtered:
         yield f"{indent}{click.style(clean(into.end), fg='yellow')}"
     if into.certainty.kind != COMPLETE and indent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import Fate, Into, MayBeIn, Refused, Written
@@ -11,7 +12,7 @@ from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorde
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.placed_outputs import places_of
 from beam_obs.lineage.positions import place_of_number
-from beam_obs.lineage.run_evidence import DERIVATIONS, RunEvidence, kept_share
+from beam_obs.lineage.run_evidence import DERIVATIONS, OUTPUTS, RunEvidence
 from beam_obs.lineage.source_records import SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import BeamObsError, UsageError
@@ -187,7 +188,10 @@ class Future:
                 continue
             self._left -= 1
             followed.append(self._follow(one.child, one, one.step, depth + 1))
-        may_be_in = tuple(map(_may_be_in, evidence.samples_that_may_hold(origin)))
+        may_be_in = tuple(
+            MayBeIn(*sample)
+            for sample in evidence.samples_that_may_hold(origin, self._reached_from(start, made_of))
+        )
         base = _named(made_of) if made_of is not None else Into(origin)
         found = dataclasses.replace(
             base,
@@ -199,6 +203,19 @@ class Future:
         )
         self._known[origin] = found = self._ended(found, start)
         return found
+
+    def _reached_from(self, start: str | None, made_of: Derivation | None) -> Callable[[str], bool]:
+        """Returns whether the origins that a step gave may get to another that makes aggregates."""
+        first = None if start is None else self._graph.step_of(start)
+        behind = frozenset(() if first is None else self._graph.behind(first))
+
+        def may_reach(label: str) -> bool:
+            if made_of is not None and label == made_of.step:
+                return False  # no step takes what it gave
+            step = self._graph.step_of(label)
+            return first is None or step is None or step == first or step in behind
+
+        return may_reach
 
     def _written(self, origin: bytes) -> tuple[Written, ...]:
         by_sink: dict[str, list[bytes]] = {}
@@ -262,13 +279,16 @@ class Future:
         graph = self._graph
         behind = graph.behind(start) if start else tuple(graph.steps)
         counts = {stage["label"]: stage for stage in (self._evidence.record.end or {}).get("stages") or ()}
-        aggregating = {graph.step_of(file.step) for file in self._evidence.files(DERIVATIONS)}
+        # Aggregates give fewer than they take, and sinks nothing: that filters nothing.
+        kept = [*self._evidence.files(DERIVATIONS), *self._evidence.files(OUTPUTS)]
+        known = {graph.step_of(label) for label in run_choice.all_sinks(self._evidence.record)}
+        known |= {graph.step_of(file.step) for file in kept}
         filtering, fanning, unclear, late = [], [], [], []
         for label in behind:
             stage = counts.get(label)
             if stage is not None and stage.get("dropped"):
                 late.append(label)
-            if self._is_sink(label) or label in aggregating:
+            if label in known:
                 continue
             if stage is not None:
                 came, went = stage.get("in"), stage.get("out")
@@ -298,9 +318,6 @@ class Future:
             end += f"; or it was dropped as late at {', '.join(late)}"
         return dataclasses.replace(found, end=end, ended_at=(*filtering, *fanning, *unclear, *late))
 
-    def _is_sink(self, label: str) -> bool:
-        return any(label == sink for sink in (*run_choice.all_sinks(self._evidence.record), *self._ends))
-
     def certainty(self, into: Into) -> Certainty:
         """Returns how sure all of it is."""
         return least([into.certainty, *(self.certainty(one) for one in into.aggregates)])
@@ -314,17 +331,6 @@ def _named(derivation: Derivation) -> Into:
         derivation.window,
         derivation.pane,
         derivation.count,
-    )
-
-
-def _may_be_in(derivation: Derivation) -> MayBeIn:
-    return MayBeIn(
-        derivation.child,
-        derivation.step,
-        derivation.key_text,
-        derivation.window,
-        derivation.count,
-        kept_share(derivation),
     )
 
 

@@ -70,6 +70,10 @@ class SourcePartition:
         """What its origins are made of."""
         return Partition(self.name, self.version, self.located, self.wide)
 
+    def has_code(self, code: int) -> bool:
+        """Returns whether origins of this code may be of this partition; long positions have another."""
+        return code in (self.code, self.code | TOP_BIT if self.located else self.code)
+
     def position_of(self, origin: bytes) -> int | None:
         """Returns the position that an origin was made of; None where it is not of this partition."""
         if not self.located:

@@ -14,7 +14,7 @@ from beam_obs.records.block_position import BlockPosition
 from beam_obs.records.errors import BeamObsError, MissingExtra
 
 _MOST_SKIPPED = 100
-_BLANK = re.compile(rb"^[ \t\r]*$\n?", re.MULTILINE)
+_BLANK = re.compile(rb"^[ \t\r]*\n|^[ \t\r]+\Z", re.MULTILINE)
 
 
 class NoSuchPlace(BeamObsError):
@@ -75,7 +75,7 @@ def _place_of_line(partition: SourcePartition, number: int) -> Place:
     is_csv = "csv" in kind
     if (is_csv or "json" in kind) and not line.strip():
         return Place((), f"line {number:,} is blank: no record")
-    skipped = _skipped_lines(partition, content, is_csv or "json" in kind)
+    skipped = _skipped_lines(partition, content, is_csv or "json" in kind) if number < _MOST_SKIPPED else 0
     if number <= skipped:
         what = "its header" if is_csv and skipped == 1 else f"one of the {skipped:,} that were skipped"
         return Place(

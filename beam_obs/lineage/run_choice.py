@@ -41,7 +41,7 @@ def of_output(store: Store, file: str, run: str | None) -> Iterator[RunEvidence]
         if sinks_of(record, file):
             given += 1
             yield RunEvidence(store, record)
-        elif any(uri is None for _, uri in _sinks(record)):
+        elif _may_have_other_sinks(record):
             fallback.append(record)
         if given == _SEARCHED:
             return
@@ -121,8 +121,8 @@ def sinks_of(record: RunRecord, file: str) -> tuple[str, ...]:
 
 
 def all_sinks(record: RunRecord) -> tuple[str, ...]:
-    """Returns the labels of a run's sinks of which it is known where they write."""
-    return tuple(dict.fromkeys(label for label, uri in _sinks(record) if uri))
+    """Returns the labels of a run's sinks, as far as they are known."""
+    return tuple(dict.fromkeys(label for label, _ in _sinks(record)))
 
 
 def uri_of_sink(record: RunRecord, label: str) -> str | None:
@@ -154,6 +154,11 @@ def _sinks(record: RunRecord) -> list[tuple[str, str | None]]:
         if sink["label"] not in dict(found):
             found.append((sink["label"], sink.get("uri")))
     return found
+
+
+def _may_have_other_sinks(record: RunRecord) -> bool:
+    lineage = (record.end or {}).get("lineage") or {}
+    return bool(lineage) and ("sinks" not in lineage or any(uri is None for _, uri in _sinks(record)))
 
 
 # What is to be said of a run.

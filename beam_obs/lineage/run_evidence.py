@@ -11,7 +11,7 @@ import functools
 import io
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from beam_obs.lineage.derivation_rows import RowSpan, row_spans
 from beam_obs.lineage.partitions import SourcePartition, code_of, is_of_narrow_position, partitions_of
@@ -39,7 +39,31 @@ _MANIFEST_KINDS = {DERIVATIONS: "derivations", OUTPUTS: "output_index", FILTERED
 _SEARCHED_ONE_BY_ONE = 24
 """Of more origins than that, every row is looked at once, in place of a search for each."""
 
+_MANY_SAMPLES = 64
+"""For more of them numpy is worth its import."""
+
 _POSITION_BYTES = 5
+_LARGEST = b"\xff" * 17
+
+
+class Sample(NamedTuple):
+    """An aggregate of whose contributors a sample was kept.
+
+    Args:
+      child: its origin.
+      step: label of the step that made it.
+      key_text: for people.
+      window: for people.
+      count: elements that it was made of.
+      rate: the share of them that was kept.
+    """
+
+    child: bytes
+    step: str
+    key_text: str
+    window: str
+    count: int  # type: ignore[assignment]
+    rate: float
 
 
 class RunEvidence:
@@ -92,7 +116,7 @@ class RunEvidence:
         The position is None where the source has none.
         """
         code = code_of(origin)
-        same = [one for one in self.partitions if one.code == code]
+        same = [one for one in self.partitions if one.has_code(code)]
         for one in same:
             position = one.position_of(origin)
             if position is not None:
@@ -144,26 +168,61 @@ class RunEvidence:
                     found.append(derivation)
         return found
 
-    def samples_that_may_hold(self, origin: bytes) -> list[Derivation]:
+    def samples_that_may_hold(
+        self, origin: bytes, may_reach: Callable[[str], bool] | None = None
+    ) -> list[Sample]:
         """Returns the aggregates that keep a sample of their contributors, and may have this one too.
 
         The largest by hash were kept: one that is larger than the smallest kept would be there.
+
+        Args:
+          origin: of a record or aggregate.
+          may_reach: of the label of a step that makes aggregates, whether the origin may get there.
         """
-        code, found = code_of(origin), []
+        code = code_of(origin)
         listed = write_long(code)
         may_be_unlisted = len(self.partitions) >= MAX_CODES
+        rows: list[tuple[str, dict[str, Any]]] = []
         for file, block in self._blocks(DERIVATIONS):
+            if may_reach is not None and not may_reach(file.step):
+                continue
             if code and not may_be_unlisted:
                 spans: Iterable[RowSpan] = _spans_at(block, list(find_all(block.data, listed)))
             else:
                 spans = row_spans(block)
             for span in spans:
-                if span.complete:
-                    continue
-                derivation = self._derivation(file, block, span)
-                if self.is_truncated(derivation) and _may_hold(derivation, origin):
-                    found.append(derivation)
-        return found
+                if not span.complete:
+                    fields = _fields(block.data[span.start : span.end])
+                    if code in fields["sources"] or fields["more_sources"]:
+                        rows.append((file.step, fields))
+        return [
+            Sample(fields["child"], step, fields["key_text"], fields["window"], fields["count"], share)
+            for step, fields in rows
+            for share in [self._kept_share(fields)]
+            if share < 1.0 and _by_hash(origin) < self._smallest(fields, len(rows) > _MANY_SAMPLES)
+        ]
+
+    def _kept_share(self, fields: dict[str, Any]) -> float:
+        kept = _kept(fields)
+        if self.limit is None or kept < self.limit:
+            return 1.0
+        known: int = fields["count"] - fields["unknown"]
+        return min(1.0, kept / max(1, known))
+
+    def _smallest(self, fields: dict[str, Any], by_numpy: bool) -> bytes:
+        """Returns the smallest by hash of the contributors that were kept; larger than any where unknown."""
+        packed = fields["origins"]
+        found = [packed[at : at + 16] for at in range(0, len(packed), 16)]
+        for code, positions in narrow_positions(fields):
+            partition = self.by_code.get(code)
+            if partition is None:
+                return _LARGEST
+            if by_numpy:
+                rows = partition.origins(positions)
+                found.append(rows[(rows[:, 8:].copy().view(">u8")[:, 0] << 8).argmin()].tobytes())
+            else:
+                found.extend(map(partition.origin, positions))
+        return min(map(_by_hash, found), default=_LARGEST)
 
     def is_truncated(self, derivation: Derivation) -> bool:
         """Returns whether an aggregate has more contributors than were kept."""
@@ -341,18 +400,6 @@ def _is_unresolved(derivation: Derivation, origin: bytes) -> bool:
     return (code_of(origin), position) in derivation.unresolved
 
 
-def _may_hold(derivation: Derivation, origin: bytes) -> bool:
-    code = code_of(origin)
-    if code not in derivation.sources and not derivation.more_sources:
-        return False
-    if origin in derivation.contributors or _is_unresolved(derivation, origin):
-        return False
-    if derivation.unresolved:
-        return True
-    smallest = min(map(_by_hash, derivation.contributors))
-    return _by_hash(origin) < smallest
-
-
 def _by_hash(origin: bytes) -> bytes:
     return origin[9:] + origin[:9]
 
@@ -366,6 +413,20 @@ def kept_share(derivation: Derivation) -> float:
         return 1.0
     kept = len(derivation.contributors) + len(derivation.unresolved)
     return min(1.0, kept / max(1, derivation.count - derivation.unknown))
+
+
+def _fields(row: bytes) -> dict[str, Any]:
+    import fastavro
+
+    from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA
+
+    fields: Any = fastavro.schemaless_reader(io.BytesIO(row), DERIVATION_SCHEMA, None)
+    return fields  # type: ignore[no-any-return]
+
+
+def _kept(fields: dict[str, Any]) -> int:
+    positions = sum(len(one["positions"]) for one in fields["positions"])
+    return positions // _POSITION_BYTES + len(fields["origins"]) // 16
 
 
 def _letters(file: RowFile, block: Block) -> list[DeadLetter]:
