@@ -233,12 +233,16 @@ def _lineage_text(lineage: Mapping[str, Any]) -> str:
 def _legend(graph: MarkedGraph) -> list[tuple[str, str]]:
     """Returns what marks mean, of those that are in the picture: text and class."""
     steps, edges = graph.steps, graph.edges
+    dashed = [
+        *(["side input"] if any(edge.is_side for edge in edges) else []),
+        *(["no elements"] if any(edge.count == 0 for edge in edges) else []),
+    ]
     kinds = [
         ("stage: its records are counted and timed", "stage", any(step.is_stage for step in steps)),
         ("other step", "plain", any(not step.is_stage and not step.opaque for step in steps)),
         ("opaque: carries no lineage", "opaque", any(step.opaque for step in steps)),
         ("failed", "failed", any(step.has_failed for step in steps)),
-        ("side input, or no elements", "side", any(edge.is_side or edge.count == 0 for edge in edges)),
+        (" or ".join(dashed), "side", bool(dashed)),
     ]
     return [(text, name) for text, name, is_there in kinds if is_there]
 
