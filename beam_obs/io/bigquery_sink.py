@@ -10,9 +10,11 @@ from typing import Any
 import apache_beam as beam
 
 from beam_obs.io.service_write import ServiceWrite
-from beam_obs.records.errors import MissingExtra
+from beam_obs.records.errors import MissingExtra, UsageError
+from beam_obs.records.lineage_attributes import LINEAGE_BIGQUERY_FIELD, LINEAGE_FIELD, Attributes
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.traced_origin import current_origin
 
 
 class WriteToBigQuery(ServiceWrite):
@@ -34,6 +36,8 @@ class WriteToBigQuery(ServiceWrite):
 
     Args:
       table, dataset, project, schema: as of `beam.io.WriteToBigQuery`.
+      stamp: whether rows get their lineage attributes in the column ``_lineage``; by default in an observed
+        pipeline that is woven and where ``schema`` has the column (`LINEAGE_BIGQUERY_FIELD`). Rows are dicts.
       dead_letters: a home for the dead letters.
       redact: names of columns whose values stay out of the dead letters, or a function that gives a row's
         redacted form.
@@ -44,6 +48,7 @@ class WriteToBigQuery(ServiceWrite):
 
     Raises:
       MissingExtra: Google's client libraries are not installed.
+      UsageError: ``stamp=True``, and the schema has no room.
     """
 
     def __init__(
@@ -53,19 +58,31 @@ class WriteToBigQuery(ServiceWrite):
         project: str | None = None,
         schema: Any = None,
         *,
+        stamp: bool | None = None,
         dead_letters: DeadLetters | None = None,
         redact: Redact | None = None,
         **arguments: Any,
     ) -> None:
         beams = bigquery()
-        super().__init__(_uri(table, dataset, project), dead_letters, redact)
+        super().__init__(_uri(table, dataset, project), dead_letters, redact, stamp)
+        self._room = takes_attributes(schema)
+        if stamp and self._room is False:
+            raise UsageError(
+                f"obs.WriteToBigQuery(stamp=True): the schema has no column {LINEAGE_FIELD!r} that takes "
+                "lineage attributes: add obs.LINEAGE_BIGQUERY_FIELD to its fields. Or leave stamp= out: the "
+                "output index of the run leads each row back to its source"
+            )
         arguments.setdefault("insert_retry_strategy", "RETRY_ON_TRANSIENT_ERROR")
         self._of_beam = beams.WriteToBigQuery(table, dataset, project, schema, **arguments)
         self._table = table if callable(table) and not arguments.get("table_side_inputs") else None
         self._reports_bad_records = _may_leave_out(arguments.get("additional_bq_parameters"))
 
-    def _attempt(self, pcoll: Any) -> Any:
-        return RowAttempt(self._table)
+    def _has_room(self) -> bool:
+        return self._room is True
+
+    def _attempt(self, pcoll: Any, attributes: Attributes | None) -> Any:
+        attempt = RowAttempt(self._table)
+        return attempt if attributes is None else StampRow(attempt, attributes)
 
     def _write(self, pcoll: Any) -> tuple[Any, Any]:
         result = pcoll | "Write" >> self._of_beam
@@ -97,6 +114,57 @@ class RowAttempt:
         if isinstance(row, dict):
             bigquery_tools.fast_json_dumps(row, default=_json_form)
         return row
+
+
+class StampRow:
+    """Gives a row with lineage attributes.
+
+    Args:
+      attempt: gives back a row that can be sent, and raises on any other.
+      attributes: makes the attributes.
+    """
+
+    def __init__(self, attempt: Callable[[Any], Any], attributes: Attributes) -> None:
+        self._attempt = attempt
+        self._attributes = attributes
+
+    def __call__(self, row: Any) -> Any:
+        """Returns the row."""
+        return self.with_origin(row, current_origin() or b"")
+
+    def with_origin(self, row: Any, trace: bytes) -> Any:
+        """Returns the row; woven steps call this.
+
+        Args:
+          row: a dict.
+          trace: its origin, if it is of 16 bytes.
+        """
+        if not isinstance(row, dict):
+            kind = type(row).__qualname__
+            raise TypeError(f"a {kind} gets no lineage attributes: write dicts, or give stamp=False")
+        carried = row.get(LINEAGE_FIELD)
+        return self._attempt({**row, LINEAGE_FIELD: self._attributes.of(trace, carried)})
+
+
+def takes_attributes(schema: Any) -> bool | None:
+    """Returns whether a BigQuery schema has a column for lineage attributes; None where it cannot be known.
+
+    >>> takes_attributes({"fields": [{"name": "carrier", "type": "STRING"}]})
+    False
+    """
+    from apache_beam.io.gcp import bigquery_tools
+
+    is_known = isinstance(schema, dict) or not (callable(schema) or hasattr(schema, "get"))
+    if schema in (None, "SCHEMA_AUTODETECT") or not is_known:
+        return None
+    fields = (bigquery_tools.get_dict_table_schema(schema) or {}).get("fields", ())
+    wanted = {field["name"] for field in LINEAGE_BIGQUERY_FIELD["fields"]}
+    return any(
+        field["name"] == LINEAGE_FIELD
+        and field["type"] in ("RECORD", "STRUCT")
+        and wanted <= {inner["name"] for inner in field.get("fields", ())}
+        for field in fields
+    )
 
 
 class ReadLoadReports(beam.DoFn):

@@ -11,13 +11,16 @@ import apache_beam as beam
 from apache_beam.coders import registry
 from typing_extensions import Self
 
+from beam_obs.io.file_write import stamps_of
 from beam_obs.metrics.names import LATER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
+from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters, KeepRefusals
 from beam_obs.stages.evidence import globally
+from beam_obs.stages.observed_pardo import with_room_for_lineage
 from beam_obs.stages.service_refusals import ReadFailedRows
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact, redaction_of
@@ -30,9 +33,17 @@ class ServiceWrite(beam.PTransform):
       dataset: URI of what is written to.
       dead_letters: a home for the dead letters.
       redact: what stays out of them, as for a `Stage`.
+      stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
+        records have room.
     """
 
-    def __init__(self, dataset: str, dead_letters: DeadLetters | None, redact: Redact | None) -> None:
+    def __init__(
+        self,
+        dataset: str,
+        dead_letters: DeadLetters | None,
+        redact: Redact | None,
+        stamp: bool | None = None,
+    ) -> None:
         super().__init__()
         frame = sys._getframe(2)
         self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -45,6 +56,7 @@ class ServiceWrite(beam.PTransform):
         redaction_of(redact)
         self._dead_letters = dead_letters
         self._redact = redact
+        self._stamp = stamp
         self._as_output = False
 
     def with_dead_letters(self) -> Self:
@@ -65,7 +77,8 @@ class ServiceWrite(beam.PTransform):
         observation = observation_of(pipeline)
         of_run = observation.dead_letters if observation.enclosing is None else None
         homes = [home for home in (self._dead_letters, of_run) if home is not None]
-        tried, letters = self._tried(pcoll, label)
+        attributes = stamps_of(observation, label, self._stamp, self._has_room())
+        tried, letters = self._tried(pcoll, label, attributes)
         if observation.observed:
             observation.outputs.append(DatasetDescription(self.label, self._dataset, label))
             described = observation.stages.get(label)
@@ -102,17 +115,31 @@ class ServiceWrite(beam.PTransform):
             both = (letters, of_service)
         return result, both | "All letters" >> beam.Flatten()
 
-    def _tried(self, pcoll: Any, label: str) -> tuple[Any, Any]:
+    def _tried(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:
         """Tries the records by a stage that goes by the label of the write."""
-        attempt = beam.Map(self._attempt(pcoll)).with_output_types(pcoll.element_type)
+        element_type = pcoll.element_type if attributes is None else self._stamped_type(pcoll)
+        attempt = beam.Map(self._attempt(pcoll, attributes)).with_output_types(element_type)
         stage = Stage(label >> attempt, dead_letters=self._dead_letters, redact=self._redact)
         if not self._as_output:
             return stage.expand(pcoll), None
         tried, letters = stage.with_dead_letters().expand(pcoll)
         return tried, letters
 
-    def _attempt(self, pcoll: Any) -> Any:
-        """Returns a function that gives back a record that can be sent, and raises on any other."""
+    def _has_room(self) -> bool:
+        """Returns whether records have room for lineage attributes, as far as it can be known."""
+        return False
+
+    def _stamped_type(self, pcoll: Any) -> Any:
+        """Returns the type of records that have lineage attributes."""
+        return with_room_for_lineage(pcoll.element_type)
+
+    def _attempt(self, pcoll: Any, attributes: Attributes | None) -> Any:
+        """Returns a function that gives back a record that can be sent, and raises on any other.
+
+        Args:
+          pcoll: the records.
+          attributes: makes the lineage attributes that they get, or None.
+        """
         raise NotImplementedError
 
     def _write(self, pcoll: Any) -> tuple[Any, Any]:

@@ -120,8 +120,9 @@ def _stamp_other(record: Any, attributes_of: Callable[[Any], LineageAttributes])
         stamped = record.copy()
         stamped[LINEAGE_FIELD] = attributes_of(record.get(LINEAGE_FIELD))
         return stamped
-    if isinstance(record, beam.Row):
-        fields = record.as_dict()
+    if isinstance(record, beam.Row) or row_type._user_type_is_generated(type(record)):
+        # A row that was encoded comes back as a named tuple of Beam's making.
+        fields = record._asdict()
         return beam.Row(**{**fields, LINEAGE_FIELD: attributes_of(fields.get(LINEAGE_FIELD))})
     if is_message(record):
         return stamped_message(record, attributes_of(None))

@@ -198,3 +198,51 @@ def test_without_googles_libraries_the_error_names_the_extra(monkeypatch: pytest
         obs.WriteToBigQuery("p:d.t")
     with pytest.raises(obs.MissingExtra, match=r"BigQuery needs .*beam_obs\[gcp\]"):
         obs.BigQueryRows("p:d.t")
+
+
+ROOMY = {
+    "fields": [
+        {"name": "carrier", "type": "STRING"},
+        {"name": "minutes", "type": "INTEGER"},
+        obs.LINEAGE_BIGQUERY_FIELD,
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "stamp", "is_stamped"), [(ROOMY, None, True), (ROOMY, False, False), (SCHEMA, None, False)]
+)
+def test_rows_of_a_woven_run_are_stamped_where_the_table_has_the_column(
+    service: BigQueryServer, schema: Any, stamp: bool | None, is_stamped: bool
+) -> None:
+    table = service.add_table("delays", carrier="STRING", minutes="INTEGER")
+    if schema is ROOMY:
+        service.schemas["test-project.city.delays"].append(obs.LINEAGE_BIGQUERY_FIELD)
+
+    with obs.Pipeline(RUNNER, name="warehouse") as p:
+        write = obs.WriteToBigQuery(table, schema=schema, method="STREAMING_INSERTS", stamp=stamp)
+        _ = p | "make" >> beam.Create(GOOD) | "bq" >> write
+
+    rows = service.rows["test-project.city.delays"]
+    assert len(rows) == 2
+    assert ["_lineage" in row for row in rows] == [is_stamped, is_stamped]
+    if is_stamped:
+        run = obs.Store(".beam_obs").runs("warehouse")[0]
+        assert sorted(row["_lineage"]["position"] for row in rows) == [0, 1]
+        assert {row["_lineage"]["run"] for row in rows} == {run.id}
+
+
+def test_a_table_without_the_column_cannot_be_stamped() -> None:
+    with pytest.raises(obs.UsageError, match=r"add obs\.LINEAGE_BIGQUERY_FIELD to its fields"):
+        obs.WriteToBigQuery("p:d.t", schema=SCHEMA, stamp=True)
+
+
+def test_a_row_that_is_no_dict_is_refused_where_a_stamp_is_asked_for(service: BigQueryServer) -> None:
+    table = service.add_table("delays", carrier="STRING", minutes="INTEGER")
+
+    (letter,) = _run(
+        obs.WriteToBigQuery(table, method="STREAMING_INSERTS", create_disposition="CREATE_NEVER", stamp=True),
+        [beam.Row(carrier="UA", minutes=1)],
+    )
+
+    assert "gets no lineage attributes: write dicts" in letter.error_message
