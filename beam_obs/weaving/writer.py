@@ -1,48 +1,35 @@
 """The way of evidence out of a woven pipeline: rows to files of the run's folder, manifests to their commit.
 
-The steps are built as Beam builds any others, in a pipeline of their own, and then moved into the woven one.
+What writes the rows of a batch is put into the proto by hand: built as Beam builds steps it would take
+longer than all the rest of a weave. The rest is built so, in a pipeline of its own, and moved over.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import json
-import os
-import zlib
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.coders import BytesCoder, StrUtf8Coder
 from apache_beam.pipeline import ComponentIdMap
+from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.runners.pipeline_context import PipelineContext
+from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.window import GlobalWindows
 
-from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, make_folder, slug, write_whole
-from beam_obs.weaving.loom import DERIVATIONS, FILTERED, INPUTS, OUTPUTS, Loom
-from beam_obs.wrapper.traced_rows import (
-    DERIVATION_SCHEMA,
-    FILTERED_SCHEMA,
-    OUTPUT_BYTES,
-    OUTPUT_SCHEMA,
-    RUN_METADATA,
-    STEP_METADATA,
-    avro_long,
-)
+from beam_obs.weaving.graph import Graph
+from beam_obs.weaving.loom import FILTERED, INPUTS, Loom, par_do_spec
+from beam_obs.weaving.row_file import open_rows
 
 LABEL = "beam_obs evidence of lineage"
-OUTPUT_INDEX = "output_index"
-_KINDS: dict[str, tuple[Any, str, int | None]] = {
-    DERIVATIONS: (DERIVATION_SCHEMA, DERIVATIONS, None),
-    OUTPUTS: (OUTPUT_SCHEMA, OUTPUT_INDEX, OUTPUT_BYTES),
-    FILTERED: (FILTERED_SCHEMA, FILTERED, None),
-}
-"""Schema of the rows, kind of the manifest, size of a row where it is fixed."""
-_PREFIX = "beam_obs_lineage"
-_BLOCK_BYTES = 1 << 16
+_BY_BEAM = "beam_obs_lineage"
+_BY_HAND = "beam_obs_rows"
+_BATCH_MANIFESTS = "manifests"
 
 
 def write_rows(loom: Loom, evidence: str | RunContext, shuffles_manifests: bool = True) -> None:
@@ -55,37 +42,49 @@ def write_rows(loom: Loom, evidence: str | RunContext, shuffles_manifests: bool 
     """
     if not loom.rows:
         return
-    pipeline = beam.Pipeline(runner="BundleBasedDirectRunner")
-    ends: dict[str, str] = {}
+    wiring = _Wiring(loom.graph)
     starts: list[_Start] = []
+    manifests: list[str] = []
+    filtered: list[str] = []
     for at, (kind, label, rows) in enumerate(loom.rows):
-        found = loom.graph.parts.pcollections[rows]
-        start = (
-            pipeline
-            | f"Start {at}" >> beam.Impulse()
-            | f"Rows {at}" >> beam.Map(_same).with_output_types(bytes)
-        )
-        start.is_bounded = found.is_bounded == api.IsBounded.BOUNDED
-        starts.append(_Start(kind, label, start, loom.windowing(rows).is_default()))
-        ends[start.producer.full_label] = rows
-    tuple(starts) | LABEL >> _Write(evidence, shuffles_manifests)
-    _move(loom, pipeline, ends)
+        is_default = loom.windowing(rows).is_default()
+        if loom.graph.parts.pcollections[rows].is_bounded != api.IsBounded.BOUNDED:
+            starts.append(_Start(kind, label, rows, is_default))
+            continue
+        if not is_default:
+            rows = wiring.globally(f"Globally {at}", rows)
+        if kind == FILTERED:
+            filtered.append(rows)
+        else:
+            manifests.append(
+                wiring.par_do(f"{at} {kind} of {slug(label)}", _writer(kind, label, evidence), rows)
+            )
+    if filtered:
+        rows = wiring.flatten("Filtered", filtered, BytesCoder())
+        manifests.append(wiring.par_do(FILTERED, _writer(FILTERED, "", evidence), rows))
+    if manifests:
+        flat = wiring.flatten("Manifests", manifests, StrUtf8Coder())
+        starts.append(_Start(_BATCH_MANIFESTS, "", flat, is_default=True))
+    inside = _move_into(loom.graph, starts, _Write(evidence, shuffles_manifests))
+    wiring.move_into(inside)
 
 
 class _Start(NamedTuple):
-    """Rows of a step on their way to a file.
+    """What the steps that Beam builds start from.
 
     Args:
       kind: of the rows.
-      label: of the step.
-      rows: PCollection of bytes, in whatever windows the step has.
-      is_default: whether that is the global one.
+      label: of the step that they are of.
+      pcoll: their PCollection, in the woven pipeline.
+      is_default: whether it has the global window and no trigger.
+      rows: what stands for it while the steps are built.
     """
 
     kind: str
     label: str
-    rows: Any
+    pcoll: str
     is_default: bool
+    rows: Any = None
 
 
 class _Write(beam.PTransform):
@@ -98,24 +97,47 @@ class _Write(beam.PTransform):
         return pvalueish, tuple(start.rows for start in pvalueish)
 
     def expand(self, starts: Any) -> Any:
-        found: list[Any] = []
+        manifests: list[Any] = []
         filtered: list[Any] = []
         for at, start in enumerate(starts):
             rows = start.rows
             if not start.is_default:
-                rows = rows | f"Globally {at}" >> beam.WindowInto(GlobalWindows())
+                rows = rows | f"In the global window {at}" >> beam.WindowInto(GlobalWindows())
             if start.kind == FILTERED:
                 filtered.append(rows)
+            elif start.kind == _BATCH_MANIFESTS:
+                manifests.append(rows)
             else:
-                step = _WriteRows(start.kind, start.label, self._evidence)
-                found.append(rows | f"{at} {step.name}" >> step)
+                manifests.append(self._of_stream(f"{at} {start.kind} of {slug(start.label)}", start, rows))
         if filtered:
-            rows = tuple(filtered) | "Filtered" >> beam.Flatten()
-            found.append(rows | FILTERED >> _WriteRows(FILTERED, "", self._evidence))
-        manifests = tuple(found)
+            flat = tuple(filtered) | "All filtered" >> beam.Flatten()
+            manifests.append(self._of_stream(FILTERED, _Start(FILTERED, "", "", True), flat))
         if self._shuffles_manifests:
-            return manifests | "Commit" >> CommitEvidence(self._evidence)
-        return manifests | "Flatten" >> beam.Flatten() | "Commit" >> beam.ParDo(_CommitOne(self._evidence))
+            return tuple(manifests) | "Commit" >> CommitEvidence(self._evidence)
+        flat = tuple(manifests) | "All manifests" >> beam.Flatten()
+        return flat | "Commit" >> beam.ParDo(_CommitOne(self._evidence))
+
+    def _of_stream(self, name: str, start: _Start, rows: Any) -> Any:
+        if start.kind != INPUTS:
+            rows = rows | f"Gather {name}" >> GatherRows()
+        write = beam.ParDo(_writer(start.kind, start.label, self._evidence))
+        return rows | name >> write.with_output_types(str)
+
+
+def _writer(kind: str, label: str, evidence: str | RunContext) -> beam.DoFn:
+    """Returns what makes manifests of rows."""
+    if kind == INPUTS:
+        return _ReadManifest()
+    run = evidence if isinstance(evidence, RunContext) else None
+    opening = functools.partial(open_rows, kind, label, run)
+    return WriteEvidence(opening, evidence, f"{kind}-{slug(label)}" if label else kind, ".avro")
+
+
+class _ReadManifest(beam.DoFn):
+    """Takes rows that are manifests already."""
+
+    def process(self, row: bytes) -> list[str]:
+        return [row.decode()]
 
 
 class _CommitOne(beam.DoFn):
@@ -133,97 +155,111 @@ class _CommitOne(beam.DoFn):
         write_whole(f"{folder.rstrip('/')}/manifest-{digest}.json", content)
 
 
-class _WriteRows(beam.PTransform):
-    def __init__(self, kind: str, label: str, evidence: str | RunContext) -> None:
-        super().__init__()
-        self.name = f"{kind} of {slug(label)}"
-        self._kind = kind
-        self._step = label
-        self._evidence = evidence
-
-    def expand(self, rows: Any) -> Any:
-        if self._kind == INPUTS:
-            return rows | "Read" >> beam.Map(bytes.decode).with_output_types(str)
-        if not rows.is_bounded:
-            rows = rows | "Gather" >> GatherRows()
-        schema, kind, row_bytes = _KINDS[self._kind]
-        run = self._evidence if isinstance(self._evidence, RunContext) else None
-        opening = functools.partial(EncodedRows, schema, kind, self._step, row_bytes, run)
-        name = f"{self._kind}-{slug(self._step)}" if self._step else self._kind
-        write = WriteEvidence(opening, self._evidence, name, ".avro")
-        return rows | "Write" >> beam.ParDo(write).with_output_types(str)
+# Steps put in by hand.
 
 
-class EncodedRows:
-    """An Avro file of rows that are encoded already.
+class _Wiring:
+    """Steps that are put into a proto by hand; what they give is bounded and in the global window.
 
     Args:
-      schema: of the rows.
-      kind: of the manifest.
-      step: label of the step; empty where rows tell it.
-      row_bytes: size of a row, where it is fixed: several rows may come at once then.
-      run: the run, where it is known.
-      file: an open binary file.
+      graph: of the pipeline.
     """
 
-    def __init__(
-        self, schema: Any, kind: str, step: str, row_bytes: int | None, run: RunContext | None, file: Any
-    ) -> None:
-        self._file = file
-        self._kind = kind
-        self._step = step
-        self._row_bytes = row_bytes
-        self._count = self._in_block = 0
-        self._block = io.BytesIO()
-        self._sync = os.urandom(16)
-        plain = {key: value for key, value in schema.items() if not key.startswith("__")}
-        head = {
-            "avro.schema": json.dumps(plain).encode(),
-            "avro.codec": b"deflate",
-            STEP_METADATA: step.encode(),
-        }
-        if run is not None:
-            head[RUN_METADATA] = run.run.encode()
-        file.write(b"Obj\x01" + avro_long(len(head)))
-        for key, value in head.items():
-            file.write(_bytes(key.encode()) + _bytes(value))
-        file.write(b"\0" + self._sync)
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._context = PipelineContext(component_id_map=ComponentIdMap(_BY_HAND), namespace=_BY_HAND)
+        self._windowing = self._context.windowing_strategies.get_id(Windowing(GlobalWindows()))
+        self._nodes: list[str] = []
+        self._made: set[str] = set()
 
-    def write(self, row: bytes) -> None:
-        """Adds one row, or rows of fixed size."""
-        self._block.write(row)
-        self._in_block += 1 if self._row_bytes is None else len(row) // self._row_bytes
-        if self._block.tell() >= _BLOCK_BYTES:
-            self._end_block()
+    def globally(self, name: str, taken: str) -> str:
+        """Returns bytes in the global window."""
+        into = beam.WindowInto(GlobalWindows())
+        urn, strategy = into.to_runner_api_parameter(self._context)
+        spec = api.FunctionSpec(urn=urn, payload=strategy.SerializeToString())
+        return self._add(name, spec, [taken], BytesCoder())
 
-    def close(self) -> Manifest:
-        """Ends the file."""
-        self._end_block()
-        return Manifest(self._kind, self._step, "", self._count)
+    def par_do(self, name: str, dofn: beam.DoFn, taken: str) -> str:
+        """Returns what a DoFn gives, which is text."""
+        return self._add(name, par_do_spec(dofn), [taken], StrUtf8Coder())
 
-    def _end_block(self) -> None:
-        if not self._in_block:
-            return
-        squeeze = zlib.compressobj(wbits=-15)
-        data = squeeze.compress(self._block.getvalue()) + squeeze.flush()
-        self._file.write(avro_long(self._in_block) + _bytes(data) + self._sync)
-        self._count += self._in_block
-        self._in_block = 0
-        self._block = io.BytesIO()
+    def flatten(self, name: str, taken: list[str], coder: Any) -> str:
+        """Returns several PCollections as one."""
+        return self._add(name, api.FunctionSpec(urn=common_urns.primitives.FLATTEN.urn), taken, coder)
+
+    def move_into(self, composite: str) -> None:
+        """Puts the steps into a composite, before all that is in it."""
+        graph = self._graph
+        made = self._context.to_runner_api()
+        for name, coder in made.coders.items():
+            graph.parts.coders[name].CopyFrom(coder)
+        for name, strategy in made.windowing_strategies.items():
+            graph.parts.windowing_strategies[name].CopyFrom(strategy)
+            graph.parts.windowing_strategies[name].environment_id = graph.environment
+        node = graph.node(composite)
+        behind = list(node.subtransforms)
+        del node.subtransforms[:]
+        node.subtransforms.extend([*self._nodes, *behind])
+        taken = [pcoll for one in self._nodes for pcoll in graph.node(one).inputs.values()]
+        outside = dict.fromkeys(
+            pcoll for pcoll in (*sorted(node.inputs.values()), *sorted(taken)) if pcoll not in self._made
+        )
+        node.inputs.clear()
+        for at, pcoll in enumerate(outside):
+            node.inputs[str(at)] = pcoll
+
+    def _add(self, name: str, spec: api.FunctionSpec, taken: list[str], coder: Any) -> str:
+        parts = self._graph.parts
+        node_id = f"{_BY_HAND}_{len(self._nodes)}"
+        node = parts.transforms[node_id]
+        node.unique_name = f"{LABEL}/{name}"
+        node.spec.CopyFrom(spec)
+        if spec.urn == common_urns.primitives.PAR_DO.urn:
+            node.environment_id = self._graph.environment
+        for at, pcoll in enumerate(taken):
+            node.inputs[str(at)] = pcoll
+        made = f"{node_id}_output"
+        node.outputs["None"] = made
+        pcollection = parts.pcollections[made]
+        pcollection.unique_name = f"{node.unique_name}.None"
+        pcollection.coder_id = self._context.coders.get_id(coder)
+        pcollection.windowing_strategy_id = self._windowing
+        pcollection.is_bounded = api.IsBounded.BOUNDED
+        self._nodes.append(node_id)
+        self._made.add(made)
+        return made
 
 
-def _bytes(data: bytes) -> bytes:
-    return avro_long(len(data)) + data
+# Steps built by Beam.
+
+
+def _move_into(graph: Graph, starts: list[_Start], write: _Write) -> str:
+    """Builds steps as Beam does, and moves them into a pipeline; returns the id of the composite."""
+    pipeline = beam.Pipeline(runner="BundleBasedDirectRunner")
+    standing: list[_Start] = []
+    ends: dict[str, str] = {}
+    for at, start in enumerate(starts):
+        kind = str if start.kind == _BATCH_MANIFESTS else bytes
+        rows = (
+            pipeline
+            | f"Start {at}" >> beam.Impulse()
+            | f"Rows {at}" >> beam.Map(_same).with_output_types(kind)
+        )
+        bounded = graph.parts.pcollections[start.pcoll].is_bounded == api.IsBounded.BOUNDED
+        rows.is_bounded = bounded
+        ends[rows.producer.full_label] = start.pcoll
+        standing.append(start._replace(rows=rows))
+    tuple(standing) | LABEL >> write
+    return _move(graph, pipeline, ends)
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-def _move(loom: Loom, pipeline: Any, ends: dict[str, str]) -> None:
+def _move(graph: Graph, pipeline: Any, ends: dict[str, str]) -> str:
     """Moves the steps that write into the woven pipeline, in place of those that they start from."""
-    graph = loom.graph
-    context = PipelineContext(component_id_map=ComponentIdMap(_PREFIX), namespace=_PREFIX)
+    context = PipelineContext(component_id_map=ComponentIdMap(_BY_BEAM), namespace=_BY_BEAM)
     made = pipeline.to_runner_api(context=context)
     root = made.components.transforms[made.root_transform_ids[0]]
     replaced: dict[str, str] = {}
@@ -251,8 +287,8 @@ def _move(loom: Loom, pipeline: Any, ends: dict[str, str]) -> None:
         for inner in node.subtransforms:
             take(inner)
 
-    for node_id in moved:
-        take(node_id)
+    (composite,) = moved
+    take(composite)
     for pcoll in sorted(taken):
         parts.pcollections[pcoll].CopyFrom(made.components.pcollections[pcoll])
     for name, coder in made.components.coders.items():
@@ -261,9 +297,10 @@ def _move(loom: Loom, pipeline: Any, ends: dict[str, str]) -> None:
         parts.windowing_strategies[name].CopyFrom(strategy)
         parts.windowing_strategies[name].environment_id = graph.environment
     if graph.proto.root_transform_ids and not graph.node(graph.proto.root_transform_ids[0]).spec.urn:
-        graph.node(graph.proto.root_transform_ids[0]).subtransforms.extend(moved)
+        graph.node(graph.proto.root_transform_ids[0]).subtransforms.append(composite)
     else:
-        graph.proto.root_transform_ids.extend(moved)
+        graph.proto.root_transform_ids.append(composite)
     for requirement in made.requirements:
         if requirement not in graph.proto.requirements:
             graph.proto.requirements.append(requirement)
+    return composite

@@ -13,7 +13,7 @@ from beam_obs.records.origin import Partition, derived_origin
 from beam_obs.records.record_content import output_digest
 from beam_obs.records.run_id import new_run_id
 from beam_obs.runs.store import Store
-from beam_obs.weaving.writer import EncodedRows
+from beam_obs.weaving.row_file import EncodedRows
 from beam_obs.wrapper.traced_contributors import gather
 from beam_obs.wrapper.traced_rows import (
     DERIVATION_SCHEMA,
