@@ -248,7 +248,7 @@ def _combine_changes(loom: Loom, node_id: str, taken: str) -> dict[str, api.Func
 
 def _traced_combine_spec(loom: Loom, spec: api.FunctionSpec) -> api.FunctionSpec:
     payload = api.CombinePayload.FromString(spec.payload)
-    traced = TracedCombineFn(_pickled_combine_fn(payload.combine_fn), loom.settings.limit)
+    traced = TracedCombineFn(_pickled_combine_fn(payload.combine_fn), loom.settings.limit, False)
     payload.combine_fn.payload = wrappers_pb2.BytesValue(value=pickler.dumps(traced)).SerializeToString()
     payload.accumulator_coder_id = loom.graph.coder(
         KV_URN, [_summary_coder(loom), payload.accumulator_coder_id]
@@ -260,7 +260,7 @@ def _traced_combine_dofn(loom: Loom, node_id: str) -> api.FunctionSpec:
     facts = loom.facts(node_id)
     if not isinstance(facts.dofn, CombineValuesDoFn) or facts.args or facts.kwargs:
         raise _NotAsUsual("its function has arguments")
-    facts.dofn.combinefn = TracedCombineFn(pickler.dumps(facts.dofn.combinefn), loom.settings.limit)
+    facts.dofn.combinefn = TracedCombineFn(pickler.dumps(facts.dofn.combinefn), loom.settings.limit, False)
     facts.payload.do_fn.payload = pickler.dumps((facts.dofn, facts.args, facts.kwargs, None, None))
     return api.FunctionSpec(urn=PAR_DO_URN, payload=facts.payload.SerializeToString())
 

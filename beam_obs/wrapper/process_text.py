@@ -245,8 +245,10 @@ def _body(way: Way) -> str:
         give_one = "return [result]"
         give_all = "return results"
     else:
+        pair = "key, result = result\n    " if gives == KEYED else ""
+        given = "(key, (trace, result))" if gives == KEYED else "(trace, result)"
         give_one = (
-            f"if result.__class__ in ordinary:\n    return [{_PACKED[gives]}]\nreturn [pack(trace, result)]"
+            f"if result.__class__ in ordinary:\n    {pair}return [{given}]\nreturn [pack(trace, result)]"
         )
         # A comprehension would make the trace a variable that is slower to read.
         give_all = f"packed = []\nfor result in results:\n    packed.append({packed})\nreturn packed"

@@ -6,7 +6,7 @@ out is ``(summary, output)``; the step behind it knows key, window and pane and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from apache_beam.internal import pickler
@@ -24,20 +24,21 @@ class TracedCombineFn(CombineFn):
     Args:
       payload: the user's CombineFn, pickled.
       limit: of contributors; None for all.
+      takes_arguments: whether its methods may be given more than accumulator and element.
     """
 
-    def __init__(self, payload: bytes, limit: int | None) -> None:
+    def __init__(self, payload: bytes, limit: int | None, takes_arguments: bool = True) -> None:
         self._payload = payload
         self._limit = limit
-        self._bind(pickler.loads(payload))
-
-    def _bind(self, inner: CombineFn) -> None:
-        self._inner = inner
-        self._add = inner.add_input
-        self._create = inner.create_accumulator
+        self._takes_arguments = takes_arguments
+        self._inner = pickler.loads(payload)
+        self._add = self._inner.add_input
+        self._create = self._inner.create_accumulator
+        if not takes_arguments:
+            self.add_input = _adder(self._add, limit)  # type: ignore[assignment, method-assign, unused-ignore]
 
     def __reduce__(self) -> Any:
-        return (TracedCombineFn, (self._payload, self._limit))
+        return (TracedCombineFn, (self._payload, self._limit, self._takes_arguments))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "_inner":
@@ -94,6 +95,23 @@ class TracedCombineFn(CombineFn):
 
     def default_label(self) -> str:
         return str(self._inner.default_label())
+
+
+def _adder(add: Callable[[Any, Any], Any], limit: int | None) -> Callable[[Any, Any], Any]:
+    """Returns `add_input` without the arguments that few have: to pass them on costs as much as the rest."""
+
+    def add_input(accumulator: Any, element: Any) -> Any:
+        if accumulator.__class__ is not list:
+            accumulator = [_traces(accumulator[0]), accumulator[1]]
+        trace, value = element
+        traces, inner = accumulator
+        accumulator[1] = add(inner, value)
+        traces.append(trace)
+        if len(traces) > _GROWN:
+            accumulator[0] = [summarize(traces, limit)]
+        return accumulator
+
+    return add_input
 
 
 def _traces(held: Any) -> list[bytes]:
