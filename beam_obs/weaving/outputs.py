@@ -16,8 +16,10 @@ from beam_obs.weaving.loom import OUTPUTS, Loom
 from beam_obs.weaving.report import WovenSink
 from beam_obs.weaving.units import is_internal, is_write_of_ours
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
+from beam_obs.wrapper.traced_dofn import innermost
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS
 from beam_obs.wrapper.traced_grouping import IndexDoFn
+from beam_obs.wrapper.traced_shapes import stamps
 
 _OBSERVED_SINK = "beam_obs.stages.sink.Sink"
 _TESTING = "apache_beam.testing."
@@ -190,7 +192,7 @@ def _is_stamped(loom: Loom, node_id: str) -> bool:
     for above in loom.graph.ancestors(node_id):
         if is_write_of_ours(loom.graph.python_type(above)):
             return any(
-                getattr(loom.facts(leaf).dofn, "stamps", False)
+                stamps(innermost(loom.facts(leaf).dofn))
                 for leaf in loom.graph.leaves(above)
                 if leaf in loom.unit_of and loom.unit_of[leaf].kind == units.PAR_DO
             )

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.wrapper.process_text import GENERATOR, Way, maker
@@ -13,7 +14,7 @@ from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES
 from beam_obs.wrapper.traced_forms import ORDINARY, ROWS
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_rows import filtered_row
-from beam_obs.wrapper.user_callable import MAP, UserCallable
+from beam_obs.wrapper.user_callable import MAP, UserCallable, user_callable
 
 Process = Callable[..., Any]
 
@@ -83,6 +84,11 @@ def origin_taker(called: UserCallable) -> tuple[Callable[..., Any], bool]:
     """
     taker = getattr(called.function, "with_origin", None) if called.kind == MAP else None
     return (called.function, False) if taker is None else (taker, True)
+
+
+def stamps(dofn: beam.DoFn) -> bool:
+    """Returns whether a user's DoFn puts the origins of elements into what it gives."""
+    return origin_taker(user_callable(dofn))[1]
 
 
 def refuse_text(results: Iterable[Any]) -> None:

@@ -124,6 +124,20 @@ def test_attributes_of_an_earlier_run_are_replaced() -> None:
     assert all(".jsonl" in record[LINEAGE_FIELD]["source_uri"] for record in found)
 
 
+@pytest.mark.parametrize(
+    ("write", "is_stamped"),
+    [
+        (obs.WriteToJson("out"), True),
+        (obs.WriteToJson("out", stamp=False), False),
+        (obs.WriteToText("out", coder=beam.coders.FastPrimitivesCoder()), False),
+    ],
+)
+def test_a_run_tells_which_of_its_sinks_stamp(write: Any, is_stamped: bool) -> None:
+    end = _run(write)
+
+    assert [sink["stamped"] for sink in end["lineage"]["sinks"]] == [is_stamped]
+
+
 def test_avro_is_stamped_where_the_schema_has_room() -> None:
     _run(obs.WriteToAvro("out", ROOMY, file_name_suffix=".avro"))
 

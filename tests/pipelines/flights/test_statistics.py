@@ -31,7 +31,8 @@ def read_avro(prefix: str, folder: pathlib.Path) -> list[dict[str, Any]]:
 
 def read_json(prefix: str, folder: pathlib.Path) -> list[dict[str, Any]]:
     lines = [line for path in folder.glob(f"{prefix}-*.jsonl") for line in path.read_text().splitlines()]
-    return [json.loads(line) for line in lines]
+    records = [json.loads(line) for line in lines]
+    return [{name: value for name, value in record.items() if name != "_lineage"} for record in records]
 
 
 def by_carrier_and_day(records: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
