@@ -54,6 +54,14 @@ def test_two_woven_graphs_of_the_same_program_are_equal() -> None:
     assert weave(_pipeline().to_runner_api()).proto == weave(_pipeline().to_runner_api()).proto
 
 
+def test_they_are_equal_with_the_steps_that_write_evidence_too() -> None:
+    settings = WeaveSettings(evidence="folder")
+    assert (
+        weave(_pipeline().to_runner_api(), settings).proto
+        == weave(_pipeline().to_runner_api(), settings).proto
+    )
+
+
 def test_the_given_proto_is_not_changed() -> None:
     proto = _pipeline().to_runner_api()
     before = api.Pipeline()
