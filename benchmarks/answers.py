@@ -1,4 +1,4 @@
-"""`python -m benchmarks.answers`: how long `beam-obs why` and `fate` take, cold, of a run of a million records.
+"""`python -m benchmarks.answers`: how long `beam-obs why` and `fate` take, cold, on a million records.
 
 The run is a real one with default settings: a million lines of CSV, some of them filtered, all others
 written as they are and summed by key; 200,000 keys, of which twenty have some 5,000 records each. Asked are
@@ -166,7 +166,12 @@ def report(folder: pathlib.Path, asked: int) -> int:
         verdict
         for kind, taken in seconds.items()
         for verdict in (
-            Verdict(f"{kind}, median of {len(taken)}", f"{statistics.median(taken):.2f} s", "1 s", True),
+            Verdict(
+                f"{kind}, median of {len(taken)}",
+                f"{statistics.median(taken):.2f} s",
+                "1 s",
+                statistics.median(taken) < LIMIT_SECONDS,
+            ),
             Verdict(f"{kind}, slowest", f"{max(taken):.2f} s", "1 s", max(taken) < LIMIT_SECONDS),
         )
     ]

@@ -99,7 +99,6 @@ def read_content(uri: str) -> bytes:
         raise FileGone(uri, f"it cannot be read: {type(error).__name__}: {error}") from None
 
 
-@functools.lru_cache(maxsize=4096)
 def present_version(uri: str, expected: str) -> str | None:
     """Returns the version that a file has now, as `beam_obs.io.file_version` makes it.
 
@@ -114,30 +113,34 @@ def present_version(uri: str, expected: str) -> str | None:
       FileGone: there is no such file.
     """
     if is_local(uri):
-        path = local_path(uri)
         try:
-            size = os.stat(path).st_size
+            found = os.stat(local_path(uri))
         except OSError as error:
             reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
             raise FileGone(uri, reason) from None
         old_size, _, _ = expected.partition("-")
-        if old_size.isdigit() and int(old_size) != size:
-            return f"{size} bytes"
-        if size > LARGEST_DIGESTED:
+        if old_size.isdigit() and int(old_size) != found.st_size:
+            return f"{found.st_size} bytes"
+        if found.st_size > LARGEST_DIGESTED:
             return None
-        digest = hashlib.blake2b(digest_size=16)
-        with open_raw(uri) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-        return f"{size}-{digest.hexdigest()}"
+        return _local_version(uri, found.st_size, found.st_mtime_ns)
     from apache_beam.io.filesystems import FileSystems
 
     from beam_obs.io.file_version import file_version
 
-    found = FileSystems.match([uri])[0].metadata_list
-    if not found:
+    matched = FileSystems.match([uri])[0].metadata_list
+    if not matched:
         raise FileGone(uri, "there is no such file")
-    return file_version(uri, found[0].size_in_bytes, float(found[0].last_updated_in_seconds or 0))
+    return file_version(uri, matched[0].size_in_bytes, float(matched[0].last_updated_in_seconds or 0))
+
+
+@functools.lru_cache(maxsize=4096)
+def _local_version(uri: str, size: int, modified: int) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with open_raw(uri) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return f"{size}-{digest.hexdigest()}"
 
 
 def same_file(uri: str, path: str) -> bool:

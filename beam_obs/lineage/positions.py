@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from beam_obs.lineage.files import open_content, read_content
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.row_files import read_long
-from beam_obs.lineage.source_records import parquet_group_offsets
+from beam_obs.lineage.source_records import gives_row_groups, parquet_group_offsets
 from beam_obs.records.block_position import BlockPosition
 from beam_obs.records.errors import BeamObsError, MissingExtra
 
@@ -53,7 +53,7 @@ def place_of_number(partition: SourcePartition, number: int) -> Place:
     if partition.positions == "files":
         return Place((0,), "the file is one record")
     if partition.positions == "blocks":
-        return Place((_position_in_blocks(partition.uri, number),))
+        return _place_in_blocks(partition.uri, number, partition.records)
     return _place_of_line(partition, number)
 
 
@@ -104,7 +104,7 @@ def _skipped_lines(partition: SourcePartition, content: bytes, leaves_out_blanks
     return extra if 0 < extra < _MOST_SKIPPED else 0
 
 
-def _position_in_blocks(uri: str, number: int) -> int:
+def _place_in_blocks(uri: str, number: int, records: int | None) -> Place:
     with open_content(uri) as stream:
         magic = stream.read(4)
     left = number - 1
@@ -120,7 +120,7 @@ def _position_in_blocks(uri: str, number: int) -> int:
             count, behind = read_long(content, at)
             size, behind = read_long(content, behind)
             if left < count:
-                return BlockPosition(at, left).number
+                return Place((BlockPosition(at, left).number,))
             left -= count
             total += count
             at = behind + size + len(sync)
@@ -133,7 +133,10 @@ def _position_in_blocks(uri: str, number: int) -> int:
         metadata = pyarrow.parquet.ParquetFile(stream).metadata
         for group, offset in enumerate(parquet_group_offsets(metadata)):
             rows = metadata.row_group(group).num_rows
+            if left < rows and gives_row_groups(metadata, records):
+                note = f"the read gives each row group an origin: record {number:,} is one of {rows:,} rows"
+                return Place((BlockPosition(offset, 0).number,), note)
             if left < rows:
-                return BlockPosition(offset, left).number
+                return Place((BlockPosition(offset, left).number,))
             left -= rows
     raise NoSuchPlace(f"{uri} has {metadata.num_rows:,} records, and no record {number:,}")

@@ -72,7 +72,7 @@ def _read(partition: SourcePartition, uri: str, position: int) -> SourceRecord:
     if partition.positions == "files":
         return SourceRecord(VERIFIED, text=f"the whole file, {partition.size or 0:,} bytes")
     if partition.positions == "blocks":
-        value = _block_record(uri, position)
+        value = _block_record(uri, position, partition.records)
         return SourceRecord(VERIFIED, text=json.dumps(value, ensure_ascii=False, default=str))
     if "tfrecord" in partition.kind.lower():
         return SourceRecord(VERIFIED, text=_tf_record(uri, position))
@@ -125,13 +125,13 @@ def _tf_record(uri: str, position: int) -> str:
 # Blocks.
 
 
-def _block_record(uri: str, position: int) -> Any:
+def _block_record(uri: str, position: int, records: int | None) -> Any:
     with open_content(uri) as stream:
         magic = stream.read(4)
     if magic == b"Obj\x01":
         return _avro_record(uri, position)
     if magic == b"PAR1":
-        return _parquet_record(uri, position)
+        return _parquet_record(uri, position, records)
     raise ValueError("it is neither an Avro nor a Parquet file")
 
 
@@ -167,7 +167,7 @@ def _avro_record(uri: str, position: int) -> Any:
     raise ValueError(f"the block has no record {index}")
 
 
-def _parquet_record(uri: str, position: int) -> Any:
+def _parquet_record(uri: str, position: int, records: int | None) -> Any:
     try:
         import pyarrow.parquet
     except ImportError:
@@ -177,11 +177,21 @@ def _parquet_record(uri: str, position: int) -> Any:
         offsets = parquet_group_offsets(file.metadata)
         block, index = block_position(position, sorted(offsets))
         group = offsets.index(block)
+        if gives_row_groups(file.metadata, records):
+            return f"row group {group} of {file.metadata.row_group(group).num_rows:,} rows"
         for batch in file.iter_batches(1000, row_groups=[group], use_threads=False):
             if index < batch.num_rows:
                 return batch.slice(index, 1).to_pylist()[0]
             index -= batch.num_rows
     raise ValueError("the row group has no such record")
+
+
+def gives_row_groups(metadata: Any, records: int | None) -> bool:
+    """Returns whether the records that were read of a Parquet file were its row groups, not its rows.
+
+    Beam's own read gives them as tables first, and then their rows, which have the origin of their group.
+    """
+    return records is not None and records == metadata.num_row_groups != metadata.num_rows
 
 
 def parquet_group_offsets(metadata: Any) -> list[int]:
