@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Callable
@@ -35,6 +36,46 @@ def takes_attributes(schema: Any) -> bool:
     except Exception:  # fastavro raises many kinds for what does not fit
         return False
     return True
+
+
+def encoded_attributes(attributes: LineageAttributes) -> bytes:
+    """Returns lineage attributes as Avro has them in a field that is `LINEAGE_AVRO_FIELD`."""
+    origin, uri, version = attributes["origin"], attributes["source_uri"], attributes["source_version"]
+    position = attributes["position"]
+    return b"".join(
+        (
+            b"\2",
+            b"\0" if origin is None else b"\2" + _text(origin),
+            _kept_text(attributes["run"]),
+            _kept_text(attributes["pipeline"]),
+            _kept_text(attributes["code"]),
+            b"\0" if uri is None else b"\2" + _kept_text(uri),
+            b"\0" if version is None else b"\2" + _kept_text(version),
+            b"\0" if position is None else b"\2" + _number(position),
+            _text(attributes["stamped_at"]),
+        )
+    )
+
+
+def _number(number: int) -> bytes:
+    """https://avro.apache.org/docs/1.11.1/specification/#binary-encoding: zigzag, 7 bits in a byte."""
+    left = (number << 1) ^ (number >> 63)
+    if left < 0x80:
+        return left.to_bytes(1, "big")
+    made = bytearray()
+    while left > 0x7F:
+        made.append(left & 0x7F | 0x80)
+        left >>= 7
+    made.append(left)
+    return bytes(made)
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return _number(len(encoded)) + encoded
+
+
+_kept_text = functools.lru_cache(maxsize=4096)(_text)
 
 
 class WithoutStamp:
@@ -80,12 +121,8 @@ class WithoutStamp:
 
 def _attributes_pattern(context: RunContext) -> bytes:
     """Returns what a record's attributes begin with: from the branch of the field's union to the code."""
-    texts = []
-    for text in (context.run, context.pipeline, context.code):
-        buffer = io.BytesIO()
-        schemaless_writer(buffer, _TEXT, text)
-        texts.append(buffer.getvalue())
-    return rb"\x02(?:\x00|\x02\x40[0-9a-f]{32})" + re.escape(b"".join(texts))
+    begins = b"".join(map(_text, (context.run, context.pipeline, context.code)))
+    return rb"\x02(?:\x00|\x02\x40[0-9a-f]{32})" + re.escape(begins)
 
 
 def _behind_number(encoded: bytes, at: int) -> int:
@@ -103,6 +140,3 @@ def _behind_text(encoded: bytes, at: int) -> int:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return at + (length >> 1)
-
-
-_TEXT = parse_schema("string")

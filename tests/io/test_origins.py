@@ -199,3 +199,16 @@ def test_a_pipeline_that_is_not_woven_computes_no_origins(monkeypatch: pytest.Mo
     monkeypatch.setattr(Partition, "origins", fail)
     with beam.Pipeline(FnApiRunner()) as pipeline:
         _ = pipeline | obs.ReadFromCsv("in.csv")
+
+
+def test_dead_letters_of_a_read_go_on_with_the_origins_of_what_was_refused() -> None:
+    pathlib.Path("in.csv").write_text("a,b\n1,2\n3\n4,5\n6\n")
+    seen = pathlib.Path("seen.jsonl").resolve()
+
+    with weaving(WeaveSettings(strict=True)), beam.Pipeline(FnApiRunner()) as pipeline:
+        _, letters = pipeline | obs.ReadFromCsv("in.csv").with_dead_letters()
+        _ = letters | beam.Map(lambda letter: letter.origin) | beam.Map(_note, str(seen))
+
+    found = [json.loads(line) for line in seen.read_text().splitlines()]
+    assert len(found) == 2
+    assert all(told == woven for told, woven in found)

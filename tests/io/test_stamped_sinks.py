@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import beam_obs as obs
 from beam_obs.io.avro_sink import AvroEncoder, StampingAvroEncoder
-from beam_obs.io.avro_stamp import WithoutStamp, takes_attributes
+from beam_obs.io.avro_stamp import WithoutStamp, encoded_attributes, takes_attributes
 from beam_obs.io.json_sink import JsonEncoder, StampingJsonEncoder, without_stamp
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes
 from beam_obs.records.origin import Partition
@@ -216,15 +216,37 @@ def test_without_its_stamp_a_json_record_is_as_it_was(record: dict[str, Any], or
     assert without_stamp(line) == JsonEncoder()(record)
 
 
+@given(
+    texts,
+    st.none() | texts,
+    st.none() | texts,
+    st.none() | texts,
+    st.none() | st.integers(-(2**63), 2**63 - 1),
+)
+def test_attributes_are_encoded_as_avro_has_them(
+    text: str, origin: str | None, uri: str | None, version: str | None, position: int | None
+) -> None:
+    attributes: Any = {"origin": origin, "run": text, "pipeline": text, "code": text, "source_uri": uri}
+    attributes |= {"source_version": version, "position": position, "stamped_at": text}
+    schema = {**SCHEMA, "fields": [obs.LINEAGE_AVRO_FIELD]}
+    expected = io.BytesIO()
+    fastavro.schemaless_writer(expected, schema, {LINEAGE_FIELD: attributes})
+
+    assert encoded_attributes(attributes) == expected.getvalue()
+
+
+@pytest.mark.parametrize("is_last", [False, True])
 @given(texts, texts, st.none() | texts, st.none() | texts, st.none() | st.integers(-(2**63), 2**63 - 1))
 def test_without_its_stamp_an_avro_record_is_as_with_null(
-    before: str, after: str, uri: str | None, version: str | None, position: int | None
+    is_last: bool, before: str, after: str, uri: str | None, version: str | None, position: int | None
 ) -> None:
     fields = [
         {"name": "before", "type": "string"},
         obs.LINEAGE_AVRO_FIELD,
         {"name": "after", "type": "string"},
     ]
+    if is_last:
+        fields.append(fields.pop(1))
     schema = {**SCHEMA, "fields": fields}
     carried = {"run": CONTEXT.run, "origin": "ab" * 16, "source_uri": uri, "source_version": version}
     record = {"before": before, "after": after}
