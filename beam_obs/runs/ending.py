@@ -29,6 +29,7 @@ def describe_end(
     graph: Graph | None,
     snapshot: Snapshot,
     counted_alike: bool,
+    woven: WeaveReport | None = None,
 ) -> dict[str, Any]:
     """Returns ``end.json`` but for status, time, error and lineage.
 
@@ -40,6 +41,7 @@ def describe_end(
       graph: its graph; None where it cannot be told.
       snapshot: its last numbers.
       counted_alike: whether the runner counted under the graph's ids.
+      woven: what the weave did; None where there was none.
     """
     refused = summarize_dead_letters(store, folder, evidence)
     elements = snapshot.elements if counted_alike else None
@@ -62,9 +64,13 @@ def describe_end(
         "balance": balance(graph, told, kept).to_json(),
         "checks": summarize_checks(evidence),
         "dead_letters": refused,
-        "inputs": _datasets(observation.inputs, evidence.of_kind("inputs")),
-        "outputs": _datasets(observation.outputs, evidence.of_kind("outputs")),
-        "lineage": None,
+        "inputs": _datasets(
+            [*observation.inputs, *_inputs_of_beam(observation, evidence)], evidence.of_kind("inputs")
+        ),
+        "outputs": _datasets(
+            [*observation.outputs, *_outputs_of_beam(observation, woven)], evidence.of_kind("outputs")
+        ),
+        "lineage": describe_lineage(woven, observation.outputs) if woven is not None else None,
     }
 
 
@@ -171,6 +177,28 @@ def _edges(graph: Graph, elements: Any) -> list[dict[str, Any]]:
         }
         for step in graph.steps
         for producer in step.after
+    ]
+
+
+def _inputs_of_beam(observation: Observation, evidence: Evidence) -> list[DatasetDescription]:
+    """Returns the files that reads of Beam's own found, which only the weave told of."""
+    told = {dataset.label for dataset in observation.inputs}
+    patterns = {
+        manifest.stage: manifest.details["pattern"]
+        for manifest in evidence.of_kind("inputs")
+        if manifest.stage not in told and "pattern" in manifest.details
+    }
+    return [DatasetDescription(label, patterns[label], label) for label in sorted(patterns)]
+
+
+def _outputs_of_beam(observation: Observation, woven: WeaveReport | None) -> list[DatasetDescription]:
+    """Returns what writes of Beam's own write, where they tell it."""
+    told = {dataset.label for dataset in observation.outputs}
+    sinks = woven.sinks if woven is not None else []
+    return [
+        DatasetDescription(sink.label, sink.uri, sink.label)
+        for sink in dict.fromkeys(sinks)
+        if sink.uri and sink.label not in told
     ]
 
 

@@ -19,7 +19,7 @@ from beam_obs.metrics import live
 from beam_obs.metrics.snapshot import Snapshot, live_snapshot, read_snapshot
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.runs.dead_rate import judge_dead_rate
-from beam_obs.runs.ending import describe_end, describe_error, describe_lineage
+from beam_obs.runs.ending import describe_end, describe_error
 from beam_obs.runs.evidence import Evidence, read_evidence
 from beam_obs.runs.partitions import StampedSource, describe_partitions, write_partitions
 from beam_obs.runs.progress import Progress
@@ -145,9 +145,8 @@ class Launched:
             observer.graph(),
             snapshot,
             counted_alike=known,
+            woven=self.weave_reports[-1] if self.weave_reports else None,
         )
-        if self.weave_reports:
-            end["lineage"] = describe_lineage(self.weave_reports[-1], observer.observation.outputs)
         self._write_partitions(evidence)
         if not self._built:
             end["balance"]["unchecked"] = (

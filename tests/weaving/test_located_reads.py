@@ -175,3 +175,19 @@ def test_the_records_of_somebody_elses_source_are_counted(tmp_path: Path) -> Non
         (8, 1),
         (9, 2),
     ]
+
+
+def test_a_run_names_what_beams_own_reads_and_writes_read_and_wrote(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    asked = [f"--obs_store={tmp_path}/store", "--obs_report=off"]
+    with obs.Pipeline("FnApiRunner", PipelineOptions(asked), name="read") as p:
+        _ = (
+            p
+            | "read" >> beam.io.ReadFromText(f"{tmp_path}/*.txt")
+            | "write" >> beam.io.WriteToText(f"{tmp_path}/out")
+        )
+    end = obs.Store(f"{tmp_path}/store").find("latest").end or {}
+    ((of_input,), (of_output,)) = (end["inputs"], end["outputs"])
+    assert (of_input["name"], of_input["uri"], of_input["records"]) == ("read", f"{tmp_path}/*.txt", 2)
+    assert [file["path"] for file in of_input["files"]] == [f"{tmp_path}/a.txt"]
+    assert (of_output["name"], of_output["uri"]) == ("write", f"{tmp_path}/out")
