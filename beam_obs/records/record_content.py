@@ -17,7 +17,7 @@ from typing import Any
 
 DIGEST_BYTES = 8
 
-_PERSON = b"beam_obs.output"
+_copy_of_empty = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"beam_obs.output").copy
 
 
 def record_content(value: Any) -> bytes:
@@ -46,7 +46,9 @@ def record_content(value: Any) -> bytes:
 
 def output_digest(content: bytes) -> bytes:
     """Returns the 8 bytes by which the output index knows the content of a record."""
-    return hashlib.blake2b(content, digest_size=DIGEST_BYTES, person=_PERSON).digest()
+    digest = _copy_of_empty()  # half the price of a new one
+    digest.update(content)
+    return digest.digest()
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:

@@ -70,35 +70,48 @@ class IndexDoFn(beam.DoFn):
         is_global: bool = False,
         passes_on: bool = True,
     ) -> None:
-        self._takes = takes
-        self._encode = encode
-        self._share = share
-        self._is_global = is_global
-        self._passes_on = passes_on
+        self._settings = (takes, encode, share, is_global, passes_on)
+        self._bind()
 
-    def setup(self) -> None:
-        self._content = self._encode or record_content
-        self._least = int((1.0 - self._share) * 2**RANDOM_BITS)
+    def __getstate__(self) -> Any:
+        return self._settings
+
+    def __setstate__(self, settings: Any) -> None:
+        self._settings = settings
+        self._bind()
+
+    def _bind(self) -> None:
+        takes, encode, share, is_global, passes_on = self._settings
+        content_of = encode or record_content
+        least = int((1.0 - share) * 2**RANDOM_BITS)
+        self._rows: list[bytes] = []
+        add, rows, given, all_rows = self._rows.append, self._rows, self._given, self._all_rows
+
+        def process(element: Any) -> Any:
+            trace, value = element if takes == TRACED else unpack(takes, element)
+            origin = trace if len(trace) == ORIGIN_BYTES else NOT_KNOWN
+            passed = (value,) if passes_on else ()
+            if least and randomness(origin) < least:
+                return passed
+            try:
+                row = output_digest(content_of(value)) + origin
+            except Exception:
+                return passed
+            if not is_global:
+                return (given(row), *passed)
+            add(row)
+            if len(rows) < _ROWS_AT_ONCE:
+                return passed
+            return (given(all_rows()), *passed)
+
+        self.process = process  # type: ignore[method-assign]
 
     def start_bundle(self) -> None:
-        self._rows: list[bytes] = []
+        self._rows.clear()
 
     def process(self, element: Any) -> Any:
-        trace, value = unpack(self._takes, element)
-        origin = trace if len(trace) == ORIGIN_BYTES else NOT_KNOWN
-        passed = (value,) if self._passes_on else ()
-        if self._least and randomness(origin) < self._least:
-            return passed
-        try:
-            digest = output_digest(self._content(value))
-        except Exception:
-            return passed
-        if not self._is_global:
-            return (self._given(digest + origin), *passed)
-        self._rows.append(digest + origin)
-        if len(self._rows) < _ROWS_AT_ONCE:
-            return passed
-        return (self._given(self._all_rows()), *passed)
+        """Replaced by what `_bind` makes of the settings."""
+        raise NotImplementedError
 
     def finish_bundle(self) -> Any:
         if self._rows:
@@ -110,7 +123,8 @@ class IndexDoFn(beam.DoFn):
         return rows
 
     def _given(self, rows: Any) -> Any:
-        return TaggedOutput(ROWS, rows) if self._passes_on else rows
+        passes_on = self._settings[-1]
+        return TaggedOutput(ROWS, rows) if passes_on else rows
 
 
 class Aggregate:
