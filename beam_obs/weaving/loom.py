@@ -7,14 +7,14 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.coders import Coder
 from apache_beam.internal import pickler
-from apache_beam.portability import python_urns
+from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.runners.pipeline_context import PipelineContext
 
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.origin import RANDOM_BITS
 from beam_obs.weaving import units
-from beam_obs.weaving.graph import KV_URN, PAR_DO_URN, Graph
+from beam_obs.weaving.graph import KV_URN, LENGTH_PREFIX_URN, PAR_DO_URN, Graph
 from beam_obs.weaving.par_do import ParDoFacts, facts_of
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
@@ -29,6 +29,9 @@ FILTERED = "filtered"
 INPUTS = "inputs"
 """Rows of this kind are manifests already."""
 NO_ORIGIN = "its input has no origin"
+_STANDARD_CODERS = frozenset(
+    spec.urn for name, spec in vars(common_urns.coders).items() if not name.startswith("_")
+)
 
 
 class Loom:
@@ -138,7 +141,12 @@ class Loom:
         if form == KEYED:
             pair = graph.kv(coder)
             assert pair is not None, "only pairs have a keyed form"
-            return graph.coder(KV_URN, [pair[0], graph.coder(KV_URN, [graph.bytes_coder, pair[1]])])
+            traced = graph.coder(KV_URN, [graph.bytes_coder, pair[1]])
+            if graph.parts.coders[pair[1]].spec.urn not in _STANDARD_CODERS:
+                # A runner puts a length before a value that it does not know. Put before the whole, it is as
+                # long, and spares the runner to take the pair apart, which cost as much as all the rest.
+                traced = graph.coder(LENGTH_PREFIX_URN, [traced])
+            return graph.coder(KV_URN, [pair[0], traced])
         return coder
 
     def only_inference_takes(self, pcoll: str) -> bool:
