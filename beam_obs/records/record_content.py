@@ -4,6 +4,7 @@ the record read back, with or without Beam.
     bytes                               as they are
     text                                in UTF-8
     dict, Row, named tuple, dataclass   compact JSON with sorted keys
+    a message with data and attributes  its data
     anything else                       `str(value)` in UTF-8
 """
 
@@ -41,6 +42,8 @@ def record_content(value: Any) -> bytes:
             return str(value).encode("utf-8", "surrogatepass")
     if isinstance(value, (bytearray, memoryview, bytes)):
         return bytes(value)
+    if isinstance(data := getattr(value, "data", None), bytes) and hasattr(value, "attributes"):
+        return data
     return str(value).encode("utf-8", "surrogatepass")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from apache_beam.io import textio, tfrecordio
+from apache_beam.options.value_provider import StaticValueProvider
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms.window import GlobalWindows
 
@@ -176,7 +177,10 @@ def _encoder(loom: Loom, node_id: str) -> Callable[[Any], bytes] | None:
 
 
 def _uri(loom: Loom, node_id: str) -> str | None:
-    """Returns where a sink writes to, as its display data tells: of files what comes before the shard."""
+    """Returns where a sink of Beam's writes to, as its display data tells: of files what comes before the
+    shard. A write of ours tells the run itself."""
+    if any(is_write_of_ours(loom.graph.python_type(above)) for above in loom.graph.ancestors(node_id)):
+        return None
     found: dict[str, str] = {}
     for node in loom.graph.subtree(node_id):
         for data in loom.graph.node(node).display_data:
@@ -184,7 +188,19 @@ def _uri(loom: Loom, node_id: str) -> str | None:
             if told.key in _NAMES_OF_DATA and told.string_value:
                 found.setdefault(told.key, told.string_value)
     uri = next((found[name] for name in _NAMES_OF_DATA if name in found), None)
-    return None if uri is None else _SHARD.split(uri, maxsplit=1)[0]
+    if uri is None:
+        return _path_of_files(loom, node_id)
+    return _SHARD.split(uri, maxsplit=1)[0]
+
+
+def _path_of_files(loom: Loom, node_id: str) -> str | None:
+    """Returns the folder of Beam's write of files of several destinations, which has no display data."""
+    for leaf in loom.graph.leaves(node_id):
+        if loom.graph.node(leaf).spec.urn == PAR_DO_URN:
+            path = getattr(loom.facts(leaf).dofn, "path", None)
+            if isinstance(path, StaticValueProvider):
+                return str(path.get())
+    return None
 
 
 def _is_stamped(loom: Loom, node_id: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pytest
+from apache_beam.io.gcp.pubsub import PubsubMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +56,10 @@ def test_text_has_the_content_of_its_bytes(text: str) -> None:
 )
 def test_records_of_every_kind_have_the_content_of_their_fields(record: Any) -> None:
     assert record_content(record) == b'{"length":1.5,"name":"a"}'
+
+
+def test_a_message_has_the_content_of_its_data() -> None:
+    assert record_content(PubsubMessage(b"x", {"a": "1"})) == b"x"
 
 
 @pytest.mark.parametrize(
