@@ -6,31 +6,47 @@ Commands that read a local store do not import Apache Beam.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
 import click
 
-from beam_obs.cli.affected import affected
-from beam_obs.cli.dead_letters import dead_letters
-from beam_obs.cli.diff import diff
-from beam_obs.cli.fate import fate
-from beam_obs.cli.graph import graph
-from beam_obs.cli.prune import prune
-from beam_obs.cli.run import run
-from beam_obs.cli.runs import runs, show
-from beam_obs.cli.sources import sources
-from beam_obs.cli.why import why
 from beam_obs.records.errors import BeamObsError
 
+_COMMANDS = {
+    "run": "run",
+    "runs": "runs",
+    "show": "runs",
+    "graph": "graph",
+    "diff": "diff",
+    "dead-letters": "dead_letters",
+    "why": "why",
+    "fate": "fate",
+    "sources": "sources",
+    "affected": "affected",
+    "prune": "prune",
+}
+"""Name of a command -> the module of this room that has it."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """Imports a command's module when it is asked for: each waits for what it needs alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"beam_obs.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def beam_obs() -> None:
     """Runs of Apache Beam pipelines: start them observed, and read what they left."""
-
-
-for _command in (run, runs, show, graph, diff, dead_letters, why, fate, sources, affected, prune):
-    beam_obs.add_command(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from beam_obs.lineage.files import FileGone, read_content
+from beam_obs.lineage.lines import count_lines, start_of_line
 from beam_obs.records.errors import BeamObsError, MissingExtra, UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD
 from beam_obs.records.record_content import output_digest, record_content
@@ -118,13 +119,9 @@ def record_at(file: str, number: int) -> OutputRecord:
                 return record
             total = record.number
         raise NoSuchRecord(f"{file} has {total:,} records, and no record {number:,}")
-    start = 0
-    for _ in range(number - 1):
-        start = content.find(b"\n", start) + 1
-        if start <= 0 or start >= len(content):
-            raise NoSuchRecord(f"{file} has {_lines(content):,} lines, and no line {number:,}")
-    if not content:
-        raise NoSuchRecord(f"{file} is empty")
+    start = start_of_line(content, number)
+    if start is None:
+        raise NoSuchRecord(f"{file} has {count_lines(content):,} lines, and no line {number:,}")
     end = content.find(b"\n", start)
     return _line_record(file, number, content[start : len(content) if end < 0 else end], format, content)
 
@@ -229,10 +226,6 @@ def _is(value: Any, wanted: str) -> bool:
 
 
 # Lines.
-
-
-def _lines(content: bytes) -> int:
-    return content.count(b"\n") + (0 if content.endswith(b"\n") or not content else 1)
 
 
 def _line_record(file: str, number: int, line: bytes, format: str, content: bytes) -> OutputRecord:

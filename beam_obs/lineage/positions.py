@@ -7,6 +7,7 @@ import re
 from typing import Any, NamedTuple
 
 from beam_obs.lineage.files import open_content, read_content
+from beam_obs.lineage.lines import count_lines, start_of_line
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.row_files import read_long
 from beam_obs.lineage.source_records import gives_row_groups, parquet_group_offsets
@@ -60,15 +61,9 @@ def place_of_number(partition: SourcePartition, number: int) -> Place:
 def _place_of_line(partition: SourcePartition, number: int) -> Place:
     assert partition.uri is not None
     content = read_content(partition.uri)
-    start = 0
-    for _ in range(number - 1):
-        found = content.find(b"\n", start)
-        if found < 0 or found + 1 >= len(content):
-            lines = content.count(b"\n") + (0 if content.endswith(b"\n") or not content else 1)
-            raise NoSuchPlace(f"{partition.uri} has {lines:,} lines, and no line {number:,}")
-        start = found + 1
-    if start == 0 and not content:
-        raise NoSuchPlace(f"{partition.uri} is empty")
+    start = start_of_line(content, number)
+    if start is None:
+        raise NoSuchPlace(f"{partition.uri} has {count_lines(content):,} lines, and no line {number:,}")
     end = content.find(b"\n", start)
     line = content[start : len(content) if end < 0 else end]
     kind = partition.kind.lower()
@@ -97,7 +92,7 @@ def _skipped_lines(partition: SourcePartition, content: bytes, leaves_out_blanks
     if partition.records is None or (b'"' in content and "csv" in partition.kind.lower()):
         # Where quotes may hold line ends, records cannot be counted by lines.
         return 0
-    lines = content.count(b"\n") + (0 if content.endswith(b"\n") or not content else 1)
+    lines = count_lines(content)
     if leaves_out_blanks:
         lines -= sum(1 for _ in _BLANK.finditer(content))
     extra = lines - partition.records - partition.dead
