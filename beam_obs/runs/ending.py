@@ -186,7 +186,7 @@ def _inputs_of_beam(observation: Observation, evidence: Evidence) -> list[Datase
     patterns = {
         manifest.stage: manifest.details["pattern"]
         for manifest in evidence.of_kind("inputs")
-        if manifest.stage not in told and "pattern" in manifest.details
+        if not _is_within(manifest.stage, told) and "pattern" in manifest.details
     }
     return [DatasetDescription(label, patterns[label], label) for label in sorted(patterns)]
 
@@ -198,15 +198,21 @@ def _outputs_of_beam(observation: Observation, woven: WeaveReport | None) -> lis
     return [
         DatasetDescription(sink.label, sink.uri, sink.label)
         for sink in dict.fromkeys(sinks)
-        if sink.uri and sink.label not in told
+        if sink.uri and not _is_within(sink.label, told)
     ]
+
+
+def _is_within(label: str, told: set[str]) -> bool:
+    """Returns whether a step is one of those told, or in one of them: a read in an `obs.Source`."""
+    parts = label.split("/")
+    return any("/".join(parts[:end]) in told for end in range(1, len(parts) + 1))
 
 
 def _datasets(described: list[Any], manifests: list[Any]) -> list[dict[str, Any]]:
     """Returns inputs or outputs: each dataset as the pipeline names it, with the files of its manifests."""
     result: list[dict[str, Any]] = []
     for dataset in described:
-        of_step = [manifest for manifest in manifests if manifest.stage == dataset.label]
+        of_step = [manifest for manifest in manifests if _is_within(manifest.stage, {dataset.label})]
         result.append(
             {
                 "name": dataset.name,
