@@ -174,7 +174,8 @@ class Launched:
             if source.partition is not None
         ]
         partitions = describe_partitions(evidence.of_kind("inputs"), kinds, stamped)
-        write_partitions(self.run.store, self.run.record.folder, partitions)
+        if partitions:
+            write_partitions(self.run.store, self.run.record.folder, partitions)
 
     def _error(self, error: BaseException) -> dict[str, Any]:
         return describe_error(error, values_are_hidden=self._observer.redaction is not None)
