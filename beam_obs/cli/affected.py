@@ -67,6 +67,10 @@ def _run(touched: TouchedRun) -> Iterator[str]:
     for sink in touched.sinks:
         where = f"  {clean(shown_uri(sink.uri))}" if sink.uri else ""
         of = "" if sink.of is None else f" of {sink.of:,}"
+        if sink.records is None and touched.side_readers:
+            total = "" if sink.of is None else f"{sink.of:,} "
+            yield f"  may have influenced the {total}records of {clean(sink.label)}{where}"
+            continue
         count = "all" if sink.records is None else f"{sink.records:,}"
         through = f", {sink.by_aggregates:,} through aggregates" if sink.by_aggregates else ""
         yield f"  touched {count}{of} records of {clean(sink.label)}{through}{where}"

@@ -8,10 +8,11 @@ from typing import Any
 
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import RunOf
-from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
+from beam_obs.lineage.certainty import COMPLETELY, NOT_RECORDED, Certainty, least, not_recorded, sampled
 from beam_obs.lineage.files import same_file
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.run_evidence import RunEvidence
+from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import UsageError
 from beam_obs.records.origin import TOP_BIT
 from beam_obs.records.record_content import DIGEST_BYTES
@@ -50,6 +51,8 @@ class TouchedRun:
       read: records that the run read from the file; None where that is not known, or code was asked for.
       dead: how many of them were refused as they were read.
       sinks: those that were touched.
+      side_readers: steps that read it as a side input: all that they gave may have been influenced, and the
+        sinks behind them have no count.
       also_needed: other files that the touched aggregates were made of: a backfill of them reads these too.
       certainty: of the counts.
     """
@@ -59,6 +62,7 @@ class TouchedRun:
     read: int | None
     dead: int
     sinks: tuple[TouchedSink, ...]
+    side_readers: tuple[str, ...]
     also_needed: tuple[str, ...]
     certainty: Certainty
 
@@ -152,7 +156,7 @@ def _by_code(evidence: RunEvidence) -> TouchedRun:
     certainty = COMPLETELY
     if record.status != "done":
         certainty = not_recorded(f"the run is {record.status}: it may have written more")
-    return TouchedRun(run_choice.run_of(record), (), None, 0, sinks, (), certainty)
+    return TouchedRun(run_choice.run_of(record), (), None, 0, sinks, (), (), certainty)
 
 
 def _by_source(evidence: RunEvidence, found: list[SourcePartition]) -> TouchedRun:
@@ -172,6 +176,26 @@ def _by_source(evidence: RunEvidence, found: list[SourcePartition]) -> TouchedRu
         )
         for label in sorted(touched.records)
     )
+    graph = StepGraph(record.end)
+    readers = tuple(dict.fromkeys(one for part in found for one in graph.readers_beside(part.source)))
+    behind = {step for reader in readers for step in (reader, *graph.behind(reader))}
+    sinks += tuple(
+        TouchedSink(
+            label,
+            run_choice.uri_of_sink(record, label),
+            None,
+            0,
+            totals.get(label),
+            tuple(run_choice.files_of_sink(record, label)),
+        )
+        for label in dict.fromkeys([*totals, *run_choice.all_sinks(record)])
+        if graph.step_of(label) in behind and label not in touched.records
+    )
+    certainty = touched.certainty
+    if readers and certainty.kind != NOT_RECORDED:
+        certainty = not_recorded(
+            f"a side input keeps no origins, and it is read as one by {', '.join(readers)}"
+        )
     uris = {part.code: part.uri or part.source for part in evidence.partitions}
     also = sorted({str(uris[one]) for one in touched.other_codes - codes if one in uris})
     return TouchedRun(
@@ -180,8 +204,9 @@ def _by_source(evidence: RunEvidence, found: list[SourcePartition]) -> TouchedRu
         sum(known) if known else None,
         sum(part.dead for part in found),
         sinks,
+        readers,
         tuple(also),
-        touched.certainty,
+        certainty,
     )
 
 

@@ -244,6 +244,7 @@ class Future:
             reason = f"it may be in {which} a sample of the contributors, among those that were not kept"
             return dataclasses.replace(found, certainty=sampled(rate, reason))
         gaps = self._gaps(start)
+        readers = self._graph.readers_beside(start) if start else ()
         if found.written or found.aggregates or found.dead_letters:
             if gaps and gaps.kind != "complete":
                 return dataclasses.replace(found, certainty=gaps)
@@ -252,6 +253,15 @@ class Future:
             return dataclasses.replace(found, ended_at=found.filtered, end="filtered")
         if gaps is not None:
             return dataclasses.replace(found, end="no trace of it", certainty=gaps)
+        if readers:
+            told = ", ".join(readers)
+            reason = f"a side input keeps no origins: it may have been read as one by {told}"
+            return dataclasses.replace(
+                found,
+                end=f"it left no trace of its own: it was filtered, or read as a side input by {told}",
+                ended_at=readers,
+                certainty=not_recorded(reason),
+            )
         return self._by_elimination(found, start)
 
     def _gaps(self, start: str | None) -> Certainty | None:

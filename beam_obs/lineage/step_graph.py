@@ -58,6 +58,10 @@ class StepGraph:
         self._order = {label: number for number, label in enumerate(self.steps)}
         self.after: dict[str, list[str]] = {label: [] for label in self.steps}
         self.before: dict[str, list[str]] = {label: [] for label in self.steps}
+        self._beside: dict[str, list[str]] = {}
+        for edge in (end or {}).get("edges") or ():
+            if edge.get("side"):
+                self._beside.setdefault(edge["from"], []).append(edge["to"])
         for source, target in self._edges(end or {}):
             if source in self.steps and target in self.steps and target not in self.after[source]:
                 self.after[source].append(target)
@@ -80,6 +84,12 @@ class StepGraph:
         """Returns the steps that elements may reach from a step, in order; the step itself is left out."""
         start = self.step_of(label)
         return () if start is None else self._reached(start, False)
+
+    def readers_beside(self, label: str) -> tuple[str, ...]:
+        """Returns the steps that may read what a step gives, or what is made of it, as a side input."""
+        start = self.step_of(label)
+        steps = () if start is None else (start, *self.behind(start))
+        return tuple(dict.fromkeys(reader for step in steps for reader in self._beside.get(step, ())))
 
     def before_step(self, label: str) -> tuple[str, ...]:
         """Returns the steps whose elements may reach a step, in order; the step itself is left out."""
