@@ -123,6 +123,8 @@ def batch_process(
             note(error, trace)
             raise
 
+    # As Beam's decorators mark a user's function.
+    woven_process._beam_yields_elements = not gives_batches  # type: ignore[attr-defined]
     return woven_process
 
 
@@ -153,4 +155,5 @@ def yielding_batches(
             note(error, trace)
             raise
 
+    woven_process._beam_yields_batches = True  # type: ignore[attr-defined]
     return woven_process

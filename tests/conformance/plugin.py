@@ -82,6 +82,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leaves out variants, where a sample is asked for; notes what is left."""
     if _asked("SAMPLE"):

@@ -128,6 +128,35 @@ def test_batches_stay_batches_and_their_elements_come_from_the_batch(tmp_path: p
     assert all(ran.sources_of(origin) == everything for _, origin in ran.outputs)
 
 
+class Multiplied(beam.DoFn):
+    @beam.DoFn.yields_batches
+    def process(self, number: int) -> Iterator[list[int]]:
+        yield [number] * number
+
+    def infer_output_type(self, input_type: Any) -> Any:
+        return int
+
+    def get_output_batch_type(self, input_element_type: Any) -> Any:
+        return beam.typehints.List[int]
+
+
+class Summed(Batched):
+    @beam.DoFn.yields_elements
+    def process_batch(self, batch: list[int], *_: Any) -> Iterator[int]:
+        yield sum(batch)
+
+
+def test_a_step_may_take_elements_and_give_batches_or_the_other_way_round(tmp_path: pathlib.Path) -> None:
+    def build(pipeline: Any) -> Any:
+        numbers = pipeline | "make" >> beam.Create([2, 3], reshuffle=False).with_output_types(int)
+        return numbers | "multiply" >> beam.ParDo(Multiplied()) | "sum" >> beam.ParDo(Summed())
+
+    ran = run_woven(build, str(tmp_path))
+
+    found = {total: ran.sources_of(origin) for total, origin in ran.outputs}
+    assert found == {4: {made("make", 0)}, 9: {made("make", 1)}}
+
+
 def test_a_weave_that_fails_leaves_the_pipeline_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(loom: Loom) -> None:
         raise MiswovenEdge("an edge is wrong")
