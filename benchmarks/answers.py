@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -109,16 +110,18 @@ def _lines(file: pathlib.Path) -> int:
     return file.read_bytes().count(b"\n")
 
 
-def ask(folder: pathlib.Path, command: list[str]) -> tuple[float, dict[str, Any]]:
-    """Returns how long a command takes in a process of its own, and its answer."""
-    began = time.perf_counter()
+def ask(folder: pathlib.Path, command: list[str]) -> tuple[float, float, dict[str, Any]]:
+    """Returns how long a command takes in a process of its own, its CPU time, and its answer."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "beam_obs.cli", *command, "--json", "--store", str(folder / "store")],
         check=True,
         capture_output=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    return time.perf_counter() - began, json.loads(done.stdout)
+    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return took, busy, json.loads(done.stdout)
 
 
 def main() -> int:
@@ -152,15 +155,19 @@ def print_evidence(folder: pathlib.Path) -> None:
 def report(folder: pathlib.Path, asked: int) -> int:
     """Asks, and prints the figures; returns the exit code."""
     seconds = collections.defaultdict(list)
+    busy = collections.defaultdict(list)
     certainties: collections.Counter[str] = collections.Counter()
     for kind, command in questions(folder, asked):
-        took, answer = ask(folder, command)
+        took, cpu, answer = ask(folder, command)
         seconds[kind].append(took)
+        busy[kind].append(cpu)
         certainty = answer["certainty"]["kind"]
         certainties[f"{kind}: {certainty}"] += 1
         if certainty == "not recorded":
             print(f"not recorded: {' '.join(command)}: {answer['certainty']['reason']}")
     print(", ".join(f"{kind} {count}" for kind, count in sorted(certainties.items())))
+    for kind, taken in busy.items():
+        print(f"{kind}: CPU time {statistics.median(taken):.2f} s, at most {max(taken):.2f} s")
     missing = sum(count for kind, count in certainties.items() if kind.endswith("not recorded"))
     verdicts = [
         verdict

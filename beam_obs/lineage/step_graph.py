@@ -168,4 +168,4 @@ class StepGraph:
                     found.append(passed)
                 elif following in steps:
                     todo.append((following, (*passed, following)))
-        return found
+        return sorted(found, key=lambda branch: not branch)

@@ -428,3 +428,68 @@ def test_a_file_that_no_run_read_is_said_so(woven: str) -> None:
     write_rows("other.csv")
     with pytest.raises(NotRead, match="says that it read"):
         fate("other.csv:2")
+
+
+def test_what_is_read_as_a_side_input_is_said_so() -> None:
+    write_rows()
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="beside") as p:
+        names = (
+            p
+            | "read" >> obs.ReadFromCsv("in.csv")
+            | "name" >> beam.Map(lambda record: (record["name"], record["id"]))
+        )
+        (
+            p
+            | beam.Create(["a", "b"])
+            | "look up" >> beam.Map(lambda name, known: f"{name} {known[name]}", beam.pvalue.AsDict(names))
+            | "write" >> beam.io.WriteToText("out")
+        )
+    answer = fate("in.csv:2")
+    assert answer.certainty.kind == NOT_RECORDED
+    assert "read as one by look up" in answer.certainty.reason
+    (touched,) = affected(source="in.csv").runs
+    assert touched.side_readers == ("look up",)
+    assert [(sink.label, sink.records) for sink in touched.sinks] == [("write", None)]
+
+
+def test_a_record_of_several_lines_is_found_by_each_of_them() -> None:
+    write_rows(rows=["id,text", '1,"one', 'two"', "2,three"])
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="quoted") as p:
+        p | "read" >> obs.ReadFromCsv("in.csv", multiline=True) | "write" >> obs.WriteToJson("out")
+    (tree,) = why("out", {"id": "1"}).made_of
+    assert isinstance(tree, FromSource)
+    assert (tree.record.line, tree.record.text) == (2, '1,"one\ntwo"')
+    for line in (2, 3, 4):
+        assert written(fate(f"in.csv:{line}")) == {"write"}
+
+
+def test_of_a_run_that_failed_what_was_committed_is_told() -> None:
+    write_rows()
+
+    def fail(record: dict[str, str]) -> dict[str, str]:
+        if record["id"] == "6":
+            raise RuntimeError("no more")
+        return record
+
+    with (
+        pytest.raises(RuntimeError, match="no more"),
+        obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="failing") as p,
+    ):
+        p | "read" >> obs.ReadFromCsv("in.csv") | "fail" >> beam.Map(fail) | beam.io.WriteToText("out")
+    answer = fate("in.csv:2", run="latest") if sources().partitions else None
+    if answer is not None:
+        assert answer.certainty.kind == NOT_RECORDED
+        assert "failed" in answer.certainty.reason
+
+
+def test_files_with_one_name_in_two_folders_are_told_apart() -> None:
+    for folder in ("x", "y"):
+        pathlib.Path(folder).mkdir()
+        write_rows(f"{folder}/in.csv", [*ROWS, f"9,{folder},90"])
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="two") as p:
+        p | "read" >> obs.ReadFromCsv("*/in.csv") | "write" >> obs.WriteToJson("out")
+    for folder in ("x", "y"):
+        (tree,) = why("out", {"name": folder}).made_of
+        assert isinstance(tree, FromSource)
+        assert tree.partition is not None
+        assert str(tree.partition.uri).endswith(f"{folder}/in.csv")
