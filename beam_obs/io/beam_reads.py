@@ -22,6 +22,7 @@ from apache_beam.pvalue import TaggedOutput
 from beam_obs.io.file_version import file_version
 from beam_obs.io.found_files import fixed_part
 from beam_obs.records.block_position import INDEX_BITS
+from beam_obs.records.known_partitions import note_partition
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
 from beam_obs.wrapper.traced_forms import ROWS, TRACED, pack, unpack
@@ -178,6 +179,7 @@ def _place(source: Any) -> _Place | None:
     name = path[len(start) :] if path.startswith(start) else path
     path = path if "://" in path else os.path.abspath(path)
     partition = Partition(name, file_version(path, size, modified), wide=positions == BLOCKS)
+    note_partition(partition, path)
     return _Place(path, pattern, name, size, partition, format, positions)
 
 

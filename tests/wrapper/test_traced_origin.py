@@ -74,6 +74,19 @@ def test_a_dead_letter_of_a_woven_stage_names_the_source_record(step: str) -> No
     assert all(place_of(parse_origin(letter.origin)).position == letter.position for letter in letters)
 
 
+def test_a_dead_letter_behind_a_read_of_beams_own_names_the_source_record_too() -> None:
+    pathlib.Path("of beam.txt").write_text("1\n22\n")
+
+    def build(pipeline: Any) -> Any:
+        lines = pipeline | beam.io.ReadFromText("of beam.txt")
+        return (lines | "step" >> obs.Stage(beam.Map(_refuse)).with_dead_letters())[1]
+
+    letters = sorted(_dead_letters(build), key=lambda letter: letter.position)
+
+    assert [letter.position for letter in letters] == [0, 2]
+    assert {pathlib.Path(letter.source_uri).name for letter in letters} == {"of beam.txt"}
+
+
 def test_a_dead_letter_of_an_aggregate_has_its_derived_origin_and_no_place() -> None:
     pathlib.Path("in.csv").write_text("a\n1\n22\n")
 
