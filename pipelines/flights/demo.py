@@ -69,7 +69,12 @@ Try next
   {beam_obs} runs
   {beam_obs} show latest
   {beam_obs} dead-letters list latest
-  {beam_obs} dead-letters list latest --stage check --letters"""
+  {beam_obs} dead-letters list latest --stage check --letters
+  {beam_obs} why {FOLDER}/flights-statistics --match carrier=UA --match day=2013-01-15
+  {beam_obs} fate {files}/flights-good.csv:839
+  {beam_obs} fate {files}/flights-torn-row.csv:9
+  {beam_obs} affected --source {files}/flights-torn-row.csv
+  {beam_obs} graph latest --output {FOLDER}/graph.svg"""
     )
 
 
