@@ -83,6 +83,9 @@ class CountBreaks(CheckRecords):
       redaction: what of the records may be told; None for all.
     """
 
+    holds_back = False
+    """For the weave: what leaves when a bundle ends are counts."""
+
     def __init__(
         self,
         assumptions: Sequence[Assumption],

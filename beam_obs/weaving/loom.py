@@ -50,6 +50,12 @@ class Loom:
         self.report = WeaveReport()
         self.context = PipelineContext(original.components)
         self.plain_coder = {name: pcoll.coder_id for name, pcoll in original.components.pcollections.items()}
+        self.tags = {
+            pcoll: tag
+            for leaf in set(self.graph.producers.values())
+            for tag, pcoll in self.graph.node(leaf).outputs.items()
+        }
+        """By which output of its step a PCollection left."""
         self.forms: dict[str, str] = {}
         self.rows: list[tuple[str, str, str]] = []
         """Evidence: its kind, the label of the step, the PCollection of rows."""

@@ -90,10 +90,9 @@ def index_ends(loom: Loom) -> None:
         if unit.node in loom.ends:
             _add_index(loom, unit.node, loom.ends[unit.node], label, before=True)
             continue
-        tags = {pcoll: tag for tag, pcoll in loom.graph.node(unit.node).outputs.items()}
         for leaf in loom.graph.leaves(unit.node):
             for pcoll in given.get(leaf, ()):
-                tag = tags.get(pcoll, "None")
+                tag = loom.tags[pcoll]
                 if tag in _OF_OURS or not loom.is_traced(pcoll) or _is_taken(loom, pcoll):
                     continue
                 if _is_shown(loom, unit.node, pcoll):

@@ -58,6 +58,7 @@ _EVIDENCE = (
     "beam_obs.stages.evidence.",
     "beam_obs.stages.dead_letter",
     "beam_obs.stages.refused_letters.",
+    "beam_obs.stages.dead_rate.",
     "beam_obs.io.file_read._Keep",
 )
 _CREATE = "apache_beam.transforms.core.Create"

@@ -11,11 +11,14 @@ from apache_beam.transforms.core import DoFn
 
 
 def emits_at_the_end(dofn: DoFn) -> bool:
-    """Returns whether `finish_bundle` may give outputs; a DoFn that does holds elements back.
+    """Returns whether `finish_bundle` may give outputs; a DoFn that does holds elements back, unless it says
+    by an attribute ``holds_back`` that it does not: what it gives then is no record.
 
     >>> emits_at_the_end(DoFn())
     False
     """
+    if getattr(dofn, "holds_back", True) is False:
+        return False
     method: Any = getattr(dofn, "finish_bundle", None)
     function = getattr(method, "__func__", method)
     if function is DoFn.finish_bundle:

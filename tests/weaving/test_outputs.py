@@ -324,3 +324,21 @@ def test_evidence_is_the_same_on_every_runner_and_bundles_that_fail_double_nothi
         "filtered": 30,
     }
     assert all(count == 1 for rows in found.values() for count in rows.values())
+
+
+def test_a_check_that_counts_keeps_the_origin_of_each_record(tmp_path: pathlib.Path) -> None:
+    options = PipelineOptions([f"--obs_store={tmp_path}", "--obs_lineage=strict"])
+    records = [{"id": 1}, {"id": None}, {"id": 3}]
+    with obs.Pipeline(RUNNERS["fn_api"](), options, name="counts") as pipeline:
+        checked = (
+            pipeline
+            | "make" >> beam.Create(records)
+            | "check" >> obs.Check(obs.not_null("id"), on_break="count")
+        )
+        checked | "load" >> beam.Map(lambda record: None)
+
+    (folder,) = tmp_path.glob("runs/counts/*")
+    rows = list(read_rows(str(folder), "output_index"))
+    assert {step for step, _ in rows} == {"load"}
+    assert {row["digest"]: row["origin"] for _, row in rows} == index_of(*records)
+    assert not list(read_rows(str(folder), "derivations"))
