@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 from collections.abc import Mapping
 
 from beam_obs.lineage import run_choice
@@ -307,6 +308,10 @@ class Ancestry:
             return FromSource(origin, None, None, SourceRecord(UNVERIFIED, note))
         partition, position = found
         record = read_source_record(partition, position)
+        copies = self._evidence.copies_of(partition)
+        if copies:
+            told = f"or the same record of {', '.join(copies)}: these files are copies of one another"
+            record = dataclasses.replace(record, note=f"{record.note}; {told}" if record.note else told)
         path = self._graph.between(partition.source, end) if end else ()
         return FromSource(origin, partition, position, record, path)
 

@@ -11,12 +11,12 @@ from beam_obs.lineage.backward import as_origin
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.placed_outputs import places_of
-from beam_obs.lineage.positions import place_of_number
+from beam_obs.lineage.positions import place_of_number, why_no_record
 from beam_obs.lineage.run_evidence import DERIVATIONS, OUTPUTS, RunEvidence
 from beam_obs.lineage.source_records import SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import BeamObsError, UsageError
-from beam_obs.records.origin import is_derived
+from beam_obs.records.origin import RANDOM_BITS, is_derived, randomness
 from beam_obs.runs.store import Store
 from beam_obs.wrapper.traced_rows import Derivation
 
@@ -144,6 +144,14 @@ def _answer(
         return Fate(run, not_recorded(reason), into, partition, position, record, notes)
     future = Future(evidence, everything)
     into = future.of(origin, partition.source if partition is not None else None)
+    if into.end and partition is not None and position is not None and run_choice.is_as_read(partition):
+        nothing = why_no_record(partition, position)
+        if nothing:
+            return Fate(run, COMPLETELY, None, partition, position, None, (*notes, nothing))
+    copies = evidence.copies_of(partition) if partition is not None else ()
+    if copies:
+        told = ", ".join(copies)
+        notes = (*notes, f"this is also of the same record of {told}: these files are copies of one another")
     return Fate(run, future.certainty(into), into, partition, position, record, (*notes, *future.notes))
 
 
@@ -243,7 +251,7 @@ class Future:
             which = "an aggregate that keeps" if more == 1 else f"{more:,} aggregates that keep"
             reason = f"it may be in {which} a sample of the contributors, among those that were not kept"
             return dataclasses.replace(found, certainty=sampled(rate, reason))
-        gaps = self._gaps(start)
+        gaps = self._gaps(found.origin, start)
         readers = self._graph.readers_beside(start) if start else ()
         if found.written or found.aggregates or found.dead_letters:
             if gaps and gaps.kind != "complete":
@@ -264,7 +272,7 @@ class Future:
             )
         return self._by_elimination(found, start)
 
-    def _gaps(self, start: str | None) -> Certainty | None:
+    def _gaps(self, origin: bytes, start: str | None) -> Certainty | None:
         """Returns what keeps an origin from being followed all the way; None where nothing does."""
         evidence, record = self._evidence, self._evidence.record
         if record.end is None or record.status != "done":
@@ -278,9 +286,9 @@ class Future:
         if opaque:
             told = "; ".join(f"{label} - {reason}" for label, reason in opaque.items())
             return not_recorded(f"opaque steps behind it keep no origins: {told}")
-        if evidence.output_share < 1:
-            if evidence.output_share <= 0:
-                return not_recorded("the run kept no output index (--obs_output_index=off)")
+        if evidence.output_share <= 0:
+            return not_recorded("the run kept no output index (--obs_output_index=off)")
+        if randomness(origin) < int((1.0 - evidence.output_share) * 2**RANDOM_BITS):
             return sampled(evidence.output_share, "the output index has a share of the records")
         return None
 
@@ -293,7 +301,8 @@ class Future:
         kept = [*self._evidence.files(DERIVATIONS), *self._evidence.files(OUTPUTS)]
         known = {graph.step_of(label) for label in run_choice.all_sinks(self._evidence.record)}
         known |= {graph.step_of(file.step) for file in kept}
-        filtering, fanning, unclear, late = [], [], [], []
+        late = [step for step in self._windowed() if step in behind]
+        filtering, fanning, unclear = [], [], []
         for label in behind:
             stage = counts.get(label)
             if stage is not None and stage.get("dropped"):
@@ -327,6 +336,11 @@ class Future:
         if late:
             end += f"; or it was dropped as late at {', '.join(late)}"
         return dataclasses.replace(found, end=end, ended_at=(*filtering, *fanning, *unclear, *late))
+
+    def _windowed(self) -> list[str]:
+        """Returns the steps that make aggregates of windows: what comes late for one is dropped there."""
+        found = [self._graph.step_of(label) for label in self._evidence.windowed_steps()]
+        return [step for step in dict.fromkeys(found) if step is not None]
 
     def certainty(self, into: Into) -> Certainty:
         """Returns how sure all of it is."""

@@ -7,10 +7,10 @@ import re
 from typing import Any, NamedTuple
 
 from beam_obs.lineage.files import open_content, read_content
-from beam_obs.lineage.lines import count_lines, start_of_line
+from beam_obs.lineage.lines import count_lines
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.row_files import read_long
-from beam_obs.lineage.source_records import gives_row_groups, parquet_group_offsets
+from beam_obs.lineage.source_records import gives_row_groups, lines_of, parquet_group_offsets
 from beam_obs.records.block_position import BlockPosition
 from beam_obs.records.errors import BeamObsError, MissingExtra
 
@@ -58,14 +58,30 @@ def place_of_number(partition: SourcePartition, number: int) -> Place:
     return _place_of_line(partition, number)
 
 
+def why_no_record(partition: SourcePartition, position: int) -> str:
+    """Returns why nothing begins at a position; nothing where something may.
+
+    Raises:
+      FileGone: the file cannot be read.
+    """
+    kind = partition.kind.lower()
+    if partition.uri is None or partition.positions != "bytes" or "tfrecord" in kind:
+        return ""
+    lines = lines_of(partition.uri, partition.version)
+    if position >= len(lines.content):
+        return f"{partition.uri} has {len(lines.content):,} bytes, and none at {position:,}"
+    if not lines.begins_at(position):
+        return f"no line begins at byte {position:,}: it is within line {lines.number_at(position):,}"
+    return ""
+
+
 def _place_of_line(partition: SourcePartition, number: int) -> Place:
     assert partition.uri is not None
-    content = read_content(partition.uri)
-    start = start_of_line(content, number)
+    lines = lines_of(partition.uri, partition.version)
+    content, start = lines.content, lines.start_of(number)
     if start is None:
         raise NoSuchPlace(f"{partition.uri} has {count_lines(content):,} lines, and no line {number:,}")
-    end = content.find(b"\n", start)
-    line = content[start : len(content) if end < 0 else end]
+    line = lines.line_at(start)
     kind = partition.kind.lower()
     is_csv = "csv" in kind
     if (is_csv or "json" in kind) and not line.strip():

@@ -91,7 +91,8 @@ def of_source(store: Store, file: str, run: str | None) -> tuple[RunEvidence, li
 
 def is_as_read(partition: SourcePartition) -> bool:
     """Returns whether a file is the one that was read, as far as can be told."""
-    assert partition.uri is not None
+    if partition.uri is None:
+        return False
     try:
         return present_version(partition.uri, partition.version) in (None, partition.version)
     except FileGone:
@@ -180,8 +181,8 @@ def notes_on(evidence: RunEvidence) -> tuple[str, ...]:
     notes = []
     if record.status != "done":
         notes.append(f"the run is {record.status}: it may have left less than it did")
-    if not evidence.is_committed and record.end is None:
-        notes.append("nothing of the run is committed yet: what is shown may be of bundles that failed")
+    if not evidence.is_committed and record.status != "done":
+        notes.append("nothing of the run is committed: what is shown may be of bundles that failed")
     return tuple(notes)
 
 

@@ -124,6 +124,11 @@ class RunEvidence:
         unlocated = [one for one in same if not one.located]
         return (unlocated[0], None) if len(unlocated) == 1 else None
 
+    def copies_of(self, partition: SourcePartition) -> tuple[str, ...]:
+        """Returns the other files that hold the very same: their records have the same origins."""
+        same = (one.uri for one in self.partitions if one.partition == partition.partition)
+        return tuple(uri for uri in dict.fromkeys(same) if uri is not None and uri != partition.uri)
+
     # Derivations.
 
     def derivation_of(self, child: bytes) -> Derivation | None:
@@ -223,6 +228,16 @@ class RunEvidence:
             else:
                 found.extend(map(partition.origin, positions))
         return min(map(_by_hash, found), default=_LARGEST)
+
+    def windowed_steps(self) -> list[str]:
+        """Returns the labels of steps whose aggregates are of windows, by the first of each file."""
+        found = []
+        for file in self.files(DERIVATIONS):
+            for span in row_spans(file.blocks[0]) if file.blocks else ():
+                if _fields(file.blocks[0].data[span.start : span.end])["window"] not in ("", "GlobalWindow"):
+                    found.append(file.step)
+                break
+        return found
 
     def is_truncated(self, derivation: Derivation) -> bool:
         """Returns whether an aggregate has more contributors than were kept."""

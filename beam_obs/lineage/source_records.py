@@ -8,9 +8,10 @@ import io
 import itertools
 import json
 import struct
-from typing import Any, BinaryIO
+from typing import Any
 
-from beam_obs.lineage.files import FileGone, open_content, present_version
+from beam_obs.lineage.files import FileGone, open_content, present_version, read_content
+from beam_obs.lineage.lines import Lines
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.row_files import read_long
 from beam_obs.records.block_position import block_position
@@ -77,37 +78,38 @@ def _read(partition: SourcePartition, uri: str, position: int) -> SourceRecord:
     if "tfrecord" in partition.kind.lower():
         return SourceRecord(VERIFIED, text=_tf_record(uri, position))
     if partition.positions == "bytes":
-        return _line(uri, position, "csv" in partition.kind.lower())
+        return _line(partition, uri, position)
     return SourceRecord(UNVERIFIED, f"positions of the source {partition.source!r} are not in files")
 
 
 # Lines.
 
 
-def _line(uri: str, position: int, is_csv: bool) -> SourceRecord:
-    with open_content(uri) as stream:
-        number = 1 + _newlines_before(stream, position)
-        stream.seek(position)
-        parts = [stream.readline(_LONGEST_LINE)]
-        while is_csv and sum(part.count(b'"') for part in parts) % 2 and len(parts) < _LONGEST_LINES:
-            part = stream.readline(_LONGEST_LINE)
-            if not part:
-                break
-            parts.append(part)
-        header = None
-        if is_csv and position > 0:
-            stream.seek(0)
-            header = _text(stream.readline(_LONGEST_LINE))
-    return SourceRecord(VERIFIED, text=_text(b"".join(parts)), line=number, header=header)
+def lines_of(uri: str, version: str) -> Lines:
+    """Returns the lines of a file, read once for each version of it.
+
+    Raises:
+      FileGone: it cannot be read.
+    """
+    return _lines_of(uri, version)
 
 
-def _newlines_before(stream: BinaryIO, position: int) -> int:
-    stream.seek(0)
-    left, count = position, 0
-    while left > 0 and (part := stream.read(min(left, 1 << 20))):
-        count += part.count(b"\n")
-        left -= len(part)
-    return count
+@functools.lru_cache(maxsize=8)
+def _lines_of(uri: str, version: str) -> Lines:
+    return Lines(read_content(uri))
+
+
+def _line(partition: SourcePartition, uri: str, position: int) -> SourceRecord:
+    is_csv = "csv" in partition.kind.lower()
+    lines = lines_of(uri, partition.version)
+    record = lines.line_at(position)
+    while is_csv and record.count(b'"') % 2 and record.count(b"\n") < _LONGEST_LINES:
+        more = lines.line_at(position + len(record))
+        if not more:
+            break
+        record += more
+    header = _text(lines.line_at(0)) if is_csv and position > 0 else None
+    return SourceRecord(VERIFIED, text=_text(record), line=lines.number_at(position), header=header)
 
 
 def _text(line: bytes) -> str:

@@ -493,3 +493,58 @@ def test_files_with_one_name_in_two_folders_are_told_apart() -> None:
         assert isinstance(tree, FromSource)
         assert tree.partition is not None
         assert str(tree.partition.uri).endswith(f"{folder}/in.csv")
+
+
+def test_a_position_within_a_record_is_none() -> None:
+    write_rows()
+    run()
+    for position in (14, 15, 10_000):
+        answer = fate(f"in.csv@{position}")
+        assert (answer.into is None) == (position != 14), answer.notes
+    assert "within line 2" in fate("in.csv@15").notes[0]
+
+
+def test_copies_of_a_file_are_told() -> None:
+    for folder in ("x", "y"):
+        pathlib.Path(folder).mkdir()
+        write_rows(f"{folder}/in.csv")
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="copies") as p:
+        reads = [p | f"read {folder}" >> obs.ReadFromCsv(f"{folder}/in.csv") for folder in ("x", "y")]
+        reads | beam.Flatten() | "write" >> obs.WriteToJson("out")
+    (tree,) = why("out", {"id": "1"}).made_of[:1]
+    assert isinstance(tree, FromSource)
+    assert tree.record.text == "1,a,10"
+    assert "copies of one another" in tree.record.note
+    assert any("copies of one another" in note for note in fate("y/in.csv:2").notes)
+
+
+def test_what_comes_late_for_its_window_may_have_been_dropped_there() -> None:
+    write_rows()
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="windows") as p:
+        (
+            p
+            | "read" >> obs.ReadFromCsv("in.csv")
+            | "positive" >> beam.Filter(lambda record: record["value"] != "-5")
+            | "time" >> beam.Map(lambda one: beam.window.TimestampedValue((one["name"], 1), int(one["id"])))
+            | "minutes" >> beam.WindowInto(beam.window.FixedWindows(60))
+            | "sum" >> beam.CombinePerKey(sum)
+            | "line" >> beam.Map(str)
+            | "write" >> beam.io.WriteToText("out")
+        )
+    answer = fate("in.csv:5")
+    assert answer.into is not None
+    assert answer.into.end.endswith("or it was dropped as late at sum")
+    assert answer.into.ended_at == ("positive", "sum")
+
+
+def test_of_a_sampled_index_the_sampled_are_answered_completely() -> None:
+    write_rows(rows=["id,name,value", *(f"{number},a,1" for number in range(2000))])
+    with obs.Pipeline(
+        "FnApiRunner", argv=["--obs_report=off", "--obs_output_index=sampled"], name="sampled"
+    ) as p:
+        p | "read" >> obs.ReadFromText("in.csv") | "write" >> beam.io.WriteToText("out")
+    answers = [fate(f"in.csv:{line}") for line in range(1, 2001, 4)]
+    complete = [one for one in answers if one.certainty.kind == COMPLETE]
+    assert 0 < len(complete) < 30
+    assert all(written(one) == {"write"} for one in complete)
+    assert all(one.certainty.kind == SAMPLED for one in answers if one not in complete)
