@@ -224,8 +224,11 @@ class _Touched:
         narrow = np.array(sorted(codes), dtype=np.uint32)
         # A position beyond 40 bits in a narrow partition has the code of a wide one.
         narrow = np.union1d(narrow, narrow | np.uint32(TOP_BIT))
+        by_sink: dict[str, list[bytes]] = {}
         for label, data in evidence.output_blocks():
-            rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, OUTPUT_BYTES)[:, DIGEST_BYTES:]
+            by_sink.setdefault(label, []).append(data)
+        for label, parts in by_sink.items():
+            rows = np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, OUTPUT_BYTES)[:, DIGEST_BYTES:]
             heads = np.ascontiguousarray(rows[:, :4]).view(">u4")[:, 0]
             direct = int(np.isin(heads, narrow).sum())
             derived = 0
