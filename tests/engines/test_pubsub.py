@@ -84,8 +84,10 @@ def test_messages_with_attributes_are_published(topic: Topic) -> None:
         _ = p | beam.Create([good, bad]) | "publish" >> write
 
     (message,) = topic.messages(1)
-    assert (message.data, dict(message.attributes)) == (b"one", {"kind": "a"})
     run = obs.Store(".beam_obs").runs("publishes")[0]
+    attributes = dict(message.attributes)
+    assert (message.data, attributes["kind"], attributes["beam_obs-run"]) == (b"one", "a", run.id)
+    assert attributes["traceparent"].split("-")[1] == attributes["beam_obs-origin"]
     assert run.end["dead_letters"]["by_stage"] == {"publish": 1}
     assert [one["uri"] for one in run.end["outputs"]] == [f"pubsub:{topic.path}"]
     assert run.end["balance"]["holds"]
@@ -132,6 +134,9 @@ def test_a_subscription_is_a_source(topic: Topic) -> None:
     result = p.run()
     try:
         topic.publish(b"hello")
-        assert [message.data for message in answers.messages(1)] == [b"HELLO"]
+        (answer,) = answers.messages(1)
+        assert answer.data == b"HELLO"
+        assert answer.attributes["beam_obs-pipeline"] == "listens"
+        assert answer.attributes["beam_obs-origin"]
     finally:
         result.cancel()
