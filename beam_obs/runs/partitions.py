@@ -39,8 +39,9 @@ def describe_partitions(
     """Returns the partitions of a run, as ``partitions.json`` has them.
 
     Each is a dict: code (8 hex digits), name, version, located, wide, positions (``bytes``, ``blocks``,
-    ``files``, ``index``, or empty where there are none), uri and size (or None), source (label of the step),
-    kind (name of its class), records (or None), dead; format and pattern, where the manifests tell them.
+    ``files``, ``index``, ``messages`` by their ids, or empty where there are none), uri and size (or None),
+    source (label of the step), kind (name of its class), records (or None), dead; format and pattern, where
+    the manifests tell them.
 
     Args:
       manifests: of inputs.
@@ -71,7 +72,7 @@ def describe_partitions(
                 "version": partition.version,
                 "located": partition.located,
                 "wide": partition.wide,
-                "positions": "index" if partition.located else "",
+                "positions": _positions(partition),
                 "uri": None,
                 "size": None,
                 "source": source.label,
@@ -111,6 +112,12 @@ def read_partitions(
         return list(kept.get("partitions", ()))
     manifests = (evidence or read_evidence(store, folder)).of_kind("inputs")
     return describe_partitions(manifests, kinds or {})
+
+
+def _positions(partition: Partition) -> str:
+    if not partition.located:
+        return ""
+    return "messages" if partition.wide else "index"
 
 
 def _row(manifest: Manifest, kinds: Mapping[str, str]) -> dict[str, Any]:

@@ -71,6 +71,16 @@ class Graph:
         annotations = self.node(node_id).annotations
         return str(annotations.get(_KEPT_TYPE) or annotations.get(_TYPE, b""), "utf-8", "replace")
 
+    def displayed(self, node_id: str, names: tuple[str, ...]) -> str | None:
+        """Returns what a step and all that is in it display under the first of the names that any has."""
+        found: dict[str, str] = {}
+        for node in self.subtree(node_id):
+            for data in self.node(node).display_data:
+                told = api.LabelledPayload.FromString(data.payload)
+                if told.key in names and told.string_value:
+                    found.setdefault(told.key, told.string_value)
+        return next((found[name] for name in names if name in found), None)
+
     def ancestors(self, node_id: str) -> Iterator[str]:
         """Gives the composites that a step is in, innermost first."""
         while node_id in self.parents:

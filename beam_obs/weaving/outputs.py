@@ -8,7 +8,6 @@ from typing import Any
 
 from apache_beam.io import textio, tfrecordio
 from apache_beam.options.value_provider import StaticValueProvider
-from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.weaving import units
@@ -180,13 +179,7 @@ def _uri(loom: Loom, node_id: str) -> str | None:
     shard. A write of ours tells the run itself."""
     if any(is_write_of_ours(loom.graph.python_type(above)) for above in loom.graph.ancestors(node_id)):
         return None
-    found: dict[str, str] = {}
-    for node in loom.graph.subtree(node_id):
-        for data in loom.graph.node(node).display_data:
-            told = api.LabelledPayload.FromString(data.payload)
-            if told.key in _NAMES_OF_DATA and told.string_value:
-                found.setdefault(told.key, told.string_value)
-    uri = next((found[name] for name in _NAMES_OF_DATA if name in found), None)
+    uri = loom.graph.displayed(node_id, _NAMES_OF_DATA)
     if uri is None:
         return _path_of_files(loom, node_id)
     return _SHARD.split(uri, maxsplit=1)[0]

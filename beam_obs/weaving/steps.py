@@ -44,6 +44,7 @@ _STANDARD_WINDOWS = frozenset(
         common_urns.session_windows.urn,
     }
 )
+_READ_FROM_PUBSUB = "apache_beam.io.gcp.pubsub.ReadFromPubSub"
 _COMBINE_GLOBALLY = "apache_beam.transforms.core.CombineGlobally"
 
 
@@ -305,7 +306,10 @@ def weave_source(loom: Loom, node_id: str) -> None:
     graph = loom.graph
     label = loom.label(node_id)
     is_source = not is_internal(graph, node_id)
-    partition = Partition(label, "", located=False)
+    partition, messages = Partition(label, "", located=False), None
+    if graph.python_type(node_id) == _READ_FROM_PUBSUB:
+        place = graph.displayed(node_id, ("subscription", "topic"))
+        messages = Partition(place or label, "", wide=True)
     for pcoll in graph.given_outside(node_id):
         inside = loom.new_pcollection(pcoll, "unstamped", PLAIN)
         graph.replace_output(node_id, pcoll, inside)
@@ -313,12 +317,14 @@ def weave_source(loom: Loom, node_id: str) -> None:
         form = loom.form_for(pcoll)
         loom.set_form(pcoll, form)
         coders: dict[str | None, Any] = {None: loom.coder_object(loom.plain_coder[pcoll])}
-        source = Source(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders)
+        source = Source(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders, messages)
         loom.insert_dofn(
             node_id, f"{label}/beam_obs:origins", StampDoFn(source, form), inside, {"None": pcoll}
         )
     if is_source:
         loom.report.sources.append(WovenSource(label, partition))
+        if messages is not None:
+            loom.report.sources.append(WovenSource(label, messages))
     loom.note_woven(node_id)
 
 

@@ -12,7 +12,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_obs.records.origin import Partition, unlocated_origin
+from beam_obs.records.origin import Partition, position_of_message, unlocated_origin
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN
 from beam_obs.wrapper.traced_forms import TRACED, pack
 from beam_obs.wrapper.traced_shapes import Step
@@ -31,11 +31,13 @@ class Source(NamedTuple):
         that bring the origins of their records, or `NOT_A_SOURCE`.
       partition: the partition that they are of.
       coders: of the outputs, by tag, None for the main one.
+      messages: the partition of messages that have an id, where the source may give some.
     """
 
     kind: str
     partition: Partition
     coders: dict[str | None, Coder]
+    messages: Partition | None = None
 
 
 class Stamper:
@@ -61,6 +63,8 @@ class Stamper:
             tag, result = result.tag, result.value
         if isinstance(result, (WindowedValue, TimestampedValue)):
             result = result.value
+        if source.messages is not None and (message_id := getattr(result, "message_id", None)):
+            return source.messages.origin(position_of_message(str(message_id)))
         coder = source.coders.get(tag)
         if coder is None:
             return UNKNOWN

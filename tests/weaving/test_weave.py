@@ -8,21 +8,24 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.coders.coders import IntervalWindowCoder
+from apache_beam.io.gcp.pubsub import PubsubMessage
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms import window
 
 import beam_obs as obs
-from beam_obs.records.origin import Partition
+from beam_obs.records.origin import Partition, position_of_message
 from beam_obs.records.record_content import output_digest
 from beam_obs.weaving.check import MiswovenEdge, check_edges
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.loom import Loom
-from beam_obs.weaving.report import NotWoven, WovenSink
+from beam_obs.weaving.report import NotWoven, WovenSink, WovenSource
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
 from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.traced_source import BY_CONTENT, Source, Stamper
 from tests.weaving.provenance import made, read_rows, run_woven
 
 
@@ -344,6 +347,25 @@ def test_the_output_index_leads_from_a_written_record_to_its_origin(tmp_path: pa
     assert reports[0].sinks == [WovenSink("write", f"{tmp_path}/out", stamped=False)]
     written = "".join(path.read_text() for path in tmp_path.glob("out-*"))
     assert sorted(written.split()) == ["x", "y"]
+
+
+def test_a_message_has_the_origin_of_its_id_however_often_it_comes() -> None:
+    pytest.importorskip("google.cloud.pubsub")
+    place = "projects/project-one/subscriptions/sub-one"
+    pipeline = beam.Pipeline(options=PipelineOptions(["--streaming"]))
+    messages = pipeline | "in" >> beam.io.ReadFromPubSub(subscription=place, with_attributes=True)
+    messages | "load" >> beam.Map(print)
+    partition = Partition(place, "", wide=True)
+
+    report = weave(pipeline.to_runner_api()).report
+    message = PubsubMessage(b"x", {}, message_id="8842")
+    stamper = Stamper(Source(BY_CONTENT, Partition("in", "", located=False), {}, partition))
+
+    assert report.sources == [
+        WovenSource("in", Partition("in", "", located=False), "ReadFromPubSub"),
+        WovenSource("in", partition, "ReadFromPubSub"),
+    ]
+    assert [stamper.stamp(message) for _ in range(2)] == [partition.origin(position_of_message("8842"))] * 2
 
 
 class Blocks(beam.DoFn):
