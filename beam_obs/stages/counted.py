@@ -13,9 +13,10 @@ from apache_beam.coders import Coder
 
 from beam_obs.metrics import live
 from beam_obs.metrics.tally import Counts, Tally
-from beam_obs.records.lineage_attributes import LINEAGE_FIELD, utc_now
+from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes, LineageAttributes
 from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.records.run_context import RunContext
+from beam_obs.wrapper.traced_origin import current_origin
 
 
 class CountElements(beam.DoFn):
@@ -51,10 +52,10 @@ class CountElements(beam.DoFn):
 
 
 class StampUnlocated(CountElements):
-    """Gives records their lineage attributes, with origins that name no place.
+    """Gives records their lineage attributes, with origins that name no place where the weave knows none.
 
-    An origin is a hash of the record and of how many equal ones came before it in the bundle. Records are
-    dicts, or dataclasses with a field ``_lineage``; others pass as they are.
+    Such an origin is a hash of the record and of how many equal ones came before it in the bundle. Records
+    are dicts, or dataclasses with a field ``_lineage``; others pass as they are.
 
     Args:
       stage: full label of the source.
@@ -67,6 +68,7 @@ class StampUnlocated(CountElements):
         super().__init__(stage, context)
         self._partition = Partition(dataset, "", located=False)
         self._coder = coder
+        self._attributes = Attributes(context)
 
     def start_bundle(self) -> None:
         """Begins to count equal records."""
@@ -83,7 +85,14 @@ class StampUnlocated(CountElements):
             return (dataclasses.replace(record, **{LINEAGE_FIELD: self._lineage(record)}),)
         return (element,)
 
-    def _lineage(self, record: Any) -> dict[str, Any]:
+    def _lineage(self, record: Any) -> LineageAttributes:
+        origin = current_origin() or self._unlocated(record)
+        attributes = self._attributes.of(origin)
+        if attributes["source_uri"] is None:
+            attributes["source_uri"], attributes["source_version"] = self._partition.name, ""
+        return attributes
+
+    def _unlocated(self, record: Any) -> bytes:
         try:
             content = self._coder.encode(record)
         except Exception:
@@ -91,16 +100,4 @@ class StampUnlocated(CountElements):
         origin = unlocated_origin(self._partition, content, 0)
         occurrence = self._seen[origin]
         self._seen[origin] += 1
-        if occurrence:
-            origin = unlocated_origin(self._partition, content, occurrence)
-        context = self._context
-        return {
-            "origin": origin.hex(),
-            "run": context.run,
-            "pipeline": context.pipeline,
-            "code": context.code,
-            "source_uri": self._partition.name,
-            "source_version": "",
-            "position": None,
-            "stamped_at": utc_now(),
-        }
+        return unlocated_origin(self._partition, content, occurrence) if occurrence else origin

@@ -68,6 +68,26 @@ def test_stamps_are_of_the_content_and_of_no_place() -> None:
     assert {record["_lineage"]["position"] for record in kept.elements} == {None}
 
 
+class Lines(beam.PTransform):
+    """A user's own read."""
+
+    def expand(self, pbegin: Any) -> Any:
+        lines = pbegin | beam.io.ReadFromText("source.txt")
+        return lines | "make" >> beam.Map(lambda line: {"line": line})
+
+
+def test_in_a_woven_pipeline_stamps_have_the_origins_that_the_weave_knows() -> None:
+    pathlib.Path("source.txt").write_text("one\nthree\n")
+    kept = Keeper()
+
+    with obs.Pipeline(RUNNER, name="foreign") as p:
+        lines = p | "lines" >> obs.Source(Lines(), dataset="the lines", stamp=True)
+        _ = lines | "look" >> beam.Map(lambda record: (record, obs.current_origin())) | beam.Map(kept)
+
+    assert sorted(record["_lineage"]["position"] for record, _ in kept.elements) == [0, 4]
+    assert all(record["_lineage"]["origin"] == origin.hex() for record, origin in kept.elements)
+
+
 def test_a_dataclass_with_room_is_stamped_and_what_has_none_passes() -> None:
     kept = Keeper()
 
