@@ -64,6 +64,8 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     if takes == PLAIN:
         leave_as_it_is(loom, node_id, NO_ORIGIN)
         return
+    if takes != SEED and is_end(loom, node_id):
+        loom.ends[node_id] = main
     if takes == SEED and facts.passes_seeds:
         for pcoll in node.outputs.values():
             loom.set_form(pcoll, SEED)
@@ -89,9 +91,7 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     if facts.is_stateful:
         takes = KEYED
     settings = _settings(loom, node_id, facts, main, takes)
-    if takes != SEED and is_end(loom, node_id):
-        loom.ends[node_id] = main
-    elif _may_give_nothing(facts, settings):
+    if node_id not in loom.ends and _may_give_nothing(facts, settings):
         settings = dataclasses.replace(settings, filtered_least=loom.filtered_least)
     try:
         load_woven(facts.pickled, settings)

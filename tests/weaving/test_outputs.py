@@ -143,6 +143,21 @@ def test_what_enters_a_step_that_nobody_takes_from_is_noted(runner: str, tmp_pat
     assert sorted(report.ends) == ["load", "stage"]
 
 
+def test_also_where_the_step_cannot_be_woven(tmp_path: pathlib.Path) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    with weaving(WeaveSettings(evidence=str(evidence))) as reports:
+        pipeline = beam.Pipeline(runner=RUNNERS["fn_api"]())
+        numbers = pipeline | "make" >> beam.Create([1, 2])
+        numbers | "opaque" >> beam.ParDo(Opaque())
+        pipeline.run()
+
+    assert {row["digest"]: row["origin"] for _, row in read_rows(str(evidence), "output_index")} == index_of(
+        1, 2
+    )
+    assert list(reports[-1].opaque) == ["opaque"]
+
+
 def test_in_windows_too(tmp_path: pathlib.Path) -> None:
     _, found = run(
         lambda pipeline: (
