@@ -214,8 +214,7 @@ class _Wiring:
         node = parts.transforms[node_id]
         node.unique_name = f"{LABEL}/{name}"
         node.spec.CopyFrom(spec)
-        if spec.urn == common_urns.primitives.PAR_DO.urn:
-            node.environment_id = self._graph.environment
+        node.environment_id = self._graph.environment
         for at, pcoll in enumerate(taken):
             node.inputs[str(at)] = pcoll
         made = f"{node_id}_output"

@@ -6,11 +6,12 @@ import functools
 import glob
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import fastavro
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
@@ -88,19 +89,27 @@ class Ran(NamedTuple):
         return frozenset().union(*(self.sources_of(one) for one in rows[0].contributors))
 
 
-def run_woven(build: Callable[[Any], Any], folder: str, runner: str = "fn_api", **settings: Any) -> Ran:
+def run_woven(
+    build: Callable[[Any], Any],
+    folder: str,
+    runner: str = "fn_api",
+    options: Sequence[str] = (),
+    **settings: Any,
+) -> Ran:
     """Runs a pipeline woven; the outputs are what `build` returns.
 
     Args:
       build: applies steps to a pipeline, and returns a PCollection, or a list of them.
       folder: an empty folder for the evidence.
-      runner: a name of `RUNNERS`.
+      runner: a name of `RUNNERS`, or of one of Beam's.
+      options: of the pipeline.
       settings: of the weave.
     """
     number = next(_NUMBERS)
     chosen = {"strict": True, "limit": None, **settings}
     with weaving(WeaveSettings(evidence=folder, **chosen)) as reports:
-        pipeline = beam.Pipeline(runner=RUNNERS[runner]())
+        made_by = RUNNERS[runner]() if runner in RUNNERS else runner
+        pipeline = beam.Pipeline(made_by, PipelineOptions(list(options)))
         see = _SeeCommitted if runner == "retried" else _See
         outputs = build(pipeline)
         given = outputs if isinstance(outputs, list) else [outputs]

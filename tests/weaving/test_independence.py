@@ -52,8 +52,8 @@ def _moment(row: dict[str, str]) -> Any:
     return window.TimestampedValue((row["carrier"], int(row["delay"])), int(row["second"]))
 
 
-def build(pipeline: Any, source: str, target: str, block: int, state: bool) -> None:
-    """Applies aggregates of all kinds to rows of files."""
+def build(pipeline: Any, source: str, target: str, block: int, without: str) -> None:
+    """Applies aggregates of all kinds, but for those left out, to rows of files."""
     rows = pipeline | "read" >> obs.ReadFromCsv(source, desired_bundle_size=block)
     late = rows | "late" >> beam.Filter(lambda row: int(row["delay"]) > 20)
     pairs = late | "when" >> beam.Map(_moment).with_output_types(tuple[str, int])
@@ -67,12 +67,12 @@ def build(pipeline: Any, source: str, target: str, block: int, state: bool) -> N
         | "group" >> beam.GroupByKey()
         | "sizes" >> beam.MapTuple(lambda key, all_: (key, len([*all_])))
     )
-    sessions = (
-        pairs | "sessions" >> beam.WindowInto(window.Sessions(5)) | "largest" >> beam.CombinePerKey(max)
-    )
     hot = fixed | "hot" >> beam.CombinePerKey(sum).with_hot_key_fanout(3)
-    outputs = [sums, means, groups, sessions, hot]
-    if state:
+    outputs = [sums, means, groups, hot]
+    if without != "sessions":
+        sessions = pairs | "sessions" >> beam.WindowInto(window.Sessions(5))
+        outputs.append(sessions | "largest" >> beam.CombinePerKey(max))
+    if without != "state":
         outputs.append(fixed | "state" >> beam.ParDo(AtTheEnd()))
     globally = [
         output | f"globally {at}" >> beam.WindowInto(window.GlobalWindows())
@@ -94,7 +94,7 @@ def build(pipeline: Any, source: str, target: str, block: int, state: bool) -> N
     )
 
 
-def rows_of(folder: Path, runner: Any, *options: str, block: int = 65536, state: bool = True) -> Rows:
+def rows_of(folder: Path, runner: Any, *options: str, block: int = 65536, without: str = "") -> Rows:
     """Runs the pipeline and returns the rows of its lineage, each with its kind and step."""
     asked = [
         f"--obs_store={folder}/store",
@@ -103,7 +103,7 @@ def rows_of(folder: Path, runner: Any, *options: str, block: int = 65536, state:
         "--obs_report=off",
     ]
     with obs.Pipeline(runner, PipelineOptions([*asked, *options]), name="flights") as p:
-        build(p, str(folder / "*.csv"), f"{folder}/out", block, state)
+        build(p, str(folder / "*.csv"), f"{folder}/out", block, without)
     run = obs.Store(f"{folder}/store").find("latest").folder
     return collections.Counter(
         (kind, step, repr(sorted(row.items())))
@@ -139,10 +139,16 @@ RUNNERS: dict[str, tuple[Any, list[str], dict[str, Any]]] = {
         ["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
         {},
     ),
-    "bundles": (lambda _: BundleBasedDirectRunner(), [], {"state": False}),
+    "bundles": (lambda _: BundleBasedDirectRunner(), [], {"without": "state"}),
     "small bundles": (lambda _: FnApiRunner(), ["--direct_num_workers=3"], {"block": 500}),
     "repeated bundles": (lambda _: FnApiRunner(bundle_repeat=2), [], {}),
     "retries": (lambda _: RetryingRunner(times=3), [], {"block": 2000}),
+    # Beam's own job service; combiners are packed before the job is submitted.
+    "job service": (
+        lambda _: "PortableRunner",
+        ["--job_endpoint=embed", "--environment_type=LOOPBACK"],
+        {},
+    ),
     "without packing": (_without_packing, [], {}),
     "without lifting and packing": (lambda _: WithoutLifting(), [], {}),
 }
@@ -152,6 +158,12 @@ RUNNERS: dict[str, tuple[Any, list[str], dict[str, Any]]] = {
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Gives a folder of three files of flights."""
     folder, chance = tmp_path_factory.mktemp("flights"), random.Random(1)
+    write_files(folder, chance)
+    return folder
+
+
+def write_files(folder: Path, chance: random.Random) -> None:
+    """Writes three files of random flights."""
     for number in range(3):
         with (folder / f"{number}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -159,18 +171,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for _ in range(400):
                 carrier = chance.choice(["UA", "AA", "B6", "DL", "longer name"])
                 writer.writerow([carrier, chance.randint(-20, 200), chance.randint(0, 300)])
-    return folder
 
 
 @pytest.fixture(scope="module")
-def expected(files: Path) -> dict[bool, Rows]:
-    """Gives the lineage on one worker, with and without the step with state."""
-    return {state: rows_of(files, FnApiRunner(), state=state) for state in (True, False)}
+def expected(files: Path) -> dict[str, Rows]:
+    """Gives the lineage on one worker, by what is left out."""
+    return {without: rows_of(files, FnApiRunner(), without=without) for without in ("", "state")}
 
 
 @pytest.mark.parametrize("name", RUNNERS)
 def test_lineage_is_the_same_row_by_row(
-    name: str, files: Path, expected: dict[bool, Rows], monkeypatch: pytest.MonkeyPatch
+    name: str, files: Path, expected: dict[str, Rows], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, options, how = RUNNERS[name]
     # Workers that are processes of their own find this module.
@@ -178,7 +189,7 @@ def test_lineage_is_the_same_row_by_row(
 
     found = rows_of(files, make(monkeypatch), *options, **how)
 
-    wanted = expected[how.get("state", True)]
+    wanted = expected[how.get("without", "")]
     assert found - wanted == wanted - found == collections.Counter()
     kinds = collections.Counter(kind for kind, _, _ in found.elements())
     assert kinds["derivations"] > 100

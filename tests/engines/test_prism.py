@@ -1,0 +1,46 @@
+"""Woven pipelines on Prism: through a real job service, on workers that are spoken to over the network."""
+
+from __future__ import annotations
+
+import collections
+import random
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from tests.engines.prism import prism_options
+from tests.weaving.provenance import made, run_woven
+from tests.weaving.random_steps import STEPS, typed
+from tests.weaving.test_independence import rows_of, write_files
+
+pytestmark = pytest.mark.engines
+
+
+@pytest.mark.parametrize("optimized", ["default", "none"])
+def test_lineage_is_the_same_as_on_one_worker(optimized: str, tmp_path: Path) -> None:
+    options = [*prism_options(), f"--experiments=pre_optimize={optimized}"]
+    write_files(tmp_path, random.Random(1))
+    # Prism puts other elements into one session than Beam's other runners, woven or not.
+    wanted = rows_of(tmp_path, FnApiRunner(), without="sessions")
+
+    found = rows_of(tmp_path, "PrismRunner", *options, without="sessions")
+
+    assert found - wanted == wanted - found == collections.Counter()
+    assert found.total() > 300
+
+
+def test_lineage_of_every_step_is_what_its_values_say(tmp_path: Path) -> None:
+    names = sorted(STEPS.keys() - {"sessions"})
+
+    def build(pipeline: Any) -> Any:
+        pairs = pipeline | "one" >> beam.Create([(at % 4, frozenset([at])) for at in range(20)])
+        return [typed(STEPS[name](typed(pairs, f"{name} first"), name), f"{name} last") for name in names]
+
+    ran = run_woven(build, str(tmp_path), "PrismRunner", prism_options())
+
+    assert all(ran.seen)
+    for value, origin in ran.outputs:
+        assert ran.sources_of(origin) == {made("one", number) for number in value[1]}
