@@ -53,8 +53,8 @@ def note_partition(partition: Partition, uri: str, run: str = ANY_RUN) -> None:
     uri = uri.encode("utf-8", "backslashreplace").decode()
     known = _KNOWN.get(key)
     if known is None:
-        while len(_KNOWN) >= _MOST:
-            _KNOWN.pop(next(iter(_KNOWN)), None)
+        if len(_KNOWN) >= _MOST:
+            _KNOWN.clear()
         _KNOWN[key] = _Known(partition, uri, partition.origin_of_each())
     elif known.partition != partition or known.uri not in (uri, None):
         _KNOWN[key] = known._replace(uri=None)
