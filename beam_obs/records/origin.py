@@ -217,10 +217,19 @@ def derived_origin(step: str, key: bytes, window: bytes, pane_index: int) -> byt
     >>> derived_origin("count", b"UA", b"", 0).hex()
     '00000000ce722f06ea490ef109c1f9fa'
     """
-    digest = hashlib.blake2b(digest_size=12, person=_DERIVED)
-    for part in (step.encode(), key, window, str(pane_index).encode()):
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
+    digest = _derived_by(step).copy()
+    pane = b"%d" % pane_index
+    digest.update(
+        b"%b%b%b%b%b%b"
+        % (
+            len(key).to_bytes(8, "big"),
+            key,
+            len(window).to_bytes(8, "big"),
+            window,
+            len(pane).to_bytes(8, "big"),
+            pane,
+        )
+    )
     rest = digest.digest()
     return b"\0\0\0\0" + (rest if any(rest) else b"\0" * 11 + b"\1")
 
@@ -269,6 +278,13 @@ def _hash_56(seed: int, position: int) -> int:
     mixed = (mixed ^ (mixed >> 30)) * _FIRST_FACTOR & _MASK_64
     mixed = (mixed ^ (mixed >> 27)) * _SECOND_FACTOR & _MASK_64
     return (mixed ^ (mixed >> 31)) >> 8 & _RANDOM_MASK
+
+
+@functools.lru_cache(maxsize=4096)
+def _derived_by(step: str) -> hashlib.blake2b:
+    """Returns the hash of what all aggregates of a step have in common, to be copied."""
+    encoded = step.encode()
+    return hashlib.blake2b(len(encoded).to_bytes(8, "big") + encoded, digest_size=12, person=_DERIVED)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -28,7 +28,9 @@ _ONLY_ORIGINS = {ORIGIN_BYTES}
 MAX_CODES = 64
 """Partition codes that a summary names; beyond it the smallest are kept, and it says so."""
 
+_FEW = 16
 _HASH_MASK = 2**56 - 1
+_ORIGIN = struct.Struct("16s")
 _HEAD = struct.Struct(">BQQBH")
 _FORMAT = 1
 _IN_ORDER = b"\2"
@@ -74,7 +76,12 @@ def gather(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> Contri
     kept = sorted(traces)
     count, unknown, truncated, more_codes = len(kept), 0, False, False
     codes: set[int] = set()
-    if set(map(len, kept)) != _ONLY_ORIGINS:
+    if set(map(len, kept)) == _ONLY_ORIGINS:
+        kept = _distinct(kept)
+        if kept[0][:4] == kept[-1][:4] and (limit is None or len(kept) <= limit):
+            code = int.from_bytes(kept[0][:4], "big")
+            return Contributors(count, 0, tuple(kept), False, (code,), False)
+    else:
         parts = [_decode(trace) for trace in kept if len(trace) > ORIGIN_BYTES]
         unknown = kept.count(UNKNOWN)
         kept = sorted(trace for trace in kept if len(trace) == ORIGIN_BYTES)
@@ -85,15 +92,8 @@ def gather(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> Contri
         for part in parts:
             kept.extend(part.origins)
             codes.update(part.codes)
-        kept.sort()
-    # Of sorted lists this is half the price of a set.
-    if not all(map(operator.lt, kept, itertools.islice(kept, 1, None))):
-        kept = sorted(set(kept))
-    if kept:
-        if kept[0][:4] == kept[-1][:4]:
-            codes.add(int.from_bytes(kept[0][:4], "big"))
-        else:
-            codes.update(int.from_bytes(code, "big") for code in {origin[:4] for origin in kept})
+        kept = _distinct(sorted(kept))
+    codes.update(int.from_bytes(code, "big") for code in {origin[:4] for origin in kept})
     if limit is not None and len(kept) > limit:
         truncated = True
         kept = _largest(kept, limit)
@@ -102,6 +102,17 @@ def gather(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> Contri
         more_codes = True
         del listed[MAX_CODES:]
     return Contributors(count, unknown, tuple(kept), truncated, tuple(listed), more_codes)
+
+
+def _distinct(origins: list[bytes]) -> list[bytes]:
+    """Returns sorted origins, each once."""
+    if len(origins) < _FEW:
+        distinct = set(origins)
+        return origins if len(distinct) == len(origins) else sorted(distinct)
+    # Of many this is half the price of a set.
+    if all(map(operator.lt, origins, itertools.islice(origins, 1, None))):
+        return origins
+    return sorted(set(origins))
 
 
 def _largest(origins: list[bytes], limit: int) -> list[bytes]:
@@ -168,7 +179,7 @@ def _decode(trace: bytes) -> Contributors:
     return Contributors(
         count,
         unknown,
-        tuple(trace[at : at + ORIGIN_BYTES] for at in range(start, len(trace), ORIGIN_BYTES)),
+        tuple([origin for (origin,) in _ORIGIN.iter_unpack(memoryview(trace)[start:])]),
         bool(flags & _TRUNCATED),
         tuple(int.from_bytes(trace[at : at + 4], "big") for at in range(_HEAD.size, start, 4)),
         bool(flags & _MORE_CODES),

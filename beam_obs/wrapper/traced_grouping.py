@@ -38,15 +38,26 @@ class ConvertDoFn(beam.DoFn):
     """
 
     def __init__(self, takes: str, gives: str, trace: bytes = UNKNOWN) -> None:
-        self._takes = takes
-        self._gives = gives
-        self._trace = trace
+        self._settings = (takes, gives, trace)
+        self.process = _converting(*self._settings)
 
-    def process(self, element: Any) -> Any:
-        if self._takes == PLAIN:
-            return [pack(self._gives, self._trace, element)]
-        trace, value = unpack(self._takes, element)
-        return [pack(self._gives, trace, value)]
+    def __reduce__(self) -> Any:
+        return (ConvertDoFn, self._settings)
+
+
+def _converting(takes: str, gives: str, trace: bytes) -> Callable[[Any], Any]:
+    def from_plain(element: Any) -> Any:
+        return (pack(gives, trace, element),)
+
+    def to_plain(element: Any) -> Any:
+        return (element[1],)
+
+    def process(element: Any) -> Any:
+        return (pack(gives, *unpack(takes, element)),)
+
+    if takes == PLAIN:
+        return from_plain
+    return to_plain if takes == TRACED and gives == PLAIN else process
 
 
 class IndexDoFn(beam.DoFn):
