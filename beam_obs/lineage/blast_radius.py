@@ -14,7 +14,7 @@ from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import UsageError
-from beam_obs.records.origin import TOP_BIT
+from beam_obs.records.origin import TOP_BIT, is_derived
 from beam_obs.records.record_content import DIGEST_BYTES
 from beam_obs.runs.store import Store
 from beam_obs.wrapper.traced_rows import OUTPUT_BYTES
@@ -221,20 +221,21 @@ class _Touched:
         self.other_codes: set[int] = set()
         children, unsure = self._aggregates(evidence, codes)
         wanted = np.array([int.from_bytes(child[4:12], "big") for child in children], dtype=np.uint64)
-        narrow = np.array(sorted(codes), dtype=np.uint32)
+        wanted.sort()
         # A position beyond 40 bits in a narrow partition has the code of a wide one.
-        narrow = np.union1d(narrow, narrow | np.uint32(TOP_BIT))
+        narrow = np.array(sorted({one | bit for one in codes for bit in (0, TOP_BIT)}), dtype=np.uint32)
         by_sink: dict[str, list[bytes]] = {}
         for label, data in evidence.output_blocks():
             by_sink.setdefault(label, []).append(data)
         for label, parts in by_sink.items():
             rows = np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, OUTPUT_BYTES)[:, DIGEST_BYTES:]
-            heads = np.ascontiguousarray(rows[:, :4]).view(">u4")[:, 0]
-            direct = int(np.isin(heads, narrow).sum())
+            heads = np.ascontiguousarray(rows[:, :4]).view(">u4")[:, 0].astype(np.uint32)
+            direct = sum(int((heads == code).sum()) for code in narrow)
             derived = 0
             if len(wanted):
-                middles = np.ascontiguousarray(rows[:, 4:12]).view(">u8")[:, 0]
-                derived = int((np.isin(middles, wanted) & (heads == 0)).sum())
+                middles = np.ascontiguousarray(rows[heads == 0, 4:12]).view(">u8")[:, 0].astype(np.uint64)
+                places = np.minimum(np.searchsorted(wanted, middles), len(wanted) - 1)
+                derived = int((wanted[places] == middles).sum())
             if direct or derived:
                 self.records[label] += direct + derived
                 self.by_aggregates[label] += derived
@@ -244,35 +245,34 @@ class _Touched:
         """Returns the aggregates that have contributors of the partitions, and how many more may have."""
         parents: dict[bytes, list[bytes]] = {}
         touched: set[bytes] = set()
-        sources: dict[bytes, set[int]] = {}
-        samples: set[bytes] = set()
-        narrow = {code & ~TOP_BIT for code in codes} | codes
-        for _, fields in evidence.all_derivations():
-            child, packed = fields["child"], fields["origins"]
-            mine = {int.from_bytes(one["partition"], "big") for one in fields["positions"]}
-            mine.update(fields["sources"])
-            for at in range(0, len(packed), 16):
-                code = int.from_bytes(packed[at : at + 4], "big")
-                if code:
-                    mine.add(code)
+        open_ones: set[bytes] = set()
+        sources: dict[bytes, bytes] = {}
+        is_wanted: dict[bytes, bool] = {b"": False}
+        wanted = {(code | bit).to_bytes(4, "big") for code in codes for bit in (0, TOP_BIT)}
+        for row in evidence.all_sources():
+            mine = row.codes
+            for at in range(0, len(row.origins), 16):
+                origin = row.origins[at : at + 16]
+                if is_derived(origin):
+                    parents.setdefault(origin, []).append(row.child)
                 else:
-                    parents.setdefault(packed[at : at + 16], []).append(child)
-            sources[child] = mine
-            if not fields["complete"] and (
-                fields["more_sources"] or 0 in fields["sources"] or fields["unknown"]
-            ):
-                samples.add(child)
-            if mine & narrow or any(one | TOP_BIT in codes for one in mine):
-                touched.add(child)
+                    mine += origin[:4]
+            if mine not in is_wanted:
+                is_wanted[mine] = not wanted.isdisjoint(_codes(mine))
+            if is_wanted[mine]:
+                touched.add(row.child)
+            elif row.is_open:
+                open_ones.add(row.child)
+            sources[row.child] = mine
         todo = list(touched)
         while todo:
             for child in parents.get(todo.pop(), ()):
                 if child not in touched:
                     touched.add(child)
                     todo.append(child)
-        for child in touched:
-            self.other_codes |= sources[child]
-        return touched, len(samples - touched)
+        for combined in {sources[child] for child in touched}:
+            self.other_codes.update(int.from_bytes(code, "big") for code in _codes(combined))
+        return touched, len(open_ones - touched)
 
     def _certainty(self, evidence: RunEvidence, unsure: int) -> Certainty:
         record = evidence.record
@@ -294,6 +294,10 @@ class _Touched:
                 0.0, f"{unsure:,} more aggregates keep a sample of contributors, and may be touched"
             )
         return COMPLETELY
+
+
+def _codes(packed: bytes) -> set[bytes]:
+    return {packed[at : at + 4] for at in range(0, len(packed), 4)}
 
 
 def _totals(evidence: RunEvidence) -> dict[str, int]:

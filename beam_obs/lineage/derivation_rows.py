@@ -25,6 +25,65 @@ class RowSpan(NamedTuple):
     complete: bool
 
 
+class RowSources(NamedTuple):
+    """What a row says of its contributors, but for their positions.
+
+    Args:
+      child: the aggregate.
+      codes: of the partitions of its contributors, 4 bytes each; those of `origins` are left out.
+      origins: contributors that are kept whole, 16 bytes each.
+      is_open: whether there may be contributors of other partitions, or aggregates, that it does not name.
+    """
+
+    child: bytes
+    codes: bytes
+    origins: bytes
+    is_open: bool
+
+
+def row_sources(block: Block) -> Iterator[RowSources]:
+    """Gives what each row of a block says of its contributors."""
+    data, at = block.data, 0
+    for _ in range(block.count):
+        child = data[at : at + 16]
+        at += 16
+        for _ in range(3):  # kind, key_text, window
+            size = data[at]
+            if size < 0x80:
+                at += 1 + (size >> 1)
+            else:
+                size, at = read_long(data, at)
+                at += size
+        while data[at] >= 0x80:  # pane
+            at += 1
+        at += 1
+        while data[at] >= 0x80:  # count
+            at += 1
+        at += 1
+        is_open = data[at] > 0
+        while data[at] >= 0x80:  # unknown
+            at += 1
+        at += 1
+        codes = b""
+        while data[at]:  # sources
+            items, at = _items(data, at)
+            for _ in range(items):
+                code, at = read_long(data, at)
+                codes += code.to_bytes(4, "big")
+                is_open = is_open or code == 0
+        is_open = is_open or data[at + 1] == 1  # more_sources
+        at += 3
+        while data[at]:  # positions
+            items, at = _items(data, at)
+            for _ in range(items):
+                codes += data[at : at + 4]
+                size, at = read_long(data, at + 4)
+                at += size
+        size, at = read_long(data, at + 1)
+        yield RowSources(child, codes, data[at : at + size], is_open)
+        at += size
+
+
 def row_spans(block: Block) -> Iterator[RowSpan]:
     """Gives the rows of a block of derivations, in their order."""
     data, at = block.data, 0

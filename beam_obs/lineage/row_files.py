@@ -49,20 +49,19 @@ class RowFile(NamedTuple):
         return sum(block.count for block in self.blocks)
 
 
-def read_row_file(name: str, content: bytes, pool: ThreadPoolExecutor | None = None) -> RowFile:
+def read_row_file(name: str, content: bytes) -> RowFile:
     """Returns an evidence file.
 
     Args:
       name: of the file.
       content: its bytes.
-      pool: inflates blocks at the same time.
     """
     metadata, at = _header(content)
     codec = metadata.get("avro.codec", b"null")
     sync = content[at : at + 16]
     packed = list(_packed(content, at + 16, sync)) if len(sync) == 16 else []
     if codec == b"deflate":
-        inflated = (pool.map if pool is not None else map)(_inflate, [data for _, data in packed])
+        inflated = _inflate_all([data for _, data in packed])
         blocks = tuple(
             Block(count, data) for (count, _), data in zip(packed, inflated, strict=True) if data is not None
         )
@@ -73,10 +72,7 @@ def read_row_file(name: str, content: bytes, pool: ThreadPoolExecutor | None = N
 
 def read_row_files(contents: list[tuple[str, bytes]]) -> list[RowFile]:
     """Returns evidence files, given as (name, content)."""
-    if sum(len(content) for _, content in contents) < _MANY_BYTES:
-        return [read_row_file(name, content) for name, content in contents]
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        return [read_row_file(name, content, pool) for name, content in contents]
+    return [read_row_file(name, content) for name, content in contents]
 
 
 def find_all(data: bytes, wanted: bytes) -> Iterator[int]:
@@ -152,6 +148,20 @@ def _packed(content: bytes, at: int, sync: bytes) -> Iterator[tuple[int, memoryv
             at += size + 16
     except IndexError:
         return
+
+
+def _inflate_all(packed: list[memoryview]) -> list[bytes | None]:
+    """Inflates blocks, of large files on several processors: zlib lets other threads run meanwhile."""
+    if sum(map(len, packed)) < _MANY_BYTES:
+        return [_inflate(data) for data in packed]
+    found: list[bytes | None] = [None] * len(packed)
+
+    def inflate_some(first: int) -> None:
+        found[first::_WORKERS] = [_inflate(data) for data in packed[first::_WORKERS]]
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        list(pool.map(inflate_some, range(_WORKERS)))
+    return found
 
 
 def _inflate(data: memoryview) -> bytes | None:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from beam_obs.lineage.derivation_rows import RowSpan, row_spans
+from beam_obs.lineage.derivation_rows import RowSources, RowSpan, row_sources, row_spans
 from beam_obs.lineage.partitions import SourcePartition, code_of, is_of_narrow_position, partitions_of
 from beam_obs.lineage.row_files import Block, RowFile, find_all, read_long, read_row_files, write_long
 from beam_obs.records.dead_letter import DeadLetter
@@ -244,17 +244,10 @@ class RunEvidence:
         kept = len(derivation.contributors) + len(derivation.unresolved)
         return not derivation.complete and self.limit is not None and kept >= self.limit
 
-    def all_derivations(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Gives the fields of every row as they are stored, each with the label of its step."""
-        import fastavro
-
-        from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA
-
-        rows = fastavro.parse_schema({"type": "array", "items": DERIVATION_SCHEMA})
-        for file, block in self._blocks(DERIVATIONS):
-            data = write_long(block.count) + block.data + b"\0"
-            for fields in fastavro.schemaless_reader(io.BytesIO(data), rows, None):  # type: ignore[union-attr]
-                yield file.step, fields  # type: ignore[misc]
+    def all_sources(self) -> Iterator[RowSources]:
+        """Gives what each derivation says of its contributors."""
+        for _, block in self._blocks(DERIVATIONS):
+            yield from row_sources(block)
 
     def _derivation(self, file: RowFile, block: Block, span: RowSpan) -> Derivation:
         return read_derivation(block.data[span.start : span.end], file.step, self.by_code)

@@ -82,7 +82,7 @@ class WrittenRun:
                 "located": one.located,
                 "wide": one.wide,
                 "positions": "bytes",
-                "uri": None,
+                "uri": f"/nowhere/{one.name}" if one.located else None,
                 "source": "read",
             }
             for one in self.partitions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_obs.lineage import COMPLETE, SAMPLED, FromAggregate, FromSource, Into, fate, why
+from beam_obs.lineage import COMPLETE, SAMPLED, FromAggregate, FromSource, Into, affected, fate, why
 from beam_obs.lineage.run_evidence import RunEvidence
-from beam_obs.records.origin import Partition, unlocated_origin
+from beam_obs.records.origin import TOP_BIT, Partition, unlocated_origin
 from tests.lineage.evidence import WrittenRun
 
 LIMIT = 6
@@ -142,6 +143,26 @@ def test_of_samples_no_answer_is_wrong_and_none_is_not_recorded(made: tuple[Writ
         assert {one.origin for one in tree.contributors} <= parts
         assert tree.count == truth.counts[child]
         assert (tree.certainty.kind == COMPLETE) == (len(parts) <= LIMIT)
+
+
+@pytest.mark.parametrize("limit", [None, LIMIT])
+@settings(deadline=None)
+@given(data=st.data())
+def test_what_files_touched_are_the_sets_of_outputs(limit: int | None, data: st.DataObject) -> None:
+    run, truth = data.draw(runs(limit))
+    evidence = run.finish()
+    for partition in PARTITIONS[:3]:
+        codes = {partition.code, partition.code | TOP_BIT}
+        (touched,) = affected(source=f"/nowhere/{partition.name}", store=evidence.store).runs
+        expected: collections.Counter[str] = collections.Counter()
+        for origin, sinks in truth.written.items():
+            if any(int.from_bytes(one[:4], "big") in codes for one in truth.sources_of(origin)):
+                expected.update(sinks)
+        found = {sink.label: sink.records for sink in touched.sinks}
+        if touched.certainty.kind == COMPLETE:
+            assert found == expected
+        else:
+            assert all(number is not None and number <= expected[label] for label, number in found.items())
 
 
 @settings(deadline=None)
