@@ -124,14 +124,14 @@ def ask(folder: pathlib.Path, command: list[str]) -> tuple[float, float, dict[st
     return took, busy, json.loads(done.stdout)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--asked", type=int, default=100, help="questions of each kind")
     parser.add_argument(
         "--folder", type=pathlib.Path, help="keeps the run there, and takes one that is there"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     with contextlib.ExitStack() as stack:
         folder = arguments.folder or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
