@@ -9,7 +9,7 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.records.errors import BeamObsError
-from beam_obs.weaving.graph import BYTES_URN, KV_URN, LENGTH_PREFIX_URN, PAR_DO_URN
+from beam_obs.weaving.graph import BYTES_URN, KV_URN, PAR_DO_URN
 from beam_obs.weaving.loom import Loom
 from beam_obs.wrapper.traced_forms import KEYED, PLAIN, SEED, TRACED
 
@@ -110,9 +110,7 @@ def _check_pcollection(loom: Loom, pcoll: str) -> None:
 
 
 def _is_traced(loom: Loom, coder: str, plain: str) -> bool:
-    found = loom.graph.parts.coders[coder]
-    if found.spec.urn == LENGTH_PREFIX_URN:
-        found = loom.graph.parts.coders[found.component_coder_ids[0]]
+    found = loom.graph.parts.coders[loom.unsealed.get(coder, coder)]
     return (
         found.spec.urn == KV_URN
         and loom.graph.parts.coders[found.component_coder_ids[0]].spec.urn == BYTES_URN

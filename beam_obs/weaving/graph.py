@@ -10,7 +10,6 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 KV_URN = common_urns.coders.KV.urn
 BYTES_URN = common_urns.coders.BYTES.urn
 ITERABLE_URN = common_urns.coders.ITERABLE.urn
-LENGTH_PREFIX_URN = common_urns.coders.LENGTH_PREFIX.urn
 PAR_DO_URN = common_urns.primitives.PAR_DO.urn
 
 _TYPE = "python_type"

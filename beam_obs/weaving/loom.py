@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.coders import Coder
+from apache_beam.coders import Coder, coders
 from apache_beam.internal import pickler
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.runners.pipeline_context import PipelineContext
+from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.origin import RANDOM_BITS
 from beam_obs.weaving import units
-from beam_obs.weaving.graph import KV_URN, LENGTH_PREFIX_URN, PAR_DO_URN, Graph
+from beam_obs.weaving.graph import KV_URN, PAR_DO_URN, Graph
 from beam_obs.weaving.par_do import ParDoFacts, facts_of
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
@@ -57,6 +58,8 @@ class Loom:
         }
         """By which output of its step a PCollection left."""
         self.forms: dict[str, str] = {}
+        self.unsealed: dict[str, str] = {}
+        """Coders of traced values of which runners do not see the parts, and the same with their parts."""
         self.rows: list[tuple[str, str, str]] = []
         """Evidence: its kind, the label of the step, the PCollection of rows."""
         self.units = find_units(self.graph)
@@ -151,9 +154,25 @@ class Loom:
             if graph.parts.coders[pair[1]].spec.urn not in _STANDARD_CODERS:
                 # A runner puts a length before a value that it does not know. Put before the whole, it is as
                 # long, and spares the runner to take the pair apart, which cost as much as all the rest.
-                traced = graph.coder(LENGTH_PREFIX_URN, [traced])
+                traced = self._sealed(traced, pair[1])
             return graph.coder(KV_URN, [pair[0], traced])
         return coder
+
+    def _sealed(self, traced: str, coder: str) -> str:
+        """Returns the coder of the same bytes of which no runner sees the parts.
+
+        It is one of its own, without components: Prism gives a worker no coder that is behind one which it
+        does not look into.
+        """
+        name = f"woven_sealed_{coder}"
+        found = self.graph.parts.coders[name]
+        if not found.spec.urn:
+            whole = coders.TupleCoder((coders.BytesCoder(), self.coder_object(coder)))
+            found.spec.urn = python_urns.PICKLED_CODER
+            content = wrappers_pb2.BytesValue(value=coders.serialize_coder(whole))
+            found.spec.payload = content.SerializeToString()
+            self.unsealed[name] = traced
+        return name
 
     def only_inference_takes(self, pcoll: str) -> bool:
         """Returns whether nothing but RunInference's step takes the lists of a PCollection, as elements."""
