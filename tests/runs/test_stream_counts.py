@@ -1,4 +1,4 @@
-"""The counts of a stream on the bundle-based direct runner, whose own counters lose bundles of a TestStream."""
+"""Counts of a stream on the bundle-based direct runner, whose own counters lose some of a TestStream."""
 
 from __future__ import annotations
 
