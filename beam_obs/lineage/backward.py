@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import FromAggregate, FromSource, SourceShare, Why
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
+from beam_obs.lineage.files import FileGone
 from beam_obs.lineage.output_records import (
     NoSuchRecord,
     OutputRecord,
@@ -23,7 +24,7 @@ from beam_obs.lineage.partitions import code_of
 from beam_obs.lineage.run_evidence import RunEvidence, kept_share
 from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
-from beam_obs.records.errors import UsageError
+from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import is_derived, parse_origin
 from beam_obs.runs.store import RunNotFound, Store
 from beam_obs.wrapper.traced_rows import BUNDLE, STATE, Derivation
@@ -63,7 +64,12 @@ def why(
     origin = as_origin(target)
     if origin is not None and not match:
         return _of_origin(store, origin, run, all_contributors)
-    record, others = _record(target, match)
+    try:
+        record, others = _record(target, match)
+    except (BeamObsError, UsageError):
+        raise
+    except Exception as error:
+        raise FileGone(target, f"it cannot be read: {type(error).__name__}: {error}"[:500]) from error
     stamp = record.stamp
     if stamp is not None:
         return _of_stamp(store, record, stamp, run, all_contributors, others)
@@ -147,9 +153,10 @@ def _of_stamp(
         told = f"its stamp says that it came from {where}, version {stamp.get('source_version')}"
         notes = () if is_derived(origin) or not stamp.get("source_uri") else (told,)
         return Why(None, not_recorded(reason), record, "stamp", notes=notes, others=others)
-    sinks = tuple(dict.fromkeys(label for label, _ in evidence.outputs_of(origin)))
-    mine = run_choice.sinks_of(evidence.record, record.file)
-    sinks = tuple(label for label in sinks if _is_of(label, mine)) or sinks
+    sinks = run_choice.sinks_of(evidence.record, record.file)
+    if len(sinks) != 1:
+        entered = tuple(dict.fromkeys(label for label, _ in evidence.outputs_of(origin)))
+        sinks = tuple(label for label in entered if _is_of(label, sinks)) or entered
     tree = Ancestry(evidence, all_contributors).of(origin, sinks[0] if len(sinks) == 1 else None)
     return Why(
         run_choice.run_of(evidence.record),

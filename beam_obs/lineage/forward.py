@@ -9,6 +9,7 @@ from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import Fate, Into, MayBeIn, Refused, Written
 from beam_obs.lineage.backward import as_origin
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
+from beam_obs.lineage.files import FileGone
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.placed_outputs import places_of
 from beam_obs.lineage.positions import place_of_number, why_no_record
@@ -108,7 +109,13 @@ def _of_place(
     notes: tuple[str, ...] = ()
     positions: tuple[int, ...] = (number,)
     if not is_position:
-        place = place_of_number(partition, number)
+        try:
+            place = place_of_number(partition, number)
+        except BeamObsError:
+            raise
+        except Exception as error:
+            reason = f"it cannot be read: {type(error).__name__}: {error}"[:500]
+            raise FileGone(str(partition.uri), reason) from error
         notes = (place.note,) if place.note else ()
         positions = place.positions
     if not run_choice.is_as_read(partition):
@@ -333,9 +340,26 @@ class Future:
             end += f"; a step that gives several for one may have given none: {', '.join(fanning)}"
         if unclear:
             end += f"; steps whose counts are not known: {', '.join(unclear)}"
+        elsewhere = self._letters_elsewhere(behind)
+        if elsewhere:
+            end += f"; or refused by {', '.join(elsewhere)}, not all of whose dead letters are in the store"
         if late:
             end += f"; or it was dropped as late at {', '.join(late)}"
-        return dataclasses.replace(found, end=end, ended_at=(*filtering, *fanning, *unclear, *late))
+        return dataclasses.replace(
+            found, end=end, ended_at=(*filtering, *fanning, *unclear, *elsewhere, *late)
+        )
+
+    def _letters_elsewhere(self, steps: tuple[str, ...]) -> list[str]:
+        """Returns the stages that refused elements of which the store has no letter that names the origin."""
+        end = self._evidence.record.end or {}
+        kept = (end.get("dead_letters") or {}).get("by_stage") or {}
+        nameless = self._evidence.stages_of_letters_without_origin()
+        return [
+            stage["label"]
+            for stage in end.get("stages") or ()
+            if stage["label"] in steps
+            and ((stage.get("dead") or 0) > kept.get(stage["label"], 0) or stage["label"] in nameless)
+        ]
 
     def _windowed(self) -> list[str]:
         """Returns the steps that make aggregates of windows: what comes late for one is dropped there."""

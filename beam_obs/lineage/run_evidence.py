@@ -19,7 +19,7 @@ from beam_obs.lineage.row_files import Block, RowFile, find_all, read_long, read
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
 from beam_obs.records.record_content import DIGEST_BYTES
-from beam_obs.runs.evidence import Evidence, read_evidence
+from beam_obs.runs.evidence import Evidence, read_evidence, read_file
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.store import Store
 from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT, MAX_CODES
@@ -39,6 +39,7 @@ _MANIFEST_KINDS = {DERIVATIONS: "derivations", OUTPUTS: "output_index", FILTERED
 _SEARCHED_ONE_BY_ONE = 24
 """Of more origins than that, every row is looked at once, in place of a search for each."""
 
+_MOST_LETTERS = 20_000
 _MANY_SAMPLES = 64
 """For more of them numpy is worth its import."""
 
@@ -304,6 +305,16 @@ class RunEvidence:
             found.extend((letter, committed) for letter in letters if letter.origin == origin.hex())
         return found
 
+    def stages_of_letters_without_origin(self) -> frozenset[str]:
+        """Returns the stages that have a dead letter without an origin, as far as there are few letters."""
+        names = (*self.evidence.committed, *self.evidence.uncommitted)
+        if sum(manifest.count for manifest in self.evidence.of_kind("dead_letters")) > _MOST_LETTERS:
+            return frozenset()
+        letters = (
+            letter for name in names for letter in read_file(self.store, f"{self.record.folder}/{name}")
+        )
+        return frozenset(letter.stage for letter in letters if letter.origin is None)
+
     def _dead_letter_blocks(self, wanted: bytes) -> Iterator[tuple[str, list[DeadLetter]]]:
         names = (*self.evidence.committed, *self.evidence.uncommitted)
         contents = self._contents(names)
@@ -365,6 +376,7 @@ class RunEvidence:
         return [
             file if file.step else file._replace(step=committed.get(file.name, ""))
             for file in read_row_files(self._contents(names))
+            if _is_known(kind, file)
         ]
 
     def _contents(self, names: Iterable[str]) -> list[tuple[str, bytes]]:
@@ -373,6 +385,14 @@ class RunEvidence:
         return [
             (name, content) for name, content in zip(listed, contents, strict=True) if content is not None
         ]
+
+
+def _is_known(kind: str, file: RowFile) -> bool:
+    """Whether a file's rows are of the form that is read here."""
+    schema = file.metadata.get("avro.schema", b"")
+    if kind == DERIVATIONS:
+        return b'"positions"' in schema
+    return kind != OUTPUTS or b'"step"' not in schema
 
 
 def _spans_at(block: Block, hits: list[int]) -> Iterator[RowSpan]:

@@ -548,3 +548,35 @@ def test_of_a_sampled_index_the_sampled_are_answered_completely() -> None:
     assert 0 < len(complete) < 30
     assert all(written(one) == {"write"} for one in complete)
     assert all(one.certainty.kind == SAMPLED for one in answers if one not in complete)
+
+
+def test_what_was_refused_into_another_home_is_not_said_to_be_filtered() -> None:
+    write_rows()
+    with (
+        obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="elsewhere") as p,
+        obs.DeadLetters(sink=obs.JsonLines("dead")) as dead,
+    ):
+        (
+            p
+            | "read" >> obs.ReadFromCsv("in.csv")
+            | "parse" >> obs.Stage(beam.Map(parse), dead_letters=dead)
+            | "line" >> beam.Map(str)
+            | "write" >> beam.io.WriteToText("out")
+        )
+    answer = fate("in.csv:4")
+    assert answer.into is not None
+    told = answer.into.dead_letters or "refused by parse" in answer.into.end or answer.into.written
+    assert told
+
+
+def test_a_damaged_output_is_one_message() -> None:
+    write_rows()
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="damaged") as p:
+        rows = p | "read" >> obs.ReadFromCsv("in.csv") | "row" >> beam.Map(as_row)
+        rows | "write" >> obs.WriteToAvro("out", SCHEMA, file_name_suffix=".avro")
+    (file,) = pathlib.Path().glob("out*.avro")
+    content = file.read_bytes()
+    for damaged in (content[:-30], content[:200], content.replace(b"id", b"xx"), b"Obj\x01"):
+        file.write_bytes(damaged)
+        with pytest.raises(obs.BeamObsError):
+            why(str(file), {"id": "nothing"})
