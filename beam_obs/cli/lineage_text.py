@@ -13,6 +13,7 @@ from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.source_records import CHANGED, GONE, VERIFIED, SourceRecord
 from beam_obs.lineage.step_graph import PathPart
 from beam_obs.runs.wording import clean
+from beam_obs.wrapper.traced_rows import BUNDLE, STATE
 
 _SHORT_ID = 13
 _INDENT = "  "
@@ -221,11 +222,12 @@ def _into(into: Into, indent: str) -> Iterator[str]:
     for label in into.filtered:
         yield f"{indent}{click.style('filtered', fg='yellow')} by {clean(label)}"
     for aggregate in into.aggregates:
+        is_superset = aggregate.kind in (STATE, BUNDLE)
         key = f" key {clean(aggregate.key)}" if aggregate.key else ""
         window = aggregate.window if aggregate.window != "GlobalWindow" else ""
         told = f", window {clean(window)}" if window else ""
         yield (
-            f"{indent}in {click.style(clean(aggregate.step), bold=True)}{key}{told}, "
+            f"{indent}{'may have contributed to' if is_superset else 'in'} {click.style(clean(aggregate.step), bold=True)}{key}{told}, "
             f"of {counted(aggregate.count, 'element')}: {aggregate.origin.hex()}"
         )
         yield from _into(aggregate, inner)

@@ -261,6 +261,7 @@ class Into:
     Args:
       origin: the origin.
       step: label of the step that made the aggregate; empty for a source record.
+      kind: of the aggregate: of a ``state`` or ``bundle`` it is known only that it may have contributed.
       key: of the aggregate, for people.
       window: of the aggregate.
       pane: of the aggregate.
@@ -277,6 +278,7 @@ class Into:
 
     origin: bytes
     step: str = ""
+    kind: str = ""
     key: str = ""
     window: str = ""
     pane: int = 0
@@ -295,6 +297,7 @@ class Into:
         return {
             "origin": self.origin.hex(),
             "step": self.step,
+            "kind": self.kind,
             "key": self.key,
             "window": self.window,
             "pane": self.pane,

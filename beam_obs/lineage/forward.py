@@ -375,6 +375,7 @@ def _named(derivation: Derivation) -> Into:
     return Into(
         derivation.child,
         derivation.step,
+        derivation.kind,
         derivation.key_text,
         derivation.window,
         derivation.pane,
