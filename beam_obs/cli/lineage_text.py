@@ -222,12 +222,12 @@ def _into(into: Into, indent: str) -> Iterator[str]:
     for label in into.filtered:
         yield f"{indent}{click.style('filtered', fg='yellow')} by {clean(label)}"
     for aggregate in into.aggregates:
-        is_superset = aggregate.kind in (STATE, BUNDLE)
+        how = "may have contributed to" if aggregate.kind in (STATE, BUNDLE) else "in"
         key = f" key {clean(aggregate.key)}" if aggregate.key else ""
         window = aggregate.window if aggregate.window != "GlobalWindow" else ""
         told = f", window {clean(window)}" if window else ""
         yield (
-            f"{indent}{'may have contributed to' if is_superset else 'in'} {click.style(clean(aggregate.step), bold=True)}{key}{told}, "
+            f"{indent}{how} {click.style(clean(aggregate.step), bold=True)}{key}{told}, "
             f"of {counted(aggregate.count, 'element')}: {aggregate.origin.hex()}"
         )
         yield from _into(aggregate, inner)
