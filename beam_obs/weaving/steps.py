@@ -120,7 +120,8 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
         state.protocol.urn = common_urns.user_state.BAG.urn
     payload.do_fn.urn = python_urns.PICKLED_DOFN_INFO
     payload.do_fn.payload = pickler.dumps(WovenPayload(facts.pickled, settings))
-    node.spec.payload = payload.SerializeToString()
+    # The maps in it have an order of their own in each process.
+    node.spec.payload = payload.SerializeToString(deterministic=True)
     if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
         partition = None if settings.source.kind == TOLD else settings.source.partition
         label = settings.label if partition is None else partition.name
@@ -237,7 +238,7 @@ def _weave_batching(loom: Loom, node_id: str, facts: ParDoFacts, main: str) -> N
     loom.plain_coder[lists] = loom.graph.coder_of(lists)
     payload = facts.payload
     payload.do_fn.payload = pickler.dumps((dofn, facts.args, facts.kwargs, None, None))
-    node.spec.payload = payload.SerializeToString()
+    node.spec.payload = payload.SerializeToString(deterministic=True)
     form = loom.form_for(given)
     loom.set_form(given, form)
     infers = loom.only_inference_takes(given)
