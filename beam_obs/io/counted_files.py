@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any
 
-import apache_beam as beam
 import numpy
 from apache_beam.io.filebasedsink import FileBasedSinkWriter
 from apache_beam.io.filesystems import FileSystems
 
 from beam_obs.records.manifest import Manifest
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 _ADDED_TOGETHER = 1024
 
@@ -120,7 +120,7 @@ class CountedWriter(FileBasedSinkWriter):
         self._pending = []
 
 
-class NoteFiles(beam.DoFn):
+class NoteFiles(StatelessDoFn):
     """Gives the manifest of each file.
 
     Args:

@@ -25,6 +25,7 @@ from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.refusal import DEAD_TAG
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 ON_BAD_FILE = ("dead_letter", "fail")
 
@@ -189,7 +190,7 @@ def _runs_bundle_based(pipeline: Any) -> bool:
     return streaming and isinstance(pipeline.runner, SwitchingDirectRunner)
 
 
-class _FindFiles(beam.DoFn):
+class _FindFiles(StatelessDoFn):
     """Gives the files of a pattern, looked for when the job runs."""
 
     gives_records = False

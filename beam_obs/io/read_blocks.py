@@ -11,7 +11,6 @@ import pickle
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import apache_beam as beam
 from apache_beam import coders
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
@@ -20,6 +19,7 @@ from beam_obs.metrics import live, names
 from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.refusal import DEAD_TAG, Refusal
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 
 class ReadBlock:
@@ -73,7 +73,7 @@ class _ReadBlockCoder(coders.Coder):
 coders.registry.register_coder(ReadBlock, _ReadBlockCoder)
 
 
-class PassOn(beam.DoFn):
+class PassOn(StatelessDoFn):
     """Passes on the records of blocks, one by one, and counts them.
 
     Args:

@@ -27,6 +27,7 @@ from beam_obs.records.origin import POSITION_BITS, Partition
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.failure import type_name
 from beam_obs.wrapper.redaction import Redaction
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 EVIDENCE_TAG = "beam_obs_evidence"
 """Tag of the output that carries manifests."""
@@ -70,7 +71,7 @@ class Progress:
         self.bytes = 0
 
 
-class ReadRanges(beam.DoFn, abc.ABC):
+class ReadRanges(StatelessDoFn, abc.ABC):
     """Reads files range by range where they can be split, else in one go.
 
     Args:
@@ -203,7 +204,7 @@ class ReadRanges(beam.DoFn, abc.ABC):
         )
 
 
-class ReadUnsplit(beam.DoFn):
+class ReadUnsplit(StatelessDoFn):
     """Reads each file in one go, for runners that cannot run splittable DoFns.
 
     Args:

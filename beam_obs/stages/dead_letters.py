@@ -35,6 +35,7 @@ from beam_obs.stages.evidence import (
 from beam_obs.stages.foreign_failures import ReadForeignFailures, refused_coder, step_of
 from beam_obs.wrapper.redaction import redaction_of
 from beam_obs.wrapper.refusal import Refusal
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +220,7 @@ class KeepRefusals(beam.PTransform):
         return self._home.add(refusals, self._step, self._context)
 
 
-class _FormatAndWrite(beam.DoFn):
+class _FormatAndWrite(StatelessDoFn):
     """Both in one step: each step of a pipeline costs time when it is built and started."""
 
     def __init__(self, formatter: FormatDeadLetters, writer: WriteEvidence) -> None:

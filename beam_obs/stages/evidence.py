@@ -22,6 +22,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 STREAMING_SECONDS = 10
 """How long a stream's rows and manifests are gathered before they are written."""
@@ -40,7 +41,7 @@ class RowFile(Protocol):
         """Ends the file; the manifest's `file` is filled in by the caller."""
 
 
-class WriteEvidence(beam.DoFn):
+class WriteEvidence(StatelessDoFn):
     """Writes the rows of a bundle to one file and gives its manifest.
 
     Args:
@@ -153,7 +154,7 @@ def _now_and_then() -> Any:
     return beam.GroupIntoBatches(STREAMING_ROWS, max_buffering_duration_secs=STREAMING_SECONDS)
 
 
-class _WriteManifests(beam.DoFn):
+class _WriteManifests(StatelessDoFn):
     def __init__(self, folder: str | RunContext) -> None:
         self._folder = folder
 

@@ -87,7 +87,8 @@ class EncodedRows:
     def _end_block(self) -> None:
         if not self._in_block:
             return
-        squeeze = zlib.compressobj(wbits=-15)
+        # Rows of the output index are hashes for the most part: more effort finds nothing more in them.
+        squeeze = zlib.compressobj(level=-1 if self._row_bytes is None else 1, wbits=-15)
         data = squeeze.compress(self._block.getvalue()) + squeeze.flush()
         self._file.write(avro_long(self._in_block) + _bytes(data) + self._sync)
         self._count += self._in_block

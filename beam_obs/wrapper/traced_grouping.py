@@ -17,6 +17,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_obs.records.origin import RANDOM_BITS, derived_origin, randomness
 from beam_obs.records.record_content import output_digest, record_content
 from beam_obs.wrapper.redaction import REDACTED
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES, UNKNOWN, Contributors, gather, in_order
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, pack, unpack
 from beam_obs.wrapper.traced_rows import AGGREGATE, BATCH, NOT_KNOWN, derivation_row
@@ -28,7 +29,7 @@ _UNZIPPED_AT_ONCE = 4096
 """Pairs that are taken apart as arguments of a call: half the price of two loops."""
 
 
-class ConvertDoFn(beam.DoFn):
+class ConvertDoFn(StatelessDoFn):
     """Takes elements in one form and gives them in another.
 
     Args:
@@ -60,7 +61,7 @@ def _converting(takes: str, gives: str, trace: bytes) -> Callable[[Any], Any]:
     return to_plain if takes == TRACED and gives == PLAIN else process
 
 
-class IndexDoFn(beam.DoFn):
+class IndexDoFn(StatelessDoFn):
     """Gives rows of the output index for the elements that enter a sink, and the elements, plain.
 
     In global windows rows leave many at a time.
@@ -181,7 +182,7 @@ class Aggregate:
         return child, derivation_row(child, AGGREGATE, found, text, str(window), pane)
 
 
-class GroupedDoFn(beam.DoFn):
+class GroupedDoFn(StatelessDoFn):
     """Behind a GroupByKey: takes ``(key, [(trace, value)])``, gives the group with its own trace.
 
     Args:
@@ -247,7 +248,7 @@ class PlainValues:
 beam.coders.coder_impl.FastPrimitivesCoderImpl.register_iterable_like_type(PlainValues)
 
 
-class CombinedDoFn(beam.DoFn):
+class CombinedDoFn(StatelessDoFn):
     """Behind a combine: takes ``(key, (summary, output))``, gives the output with its origin.
 
     Args:
@@ -275,7 +276,7 @@ class GloballyCombinedDoFn(CombinedDoFn):
         return super().process(element, _GLOBALLY)
 
 
-class BatchedDoFn(beam.DoFn):
+class BatchedDoFn(StatelessDoFn):
     """Behind a step that makes lists of traced elements: gives each list with a trace of its own.
 
     Args:
@@ -306,7 +307,7 @@ class BatchedDoFn(beam.DoFn):
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
 
-class SupersetDoFn(beam.DoFn):
+class SupersetDoFn(StatelessDoFn):
     """Behind a step that holds elements back: gives what carries a summary an origin.
 
     Args:
@@ -331,7 +332,7 @@ class SupersetDoFn(beam.DoFn):
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
 
-class CombineGroupedDoFn(beam.DoFn):
+class CombineGroupedDoFn(StatelessDoFn):
     """A CombineValues on groups that are there already: each output has its group's trace.
 
     Args:
