@@ -178,7 +178,18 @@ def _of_index(
         first = first or evidence
         found = _indexed(evidence, record)
         if found:
-            return _of_rows(evidence, record, found, all_contributors, others)
+            answer = _of_rows(evidence, record, found, all_contributors, others)
+            newer = run_choice.newer_without_lineage(store, evidence.record) if run is None else []
+            if newer:
+                told = f"newer runs kept no lineage, and may have written the file anew: {', '.join(newer)}"
+                answer = dataclasses.replace(answer, notes=(*answer.notes, told))
+            if evidence is first:
+                return answer
+            newest = f"the newest run that wrote there, {first.record.id}, has no such record"
+            return dataclasses.replace(answer, notes=(*answer.notes, newest))
+        if run_choice.no_lineage(evidence) or evidence.output_share < 1:
+            # It may have written the record without a note of it: no older run must answer in its place.
+            break
     assert first is not None
     return Why(
         run_choice.run_of(first.record),

@@ -105,6 +105,12 @@ def newest(store: Store) -> Iterator[RunRecord]:
         yield store.read([one])[0]
 
 
+def newer_without_lineage(store: Store, record: RunRecord) -> list[str]:
+    """Returns the ids of newer runs of the same pipeline that do not tell all that they wrote."""
+    ids = [one for one in store.ids(record.pipeline) if one[0] > record.id][:_SEARCHED]
+    return [one.id for one in store.read(ids) if "sinks" not in ((one.end or {}).get("lineage") or {})]
+
+
 # Sinks.
 
 

@@ -580,3 +580,30 @@ def test_a_damaged_output_is_one_message() -> None:
         file.write_bytes(damaged)
         with pytest.raises(obs.BeamObsError):
             why(str(file), {"id": "nothing"})
+
+
+def test_no_older_run_answers_for_one_that_kept_nothing() -> None:
+    write_rows()
+    first = run()
+    assert why("text", {"id": "5"}).run.id == first  # type: ignore[union-attr]
+    second = run("--obs_lineage=off")
+    answer = why("sums*", {"name": "a"})
+    assert answer.run is not None
+    assert (answer.run.id, answer.certainty.kind) == (second, NOT_RECORDED)
+    # Of Beam's own sink it is not known where the second run wrote.
+    assert second in why("text", {"id": "5"}).notes[-1]
+    assert why("text", {"id": "5"}, run=first).notes == ()
+
+
+def test_an_older_run_answers_for_a_file_that_was_put_back() -> None:
+    write_rows()
+    first = run()
+    (file,) = pathlib.Path().glob("text*")
+    content = file.read_text()
+    write_rows(rows=[*ROWS[:-1], "7,d,50"])
+    run()
+    file.write_text(content)
+    answer = why("text", {"id": "6"})
+    assert answer.run is not None
+    assert answer.run.id == first
+    assert "has no such record" in answer.notes[-1]
