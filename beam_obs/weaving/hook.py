@@ -32,6 +32,7 @@ class Weaving(threading.local):
         self.is_asking = False
 
 
+_RUNS = "run_pipeline"
 WHOLE_PIPELINE = "the whole pipeline"
 _LOGGER = logging.getLogger(__name__)
 _WEAVING = Weaving()
@@ -84,8 +85,14 @@ def _to_runner_api(
     default_environment: Any = None,
 ) -> Any:
     found = _TO_RUNNER_API(pipeline, return_context, context, use_fake_coders, default_environment)
-    if _WEAVING.settings is None or return_context or _WEAVING.is_asking:
+    if _WEAVING.settings is None or _WEAVING.is_asking:
         return found
+    if return_context:
+        # Dataflow's runner asks so, and keeps the context without looking at it; notebooks ask for the
+        # context, of the pipeline as it is.
+        proto, made_with = found
+        is_runner = sys._getframe(1).f_code.co_name == _RUNS
+        return (_woven(proto), made_with) if is_runner else found
     if use_fake_coders:
         keep_types(found)
         return found
@@ -96,7 +103,7 @@ def _asked_by_a_runner() -> bool:
     """Returns whether a runner asks, not a person who looks at the pipeline."""
     frame = sys._getframe(2)
     while frame is not None:
-        if frame.f_code.co_name == "run_pipeline":
+        if frame.f_code.co_name == _RUNS:
             return True
         frame = frame.f_back  # type: ignore[assignment]
     return False
