@@ -79,4 +79,6 @@ def _run(touched: TouchedRun) -> Iterator[str]:
             yield f"            and {len(sink.files) - _FILES_SHOWN:,} more files"
     if touched.also_needed:
         yield "  the aggregates among them were made of these too:"
-        yield from (f"            {clean(shown_uri(file))}" for file in touched.also_needed)
+        yield from (f"            {clean(shown_uri(file))}" for file in touched.also_needed[:_FILES_SHOWN])
+        if len(touched.also_needed) > _FILES_SHOWN:
+            yield f"            and {len(touched.also_needed) - _FILES_SHOWN:,} more (--json lists them)"

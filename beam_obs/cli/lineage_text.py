@@ -18,6 +18,7 @@ from beam_obs.wrapper.traced_rows import BUNDLE, STATE
 _SHORT_ID = 13
 _INDENT = "  "
 _MAY_BE_SHOWN = 10
+_SOURCES_SHOWN = 8
 
 
 def why_lines(answer: Why) -> Iterator[str]:
@@ -147,8 +148,12 @@ def _made_of(tree: FromSource | FromAggregate, indent: str) -> Iterator[str]:
     if tree.note:
         yield f"{inner}{click.style(clean(tree.note), fg='yellow')}"
     if tree.sources:
-        told = [f"{clean(shown_uri(one.name))} ({one.contributors:,})" for one in tree.sources]
-        yield f"{inner}sources: {', '.join(told)}{' and more' if tree.more_sources else ''}"
+        most = sorted(tree.sources, key=lambda one: -one.contributors)
+        told = [f"{clean(shown_uri(one.name))} ({one.contributors:,})" for one in most[:_SOURCES_SHOWN]]
+        if len(most) > _SOURCES_SHOWN or tree.more_sources:
+            more = max(0, len(most) - _SOURCES_SHOWN)
+            told.append(f"and {more:,}{' or' if tree.more_sources else ''} more")
+        yield f"{inner}sources: {', '.join(told)}"
     yield from _contributors(tree, inner)
 
 

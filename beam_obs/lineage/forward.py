@@ -62,6 +62,7 @@ def fate(
         where = f"run {run}" if run else f"no run in the store {store.shown_uri}"
         raise NotRead(f"{where} {'did not read' if run else 'says that it read'} {file}")
     evidence, partitions = found
+    partitions.sort(key=lambda one: one.positions == "files")
     answers = [_of_place(evidence, one, is_position, number, everything) for one in partitions]
     # A file that is read twice has two origins for each record; one of them may have gone nowhere.
     went = [answer for answer in answers if answer.into is not None and not answer.into.end]
