@@ -48,6 +48,30 @@ class AtTheEnd(beam.DoFn):
         yield key, total.read()
 
 
+class Siblings(beam.PTransform):
+    """Several aggregates of the same pairs, which runners may pack into one."""
+
+    def annotations(self) -> dict[str, bytes]:
+        return {python_urns.APPLY_COMBINER_PACKING: b""}
+
+    def expand(self, pairs: Any) -> Any:
+        return (
+            pairs | "sum" >> beam.CombinePerKey(sum),
+            pairs | "mean" >> beam.combiners.Mean.PerKey(),
+            pairs | "most" >> beam.CombinePerKey(max),
+        )
+
+
+class GlobalSiblings(Siblings):
+    """The same of all elements."""
+
+    def expand(self, elements: Any) -> Any:
+        return (
+            elements | "count" >> beam.combiners.Count.Globally(),
+            elements | "total" >> beam.CombineGlobally(sum),
+        )
+
+
 def _moment(row: dict[str, str]) -> Any:
     return window.TimestampedValue((row["carrier"], int(row["delay"])), int(row["second"]))
 
@@ -58,9 +82,7 @@ def build(pipeline: Any, source: str, target: str, block: int, without: str) -> 
     late = rows | "late" >> beam.Filter(lambda row: int(row["delay"]) > 20)
     pairs = late | "when" >> beam.Map(_moment).with_output_types(tuple[str, int])
     fixed = pairs | "fixed" >> beam.WindowInto(window.FixedWindows(60))
-    # Siblings, which runners pack into one.
-    sums = fixed | "sum" >> beam.CombinePerKey(sum)
-    means = fixed | "mean" >> beam.combiners.Mean.PerKey()
+    siblings = fixed | "siblings" >> Siblings()
     sliding = pairs | "sliding" >> beam.WindowInto(window.SlidingWindows(90, 30))
     groups = (
         sliding
@@ -68,7 +90,7 @@ def build(pipeline: Any, source: str, target: str, block: int, without: str) -> 
         | "sizes" >> beam.MapTuple(lambda key, all_: (key, len([*all_])))
     )
     hot = fixed | "hot" >> beam.CombinePerKey(sum).with_hot_key_fanout(3)
-    outputs = [sums, means, groups, hot]
+    outputs = [*siblings, groups, hot]
     if without != "sessions":
         sessions = pairs | "sessions" >> beam.WindowInto(window.Sessions(5))
         outputs.append(sessions | "largest" >> beam.CombinePerKey(max))
@@ -80,11 +102,15 @@ def build(pipeline: Any, source: str, target: str, block: int, without: str) -> 
     ]
     flat = globally | "flat" >> beam.Flatten() | "spread" >> beam.Reshuffle()
     counts = flat | "ones" >> beam.Map(lambda pair: (pair[0], 1)) | "count" >> beam.CombinePerKey(sum)
-    all_ = pipeline | "again" >> obs.ReadFromCsv(source) | "count all" >> beam.combiners.Count.Globally()
+    again = (
+        pipeline | "again" >> obs.ReadFromCsv(source) | "delays" >> beam.Map(lambda row: int(row["delay"]))
+    )
+    all_, total = again | "all" >> GlobalSiblings()
     both = {"flat": flat, "counts": counts} | "join" >> beam.CoGroupByKey()
     beside = both | "beside" >> beam.Map(
-        lambda pair, count: f"{pair[0]} {len(pair[1]['flat'])} {pair[1]['counts']} {count}",
+        lambda pair, *all_: f"{pair[0]} {len(pair[1]['flat'])} {pair[1]['counts']} {all_}",
         beam.pvalue.AsSingleton(all_),
+        beam.pvalue.AsSingleton(total),
     )
     beside | "write" >> beam.io.WriteToText(target)
     (
