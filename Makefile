@@ -10,12 +10,14 @@ OLDEST_VENV ?= $(VENV)-oldest
 OLDEST_BIN := $(OLDEST_VENV)/bin
 OLDEST_STAMP := $(OLDEST_VENV)/.installed
 
+PRISM := $(shell sed -n 's/^apache-beam==//p' requirements-dev.lock)
+
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule test test-oldest test-engines conformance conformance-sample oracle lint format \
-        lock clean full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats bench-weave \
-        bench-import bench-store bench-flights
+.PHONY: help install demo demo-schedule test test-oldest engines test-engines conformance conformance-sample oracle lint \
+        format lock clean full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
+        bench-weave bench-import bench-store bench-flights bench-answers
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -47,7 +49,17 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
 	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
 
-test-engines: $(STAMP)  ## tests on real servers: the Pub/Sub emulator of an installed Google Cloud SDK
+# Prism, Beam's portable runner, of the release that the tests run on; it takes an installed Go.
+engines: .engines/bin/prism-$(PRISM)  ## installs what tests on real engines need
+
+.engines/bin/prism-$(PRISM):
+	@if command -v go > /dev/null; then \
+	    GOBIN=$(CURDIR)/.engines/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(PRISM) && \
+	    mv .engines/bin/prism $@ && ln -sf prism-$(PRISM) .engines/bin/prism || \
+	    echo "Prism could not be built: tests on it are skipped"; \
+	else echo "Go is not installed: tests on Prism are skipped"; fi
+
+test-engines: $(STAMP) engines  ## tests on real servers: Prism, and the Pub/Sub emulator of an installed Google Cloud SDK
 	$(BIN)/python -m pytest -m engines tests/engines $(PYTEST_ARGS)
 
 conformance: $(STAMP)  ## Beam's own tests, woven against bare, module by module
@@ -117,6 +129,6 @@ lock: $(STAMP)  ## resolves the development versions anew, for all supported Pyt
 	echo "apache-beam==$(LOWEST_BEAM)" | $(COMPILE) --constraint - --output-file requirements-oldest.lock pyproject.toml
 
 clean:  ## removes environments, caches and outputs
-	rm -rf .venv .venv-* .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .beam_obs build dist \
+	rm -rf .venv .venv-* .engines .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .beam_obs build dist \
 	    demo-output *.egg-info pipelines/flights/full_year
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
