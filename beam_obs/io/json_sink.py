@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import decimal
 import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
 from apache_beam import coders
 from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.utils.timestamp import Timestamp
 
 from beam_obs.io.file_write import FileWrite
 from beam_obs.io.text_sink import CountedTextSink
@@ -167,7 +171,11 @@ def without_stamp(line: bytes) -> bytes:
 
 
 _STAMP = f'"{LINEAGE_FIELD}": {{'.encode()
-_PLAIN = frozenset({str, int, float, bool, type(None), bytes})
+_PLAIN = frozenset(
+    {str, int, float, bool, type(None), bytes}
+    | {datetime.datetime, datetime.date, datetime.time, decimal.Decimal, uuid.UUID, Timestamp}
+)
+"""Kinds of values with nothing inside."""
 
 
 def plain(value: Any) -> Any:
