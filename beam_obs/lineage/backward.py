@@ -8,8 +8,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from beam_obs.lineage import run_choice
-from beam_obs.lineage.answers import FromAggregate, FromSource, SourceShare, Why
-from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
+from beam_obs.lineage.ancestry import Ancestry, certainty_of, opaque_text
+from beam_obs.lineage.answers import Why
+from beam_obs.lineage.certainty import Certainty, least, not_recorded, sampled
 from beam_obs.lineage.files import FileGone
 from beam_obs.lineage.output_records import (
     NoSuchRecord,
@@ -20,18 +21,11 @@ from beam_obs.lineage.output_records import (
     only_record,
     record_at,
 )
-from beam_obs.lineage.partitions import code_of
-from beam_obs.lineage.run_evidence import RunEvidence, kept_share
-from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
-from beam_obs.lineage.step_graph import StepGraph
+from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import is_derived, parse_origin
 from beam_obs.runs.store import RunNotFound, Store
-from beam_obs.wrapper.traced_rows import BUNDLE, STATE, Derivation
 
-SHOWN_CONTRIBUTORS = 10
-DEPTH = 8
-_MOST_SHOWN = 200
 _EQUAL_SHOWN = 5
 _OTHERS_SHOWN = 20
 
@@ -124,7 +118,7 @@ def _of_origin(store: Store, origin: bytes, run: str | None, all_contributors: b
     tree = Ancestry(evidence, all_contributors).of(origin, None)
     return Why(
         run_choice.run_of(evidence.record),
-        _certainty_of(tree),
+        certainty_of(tree),
         found_by="given",
         made_of=(tree,),
         notes=run_choice.notes_on(evidence),
@@ -160,7 +154,7 @@ def _of_stamp(
     tree = Ancestry(evidence, all_contributors).of(origin, sinks[0] if len(sinks) == 1 else None)
     return Why(
         run_choice.run_of(evidence.record),
-        _certainty_of(tree),
+        certainty_of(tree),
         record,
         "stamp",
         sinks,
@@ -235,10 +229,10 @@ def _of_rows(
     trees = tuple(ancestry.of(origin, end) for origin in known[:_EQUAL_SHOWN])
     if len(known) > _EQUAL_SHOWN:
         notes.append(f"{len(known) - _EQUAL_SHOWN:,} of the origins are not shown")
-    certainties = [_certainty_of(tree) for tree in trees]
+    certainties = [certainty_of(tree) for tree in trees]
     if b"" in origins:
         certainties.append(
-            not_recorded(f"its origin was not known as it entered the sink{_opaque(evidence)}")
+            not_recorded(f"its origin was not known as it entered the sink{opaque_text(evidence)}")
         )
     return Why(
         run_choice.run_of(evidence.record),
@@ -268,143 +262,5 @@ def _why_not_indexed(evidence: RunEvidence, record: OutputRecord) -> Certainty:
     return not_recorded(reason)
 
 
-def _opaque(evidence: RunEvidence) -> str:
-    opaque = evidence.lineage.get("opaque") or {}
-    if not opaque:
-        return ""
-    return f": opaque steps: {'; '.join(f'{label} - {reason}' for label, reason in opaque.items())}"
-
-
 def _is_of(label: str, sinks: tuple[str, ...]) -> bool:
     return any(label == sink or label.startswith(f"{sink}/") for sink in sinks)
-
-
-# What it was made of.
-
-
-class Ancestry:
-    """What origins of a run were made of, down to their sources.
-
-    Args:
-      evidence: of the run.
-      all_contributors: whether all that were kept are read.
-    """
-
-    def __init__(self, evidence: RunEvidence, all_contributors: bool = False) -> None:
-        self._evidence = evidence
-        self._graph = StepGraph(evidence.record.end)
-        self._all = all_contributors
-        self._left = _MOST_SHOWN
-
-    def of(self, origin: bytes, end: str | None) -> FromSource | FromAggregate:
-        """Returns what an origin was made of.
-
-        Args:
-          origin: of a record or aggregate.
-          end: label of the step that it was taken by; None where it is not known.
-        """
-        derivations = self._evidence.derivations_of([origin]) if is_derived(origin) else {}
-        return self._node(origin, end, derivations, 0)
-
-    def _node(
-        self, origin: bytes, end: str | None, derivations: Mapping[bytes, Derivation], depth: int
-    ) -> FromSource | FromAggregate:
-        if not is_derived(origin):
-            return self._source(origin, end)
-        derivation = derivations.get(origin)
-        if derivation is None:
-            reason = "no committed derivation names it"
-            return FromAggregate(
-                origin, "", "aggregate", "", "", 0, 0, 0, 0, (), False, (), not_recorded(reason)
-            )
-        return self._aggregate(derivation, end, depth)
-
-    def _source(self, origin: bytes, end: str | None) -> FromSource:
-        found = self._evidence.partition_of(origin)
-        if found is None:
-            note = "the run's list of partitions has none that this origin is of"
-            return FromSource(origin, None, None, SourceRecord(UNVERIFIED, note))
-        partition, position = found
-        record = read_source_record(partition, position)
-        copies = self._evidence.copies_of(partition)
-        if copies:
-            told = f"or the same record of {', '.join(copies)}: these files are copies of one another"
-            record = dataclasses.replace(record, note=f"{record.note}; {told}" if record.note else told)
-        path = self._graph.between(partition.source, end) if end else ()
-        return FromSource(origin, partition, position, record, path)
-
-    def _aggregate(self, derivation: Derivation, end: str | None, depth: int) -> FromAggregate:
-        kept = derivation.contributors
-        shown = kept if self._all else kept[: min(SHOWN_CONTRIBUTORS, max(0, self._left))]
-        note = ""
-        if depth >= DEPTH:
-            shown, note = (
-                (),
-                f"what it was made of is not shown: {DEPTH} aggregates deep; ask `why` of its origin",
-            )
-        elif not shown and kept:
-            note = "its contributors are not shown: there are too many above; ask `why` of its origin"
-        self._left -= len(shown)
-        below = self._evidence.derivations_of([one for one in shown if is_derived(one)])
-        if derivation.kind in (STATE, BUNDLE):
-            what = "the key's state" if derivation.kind == STATE else "its bundle"
-            note = (
-                f"names all that {what} had seen: some may not have contributed{'; ' + note if note else ''}"
-            )
-        return FromAggregate(
-            derivation.child,
-            derivation.step,
-            derivation.kind,
-            derivation.key_text,
-            derivation.window,
-            derivation.pane,
-            derivation.count,
-            derivation.unknown,
-            len(kept) + len(derivation.unresolved),
-            self._sources(derivation),
-            derivation.more_sources,
-            tuple(self._node(one, derivation.step, below, depth + 1) for one in shown),
-            self._certainty(derivation),
-            self._graph.between(derivation.step, end) if end else (),
-            note,
-        )
-
-    def _sources(self, derivation: Derivation) -> tuple[SourceShare, ...]:
-        counts = collections.Counter(map(code_of, derivation.contributors))
-        counts.update(code for code, _ in derivation.unresolved)
-        names: dict[int, list[str]] = {0: ["aggregates"]}
-        for partition in self._evidence.partitions:
-            names.setdefault(partition.code, []).append(partition.uri or partition.source or partition.name)
-        return tuple(
-            SourceShare(
-                " or ".join(dict.fromkeys(names.get(code, ["a source that is not known"]))),
-                f"{code:08x}",
-                counts.get(code, 0),
-            )
-            for code in derivation.sources
-        )
-
-    def _certainty(self, derivation: Derivation) -> Certainty:
-        if derivation.complete:
-            return COMPLETELY
-        found = []
-        if derivation.unknown:
-            found.append(
-                not_recorded(
-                    f"the origins of {derivation.unknown:,} of its {derivation.count:,} elements are not "
-                    f"known{_opaque(self._evidence)}"
-                )
-            )
-        if self._evidence.is_truncated(derivation):
-            kept = len(derivation.contributors) + len(derivation.unresolved)
-            reason = f"{kept:,} contributors are kept of {derivation.count:,} elements, a uniform sample"
-            found.append(sampled(kept_share(derivation), reason))
-        return least(found) if found else not_recorded("not all of its contributors were kept")
-
-
-def _certainty_of(tree: FromSource | FromAggregate) -> Certainty:
-    if isinstance(tree, FromSource):
-        if tree.partition is None:
-            return not_recorded(tree.record.note)
-        return COMPLETELY
-    return least([tree.certainty, *(_certainty_of(one) for one in tree.contributors)])

@@ -249,7 +249,7 @@ class _Touched:
         sources: dict[bytes, bytes] = {}
         is_wanted: dict[bytes, bool] = {b"": False}
         wanted = {(code | bit).to_bytes(4, "big") for code in codes for bit in (0, TOP_BIT)}
-        for row in evidence.all_sources():
+        for row in evidence.derivations.sources():
             mine = row.codes
             for at in range(0, len(row.origins), 16):
                 origin = row.origins[at : at + 16]

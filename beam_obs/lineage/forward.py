@@ -13,7 +13,7 @@ from beam_obs.lineage.files import FileGone
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.placed_outputs import places_of
 from beam_obs.lineage.positions import place_of_number, why_no_record
-from beam_obs.lineage.run_evidence import DERIVATIONS, OUTPUTS, RunEvidence
+from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.source_records import SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import BeamObsError, UsageError
@@ -186,14 +186,14 @@ class Future:
           origin: of a record or aggregate.
           start: label of the step that gave it; None where it is not known.
         """
-        made_of = self._evidence.derivation_of(origin) if is_derived(origin) else None
+        made_of = self._evidence.derivations.of(origin) if is_derived(origin) else None
         return self._follow(origin, made_of, start or (made_of.step if made_of else None), 0)
 
     def _follow(self, origin: bytes, made_of: Derivation | None, start: str | None, depth: int) -> Into:
         if origin in self._known:
             return self._known[origin]
         evidence = self._evidence
-        aggregates = evidence.derivations_with(origin)
+        aggregates = evidence.derivations.naming(origin)
         followed: list[Into] = []
         for one in aggregates:
             if depth >= DEPTH or self._left <= 0:
@@ -206,7 +206,7 @@ class Future:
             followed.append(self._follow(one.child, one, one.step, depth + 1))
         may_be_in = tuple(
             MayBeIn(*sample)
-            for sample in evidence.samples_that_may_hold(origin, self._reached_from(start, made_of))
+            for sample in evidence.derivations.samples_for(origin, self._reached_from(start, made_of))
         )
         base = _named(made_of) if made_of is not None else Into(origin)
         found = dataclasses.replace(
@@ -306,9 +306,9 @@ class Future:
         behind = graph.behind(start) if start else tuple(graph.steps)
         counts = {stage["label"]: stage for stage in (self._evidence.record.end or {}).get("stages") or ()}
         # Aggregates give fewer than they take, and sinks nothing: that filters nothing.
-        kept = [*self._evidence.files(DERIVATIONS), *self._evidence.files(OUTPUTS)]
-        known = {graph.step_of(label) for label in run_choice.all_sinks(self._evidence.record)}
-        known |= {graph.step_of(file.step) for file in kept}
+        labels = {*run_choice.all_sinks(self._evidence.record), *self._evidence.derivations.steps}
+        labels.update(label for label, _ in self._evidence.output_blocks())
+        known = {graph.step_of(label) for label in labels}
         late = [step for step in self._windowed() if step in behind]
         filtering, fanning, unclear = [], [], []
         for label in behind:
@@ -364,7 +364,7 @@ class Future:
 
     def _windowed(self) -> list[str]:
         """Returns the steps that make aggregates of windows: what comes late for one is dropped there."""
-        found = [self._graph.step_of(label) for label in self._evidence.windowed_steps()]
+        found = [self._graph.step_of(label) for label in self._evidence.derivations.windowed_steps()]
         return [step for step in dict.fromkeys(found) if step is not None]
 
     def certainty(self, into: Into) -> Certainty:

@@ -63,7 +63,7 @@ def of_origin(store: Store, origin: bytes, run: str | None) -> RunEvidence | Non
         evidence = RunEvidence(store, record)
         if is_derived(origin):
             searched += 1
-            if evidence.derivation_of(origin) is not None:
+            if evidence.derivations.of(origin) is not None:
                 return evidence
             if searched == _SEARCHED:
                 return None

@@ -5,16 +5,15 @@ Files are read and inflated once and searched as bytes; only the rows that are h
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import functools
 import io
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from beam_obs.lineage.derivation_rows import RowSources, RowSpan, row_sources, row_spans
-from beam_obs.lineage.partitions import SourcePartition, code_of, is_of_narrow_position, partitions_of
+from beam_obs.lineage.derivation_search import DerivationSearch
+from beam_obs.lineage.partitions import SourcePartition, code_of, partitions_of
 from beam_obs.lineage.row_files import Block, RowFile, find_all, read_long, read_row_files, write_long
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
@@ -22,14 +21,11 @@ from beam_obs.records.record_content import DIGEST_BYTES
 from beam_obs.runs.evidence import Evidence, read_evidence, read_file
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.store import Store
-from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT, MAX_CODES
+from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT
 from beam_obs.wrapper.traced_rows import (
     NOT_KNOWN,
     OUTPUT_BYTES,
-    Derivation,
     partitions_by_code,
-    positions_of,
-    read_derivation,
 )
 
 DERIVATIONS = "derivations"
@@ -45,26 +41,6 @@ _MANY_SAMPLES = 64
 
 _POSITION_BYTES = 5
 _LARGEST = b"\xff" * 17
-
-
-class Sample(NamedTuple):
-    """An aggregate of whose contributors a sample was kept.
-
-    Args:
-      child: its origin.
-      step: label of the step that made it.
-      key_text: for people.
-      window: for people.
-      count: elements that it was made of.
-      rate: the share of them that was kept.
-    """
-
-    child: bytes
-    step: str
-    key_text: str
-    window: str
-    count: int  # type: ignore[assignment]
-    rate: float
 
 
 class RunEvidence:
@@ -130,128 +106,10 @@ class RunEvidence:
         same = (one.uri for one in self.partitions if one.partition == partition.partition)
         return tuple(uri for uri in dict.fromkeys(same) if uri is not None and uri != partition.uri)
 
-    # Derivations.
-
-    def derivation_of(self, child: bytes) -> Derivation | None:
-        """Returns what an aggregate was made of; None where there is no row of it."""
-        return self.derivations_of([child]).get(child)
-
-    def derivations_of(self, children: Collection[bytes]) -> dict[bytes, Derivation]:
-        """Returns what aggregates were made of, by origin."""
-        found: dict[bytes, Derivation] = {}
-        if len(children) > _SEARCHED_ONE_BY_ONE:
-            wanted = frozenset(children)
-            for file, block in self._blocks(DERIVATIONS):
-                for span in row_spans(block):
-                    if block.data[span.start : span.start + 16] in wanted:
-                        derivation = self._derivation(file, block, span)
-                        found[derivation.child] = derivation
-            return found
-        for child in children:
-            for file, block in self._blocks(DERIVATIONS):
-                hits = list(find_all(block.data, child))
-                for span in _spans_at(block, hits):
-                    if block.data.startswith(child, span.start):
-                        found[child] = self._derivation(file, block, span)
-                if child in found:
-                    break
-        return found
-
-    def derivations_with(self, origin: bytes) -> list[Derivation]:
-        """Returns the aggregates that name an origin among their contributors."""
-        narrow = is_of_narrow_position(origin)
-        found = []
-        for file, block in self._blocks(DERIVATIONS):
-            data = block.data
-            if narrow:
-                hits = list(find_all(data, origin[4:9]))
-                spans = [span for span in _spans_at(block, hits) if _names(data, span, origin, hits)]
-            else:
-                spans = list(_spans_at(block, list(find_all(data, origin))))
-            for span in spans:
-                derivation = self._derivation(file, block, span)
-                if origin in derivation.contributors or _is_unresolved(derivation, origin):
-                    found.append(derivation)
-        return found
-
-    def samples_that_may_hold(
-        self, origin: bytes, may_reach: Callable[[str], bool] | None = None
-    ) -> list[Sample]:
-        """Returns the aggregates that keep a sample of their contributors, and may have this one too.
-
-        The largest by hash were kept: one that is larger than the smallest kept would be there.
-
-        Args:
-          origin: of a record or aggregate.
-          may_reach: of the label of a step that makes aggregates, whether the origin may get there.
-        """
-        code = code_of(origin)
-        listed = write_long(code)
-        may_be_unlisted = len(self.partitions) >= MAX_CODES
-        rows: list[tuple[str, dict[str, Any]]] = []
-        for file, block in self._blocks(DERIVATIONS):
-            if may_reach is not None and not may_reach(file.step):
-                continue
-            if code and not may_be_unlisted:
-                spans: Iterable[RowSpan] = _spans_at(block, list(find_all(block.data, listed)))
-            else:
-                spans = row_spans(block)
-            for span in spans:
-                if not span.complete:
-                    fields = _fields(block.data[span.start : span.end])
-                    if code in fields["sources"] or fields["more_sources"]:
-                        rows.append((file.step, fields))
-        return [
-            Sample(fields["child"], step, fields["key_text"], fields["window"], fields["count"], share)
-            for step, fields in rows
-            for share in [self._kept_share(fields)]
-            if share < 1.0 and _by_hash(origin) < self._smallest(fields, len(rows) > _MANY_SAMPLES)
-        ]
-
-    def _kept_share(self, fields: dict[str, Any]) -> float:
-        kept = _kept(fields)
-        if self.limit is None or kept < self.limit:
-            return 1.0
-        known: int = fields["count"] - fields["unknown"]
-        return min(1.0, kept / max(1, known))
-
-    def _smallest(self, fields: dict[str, Any], by_numpy: bool) -> bytes:
-        """Returns the smallest by hash of the contributors that were kept; larger than any where unknown."""
-        packed = fields["origins"]
-        found = [packed[at : at + 16] for at in range(0, len(packed), 16)]
-        for code, positions in narrow_positions(fields):
-            partition = self.by_code.get(code)
-            if partition is None:
-                return _LARGEST
-            if by_numpy:
-                rows = partition.origins(positions)
-                found.append(rows[(rows[:, 8:].copy().view(">u8")[:, 0] << 8).argmin()].tobytes())
-            else:
-                found.extend(map(partition.origin, positions))
-        return min(map(_by_hash, found), default=_LARGEST)
-
-    def windowed_steps(self) -> list[str]:
-        """Returns the labels of steps whose aggregates are of windows, by the first of each file."""
-        found = []
-        for file in self.files(DERIVATIONS):
-            for span in row_spans(file.blocks[0]) if file.blocks else ():
-                if _fields(file.blocks[0].data[span.start : span.end])["window"] not in ("", "GlobalWindow"):
-                    found.append(file.step)
-                break
-        return found
-
-    def is_truncated(self, derivation: Derivation) -> bool:
-        """Returns whether an aggregate has more contributors than were kept."""
-        kept = len(derivation.contributors) + len(derivation.unresolved)
-        return not derivation.complete and self.limit is not None and kept >= self.limit
-
-    def all_sources(self) -> Iterator[RowSources]:
-        """Gives what each derivation says of its contributors."""
-        for _, block in self._blocks(DERIVATIONS):
-            yield from row_sources(block)
-
-    def _derivation(self, file: RowFile, block: Block, span: RowSpan) -> Derivation:
-        return read_derivation(block.data[span.start : span.end], file.step, self.by_code)
+    @functools.cached_property
+    def derivations(self) -> DerivationSearch:
+        """What aggregates were made of."""
+        return DerivationSearch(self.files(DERIVATIONS), self.by_code, self.limit, len(self.partitions))
 
     # Outputs.
 
@@ -395,68 +253,6 @@ def _is_known(kind: str, file: RowFile) -> bool:
     return kind != OUTPUTS or b'"step"' not in schema
 
 
-def _spans_at(block: Block, hits: list[int]) -> Iterator[RowSpan]:
-    """Gives the rows in which these places lie; `hits` is sorted."""
-    if not hits:
-        return
-    at = 0
-    for span in row_spans(block):
-        if hits[at] < span.end:
-            yield span
-            at = bisect.bisect_left(hits, span.end, at)
-            if at == len(hits):
-                return
-
-
-def _names(data: bytes, span: RowSpan, origin: bytes, hits: list[int]) -> bool:
-    """Returns whether one of these places is that of a position in the row's list for the partition."""
-    code = origin[:4]
-    at = data.find(code, span.start, span.end)
-    while at >= 0:
-        size, start = read_long(data, at + 4)
-        if size > 0 and start + size <= span.end and size % _POSITION_BYTES == 0:
-            first = bisect.bisect_left(hits, start)
-            for hit in hits[first : bisect.bisect_left(hits, start + size)]:
-                if (hit - start) % _POSITION_BYTES == 0:
-                    return True
-        at = data.find(code, at + 1, span.end)
-    return False
-
-
-def _is_unresolved(derivation: Derivation, origin: bytes) -> bool:
-    position = int.from_bytes(origin[4:9], "big")
-    return (code_of(origin), position) in derivation.unresolved
-
-
-def _by_hash(origin: bytes) -> bytes:
-    return origin[9:] + origin[:9]
-
-
-def kept_share(derivation: Derivation) -> float:
-    """Returns the share of an aggregate's elements of known origin whose origins were kept, 0 to 1.
-
-    Elements of one origin are counted each, so of the origins it is this share or more.
-    """
-    if derivation.complete:
-        return 1.0
-    kept = len(derivation.contributors) + len(derivation.unresolved)
-    return min(1.0, kept / max(1, derivation.count - derivation.unknown))
-
-
-def _fields(row: bytes) -> dict[str, Any]:
-    import fastavro
-
-    from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA
-
-    fields: Any = fastavro.schemaless_reader(io.BytesIO(row), DERIVATION_SCHEMA, None)
-    return fields  # type: ignore[no-any-return]
-
-
-def _kept(fields: dict[str, Any]) -> int:
-    positions = sum(len(one["positions"]) for one in fields["positions"])
-    return positions // _POSITION_BYTES + len(fields["origins"]) // 16
-
-
 def _letters(file: RowFile, block: Block) -> list[DeadLetter]:
     import fastavro
 
@@ -466,9 +262,3 @@ def _letters(file: RowFile, block: Block) -> list[DeadLetter]:
     data = io.BytesIO(write_long(block.count) + block.data + b"\0")
     rows: Any = fastavro.schemaless_reader(data, schema, None)
     return [DeadLetter(**row) for row in rows]
-
-
-def narrow_positions(fields: dict[str, Any]) -> Iterator[tuple[int, list[int]]]:
-    """Gives the positions in a stored row, by the code of their partition."""
-    for of_partition in fields["positions"]:
-        yield int.from_bytes(of_partition["partition"], "big"), positions_of(of_partition["positions"])

@@ -6,12 +6,23 @@ import collections
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_obs.lineage import COMPLETE, SAMPLED, FromAggregate, FromSource, Into, affected, fate, why
+from beam_obs.lineage import (
+    COMPLETE,
+    SAMPLED,
+    FromAggregate,
+    FromSource,
+    Into,
+    affected,
+    derivation_search,
+    fate,
+    why,
+)
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.records.origin import TOP_BIT, Partition, unlocated_origin
 from tests.lineage.evidence import WrittenRun
@@ -123,14 +134,23 @@ def test_forward_answers_are_the_sets_of_sinks(made: tuple[WrittenRun, Lineage])
         assert bool(answer.into.end) == (not went)
 
 
+@pytest.mark.parametrize("many", [0, 1000])
 @settings(deadline=None)
-@given(runs(LIMIT))
-def test_of_samples_no_answer_is_wrong_and_none_is_not_recorded(made: tuple[WrittenRun, Lineage]) -> None:
+@given(made=runs(LIMIT))
+def test_of_samples_no_answer_is_wrong_and_none_is_not_recorded(
+    many: int, made: tuple[WrittenRun, Lineage]
+) -> None:
     run, truth = made
+    # There are two ways to the smallest that was kept: for a few aggregates, and for many.
+    with mock.patch.object(derivation_search, "_MANY_SAMPLES", many):
+        check_samples(run, truth)
+
+
+def check_samples(run: WrittenRun, truth: Lineage) -> None:
     evidence = run.finish()
     for origin in known_origins(truth):
-        named = {one.child for one in evidence.derivations_with(origin)}
-        possible = {one.child for one in evidence.samples_that_may_hold(origin)}
+        named = {one.child for one in evidence.derivations.naming(origin)}
+        possible = {one.child for one in evidence.derivations.samples_for(origin)}
         true = truth.aggregates_with(origin)
         assert named <= true <= named | possible
         assert not named & possible
@@ -185,7 +205,7 @@ def test_many_aggregates_are_found_as_a_few_are(tmp_path: Path, many: int) -> No
     one = PARTITIONS[0]
     parts = [[one.origin(2 * number), one.origin(2 * number + 1)] for number in range(many)]
     children = [run.aggregate("sum", f"key {number}", part) for number, part in enumerate(parts)]
-    found = run.finish().derivations_of(children)
+    found = run.finish().derivations.of_all(children)
     assert [sorted(found[child].contributors) for child in children] == parts
 
 
@@ -200,4 +220,6 @@ def test_blocks_are_searched_to_their_ends(tmp_path: Path) -> None:
     evidence: RunEvidence = run.finish()
     for number, child in enumerate(children):
         for at in (0, 1, 3500, 6999):
-            assert [row.child for row in evidence.derivations_with(one.origin(7000 * number + at))] == [child]
+            assert [row.child for row in evidence.derivations.naming(one.origin(7000 * number + at))] == [
+                child
+            ]
