@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
             verdicts.append(
                 Verdict(
                     name if variant == "woven" else f"{name}, Stage + lineage",
-                    f"+{added:.0f} ns",
+                    f"{added:+.0f} ns",
                     f"+{case.nanoseconds:.0f} ns",
                     added <= (case.nanoseconds or 0.0),
                 )
