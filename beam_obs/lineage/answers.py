@@ -324,6 +324,7 @@ class MayBeIn:
       window: for people.
       count: elements that it was made of.
       rate: the share of them that was kept.
+      pane: index of the pane.
     """
 
     origin: bytes
@@ -332,6 +333,7 @@ class MayBeIn:
     window: str
     count: int
     rate: float
+    pane: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Returns the aggregate as JSON-able values."""

@@ -37,6 +37,7 @@ class Sample(NamedTuple):
       window: for people.
       count: elements that it was made of.
       rate: the share of them that was kept.
+      pane: index of the pane.
     """
 
     child: bytes
@@ -45,6 +46,7 @@ class Sample(NamedTuple):
     window: str
     count: int  # type: ignore[assignment]
     rate: float
+    pane: int
 
 
 class DerivationSearch:
@@ -138,7 +140,15 @@ class DerivationSearch:
                     if code in fields["sources"] or fields["more_sources"]:
                         rows.append((file.step, fields))
         return [
-            Sample(fields["child"], step, fields["key_text"], fields["window"], fields["count"], share)
+            Sample(
+                fields["child"],
+                step,
+                fields["key_text"],
+                fields["window"],
+                fields["count"],
+                share,
+                fields["pane"],
+            )
             for step, fields in rows
             for share in [self._kept_share(fields)]
             if share < 1.0 and _by_hash(origin) < self._smallest(fields, len(rows) > _MANY_SAMPLES)

@@ -10,10 +10,11 @@ from beam_obs.lineage.answers import Fate, Into, MayBeIn, Refused, Written
 from beam_obs.lineage.backward import as_origin
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
 from beam_obs.lineage.files import FileGone
-from beam_obs.lineage.partitions import SourcePartition
+from beam_obs.lineage.partitions import SourcePartition, code_of
 from beam_obs.lineage.placed_outputs import places_of
 from beam_obs.lineage.positions import place_of_number, why_no_record
 from beam_obs.lineage.run_evidence import RunEvidence
+from beam_obs.lineage.single_ways import SingleWays
 from beam_obs.lineage.source_records import SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import BeamObsError, UsageError
@@ -177,6 +178,7 @@ class Future:
         self._left = 1 << 40 if everything else _MOST_AGGREGATES
         self._known: dict[bytes, Into] = {}
         self._ends = frozenset(evidence.lineage.get("ends") or ())
+        self._single: SingleWays | None = None
         self.notes: list[str] = []
 
     def of(self, origin: bytes, start: str | None) -> Into:
@@ -187,6 +189,7 @@ class Future:
           start: label of the step that gave it; None where it is not known.
         """
         made_of = self._evidence.derivations.of(origin) if is_derived(origin) else None
+        self._single = self._single_ways_of(origin)
         return self._follow(origin, made_of, start or (made_of.step if made_of else None), 0)
 
     def _follow(self, origin: bytes, made_of: Derivation | None, start: str | None, depth: int) -> Into:
@@ -208,17 +211,29 @@ class Future:
             MayBeIn(*sample)
             for sample in evidence.derivations.samples_for(origin, self._reached_from(start, made_of))
         )
+        refused, filtered = _refused(evidence, origin), tuple(evidence.filtered_of(origin))
+        if may_be_in and depth == 0 and self._single is not None:
+            may_be_in = self._single.remaining(may_be_in, followed, refused, filtered)
         base = _named(made_of) if made_of is not None else Into(origin)
         found = dataclasses.replace(
             base,
             written=self._written(origin),
             aggregates=tuple(followed),
             may_be_in=may_be_in,
-            dead_letters=_refused(evidence, origin),
-            filtered=tuple(evidence.filtered_of(origin)),
+            dead_letters=refused,
+            filtered=filtered,
         )
         self._known[origin] = found = self._ended(found, start)
         return found
+
+    def _single_ways_of(self, origin: bytes) -> SingleWays | None:
+        """Returns what the place of a source record rules out; None where nothing is known of it."""
+        code = code_of(origin)
+        # Copies of a file share their origins, and so do two reads of one.
+        read = [one for one in self._evidence.partitions if one.partition.code == code]
+        if len(read) != 1 or is_derived(origin):
+            return None
+        return SingleWays(self._evidence.lineage.get("single_ways") or {}, read[0].source, self._graph)
 
     def _reached_from(self, start: str | None, made_of: Derivation | None) -> Callable[[str], bool]:
         """Returns whether the origins that a step gave may get to another that makes aggregates."""

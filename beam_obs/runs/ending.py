@@ -101,6 +101,7 @@ def describe_lineage(woven: WeaveReport, outputs: list[DatasetDescription]) -> d
         "sinks": list(reversed(sinks.values())),
         "ends": sorted(set(woven.ends)),
         "sources": sorted({source.label for source in woven.sources}),
+        "single_ways": woven.single_ways,
     }
 
 

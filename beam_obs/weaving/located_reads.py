@@ -73,11 +73,17 @@ def _forget_restrictions(loom: Loom, node_id: str) -> None:
     node.spec.payload = payload.SerializeToString()
 
 
-def _label_and_source(loom: Loom, node_id: str, given: str) -> tuple[str, Source]:
+def label_of_read(loom: Loom, node_id: str) -> str:
+    """Returns the label by which a read is known: that of the outermost composite of Beam's around it."""
     label = loom.label(node_id)
     for above in loom.graph.ancestors(node_id):
         if loom.graph.python_type(above).startswith(_OF_BEAM):
             label = loom.label(above)
+    return label
+
+
+def _label_and_source(loom: Loom, node_id: str, given: str) -> tuple[str, Source]:
+    label = label_of_read(loom, node_id)
     partition = Partition(label, "", located=False)
     loom.report.sources.append(WovenSource(label, partition))
     return label, Source(BY_CONTENT, partition, {None: loom.coder_object(loom.plain_coder[given])})

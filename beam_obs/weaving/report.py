@@ -65,6 +65,7 @@ class WeaveReport:
       ends: labels of steps that nobody takes from, as the output index has them.
       limit: contributors that are kept of an aggregate; None for all.
       output_share: of the records that enter a sink, how many the output index has; 0 where none is written.
+      single_ways: label of a step -> labels of the sources each record of which comes to it once at most.
       filtered_share: the same of the elements that a step gave nothing of.
     """
 
@@ -76,6 +77,7 @@ class WeaveReport:
     limit: int | None = None
     output_share: float = 0.0
     filtered_share: float = 0.0
+    single_ways: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         """Returns a line for people.

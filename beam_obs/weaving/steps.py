@@ -200,6 +200,11 @@ def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str
     )
 
 
+def label_of_source(loom: Loom, node_id: str, facts: ParDoFacts) -> str:
+    """Returns the label by which a source is known that a ParDo ends."""
+    return loom.shown_label(node_id) if passes_blocks(facts.dofn) else source_label(loom.graph, node_id)
+
+
 def _source(loom: Loom, node_id: str, facts: ParDoFacts) -> Source:
     label = source_label(loom.graph, node_id)
     if is_internal(loom.graph, node_id):

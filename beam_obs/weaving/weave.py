@@ -18,6 +18,7 @@ from beam_obs.weaving.located_reads import is_range_read, weave_located_read, we
 from beam_obs.weaving.loom import Loom
 from beam_obs.weaving.report import NotWoven, WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.weaving.single_ways import find_single_ways
 from beam_obs.weaving.units import Unit
 from beam_obs.weaving.writer import write_rows
 
@@ -52,6 +53,7 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
     woven = api.Pipeline()
     woven.CopyFrom(proto)
     loom = Loom(woven, chosen)
+    loom.report.single_ways = find_single_ways(loom)
     for node in woven.components.transforms.values():
         units.make_generic(node)
     for unit in loom.units:
