@@ -200,7 +200,8 @@ class Loom:
     def needed(self, pcoll: str, form: str, unit_node: str) -> str:
         """Returns a PCollection of the same elements in the form that a unit needs; adds a step before it."""
         given = self.form(pcoll)
-        if given == form or (form == PLAIN and given == SEED):
+        is_lost = given == form == TRACED and self._is_lost_beside(pcoll, unit_node)
+        if (given == form and not is_lost) or (form == PLAIN and given == SEED):
             return pcoll
         key = (pcoll, form, unit_node)
         if key not in self._converted:
@@ -216,6 +217,21 @@ class Loom:
             )
             self._converted[key] = made
         return self._converted[key]
+
+    def _is_lost_beside(self, pcoll: str, unit_node: str) -> bool:
+        """Returns whether a PCollection is a side input, and comes from a step that gives more than it.
+
+        The bundle-based direct runner makes a view of the first only that such a step gives.
+        """
+        node = self.graph.node(unit_node)
+        if node.spec.urn != PAR_DO_URN or all(
+            node.inputs[tag] != pcoll for tag in self.facts(unit_node).payload.side_inputs
+        ):
+            return False
+        return any(
+            len(step.outputs) > 1 and not step.subtransforms and pcoll in step.outputs.values()
+            for step in self.graph.parts.transforms.values()
+        )
 
     # New steps.
 

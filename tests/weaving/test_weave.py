@@ -160,6 +160,23 @@ def test_a_step_may_take_elements_and_give_batches_or_the_other_way_round(tmp_pa
     assert found == {4: {made("make", 0)}, 9: {made("make", 1)}}
 
 
+@pytest.mark.parametrize("runner", ["fn_api", "bundles"])
+def test_checks_of_types_as_a_pipeline_runs_make_no_difference(runner: str, tmp_path: pathlib.Path) -> None:
+    def build(pipeline: Any) -> Any:
+        numbers = pipeline | "make" >> beam.Create([1, 2]).with_output_types(int)
+        more = numbers | "more" >> beam.Map(lambda number: number + 1).with_output_types(int)
+        counted = numbers | "count" >> beam.combiners.Count.Globally()
+        return [more, counted]
+
+    ran = run_woven(build, str(tmp_path), runner, ["--runtime_type_check"])
+
+    one, two = made("make", 0), made("make", 1)
+    assert sorted(ran.seen[0]) == [(2, one), (3, two)]
+    ((count, origin),) = ran.seen[1]
+    assert count == 2
+    assert ran.sources_of(origin) == {one, two}
+
+
 def test_a_weave_that_fails_leaves_the_pipeline_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(loom: Loom) -> None:
         raise MiswovenEdge("an edge is wrong")
