@@ -5,6 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_obs.records.origin import Partition, find_partition
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN, gather, summarize
 
 ORIGINS = st.sampled_from([bytes([at]) * 16 for at in range(1, 30)])
@@ -44,3 +45,16 @@ def test_the_trace_of_one_is_its_own() -> None:
 
 def test_what_no_source_is_behind_does_not_count() -> None:
     assert summarize([NO_SOURCE, b"a" * 16, NO_SOURCE]) == b"a" * 16
+
+
+def test_beyond_the_limit_a_uniform_sample_of_positions_is_kept() -> None:
+    partition = Partition("file.csv", "1")
+    found = gather([partition.origin(position) for position in range(20_000)])
+
+    places = [find_partition(origin, [partition]) for origin in found.origins]
+    positions = [place[1] for place in places if place is not None]
+    assert (found.count, found.complete, len(positions)) == (20_000, False, 1024)
+    twentieths = [sum(position // 1000 == part for position in positions) for part in range(20)]
+    # Each holds 51 of them on average, give or take 7.
+    assert min(twentieths) > 25
+    assert max(twentieths) < 80
