@@ -205,6 +205,7 @@ def expected(files: Path) -> dict[str, Rows]:
     return {without: rows_of(files, FnApiRunner(), without=without) for without in ("", "state")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNNERS)
 def test_lineage_is_the_same_row_by_row(
     name: str, files: Path, expected: dict[str, Rows], monkeypatch: pytest.MonkeyPatch

@@ -119,6 +119,7 @@ def check(folder: Path, names: list[str], count: int, answers: int, chance: rand
     return kinds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "count"),
     [

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json
@@ -50,6 +52,7 @@ def _parts(seed: str, folder: Path) -> dict[str, dict[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_processes_of_other_hash_seeds_weave_the_same_graph(tmp_path: Path) -> None:
     one, other = (_parts(seed, tmp_path) for seed in ("1", "2"))
 
