@@ -10,6 +10,7 @@ from typing import Any
 
 from fastavro import parse_schema, schemaless_writer
 
+from beam_obs.records.avro_number import avro_long
 from beam_obs.records.lineage_attributes import LINEAGE_AVRO_FIELD, LINEAGE_FIELD, LineageAttributes
 from beam_obs.records.run_context import RunContext
 
@@ -51,28 +52,15 @@ def encoded_attributes(attributes: LineageAttributes) -> bytes:
             _kept_text(attributes["code"]),
             b"\0" if uri is None else b"\2" + _kept_text(uri),
             b"\0" if version is None else b"\2" + _kept_text(version),
-            b"\0" if position is None else b"\2" + _number(position),
+            b"\0" if position is None else b"\2" + avro_long(position),
             _text(attributes["stamped_at"]),
         )
     )
 
 
-def _number(number: int) -> bytes:
-    """https://avro.apache.org/docs/1.11.1/specification/#binary-encoding: zigzag, 7 bits in a byte."""
-    left = (number << 1) ^ (number >> 63)
-    if left < 0x80:
-        return left.to_bytes(1, "big")
-    made = bytearray()
-    while left > 0x7F:
-        made.append(left & 0x7F | 0x80)
-        left >>= 7
-    made.append(left)
-    return bytes(made)
-
-
 def _text(text: str) -> bytes:
     encoded = text.encode()
-    return _number(len(encoded)) + encoded
+    return avro_long(len(encoded)) + encoded
 
 
 _kept_text = functools.lru_cache(maxsize=4096)(_text)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from beam_obs.lineage.row_files import Block, read_long
+from beam_obs.lineage.row_files import Block
+from beam_obs.records.avro_number import read_avro_long
 
 
 class RowSpan(NamedTuple):
@@ -52,7 +53,7 @@ def row_sources(block: Block) -> Iterator[RowSources]:
             if size < 0x80:
                 at += 1 + (size >> 1)
             else:
-                size, at = read_long(data, at)
+                size, at = read_avro_long(data, at)
                 at += size
         while data[at] >= 0x80:  # pane
             at += 1
@@ -68,7 +69,7 @@ def row_sources(block: Block) -> Iterator[RowSources]:
         while data[at]:  # sources
             items, at = _items(data, at)
             for _ in range(items):
-                code, at = read_long(data, at)
+                code, at = read_avro_long(data, at)
                 codes += code.to_bytes(4, "big")
                 is_open = is_open or code == 0
         is_open = is_open or data[at + 1] == 1  # more_sources
@@ -77,9 +78,9 @@ def row_sources(block: Block) -> Iterator[RowSources]:
             items, at = _items(data, at)
             for _ in range(items):
                 codes += data[at : at + 4]
-                size, at = read_long(data, at + 4)
+                size, at = read_avro_long(data, at + 4)
                 at += size
-        size, at = read_long(data, at + 1)
+        size, at = read_avro_long(data, at + 1)
         yield RowSources(child, codes, data[at : at + size], is_open)
         at += size
 
@@ -95,7 +96,7 @@ def row_spans(block: Block) -> Iterator[RowSpan]:
             if size < 0x80:
                 at += 1 + (size >> 1)
             else:
-                size, at = read_long(data, at)
+                size, at = read_avro_long(data, at)
                 at += size
         for _ in range(3):  # pane, count, unknown
             while data[at] >= 0x80:
@@ -112,15 +113,15 @@ def row_spans(block: Block) -> Iterator[RowSpan]:
         while data[at]:  # positions
             items, at = _items(data, at)
             for _ in range(items):
-                size, at = read_long(data, at + 4)
+                size, at = read_avro_long(data, at + 4)
                 at += size
-        size, at = read_long(data, at + 1)  # origins
+        size, at = read_avro_long(data, at + 1)  # origins
         at += size
         yield RowSpan(start, at, complete)
 
 
 def _items(data: bytes, at: int) -> tuple[int, int]:
-    items, at = read_long(data, at)
+    items, at = read_avro_long(data, at)
     if items < 0:
-        _, at = read_long(data, at)
+        _, at = read_avro_long(data, at)
     return abs(items), at

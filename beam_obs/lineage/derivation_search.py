@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from beam_obs.lineage.derivation_rows import RowSources, RowSpan, row_sources, row_spans
 from beam_obs.lineage.partitions import code_of, is_of_narrow_position
-from beam_obs.lineage.row_files import Block, RowFile, find_all, read_long, write_long
+from beam_obs.lineage.row_files import Block, RowFile, find_all
+from beam_obs.records.avro_number import avro_long, read_avro_long
 from beam_obs.records.origin import Partition
 from beam_obs.wrapper.traced_contributors import MAX_CODES
 from beam_obs.wrapper.traced_rows import Derivation, positions_of, read_derivation
@@ -124,7 +125,7 @@ class DerivationSearch:
           may_reach: of the label of a step that makes aggregates, whether the origin may get there.
         """
         code = code_of(origin)
-        listed = write_long(code)
+        listed = avro_long(code)
         may_be_unlisted = self._may_leave_codes_out
         rows: list[tuple[str, dict[str, Any]]] = []
         for file, block in self._blocks():
@@ -221,7 +222,7 @@ def _names(data: bytes, span: RowSpan, origin: bytes, hits: list[int]) -> bool:
     code = origin[:4]
     at = data.find(code, span.start, span.end)
     while at >= 0:
-        size, start = read_long(data, at + 4)
+        size, start = read_avro_long(data, at + 4)
         if size > 0 and start + size <= span.end and size % _POSITION_BYTES == 0:
             first = bisect.bisect_left(hits, start)
             for hit in hits[first : bisect.bisect_left(hits, start + size)]:

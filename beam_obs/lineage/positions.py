@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from beam_obs.lineage.files import open_content, read_content
 from beam_obs.lineage.lines import count_lines
 from beam_obs.lineage.partitions import SourcePartition
-from beam_obs.lineage.row_files import read_long
 from beam_obs.lineage.source_records import gives_row_groups, lines_of, parquet_group_offsets
+from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import BlockPosition
 from beam_obs.records.errors import BeamObsError, MissingExtra
 
@@ -128,8 +128,8 @@ def _place_in_blocks(uri: str, number: int, records: int | None) -> Place:
         sync: bytes = blocks._header["sync"]
         at = content.index(sync) + len(sync)
         while at < len(content):
-            count, behind = read_long(content, at)
-            size, behind = read_long(content, behind)
+            count, behind = read_avro_long(content, at)
+            size, behind = read_avro_long(content, behind)
             if left < count:
                 return Place((BlockPosition(at, left).number,))
             left -= count

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from beam_obs.records.avro_number import read_avro_long
+
 _MAGIC = b"Obj\x01"
 _WORKERS = 4
 _MANY_BYTES = 1 << 20
@@ -83,37 +85,6 @@ def find_all(data: bytes, wanted: bytes) -> Iterator[int]:
         at = data.find(wanted, at + 1)
 
 
-def read_long(data: bytes, at: int) -> tuple[int, int]:
-    """Returns Avro's number at a place, and where it ends.
-
-    >>> read_long(b"\\x80\\x02", 0)
-    (128, 2)
-    """
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), at
-        shift += 7
-
-
-def write_long(number: int) -> bytes:
-    """Returns Avro's form of a number.
-
-    >>> write_long(128)
-    b'\\x80\\x02'
-    """
-    number = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def _header(content: bytes) -> tuple[dict[str, bytes], int]:
     metadata: dict[str, bytes] = {}
     if not content.startswith(_MAGIC):
@@ -121,15 +92,15 @@ def _header(content: bytes) -> tuple[dict[str, bytes], int]:
     try:
         at = 4
         while True:
-            pairs, at = read_long(content, at)
+            pairs, at = read_avro_long(content, at)
             if pairs == 0:
                 return metadata, at
             if pairs < 0:
-                _, at = read_long(content, at)
+                _, at = read_avro_long(content, at)
             for _ in range(abs(pairs)):
-                size, at = read_long(content, at)
+                size, at = read_avro_long(content, at)
                 key = content[at : at + size].decode()
-                size, at = read_long(content, at + size)
+                size, at = read_avro_long(content, at + size)
                 metadata[key] = content[at : at + size]
                 at += size
     except IndexError:
@@ -140,8 +111,8 @@ def _packed(content: bytes, at: int, sync: bytes) -> Iterator[tuple[int, memoryv
     view = memoryview(content)
     try:
         while at < len(content):
-            count, at = read_long(content, at)
-            size, at = read_long(content, at)
+            count, at = read_avro_long(content, at)
+            size, at = read_avro_long(content, at)
             if content[at + size : at + size + 16] != sync:
                 return
             yield count, view[at : at + size]

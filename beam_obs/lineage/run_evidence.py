@@ -14,7 +14,8 @@ from typing import Any
 
 from beam_obs.lineage.derivation_search import DerivationSearch
 from beam_obs.lineage.partitions import SourcePartition, code_of, partitions_of
-from beam_obs.lineage.row_files import Block, RowFile, find_all, read_long, read_row_files, write_long
+from beam_obs.lineage.row_files import Block, RowFile, find_all, read_row_files
+from beam_obs.records.avro_number import avro_long, read_avro_long
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
 from beam_obs.records.record_content import DIGEST_BYTES
@@ -193,7 +194,7 @@ class RunEvidence:
                 continue
             at = 0
             for _ in range(block.count):
-                size, at = read_long(block.data, at)
+                size, at = read_avro_long(block.data, at)
                 if block.data.startswith(origin, at + size):
                     found.append(block.data[at : at + size].decode())
                 at += size + 16
@@ -259,6 +260,6 @@ def _letters(file: RowFile, block: Block) -> list[DeadLetter]:
     schema = fastavro.parse_schema(
         {"type": "array", "items": json.loads(file.metadata.get("avro.schema", b"null"))}
     )
-    data = io.BytesIO(write_long(block.count) + block.data + b"\0")
+    data = io.BytesIO(avro_long(block.count) + block.data + b"\0")
     rows: Any = fastavro.schemaless_reader(data, schema, None)
     return [DeadLetter(**row) for row in rows]

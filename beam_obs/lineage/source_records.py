@@ -13,7 +13,7 @@ from typing import Any
 from beam_obs.lineage.files import FileGone, open_content, present_version, read_content
 from beam_obs.lineage.lines import Lines
 from beam_obs.lineage.partitions import SourcePartition
-from beam_obs.lineage.row_files import read_long
+from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import block_position
 from beam_obs.records.errors import MissingExtra
 
@@ -159,8 +159,8 @@ def _avro_record(uri: str, position: int) -> Any:
     with open_content(uri) as stream:
         stream.seek(block)
         data = stream.read(20)
-        _, at = read_long(data, 0)
-        size, at = read_long(data, at)
+        _, at = read_avro_long(data, 0)
+        size, at = read_avro_long(data, at)
         stream.seek(block)
         segment = stream.read(at + size)
     one = io.BytesIO(b"".join((header, segment, header[-16:])))

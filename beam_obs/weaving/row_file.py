@@ -8,6 +8,7 @@ import os
 import zlib
 from typing import Any
 
+from beam_obs.records.avro_number import avro_long
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.loom import DERIVATIONS, FILTERED, OUTPUTS
@@ -18,7 +19,6 @@ from beam_obs.wrapper.traced_rows import (
     OUTPUT_SCHEMA,
     RUN_METADATA,
     STEP_METADATA,
-    avro_long,
 )
 
 OUTPUT_INDEX = "output_index"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import fastavro
 
+from beam_obs.records.avro_number import avro_long
 from beam_obs.records.origin import ORIGIN_BYTES, Partition
 from beam_obs.records.record_content import DIGEST_BYTES
 from beam_obs.wrapper.traced_contributors import Contributors
@@ -350,26 +351,6 @@ def read_filtered(row: bytes) -> Filtered:
 
 
 # Avro's binary form.
-
-
-def avro_long(number: int) -> bytes:
-    """Returns Avro's form of a number that is not negative.
-
-    >>> avro_long(1), avro_long(64)
-    (b'\\x02', b'\\x80\\x01')
-    """
-    if number < 64:
-        return _SHORT[number]
-    number <<= 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-_SHORT = [bytes([2 * number]) for number in range(64)]
 
 
 def _bytes(data: bytes) -> bytes:
