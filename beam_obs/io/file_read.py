@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import sys
 from typing import Any
 
 import apache_beam as beam
@@ -11,8 +9,8 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.pvalue import PBegin
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, SwitchingDirectRunner
-from typing_extensions import Self
 
+from beam_obs.io.dead_letter_output import DeadLetterOutput
 from beam_obs.io.found_files import FoundFile, checked_pattern, find_files
 from beam_obs.io.read_blocks import PassOn, ReadBlock
 from beam_obs.io.read_ranges import EVIDENCE_TAG, ReadSettings, ReadUnsplit
@@ -30,7 +28,7 @@ from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 ON_BAD_FILE = ("dead_letter", "fail")
 
 
-class FileRead(beam.PTransform):
+class FileRead(DeadLetterOutput):
     """Reads the files of a pattern.
 
     Args:
@@ -58,9 +56,7 @@ class FileRead(beam.PTransform):
         dead_letters: DeadLetters | None,
         redact: Redact | None,
     ) -> None:
-        super().__init__()
-        frame = sys._getframe(2)
-        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        super().__init__(dead_letters)
         self._pattern = checked_pattern(file_pattern)
         if not CompressionTypes.is_valid_compression_type(compression_type):
             raise UsageError(
@@ -70,34 +66,16 @@ class FileRead(beam.PTransform):
             raise UsageError("min_bundle_size is at least 0, desired_bundle_size at least 1")
         if on_bad_file not in ON_BAD_FILE:
             raise UsageError(f"on_bad_file={on_bad_file!r}: give one of {', '.join(map(repr, ON_BAD_FILE))}")
-        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
-            raise UsageError(
-                f"dead_letters={dead_letters!r}: give an obs.DeadLetters, "
-                "or use .with_dead_letters() for an output of your own"
-            )
         self._min_bundle_size = min_bundle_size
         self._desired_bundle_size = desired_bundle_size
         self._compression_type = compression_type
         self._validate = validate
         self._on_bad_file = on_bad_file
-        self._dead_letters = dead_letters
         redaction_of(redact)
         self._redact = redact
-        self._as_output = False
         self._block_bytes: int | None = None
         self.stamps_lineage = stamp
         """Whether records leave with lineage attributes; Stages look for it upstream."""
-
-    def with_dead_letters(self) -> Self:
-        """Returns this read with two results: the records, and a PCollection of `DeadLetter`."""
-        if self._dead_letters is not None:
-            raise UsageError(
-                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): "
-                "give one of them"
-            )
-        result = copy.copy(self)
-        result._as_output = True
-        return result
 
     def expand(self, pbegin: Any) -> Any:
         """Applies the read to a pipeline."""

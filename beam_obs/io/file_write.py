@@ -6,17 +6,14 @@ what the sink writes and the digest is made of.
 
 from __future__ import annotations
 
-import copy
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io import filebasedsink
-from typing_extensions import Self
 
 from beam_obs.io.counted_files import NoteFiles, WrittenFile
-from beam_obs.records.errors import UsageError
+from beam_obs.io.dead_letter_output import DeadLetterOutput
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import (
     DatasetDescription,
@@ -28,7 +25,7 @@ from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.stage import Stage
 
 
-class FileWrite(beam.PTransform):
+class FileWrite(DeadLetterOutput):
     """Writes a PCollection to files.
 
     Args:
@@ -41,29 +38,9 @@ class FileWrite(beam.PTransform):
     def __init__(
         self, file_path_prefix: Any, dead_letters: DeadLetters | None, stamp: bool | None = None
     ) -> None:
-        super().__init__()
-        frame = sys._getframe(2)
-        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        super().__init__(dead_letters)
         self._prefix = file_path_prefix
-        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
-            raise UsageError(
-                f"dead_letters={dead_letters!r}: give an obs.DeadLetters, "
-                "or use .with_dead_letters() for an output of your own"
-            )
-        self._dead_letters = dead_letters
         self._stamp = stamp
-        self._as_output = False
-
-    def with_dead_letters(self) -> Self:
-        """Returns this write with two results: the names of the files, and a PCollection of `DeadLetter`."""
-        if self._dead_letters is not None:
-            raise UsageError(
-                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): "
-                "give one of them"
-            )
-        result = copy.copy(self)
-        result._as_output = True
-        return result
 
     def expand(self, pcoll: Any) -> Any:
         """Applies the write; gives the names of the files."""

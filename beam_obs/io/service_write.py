@@ -3,18 +3,15 @@ reports as refused."""
 
 from __future__ import annotations
 
-import copy
-import sys
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.coders import registry
-from typing_extensions import Self
 
+from beam_obs.io.dead_letter_output import DeadLetterOutput
 from beam_obs.io.file_write import stamps_of
 from beam_obs.metrics.names import LATER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
@@ -26,7 +23,7 @@ from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact, redaction_of
 
 
-class ServiceWrite(beam.PTransform):
+class ServiceWrite(DeadLetterOutput):
     """Writes a PCollection to a service by a transform of Beam's.
 
     Args:
@@ -44,31 +41,11 @@ class ServiceWrite(beam.PTransform):
         redact: Redact | None,
         stamp: bool | None = None,
     ) -> None:
-        super().__init__()
-        frame = sys._getframe(2)
-        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        super().__init__(dead_letters)
         self._dataset = dataset
-        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
-            raise UsageError(
-                f"dead_letters={dead_letters!r}: give an obs.DeadLetters, "
-                "or use .with_dead_letters() for an output of your own"
-            )
         redaction_of(redact)
-        self._dead_letters = dead_letters
         self._redact = redact
         self._stamp = stamp
-        self._as_output = False
-
-    def with_dead_letters(self) -> Self:
-        """Returns this write with two results: that of Beam's write, and a PCollection of `DeadLetter`."""
-        if self._dead_letters is not None:
-            raise UsageError(
-                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): "
-                "give one of them"
-            )
-        result = copy.copy(self)
-        result._as_output = True
-        return result
 
     def expand(self, pcoll: Any) -> Any:
         """Applies the write; gives what Beam's gives."""

@@ -1,0 +1,48 @@
+"""What reads and writes have in common that keep dead letters: a home for them, or an output."""
+
+from __future__ import annotations
+
+import copy
+import sys
+
+import apache_beam as beam
+from typing_extensions import Self
+
+from beam_obs.records.errors import UsageError
+from beam_obs.stages.dead_letters import DeadLetters
+
+
+class DeadLetterOutput(beam.PTransform):
+    """A transform whose dead letters go to a home that was given, or to an output of their own.
+
+    Args:
+      dead_letters: a home for the dead letters.
+
+    Raises:
+      UsageError: it is none.
+    """
+
+    def __init__(self, dead_letters: DeadLetters | None) -> None:
+        super().__init__()
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_locals.get("self") is self:  # a subclass's __init__
+            frame = frame.f_back
+        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
+            raise UsageError(
+                f"dead_letters={dead_letters!r}: give an obs.DeadLetters, "
+                "or use .with_dead_letters() for an output of your own"
+            )
+        self._dead_letters = dead_letters
+        self._as_output = False
+
+    def with_dead_letters(self) -> Self:
+        """Returns this transform with two results: its own, and a PCollection of `DeadLetter`."""
+        if self._dead_letters is not None:
+            raise UsageError(
+                f"{type(self).__name__} at {self._made_at} has dead_letters= and with_dead_letters(): "
+                "give one of them"
+            )
+        result = copy.copy(self)
+        result._as_output = True
+        return result
