@@ -8,8 +8,9 @@ from __future__ import annotations
 import bisect
 import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from beam_obs.lineage.answers import MayBeIn
 from beam_obs.lineage.derivation_rows import RowSources, RowSpan, row_sources, row_spans
 from beam_obs.lineage.partitions import code_of, is_of_narrow_position
 from beam_obs.lineage.row_files import Block, RowFile, find_all
@@ -26,28 +27,6 @@ _MANY_SAMPLES = 64
 
 _POSITION_BYTES = 5
 _LARGEST = b"\xff" * 17
-
-
-class Sample(NamedTuple):
-    """An aggregate of whose contributors a sample was kept.
-
-    Args:
-      child: its origin.
-      step: label of the step that made it.
-      key_text: for people.
-      window: for people.
-      count: elements that it was made of.
-      rate: the share of them that was kept.
-      pane: index of the pane.
-    """
-
-    child: bytes
-    step: str
-    key_text: str
-    window: str
-    count: int  # type: ignore[assignment]
-    rate: float
-    pane: int
 
 
 class DerivationSearch:
@@ -115,7 +94,7 @@ class DerivationSearch:
                     found.append(derivation)
         return found
 
-    def samples_for(self, origin: bytes, may_reach: Callable[[str], bool] | None = None) -> list[Sample]:
+    def samples_for(self, origin: bytes, may_reach: Callable[[str], bool] | None = None) -> list[MayBeIn]:
         """Returns the aggregates that keep a sample of their contributors, and may have this one too.
 
         The largest by hash were kept: one that is larger than the smallest kept would be there.
@@ -141,7 +120,7 @@ class DerivationSearch:
                     if code in fields["sources"] or fields["more_sources"]:
                         rows.append((file.step, fields))
         return [
-            Sample(
+            MayBeIn(
                 fields["child"],
                 step,
                 fields["key_text"],

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from beam_obs.lineage import run_choice
-from beam_obs.lineage.answers import Fate, Into, MayBeIn, Refused, Written
+from beam_obs.lineage.answers import Fate, Into, Refused, Written
 from beam_obs.lineage.backward import as_origin
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
 from beam_obs.lineage.files import FileGone
@@ -207,10 +207,7 @@ class Future:
                 continue
             self._left -= 1
             followed.append(self._follow(one.child, one, one.step, depth + 1))
-        may_be_in = tuple(
-            MayBeIn(*sample)
-            for sample in evidence.derivations.samples_for(origin, self._reached_from(start, made_of))
-        )
+        may_be_in = tuple(evidence.derivations.samples_for(origin, self._reached_from(start, made_of)))
         refused, filtered = _refused(evidence, origin), tuple(evidence.filtered_of(origin))
         if may_be_in and depth == 0 and self._single is not None:
             may_be_in = self._single.remaining(may_be_in, followed, refused, filtered)

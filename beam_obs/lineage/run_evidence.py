@@ -57,6 +57,7 @@ class RunEvidence:
         self.record = record
         self.lineage: dict[str, Any] = (record.end or {}).get("lineage") or {}
         self.limit: int | None = self.lineage.get("limit", DEFAULT_LIMIT)
+        self._files: dict[str, list[RowFile]] = {}
 
     @functools.cached_property
     def evidence(self) -> Evidence:
@@ -207,19 +208,9 @@ class RunEvidence:
 
     def files(self, kind: str) -> list[RowFile]:
         """Returns the evidence files of a kind, each with the label of its step."""
-        return getattr(self, f"_{kind}_files")  # type: ignore[no-any-return]
-
-    @functools.cached_property
-    def _derivations_files(self) -> list[RowFile]:
-        return self._read(DERIVATIONS)
-
-    @functools.cached_property
-    def _outputs_files(self) -> list[RowFile]:
-        return self._read(OUTPUTS)
-
-    @functools.cached_property
-    def _filtered_files(self) -> list[RowFile]:
-        return self._read(FILTERED)
+        if kind not in self._files:
+            self._files[kind] = self._read(kind)
+        return self._files[kind]
 
     def _read(self, kind: str) -> list[RowFile]:
         committed = {

@@ -150,7 +150,7 @@ def check_samples(run: WrittenRun, truth: Lineage) -> None:
     evidence = run.finish()
     for origin in known_origins(truth):
         named = {one.child for one in evidence.derivations.naming(origin)}
-        possible = {one.child for one in evidence.derivations.samples_for(origin)}
+        possible = {one.origin for one in evidence.derivations.samples_for(origin)}
         true = truth.aggregates_with(origin)
         assert named <= true <= named | possible
         assert not named & possible
