@@ -29,13 +29,6 @@ class ByteStream(Protocol):
         """Closes the file."""
 
 
-def compression_of(path: str, compression_type: str) -> str:
-    """Returns how a file is compressed: as said, or by its extension where that is ``auto``."""
-    if compression_type == CompressionTypes.AUTO:
-        return str(CompressionTypes.detect_compression_type(path))
-    return compression_type
-
-
 def open_stream(path: str, compression: str) -> Any:
     """Opens a file of any Beam filesystem.
 

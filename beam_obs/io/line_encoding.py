@@ -31,8 +31,6 @@ _STATEFUL = (
     "raw_unicode_escape",
     "unicode-escape",
 )
-MARK_BYTES = 4
-"""Longest byte order mark."""
 
 
 @dataclasses.dataclass(frozen=True)

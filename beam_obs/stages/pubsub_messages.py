@@ -10,7 +10,6 @@ from beam_obs.records.lineage_attributes import LineageAttributes
 
 ATTRIBUTE_PREFIX = "beam_obs-"
 TRACEPARENT = "traceparent"
-MESSAGE_BYTES = 10_000_000
 ATTRIBUTE_BYTES = 1024
 ATTRIBUTE_NAME_BYTES = 256
 ATTRIBUTES = 100
