@@ -7,8 +7,21 @@ evidence of a bundle that failed or was tried again.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from typing import Any
+
+FILE_BYTES, FILE_DIGEST = "file_bytes", "file_digest"
+"""Details of an evidence file: its length, and `content_hash` of it, by which it is checked when it is read."""
+
+
+def content_hash(content: bytes = b"") -> hashlib.blake2b:
+    """Returns the hash by which a store's files are checked, of 16 bytes.
+
+    >>> content_hash(b"a").hexdigest()
+    '27c35e6e9373877f29e562464e46497e'
+    """
+    return hashlib.blake2b(content, digest_size=16)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ is tried again doubles nothing, and a run that dies leaves the files of its fini
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_obs.records.manifest import Manifest
+from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, Manifest, content_hash
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
@@ -75,6 +76,7 @@ class WriteEvidence(StatelessDoFn):
         if self._rows is not None:
             manifest = self._rows.close()
             self._file.close()
+            manifest = dataclasses.replace(manifest, details={**manifest.details, **self._file.told()})
             if self._partial != self._path:
                 FileSystems.rename([self._partial], [self._path])
             self._rows = None
@@ -90,8 +92,33 @@ class WriteEvidence(StatelessDoFn):
         self._partial = self._path if "://" in folder else f"{folder}/.partial-{name}"
         make_folder(folder)
         # Avro compresses for itself.
-        self._file = FileSystems.create(self._partial, compression_type=CompressionTypes.UNCOMPRESSED)
+        created = FileSystems.create(self._partial, compression_type=CompressionTypes.UNCOMPRESSED)
+        self._file = _DigestedFile(created)
         self._rows = self._open_file(self._file)
+
+
+class _DigestedFile:
+    """A file being written that knows how long it is, and a digest of it: what a manifest says of it.
+
+    Args:
+      file: an open binary file.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._bytes = 0
+        self._digest = content_hash()
+        self.flush, self.close = file.flush, file.close
+
+    def write(self, data: bytes) -> int:
+        """Writes on."""
+        self._bytes += len(data)
+        self._digest.update(data)
+        return self._file.write(data)  # type: ignore[no-any-return]
+
+    def told(self) -> dict[str, Any]:
+        """Returns what was written so far, as details of a manifest."""
+        return {FILE_BYTES: self._bytes, FILE_DIGEST: self._digest.hexdigest()}
 
 
 class GatherRows(beam.PTransform):

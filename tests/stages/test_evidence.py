@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_obs.records.manifest import Manifest
+from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, Manifest, content_hash
 from beam_obs.stages.evidence import CommitEvidence, WriteEvidence, slug, write_whole
 
 
@@ -50,6 +50,15 @@ def test_every_bundle_has_a_file_and_a_manifest(tmp_path: Path) -> None:
     rows = [row for one in manifests for row in (tmp_path / one.file).read_text().split()]
     assert sorted(rows) == ["a", "b", "c"]
     assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_a_manifest_tells_the_length_and_a_digest_of_its_file(tmp_path: Path) -> None:
+    with beam.Pipeline("FnApiRunner") as p:
+        write_and_commit(p | beam.Create(["a", "b"]), tmp_path)
+    for manifest in committed(tmp_path):
+        content = (tmp_path / manifest.file).read_bytes()
+        assert manifest.details[FILE_BYTES] == len(content)
+        assert manifest.details[FILE_DIGEST] == content_hash(content).hexdigest()
 
 
 def test_no_rows_make_no_file(tmp_path: Path) -> None:
