@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from beam_obs.lineage.row_files import Block
 from beam_obs.records.avro_number import read_avro_long
+from beam_obs.runs.row_files import Block
 
 
 class RowSpan(NamedTuple):

@@ -14,13 +14,13 @@ from typing import Any
 
 from beam_obs.lineage.derivation_search import DerivationSearch
 from beam_obs.lineage.partitions import SourcePartition, code_of, partitions_of
-from beam_obs.lineage.row_files import Block, RowFile, find_all, read_row_files
 from beam_obs.records.avro_number import avro_long, read_avro_long
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
 from beam_obs.records.record_content import DIGEST_BYTES
 from beam_obs.runs.evidence import Evidence, read_evidence, read_file
 from beam_obs.runs.record import RunRecord
+from beam_obs.runs.row_files import Block, RowFile, find_all, read_row_files
 from beam_obs.runs.store import Store
 from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT
 from beam_obs.wrapper.traced_rows import (

@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 FILE_BYTES, FILE_DIGEST = "file_bytes", "file_digest"
-"""Details of an evidence file: its length, and `content_hash` of it, by which it is checked when it is read."""
+"""Details of an evidence file: its length, and `content_hash` of it, by which it is checked when read."""
 
 
 def content_hash(content: bytes = b"") -> hashlib.blake2b:

@@ -20,9 +20,9 @@ from beam_obs.lineage.output_records import (
     only_record,
     record_at,
 )
-from beam_obs.lineage.row_files import read_row_file
 from beam_obs.records.errors import UsageError
 from beam_obs.records.origin import Partition, derived_origin
+from beam_obs.runs.row_files import read_row_file
 from beam_obs.wrapper.traced_contributors import gather
 from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA, derivation_row
 
@@ -62,7 +62,7 @@ def test_rows_end_where_fastavro_says() -> None:
     data = b"".join(rows)
     content = io.BytesIO()
     fastavro.writer(content, DERIVATION_SCHEMA, [])
-    from beam_obs.lineage.row_files import Block
+    from beam_obs.runs.row_files import Block
 
     spans = list(row_spans(Block(len(rows), data)))
     assert [data[span.start : span.end] for span in spans] == rows
