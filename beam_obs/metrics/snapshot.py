@@ -7,7 +7,7 @@ PCollection. What a runner does not tell is None, never guessed.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from apache_beam.metrics.metric import MetricsFilter
@@ -109,18 +109,16 @@ def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
     """
     labels = _labels_by_id(pipeline)
     counters: dict[str, dict[str, int]] = {}
-    if getattr(result, "_job_service", None) is not None:
-        result._metrics = None  # Beam keeps the first answer of a portable job for ever
+    metrics, elements = _told(result)
     attempted = False
-    found = result.metrics().query(MetricsFilter().with_namespace(names.NAMESPACE))
-    for counter in found["counters"]:
+    for counter in metrics.query(MetricsFilter().with_namespace(names.NAMESPACE))["counters"]:
         value = counter.committed if counter.committed is not None else counter.attempted
         attempted = attempted or counter.committed is None
         label = str(counter.key.step)
         step = counters.setdefault(names.stage_of_step(labels.get(label, label)), {})
         step[counter.key.metric.name] = step.get(counter.key.metric.name, 0) + int(value or 0)
     stages = {stage: _stage_counts(values) for stage, values in counters.items()}
-    return Snapshot(stages, _element_counts(result), attempted=attempted)
+    return Snapshot(stages, elements, attempted=attempted)
 
 
 def live_snapshot(run: str) -> Snapshot:
@@ -163,30 +161,61 @@ def _labels_by_id(pipeline: Any) -> dict[str, str]:
     return {id_: step.full_label for step, id_ in ids.items() if isinstance(step, AppliedPTransform)}
 
 
-def _element_counts(result: Any) -> dict[str, int] | None:
-    """Returns Beam's element counts by PCollection id, from raw monitoring infos; None without these."""
+def _told(result: Any) -> tuple[Any, dict[str, int] | None]:
+    """Returns what a result tells: its metrics, and Beam's element counts by PCollection id, if any.
+
+    Nothing is taken from the result, and nothing left in it: a user who asks later is told what they would
+    have been without us.
+    """
     by_stage = getattr(result, "_monitoring_infos_by_stage", None)
     if by_stage is not None:
-        # A PCollection that is kept between two fused stages is counted by its producer and by each reader.
-        groups: list[Iterable[Any]] = list(by_stage.values())
-    elif getattr(result, "_job_service", None) is not None:
+        for stage, infos in by_stage.items():
+            if not isinstance(infos, Sequence):  # of a stage that ran twice Beam keeps a generator
+                by_stage[stage] = list(infos)
+        return result.metrics(), _counts_of_stages(by_stage.values())
+    if getattr(result, "_job_service", None) is not None:
         from apache_beam.portability.api import beam_job_api_pb2
+        from apache_beam.runners.portability.portable_runner import PortableMetrics
 
+        # Not by `metrics`, which keeps its first answer for ever.
         request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
-        metrics = result._job_service.GetJobMetrics(request).metrics
-        groups = [metrics.committed or metrics.attempted]
-    else:
-        return None
+        response = result._job_service.GetJobMetrics(request)
+        told = response.metrics
+        return PortableMetrics(response), counts_of_job(told.committed or told.attempted)
+    return result.metrics(), None
+
+
+def _counts_of_stages(stages: Iterable[Iterable[Any]]) -> dict[str, int] | None:
+    """Returns element counts of infos by stage.
+
+    A PCollection that is kept between two fused stages is counted by its producer and by each reader.
+    """
     counts: dict[str, int] = {}
-    for group in groups:
-        of_group: dict[str, int] = {}
-        for info in group:
-            if info.urn == _ELEMENT_COUNT_URN:
-                pcollection = info.labels["PCOLLECTION"]
-                of_group[pcollection] = of_group.get(pcollection, 0) + _varint(info.payload)
-        for pcollection, count in of_group.items():
+    for infos in stages:
+        of_stage: dict[str, int] = {}
+        for pcollection, count in _counts(infos):
+            of_stage[pcollection] = of_stage.get(pcollection, 0) + count
+        for pcollection, count in of_stage.items():
             counts[pcollection] = max(counts.get(pcollection, 0), count)
     return counts or None
+
+
+def counts_of_job(infos: Iterable[Any]) -> dict[str, int] | None:
+    """Returns element counts of the infos of a whole job.
+
+    Where there are several of one PCollection (Flink has one of its producer and one of each stage that reads
+    it), nobody says which are parts of one count and which the same count again: only equal ones are sound.
+    """
+    found: dict[str, set[int]] = {}
+    for pcollection, count in _counts(infos):
+        found.setdefault(pcollection, set()).add(count)
+    return {pcollection: min(counts) for pcollection, counts in found.items() if len(counts) == 1} or None
+
+
+def _counts(infos: Iterable[Any]) -> Iterator[tuple[str, int]]:
+    for info in infos:
+        if info.urn == _ELEMENT_COUNT_URN:
+            yield info.labels["PCOLLECTION"], _varint(info.payload)
 
 
 def _varint(payload: bytes) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import apache_beam as beam
 import pytest
+from apache_beam.portability.api import metrics_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
 import beam_obs as obs
 from beam_obs.metrics import names
-from beam_obs.metrics.snapshot import Histogram, read_snapshot
+from beam_obs.metrics.snapshot import Histogram, counts_of_job, read_snapshot
 
 
 @pytest.mark.parametrize("runner", ["FnApiRunner", "BundleBasedDirectRunner"])
@@ -36,6 +37,27 @@ def test_a_collection_that_several_steps_read_is_counted_once() -> None:
     elements = read_snapshot(result, pipeline).elements
     assert elements is not None
     assert elements[pipeline.component_id_map.get_or_assign(shared)] == 10
+
+
+def info(pcollection: str, count: int) -> metrics_pb2.MonitoringInfo:
+    return metrics_pb2.MonitoringInfo(
+        urn="beam:metric:element_count:v1",
+        type="beam:metrics:sum_int64:v1",
+        labels={"PCOLLECTION": pcollection},
+        payload=bytes([count]),
+    )
+
+
+def test_a_collection_that_a_job_counts_at_its_producer_and_at_a_reader_is_counted_once() -> None:
+    assert counts_of_job([info("parsed", 100), info("side", 2), info("parsed", 100)]) == {
+        "parsed": 100,
+        "side": 2,
+    }
+
+
+def test_counts_of_one_collection_that_differ_are_not_added_up() -> None:
+    assert counts_of_job([info("parsed", 60), info("parsed", 40), info("side", 2)]) == {"side": 2}
+    assert counts_of_job([info("parsed", 60), info("parsed", 40)]) is None
 
 
 def test_quantiles_of_nothing_are_none() -> None:
