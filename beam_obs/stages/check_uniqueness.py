@@ -25,6 +25,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.stages.assumptions import Assumption, Unique
 from beam_obs.stages.check_records import COPY, KEPT, NOT_COMPARABLE, all_breaks
 from beam_obs.stages.field_path import MISSING
+from beam_obs.wrapper.choosing_dofn import ChoosingDoFn, Member
 
 _SEEN = ReadModifyWriteStateSpec("seen", coders.BooleanCoder())
 _SEEN_STATE = beam.DoFn.StateParam(_SEEN)
@@ -102,31 +103,26 @@ class _Key(beam.DoFn):
             return _OPAQUE + os.urandom(8)
 
 
-class _Choose(beam.DoFn):
+class _Choose(ChoosingDoFn):
     """Keeps one record of those with one key; which one does not depend on their order."""
 
     def __init__(self, others: Sequence[Assumption], coder: coders.Coder) -> None:
         self._others = others
         self._coder = coder
 
-    def process(
-        self, copies: tuple[bytes, Iterable[tuple[Any, Any]]], window: Any = beam.DoFn.WindowParam
-    ) -> Iterator[WindowedValue]:
-        key, timed = copies
-        remaining = iter(timed)
+    def choose(self, key: bytes, members: Iterable[Member], window: Any) -> Iterator[Member]:
+        remaining = iter(members)
         kept = next(remaining)
         rank: Any = None
         # Only the best so far is held: a value may have more copies than fit in memory.
         for other in remaining:
             if rank is None:
-                rank = self._rank(*kept)
-            rank_of_other = self._rank(*other)
+                rank = self._rank(*kept[1])
+            rank_of_other = self._rank(*other[1])
             if rank_of_other < rank:
                 rank, kept, other = rank_of_other, other, kept
-            yield WindowedValue((COPY, other[1]), other[0], (window,))
-        seen = NOT_COMPARABLE if key.startswith(_OPAQUE) else KEPT
-        # A TimestampedValue would be put into all windows of its time again.
-        yield WindowedValue((seen, kept[1]), kept[0], (window,))
+            yield _judged(other, COPY, window)
+        yield _judged(kept, NOT_COMPARABLE if key.startswith(_OPAQUE) else KEPT, window)
 
     def _rank(self, timestamp: Any, record: Any) -> tuple[bool, int, bytes]:
         try:
@@ -136,8 +132,17 @@ class _Choose(beam.DoFn):
         return bool(all_breaks(self._others, record)), timestamp.micros, encoded
 
 
+def _judged(member: Member, seen: int, window: Any) -> Member:
+    trace, (timestamp, record) = member
+    # A TimestampedValue would be put into all windows of its time again.
+    return trace, WindowedValue((seen, record), timestamp, (window,))
+
+
 class _NumberArrivals(beam.DoFn):
     """Keeps the first record of a key to arrive."""
+
+    remembers = False
+    """For the weave: no record is in its state."""
 
     def __init__(self, others: Sequence[Assumption]) -> None:
         self._others = others

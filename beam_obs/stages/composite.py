@@ -21,6 +21,7 @@ from apache_beam.transforms.external import ExternalTransform
 from apache_beam.transforms.ptransform import _NamedPTransform
 
 from beam_obs.records.run_context import Observation
+from beam_obs.stages.check_uniqueness import LookForCopies
 from beam_obs.stages.guarded_combine import GuardedCombineFn, SplitCombined
 from beam_obs.stages.observed_pardo import (
     describe_stage,
@@ -42,6 +43,7 @@ _INSIDES_LEFT_ALONE: tuple[type, ...] = (
     beam.GroupIntoBatches,
     beam.Reshuffle,
     beam.transforms.util.ReshufflePerKey,
+    LookForCopies,
     Read,
     WriteImpl,
 )

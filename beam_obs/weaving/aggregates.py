@@ -15,7 +15,7 @@ from beam_obs.weaving.loom import DERIVATIONS, NO_ORIGIN, Loom, par_do_spec
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
 from beam_obs.wrapper.traced_combine import TracedCombineFn
-from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, TRACED
+from beam_obs.wrapper.traced_forms import KEYED, MEMBERS, PLAIN, ROWS, TRACED
 from beam_obs.wrapper.traced_grouping import (
     CombinedDoFn,
     CombineGroupedDoFn,
@@ -50,6 +50,11 @@ def weave_group(loom: Loom, node_id: str) -> None:
         return
     (tag,) = node.inputs
     node.inputs[tag] = loom.needed(taken, KEYED, node_id)
+    if loom.takers_choose(given):
+        loom.forms[given] = MEMBERS
+        loom.graph.parts.pcollections[given].coder_id = grouped_coder
+        loom.note_woven(node_id)
+        return
     grouped = loom.graph.add_pcollection(given, "grouped", grouped_coder)
     loom.forms[grouped], loom.plain_coder[grouped] = "grouped", grouped_coder
     loom.graph.replace_output(node_id, given, grouped)

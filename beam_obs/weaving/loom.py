@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -176,11 +177,19 @@ class Loom:
 
     def only_inference_takes(self, pcoll: str) -> bool:
         """Returns whether nothing but RunInference's step takes the lists of a PCollection, as elements."""
+        return self._only_for(pcoll, lambda facts: facts.is_inference)
+
+    def takers_choose(self, pcoll: str) -> bool:
+        """Returns whether all that takes the groups of a PCollection gives results for single values."""
+        return self._only_for(pcoll, lambda facts: facts.chooses and facts.obstacle is None)
+
+    def _only_for(self, pcoll: str, are_such: Callable[[ParDoFacts], bool]) -> bool:
+        """Returns whether a PCollection is taken, as elements, by ParDos of a kind only."""
         leaves = self.graph.consumers.get(pcoll, ())
         takers = [leaf for leaf in leaves if self.unit_of[leaf].kind != units.NOTHING]
         return bool(takers) and all(
             self.unit_of[leaf].kind == units.PAR_DO
-            and self.facts(leaf).is_inference
+            and are_such(self.facts(leaf))
             and pcoll
             not in [self.graph.node(leaf).inputs[tag] for tag in self.facts(leaf).payload.side_inputs]
             for leaf in takers

@@ -10,9 +10,11 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms import core, userstate
 
-from beam_obs.wrapper.traced_buffers import emits_at_the_end
+from beam_obs.wrapper.choosing_dofn import ChoosingDoFn
+from beam_obs.wrapper.traced_buffers import emits_at_the_end, unchecked
 from beam_obs.wrapper.traced_dofn import innermost
 from beam_obs.wrapper.traced_source import passes_seeds
+from beam_obs.wrapper.traced_state import remembers
 
 _BATCHING = frozenset({"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"})
 _AGGREGATED_NEXT = frozenset({"_TopPerBundle"})
@@ -39,6 +41,8 @@ class ParDoFacts:
       is_batching: whether it is one of Beam's that make lists of elements.
       passes_summaries: whether an aggregate of Beam's own follows.
       is_inference: whether it is RunInference's, which takes lists and gives a result for each element.
+      chooses: whether each of its outputs stands for one value of the group that it takes.
+      remembers: whether records may be in its state.
       obstacle: why it cannot be woven, or None.
     """
 
@@ -56,6 +60,8 @@ class ParDoFacts:
     is_batching: bool = False
     passes_summaries: bool = False
     is_inference: bool = False
+    chooses: bool = False
+    remembers: bool = True
     obstacle: str | None = None
 
 
@@ -96,6 +102,8 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
         is_batching=of_beam and type(inner).__name__ in _BATCHING,
         passes_summaries=of_beam and type(inner).__name__ in _AGGREGATED_NEXT,
         is_inference=type(inner).__name__ == "_RunInferenceDoFn" and type(inner).__module__ == _INFERENCE,
+        chooses=isinstance(unchecked(dofn), ChoosingDoFn),
+        remembers=remembers(unchecked(inner)),
         obstacle=_obstacle(dofn, defaults),
     )
 

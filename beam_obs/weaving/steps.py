@@ -106,7 +106,8 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
             node.inputs[tag] = taken
     for tag, pcoll in sorted(node.outputs.items()):
         loom.set_form(pcoll, settings.gives if tag == "None" else settings.tags.get(tag, settings.gives))
-    if (facts.is_stateful or facts.holds_back) and not facts.passes_summaries and takes != SEED:
+    gathers = facts.holds_back or (facts.is_stateful and facts.remembers)
+    if gathers and not facts.passes_summaries and takes != SEED:
         for tag, pcoll in sorted(node.outputs.items()):
             _make_origins_behind(loom, node_id, tag, pcoll, STATE if facts.is_stateful else BUNDLE)
     if facts.takes_batches or settings.is_inference:
@@ -140,6 +141,7 @@ def _may_give_nothing(facts: ParDoFacts, settings: TracedSettings) -> bool:
         or facts.gives_batches
         or facts.is_inference
         or facts.is_batching
+        or facts.chooses
         or settings.source is not None
         or settings.defaults_to_side
     )

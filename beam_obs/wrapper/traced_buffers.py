@@ -18,9 +18,7 @@ def emits_at_the_end(dofn: DoFn) -> bool:
     >>> emits_at_the_end(DoFn())
     False
     """
-    while isinstance(dofn, AbstractDoFnWrapper):
-        # Beam's checks of types as a pipeline runs.
-        dofn = dofn.dofn
+    dofn = unchecked(dofn)
     if getattr(dofn, "holds_back", True) is False:
         return False
     method: Any = getattr(dofn, "finish_bundle", None)
@@ -31,6 +29,13 @@ def emits_at_the_end(dofn: DoFn) -> bool:
     if code is None or inspect.isgeneratorfunction(function) or hasattr(function, "__wrapped__"):
         return True
     return not _returns_nothing(code)
+
+
+def unchecked(dofn: Any) -> Any:
+    """Returns the DoFn inside of Beam's checks of types as a pipeline runs."""
+    while isinstance(dofn, AbstractDoFnWrapper):
+        dofn = dofn.dofn
+    return dofn
 
 
 def looks_at_itself(dofn: DoFn) -> bool:

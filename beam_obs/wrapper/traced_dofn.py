@@ -18,17 +18,24 @@ from apache_beam.runners.common import MethodWrapper, _get_arg_placeholders
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.window import WindowFn
 
+from beam_obs.wrapper.choosing_dofn import choosing_process
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.traced_batches import TracedBatchConverter, batch_process, yielding_batches
-from beam_obs.wrapper.traced_buffers import emits_at_the_end, looks_at_itself
+from beam_obs.wrapper.traced_buffers import emits_at_the_end, looks_at_itself, unchecked
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN, summarize
-from beam_obs.wrapper.traced_forms import SEED, TRACED, packer, unpack
+from beam_obs.wrapper.traced_forms import MEMBERS, SEED, TRACED, packer, unpack
 from beam_obs.wrapper.traced_inference import inference_process
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_provider import TracedRestrictionProvider, TracedWatermarkEstimatorProvider
 from beam_obs.wrapper.traced_shapes import Step, one_to_one, refuse_text
 from beam_obs.wrapper.traced_source import TOLD, Source, Stamper, told_process
-from beam_obs.wrapper.traced_state import HISTORY, HISTORY_PARAM, stateful_process, stateful_timer
+from beam_obs.wrapper.traced_state import (
+    HISTORY,
+    HISTORY_PARAM,
+    remembers,
+    stateful_process,
+    stateful_timer,
+)
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
 
 _MADE_ON_WORKERS = frozenset(
@@ -303,8 +310,12 @@ class TracedDoFn(beam.DoFn):
             process = told_process(called.function, self._step)
         elif settings.source is not None:
             process = self._stamping(_as_many(called))
+        elif settings.takes == MEMBERS:
+            process = choosing_process(unchecked(self._dofn).choose, self._step)
         elif settings.is_inference:
-            process = inference_process(called.function, self._step, settings.limit)
+            splitter = getattr(self._dofn, "splitter", None)
+            whole, alone = (called.function, None) if splitter is None else (splitter.whole, splitter.alone)
+            process = inference_process(whole, self._step, settings.limit, alone)
         elif self._dofn._process_yields_batches:
             given = self._dofn.output_batch_converter
             process = yielding_batches(called.function, self._step, given)
@@ -382,6 +393,8 @@ class TracedDoFn(beam.DoFn):
             if isinstance(placeholder, core._StateDoFnParam)
         }
         history_at = at.pop(HISTORY)
+        if not remembers(unchecked(innermost(self._dofn))):
+            at.clear()
         names_of_process, defaults = core.get_function_arguments(self._dofn, "process")
         element_at = _element_at(names_of_process, defaults)
         function = self._called.function

@@ -16,6 +16,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 PLAIN = "plain"
 TRACED = "traced"
 KEYED = "keyed"
+MEMBERS = "members"
+"""A group whose values have each its own trace, ``(key, [(trace, value), ...])``, for a `ChoosingDoFn`."""
 SEED = "seed"
 """Not an element of the user's but the start of a source: an Impulse."""
 

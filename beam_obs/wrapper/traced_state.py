@@ -64,6 +64,11 @@ class _WatchedState:
         self._state.clear()
 
 
+def remembers(dofn: Any) -> bool:
+    """Returns whether records may be in a DoFn's state; one without says so by an attribute that is False."""
+    return getattr(dofn, "remembers", True) is not False
+
+
 def stateful_process(
     function: Callable[..., Any],
     step: Step,
@@ -81,7 +86,7 @@ def stateful_process(
       limit: of contributors.
       states: names of all of the user's state.
       history_at: position of the hidden state among the arguments.
-      states_at: position and name of the user's state among the arguments.
+      states_at: position and name of the user's state among the arguments; none where no record is in it.
       refuse: raises where the results are of a kind that Beam refuses.
     """
     note = noting(step.label)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import typing
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -15,6 +16,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, Sessions, SlidingWindows, TimestampedValue
 
 import beam_obs as obs
+from beam_obs import lineage
 from beam_obs.testing import assert_balanced, assert_dead_letters, assert_metrics, contains, dead_letter
 
 
@@ -202,3 +204,22 @@ def test_windows_that_merge_are_refused() -> None:
             | beam.WindowInto(Sessions(5))
             | "once" >> obs.Check(obs.unique("id"))
         )
+
+
+def test_each_record_is_said_to_be_written_or_refused_and_made_of_itself(tmp_path: Path) -> None:
+    people = tmp_path / "people.jsonl"
+    people.write_text('{"id": 1, "who": "a"}\n{"id": 1, "who": "b"}\n{"id": 2, "who": "c"}\n')
+    store = obs.Store(str(tmp_path / "store"))
+    options = PipelineOptions([f"--obs_store={tmp_path / 'store'}", "--obs_lineage=strict"])
+    with obs.Pipeline("FnApiRunner", options, name="people") as p:
+        once = p | obs.ReadFromJson(str(people)) | "once" >> obs.Check(obs.unique("id"))
+        _ = once | obs.WriteToJson(str(tmp_path / "out"), shard_name_template="")
+
+    fates = [lineage.fate(f"{people}:{line}", store=store) for line in (1, 2, 3)]
+    assert [bool(fate.into and fate.into.written) for fate in fates] == [True, False, True]
+    assert [bool(fate.into and fate.into.dead_letters) for fate in fates] == [False, True, False]
+    assert {fate.certainty.kind for fate in fates} == {lineage.COMPLETE}
+    (made_of,) = lineage.why(f"{tmp_path / 'out'}:1", store=store).made_of
+    assert isinstance(made_of, lineage.FromSource)
+    assert made_of.record.line == 1
+    assert_dead_letters(p.result, dead_letter(source_uri=str(people), position=22))

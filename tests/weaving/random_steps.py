@@ -7,6 +7,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms import trigger, userstate, window
 
+from tests.weaving.steps_of_ours import STEPS_OF_OURS
+
 # A value is (key, numbers of the source records that it came from).
 Value = tuple[int, frozenset[int]]
 
@@ -210,6 +212,7 @@ STEPS: dict[str, Any] = {
     "groups of values": lambda pcoll, name: (
         pcoll | name >> beam.GroupByKey() | f"{name} c" >> beam.CombineValues(Union())
     ),
+    **STEPS_OF_OURS,
 }
 SUPERSETS: dict[str, Any] = {"hold back": lambda pcoll, name: pcoll | name >> beam.ParDo(HoldBack())}
 
@@ -251,4 +254,8 @@ STREAM_STEPS: dict[str, Any] = {
         window.GlobalWindows(), trigger.Repeatedly(trigger.AfterCount(3)), _DISCARDING, combines=True
     ),
     "state": _stateful,
+    "check": STEPS_OF_OURS["check"],
+    "unique": lambda pcoll, name: STEPS_OF_OURS["unique"](
+        pcoll | f"{name} w" >> beam.WindowInto(window.FixedWindows(10), allowed_lateness=30), name
+    ),
 }

@@ -1,0 +1,59 @@
+"""A DoFn behind a GroupByKey each output of which stands for one value of the group, not for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from beam_obs.wrapper.traced_contributors import UNKNOWN
+from beam_obs.wrapper.traced_note import noting
+from beam_obs.wrapper.traced_shapes import Step
+
+Member = tuple[Any, Any]
+"""A value of a group with its trace, or a result with the trace of the value that it stands for."""
+
+
+class ChoosingDoFn(beam.DoFn):
+    """Gives results for single values of a group, by `choose`; when woven each has its value's origin.
+
+    Nothing of a group is held but what `choose` holds: it may be larger than memory.
+    """
+
+    def process(self, group: tuple[Any, Iterable[Any]], window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
+        """Gives the results of a group without traces."""
+        key, values = group
+        for _, result in self.choose(key, ((UNKNOWN, value) for value in values), window):
+            yield result
+
+    def choose(self, key: Any, members: Iterable[Member], window: Any) -> Iterator[Member]:
+        """Gives results, each with the trace of the value that it stands for.
+
+        Args:
+          key: of the group.
+          members: pairs of a trace, to be passed on as it is, and a value.
+          window: of the group.
+        """
+        raise NotImplementedError
+
+
+def choosing_process(choose: Callable[..., Iterator[Member]], step: Step) -> Callable[..., Any]:
+    """Returns the process function of a woven `ChoosingDoFn`, which takes groups of traced values.
+
+    Args:
+      choose: of the DoFn.
+      step: of the function.
+    """
+    note = noting(step.label)
+
+    def woven_process(group: tuple[Any, Iterable[Member]], window: Any) -> Iterator[Any]:
+        trace = UNKNOWN
+        try:
+            for trace, result in choose(*group, window):
+                yield step.pack(trace, result)
+        except Exception as error:
+            note(error, trace)
+            raise
+
+    return woven_process
