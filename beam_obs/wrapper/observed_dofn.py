@@ -23,12 +23,12 @@ from beam_obs.metrics.tally import Tally
 from beam_obs.wrapper.guard import Guard, GuardSettings
 from beam_obs.wrapper.keep_lineage import keeping_lineage
 from beam_obs.wrapper.refusal import EVIDENCE_TAG, NO_ELEMENT
-from beam_obs.wrapper.shapes import Shape, passing_on, shape_of, splitting_batches
+from beam_obs.wrapper.shapes import BatchSplitter, Shape, passing_on, shape_of
 from beam_obs.wrapper.traced_shapes import Step
 from beam_obs.wrapper.user_callable import user_callable
 
 _OF_EVERY_DOFN = frozenset(dir(beam.DoFn))
-_MADE_ON_WORKERS = ("process", "_guard", "_tally", "_timer_callbacks")
+_MADE_ON_WORKERS = ("process", "splitter", "_guard", "_tally", "_timer_callbacks")
 
 
 class ObservedDoFn(beam.DoFn):
@@ -39,7 +39,12 @@ class ObservedDoFn(beam.DoFn):
       settings: how the stage treats its elements.
       has_arguments: whether Beam is given more arguments than the element, e.g. side inputs.
       window_fn: of the stage's input, to place what fails without an element.
+
+    Attributes:
+      splitter: runs the DoFn on lists, where its elements are lists whose examples may fail alone.
     """
+
+    splitter: BatchSplitter | None = None
 
     def __init__(
         self,
@@ -199,7 +204,8 @@ class ObservedDoFn(beam.DoFn):
         if _is_splittable(defaults):
             shape = passing_on(called, self._guard)
         elif settings.splits_batches:
-            shape = splitting_batches(called, self._guard)
+            self.splitter = BatchSplitter(called, self._guard)
+            shape = self.splitter.shape()
         else:
             explodes = getattr(dofn.process, "_beam_yields_batches", False)
             if explodes:

@@ -146,27 +146,47 @@ def passing_on(called: UserCallable, guard: Guard) -> Shape:
     return Shape(process, _reader(guard, lambda: (0, 0, 0)))
 
 
-def splitting_batches(called: UserCallable, guard: Guard) -> Shape:
-    """Returns the process function of a DoFn whose elements are lists: one that fails is tried one by one."""
-    function = called.function
+class BatchSplitter:
+    """Runs a function of lists; a list that fails is tried again example by example.
 
-    def process(batch: Any, *args: Any, **kwargs: Any) -> list[Any]:
+    Args:
+      called: the function, of a DoFn whose elements are lists.
+      guard: refuses and counts.
+    """
+
+    def __init__(self, called: UserCallable, guard: Guard) -> None:
+        self._function = called.function
+        self._guard = guard
+
+    def shape(self) -> Shape:
+        """Returns the process function of a step that is not woven."""
+        return Shape(self._process, _reader(self._guard, lambda: (0, 0, 0)))
+
+    def _process(self, batch: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        results = self.whole(batch, *args, **kwargs)
+        if results is None:
+            results = [result for example in batch for result in self.alone(example, *args, **kwargs)]
+        return results
+
+    def whole(self, batch: Any, *args: Any, **kwargs: Any) -> list[Any] | None:
+        """Returns what the function gives of a batch; None where its examples are to be tried one by one."""
+        guard = self._guard
         guard.taken += 1
         try:
-            results = list(function(batch, *args, **kwargs) or ())
-            guard.out += len(results)
-            return results
+            results = list(self._function(batch, *args, **kwargs) or ())
         except Exception as error:
             if not guard.settings.keeps_dead_letters or isinstance(error, MemoryError):
                 raise
-        held: list[Any] = []
-        for element in batch:
-            try:
-                of_element = list(function([element], *args, **kwargs) or ())
-                guard.out += len(of_element)
-            except Exception as error:
-                of_element = guard.refuse_part(element, error)
-            held += of_element
-        return held
+            return None
+        guard.out += len(results)
+        return results
 
-    return Shape(process, _reader(guard, lambda: (0, 0, 0)))
+    def alone(self, example: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """Returns what the function gives of one example, which may be its dead letter."""
+        guard = self._guard
+        try:
+            results = list(self._function([example], *args, **kwargs) or ())
+        except Exception as error:
+            return guard.refuse_part(example, error)
+        guard.out += len(results)
+        return results

@@ -2,6 +2,7 @@
 
 Beam's model handlers give predictions in the order of their examples. Where their number differs, or a
 prediction names another example than its own, all of the batch's predictions have the origin of the batch.
+A batch that fails in a Stage is tried again example by example: each is predicted or refused by itself.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from beam_obs.wrapper.traced_shapes import Step
 from beam_obs.wrapper.traced_superset import superset
 
 
-def inference_process(function: Callable[..., Any], step: Step, limit: int | None) -> Callable[..., Any]:
+def inference_process(
+    whole: Callable[..., Any], step: Step, limit: int | None, alone: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
     """Returns the process function of a step that takes batches and gives a prediction for each example.
 
     Args:
-      function: the process function of Beam's DoFn.
+      whole: gives the predictions of a batch; None where its examples are to be tried one by one.
       step: of the function.
       limit: of contributors, where the predictions get the origin of their batch.
+      alone: gives what comes of one example of such a batch.
     """
     note = noting(step.label)
 
@@ -35,11 +39,18 @@ def inference_process(function: Callable[..., Any], step: Step, limit: int | Non
 
     def woven_results(trace: bytes, batch: Any, args: Any, kwargs: Any) -> Iterator[Any]:
         try:
-            results = list(function(batch, *args, **kwargs) or ())
+            results = whole(batch, *args, **kwargs)
+            origins = origins_in_order(trace)
+            if results is None and alone is not None:
+                of_each = origins or [trace] * len(batch)
+                for trace, example in zip(of_each, batch, strict=True):
+                    for result in alone(example, *args, **kwargs):
+                        yield step.pack(trace, result)
+                return
+            results = list(results or ())
         except Exception as error:
             note(error, trace)
             raise
-        origins = origins_in_order(trace)
         if origins is not None and _are_in_order(results, batch):
             yield from map(step.pack, origins, results)
             return

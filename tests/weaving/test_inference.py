@@ -12,6 +12,8 @@ from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, Predi
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import beam_obs as obs
+from beam_obs import lineage
+from beam_obs.testing import assert_dead_letters, dead_letter
 from beam_obs.wrapper.traced_origin import current_origin
 
 FOUND: list[tuple[str, Any, bytes | None]] = []
@@ -103,3 +105,36 @@ def test_predictions_in_another_order_or_number_have_the_origin_of_their_batch(
     assert not of_examples & of_predictions
     assert None not in of_predictions
     assert list(tmp_path.glob("runs/*/*/derivations-*.avro"))
+
+
+class Inverts(Doubles):
+    """Gives the inverse of numbers: a batch with 0 in it fails."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda batch, _: [10 / int(number) for number in batch])
+
+
+def test_in_a_stage_an_example_that_fails_is_refused_alone_and_the_others_of_its_batch_keep_their_lines(
+    tmp_path: Path,
+) -> None:
+    numbers, store = tmp_path / "numbers.txt", obs.Store(str(tmp_path / "store"))
+    numbers.write_text("1\n2\n0\n5\n")
+    options = PipelineOptions([f"--obs_store={tmp_path / 'store'}", "--obs_lineage=strict"])
+    with obs.Pipeline("FnApiRunner", options, name="infer") as p:
+        lines = p | obs.ReadFromText(str(numbers))
+        inverse = lines | "infer" >> obs.Stage(RunInference(Inverts()))
+        _ = inverse | beam.Map(str) | beam.io.WriteToText(str(tmp_path / "out"), shard_name_template="")
+
+    refused = lineage.fate(f"{numbers}:3", store=store).into
+    assert refused is not None
+    assert not refused.written
+    assert not refused.aggregates
+    assert len(refused.dead_letters) == 1
+    assert_dead_letters(
+        p.result, dead_letter(source_uri=str(numbers), position=4, origin=refused.origin.hex())
+    )
+    outputs = (tmp_path / "out").read_text().splitlines()
+    for at, output in enumerate(outputs, 1):
+        (made_of,) = lineage.why(f"{tmp_path / 'out'}:{at}", store=store).made_of
+        assert isinstance(made_of, lineage.FromSource)
+        assert 10 / int(str(made_of.record.text)) == float(output)
