@@ -11,7 +11,8 @@ from typing import Any
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.payload import encode_payload, payload_text
 from beam_obs.wrapper.failure import Failure, fingerprint, type_name
-from beam_obs.wrapper.redaction import NONE, REDACTED, Redaction, scrub
+from beam_obs.wrapper.hidden_texts import REDACTED
+from beam_obs.wrapper.redaction import NONE, Redaction, scrub
 from beam_obs.wrapper.refusal import Refusal
 
 

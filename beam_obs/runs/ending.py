@@ -16,7 +16,7 @@ from beam_obs.runs.redaction import redact_text
 from beam_obs.runs.store import Store
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.weave import WEAVE_VERSION
-from beam_obs.wrapper.redaction import REDACTED
+from beam_obs.wrapper.hidden_texts import REDACTED
 
 _WHILE_RUNNING = re.compile(r"\[while running '[^'\n]{1,500}'\]")
 

@@ -26,7 +26,8 @@ from beam_obs.records.manifest import Manifest
 from beam_obs.stages.assumptions import Assumption, AssumptionBroken, Break, Unique
 from beam_obs.stages.field_path import NAMES
 from beam_obs.wrapper.failure import Failure
-from beam_obs.wrapper.redaction import REDACTED, Redaction, scrub
+from beam_obs.wrapper.hidden_texts import REDACTED
+from beam_obs.wrapper.redaction import Redaction, scrub
 from beam_obs.wrapper.refusal import EVIDENCE_TAG
 
 _LOGGER = logging.getLogger(__name__)

@@ -12,9 +12,8 @@ from typing import Any
 
 from beam_obs.records.errors import UsageError
 from beam_obs.wrapper.failure import Failure
-
-REDACTED = "[redacted]"
-"""Stands where a value was."""
+from beam_obs.wrapper.hidden_texts import REDACTED, HiddenTexts
+from beam_obs.wrapper.redacted_element import masked, named_values, texts_of, without
 
 Redact = Sequence[str] | Callable[[Any], Any]
 """Names of fields, at any depth, or a function that gives an element's redacted form."""
@@ -23,7 +22,8 @@ WHOLE, MASKED, NONE = "whole", "redacted", "none"
 PAYLOADS = (WHOLE, MASKED, NONE)
 """What is kept of elements: all but what `redact` names; their structure without values; nothing."""
 
-_SHORTEST_IN_TEXT = 3
+_MOST_HIDDEN = 1000
+"""Where more values than this are to be hidden, all text is: looking for each would take too long."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,34 +40,39 @@ class Redaction:
     fields: frozenset[str] = frozenset()
     function: Callable[[Any], Any] | None = None
 
-    def apply(self, element: Any) -> tuple[Any, list[str] | None]:
-        """Returns the element as it may be kept, and the texts that must not appear beside it.
+    def apply(self, element: Any) -> tuple[Any, HiddenTexts | None]:
+        """Returns the element as it may be kept, and what must not appear beside it.
 
-        An element in which no named field can be found is left out as a whole, and so is one on which
-        the user's function fails; then no text made from it may appear, which None says.
+        An element in which no named field can be found is left out as a whole, and so is one that cannot be
+        looked through or on which the user's function fails; then no text made from it may appear, which
+        None says.
 
-        >>> Redaction(fields=frozenset({"name"})).apply({"name": "Ada", "age": 36})
-        ({'name': '[redacted]', 'age': 36}, ['Ada'])
+        >>> Redaction(fields=frozenset({"name"})).apply({"name": "Ada", "by": {"Ada": 36}})[0]
+        {'name': '[redacted]', 'by': {'[redacted]': 36}}
         """
         if self.payload == NONE:
             return None, None
-        if self.payload == MASKED:
-            return _masked(element), None
+        try:
+            return (masked(element), None) if self.payload == MASKED else self._without(element)
+        except Exception:  # a class of the user's may raise anything when it is looked at
+            return REDACTED, None
+
+    def _without(self, element: Any) -> tuple[Any, HiddenTexts | None]:
         kept: Any = element
-        hidden: list[str] = []
+        texts: set[str] = set()
         if self.fields:
-            kept, hidden, found = _without(element, self.fields)
-            if not found:
+            values, found = named_values(element, self.fields)
+            texts = {text for value in values for text in texts_of(value)}
+            if not found or len(texts) > _MOST_HIDDEN:
                 return REDACTED, None
+            kept = without(element, self.fields, HiddenTexts(texts))
         if self.function is not None:
-            try:
-                redacted = self.function(kept)
-            except Exception:
-                return REDACTED, None
-            left = set(_texts_of(redacted))
-            hidden += [text for text in _texts_of(kept) if text not in left]
+            redacted = self.function(kept)
+            texts |= set(texts_of(kept)) - set(texts_of(redacted)) - {REDACTED}
+            if len(texts) > _MOST_HIDDEN:
+                return redacted, None
             kept = redacted
-        return kept, hidden
+        return kept, HiddenTexts(texts)
 
 
 def redaction_of(
@@ -111,29 +116,20 @@ def _are_names(given: Any) -> bool:
     )
 
 
-def scrub(failure: Failure, hidden: Sequence[str] | None) -> Failure:
+def scrub(failure: Failure, hidden: HiddenTexts | None) -> Failure:
     """Returns a failure whose message and traceback are without the values that are to be hidden.
 
     Args:
       failure: a failure in words.
-      hidden: the texts to leave out; with None the message as a whole, and of the traceback all but
-        the places.
+      hidden: what to leave out; with None the message as a whole, and of the traceback all but the places.
 
-    >>> scrub(Failure("KeyError", "no such user: Ada", "", ""), ["Ada"]).message
+    >>> scrub(Failure("KeyError", "no such user: Ada", "", ""), HiddenTexts(["Ada"])).message
     'no such user: [redacted]'
     """
     if hidden is None:
         places = [line for line in failure.traceback.splitlines(keepends=True) if line.startswith('  File "')]
         return failure._replace(message=REDACTED, traceback="".join(places))
-    message, trace = _scrubbed(failure.message, hidden), _scrubbed(failure.traceback, hidden)
-    return failure._replace(message=message, traceback=trace)
-
-
-def _scrubbed(text: str, hidden: Sequence[str]) -> str:
-    for value in sorted(hidden, key=len, reverse=True):
-        if len(value) >= _SHORTEST_IN_TEXT:
-            text = text.replace(value, REDACTED)
-    return text
+    return failure._replace(message=hidden.scrub(failure.message), traceback=hidden.scrub(failure.traceback))
 
 
 def _both(
@@ -151,67 +147,3 @@ class _Both:
 
     def __call__(self, element: Any) -> Any:
         return self.second(self.first(element))
-
-
-def _fields_of(value: Any) -> list[tuple[Any, Any]] | None:
-    """The named parts of a value; None where it has none."""
-    if isinstance(value, dict):
-        return list(value.items())
-    names = getattr(value, "_fields", None) if isinstance(value, tuple) else None
-    if names is not None:
-        return list(zip(names, value, strict=False))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
-    if type(value).__module__ == "apache_beam.pvalue" and hasattr(value, "as_dict"):
-        return list(value.as_dict().items())
-    return None
-
-
-def _without(value: Any, names: frozenset[str]) -> tuple[Any, list[str], bool]:
-    """A value without the named fields, their texts, and whether any was found. Records become dicts."""
-    fields = _fields_of(value)
-    hidden: list[str] = []
-    found = False
-    if fields is not None:
-        kept: dict[Any, Any] = {}
-        for name, part in fields:
-            if name in names:
-                kept[name], found = REDACTED, True
-                hidden += _texts_of(part)
-            else:
-                kept[name], inner, inner_found = _without(part, names)
-                hidden += inner
-                found = found or inner_found
-        return kept, hidden, found
-    if isinstance(value, (list, tuple)):
-        parts = [_without(part, names) for part in value]
-        hidden = [text for _, inner, _ in parts for text in inner]
-        return type(value)(part for part, _, _ in parts), hidden, any(found for _, _, found in parts)
-    return value, hidden, found
-
-
-def _masked(value: Any) -> Any:
-    fields = _fields_of(value)
-    if fields is not None:
-        return {name: _masked(part) for name, part in fields}
-    if isinstance(value, (list, tuple)):
-        return [_masked(part) for part in value]
-    return REDACTED
-
-
-def _texts_of(value: Any) -> list[str]:
-    """The texts in which the values inside `value` may appear in a message."""
-    fields = _fields_of(value)
-    if fields is not None:
-        return [text for _, part in fields for text in _texts_of(part)]
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [text for part in value for text in _texts_of(part)]
-    if value is None or isinstance(value, bool):
-        return []
-    if isinstance(value, bytes):
-        return [value.decode("utf-8", "replace"), repr(value)]
-    try:
-        text, shown = str(value), repr(value)
-    except Exception:
-        return []
-    return [text] if shown in (text, f"'{text}'") else [text, shown]

@@ -16,7 +16,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.origin import RANDOM_BITS, derived_origin, randomness
 from beam_obs.records.record_content import output_digest, record_content
-from beam_obs.wrapper.redaction import REDACTED
+from beam_obs.wrapper.hidden_texts import REDACTED
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES, UNKNOWN, Contributors, gather, in_order
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, pack, unpack

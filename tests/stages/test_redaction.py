@@ -17,7 +17,8 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.payload import decode_payload
 from beam_obs.records.run_context import observation_of
 from beam_obs.stages.stage import Stage
-from beam_obs.wrapper.redaction import REDACTED, Redaction, redaction_of
+from beam_obs.wrapper.hidden_texts import REDACTED
+from beam_obs.wrapper.redaction import Redaction, redaction_of
 
 SECRET = "ada@example.org"
 
