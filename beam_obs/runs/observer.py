@@ -23,7 +23,7 @@ from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.launched import Launched, status_of_error
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
 from beam_obs.runs.reach import check_reach, outlives_launcher
-from beam_obs.runs.redaction import redact
+from beam_obs.runs.redaction import redact, redact_text
 from beam_obs.runs.report import print_report
 from beam_obs.runs.run import Run, keep_template
 from beam_obs.runs.store import Store
@@ -214,8 +214,13 @@ class Observer:
             "weave_version": weave_version(options),
             "runner": type(self.pipeline.runner).__name__,
             "job_id": None,
-            "options": redact(options.get_all_options(drop_default=True, retain_unknown_options=True)),
-            "inputs": [vars(dataset) | {} for dataset in self.observation.inputs],
+            "options": redact(
+                options.get_all_options(drop_default=True, retain_unknown_options=True),
+                self.redaction.fields if self.redaction is not None else (),
+            ),
+            "inputs": [
+                {**vars(dataset), "uri": redact_text(dataset.uri)} for dataset in self.observation.inputs
+            ],
             "parent_run": None,
             "coders": {
                 label: {"kind": stage.kind, "coder": stage.payload_coder, "portable": stage.coder_proto}
