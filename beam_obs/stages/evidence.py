@@ -116,6 +116,10 @@ class _DigestedFile:
         self._digest.update(data)
         return self._file.write(data)  # type: ignore[no-any-return]
 
+    def seekable(self) -> bool:
+        """Says that it is written from its beginning to its end; writers of containers ask."""
+        return False
+
     def told(self) -> dict[str, Any]:
         """Returns what was written so far, as details of a manifest."""
         return {FILE_BYTES: self._bytes, FILE_DIGEST: self._digest.hexdigest()}
