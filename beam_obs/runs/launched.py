@@ -28,6 +28,7 @@ from beam_obs.runs.record import now_text
 from beam_obs.runs.report import print_report
 from beam_obs.runs.run import Run
 from beam_obs.weaving.report import WeaveReport
+from beam_obs.wrapper.traced_note import note_beside
 
 if TYPE_CHECKING:
     from beam_obs.runs.observer import Observer
@@ -119,6 +120,8 @@ class Launched:
             return
         atexit.unregister(self._program_ends)
         self._progress.stop()
+        if error is not None:
+            note_beside(error)
         end: dict[str, Any] = {
             "status": status,
             "error": self._error(error) if error is not None else None,

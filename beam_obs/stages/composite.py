@@ -148,7 +148,7 @@ class GuardedExpansion:
         settings = self._settings(pcoll, full_label)
         output_type = _output_type(combine, pcoll)
         inner = copy.copy(combine)
-        inner.fn = GuardedCombineFn(combine.fn, full_label)
+        inner.fn = GuardedCombineFn(combine.fn, full_label, settings.redaction is not None)
         guarded = inner.with_output_types(typehints.Tuple[typehints.Any, typehints.Any])
         combined = self._apply(guarded, pcoll)
         split = ParDo(SplitCombined(settings))

@@ -22,6 +22,7 @@ from beam_obs.records.payload import decode_payload, encode_payload, payload_tex
 from beam_obs.wrapper.failure import Failure, describe
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.refusal import DEAD_TAG, refuse_failure
+from beam_obs.wrapper.traced_note import NOTE, put_note
 
 _UNCHANGING = (int, float, complex, str, bytes, bool, type(None), frozenset)
 _INPUT = "input"
@@ -50,11 +51,13 @@ class GuardedCombineFn(beam.CombineFn):
     Args:
       fn: the user's CombineFn.
       step: full label of the Combine.
+      hides_values: whether values of records stay out of what is said of errors.
     """
 
-    def __init__(self, fn: beam.CombineFn, step: str) -> None:
+    def __init__(self, fn: beam.CombineFn, step: str, hides_values: bool = False) -> None:
         self._fn = fn
         self._step = step
+        self._hides_values = hides_values
 
     def setup(self, *args: Any, **kwargs: Any) -> None:
         """Sets the user's CombineFn up."""
@@ -79,11 +82,8 @@ class GuardedCombineFn(beam.CombineFn):
             raise
         except Exception as error:
             if not _cannot_change(inner):
-                raise RuntimeError(
-                    f"{type(error).__name__}: {error} [in {self._step!r}, while adding the input "
-                    f"{payload_text(element)!r}; it cannot be left out, since the accumulator, a "
-                    f"{type(inner).__qualname__}, may have been changed half way]"
-                ) from error
+                put_note(error, self._why_not_left_out(element, inner))
+                raise error
             return _Guarded(inner, True, (*refused, self._refusal(_INPUT, element, error)), inputs + 1)
 
     def add_inputs(
@@ -143,6 +143,13 @@ class GuardedCombineFn(beam.CombineFn):
             except Exception as error:
                 accumulator = self._lost(accumulator, error)
         return False, None, accumulator.refused, accumulator.inputs
+
+    def _why_not_left_out(self, element: Any, accumulator: Any) -> str:
+        value = "an input" if self._hides_values else f"the input {payload_text(element)!r}"
+        return (
+            f"{NOTE}in step {self._step!r}, while adding {value}; it cannot be left out, since the "
+            f"accumulator, a {type(accumulator).__qualname__}, may have been changed half way"
+        )
 
     def _lost(self, accumulator: _Guarded, error: Exception) -> _Guarded:
         lost = self._refusal(_ACCUMULATOR, accumulator.inner, error)

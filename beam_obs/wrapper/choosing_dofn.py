@@ -54,6 +54,6 @@ def choosing_process(choose: Callable[..., Iterator[Member]], step: Step) -> Cal
                 yield step.pack(trace, result)
         except Exception as error:
             note(error, trace)
-            raise
+            raise error
 
     return woven_process

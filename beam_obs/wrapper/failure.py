@@ -18,7 +18,7 @@ MESSAGE_LIMIT = 16_384
 """Longest error message kept, in characters."""
 
 _OUR_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_OURS = (_OUR_FOLDER, "<observed ", "<woven ")
+_OURS = (_OUR_FOLDER, "<observed ", "<woven ", "<beam_obs: ")
 _BEAM_RUNNERS = os.sep + os.path.join("apache_beam", "runners") + os.sep
 _LIBRARY_FOLDERS = tuple(
     {

@@ -151,7 +151,7 @@ def later(trace, results):
             yield {packed}
     except Exception as error:
         note(error, trace)
-        raise
+        raise error
     {noted}
 """
 
@@ -161,7 +161,7 @@ def refused(trace, value, error):
         letters = refuse(value, error)
     except Exception as raised:
         note(raised, trace)
-        raise
+        raise raised
     return [pack(trace, letter) for letter in letters]
 """
 
@@ -253,7 +253,7 @@ def _body(way: Way) -> str:
         # A comprehension would make the trace a variable that is slower to read.
         give_all = f"packed = []\nfor result in results:\n    packed.append({packed})\nreturn packed"
     if not is_stage:
-        fail = "note(error, trace)\nraise"
+        fail = "note(error, trace)\nraise error"
     elif is_plain:
         fail = "return refuse(element, error)"
     else:

@@ -121,7 +121,7 @@ def batch_process(
                     yield step.pack(trace, result)
         except Exception as error:
             note(error, trace)
-            raise
+            raise error
 
     # As Beam's decorators mark a user's function.
     woven_process._beam_yields_elements = not gives_batches  # type: ignore[attr-defined]
@@ -153,7 +153,7 @@ def yielding_batches(
                 yield traced_batch(trace, result, converter)
         except Exception as error:
             note(error, trace)
-            raise
+            raise error
 
     woven_process._beam_yields_batches = True  # type: ignore[attr-defined]
     return woven_process

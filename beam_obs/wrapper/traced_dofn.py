@@ -454,7 +454,7 @@ class TracedDoFn(beam.DoFn):
                 refuse(results)
             except Exception as error:
                 note(error, trace)
-                raise
+                raise error
             return woven_results(trace, results)
 
         def woven_results(trace: bytes, results: Any) -> Iterator[Any]:
@@ -463,7 +463,7 @@ class TracedDoFn(beam.DoFn):
                     yield step.pack(self._of_bundle(), result)
             except Exception as error:
                 note(error, trace)
-                raise
+                raise error
 
         return woven_process
 

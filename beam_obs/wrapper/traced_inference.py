@@ -50,7 +50,7 @@ def inference_process(
             results = list(results or ())
         except Exception as error:
             note(error, trace)
-            raise
+            raise error
         if origins is not None and _are_in_order(results, batch):
             yield from map(step.pack, origins, results)
             return

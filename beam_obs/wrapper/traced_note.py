@@ -1,18 +1,29 @@
 """Notes on exceptions: which step, which element.
 
-Beam raises another exception in place of the user's, with the user's as its context, and prints both.
-From Python 3.11 on the note is printed with the exception that it is on; on 3.10 it is only kept.
+A note is a line of the exception's traceback, between Beam's code and the user's, as if it were the name
+of a file. The exception itself stays as the user raised it, with its type, arguments, message and own notes:
+where Beam cannot rebuild an exception, it makes another of the last line of its text. A traceback is what
+every engine gives of a failure, if only as text, so that a note is found again on all of them.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator
+from types import FunctionType, TracebackType
+from typing import Any, NoReturn
 
 from beam_obs.records.origin import holds_position
 from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES
 
-_MARK = "beam_obs: "
+NOTE = "beam_obs: "
+"""What every note begins with."""
+
+_IN_TEXT = re.compile(rf'^\s*File "<({NOTE}.*)>", line 1, in \w+$', re.MULTILINE)
+_LINKS_LIMIT = 50
 
 
 def describe(label: str, trace: bytes) -> str:
@@ -22,24 +33,100 @@ def describe(label: str, trace: bytes) -> str:
     "beam_obs: in step 'parse', element of origin 4b318c6100000004001d3ce7345034f1 (position 1024)"
     """
     if len(trace) != ORIGIN_BYTES:
-        return f"{_MARK}in step {label!r}, element of no known origin"
+        return f"{NOTE}in step {label!r}, element of no known origin"
     where = f" (position {int.from_bytes(trace[4:9], 'big')})" if holds_position(trace) else ""
-    return f"{_MARK}in step {label!r}, element of origin {trace.hex()}{where}"
+    return f"{NOTE}in step {label!r}, element of origin {trace.hex()}{where}"
 
 
 def noting(label: str) -> Callable[[BaseException, bytes], None]:
-    """Returns a function that notes step and origin on an exception, once."""
+    """Returns a function that notes step and origin on an exception, to be raised again by its name."""
 
     def note(error: BaseException, trace: bytes) -> None:
-        # An exception may refuse attributes; the user must see it all the same.
-        with contextlib.suppress(Exception):
-            notes = getattr(error, "__notes__", ())
-            if any(one.startswith(_MARK) for one in notes):
-                return
-            text = describe(label, trace)
-            if hasattr(error, "add_note"):
-                error.add_note(text)
-            else:
-                error.__notes__ = [*notes, text]  # type: ignore[attr-defined]
+        put_note(error, describe(label, trace))
 
     return note
+
+
+def put_note(error: BaseException, note: str) -> None:
+    """Notes something on an exception that is being handled, and that is to be raised again by its name.
+
+    Up to Python 3.10 a bare ``raise`` takes the traceback that there was before.
+
+    Args:
+      error: the exception.
+      note: one line, which begins with `NOTE`.
+    """
+    # An exception may refuse attributes; the user must see it all the same.
+    with contextlib.suppress(Exception):
+        at, trace = _traceback_at(f"<{note}>"), error.__traceback__
+        # The frame that handles it is added once more when it raises it.
+        within = trace.tb_next if trace is not None else None
+        error.__traceback__ = TracebackType(within, at.tb_frame, at.tb_lasti, at.tb_lineno)
+
+
+def note_of(error: BaseException) -> str | None:
+    """Returns the note on an exception, or on one that it was raised in place of; None where there is none.
+
+    Where an exception comes from another process, its text is all there is.
+
+    >>> try:
+    ...     {}["a"]
+    ... except KeyError as error:
+    ...     put_note(error, describe("parse", b""))
+    ...     note_of(error)
+    "beam_obs: in step 'parse', element of no known origin"
+    """
+    for link in itertools.islice(_links(error), _LINKS_LIMIT):
+        trace = link.__traceback__
+        while trace is not None:
+            name = trace.tb_frame.f_code.co_filename
+            if name.startswith(f"<{NOTE}"):
+                return name[1:-1]
+            trace = trace.tb_next
+    in_text = _IN_TEXT.findall(_text(error))
+    return in_text[-1] if in_text else None
+
+
+def note_beside(error: BaseException) -> None:
+    """Shows the note on an exception behind its message too, where Python has notes of exceptions (3.11)."""
+    note = note_of(error)
+    # An exception may refuse attributes; the user must see it all the same.
+    with contextlib.suppress(Exception):
+        notes = getattr(error, "__notes__", [])
+        if note is not None and note not in notes:
+            error.__notes__ = [*notes, note]  # type: ignore[attr-defined,unused-ignore]
+
+
+def _links(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a class of the user's may have no text
+        return ""
+
+
+class _Placed(Exception):
+    """Raised to get a traceback."""
+
+
+def _place() -> NoReturn:
+    raise _Placed
+
+
+def _traceback_at(name: str) -> TracebackType:
+    """Returns a traceback of one frame, of a function in a file of this name."""
+    names: dict[str, Any] = {"co_name": "step", "co_filename": name, "co_firstlineno": 0}
+    if sys.version_info >= (3, 11):
+        names["co_qualname"] = "step"
+    try:
+        FunctionType(_place.__code__.replace(**names), globals())()
+    except _Placed as placed:
+        trace = placed.__traceback__
+    assert trace is not None
+    assert trace.tb_next is not None
+    return trace.tb_next

@@ -103,7 +103,7 @@ def stateful_process(
             refuse(results)
         except Exception as error:
             note(error, trace)
-            raise
+            raise error
         return _outputs(results, call, step, limit, states)
 
     return woven_process
@@ -146,5 +146,5 @@ def _outputs(
             yield step.pack(own, result)
     except Exception as error:
         noting(step.label)(error, trace)
-        raise
+        raise error
     call.settle(states)

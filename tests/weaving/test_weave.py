@@ -24,6 +24,7 @@ from beam_obs.weaving.loom import Loom
 from beam_obs.weaving.report import NotWoven, WovenSink, WovenSource
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
+from beam_obs.wrapper.traced_note import note_of
 from beam_obs.wrapper.traced_origin import current_origin
 from beam_obs.wrapper.traced_source import BY_CONTENT, Source, Stamper
 from tests.weaving.provenance import made, read_rows, run_woven
@@ -284,12 +285,8 @@ def test_an_exception_is_noted_with_step_and_origin() -> None:
         pipeline | "make" >> beam.Create([1]) | "fail" >> beam.Map(fail)
         pipeline.run()
 
-    notes: list[str] = []
-    error: BaseException | None = caught.value
-    while error is not None:
-        notes += getattr(error, "__notes__", [])
-        error = error.__context__
-    assert notes == [f"beam_obs: in step 'fail', element of origin {made('make', 0).hex()} (position 0)"]
+    said = f"beam_obs: in step 'fail', element of origin {made('make', 0).hex()} (position 0)"
+    assert note_of(caught.value) == said
 
 
 def test_an_aggregate_of_one_keeps_its_origin_and_makes_no_row(tmp_path: pathlib.Path) -> None:

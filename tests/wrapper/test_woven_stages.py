@@ -21,6 +21,7 @@ from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.traced_dofn import TracedDoFn, TracedSettings
 from beam_obs.wrapper.traced_forms import KEYED, ROWS, TRACED
+from beam_obs.wrapper.traced_note import note_of
 from beam_obs.wrapper.traced_rows import Filtered, read_filtered
 from tests.running import Outcome, observed, run, through
 
@@ -170,7 +171,8 @@ def test_its_counts_are_those_of_the_stage() -> None:
 def noted(origin: bytes, transform: Any) -> list[str]:
     with pytest.raises(ValueError, match="negative") as caught:
         list(stage(transform, keeps_dead_letters=False).process((origin, -1)))
-    return list(getattr(caught.value, "__notes__", ()))
+    note = note_of(caught.value)
+    return [] if note is None else [note]
 
 
 @pytest.mark.parametrize("name", ["Map", "Filter", "FlatMap", "generator", "tags", "a tuple or None"])
