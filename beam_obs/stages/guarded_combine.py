@@ -21,8 +21,9 @@ from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.payload import decode_payload, encode_payload, payload_text
 from beam_obs.wrapper.failure import Failure, describe
 from beam_obs.wrapper.guard import GuardSettings
-from beam_obs.wrapper.refusal import DEAD_TAG, refuse_failure
+from beam_obs.wrapper.refusal import DEAD_TAG, lineage_of, refuse_failure
 from beam_obs.wrapper.traced_note import NOTE, put_note
+from beam_obs.wrapper.traced_origin import current_origin
 
 _UNCHANGING = (int, float, complex, str, bytes, bool, type(None), frozenset)
 _INPUT = "input"
@@ -34,6 +35,7 @@ class _Refused(NamedTuple):
     value: Any
     failure: Failure
     failed_at: int
+    origin: bytes | None
 
 
 class _Guarded(NamedTuple):
@@ -85,6 +87,11 @@ class GuardedCombineFn(beam.CombineFn):
                 put_note(error, self._why_not_left_out(element, inner))
                 raise error
             return _Guarded(inner, True, (*refused, self._refusal(_INPUT, element, error)), inputs + 1)
+
+    def is_refused(self, before: _Guarded, after: _Guarded) -> bool:
+        """Whether the input that made one accumulator of another was refused: the weave asks, since the
+        result is not made of it."""
+        return len(after.refused) > len(before.refused)
 
     def add_inputs(
         self, accumulator: _Guarded, elements: Iterable[Any], *args: Any, **kwargs: Any
@@ -156,11 +163,11 @@ class GuardedCombineFn(beam.CombineFn):
         return _Guarded(None, False, (*accumulator.refused, lost), accumulator.inputs)
 
     def _refusal(self, what: str, value: Any, error: Exception) -> _Refused:
-        return _Refused(what, value, describe(error, self._step), time.time_ns() // 1000)
+        return _Refused(what, value, describe(error, self._step), time.time_ns() // 1000, current_origin())
 
     def _again(self, what: str, value: Any, refused: tuple[_Refused, ...]) -> _Refused:
         """What arrives where there is no accumulator left is refused for the same reason."""
-        return _Refused(what, value, refused[-1].failure, time.time_ns() // 1000)
+        return _Refused(what, value, refused[-1].failure, time.time_ns() // 1000, current_origin())
 
 
 class SplitCombined(beam.DoFn):
@@ -169,6 +176,9 @@ class SplitCombined(beam.DoFn):
     Args:
       settings: of the Combine.
     """
+
+    refuses_others = True
+    """For the weave: what is refused is not the element, and brings the origin that it had."""
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
@@ -188,6 +198,8 @@ class SplitCombined(beam.DoFn):
             accumulators += not of_input
             coder, coder_name = (settings.coder, settings.coder_name) if of_input else (None, "")
             refusal = refuse_failure((key, one.value), one.failure, coder, coder_name, settings.redaction)
+            if one.origin is not None and lineage_of(one.value) is None:
+                refusal = refusal._replace(origin=one.origin.hex())
             yield TaggedOutput(DEAD_TAG, refusal._replace(failed_at=one.failed_at))
         self._counts = Counts(
             counts.taken + inputs,

@@ -34,7 +34,10 @@ class TracedCombineFn(CombineFn):
         self._inner = pickler.loads(payload)
         self._add = self._inner.add_input
         self._create = self._inner.create_accumulator
-        if not takes_arguments:
+        self._is_refused = getattr(self._inner, "is_refused", None)
+        if self._is_refused is not None:
+            self.add_input = _adder_of_some(self._add, self._is_refused, limit)  # type: ignore[method-assign]
+        elif not takes_arguments:
             self.add_input = _adder(self._add, limit)  # type: ignore[assignment, method-assign, unused-ignore]
 
     def __reduce__(self) -> Any:
@@ -65,6 +68,10 @@ class TracedCombineFn(CombineFn):
         return accumulator
 
     def add_inputs(self, accumulator: Any, elements: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+        if self._is_refused is not None:
+            for element in elements:
+                accumulator = self.add_input(accumulator, element, *args, **kwargs)
+            return accumulator
         held = list(elements)
         traces = [*_traces(accumulator[0]), *(trace for trace, _ in held)]
         inner = self._inner.add_inputs(accumulator[1], [value for _, value in held], *args, **kwargs)
@@ -89,6 +96,10 @@ class TracedCombineFn(CombineFn):
         return (summarize(_traces(accumulator[0]), self._limit), output)
 
     def apply(self, elements: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+        if self._is_refused is not None:
+            accumulator = self.create_accumulator(*args, **kwargs)
+            accumulator = self.add_inputs(accumulator, elements, *args, **kwargs)
+            return self.extract_output(accumulator, *args, **kwargs)
         held = list(elements)
         output = self._inner.apply([value for _, value in held], *args, **kwargs)
         return (summarize((trace for trace, _ in held), self._limit), output)
@@ -112,6 +123,22 @@ def _adder(add: Callable[[Any, Any], Any], limit: int | None) -> Callable[[Any, 
         return accumulator
 
     return add_input
+
+
+def _adder_of_some(
+    add: Callable[..., Any], is_refused: Callable[[Any, Any], bool], limit: int | None
+) -> Callable[..., Any]:
+    """Returns `add_input` of a CombineFn that tells which inputs its result is not made of."""
+
+    def woven_process(accumulator: Any, element: Any, *args: Any, **kwargs: Any) -> Any:
+        trace, value = element
+        traces, before = _traces(accumulator[0]), accumulator[1]
+        after = add(before, value, *args, **kwargs)
+        if not is_refused(before, after):
+            traces.append(trace)
+        return [[summarize(traces, limit)] if len(traces) > _GROWN else traces, after]
+
+    return woven_process
 
 
 def _traces(held: Any) -> list[bytes]:

@@ -28,7 +28,7 @@ from beam_obs.wrapper.traced_inference import inference_process
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_provider import TracedRestrictionProvider, TracedWatermarkEstimatorProvider
 from beam_obs.wrapper.traced_shapes import Step, one_to_one, refuse_text
-from beam_obs.wrapper.traced_source import TOLD, Source, Stamper, told_process
+from beam_obs.wrapper.traced_source import TOLD, Source, Stamper, own_origin, told_process
 from beam_obs.wrapper.traced_state import (
     HISTORY,
     HISTORY_PARAM,
@@ -232,13 +232,10 @@ class TracedDoFn(beam.DoFn):
         dofn, settings = self._dofn, self._settings
         self._held: list[bytes] = []
         self._timers: dict[str, Any] = {}
-        self._step = Step(
-            settings.label,
-            settings.takes,
-            settings.gives,
-            packer(settings.gives, settings.tags, settings.window_fn),
-            settings.filtered_least,
-        )
+        pack = packer(settings.gives, settings.tags, settings.window_fn)
+        if getattr(innermost(dofn), "refuses_others", False):
+            pack = _with_own_origins(pack)
+        self._step = Step(settings.label, settings.takes, settings.gives, pack, settings.filtered_least)
         self._called = user_callable(dofn)
         if settings.source is not None:
             self._stamper = Stamper(settings.source)
@@ -578,6 +575,11 @@ def _from_side(function: Callable[..., Any], step: Step) -> Callable[..., Any]:
         return [step.pack(origin, result) for result in function(value, [value for _, value in combined])]
 
     return process
+
+
+def _with_own_origins(pack: Callable[[bytes, Any], Any]) -> Callable[[bytes, Any], Any]:
+    """For a step that refuses others than its element: what is refused has the origin that it brings."""
+    return lambda trace, result: pack(own_origin(result) or trace, result)
 
 
 def _key_of(value: Any) -> Any:

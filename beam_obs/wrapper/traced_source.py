@@ -121,7 +121,7 @@ def told_process(function: Callable[..., Any], step: Step) -> Callable[..., Any]
     def woven_process(block: Any) -> Any:
         results, origins = function(block), block.origins
         if origins is None:
-            return [pack_result(_own_origin(result), result) for result in results]
+            return [pack_result(own_origin(result), result) for result in results]
         told = (
             zip(origins, results, strict=False)
             if is_traced
@@ -129,13 +129,13 @@ def told_process(function: Callable[..., Any], step: Step) -> Callable[..., Any]
         )
         if len(results) == len(origins):
             return told
-        return [*told, *(pack_result(_own_origin(result), result) for result in results[len(origins) :])]
+        return [*told, *(pack_result(own_origin(result), result) for result in results[len(origins) :])]
 
     return woven_process
 
 
-def _own_origin(result: Any) -> bytes:
-    """Returns the origin of what is refused, which brings its own."""
+def own_origin(result: Any) -> bytes:
+    """Returns the origin of what is refused, which brings its own; `UNKNOWN` for any other result."""
     origin = getattr(getattr(result, "value", None), "origin", None)
     return bytes.fromhex(origin) if isinstance(result, TaggedOutput) and origin else UNKNOWN
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -14,8 +15,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
 import beam_obs as obs
+from beam_obs import lineage
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.stage import Stage
+from beam_obs.testing import assert_dead_letters, dead_letter
 from beam_obs.wrapper.traced_note import note_of
 
 
@@ -235,3 +238,29 @@ def test_an_observed_composite_is_told_by_its_steps_and_balances(tmp_path: Any) 
         "outer/Nested/clean/invert/ParDo(Tagging)": (3, 1),
     }
     assert end["balance"]["holds"]
+
+
+def test_an_input_that_a_combine_refuses_is_no_part_of_its_result_and_keeps_its_line(tmp_path: Path) -> None:
+    numbers, store = tmp_path / "numbers.txt", obs.Store(str(tmp_path / "store"))
+    numbers.write_text("1\nx\n5\n")
+    options = PipelineOptions([f"--obs_store={tmp_path / 'store'}", "--obs_lineage=strict"])
+    with obs.Pipeline("FnApiRunner", options, name="means") as p:
+        lines = (
+            p
+            | obs.ReadFromText(str(numbers))
+            | beam.Map(lambda line: ("all", int(line) if line != "x" else None))
+        )
+        means = lines | "mean" >> Stage(beam.CombinePerKey(MeanFn()))
+        _ = means | beam.Map(str) | beam.io.WriteToText(str(tmp_path / "out"), shard_name_template="")
+
+    refused = lineage.fate(f"{numbers}:2", store=store).into
+    assert refused is not None
+    assert not refused.aggregates
+    assert len(refused.dead_letters) == 1
+    assert_dead_letters(
+        p.result, dead_letter(source_uri=str(numbers), position=2, payload_text="('all', None)")
+    )
+    (made_of,) = lineage.why(f"{tmp_path / 'out'}:1", store=store).made_of
+    assert isinstance(made_of, lineage.FromAggregate)
+    lines_of_mean = [one.record.line for one in made_of.contributors if isinstance(one, lineage.FromSource)]
+    assert lines_of_mean == [1, 3]

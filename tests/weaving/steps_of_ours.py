@@ -76,5 +76,6 @@ STEPS_OF_OURS: dict[str, Any] = {
     "stage": _both(lambda: obs.Stage(beam.Map(_passes))),
     "check": _both(lambda: obs.Check(obs.holds("is passed", _is_passed))),
     "unique": _both(lambda: obs.Check(obs.unique("0"), obs.holds("is passed", _is_passed))),
+    "guarded combine": _both(lambda: obs.Stage(beam.CombinePerKey(_UnionOfSome()))),
     "inference": _both(lambda: obs.Stage(RunInference(_Passes()))),
 }
