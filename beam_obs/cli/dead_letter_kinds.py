@@ -24,7 +24,7 @@ from beam_obs.runs.kinds import (
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.report import SHORT_ID, console_for, print_plainly, writes_unicode
 from beam_obs.runs.store import Store
-from beam_obs.runs.wording import clean, moment_text
+from beam_obs.runs.wording import clean, letters_beside, moment_text
 
 _STATE_STYLES = {NEW: "bold red", RECURRING: "yellow", GONE: "green"}
 
@@ -71,10 +71,8 @@ def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit:
         click.echo(
             f"\nand {refused['other_fingerprints']:,} letters of kinds beyond the first 1,000 of a bundle"
         )
-    if refused.get("uncommitted") and refused.get("committed"):
-        click.echo(
-            f"\nand {refused['uncommitted']:,} uncommitted, of bundles that failed or were tried again"
-        )
+    for line in letters_beside(refused, record.status):
+        click.echo(f"\n{line}")
     where = store_argument(store)
     click.echo(f"\nbeam-obs dead-letters list {record.id[:SHORT_ID]} --fingerprint HEX{where}")
     click.echo(f"beam-obs dead-letters show ID{where}")

@@ -17,11 +17,20 @@ from beam_obs.cli.dead_letter_kinds import list_kinds_of_pipeline, list_kinds_of
 from beam_obs.cli.options import json_option, store_argument, store_option
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.evidence import Standing
 from beam_obs.runs.evidence import dead_letters as read_dead_letters
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.report import console_for, print_plainly
 from beam_obs.runs.store import Store
 from beam_obs.runs.wording import clean
+
+_COMMITTED = {
+    Standing.COMMITTED: "yes",
+    Standing.UNCOMMITTED: (
+        "no: its bundle failed or was tried again, or the run ended before it could be committed"
+    ),
+    Standing.SUPERSEDED: "superseded: the engine started the job again, and what it refused then counts",
+}
 
 
 @click.group(name="dead-letters")
@@ -60,7 +69,7 @@ def list_(
 
     RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. With --letters or --fingerprint single
     letters are listed; one is uncommitted when the bundle that refused it failed or was tried again, or the
-    run did not end.
+    run ended before it could be committed; it is superseded when the engine started the whole job again.
     """
     if (run is None) == (pipeline is None):
         raise click.UsageError("give a RUN, e.g. latest, or --pipeline NAME to compare its newest two runs")
@@ -83,14 +92,14 @@ def _list_letters(
 ) -> None:
     found = read_dead_letters(store, record, stage, fingerprint)
     if as_json:
-        for letter, committed in itertools.islice(found, limit or None):
-            click.echo(json.dumps({**letter.to_json_dict(), "committed": committed}))
+        for letter, standing in itertools.islice(found, limit or None):
+            click.echo(_json(letter, standing))
         return
     console = console_for(sys.stdout)
     shown = 0
-    for letter, committed in itertools.islice(found, limit or None):
+    for letter, standing in itertools.islice(found, limit or None):
         shown += 1
-        print_plainly(console, _entry(letter, committed))
+        print_plainly(console, _entry(letter, standing))
     if not shown:
         click.echo(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
         return
@@ -111,14 +120,14 @@ def show(id: str, store: Store, payload: bool, as_json: bool) -> None:
 
     ID is as `list` prints it: the beginning of a run's id, then the letter's own part.
     """
-    record, letter, committed = _find(store, id)
+    record, letter, standing = _find(store, id)
     if payload:
         if letter.redacted:
             click.echo("beam-obs: redacted: these are not the record's own bytes", err=True)
         sys.stdout.buffer.write(letter.payload)
         return
     if as_json:
-        click.echo(json.dumps({**letter.to_json_dict(), "committed": committed}))
+        click.echo(_json(letter, standing))
         return
     rows: list[tuple[str, Any]] = [
         ("id", letter.id),
@@ -134,10 +143,7 @@ def show(id: str, store: Store, payload: bool, as_json: bool) -> None:
         ("origin", letter.origin),
         ("attempt", letter.attempt),
         ("code", letter.code),
-        (
-            "committed",
-            "yes" if committed else "no: its bundle failed or was tried again, or the run did not end",
-        ),
+        ("committed", _COMMITTED[standing]),
         ("coder", f"{letter.payload_coder}, {len(letter.payload):,} bytes"),
         ("redacted", "yes: values were left out, so it cannot be replayed" if letter.redacted else None),
     ]
@@ -149,11 +155,22 @@ def show(id: str, store: Store, payload: bool, as_json: bool) -> None:
         click.echo(f"\n{_indented('traceback', letter.traceback)}")
 
 
-def _entry(letter: DeadLetter, committed: bool) -> Text:
+def _json(letter: DeadLetter, standing: Standing) -> str:
+    return json.dumps(
+        {
+            **letter.to_json_dict(),
+            "committed": standing is Standing.COMMITTED,
+            "superseded": standing is Standing.SUPERSEDED,
+        }
+    )
+
+
+def _entry(letter: DeadLetter, standing: Standing) -> Text:
     """Returns a dead letter as the list shows it: what refused it, the error, the record, and its place."""
     entry = Text(no_wrap=True, overflow="ellipsis")
     entry.append(_short_id(letter), "cyan").append(f"  {clean(letter.stage)}", "bold")
-    entry.append(f"  {letter.fingerprint}", "dim").append("" if committed else "  uncommitted", "yellow")
+    entry.append(f"  {letter.fingerprint}", "dim")
+    entry.append("" if standing is Standing.COMMITTED else f"  {standing.value}", "yellow")
     entry.append(f"\n  {clean(letter.error_type)}: {clean(letter.error_message)}", "red")
     entry.append(f"\n  {clean(letter.payload_text)}")
     if letter.source_uri:
@@ -161,16 +178,16 @@ def _entry(letter: DeadLetter, committed: bool) -> Text:
     return entry
 
 
-def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, bool]:
+def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
     run, _, rest = id.partition(".")
     record = store.find(run)
     found = []
-    for letter, committed in read_dead_letters(store, record):
+    for letter, standing in read_dead_letters(store, record):
         own = letter.id.partition(".")[2]
         if own == rest:
-            return record, letter, committed
+            return record, letter, standing
         if rest and own.startswith(rest):
-            found.append((letter, committed))
+            found.append((letter, standing))
     if len(found) == 1:
         return record, *found[0]
     if found:

@@ -223,6 +223,8 @@ def _into(into: Into, indent: str) -> Iterator[str]:
         yield f"{indent}{refused} by {clean(letter.stage)}: {clean(letter.error_type)}"
         yield f"{inner}{clean(letter.error_message)}"
         kept = "" if letter.committed else " (uncommitted: its bundle failed or was tried again)"
+        if letter.superseded:
+            kept = " (superseded: the engine started the job again)"
         yield f"{inner}dead letter {letter.id}{kept}"
     for label in into.filtered:
         yield f"{indent}{click.style('filtered', fg='yellow')} by {clean(label)}"

@@ -245,6 +245,7 @@ class Refused:
       error_type: full name of the exception's class.
       error_message: its text.
       committed: whether a finished bundle kept it.
+      superseded: whether it is of an earlier attempt at the job, which the engine started again.
     """
 
     id: str
@@ -252,6 +253,7 @@ class Refused:
     error_type: str
     error_message: str
     committed: bool
+    superseded: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ from beam_obs.lineage.source_records import SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import RANDOM_BITS, is_derived, randomness
+from beam_obs.runs.evidence import Standing
 from beam_obs.runs.store import Store
 from beam_obs.wrapper.traced_rows import Derivation
 
@@ -398,6 +399,13 @@ def _named(derivation: Derivation) -> Into:
 
 def _refused(evidence: RunEvidence, origin: bytes) -> tuple[Refused, ...]:
     return tuple(
-        Refused(letter.id, letter.stage, letter.error_type, letter.error_message, committed)
-        for letter, committed in evidence.dead_letters_of(origin)
+        Refused(
+            letter.id,
+            letter.stage,
+            letter.error_type,
+            letter.error_message,
+            standing is Standing.COMMITTED,
+            standing is Standing.SUPERSEDED,
+        )
+        for letter, standing in evidence.dead_letters_of(origin)
     )

@@ -18,7 +18,7 @@ from beam_obs.records.avro_number import avro_long, read_avro_long
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
 from beam_obs.records.record_content import DIGEST_BYTES
-from beam_obs.runs.evidence import Evidence, read_evidence, read_file
+from beam_obs.runs.evidence import Evidence, Standing, read_evidence, read_file
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.row_files import Block, RowFile, find_all, read_row_files
 from beam_obs.runs.store import Store
@@ -156,14 +156,23 @@ class RunEvidence:
 
     # Where elements end.
 
-    def dead_letters_of(self, origin: bytes) -> list[tuple[DeadLetter, bool]]:
-        """Returns the dead letters of an origin, each with whether a finished bundle kept it."""
+    def dead_letters_of(self, origin: bytes) -> list[tuple[DeadLetter, Standing]]:
+        """Returns the dead letters of an origin, each with whether it counts; of one that a later attempt at
+        the job refused again only the last."""
         printed = origin.hex().encode()
-        found: list[tuple[DeadLetter, bool]] = []
-        for file, letters in self._dead_letter_blocks(printed):
-            committed = file in self.evidence.committed
-            found.extend((letter, committed) for letter in letters if letter.origin == origin.hex())
-        return found
+        standings = dict(self.evidence.dead_letter_files)
+        found = [
+            (letter, standings[file])
+            for file, letters in self._dead_letter_blocks(printed)
+            for letter in letters
+            if letter.origin == origin.hex()
+        ]
+        kept = {letter.key for letter, standing in found if standing is Standing.COMMITTED}
+        return [
+            (letter, standing)
+            for letter, standing in found
+            if standing is not Standing.SUPERSEDED or letter.key not in kept
+        ]
 
     def stages_of_letters_without_origin(self) -> frozenset[str]:
         """Returns the stages that have a dead letter without an origin, as far as there are few letters."""
@@ -176,7 +185,7 @@ class RunEvidence:
         return frozenset(letter.stage for letter in letters if letter.origin is None)
 
     def _dead_letter_blocks(self, wanted: bytes) -> Iterator[tuple[str, list[DeadLetter]]]:
-        names = (*self.evidence.committed, *self.evidence.uncommitted)
+        names = [name for name, _ in self.evidence.dead_letter_files]
         contents = self._contents(names)
         for name, content in contents:
             if name.endswith(".jsonl") and wanted in content:

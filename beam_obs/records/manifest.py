@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from typing import Any
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 FILE_BYTES, FILE_DIGEST = "file_bytes", "file_digest"
 """Details of an evidence file: its length, and `content_hash` of it, by which it is checked when read."""
@@ -55,3 +57,73 @@ class Manifest:
     def from_json(cls, text: str) -> Manifest:
         """Returns the manifest that `to_json` wrote."""
         return cls(**json.loads(text))
+
+
+class Commit(NamedTuple):
+    """Which step of a batch job committed manifests, and when.
+
+    Such a step sees the manifests of all finished bundles at once. Where an engine starts a job again, it
+    may see others later, since rows were written anew: what a step commits last takes the place of what it
+    committed before.
+
+    Args:
+      run: id of the run.
+      step: label of the step.
+      at: microseconds since 1970.
+    """
+
+    run: str
+    step: str
+    at: int
+
+    @classmethod
+    def now(cls, run: str, step: str) -> Commit:
+        """Returns a commit of this moment."""
+        return cls(run, step, time.time_ns() // 1000)
+
+
+def commit_content(manifests: Iterable[str], commit: Commit | None) -> bytes:
+    """Returns the content of a file that commits manifests.
+
+    Args:
+      manifests: as JSON text.
+      commit: of all manifests that there are; None where others were committed before, and are still right.
+    """
+    content: dict[str, Any] = {"manifests": [json.loads(text) for text in sorted(manifests)]}
+    if commit is not None:
+        content["commit"] = commit._asdict()
+    return json.dumps(content, indent=1).encode()
+
+
+def split_superseded(
+    contents: Iterable[Mapping[str, Any]],
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Returns the files of manifests that count, and those whose step committed again later.
+
+    Args:
+      contents: of all such files, parsed.
+
+    >>> first, again = ({"commit": {"run": "r", "step": "s", "at": at}} for at in (1, 2))
+    >>> split_superseded([again, first, {}]) == ([again, {}], [first])
+    True
+    """
+    found = list(contents)
+    last: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for content in found:
+        key = _step_of(content)
+        if key is not None and (key not in last or content["commit"]["at"] > last[key]["commit"]["at"]):
+            last[key] = content
+    counting: list[Mapping[str, Any]] = []
+    superseded: list[Mapping[str, Any]] = []
+    for content in found:
+        key = _step_of(content)
+        (counting if key is None or last[key] is content else superseded).append(content)
+    return counting, superseded
+
+
+def _step_of(content: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Returns the run and the step that committed a file; None where it does not say, or not as it should."""
+    commit = content.get("commit")
+    if not isinstance(commit, dict) or type(commit.get("at")) is not int:
+        return None
+    return str(commit.get("run")), str(commit.get("step"))

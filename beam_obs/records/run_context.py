@@ -24,12 +24,14 @@ class RunContext:
       run: id of the run.
       code: version of the pipeline's code.
       store: root of the run's store, or None where there is none.
+      is_one_job: whether all that is in its folder is of one job; not so where a template starts many.
     """
 
     pipeline: str
     run: str
     code: str = ""
     store: str | None = None
+    is_one_job: bool = True
 
     @property
     def folder(self) -> str | None:

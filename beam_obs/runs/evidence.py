@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.records.manifest import Manifest
+from beam_obs.records.manifest import Manifest, split_superseded
 
 if TYPE_CHECKING:
     from beam_obs.runs.record import RunRecord
     from beam_obs.runs.store import Store
+
+
+class Standing(enum.Enum):
+    """Whether what a file of evidence says counts, and if not, why."""
+
+    COMMITTED = "committed"
+    UNCOMMITTED = "uncommitted"
+    """No manifest names it: its bundle failed or was tried again, or the run ended before its commit."""
+    SUPERSEDED = "superseded"
+    """It was committed by an attempt at the whole job, which the engine then started again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +35,27 @@ class Evidence:
     """What the folder of a run holds.
 
     Args:
-      manifests: those of committed bundles.
+      manifests: those of committed bundles, of the last attempt at the job.
       committed: names of the files of dead letters that manifests name.
       uncommitted: names of the files of dead letters that none does: of bundles that failed or were tried
-        again, or of a run that did not end.
+        again, or of a run that ended before they could be committed.
+      superseded: names of the files of dead letters of earlier attempts, which the engine started again.
     """
 
     manifests: tuple[Manifest, ...]
     committed: tuple[str, ...]
     uncommitted: tuple[str, ...]
+    superseded: tuple[str, ...] = ()
+
+    @property
+    def dead_letter_files(self) -> Iterator[tuple[str, Standing]]:
+        """All files of dead letters, those that count first."""
+        for standing, names in (
+            (Standing.COMMITTED, self.committed),
+            (Standing.UNCOMMITTED, self.uncommitted),
+            (Standing.SUPERSEDED, self.superseded),
+        ):
+            yield from ((name, standing) for name in names)
 
     def of_kind(self, kind: str) -> list[Manifest]:
         """Returns the manifests of one kind."""
@@ -48,20 +71,33 @@ def read_evidence(store: Store, folder: str) -> Evidence:
     """
     names = store.files.names(folder)
     listed = [name for name in names if name.startswith("manifest-") and name.endswith(".json")]
-    manifests: dict[tuple[str, str, str], Manifest] = {}
-    for content in store.files.read_many([f"{folder}/{name}" for name in listed]):
-        for fields in json.loads(content or b"{}").get("manifests", ()):
-            manifest = Manifest(**fields)
-            manifests[manifest.kind, manifest.stage, manifest.file] = manifest
-    named = {manifest.file for manifest in manifests.values() if manifest.kind == "dead_letters"}
+    contents = store.files.read_many([f"{folder}/{name}" for name in listed])
+    counting, earlier = split_superseded(json.loads(content or b"{}") for content in contents)
+    manifests = _manifests_of(counting)
+    named = _dead_letter_files_of(manifests)
+    superseded = _dead_letter_files_of(_manifests_of(earlier)) - named
     files = [
         name for name in names if name.startswith("dead_letters-") and name.endswith((".avro", ".jsonl"))
     ]
     return Evidence(
-        tuple(manifests.values()),
+        tuple(manifests),
         tuple(name for name in files if name in named),
-        tuple(name for name in files if name not in named),
+        tuple(name for name in files if name not in named and name not in superseded),
+        tuple(name for name in files if name in superseded),
     )
+
+
+def _manifests_of(contents: Iterable[Mapping[str, Any]]) -> list[Manifest]:
+    manifests: dict[tuple[str, str, str], Manifest] = {}
+    for content in contents:
+        for fields in content.get("manifests", ()):
+            manifest = Manifest(**fields)
+            manifests[manifest.kind, manifest.stage, manifest.file] = manifest
+    return list(manifests.values())
+
+
+def _dead_letter_files_of(manifests: Iterable[Manifest]) -> set[str]:
+    return {manifest.file for manifest in manifests if manifest.kind == "dead_letters"}
 
 
 def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dict[str, Any]:
@@ -90,6 +126,7 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
         "count": sum(by_stage.values()),
         "committed": sum(manifest.count for manifest in evidence.of_kind("dead_letters")),
         "uncommitted": uncommitted,
+        "superseded": sum(_count_file(store, f"{folder}/{name}") for name in evidence.superseded),
         "by_stage": by_stage,
         "by_fingerprint": sorted(kinds.values(), key=lambda kind: (-kind["count"], kind["stage"])),
         "other_fingerprints": others,
@@ -136,8 +173,8 @@ def _count_file(store: Store, path: str) -> int:
 
 def dead_letters(
     store: Store, record: RunRecord, stage: str | None = None, fingerprint: str | None = None
-) -> Iterator[tuple[DeadLetter, bool]]:
-    """Gives the dead letters of a run one by one, each with whether a committed manifest names its file.
+) -> Iterator[tuple[DeadLetter, Standing]]:
+    """Gives the dead letters of a run one by one, each with whether it counts.
 
     Args:
       store: the store.
@@ -145,12 +182,10 @@ def dead_letters(
       stage: label of the stage; None for all.
       fingerprint: the fingerprint, or its beginning; None for all.
     """
-    evidence = read_evidence(store, record.folder)
-    for name in (*evidence.committed, *evidence.uncommitted):
-        committed = name in evidence.committed
+    for name, standing in read_evidence(store, record.folder).dead_letter_files:
         for letter in read_file(store, f"{record.folder}/{name}"):
             if stage in (None, letter.stage) and letter.fingerprint.startswith(fingerprint or ""):
-                yield letter, committed
+                yield letter, standing
 
 
 def read_file(store: Store, path: str) -> Iterator[DeadLetter]:

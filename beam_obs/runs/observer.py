@@ -142,6 +142,7 @@ class Observer:
     def _write_template(self, template: Template, run_pipeline: Callable[[], Any]) -> Any:
         """Lets Beam write a classic template, and keeps a folder for what jobs started from it leave."""
         start = {**self._described(), "template": template.location}
+        self.observation.context.is_one_job = False
         _RUNNING.observers.append(self)
         try:
             with self._weaving():
@@ -206,7 +207,7 @@ class Observer:
         self.executed, self.copied = None, False
         context = self.observation.context
         code = code_version()
-        context.run, context.code = new_run_id(), code["version"]
+        context.run, context.code, context.is_one_job = new_run_id(), code["version"], True
         options = self.pipeline.options
         return {
             "code": code,

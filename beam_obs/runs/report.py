@@ -23,7 +23,7 @@ from rich.text import Text
 
 from beam_obs.runs.record import RunRecord, parse_time
 from beam_obs.runs.store import Store
-from beam_obs.runs.wording import bytes_text, clean, microseconds_text, seconds_text, tail
+from beam_obs.runs.wording import bytes_text, clean, letters_beside, microseconds_text, seconds_text, tail
 
 PLAIN_COLUMNS = 100
 SHORT_ID = 13
@@ -147,7 +147,7 @@ def _parts(record: RunRecord, store: Store, marks: _Marks) -> Iterator[Renderabl
     else:
         yield _steps(end, marks)
         yield from _notes(end, marks)
-    yield from _dead_letters(end.get("dead_letters") or {}, marks)
+    yield from _dead_letters(end.get("dead_letters") or {}, record.status, marks)
     yield from _checks(end.get("checks") or [])
     yield from _datasets("Inputs", end.get("inputs") or record.start.get("inputs") or [], marks)
     yield from _datasets("Outputs", end.get("outputs") or [], marks)
@@ -259,16 +259,13 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
         yield _line(f"  {'; '.join(notes)}", "dim")
 
 
-def _dead_letters(refused: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
-    if not refused.get("count") and not refused.get("uncommitted"):
+def _dead_letters(refused: dict[str, Any], status: str, marks: _Marks) -> Iterator[RenderableType]:
+    beside = letters_beside(refused, status)
+    if not refused.get("count") and not beside:
         return
     yield _title("Dead letters", f"{refused['count']:,}")
-    if refused.get("uncommitted"):
-        if refused.get("committed"):
-            why = f"and {refused['uncommitted']:,} uncommitted, of bundles that failed or were tried again"
-        else:
-            why = f"{refused['uncommitted']:,} uncommitted: the run ended before they could be"
-        yield _line(f"  {why}", "yellow")
+    for line in beside:
+        yield _line(f"  {line}", "yellow")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -32,6 +33,30 @@ def moment_text(microseconds: int, until: int | None = None) -> str:
     if first == last:
         return first
     return f"{first} to {last[11:] if first[:10] == last[:10] else last}"
+
+
+def letters_beside(refused: Mapping[str, Any], status: str) -> list[str]:
+    """Returns what is to be said of refusals beside the dead letters that count, a line for each.
+
+    Args:
+      refused: the ``dead_letters`` of a run.
+      status: of the run.
+
+    >>> letters_beside({"count": 2, "uncommitted": 1, "committed": 2}, "done")
+    ['and 1 uncommitted, of bundles that failed or were tried again']
+    """
+    lines = []
+    if uncommitted := refused.get("uncommitted"):
+        of_bundles = "of bundles that failed or were tried again"
+        if not refused.get("committed"):
+            lines.append(f"{uncommitted:,} uncommitted: the run ended before they could be")
+        elif status == "done":
+            lines.append(f"and {uncommitted:,} uncommitted, {of_bundles}")
+        else:
+            lines.append(f"and {uncommitted:,} uncommitted, {of_bundles} or ended with the run")
+    if superseded := refused.get("superseded"):
+        lines.append(f"and {superseded:,} superseded, of an attempt before the engine started the job again")
+    return lines
 
 
 def tail(label: str, limit: int = 44) -> str:

@@ -176,7 +176,10 @@ class DeadLetters:
         if isinstance(self._sink, beam.PTransform):
             self.result = tuple(self._collected) | label >> _FlattenInto(self._sink)
         else:
-            self.result = tuple(self._collected) | label >> CommitEvidence(self._sink.folder)
+            observation = observation_of(self._pipeline)
+            # A plain pipeline may be run twice under the id that it was built with.
+            run = observation.context if observation.observed else None
+            self.result = tuple(self._collected) | label >> CommitEvidence(self._sink.folder, run)
 
     @property
     def collected(self) -> list[Any]:

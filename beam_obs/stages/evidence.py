@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +20,14 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, Manifest, content_hash
+from beam_obs.records.manifest import (
+    FILE_BYTES,
+    FILE_DIGEST,
+    Commit,
+    Manifest,
+    commit_content,
+    content_hash,
+)
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
@@ -156,16 +162,18 @@ def _values(pair: tuple[bytes, Iterable[Any]]) -> Iterable[Any]:
 class CommitEvidence(beam.PTransform):
     """Writes the manifests of finished bundles to ``manifest-*.json`` of the folder.
 
-    Manifests cross a shuffle first, so only those of committed bundles are written; a file's name is
-    a digest of what is in it, so a second try writes the same file.
+    Manifests cross a shuffle first, so only those of committed bundles are written. In batch they all come at
+    once, so that what the step commits last is all there is, however often an engine starts the job again.
 
     Args:
       folder: folder of the evidence, or the run whose folder it is.
+      run: the run, where the folder is not its own.
     """
 
-    def __init__(self, folder: str | RunContext) -> None:
+    def __init__(self, folder: str | RunContext, run: RunContext | None = None) -> None:
         super().__init__()
         self._folder = folder
+        self._run = folder if isinstance(folder, RunContext) else run
 
     def expand(self, manifests: Any) -> Any:
         """Takes one PCollection of manifests as JSON text, or several of any windowing."""
@@ -177,7 +185,9 @@ class CommitEvidence(beam.PTransform):
             | "Key" >> beam.WithKeys(b"").with_output_types(tuple[bytes, str])
         )
         shuffle = beam.GroupByKey() if bounded else _now_and_then()
-        return flat | "Shuffle" >> shuffle | "Write" >> beam.ParDo(_WriteManifests(self._folder))
+        step = flat.pipeline._current_transform().full_label
+        write = _WriteManifests(self._folder, self._run if bounded else None, step)
+        return flat | "Shuffle" >> shuffle | "Write" >> beam.ParDo(write)
 
 
 def _now_and_then() -> Any:
@@ -186,14 +196,18 @@ def _now_and_then() -> Any:
 
 
 class _WriteManifests(StatelessDoFn):
-    def __init__(self, folder: str | RunContext) -> None:
+    def __init__(self, folder: str | RunContext, run: RunContext | None, step: str) -> None:
         self._folder = folder
+        self._run = run
+        self._step = step
 
     def process(self, keyed: tuple[bytes, Iterable[str]]) -> None:
         folder = self._folder if isinstance(self._folder, str) else self._folder.folder
         assert folder is not None, "evidence is committed to a run's folder, and this pipeline has no store"
-        manifests = [json.loads(text) for text in sorted(keyed[1])]
-        content = json.dumps({"manifests": manifests}, indent=1).encode()
+        commit = None
+        if self._run is not None and self._run.is_one_job:
+            commit = Commit.now(self._run.run, self._step)
+        content = commit_content(keyed[1], commit)
         make_folder(folder)
         write_whole(f"{folder.rstrip('/')}/manifest-{_digest(content)}.json", content)
 

@@ -11,8 +11,8 @@ from apache_beam import pvalue
 from apache_beam.testing.util import assert_that
 
 from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.runs.evidence import Standing, read_evidence, read_file
 from beam_obs.runs.evidence import dead_letters as of_run
-from beam_obs.runs.evidence import read_evidence, read_file
 from beam_obs.runs.store import Store
 from beam_obs.testing.difference import numbered, table
 from beam_obs.testing.matchers import DeadLetterMatcher, describe
@@ -121,7 +121,7 @@ def _letters(actual: Any) -> list[DeadLetter]:
         if all(isinstance(letter, DeadLetter) for letter in letters):
             return letters
     store, record = find_run(actual)
-    return [letter for letter, committed in of_run(store, record) if committed]
+    return [letter for letter, standing in of_run(store, record) if standing is Standing.COMMITTED]
 
 
 def _one(matcher: DeadLetterMatcher) -> DeadLetterMatcher:
