@@ -12,9 +12,28 @@ import click
 from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE
 
 
+class _TakesObsOptions(click.Command):
+    """A command that takes ``--obs_...`` options before its first argument; their names are checked later."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest: list[str] = []
+        obs: list[str] = []
+        waiting = list(args)
+        while waiting and waiting[0].startswith("-"):
+            argument = waiting.pop(0)
+            taken = [argument]
+            if ("=" not in argument and argument in ("--store", "--name")) or argument.startswith("--obs_"):
+                taken += waiting[:1] if "=" not in argument else []
+                del waiting[: len(taken) - 1]
+            (obs if argument.startswith("--obs_") else rest).extend(taken)
+        ctx.obj = obs
+        return super().parse_args(ctx, rest + waiting)
+
+
 @click.command(
+    cls=_TakesObsOptions,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    options_metavar="[--store FOLDER] [--name NAME]",
+    options_metavar="[--store FOLDER] [--name NAME] [--obs_...]",
 )
 @click.option(
     "--store",
@@ -27,18 +46,27 @@ from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE
 @click.option("-m", "as_module", is_flag=True, help="PROGRAM is a module, as with `python -m`.")
 @click.argument("program", metavar="PROGRAM")
 @click.argument("arguments", metavar="ARGS...", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
 def run(
-    store: str | None, name: str | None, as_module: bool, program: str, arguments: tuple[str, ...]
+    options: list[str],
+    store: str | None,
+    name: str | None,
+    as_module: bool,
+    program: str,
+    arguments: tuple[str, ...],
 ) -> None:
     """Run a Beam program with every pipeline it makes observed.
 
-    Like `python PROGRAM ARGS...`, with the program's own exit code. Options for beam-obs come before PROGRAM.
+    Like `python PROGRAM ARGS...`, with the program's own exit code. Options for beam-obs come before PROGRAM,
+    and so may those of a pipeline (`--obs_report=off`) where the program does not hand them on.
     """
     if not as_module and not os.path.isfile(program):
         raise click.UsageError(f"no program {program!r}; for a module write: beam-obs run -m {program}")
     from beam_obs.runs.instrument import instrument
+    from beam_obs.runs.option_names import give_every_pipeline
 
     sys.argv = [program, *arguments]
+    give_every_pipeline(options)
     with instrument(name, store):
         # What follows is the program's: its exceptions, its SystemExit and so its exit code.
         try:

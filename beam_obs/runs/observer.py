@@ -21,6 +21,7 @@ from beam_obs.records.run_id import new_run_id
 from beam_obs.runs.code_version import code_version
 from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.launched import Launched, status_of_error
+from beam_obs.runs.option_names import settle_options
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
 from beam_obs.runs.reach import check_reach, outlives_launcher
 from beam_obs.runs.redaction import redact, redact_text
@@ -63,6 +64,7 @@ class Observer:
         that the options give; or a function that gives a record's redacted form.
 
     Raises:
+      SystemExit: with 2, an option of ours on the command line is misspelt.
       UsageError: an option of ours has a wrong value, the name cannot be a folder's, or `redact` is
         neither names nor a function.
     """
@@ -75,6 +77,7 @@ class Observer:
         redact: Redact | None = None,
     ) -> None:
         given = pipeline.options
+        settle_options(given)
         self.settings = run_settings(given)
         asked = given.get_all_options(drop_default=True).get("obs_store")
         self.store = Store(self.settings.store if asked or store is None else store)

@@ -57,6 +57,38 @@ def test_store_and_name_are_for_beam_obs_and_the_rest_for_the_program(run_progra
     assert obs.Store("there").find("latest").pipeline == "nightly"
 
 
+def test_options_of_ours_before_the_program_hold_where_the_program_has_none(run_program: Run) -> None:
+    program = """
+        import sys
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner", *sys.argv[1:]])) as p:
+            p | beam.Create([1]) | beam.Map(print)
+    """
+    command = (*OBSERVED, "--obs_report=off", "--obs_store", "there", "--name", "n", "--obs_pipeline=mine")
+    code, output, errors = run_program(program, "--obs_pipeline=theirs", command=command)
+    assert (code, output) == (0, "1\n"), errors
+    assert "balanced" not in errors
+    assert obs.Store("there").find("latest").pipeline == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--obs_redacted=email", "unknown option --obs_redacted; did you mean --obs_redact?"),
+        ("--obs_report=html", "one of text, json, off"),
+    ],
+)
+def test_wrong_options_of_ours_before_the_program_are_wrong_usage(
+    run_program: Run, option: str, said: str
+) -> None:
+    program = "import apache_beam as beam\nbeam.Pipeline('FnApiRunner')"
+    code, _, errors = run_program(program, command=(*OBSERVED, option))
+    assert code == 2
+    assert said in errors
+
+
 def test_a_module_runs_as_by_python_m(run_program: Run) -> None:
     folder = pathlib.Path("package")
     folder.mkdir()
