@@ -149,6 +149,10 @@ class Store:
         if len(meant) == 1:
             return self.read(meant)[0]
         if not meant:
+            if any(of == selector for _, of in found):
+                raise RunNotFound(
+                    f"{selector!r} is a pipeline, not a run: write {selector}@latest for its newest one", []
+                )
             newest = [f"{run} ({of})" for run, of in found]
             raise RunNotFound(
                 f"no run {selector!r} in the store {self.uri!r}{_listed('the newest are', newest)}",

@@ -14,6 +14,8 @@ that is None breaks the assumption unless ``allow_none=True``, and one that is n
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import functools
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -38,6 +40,7 @@ class Break(NamedTuple):
       values: their values; `MISSING` where the record has no such field.
       expected: the limit, for people.
       error: what the test raised, if it did.
+      nearest: for fields that the record does not have, its own with the nearest name, if any.
     """
 
     assumption: str
@@ -45,6 +48,7 @@ class Break(NamedTuple):
     values: tuple[Any, ...]
     expected: str
     error: Exception | None = None
+    nearest: tuple[str | None, ...] = ()
 
     @property
     def text(self) -> str:
@@ -59,7 +63,9 @@ class Break(NamedTuple):
         raised = ""
         if self.error is not None:
             raised = f" ({type(self.error).__name__}: {' '.join(str(self.error).split())})"
-        return f"{self.assumption}: {found}, expected {self.expected}{raised}"
+        near = ", ".join(repr(name) for name in self.nearest if name is not None)
+        meant = f" (the record has {near})" if near else ""
+        return f"{self.assumption}: {found}{meant}, expected {self.expected}{raised}"
 
 
 class AssumptionBroken(BeamObsError):
@@ -122,8 +128,13 @@ class Assumption:
         fields = tuple(str(path) for path in self.paths)
         if self.each:
             pairs = zip(fields, values, strict=True)
-            return [broken for field, value in pairs for broken in self._tested((field,), (value,))]
-        return self._tested(fields, values)
+            found = [broken for field, value in pairs for broken in self._tested((field,), (value,))]
+        else:
+            found = self._tested(fields, values)
+        lacks = any(value is MISSING for value in values)
+        return (
+            [broken._replace(nearest=_nearest(record, broken.fields)) for broken in found] if lacks else found
+        )
 
     def _tested(self, fields: tuple[str, ...], values: tuple[Any, ...]) -> list[Break]:
         error = None
@@ -451,6 +462,21 @@ def _paths(kind: str, fields: tuple[Field, ...]) -> tuple[FieldPath, ...]:
 
 def _listed(paths: tuple[FieldPath, ...]) -> str:
     return ", ".join(map(str, paths))
+
+
+def _nearest(record: Any, fields: tuple[str, ...]) -> tuple[str | None, ...]:
+    """Returns the fields of a record whose names are nearest to those that it lacks."""
+    if isinstance(record, Mapping):
+        names = tuple(name for name in record if isinstance(name, str))
+    else:
+        names = tuple(getattr(record, "_fields", ()) or getattr(record, "__dict__", ()))
+    parts = [field.partition(".")[0] for field in fields]
+    return tuple(None if part in names else _nearest_name(part, names) for part in parts)
+
+
+@functools.lru_cache(maxsize=256)
+def _nearest_name(field: str, names: tuple[str, ...]) -> str | None:
+    return next(iter(difflib.get_close_matches(field, names, 1)), None)
 
 
 def _in_order(low: Any, high: Any) -> bool:

@@ -143,6 +143,9 @@ def _problem(assumptions: tuple[Any, ...], on_break: Any) -> str:
     if not assumptions:
         return 'has no assumption: give some, e.g. obs.between("dep_time", 0, 2400)'
     for assumption in assumptions:
+        if isinstance(assumption, (list, tuple)):
+            kind = type(assumption).__name__
+            return f"got a {kind}: give its {len(assumption)} assumptions one by one, obs.Check(*assumptions)"
         if not isinstance(assumption, Assumption):
             advice = 'obs.holds("what is assumed", predicate)' if callable(assumption) else "obs.between(...)"
             return f"got {assumption!r}, which is no assumption: write {advice}"

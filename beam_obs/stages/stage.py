@@ -37,6 +37,7 @@ from beam_obs.stages.observed_pardo import (
     refusals_of,
     with_room_for_lineage,
 )
+from beam_obs.stages.with_dead_letters import WithDeadLetters
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.user_callable import user_callable
 
@@ -109,7 +110,8 @@ class Stage(beam.PTransform):
                 "obs.DeadLetters or an ErrorHandler of Beam's, or use .with_dead_letters() for an output "
                 "of your own"
             )
-        self._pardo, self._tags, self._main_tag, self._unknown_tags = _parts(transform, self._made_at)
+        _refuse_what_is_none(transform, self._called, self._made_at)
+        self._pardo, self._tags, self._main_tag, self._unknown_tags = _parts(transform)
         self._transform = transform
         self._dead_letters = dead_letters
         self._partial = partial
@@ -184,7 +186,7 @@ class Stage(beam.PTransform):
         if self._error_handler is not None:
             self._error_handler.add_error_pcollection(letters)
             return result
-        return result, letters
+        return WithDeadLetters((result, letters), stage, self._made_at)
 
     def _check_input(self, pcoll: Any) -> None:
         if not isinstance(pcoll, pvalue.PCollection):
@@ -256,14 +258,25 @@ def _flat(pcoll: Any, letters: list[Any]) -> Any:
     return tuple(letters) | "Letters" >> beam.Flatten()
 
 
-def _parts(transform: Any, made_at: str) -> tuple[Any, Any, Any, Any]:
+def _refuse_what_is_none(transform: Any, called: str, made_at: str) -> None:
+    """Refuses what is no transform, or has been observed already, and says what to write."""
+    advice = "give it a transform, e.g. obs.Stage(beam.Map(parse))"
+    if isinstance(transform, Stage):
+        advice = "one of them is enough: a Stage already keeps, counts and times what it is put around"
+    elif isinstance(transform, beam.DoFn) or (
+        isinstance(transform, type) and issubclass(transform, beam.DoFn)
+    ):
+        name = getattr(transform, "__name__", type(transform).__name__)
+        advice = f"a DoFn becomes a transform by ParDo: obs.Stage(beam.ParDo({name}()))"
+    elif isinstance(transform, beam.PTransform):
+        return
+    raise UsageError(f"{called} at {made_at} got {transform!r}; {advice}")
+
+
+def _parts(transform: Any) -> tuple[Any, Any, Any, Any]:
     """Returns the ParDo, its tags, main tag and whether unknown ones are allowed; Nones for a composite."""
     if isinstance(transform, _MultiParDo):
         return transform._do_transform, transform._tags, transform._main_tag, transform._allow_unknown_tags
     if isinstance(transform, ParDo) and not isinstance(transform, beam.WindowInto):
         return transform, None, None, None
-    if isinstance(transform, beam.PTransform):
-        return None, None, None, None
-    raise UsageError(
-        f"obs.Stage at {made_at} got {transform!r}; give it a transform, e.g. obs.Stage(beam.Map(parse))"
-    )
+    return None, None, None, None

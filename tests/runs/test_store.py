@@ -71,6 +71,7 @@ def test_an_ambiguous_prefix_lists_the_runs_it_may_mean(store: Store) -> None:
         ("9", "the newest are"),
         ("", "the newest are"),
         ("nobody@latest", "it has:\n  flights\n  other"),
+        ("flights", "'flights' is a pipeline, not a run: write flights@latest"),
     ],
 )
 def test_an_unknown_run_is_an_error_that_says_what_there_is(store: Store, selector: str, says: str) -> None:

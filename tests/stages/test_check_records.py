@@ -105,3 +105,13 @@ def test_a_record_that_is_none_has_no_field_to_miss() -> None:
     assert generate(checks, judged.append, numbered=False)(None) is None
     assert judged == [None]
     assert all_breaks(checks, None)
+
+
+def test_a_field_that_a_record_lacks_is_told_with_the_nearest_that_it_has() -> None:
+    lacking = obs.between("degres", 0, 1), obs.not_null("adress.city")
+    record = {"degrees": 3, "address": {"city": "Turku"}}
+    texts = [broken.text for broken in all_breaks(lacking, record)]
+    assert texts == [
+        "degres between: degres is missing (the record has 'degrees'), expected 0 to 1",
+        "adress.city not_null: adress.city is missing (the record has 'address'), expected a value",
+    ]

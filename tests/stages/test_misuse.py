@@ -6,6 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.error_handling import CollectingErrorHandler
 
 import beam_obs as obs
@@ -56,3 +57,45 @@ def test_a_label_used_twice_is_refused_as_beam_does() -> None:
     _ = numbers | "parse" >> obs.Stage(beam.Map(str))
     with pytest.raises(RuntimeError, match=r"label \"parse\" already exists"):
         _ = numbers | "parse" >> obs.Stage(beam.Map(str))
+
+
+class Parse(beam.DoFn):  # type: ignore[misc]
+    def process(self, line: str) -> list[int]:
+        return [int(line)]
+
+
+@pytest.mark.parametrize("wrong", [Parse, Parse()])
+def test_a_dofn_that_is_no_transform_yet_is_refused(wrong: Any) -> None:
+    with pytest.raises(obs.UsageError, match=rf"{HERE} got .*obs.Stage\(beam.ParDo\(Parse\(\)\)\)"):
+        obs.Stage(wrong)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        lambda: obs.Stage(obs.Stage(beam.Map(int))),
+        lambda: obs.Stage("parse" >> obs.Stage(beam.Map(int))),
+        lambda: obs.Stage("plausible" >> obs.Check(obs.not_null("a"))),
+    ],
+)
+def test_a_stage_put_around_a_stage_is_refused(stage: Any) -> None:
+    with pytest.raises(obs.UsageError, match=rf"{HERE} got .*one of them is enough"):
+        stage()
+
+
+def test_results_with_dead_letters_that_are_not_unpacked_are_refused() -> None:
+    lines = beam.Pipeline() | beam.Create(["1"])
+    with pytest.raises(obs.UsageError, match=rf"(?s)'parse' \(made at {HERE}\).*write good, dead = "):
+        _ = lines | "parse" >> obs.Stage(beam.Map(int)).with_dead_letters() | beam.Map(print)
+
+
+def test_results_with_dead_letters_can_be_flattened() -> None:
+    with beam.Pipeline("FnApiRunner") as p:
+        both = p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int)).with_dead_letters()
+        kinds = both | "both" >> beam.Flatten() | beam.Map(lambda one: type(one).__name__)
+        assert_that(kinds, equal_to(["int", "DeadLetter"]))
+
+
+def test_assumptions_in_a_list_are_refused() -> None:
+    with pytest.raises(obs.UsageError, match=r"got a list: give its 2 assumptions one by one, obs.Check\(\*"):
+        obs.Check([obs.not_null("a"), obs.not_null("b")])  # type: ignore[arg-type]
