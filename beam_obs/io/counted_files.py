@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any
 
+import apache_beam as beam
 import numpy
 from apache_beam.io.filebasedsink import FileBasedSinkWriter
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.transforms.window import GlobalWindows, TimestampedValue
+from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.manifest import Manifest
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -120,6 +123,16 @@ class CountedWriter(FileBasedSinkWriter):
         self._pending = []
 
 
+def file_name(
+    file: WrittenFile, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+) -> TimestampedValue:
+    """Returns the name of a file as text, at a time within its window.
+
+    Beam's sinks give names the maximal timestamp, which no window holds: a shuffle on Prism drops them.
+    """
+    return TimestampedValue(str(file), min(timestamp, window.max_timestamp()))
+
+
 class NoteFiles(StatelessDoFn):
     """Gives the manifest of each file.
 
@@ -130,11 +143,11 @@ class NoteFiles(StatelessDoFn):
     def __init__(self, stage: str) -> None:
         self._stage = stage
 
-    def process(self, file: WrittenFile) -> list[str]:
-        """Gives the manifest of one file as JSON text."""
+    def process(self, file: WrittenFile) -> list[WindowedValue]:
+        """Gives the manifest of one file as JSON text, at a time that the commit waits for."""
         details: dict[str, Any] = {}
         found = FileSystems.match([str(file)])[0].metadata_list
         if found:
             details["bytes"] = found[0].size_in_bytes
         manifest = Manifest("outputs", self._stage, str(file), file.records or 0, file.digest, details)
-        return [manifest.to_json()]
+        return [GlobalWindows.windowed_value(manifest.to_json())]

@@ -12,7 +12,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io import filebasedsink
 
-from beam_obs.io.counted_files import NoteFiles, WrittenFile
+from beam_obs.io.counted_files import NoteFiles, WrittenFile, file_name
 from beam_obs.io.dead_letter_output import DeadLetterOutput
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import (
@@ -50,18 +50,20 @@ class FileWrite(DeadLetterOutput):
         attributes = stamps_of(observation, label, self._stamp, self._has_room())
         encoded, letters = self._encoded(pcoll, label, attributes)
         if observation.observed:
-            observation.outputs.append(DatasetDescription(self.label, str(self._prefix), label))
-            described = observation.stages.get(label)
-            if described is not None:
+            # In a stream what is late at a sink is dropped, and in no file.
+            described = DatasetDescription(self.label, str(self._prefix), label, pcoll.is_bounded)
+            observation.outputs.append(described)
+            stage = observation.stages.get(label)
+            if stage is not None:
                 observation.stages[label] = StageDescription(
-                    label, type(self).__name__, described.payload_coder, described.coder_proto
+                    label, type(self).__name__, stage.payload_coder, stage.coder_proto
                 )
         files = encoded | "Write" >> beam.io.Write(_sharded_by_window(self._sink(pcoll, attributes), pcoll))
         # Names bring their accounts with them, which Beam's coder for texts would leave behind.
         files.element_type = WrittenFile
         if observation.observed:
             observation.evidence.append(files | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str))
-        names = files | "Names" >> beam.Map(str).with_output_types(str)
+        names = files | "Names" >> beam.Map(file_name).with_output_types(str)
         return (names, letters) if self._as_output else names
 
     def _encoded(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:

@@ -83,11 +83,13 @@ class DatasetDescription:
       name: what the user calls it.
       uri: pattern or prefix, as given.
       label: full label of the step.
+      notes_files: whether each file that the step writes is noted, with its records.
     """
 
     name: str
     uri: str
     label: str
+    notes_files: bool = False
 
 
 @dataclasses.dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -12,6 +13,7 @@ from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.runs.balance import balance
 from beam_obs.runs.evidence import Evidence, summarize_checks, summarize_dead_letters
 from beam_obs.runs.graph import Graph, Step
+from beam_obs.runs.noted_files import noted_file_lines
 from beam_obs.runs.redaction import redact_text
 from beam_obs.runs.store import Store
 from beam_obs.weaving.report import WeaveReport
@@ -53,6 +55,12 @@ def describe_end(
     told = Snapshot(stages, elements, snapshot.live, snapshot.attempted)
     keeping = [step.label for step in graph.steps if step.dead is not None] if graph is not None else []
     kept = {label: refused["by_stage"].get(label, 0) for label in keeping}
+    balanced = balance(graph, told, kept)
+    if not balanced.unchecked:
+        noted = noted_file_lines(
+            observation.outputs, evidence.of_kind("outputs"), told.stages, snapshot.attempted
+        )
+        balanced = dataclasses.replace(balanced, lines=(*balanced.lines, *noted))
     return {
         "counts_from": ("live" if snapshot.live else "result") if counted else None,
         "stages": [
@@ -61,7 +69,7 @@ def describe_end(
         ],
         "steps": [_step(step, elements) for step in graph.steps] if graph is not None else [],
         "edges": _edges(graph, elements) if graph is not None else [],
-        "balance": balance(graph, told, kept).to_json(),
+        "balance": balanced.to_json(),
         "checks": summarize_checks(evidence),
         "dead_letters": refused,
         "inputs": _datasets(

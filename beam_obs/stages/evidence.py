@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.transforms.window import GlobalWindows
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.manifest import (
@@ -144,7 +144,7 @@ class GatherRows(beam.PTransform):
             return rows
         return (
             rows
-            | "Key" >> beam.WithKeys(b"")
+            | "Key" >> _under_one_key()
             | "Gather" >> _now_and_then()
             | "Ungroup" >> beam.FlatMap(_values)
         )
@@ -153,6 +153,18 @@ class GatherRows(beam.PTransform):
 def needs_gathering(pcoll: Any) -> bool:
     """Returns whether rows of `pcoll` must pass `GatherRows` before they are written."""
     return not (pcoll.is_bounded and pcoll.windowing.is_default())
+
+
+def _under_one_key() -> Any:
+    """Puts rows under one key, at a time within the global window.
+
+    Names of files come with the maximal timestamp, which no window holds: a shuffle on Prism drops them.
+    """
+    return beam.Map(_keyed)
+
+
+def _keyed(row: Any, timestamp: Any = beam.DoFn.TimestampParam) -> TimestampedValue:
+    return TimestampedValue((b"", row), min(timestamp, GlobalWindow().max_timestamp()))
 
 
 def _values(pair: tuple[bytes, Iterable[Any]]) -> Iterable[Any]:
@@ -182,7 +194,7 @@ class CommitEvidence(beam.PTransform):
         flat = (
             tuple(globally(one, f"Globally {at}") for at, one in enumerate(collections))
             | "Flatten" >> beam.Flatten()
-            | "Key" >> beam.WithKeys(b"").with_output_types(tuple[bytes, str])
+            | "Key" >> _under_one_key().with_output_types(tuple[bytes, str])
         )
         shuffle = beam.GroupByKey() if bounded else _now_and_then()
         step = flat.pipeline._current_transform().full_label

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import collections
 import random
+import time
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+import beam_obs as obs
 from tests.engines.prism import prism_options
 from tests.weaving.provenance import made, run_woven
 from tests.weaving.random_steps import STEPS, typed
@@ -44,3 +47,26 @@ def test_lineage_of_every_step_is_what_its_values_say(tmp_path: Path) -> None:
     assert all(ran.seen)
     for value, origin in ran.outputs:
         assert ran.sources_of(origin) == {made("one", number) for number in value[1]}
+
+
+def slowly(value: Any) -> Any:
+    time.sleep(0.3)
+    return value
+
+
+@pytest.mark.parametrize("optimized", ["default", "none"])
+def test_files_that_were_written_are_noted_however_late_they_come(optimized: str, tmp_path: Path) -> None:
+    """Prism's shuffle drops what has the maximal timestamp, or fails by it; Beam's sinks give it to names."""
+    store = f"--obs_store={tmp_path / 'store'}"
+    options = PipelineOptions([*prism_options(), f"--experiments=pre_optimize={optimized}", store])
+    with obs.Pipeline("PrismRunner", options=options, name="writes") as p:
+        numbers = p | beam.Create(["1", "x", "3"]) | "parse" >> obs.Stage(beam.Map(int))
+        late = numbers | "later" >> beam.Map(slowly) | beam.Reshuffle() | "too" >> beam.Map(slowly)
+        names = late | "as text" >> beam.Map(str) | "write" >> obs.WriteToText(str(tmp_path / "out" / "text"))
+        groups = names | "key" >> beam.WithKeys("files") | beam.GroupByKey()
+        counted = groups | "count" >> beam.MapTuple(lambda key, found: {"files": len(list(found))})
+        _ = counted | "write too" >> obs.WriteToJson(str(tmp_path / "out" / "json"))
+
+    (run,) = obs.Store(str(tmp_path / "store")).runs()
+    assert [(one["label"], one["records"]) for one in run.end["outputs"]] == [("write", 2), ("write too", 1)]
+    assert run.end["dead_letters"]["count"] == 1
