@@ -49,8 +49,8 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
 	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
 
-# Prism, Beam's portable runner, of the release that the tests run on; it takes an installed Go.
-engines: .engines/bin/prism-$(PRISM)  ## installs what tests on real engines need
+# Prism, Beam's portable runner, of the release that the tests run on, takes an installed Go; Flink takes Maven and Java.
+engines: .engines/bin/prism-$(PRISM) .engines/flink/installed  ## installs what tests on real engines need
 
 .engines/bin/prism-$(PRISM):
 	@if command -v go > /dev/null; then \
@@ -59,8 +59,15 @@ engines: .engines/bin/prism-$(PRISM)  ## installs what tests on real engines nee
 	    echo "Prism could not be built: tests on it are skipped"; \
 	else echo "Go is not installed: tests on Prism are skipped"; fi
 
-test-engines: $(STAMP) engines  ## tests on real servers: Prism, and the Pub/Sub emulator of an installed Google Cloud SDK
-	$(BIN)/python -m pytest -m engines tests/engines $(PYTEST_ARGS)
+.engines/flink/installed: tests/engines/flink/pom.xml
+	@if command -v mvn > /dev/null; then \
+	    rm -rf $(@D) && mvn --quiet --batch-mode --file $< \
+	        dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D) && touch $@ || \
+	    echo "Flink could not be installed: tests on it are skipped"; \
+	else echo "Maven is not installed: tests on Flink are skipped"; fi
+
+test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, and the Pub/Sub emulator of an installed Google Cloud SDK
+	$(BIN)/python -m pytest -m engines -rs tests/engines $(PYTEST_ARGS)
 
 conformance: $(STAMP)  ## Beam's own tests, woven against bare, module by module
 	$(BIN)/python -m tests.conformance.run --jobs 2 $(CONFORMANCE_ARGS)

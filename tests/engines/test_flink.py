@@ -1,0 +1,155 @@
+"""Flink, on two task managers: what is kept of a job when one of them is lost."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+import beam_obs as obs
+from beam_obs.runs.evidence import read_evidence
+from beam_obs.runs.record import RunRecord
+from tests.engines.flink.cluster import Cluster, running_cluster
+
+pytestmark = [pytest.mark.engines, pytest.mark.slow]
+
+NUMBERS = 1000
+GROUPS = 5
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("flink")) as started:
+        yield started
+
+
+def parse(number: int) -> int:
+    if number % 10 == 3:
+        raise ValueError("ends with three")
+    return number
+
+
+class WaitFor(beam.DoFn):
+    """Gives elements when there is a file of this name: until then a job cannot end."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def process(self, element: Any) -> Any:
+        deadline = time.monotonic() + 240
+        while not self._file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        yield element
+
+
+class Job:
+    """Numbers, of which one in ten is refused, are grouped, counted and written.
+
+    Args:
+      folder: of its store and its output.
+      options: of the cluster.
+      waits_behind: after which step the job waits for `go_on`: ``group`` or ``write``.
+    """
+
+    def __init__(self, folder: Path, options: list[str], waits_behind: str) -> None:
+        self.store = obs.Store(str(folder / "store"))
+        self.output = folder / "out"
+        self._go_on = folder / "go on"
+        wait = beam.ParDo(WaitFor(self._go_on))
+        options = [*options, f"--obs_store={self.store.uri}", "--obs_progress=off"]
+        pipeline = obs.Pipeline(options=PipelineOptions(options), name="numbers")
+        groups = (
+            pipeline
+            | "numbers" >> beam.Create(range(NUMBERS))
+            | "spread" >> beam.Reshuffle()
+            | "parse" >> obs.Stage(beam.Map(parse))
+            | "key" >> beam.Map(lambda number: (number % GROUPS, number))
+            | "group" >> beam.GroupByKey()
+        )
+        if waits_behind == "group":
+            groups |= "wait" >> wait
+        names = (
+            groups
+            | "count" >> beam.MapTuple(lambda key, numbers: {"key": key, "count": len(list(numbers))})
+            | "write" >> obs.WriteToJson(str(self.output / "groups"), file_name_suffix=".jsonl")
+        )
+        if waits_behind == "write":
+            _ = names | "again" >> beam.Reshuffle() | "wait" >> wait
+        self._result = pipeline.run()
+
+    def wait_until(self, holds: Callable[[list[str]], bool]) -> None:
+        """Waits until the names of the files in the run's folder are such."""
+        deadline = time.monotonic() + 200
+        while time.monotonic() < deadline:
+            (record,) = self.store.runs()
+            if holds(self.store.files.names(record.folder)):
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"the job did not get so far: {self.store.files.names(record.folder)}")
+
+    def finish(self) -> RunRecord:
+        """Lets the job go on to its end, and returns its run."""
+        self._go_on.touch()
+        self._result.wait_until_finish()
+        (record,) = self.store.runs()
+        return record
+
+    def assert_that_nothing_is_lost_or_doubled(self, run: RunRecord) -> None:
+        end = run.end
+        assert end is not None
+        refused = end["dead_letters"]
+        assert (refused["count"], refused["by_stage"]) == (NUMBERS // 10, {"parse": NUMBERS // 10})
+        assert end["balance"]["broken"] == []
+        evidence = read_evidence(self.store, run.folder)
+        assert sum(one.count for one in evidence.of_kind("derivations")) == GROUPS
+        assert sum(one.count for one in evidence.of_kind("output_index")) == GROUPS
+        assert [one["records"] for one in end["outputs"]] == [GROUPS]
+        lines = [line for file in self.output.glob("*.jsonl") for line in file.read_text().splitlines()]
+        kept = NUMBERS // GROUPS
+        counts = {key: kept // 2 if key == 3 else kept for key in range(GROUPS)}
+        assert {one["key"]: one["count"] for one in map(json.loads, lines)} == counts
+
+
+def test_a_task_manager_lost_before_evidence_is_committed(cluster: Cluster, tmp_path: Path) -> None:
+    job = Job(tmp_path, cluster.options, waits_behind="group")
+    job.wait_until(lambda names: any(name.startswith("dead_letters-") for name in names))
+
+    cluster.kill_task_manager(2)
+    cluster.start_task_manager(2)
+    run = job.finish()
+
+    job.assert_that_nothing_is_lost_or_doubled(run)
+    assert run.end["dead_letters"]["superseded"] == 0
+    assert run.end["dead_letters"]["uncommitted"] > 0
+
+
+def test_a_task_manager_lost_after_evidence_was_committed(cluster: Cluster, tmp_path: Path) -> None:
+    job = Job(tmp_path, cluster.options, waits_behind="write")
+    job.wait_until(lambda names: sum(name.startswith("manifest-") for name in names) >= 2)
+
+    cluster.kill_task_manager(2)
+    cluster.start_task_manager(2)
+    run = job.finish()
+
+    job.assert_that_nothing_is_lost_or_doubled(run)
+    assert run.end["dead_letters"]["superseded"] == NUMBERS // 10
+
+
+def test_elements_are_not_counted_again_by_those_that_read_them(cluster: Cluster, tmp_path: Path) -> None:
+    """Flink tells the count of a PCollection once of its producer and once of each reader."""
+    options = [*cluster.options, f"--obs_store={tmp_path}", "--obs_progress=off"]
+    with obs.Pipeline(options=PipelineOptions(options), name="side") as p:
+        side = p | "side" >> beam.Create([1, 2])
+        numbers = p | "numbers" >> beam.Create(range(100)) | "parse" >> obs.Stage(beam.Map(abs))
+        with_side = beam.Map(lambda number, others: number + sum(others), others=beam.pvalue.AsList(side))
+        _ = numbers | "with side" >> obs.Stage(with_side)
+
+    (run,) = obs.Store(str(tmp_path)).runs()
+    assert [(stage["in"], stage["out"]) for stage in run.end["stages"]] == [(100, 100)] * 2
+    assert run.end["balance"]["broken"] == []
