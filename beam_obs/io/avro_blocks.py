@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import fastavro
 from fastavro.read import reader
 
-from beam_obs.io.bad_input import CorruptBlock, FileChanged, NotAContainer
+from beam_obs.io.bad_input import CorruptBlock, DamagedCompression, FileChanged, NotAContainer
 from beam_obs.io.found_files import FoundFile
 from beam_obs.io.read_containers import KEPT_BYTES, ContainerBlock, ContainerFormat
 from beam_obs.records.errors import MissingExtra
@@ -108,6 +108,7 @@ class AvroBlocks:
         self._held = b""
         self._offset = 0
         self._ended = False
+        self._damage: DamagedCompression | None = None
 
     def blocks(self, start: int, stop: int | None) -> Iterator[ContainerBlock]:
         """Gives the blocks that begin in [start, stop)."""
@@ -115,6 +116,8 @@ class AvroBlocks:
         while stop is None or self._offset < stop:
             offset = self._offset
             segment, whole = self._next_segment()
+            if not whole and self._damage is not None:
+                raise self._damage
             if not whole and not segment:
                 return
             yield ContainerBlock(
@@ -171,7 +174,11 @@ class AvroBlocks:
             ask = length - got
             if self._size is not None:
                 ask = min(ask, self._size - self._offset - len(self._held) - got)
-            part = self._stream.read(ask) if ask > 0 else b""
+            part = b""
+            try:
+                part = self._stream.read(ask) if ask > 0 else b""
+            except DamagedCompression as damage:
+                self._damage = damage
             if not part:
                 self._ended = True
                 if ask > 0 and self._size is not None:

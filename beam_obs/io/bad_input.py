@@ -87,7 +87,7 @@ class FileTooLarge(BadFile):
 
 
 class DamagedCompression(BadFile):
-    """Compressed data ends too early or is not what its format says; what stood before it was read."""
+    """Compressed data ends too early or is not what its format says; what could be unpacked was read."""
 
 
 class FileChanged(BeamObsError, OSError):

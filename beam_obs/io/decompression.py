@@ -1,11 +1,13 @@
 """Compressed files as a stream of what they hold, with damage found.
 
-Beam's own reader takes a compressed file that ends too early for one that is complete.
+Beam's own reader takes a compressed file that ends too early for one that is complete. A decompressor that
+finds damage keeps to itself what it had unpacked of the bytes at hand: they are unpacked anew, one by one.
 """
 
 from __future__ import annotations
 
 import bz2
+import contextlib
 import lzma
 import zlib
 from typing import Any, Protocol
@@ -39,73 +41,143 @@ def open_stream(path: str, compression: str) -> Any:
     Returns:
       a `ByteStream`; uncompressed ones have `seek` too.
     """
-    raw = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    raw = _open(path)
     if compression == CompressionTypes.UNCOMPRESSED:
         return raw
     return _Decompressed(raw, path, compression)
+
+
+def _open(path: str) -> Any:
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 class _Decompressed:
     """The bytes inside a compressed file.
 
     Raises:
-      DamagedCompression: from `read`, when all that could be read has been given.
+      DamagedCompression: from `read`, when all that could be unpacked has been given.
     """
 
     def __init__(self, raw: Any, path: str, compression: str) -> None:
         self._raw = raw
         self._path = path
         self._compression = compression
-        self._decompressor: Any = None
-        self._compressed_bytes = 0
-        self._failure: str | None = None
+        self._members = _Members(compression)
+        self._taken = 0
+        self._given = 0
+        self._damage: _Damage | None = None
 
     def read(self, size: int) -> bytes:
         parts: list[bytes] = []
         length = 0
-        while length < size and self._failure is None:
+        while length < size and self._damage is None:
             data = self._raw.read(_CHUNK_BYTES)
             if not data:
-                if self._decompressor is not None and not self._decompressor_is_done():
-                    self._failure = "ends too early"
+                if not self._members.are_whole:
+                    self._damage = _Damage("ends too early")
                 break
-            self._compressed_bytes += len(data)
-            part = self._decompress(data)
+            part = self._unpacked(data)
             parts.append(part)
             length += len(part)
-        if length == 0 and self._failure is not None:
+        self._given += length
+        if length == 0 and self._damage is not None:
             raise DamagedCompression(
-                f"{self._path}: {self._compression} data {self._failure}, after {self._compressed_bytes} "
-                "bytes of the file; records before that were read",
-                self._failure.split(":")[0],
+                f"{self._path}: {self._compression} data {self._damage} (at byte {self._taken} of the file); "
+                f"the {self._given} bytes unpacked so far were read, and may be damaged too",
+                self._damage.kind,
             )
         return b"".join(parts)
 
     def close(self) -> None:
         self._raw.close()
 
-    def _decompress(self, data: bytes) -> bytes:
+    def _unpacked(self, data: bytes) -> bytes:
+        try:
+            unpacked = self._members.unpack(data)
+        except _Damage as damage:
+            self._damage = damage
+            return self._unpacked_before_damage(data)
+        self._taken += len(data)
+        return unpacked
+
+    def _unpacked_before_damage(self, data: bytes) -> bytes:
+        """Unpacks the file anew up to `data`, and that byte by byte. What a decompressor has given depends on
+        what it has taken alone."""
+        members = _Members(self._compression)
         parts = []
-        while data:
-            if self._decompressor is None or self._decompressor_is_done():
-                if self._decompressor is not None and not data.strip(b"\0"):
-                    break
-                self._decompressor = _new_decompressor(self._compression)
-            try:
-                parts.append(self._decompressor.decompress(data))
-            except (zlib.error, OSError, ValueError, lzma.LZMAError, EOFError) as error:
-                self._failure = f"is damaged: {error}"
-                break
-            except Exception as error:
-                if type(error).__name__ != "ZstdError":
-                    raise
-                self._failure = f"is damaged: {error}"
-                break
-            data = self._decompressor.unused_data
+        with contextlib.closing(_open(self._path)) as raw, contextlib.suppress(_Damage):
+            left = self._taken
+            while left and (before := raw.read(min(left, _CHUNK_BYTES))):
+                members.unpack(before)
+                left -= len(before)
+            for at in range(len(data)):
+                parts.append(members.unpack(data[at : at + 1]))
+                self._taken += 1
         return b"".join(parts)
 
-    def _decompressor_is_done(self) -> bool:
-        return bool(getattr(self._decompressor, "eof", True))
+
+class _Damage(Exception):
+    """What is wrong with compressed data.
+
+    Args:
+      kind: in words that go on from "data", without values.
+      reason: of the decompressor.
+    """
+
+    def __init__(self, kind: str, reason: Exception | None = None) -> None:
+        super().__init__(kind if reason is None else f"{kind}: {reason}")
+        self.kind = kind
+
+
+class _Members:
+    """Unpacks compressed data, which may be several files put one behind the other, with zeros between."""
+
+    def __init__(self, compression: str) -> None:
+        self._compression = compression
+        self._decompressor: Any = None
+        self._done = 0
+        self._begun = False
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether the data may end here."""
+        return self._decompressor is None
+
+    def unpack(self, data: bytes) -> bytes:
+        """Returns what is unpacked of the next bytes.
+
+        Raises:
+          _Damage: they are damaged; what they gave before that is lost.
+        """
+        parts = []
+        while data:
+            if self._decompressor is None:
+                if self._done:
+                    data = data.lstrip(b"\0")
+                if not data:
+                    break
+                self._decompressor, self._begun = _new_decompressor(self._compression), False
+            part = self._unpack(data)
+            parts.append(part)
+            self._begun = self._begun or bool(part)
+            data = self._decompressor.unused_data
+            if getattr(self._decompressor, "eof", True):
+                self._decompressor = None
+                self._done += 1
+        return b"".join(parts)
+
+    def _unpack(self, data: bytes) -> bytes:
+        try:
+            return bytes(self._decompressor.decompress(data))
+        except (zlib.error, OSError, ValueError, lzma.LZMAError, EOFError) as error:
+            reason: Exception = error
+        except Exception as error:
+            if type(error).__name__ != "ZstdError":
+                raise
+            reason = error
+        if self._done and not self._begun:
+            raise _Damage("is followed by something else", reason)
+        raise _Damage("is damaged", reason)
 
 
 def _new_decompressor(compression: str) -> Any:

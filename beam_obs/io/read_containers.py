@@ -135,7 +135,7 @@ class ReadContainers(ReadRanges):
             tracker.try_claim(stop - 1)
 
     def _read_whole(self, progress: Progress) -> Iterator[Any]:
-        file = progress.file
+        file, behind = progress.file, 0
         try:
             # A compressed stream cannot go back, and its head was read from it.
             with contextlib.closing(open_stream(file.path, file.compression)) as stream:
@@ -143,8 +143,9 @@ class ReadContainers(ReadRanges):
             with contextlib.closing(open_stream(file.path, file.compression)) as stream:
                 for block in self._format.open(stream, file, head).blocks(0, None):
                     yield from self._records(progress, block)
+                    behind = block.offset + block.size
         except BadFile as error:
-            yield from self._refuse_file(progress, error, b"")
+            yield from self._refuse_file(progress, error, b"", BlockPosition(behind, 0).number)
 
     def _head(self, stream: Any, file: FoundFile) -> Any:
         head = self._heads.get(file)
