@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import fastavro
 from fastavro.read import reader
 
+from beam_obs.io.avro_one_by_one import one_by_one
 from beam_obs.io.bad_input import CorruptBlock, DamagedCompression, FileChanged, NotAContainer
 from beam_obs.io.found_files import FoundFile
-from beam_obs.io.read_containers import KEPT_BYTES, ContainerBlock, ContainerFormat
+from beam_obs.io.read_containers import KEPT_BYTES, BlockValues, ContainerBlock, ContainerFormat
 from beam_obs.records.errors import MissingExtra
 
 _MAGIC = b"Obj\x01"
@@ -189,34 +190,32 @@ class AvroBlocks:
             got += len(part)
         self._held = b"".join(parts)
 
-    def _values(self, segment: bytes, whole: bool) -> Iterator[list[Any]]:
+    def _values(self, segment: bytes, whole: bool) -> Iterator[BlockValues]:
         count = _checked(segment, whole)
-        source = io.BytesIO(b"".join((self._head.header, segment, self._head.sync)))
+        block = b"".join((self._head.header, segment, self._head.sync))
         done = 0
         values: list[Any] = []
+        is_sound = True
         try:
-            for value in reader(source):
+            for value in reader(io.BytesIO(block)):
                 values.append(value)
                 if len(values) >= _RECORDS_AT_A_TIME:
                     done += len(values)
-                    yield values
+                    yield BlockValues(values)
                     values = []
         except Exception as error:
             if isinstance(error, MemoryError):
                 raise
-            place = done + len(values)
-            if values:
-                yield values
-            kind = type(error).__name__
-            raise CorruptBlock(
-                f"record {place} of the {count} in the block cannot be read, nor those behind it: "
-                f"{kind}: {error}"[:1000],
-                kind,
-            ) from None
+            is_sound = False
         if values:
-            yield values
-        if done + len(values) != count:
-            raise CorruptBlock(f"the block has {done + len(values)} records, and says {count}", "count")
+            done += len(values)
+            yield BlockValues(values)
+        if not is_sound:
+            for found in one_by_one(block, count, self._head.schema, done):
+                done += len(found.values)
+                yield found
+        if done != count:
+            raise CorruptBlock(f"the block has {done} records, and says {count}", "count")
 
 
 class _NeedsMore(Exception):

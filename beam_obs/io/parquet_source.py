@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -118,34 +119,62 @@ class ReadFromParquet(FileRead):
             raise UsageError("as_rows=True needs a pattern that is known when the pipeline is built")
         refused: Exception | None = None
         for file in find_files(self._pattern, type(self).__name__):
-            stream = open_stream(file.path, file.compression)
             try:
-                metadata = ParquetFormat(self._columns).head(stream, file).metadata
+                with contextlib.closing(open_stream(file.path, file.compression)) as stream:
+                    arrow_schema = ParquetFormat(self._columns).arrow_schema(stream, file)
             except BadFile as error:
                 refused = error
                 continue
-            finally:
-                stream.close()
-            arrow_schema = metadata.schema.to_arrow_schema()
-            if self._columns is not None:
-                kept = {name.split(".")[0] for name in self._columns}
-                for name in set(arrow_schema.names) - kept:
-                    arrow_schema = arrow_schema.remove(arrow_schema.get_field_index(name))
             try:
-                schema = beam_schema_from_arrow_schema(arrow_schema)
+                written = beam_schema_from_arrow_schema(arrow_schema).SerializeToString()
+                return functools.partial(_row, written), _row_class(written)
             except ValueError as error:
                 raise UsageError(
                     f"as_rows=True: {file.path} has a column that Beam rows cannot have: {error}"
                 ) from None
-            written = schema.SerializeToString()
-            return functools.partial(_row, written), _row_class(written)
         raise UsageError(f"as_rows=True needs a file with a schema: {refused}")
 
 
 def _row(schema: bytes, values: dict[str, Any]) -> Any:
-    return _row_class(schema)(**values)
+    return _converter(schema)(values)
+
+
+@functools.lru_cache(maxsize=100)
+def _converter(schema: bytes) -> Callable[[dict[str, Any]], Any]:
+    return _row_maker(schema_pb2.Schema.FromString(schema), _row_class(schema))
 
 
 @functools.lru_cache(maxsize=100)
 def _row_class(schema: bytes) -> Any:
     return schemas.named_tuple_from_schema(schema_pb2.Schema.FromString(schema))
+
+
+def _row_maker(schema: schema_pb2.Schema, row_class: Any) -> Callable[[dict[str, Any]], Any]:
+    """Returns what makes a row of a dict, with the dicts inside as rows too."""
+    inside = {field.name: make for field in schema.fields if (make := _value_maker(field.type)) is not None}
+    if not inside:
+        return lambda values: row_class(**values)
+
+    def made(values: dict[str, Any]) -> Any:
+        changed = {
+            name: None if values[name] is None else make(values[name]) for name, make in inside.items()
+        }
+        return row_class(**{**values, **changed})
+
+    return made
+
+
+def _value_maker(kind: schema_pb2.FieldType) -> Callable[[Any], Any] | None:
+    """Returns what makes a value of a row of what pyarrow gives; None for values as they are."""
+    what = kind.WhichOneof("type_info")
+    if what == "row_type":
+        return _row_maker(kind.row_type.schema, schemas.named_tuple_from_schema(kind.row_type.schema))
+    if what == "map_type":
+        value = _value_maker(kind.map_type.value_type)
+        return lambda pairs: {key: one if value is None or one is None else value(one) for key, one in pairs}
+    if what not in ("array_type", "iterable_type"):
+        return None
+    item = _value_maker(getattr(kind, what).element_type)
+    if item is None:
+        return None
+    return lambda items: [None if one is None else item(one) for one in items]

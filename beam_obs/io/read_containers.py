@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -40,6 +41,18 @@ MakeRecords = Callable[
 """Makes the records of values, and tells the numbers of those that are refused, and why."""
 
 
+class BlockValues(NamedTuple):
+    """Some of what a block holds, one behind the other.
+
+    Args:
+      values: the values; of those that cannot be had, what a dead letter may keep instead.
+      refused: numbers of those, in order, and why.
+    """
+
+    values: list[Any]
+    refused: Sequence[tuple[int, BadInput]] = ()
+
+
 class ContainerBlock(NamedTuple):
     """A block of a file.
 
@@ -52,7 +65,7 @@ class ContainerBlock(NamedTuple):
 
     offset: int
     size: int
-    values: Callable[[], Iterator[list[Any]]]
+    values: Callable[[], Iterator[BlockValues]]
     raw: Callable[[], bytes]
 
 
@@ -156,16 +169,13 @@ class ReadContainers(ReadRanges):
         return head
 
     def _records(self, progress: Progress, block: ContainerBlock) -> Iterator[ReadBlock]:
-        settings, file = self._settings, progress.file
+        file = progress.file
         done = 0
         size = block.size
         try:
-            for values in block.values():
+            for values, unreadable in block.values():
                 first = BlockPosition(block.offset, done).number
-                lineage = None
-                if settings.stamp and values:
-                    lineage = self._lineage(file, range(first, first + len(values)))
-                records, refused = self._make(values, lineage)
+                records, refused = self._made(file, first, values, unreadable)
                 origins = None
                 if self._tells_origins:
                     origins = self._origins(file, _places(first, len(values), refused))
@@ -181,6 +191,25 @@ class ReadContainers(ReadRanges):
             progress.bytes += size
             refusal = self._refuse_block(file, block, done, error)
             yield ReadBlock([], [refusal], size)
+
+    def _made(
+        self, file: FoundFile, first: int, values: list[Any], unreadable: Sequence[tuple[int, BadInput]]
+    ) -> tuple[list[Any], list[tuple[int, BadInput]]]:
+        """Makes the records of values; returns them, and the numbers of those that are refused, and why."""
+        kept: Sequence[int] = range(len(values))
+        readable = values
+        if unreadable:
+            gone = {number for number, _ in unreadable}
+            kept = [number for number in kept if number not in gone]
+            readable = [values[number] for number in kept]
+        lineage = None
+        if self._settings.stamp and readable:
+            lineage = self._lineage(file, [first + number for number in kept])
+        records, refused = self._make(readable, lineage)
+        if unreadable:
+            refused = [*unreadable, *((kept[number], error) for number, error in refused)]
+            refused.sort(key=operator.itemgetter(0))
+        return records, refused
 
     def _refusals(
         self, file: FoundFile, first: int, values: list[Any], refused: list[tuple[int, BadInput]]

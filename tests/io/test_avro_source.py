@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import pathlib
+import uuid
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -148,8 +149,8 @@ def test_records_before_the_damage_in_a_block_are_read() -> None:
     content = _avro(_delays(9))
     starts = _starts(content)
     damaged = bytearray(content)
-    place = content.index(b"carrier 4")
-    damaged[place] = 0xFF
+    place = content.index(b"carrier 4") - 1
+    damaged[place] = 0x7F  # the length of the text
     path = _file(bytes(damaged))
 
     records, dead = run_with_dead_letters(obs.ReadFromAvro(path))
@@ -157,6 +158,43 @@ def test_records_before_the_damage_in_a_block_are_read() -> None:
     assert [record["minutes"] for record in records] == [0, 1, 2, 3, 6, 7, 8]
     assert [block_position(letter.position) for letter in dead] == [(starts[1], 1)]
     assert dead[0].error_type.endswith("CorruptBlock")
+
+
+def test_a_text_that_is_no_utf_8_costs_its_record_alone() -> None:
+    content = _avro(_delays(9))
+    starts = _starts(content)
+    damaged = content.replace(b"carrier 4", b"\xffarrier 4")
+
+    records, dead = run_with_dead_letters(obs.ReadFromAvro(_file(damaged)))
+
+    assert [record["minutes"] for record in records] == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert [block_position(letter.position) for letter in dead] == [(starts[1], 1)]
+
+
+def test_a_value_that_is_none_of_its_logical_type_costs_its_record_alone() -> None:
+    fields = [
+        {"name": "n", "type": "int"},
+        {"name": "id", "type": ["null", {"type": "string", "logicalType": "uuid"}]},
+        {"name": "day", "type": {"type": "array", "items": {"type": "int", "logicalType": "date"}}},
+    ]
+    schema = {"type": "record", "name": "Event", "fields": fields}
+    good = str(uuid.UUID(int=7))
+    rows = [{"n": number, "id": None, "day": [number]} for number in range(1800)]
+    rows[3]["id"] = good
+    rows[1001]["id"] = "n/a"
+    rows[1500]["day"] = [1, 2**31 - 1]
+    path = _file(_avro(rows, "deflate", per_block=1800, schema=schema))
+
+    records, dead = run_with_dead_letters(obs.ReadFromAvro(path, stamp=True))
+
+    assert [record["n"] for record in records] == [n for n in range(1800) if n not in (1001, 1500)]
+    assert [block_position(record["_lineage"]["position"]).record for record in records] == [
+        record["n"] for record in records
+    ]
+    assert records[3]["id"] == uuid.UUID(int=7)
+    assert [block_position(letter.position).record for letter in dead] == [1001, 1500]
+    assert "badly formed hexadecimal UUID string" in dead[0].error_message
+    assert '"id": "n/a"' in dead[0].payload_text
 
 
 @pytest.mark.parametrize("compress", [False, True])
