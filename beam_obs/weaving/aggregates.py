@@ -11,14 +11,13 @@ from apache_beam.transforms.core import CombineValuesDoFn
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
 from beam_obs.weaving.graph import ITERABLE_URN, KV_URN, PAR_DO_URN
-from beam_obs.weaving.loom import DERIVATIONS, NO_ORIGIN, Loom, par_do_spec
+from beam_obs.weaving.loom import DERIVATIONS, NO_ORIGIN, Loom
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
 from beam_obs.wrapper.traced_combine import TracedCombineFn
 from beam_obs.wrapper.traced_forms import KEYED, MEMBERS, PLAIN, ROWS, TRACED
 from beam_obs.wrapper.traced_grouping import (
     CombinedDoFn,
-    CombineGroupedDoFn,
     GloballyCombinedDoFn,
     GloballyGroupedDoFn,
     GroupedDoFn,
@@ -128,27 +127,6 @@ def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
     for pcoll in sorted(beside):
         graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
     _give_combined(loom, node_id, taken, given)
-
-
-def weave_combine_groups(loom: Loom, node_id: str) -> None:
-    """A CombineValues on groups that are there already becomes a step that keeps each group's trace."""
-    node = loom.graph.node(node_id)
-    (taken,), (given,) = node.inputs.values(), node.outputs.values()
-    if not loom.is_traced(taken):
-        leave_as_it_is(loom, node_id, NO_ORIGIN)
-        return
-    try:
-        payload = _pickled_combine_fn(api.CombinePayload.FromString(node.spec.payload).combine_fn)
-    except _NotAsUsual as found:
-        leave_as_it_is(loom, node_id, str(found))
-        return
-    form = loom.form_for(given)
-    node.spec.CopyFrom(par_do_spec(CombineGroupedDoFn(payload, loom.form(taken), form)))
-    for inner in list(loom.graph.subtree(node_id))[1:]:
-        del loom.graph.parts.transforms[inner]
-    del node.subtransforms[:]
-    loom.set_form(given, form)
-    loom.note_woven(node_id)
 
 
 def weave_reshuffle(loom: Loom, unit: Unit) -> None:
@@ -263,9 +241,10 @@ def _traced_combine_spec(loom: Loom, spec: api.FunctionSpec) -> api.FunctionSpec
 
 def _traced_combine_dofn(loom: Loom, node_id: str) -> api.FunctionSpec:
     facts = loom.facts(node_id)
-    if not isinstance(facts.dofn, CombineValuesDoFn) or facts.args or facts.kwargs:
-        raise _NotAsUsual("its function has arguments")
-    facts.dofn.combinefn = TracedCombineFn(pickler.dumps(facts.dofn.combinefn), loom.settings.limit, False)
+    if not isinstance(facts.dofn, CombineValuesDoFn):
+        raise _NotAsUsual("it is not made as usual")
+    combine_fn, has_arguments = facts.dofn.combinefn, bool(facts.args or facts.kwargs)
+    facts.dofn.combinefn = TracedCombineFn(pickler.dumps(combine_fn), loom.settings.limit, has_arguments)
     facts.payload.do_fn.payload = pickler.dumps((facts.dofn, facts.args, facts.kwargs, None, None))
     return api.FunctionSpec(urn=PAR_DO_URN, payload=facts.payload.SerializeToString())
 

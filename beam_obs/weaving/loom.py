@@ -86,9 +86,10 @@ class Loom:
         return str(self.graph.node(node_id).unique_name)
 
     def shown_label(self, node_id: str) -> str:
-        """Returns the label by which a person knows a step: that of the Stage or of the ParDo with tags."""
+        """Returns the label by which a person knows a step: that of the Stage, of the ParDo with tags, or of
+        the CombineValues."""
         parent = self.graph.parents.get(node_id)
-        if parent is not None and self.graph.python_type(parent) == units.WITH_TAGS:
+        if parent is not None and self.graph.python_type(parent) in units.OF_ONE_PAR_DO:
             node_id = parent
         return self.label(node_id).removesuffix(f"/{INNER_LEAF}")
 

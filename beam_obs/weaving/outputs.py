@@ -26,7 +26,7 @@ _TESTING = "apache_beam.testing."
 _NAMES_OF_DATA = ("file_pattern", "file_path_prefix", "file_path", "path", "table", "topic", "sink_table")
 _SHARD = re.compile(r"-?%\(\w+\)")
 _OF_OURS = frozenset({DEAD_TAG, EVIDENCE_TAG})
-_AGGREGATES = frozenset({units.GROUP, units.COMBINE, units.COMBINE_BY_HAND, units.COMBINE_GROUPS})
+_AGGREGATES = frozenset({units.GROUP, units.COMBINE, units.COMBINE_BY_HAND})
 
 
 def weave_sink(loom: Loom, node_id: str) -> None:

@@ -43,6 +43,7 @@ class ParDoFacts:
       is_inference: whether it is RunInference's, which takes lists and gives a result for each element.
       chooses: whether each of its outputs stands for one value of the group that it takes.
       remembers: whether records may be in its state.
+      combines_groups: whether it is the step of a CombineValues, which gives one element for each.
       obstacle: why it cannot be woven, or None.
     """
 
@@ -62,6 +63,7 @@ class ParDoFacts:
     is_inference: bool = False
     chooses: bool = False
     remembers: bool = True
+    combines_groups: bool = False
     obstacle: str | None = None
 
 
@@ -104,6 +106,7 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
         is_inference=type(inner).__name__ == "_RunInferenceDoFn" and type(inner).__module__ == _INFERENCE,
         chooses=isinstance(unchecked(dofn), ChoosingDoFn),
         remembers=remembers(unchecked(inner)),
+        combines_groups=isinstance(inner, core.CombineValuesDoFn),
         obstacle=_obstacle(dofn, defaults),
     )
 

@@ -74,7 +74,7 @@ class _Walk:
             strategy = proto_utils.parse_Bytes(graph.node(unit.node).spec.payload, api.WindowingStrategy)
             if strategy.window_fn.urn in _ONE_WINDOW:
                 self._give(given, self._flattened(graph.node(unit.node).inputs.values()))
-        elif unit.kind in (units.RESHUFFLE, units.RESHUFFLE_PER_KEY, units.COMBINE_GROUPS):
+        elif unit.kind in (units.RESHUFFLE, units.RESHUFFLE_PER_KEY):
             self._give(given, self._flattened(graph.taken_from_outside(unit.node)))
         elif unit.kind in (units.GROUP, units.COMBINE, units.COMBINE_BY_HAND):
             self._aggregate(unit.node, given)
@@ -91,8 +91,8 @@ class _Walk:
                 self._give(given, {label_of_source(loom, node_id, facts)})
             return
         sources = self._sources.get(main, frozenset())
-        is_key = facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN
-        if is_key or (facts.obstacle is None and user_callable(innermost(facts.dofn)).kind in _ONE_AT_MOST):
+        is_one = facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN or facts.combines_groups
+        if is_one or (facts.obstacle is None and user_callable(innermost(facts.dofn)).kind in _ONE_AT_MOST):
             self._give(given, sources)
             self.found[loom.shown_label(node_id)] = sources
 

@@ -140,6 +140,7 @@ def _may_give_nothing(facts: ParDoFacts, settings: TracedSettings) -> bool:
         or facts.takes_batches
         or facts.gives_batches
         or facts.is_inference
+        or facts.combines_groups
         or facts.is_batching
         or facts.chooses
         or settings.source is not None

@@ -22,7 +22,6 @@ FLATTEN = "Flatten"
 WINDOW = "WindowInto"
 GROUP = "GroupByKey"
 COMBINE = "CombinePerKey"
-COMBINE_GROUPS = "CombineValues"
 COMBINE_BY_HAND = "LiftedCombinePerKey"
 RESHUFFLE = "Reshuffle"
 RESHUFFLE_PER_KEY = "ReshufflePerKey"
@@ -43,7 +42,6 @@ _LEAVES = {
 _COMPOSITES = {
     common_urns.composites.RESHUFFLE.urn: RESHUFFLE,
     common_urns.composites.COMBINE_PER_KEY.urn: COMBINE,
-    common_urns.combine_components.COMBINE_GROUPED_VALUES.urn: COMBINE_GROUPS,
 }
 _TYPES = {
     "apache_beam.transforms.util.ReshufflePerKey": RESHUFFLE_PER_KEY,
@@ -64,6 +62,9 @@ _EVIDENCE = (
 _CREATE = "apache_beam.transforms.core.Create"
 _GIVEN_A_NAME = "apache_beam.transforms.ptransform."
 WITH_TAGS = "apache_beam.transforms.core._MultiParDo"
+OF_ONE_PAR_DO = frozenset({WITH_TAGS, "apache_beam.transforms.core.CombineValues"})
+"""Composites of one ParDo each, which people know by the composite's label."""
+_COMBINE_GROUPS_URN = common_urns.combine_components.COMBINE_GROUPED_VALUES.urn
 _HOT_KEYS = "apache_beam.transforms.core._CombinePerKeyWithHotKeyFanout"
 
 
@@ -211,11 +212,19 @@ def _in_order(graph: Graph, units: list[Unit]) -> list[Unit]:
     return ordered
 
 
-def make_generic(node: api.PTransform) -> None:
-    """Takes the name from a composite that some runners replace by what expects plain elements."""
-    if node.spec.urn in _REPLACED_BY_RUNNERS:
-        node.spec.Clear()
-        node.spec.urn = python_urns.GENERIC_COMPOSITE_TRANSFORM
+def make_generic(graph: Graph) -> None:
+    """Takes the names from composites that some runners replace by what expects plain elements.
+
+    A CombineValues is one where it is woven by its ParDo: not inside of an aggregate, which is woven whole.
+    """
+    for node_id in graph.order:
+        spec = graph.node(node_id).spec
+        if spec.urn in _REPLACED_BY_RUNNERS or (
+            spec.urn == _COMBINE_GROUPS_URN
+            and not any(graph.node(above).spec.urn in _COMPOSITES for above in graph.ancestors(node_id))
+        ):
+            spec.Clear()
+            spec.urn = python_urns.GENERIC_COMPOSITE_TRANSFORM
 
 
 _REPLACED_BY_RUNNERS = frozenset(

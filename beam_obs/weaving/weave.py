@@ -54,8 +54,7 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
     woven.CopyFrom(proto)
     loom = Loom(woven, chosen)
     loom.report.single_ways = find_single_ways(loom)
-    for node in woven.components.transforms.values():
-        units.make_generic(node)
+    units.make_generic(loom.graph)
     for unit in loom.units:
         _weave_unit(loom, unit)
     outputs.index_ends(loom)
@@ -110,5 +109,4 @@ _RULES: dict[str, Callable[[Loom, str], None]] = {
     units.GROUP: aggregates.weave_group,
     units.COMBINE: aggregates.weave_combine,
     units.COMBINE_BY_HAND: aggregates.weave_combine_by_hand,
-    units.COMBINE_GROUPS: aggregates.weave_combine_groups,
 }

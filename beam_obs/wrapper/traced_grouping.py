@@ -7,9 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.coders import Coder
-from apache_beam.internal import pickler
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.core import CombineFn
 from apache_beam.transforms.trigger import _UnwindowedValues
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
@@ -330,32 +328,6 @@ class SupersetDoFn(StatelessDoFn):
         origin, row = superset(gather((trace,), self._limit), self._step, self._kind)
         packed = pack(self._form, origin, value)
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
-
-
-class CombineGroupedDoFn(StatelessDoFn):
-    """A CombineValues on groups that are there already: each output has its group's trace.
-
-    Args:
-      payload: the user's CombineFn, pickled.
-      takes: form of the groups.
-      gives: form of the output.
-    """
-
-    def __init__(self, payload: bytes, takes: str, gives: str) -> None:
-        self._payload = payload
-        self._takes = takes
-        self._gives = gives
-
-    def setup(self) -> None:
-        self._combine_fn: CombineFn = pickler.loads(self._payload)
-        self._combine_fn.setup()
-
-    def teardown(self) -> None:
-        self._combine_fn.teardown()
-
-    def process(self, element: Any) -> Any:
-        trace, (key, values) = unpack(self._takes, element)
-        return [pack(self._gives, trace, (key, self._combine_fn.apply(values)))]
 
 
 class OfTraced:

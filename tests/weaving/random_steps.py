@@ -22,16 +22,21 @@ def _of_group(key: int, values: Any) -> Value:
 
 
 class Union(beam.CombineFn):
-    def create_accumulator(self, *_: Any) -> Any:
+    """Takes arguments, as a CombineFn of a user's may, in all its methods."""
+
+    def create_accumulator(self, *_: Any, **__: Any) -> Any:
         return frozenset()
 
-    def add_input(self, accumulator: Any, value: Any, *_: Any) -> Any:
+    def add_input(self, accumulator: Any, value: Any, *_: Any, **__: Any) -> Any:
         return accumulator | value
 
-    def merge_accumulators(self, accumulators: Any, *_: Any) -> Any:
+    def merge_accumulators(self, accumulators: Any, *_: Any, **__: Any) -> Any:
         return _union(accumulators)
 
-    def extract_output(self, accumulator: Any, *_: Any) -> Any:
+    def compact(self, accumulator: Any, *_: Any, **__: Any) -> Any:
+        return accumulator
+
+    def extract_output(self, accumulator: Any, *_: Any, **__: Any) -> Any:
         return accumulator
 
 
@@ -176,8 +181,29 @@ def _in_batches(pcoll: Any, name: str) -> Any:
     )
 
 
-def _by_hand(pcoll: Any, name: str) -> Any:
-    return pcoll | name >> beam.CombinePerKey(Union(), beam.pvalue.AsIter(pcoll | f"{name} k" >> beam.Keys()))
+def _keys(pcoll: Any, name: str) -> Any:
+    return beam.pvalue.AsIter(pcoll | f"{name} keys" >> beam.Keys())
+
+
+def _union_with(values: Any, number: int, keys: Any = (), text: str = "") -> frozenset[int]:
+    """A function as people combine with: what it is given beside the values changes nothing."""
+    assert number == 3
+    assert text == "text"
+    return _union(values)
+
+
+def _global(pcoll: Any, name: str, combine: Any) -> Any:
+    return (
+        pcoll
+        | f"{name} v" >> beam.Values()
+        | name >> combine
+        | f"{name} n" >> beam.Filter(bool)
+        | f"{name} k" >> beam.Map(lambda numbers: (7, numbers))
+    )
+
+
+def _values(pcoll: Any, name: str, combine: Any) -> Any:
+    return pcoll | name >> beam.GroupByKey() | f"{name} c" >> combine
 
 
 STEPS: dict[str, Any] = {
@@ -190,14 +216,25 @@ STEPS: dict[str, Any] = {
     "combine": lambda pcoll, name: pcoll | name >> beam.CombinePerKey(Union()),
     "combine a function": lambda pcoll, name: pcoll | name >> beam.CombinePerKey(_union),
     "hot keys": lambda pcoll, name: pcoll | name >> beam.CombinePerKey(Union()).with_hot_key_fanout(3),
-    "globally": lambda pcoll, name: (
-        pcoll
-        | f"{name} v" >> beam.Values()
-        | name >> beam.CombineGlobally(Union())
-        | f"{name} n" >> beam.Filter(bool)
-        | f"{name} k" >> beam.Map(lambda numbers: (7, numbers))
+    "combine with arguments": lambda pcoll, name: (
+        pcoll | name >> beam.CombinePerKey(_union_with, 3, text="text")
     ),
-    "combine with side inputs": _by_hand,
+    "hot keys with arguments": lambda pcoll, name: (
+        pcoll | name >> beam.CombinePerKey(_union_with, 3, text="text").with_hot_key_fanout(3)
+    ),
+    "globally": lambda pcoll, name: _global(pcoll, name, beam.CombineGlobally(Union())),
+    "globally with arguments": lambda pcoll, name: _global(
+        pcoll, name, beam.CombineGlobally(Union(), 3, text="text")
+    ),
+    "globally with side inputs": lambda pcoll, name: _global(
+        pcoll, name, beam.CombineGlobally(Union(), 3, keys=_keys(pcoll, name)).without_defaults()
+    ),
+    "combine with side inputs": lambda pcoll, name: (
+        pcoll | name >> beam.CombinePerKey(Union(), _keys(pcoll, name))
+    ),
+    "combine with arguments and side inputs": lambda pcoll, name: (
+        pcoll | name >> beam.CombinePerKey(_union_with, 3, _keys(pcoll, name), text="text")
+    ),
     "co-group": _co_group,
     "reshuffle": lambda pcoll, name: pcoll | name >> beam.Reshuffle(),
     "fixed windows": lambda pcoll, name: _windows(pcoll, name, window.FixedWindows(4)),
@@ -209,8 +246,12 @@ STEPS: dict[str, Any] = {
     "tags": _tagged,
     "batch": _batch,
     "group into batches": _in_batches,
-    "groups of values": lambda pcoll, name: (
-        pcoll | name >> beam.GroupByKey() | f"{name} c" >> beam.CombineValues(Union())
+    "groups of values": lambda pcoll, name: _values(pcoll, name, beam.CombineValues(Union())),
+    "groups of values with arguments": lambda pcoll, name: _values(
+        pcoll, name, beam.CombineValues(_union_with, 3, text="text")
+    ),
+    "groups of values with side inputs": lambda pcoll, name: _values(
+        pcoll, name, beam.CombineValues(Union(), 3, keys=_keys(pcoll, name))
     ),
     **STEPS_OF_OURS,
 }
