@@ -25,7 +25,7 @@ from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.known_partitions import note_partition
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
-from beam_obs.wrapper.traced_forms import ROWS, TRACED, pack, unpack
+from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, Ends, pack, unpack
 from beam_obs.wrapper.traced_source import Source, Stamper
 
 BYTES, BLOCKS = "bytes", "blocks"
@@ -62,6 +62,11 @@ class _Read(beam.DoFn):
         self._label = label
         self._gives = gives
         self._source = source
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(PLAIN, self._gives)
 
     def start_bundle(self) -> None:
         """Starts to count records of the same content."""
@@ -122,6 +127,11 @@ class LocatedRangeRead(_Read):
         super().__init__(label, gives, source)
         self._takes = takes
         self._reader = reader
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(self._takes, self._gives)
 
     def process(self, element: Any) -> Iterator[Any]:
         """Gives the records of one range of a file."""

@@ -15,7 +15,17 @@ from beam_obs.weaving.loom import DERIVATIONS, NO_ORIGIN, Loom
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
 from beam_obs.wrapper.traced_combine import TracedCombineFn
-from beam_obs.wrapper.traced_forms import KEYED, MEMBERS, PLAIN, ROWS, TRACED
+from beam_obs.wrapper.traced_forms import (
+    ACCUMULATED,
+    GROUPED,
+    KEYED,
+    MEMBERS,
+    PLAIN,
+    RESHUFFLED,
+    ROWS,
+    TRACED,
+    Ends,
+)
 from beam_obs.wrapper.traced_grouping import (
     CombinedDoFn,
     GloballyCombinedDoFn,
@@ -55,7 +65,7 @@ def weave_group(loom: Loom, node_id: str) -> None:
         loom.note_woven(node_id)
         return
     grouped = loom.graph.add_pcollection(given, "grouped", grouped_coder)
-    loom.forms[grouped], loom.plain_coder[grouped] = "grouped", grouped_coder
+    loom.forms[grouped], loom.plain_coder[grouped] = GROUPED, loom.plain_coder[given]
     loom.graph.replace_output(node_id, given, grouped)
     form = loom.form_for(given)
     loom.set_form(given, form)
@@ -83,6 +93,8 @@ def weave_combine(loom: Loom, node_id: str) -> None:
     graph.replace_input(node_id, taken, loom.needed(taken, KEYED, node_id), whole=True)
     for inner, spec in changes.items():
         graph.node(inner).spec.CopyFrom(spec)
+        if spec.urn == PAR_DO_URN:
+            loom.says[inner] = Ends(GROUPED, KEYED)
     _give_combined(loom, node_id, taken, given)
 
 
@@ -118,11 +130,13 @@ def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
     if not _widen_accumulators(loom, accumulated, collected):
         leave_as_it_is(loom, node_id, _NOT_PAIRS)
         return
-    for leaf, facts in zip((first, last), by_hand, strict=True):
+    ends = (Ends(KEYED, ACCUMULATED), Ends(ACCUMULATED, KEYED))
+    for leaf, facts, says in zip((first, last), by_hand, ends, strict=True):
         combine_fn = facts.dofn._combine_fn
         facts.dofn._combine_fn = TracedCombineFn(pickler.dumps(combine_fn), loom.settings.limit)
         facts.payload.do_fn.payload = pickler.dumps((facts.dofn, facts.args, facts.kwargs, None, None))
         graph.node(leaf).spec.payload = facts.payload.SerializeToString()
+        loom.says[leaf] = says
     graph.replace_input(node_id, taken, loom.needed(taken, KEYED, node_id), whole=True)
     for pcoll in sorted(beside):
         graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
@@ -157,7 +171,7 @@ def weave_reshuffle(loom: Loom, unit: Unit) -> None:
     graph.replace_input(node_id, taken, loom.needed(taken, form, node_id), whole=True)
     for pcoll, coder in changed.items():
         graph.parts.pcollections[pcoll].coder_id = coder
-        loom.forms[pcoll] = "reshuffled"
+        loom.forms[pcoll], loom.moved[pcoll] = RESHUFFLED, form if whole else TRACED
     loom.set_form(given, form)
     loom.note_woven(node_id)
 
@@ -225,7 +239,7 @@ def _combine_changes(loom: Loom, node_id: str, taken: str) -> dict[str, api.Func
             raise _NotAsUsual("it is not made as usual")
     for groups, coder in grouped:
         graph.parts.pcollections[groups].coder_id = coder
-        loom.forms[groups] = "grouped"
+        loom.forms[groups] = GROUPED
     return changes
 
 
@@ -233,9 +247,7 @@ def _traced_combine_spec(loom: Loom, spec: api.FunctionSpec) -> api.FunctionSpec
     payload = api.CombinePayload.FromString(spec.payload)
     traced = TracedCombineFn(_pickled_combine_fn(payload.combine_fn), loom.settings.limit, False)
     payload.combine_fn.payload = wrappers_pb2.BytesValue(value=pickler.dumps(traced)).SerializeToString()
-    payload.accumulator_coder_id = loom.graph.coder(
-        KV_URN, [_summary_coder(loom), payload.accumulator_coder_id]
-    )
+    payload.accumulator_coder_id = loom.graph.coder(KV_URN, [loom.any_coder(), payload.accumulator_coder_id])
     return api.FunctionSpec(urn=spec.urn, payload=payload.SerializeToString())
 
 
@@ -255,25 +267,18 @@ def _pickled_combine_fn(spec: api.FunctionSpec) -> bytes:
     return bytes(wrappers_pb2.BytesValue.FromString(spec.payload).value)
 
 
-def _summary_coder(loom: Loom) -> str:
-    """Returns the coder of what is known of contributors inside an accumulator."""
-    from beam_obs.weaving.steps import _any_coder
-
-    return _any_coder(loom)
-
-
 def _widen_accumulators(loom: Loom, accumulated: str, collected: str) -> bool:
     """Lets the PCollections of accumulators take contributors beside them."""
     graph = loom.graph
     pair, group = graph.kv(loom.plain_coder[accumulated]), graph.kv(loom.plain_coder[collected])
     if pair is None or group is None or graph.parts.coders[group[1]].spec.urn != ITERABLE_URN:
         return False
-    wide = graph.coder(KV_URN, [_summary_coder(loom), pair[1]])
+    wide = graph.coder(KV_URN, [loom.any_coder(), pair[1]])
     graph.parts.pcollections[accumulated].coder_id = graph.coder(KV_URN, [pair[0], wide])
     graph.parts.pcollections[collected].coder_id = graph.coder(
         KV_URN, [group[0], graph.coder(ITERABLE_URN, [wide])]
     )
-    loom.forms[accumulated] = loom.forms[collected] = "accumulated"
+    loom.forms[accumulated] = loom.forms[collected] = ACCUMULATED
     return True
 
 
@@ -301,7 +306,7 @@ def _reshuffled_coders(loom: Loom, node_id: str, form: str) -> dict[str, str] | 
             coder = loom.plain_coder[pcoll]
             pair = graph.kv(coder)
             if pair is None:
-                moved = coder if _takes_anything(loom, coder) else None
+                moved = coder if loom.takes_anything(coder) else None
             else:
                 moved = _moved_coder(loom, pair[1], form, pcoll in shuffled)
                 moved = None if moved is None else graph.coder(KV_URN, [pair[0], moved])
@@ -321,27 +326,22 @@ def _moved_coder(loom: Loom, coder: str, form: str, is_shuffled: bool) -> str | 
         (inner,) = found.component_coder_ids
         moved = _moved_coder(loom, inner, form, True)
         return None if moved is None else graph.coder(ITERABLE_URN, [moved])
-    if _is_reified(found) and found.component_coder_ids:
+    if is_reified(found) and found.component_coder_ids:
         first, *rest = found.component_coder_ids
         if form == KEYED and graph.kv(first) is None:
             return None
         return _with_components(loom, coder, [loom.coder_in(form, first), *rest])
-    return coder if _takes_anything(loom, coder) else None
+    return coder if loom.takes_anything(coder) else None
 
 
-def _is_reified(coder: api.Coder) -> bool:
+def is_reified(coder: api.Coder) -> bool:
+    """Returns whether a coder is of an element with its time or window beside it."""
     return coder.spec.urn in (
         python_urns.TUPLE_CODER,
         common_urns.coders.WINDOWED_VALUE.urn,
         common_urns.coders.PARAM_WINDOWED_VALUE.urn,
         "beam:coder:tuple:v1",
     )
-
-
-def _takes_anything(loom: Loom, coder: str) -> bool:
-    from apache_beam import coders
-
-    return type(loom.coder_object(coder)) in (coders.FastPrimitivesCoder, coders.PickleCoder)
 
 
 def _with_components(loom: Loom, coder: str, components: list[str]) -> str:

@@ -50,6 +50,9 @@ class Graph:
                     self.producers[pcoll] = node_id
             for pcoll in dict.fromkeys(node.inputs[tag] for tag in sorted(node.inputs)):
                 self.consumers.setdefault(pcoll, []).append(node_id)
+        self._given: dict[str, list[str]] = {}
+        for pcoll, node_id in self.producers.items():
+            self._given.setdefault(node_id, []).append(pcoll)
         self.bytes_coder = self._bytes_coder()
         self.environment = self._environment()
 
@@ -118,6 +121,10 @@ class Graph:
             if producer in leaves
             and (pcoll in outputs or any(one not in leaves for one in self.consumers.get(pcoll, ())))
         ]
+
+    def given_by(self, node_id: str) -> list[str]:
+        """Returns the PCollections that a step and all that is in it made before anything was changed."""
+        return [pcoll for leaf in self.leaves(node_id) for pcoll in self._given.get(leaf, ())]
 
     def insert(
         self,
@@ -188,6 +195,8 @@ class Graph:
         """Returns the id of a standard coder, adding it if need be."""
         wanted = list(components)
         name = f"woven_{urn.split(':')[2]}_{'_'.join(wanted)}"
+        while name in self.parts.coders and self.components(name) != wanted:
+            name += "_"  # names of coders hold underscores: two lists of them may make one text
         found = self.parts.coders[name]
         if not found.spec.urn:
             found.spec.urn = urn

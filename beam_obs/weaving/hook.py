@@ -18,7 +18,7 @@ import apache_beam as beam
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
 from beam_obs.weaving.graph import keep_types
-from beam_obs.weaving.report import WeaveReport
+from beam_obs.weaving.report import WeaveReport, failed
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
 
@@ -120,8 +120,7 @@ def _woven(proto: Any, **changes: Any) -> Any:
         if settings.strict:
             raise
         _LOGGER.warning("the pipeline runs without lineage: %s", error, exc_info=True)
-        reason = f"the weave failed: {type(error).__name__}: {error}"
-        _WEAVING.reports.append(WeaveReport(opaque={WHOLE_PIPELINE: reason}))
+        _WEAVING.reports.append(WeaveReport(opaque={WHOLE_PIPELINE: failed(error)}))
         return proto
     finally:
         _WEAVING.is_asking = False

@@ -64,6 +64,7 @@ def _replace(loom: Loom, node_id: str, dofn: Any, given: str, label: str) -> Non
     payload.do_fn.urn = python_urns.PICKLED_DOFN_INFO
     payload.do_fn.payload = pickler.dumps((dofn, (), {}, None, None))
     node.spec.payload = payload.SerializeToString()
+    loom.says[node_id] = dofn.ends
 
 
 def _forget_restrictions(loom: Loom, node_id: str) -> None:

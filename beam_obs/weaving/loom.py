@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import apache_beam as beam
@@ -22,7 +22,7 @@ from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.units import Unit, find_units
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN
-from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, SEED, TRACED
+from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, SEED, TRACED, Ends
 from beam_obs.wrapper.traced_grouping import Aggregate, ConvertDoFn
 
 DERIVATIONS = "derivations"
@@ -31,6 +31,8 @@ FILTERED = "filtered"
 INPUTS = "inputs"
 """Rows of this kind are manifests already."""
 NO_ORIGIN = "its input has no origin"
+ANY_CODER = "woven_any"
+_CONVERTED = frozenset({PLAIN, SEED, TRACED, KEYED})
 _STANDARD_CODERS = frozenset(
     spec.urn for name, spec in vars(common_urns.coders).items() if not name.startswith("_")
 )
@@ -42,16 +44,22 @@ class Loom:
     Args:
       proto: the pipeline; it is changed in place.
       settings: how to weave.
+      left: ids of the units that are left as they are.
     """
 
-    def __init__(self, proto: api.Pipeline, settings: WeaveSettings) -> None:
-        original = api.Pipeline()
-        original.CopyFrom(proto)
+    def __init__(
+        self, proto: api.Pipeline, settings: WeaveSettings, left: Collection[str] = frozenset()
+    ) -> None:
+        self.original = api.Pipeline()
+        self.original.CopyFrom(proto)
         self.settings = settings
+        self.left = left
         self.graph = Graph(proto)
         self.report = WeaveReport()
-        self.context = PipelineContext(original.components)
-        self.plain_coder = {name: pcoll.coder_id for name, pcoll in original.components.pcollections.items()}
+        self.context = PipelineContext(self.original.components)
+        self.plain_coder = {
+            name: pcoll.coder_id for name, pcoll in self.original.components.pcollections.items()
+        }
         self.tags = {
             pcoll: tag
             for leaf in set(self.graph.producers.values())
@@ -59,12 +67,17 @@ class Loom:
         }
         """By which output of its step a PCollection left."""
         self.forms: dict[str, str] = {}
+        self.says: dict[str, Ends] = {}
+        """What steps of the weave's own making say that they take and give."""
+        self.moved: dict[str, str] = {}
+        """By PCollection inside of a reshuffle, the form of the elements that it moves."""
         self.unsealed: dict[str, str] = {}
         """Coders of traced values of which runners do not see the parts, and the same with their parts."""
         self.rows: list[tuple[str, str, str]] = []
         """Evidence: its kind, the label of the step, the PCollection of rows."""
         self.units = find_units(self.graph)
         self.unit_of = {leaf: unit for unit in self.units for leaf in self.graph.leaves(unit.node)}
+        self._units = {unit.node: unit for unit in self.units} | self.unit_of
         self.written: set[str] = set()
         """PCollections that sinks give, names of files and the like: nobody expects origins of them."""
         self.ends: dict[str, str] = {}
@@ -190,6 +203,7 @@ class Loom:
         takers = [leaf for leaf in leaves if self.unit_of[leaf].kind != units.NOTHING]
         return bool(takers) and all(
             self.unit_of[leaf].kind == units.PAR_DO
+            and leaf not in self.left
             and are_such(self.facts(leaf))
             and pcoll
             not in [self.graph.node(leaf).inputs[tag] for tag in self.facts(leaf).payload.side_inputs]
@@ -215,6 +229,8 @@ class Loom:
             return pcoll
         key = (pcoll, form, unit_node)
         if key not in self._converted:
+            if given not in _CONVERTED:
+                raise ValueError(f"{self.label(unit_node)!r} cannot take {form} of what is {given}")
             made = self.new_pcollection(pcoll, f"{form}_for_{unit_node}", form)
             takes, trace = (PLAIN, NO_SOURCE) if given == SEED else (given, UNKNOWN)
             self.insert_dofn(
@@ -249,13 +265,21 @@ class Loom:
         self,
         beside: str,
         name: str,
-        dofn: beam.DoFn,
+        dofn: Any,
         taken: str,
         outputs: dict[str, str],
         before: bool = False,
     ) -> str:
         """Puts a ParDo before or behind a step; returns its id."""
-        return self.graph.insert(beside, name, par_do_spec(dofn), {"None": taken}, outputs, before=before)
+        made = self.graph.insert(beside, name, par_do_spec(dofn), {"None": taken}, outputs, before=before)
+        self.says[made] = dofn.ends
+        if beside in self._units:
+            self._units[made] = self._units[beside]
+        return made
+
+    def unit_at(self, node_id: str) -> Unit | None:
+        """Returns the unit that a step is of, also one that the weave put in."""
+        return self._units.get(node_id)
 
     def rows_of(self, pcoll: str, kind: str, label: str) -> str:
         """Adds a PCollection for the rows of evidence that a step makes beside `pcoll`."""
@@ -268,6 +292,18 @@ class Loom:
     def coder_object(self, coder: str) -> Coder:
         """Returns a coder of the pipeline as it was."""
         return self.context.coders.get_by_id(coder)
+
+    def any_coder(self) -> str:
+        """Returns a coder for whatever Python can pickle."""
+        if ANY_CODER not in self.graph.parts.coders:
+            self.graph.parts.coders[ANY_CODER].CopyFrom(
+                coders.FastPrimitivesCoder().to_runner_api(self.context)
+            )
+        return ANY_CODER
+
+    def takes_anything(self, coder: str) -> bool:
+        """Returns whether a coder of the pipeline as it was is one for whatever Python can pickle."""
+        return type(self.coder_object(coder)) in (coders.FastPrimitivesCoder, coders.PickleCoder)
 
     def windowing(self, pcoll: str) -> Any:
         """Returns the windowing of a PCollection."""

@@ -14,7 +14,7 @@ from beam_obs.weaving import units
 from beam_obs.weaving.graph import PAR_DO_URN
 from beam_obs.weaving.loom import OUTPUTS, Loom
 from beam_obs.weaving.report import WovenSink
-from beam_obs.weaving.units import is_internal, is_write_of_ours
+from beam_obs.weaving.units import Unit, is_internal, is_write_of_ours
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 from beam_obs.wrapper.traced_dofn import innermost
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS
@@ -73,29 +73,24 @@ def is_end(loom: Loom, node_id: str) -> bool:
     )
 
 
-def index_ends(loom: Loom) -> None:
-    """Notes what enters the steps that nobody takes from, and what else nobody takes."""
+def index_end(loom: Loom, unit: Unit) -> None:
+    """Notes what enters a unit that nobody takes from, and what else it gives that nobody takes."""
     if not loom.indexes_outputs:
         return
-    given: dict[str, list[str]] = {}
-    for pcoll, leaf in loom.graph.producers.items():
-        given.setdefault(leaf, []).append(pcoll)
-    for unit in loom.units:
-        if unit.kind in (units.OURS, units.SINK, units.NOTHING) or unit.kind in _AGGREGATES:
+    if unit.kind in (units.OURS, units.SINK, units.NOTHING) or unit.kind in _AGGREGATES:
+        return
+    if _is_of_a_test(loom, unit.node):
+        return
+    label = loom.shown_label(unit.node)
+    if unit.node in loom.ends:
+        _add_index(loom, unit.node, loom.ends[unit.node], label, before=True)
+        return
+    for pcoll in loom.graph.given_by(unit.node):
+        tag = loom.tags[pcoll]
+        if tag in _OF_OURS or not loom.is_traced(pcoll) or _is_taken(loom, pcoll):
             continue
-        if _is_of_a_test(loom, unit.node):
-            continue
-        label = loom.shown_label(unit.node)
-        if unit.node in loom.ends:
-            _add_index(loom, unit.node, loom.ends[unit.node], label, before=True)
-            continue
-        for leaf in loom.graph.leaves(unit.node):
-            for pcoll in given.get(leaf, ()):
-                tag = loom.tags[pcoll]
-                if tag in _OF_OURS or not loom.is_traced(pcoll) or _is_taken(loom, pcoll):
-                    continue
-                if _is_shown(loom, unit.node, pcoll):
-                    _add_index(loom, unit.node, pcoll, label if tag == "None" else f"{label}[{tag}]")
+        if _is_shown(loom, unit.node, pcoll):
+            _add_index(loom, unit.node, pcoll, label if tag == "None" else f"{label}[{tag}]")
 
 
 def sink_label(loom: Loom, node_id: str) -> str:

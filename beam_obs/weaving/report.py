@@ -7,6 +7,18 @@ import dataclasses
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.origin import Partition
 
+WEAVE_FAILED = "the weave failed"
+"""So begins the reason of a part that should have been woven: an error of the weave, not a limit."""
+
+
+def failed(error: Exception) -> str:
+    """Returns the reason of a part that an error keeps from being woven.
+
+    >>> failed(ValueError("too many"))
+    'the weave failed: ValueError: too many'
+    """
+    return f"{WEAVE_FAILED}: {type(error).__name__}: {error}"
+
 
 class NotWoven(BeamObsError):
     """Lineage was asked for strictly, and some steps cannot carry it.

@@ -19,7 +19,7 @@ from beam_obs.weaving.par_do import ParDoFacts
 from beam_obs.weaving.report import WovenSource
 from beam_obs.weaving.units import is_internal, source_label
 from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, innermost, load_woven
-from beam_obs.wrapper.traced_forms import KEYED, PLAIN, ROWS, SEED, TRACED
+from beam_obs.wrapper.traced_forms import KEYED, LISTED, PLAIN, ROWS, SEED, TRACED, Ends
 from beam_obs.wrapper.traced_grouping import BatchedDoFn, OfTraced, SupersetDoFn
 from beam_obs.wrapper.traced_rows import BUNDLE, STATE
 from beam_obs.wrapper.traced_source import (
@@ -72,6 +72,7 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
         if hasattr(facts.dofn, "tell_origins"):
             facts.payload.do_fn.payload = pickler.dumps(TellingPayload(facts.pickled))
             node.spec.payload = facts.payload.SerializeToString()
+        loom.says[node_id] = Ends(SEED, SEED, dict.fromkeys(node.outputs, SEED))
         loom.note_woven(node_id)
         return
     if facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN and _key_with_none(loom, node_id, main):
@@ -123,6 +124,7 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     payload.do_fn.payload = pickler.dumps(WovenPayload(facts.pickled, settings))
     # The maps in it have an order of their own in each process.
     node.spec.payload = payload.SerializeToString(deterministic=True)
+    loom.says[node_id] = settings.ends
     if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
         partition = None if settings.source.kind == TOLD else settings.source.partition
         label = settings.label if partition is None else partition.name
@@ -161,6 +163,7 @@ def _key_with_none(loom: Loom, node_id: str, main: str) -> bool:
     (tag,) = node.inputs
     node.inputs[tag] = loom.needed(main, TRACED, node_id)
     loom.set_form(given, KEYED)
+    loom.says[node_id] = Ends(TRACED, KEYED)
     loom.note_woven(node_id)
     return True
 
@@ -240,13 +243,14 @@ def _weave_batching(loom: Loom, node_id: str, facts: ParDoFacts, main: str) -> N
     dofn._element_size_fn = OfTraced(dofn._element_size_fn, takes)
     node.inputs["None"] = loom.needed(main, takes, node_id)
     given = node.outputs["None"]
-    lists = loom.graph.add_pcollection(given, "lists", _any_coder(loom))
+    lists = loom.graph.add_pcollection(given, "lists", loom.any_coder())
     loom.graph.replace_output(node_id, given, lists)
-    loom.forms[lists] = PLAIN
+    loom.forms[lists] = LISTED
     loom.plain_coder[lists] = loom.graph.coder_of(lists)
     payload = facts.payload
     payload.do_fn.payload = pickler.dumps((dofn, facts.args, facts.kwargs, None, None))
     node.spec.payload = payload.SerializeToString(deterministic=True)
+    loom.says[node_id] = Ends(takes, LISTED)
     form = loom.form_for(given)
     loom.set_form(given, form)
     infers = loom.only_inference_takes(given)
@@ -256,16 +260,6 @@ def _weave_batching(loom: Loom, node_id: str, facts: ParDoFacts, main: str) -> N
         node_id, f"{loom.label(node_id)}/beam_obs:origins", behind, lists, {"None": given, ROWS: rows}
     )
     loom.note_woven(node_id)
-
-
-def _any_coder(loom: Loom) -> str:
-    """Returns a coder for whatever Python can pickle."""
-    from apache_beam.coders import FastPrimitivesCoder
-
-    name = "woven_any"
-    if not loom.graph.parts.coders[name].spec.urn:
-        loom.graph.parts.coders[name].CopyFrom(FastPrimitivesCoder().to_runner_api(loom.context))
-    return name
 
 
 def weave_flatten(loom: Loom, node_id: str) -> None:
@@ -307,6 +301,7 @@ def weave_window(loom: Loom, node_id: str) -> None:
         strategy.window_fn.payload = wrappers_pb2.BytesValue(value=pickler.dumps(traced)).SerializeToString()
         strategy.window_fn.urn = python_urns.PICKLED_WINDOWFN
         node.spec.payload = strategy.SerializeToString()
+        loom.says[node_id] = Ends(form, form)
     loom.note_woven(node_id)
 
 

@@ -43,6 +43,8 @@ _COMPOSITES = {
     common_urns.composites.RESHUFFLE.urn: RESHUFFLE,
     common_urns.composites.COMBINE_PER_KEY.urn: COMBINE,
 }
+KNOWN_TO_RUNNERS = frozenset(_COMPOSITES)
+"""Composites in whose place a runner may put a step of its own."""
 _TYPES = {
     "apache_beam.transforms.util.ReshufflePerKey": RESHUFFLE_PER_KEY,
     "apache_beam.transforms.combiners.LiftedCombinePerKey": COMBINE_BY_HAND,

@@ -6,17 +6,19 @@ has no origin; the report names it. Results never change.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.weaving import aggregates, outputs, steps, units
-from beam_obs.weaving.check import check_edges
+from beam_obs.weaving.check import MiswovenEdge, check_edges
 from beam_obs.weaving.located_reads import is_range_read, weave_located_read, weave_range_read
 from beam_obs.weaving.loom import Loom
-from beam_obs.weaving.report import NotWoven, WeaveReport
+from beam_obs.weaving.report import NotWoven, WeaveReport, failed
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.single_ways import find_single_ways
 from beam_obs.weaving.units import Unit
@@ -24,6 +26,11 @@ from beam_obs.weaving.writer import write_rows
 
 WEAVE_VERSION = 2
 """Changes when the woven form of the same pipeline changes: a running job cannot be updated across it."""
+
+_MOST_LEFT = 32
+"""Units at which a weave may fail before the whole pipeline is left as it is: each costs a weave."""
+_NOTHING: Mapping[str, str] = {}
+_LOGGER = logging.getLogger(__name__)
 
 
 class Woven(NamedTuple):
@@ -47,24 +54,81 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
 
     Raises:
       NotWoven: the settings are strict, and some steps cannot be woven.
-      MiswovenEdge: the weave made an error; the pipeline must not be run.
+      MiswovenEdge: the weave made an error that no unit of the pipeline answers for.
     """
     chosen = settings or WeaveSettings()
-    woven = api.Pipeline()
-    woven.CopyFrom(proto)
-    loom = Loom(woven, chosen)
-    loom.report.single_ways = find_single_ways(loom)
-    units.make_generic(loom.graph)
-    for unit in loom.units:
-        _weave_unit(loom, unit)
-    outputs.index_ends(loom)
+    loom = _weave_all_that_can_be(proto, chosen)
     _complete(loom)
     if chosen.strict and loom.report.opaque:
         raise NotWoven(loom.report.opaque)
-    check_edges(loom)
     if chosen.evidence is not None:
         write_rows(loom, chosen.evidence, chosen.shuffles_manifests)
-    return Woven(woven, loom.report)
+    return Woven(loom.graph.proto, loom.report)
+
+
+def _weave_all_that_can_be(proto: api.Pipeline, settings: WeaveSettings) -> Loom:
+    """Returns a weave in which each unit at which it fails is left as it is.
+
+    A unit that failed may have changed anything: the weave begins anew, with one unit more to leave.
+    """
+    left: dict[str, str] = {}
+    while True:
+        try:
+            return weave_units(proto, settings, left)
+        except _UnitFailed as found:
+            error, at_fault = found.error, [found.unit]
+        except MiswovenEdge as wrong:
+            error, at_fault = wrong, list(wrong.units)
+        node = next((unit.node for unit in at_fault if unit.node not in left), None)
+        if node is None or len(left) == _MOST_LEFT:
+            raise error
+        left[node] = failed(error)
+        label = proto.components.transforms[node].unique_name
+        _LOGGER.warning("%r carries no lineage: %s", label, left[node], exc_info=error)
+
+
+def weave_units(proto: api.Pipeline, settings: WeaveSettings, left: Mapping[str, str] = _NOTHING) -> Loom:
+    """Returns a weave whose units are woven and whose edges are checked.
+
+    Args:
+      proto: the pipeline; it is not changed.
+      settings: how to weave.
+      left: by id, the units that are left as they are, and why.
+
+    Raises:
+      MiswovenEdge: an edge does not carry what its ends say.
+    """
+    woven = api.Pipeline()
+    woven.CopyFrom(proto)
+    loom = Loom(woven, settings, left)
+    loom.report.single_ways = find_single_ways(loom)
+    units.make_generic(loom.graph)
+    for unit in loom.units:
+        with _answering(unit):
+            if unit.node in left:
+                steps.leave_as_it_is(loom, unit.node, left[unit.node])
+            else:
+                _weave_unit(loom, unit)
+    for unit in loom.units:
+        with _answering(unit):
+            outputs.index_end(loom, unit)
+    check_edges(loom)
+    return loom
+
+
+class _UnitFailed(Exception):
+    def __init__(self, unit: Unit, error: Exception) -> None:
+        super().__init__(unit, error)
+        self.unit = unit
+        self.error = error
+
+
+@contextlib.contextmanager
+def _answering(unit: Unit) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _UnitFailed(unit, error) from error
 
 
 def _complete(loom: Loom) -> None:

@@ -23,7 +23,7 @@ from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.traced_batches import TracedBatchConverter, batch_process, yielding_batches
 from beam_obs.wrapper.traced_buffers import emits_at_the_end, looks_at_itself, unchecked
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN, summarize
-from beam_obs.wrapper.traced_forms import MEMBERS, SEED, TRACED, packer, unpack
+from beam_obs.wrapper.traced_forms import MEMBERS, PLAIN, SEED, TRACED, Ends, packer, unpack
 from beam_obs.wrapper.traced_inference import inference_process
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_provider import TracedRestrictionProvider, TracedWatermarkEstimatorProvider
@@ -87,6 +87,11 @@ class TracedSettings:
     defaults_to_side: bool = False
     filtered_least: int | None = None
     is_inference: bool = False
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what the step takes and gives."""
+        return Ends(self.takes, self.gives, self.tags, TRACED if self.defaults_to_side else PLAIN)
 
 
 class WovenPayload:

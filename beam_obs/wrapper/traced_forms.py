@@ -6,8 +6,8 @@ for steps that have to see the key. What a trace is, `traced_contributors` says.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue, WindowFn
@@ -20,6 +20,14 @@ MEMBERS = "members"
 """A group whose values have each its own trace, ``(key, [(trace, value), ...])``, for a `ChoosingDoFn`."""
 SEED = "seed"
 """Not an element of the user's but the start of a source: an Impulse."""
+GROUPED = "grouped"
+"""``(key, [(trace, value)])``: what a GroupByKey makes of keyed elements."""
+ACCUMULATED = "accumulated"
+"""``(key, (summary, accumulator))`` on its way to a shuffle, or grouped behind it."""
+RESHUFFLED = "reshuffled"
+"""Inside of a reshuffle: ``(anything, element)``, the element traced or keyed, alone or with its time."""
+LISTED = "listed"
+"""A list of elements with their traces."""
 
 ROWS = "beam_obs_rows"
 """Tag of the output by which rows of evidence leave a step."""
@@ -28,6 +36,22 @@ ORDINARY: set[type] = {int, str, float, tuple, list, dict, bytes, bool, type(Non
 """Kinds of results that are values, not one of Beam's wrappers around a value; grows as kinds are met."""
 
 _MOST_KINDS = 4096
+
+
+class Ends(NamedTuple):
+    """The forms of what a DoFn of the weave takes and gives, by which each edge is checked.
+
+    Args:
+      takes: form of its elements.
+      gives: form of its main output.
+      tags: forms of other outputs; rows of evidence are always plain.
+      beside: form of its side inputs.
+    """
+
+    takes: str
+    gives: str
+    tags: Mapping[str, str] = {}
+    beside: str = PLAIN
 
 
 def pack(form: str, trace: bytes, value: Any) -> Any:

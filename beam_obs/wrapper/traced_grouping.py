@@ -17,7 +17,17 @@ from beam_obs.records.record_content import output_digest, record_content
 from beam_obs.wrapper.hidden_texts import REDACTED
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES, UNKNOWN, Contributors, gather, in_order
-from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, pack, unpack
+from beam_obs.wrapper.traced_forms import (
+    GROUPED,
+    KEYED,
+    LISTED,
+    PLAIN,
+    ROWS,
+    TRACED,
+    Ends,
+    pack,
+    unpack,
+)
 from beam_obs.wrapper.traced_rows import AGGREGATE, BATCH, NOT_KNOWN, derivation_row
 from beam_obs.wrapper.traced_superset import superset
 
@@ -42,6 +52,12 @@ class ConvertDoFn(StatelessDoFn):
 
     def __reduce__(self) -> Any:
         return (ConvertDoFn, self._settings)
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        takes, gives, _ = self._settings
+        return Ends(takes, gives)
 
 
 def _converting(takes: str, gives: str, trace: bytes) -> Callable[[Any], Any]:
@@ -89,6 +105,11 @@ class IndexDoFn(StatelessDoFn):
     def __setstate__(self, settings: Any) -> None:
         self._settings = settings
         self._bind()
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(self._settings[0], PLAIN)
 
     def _bind(self) -> None:
         takes, encode, share, is_global, passes_on = self._settings
@@ -192,6 +213,11 @@ class GroupedDoFn(StatelessDoFn):
         self._aggregate = aggregate
         self._gives = gives
 
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(GROUPED, self._gives)
+
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
         key, grouped = element
         values: Any
@@ -258,6 +284,11 @@ class CombinedDoFn(StatelessDoFn):
         self._aggregate = aggregate
         self._gives = gives
 
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(KEYED, self._gives)
+
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
         key, (summary, output) = element
         if len(summary) <= ORIGIN_BYTES:
@@ -294,6 +325,11 @@ class BatchedDoFn(StatelessDoFn):
         self._limit = limit
         self._keeps_order = keeps_order
 
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(LISTED, self._gives)
+
     def process(self, batch: Any) -> Any:
         pairs = [unpack(self._takes, element) for element in batch]
         if self._keeps_order:
@@ -320,6 +356,11 @@ class SupersetDoFn(StatelessDoFn):
         self._kind = kind
         self._form = form
         self._limit = limit
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(self._form, self._form)
 
     def process(self, element: Any) -> Any:
         trace, value = unpack(self._form, element)

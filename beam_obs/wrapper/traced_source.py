@@ -14,7 +14,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.origin import Partition, position_of_message, unlocated_origin
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN
-from beam_obs.wrapper.traced_forms import TRACED, pack
+from beam_obs.wrapper.traced_forms import PLAIN, TRACED, Ends, pack
 from beam_obs.wrapper.traced_shapes import Step
 
 BY_INDEX = "index"
@@ -92,6 +92,11 @@ class StampDoFn(beam.DoFn):
     def __init__(self, source: Source, gives: str) -> None:
         self._source = source
         self._gives = gives
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(PLAIN, self._gives)
 
     def start_bundle(self) -> None:
         self._stamper = Stamper(self._source)

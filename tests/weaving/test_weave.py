@@ -18,12 +18,14 @@ from apache_beam.transforms import window
 import beam_obs as obs
 from beam_obs.records.origin import Partition, position_of_message
 from beam_obs.records.record_content import output_digest
-from beam_obs.weaving.check import MiswovenEdge, check_edges
+from beam_obs.weaving import steps, units
+from beam_obs.weaving.check import MiswovenEdge
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.loom import Loom
 from beam_obs.weaving.report import NotWoven, WovenSink, WovenSource
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
+from beam_obs.wrapper.traced_forms import KEYED, TRACED
 from beam_obs.wrapper.traced_note import note_of
 from beam_obs.wrapper.traced_origin import current_origin
 from beam_obs.wrapper.traced_source import BY_CONTENT, Source, Stamper
@@ -178,6 +180,65 @@ def test_checks_of_types_as_a_pipeline_runs_make_no_difference(runner: str, tmp_
     assert ran.sources_of(origin) == {one, two}
 
 
+def _with_windows(pipeline: Any) -> tuple[Any, Any]:
+    """Returns what is behind a WindowInto, and what is beside it."""
+    numbers = pipeline | "make" >> beam.Create([1, 2])
+    look = beam.Map(lambda number: (number, current_origin() is not None))
+    behind = numbers | "into" >> beam.WindowInto(window.FixedWindows(5)) | "behind" >> look
+    return behind, numbers | "beside" >> beam.Map(lambda number: (number, current_origin() is not None))
+
+
+def _fails_half_way(loom: Loom, node_id: str) -> None:
+    if loom.label(node_id) != "into":
+        steps.weave_window(loom, node_id)
+        return
+    (given,) = loom.graph.node(node_id).outputs.values()
+    loom.set_form(given, TRACED)
+    loom.note_woven(node_id)
+    raise ValueError("not foreseen")
+
+
+def _gives_another_form(loom: Loom, node_id: str) -> None:
+    steps.weave_window(loom, node_id)
+    if loom.label(node_id) == "into":
+        (given,) = loom.graph.node(node_id).outputs.values()
+        loom.forms[given] = KEYED
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        (_fails_half_way, "the weave failed: ValueError: not foreseen"),
+        (_gives_another_form, "the weave failed: MiswovenEdge: 'into' brings together ['keyed', 'traced']"),
+    ],
+)
+def test_a_step_at_which_the_weave_fails_is_left_as_it_is_and_the_rest_is_woven(
+    rule: Any, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setitem(sys.modules[weave.__module__]._RULES, units.WINDOW, rule)
+    with (
+        weaving(WeaveSettings(evidence=str(tmp_path))) as reports,
+        beam.Pipeline(runner=FnApiRunner()) as pipeline,
+    ):
+        behind, beside = _with_windows(pipeline)
+        assert_that(behind, equal_to([(1, False), (2, False)]), label="check behind")
+        assert_that(beside, equal_to([(1, True), (2, True)]), label="check beside")
+
+    opaque = reports[-1].opaque
+    assert opaque["into"] == reason
+    assert "beside" in reports[-1].woven
+    assert set(opaque.values()) == {reason, "its input has no origin"}
+
+
+def test_strict_refuses_a_step_at_which_the_weave_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules[weave.__module__]._RULES, units.WINDOW, _fails_half_way)
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    _with_windows(pipeline)
+
+    with pytest.raises(NotWoven, match="into - the weave failed: ValueError: not foreseen"):
+        weave(pipeline.to_runner_api(), WeaveSettings(strict=True))
+
+
 def test_a_weave_that_fails_leaves_the_pipeline_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(loom: Loom) -> None:
         raise MiswovenEdge("an edge is wrong")
@@ -189,20 +250,6 @@ def test_a_weave_that_fails_leaves_the_pipeline_as_it_is(monkeypatch: pytest.Mon
         assert_that(origins, equal_to([(1, None), (2, None)]))
 
     assert reports[0].opaque == {"the whole pipeline": "the weave failed: MiswovenEdge: an edge is wrong"}
-
-
-def test_a_wrong_coder_on_an_edge_is_found() -> None:
-    loom = Loom(_pipeline().to_runner_api(), WeaveSettings())
-    (pcoll,) = (
-        pcoll
-        for node in loom.graph.parts.transforms.values()
-        if node.unique_name == "group"
-        for pcoll in node.outputs.values()
-    )
-    loom.forms[pcoll] = "traced"
-
-    with pytest.raises(MiswovenEdge, match="is traced, and its coder is not of that form"):
-        check_edges(loom)
 
 
 class KeyAndWindow(beam.DoFn):
