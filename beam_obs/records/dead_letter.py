@@ -14,6 +14,11 @@ PAYLOAD_TEXT_LIMIT = 4096
 """Longest `payload_text`, in bytes of UTF-8."""
 
 
+FINGERPRINT_VERSION = 2
+"""Of what fingerprints are made: 2 of stage, type, function and the message's shape; 1, which nobody noted,
+of a line in place of the shape. Those of different versions cannot be compared."""
+
+
 class DeadLetter(NamedTuple):
     """One refused element.
 
@@ -33,7 +38,7 @@ class DeadLetter(NamedTuple):
       error_type: full name of the exception's class.
       error_message: text of the exception.
       traceback: the frames of the user's code, as Python prints them.
-      fingerprint: 16 hex digits, equal for refusals of one kind: see `beam_obs.wrapper.failure`.
+      fingerprint: 16 hex digits, equal for refusals of one kind: see `beam_obs.wrapper.failure_kind`.
       payload: the element, encoded.
       payload_coder: how: a Beam coder's name, ``pickle``, ``repr`` or ``none``.
       payload_text: the element for people, at most 4 KiB.

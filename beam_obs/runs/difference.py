@@ -340,6 +340,6 @@ def _share(share: float) -> str:
 
 def _own_kinds(label: str, kinds: tuple[KindChange, ...]) -> Iterable[str]:
     for state in (NEW, GONE):
-        number = sum(kind.state == state and kind.key[0] == label for kind in kinds)
+        number = sum(kind.state == state and kind.kind["stage"] == label for kind in kinds)
         if number:
             yield f"{number:,} kind{'s' if number > 1 else ''} of refusal {state}"

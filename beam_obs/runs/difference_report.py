@@ -224,7 +224,7 @@ class _Rendering:
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
         table.add_column(min_width=16)
         for kind in shown[:_SHOWN_KINDS]:
-            stage, fingerprint = kind.key
+            stage, fingerprint = kind.kind["stage"], kind.kind["fingerprint"]
             error = kind.kind["error_type"].rpartition(".")[2]
             what = _line(f"{clean(error)}: {clean(kind.kind['error_message'])}", "red")
             what.append(f"\n{clean(kind.kind['payload_text'])}", "dim")

@@ -206,6 +206,7 @@ def read_file(store: Store, path: str) -> Iterator[DeadLetter]:
 
 def _told(letter: DeadLetter) -> dict[str, Any]:
     return {
+        "fingerprint_version": None,  # a letter does not tell it
         "error_type": letter.error_type,
         "error_message": letter.error_message[:500],
         "payload_text": letter.payload_text[:500],

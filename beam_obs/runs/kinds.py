@@ -6,9 +6,11 @@ Read from what each run's end says, without a look at the letters.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from beam_obs.records.errors import public_type
+from beam_obs.records.message_shape import message_shape
 from beam_obs.runs.evidence import read_evidence, summarize_dead_letters
 from beam_obs.runs.record import END, RunRecord
 from beam_obs.runs.store import Store, json_object
@@ -17,8 +19,8 @@ NEW, RECURRING, GONE = "new", "recurring", "gone"
 
 _READ_AT_ONCE = 64
 
-Key = tuple[str, str]
-"""Stage and fingerprint."""
+Key = tuple[str, ...]
+"""Stage and fingerprint; between runs of different releases stage, type and the shape of the message."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +44,6 @@ class KindChange:
     since_run: str | None = None
     since: int | None = None
     reached: bool | None = None
-
-    @property
-    def key(self) -> Key:
-        """Stage and fingerprint."""
-        return self.kind["stage"], self.kind["fingerprint"]
 
     @property
     def came_back(self) -> bool:
@@ -104,7 +101,8 @@ def compare_kinds(earlier: dict[str, Any], later: dict[str, Any], stages: Any = 
       later: ``dead_letters`` of the other.
       stages: ``stages`` of the other run's end, to tell what was not reached.
     """
-    before, after = _by_key(earlier), _by_key(later)
+    key_of = _key_of((*_kinds_of(earlier), *_kinds_of(later)))
+    before, after = _by_key(earlier, key_of), _by_key(later, key_of)
     taken = {stage["label"]: stage["in"] for stage in stages or ()}
     changes = []
     for key, kind in {**before, **after}.items():
@@ -113,7 +111,9 @@ def compare_kinds(earlier: dict[str, Any], later: dict[str, Any], stages: Any = 
         reached = (taken.get(key[0], 0) > 0 if stages else None) if state == GONE else None
         changes.append(KindChange(state, kind, *counts, reached=reached))
     order = (NEW, RECURRING, GONE)
-    return sorted(changes, key=lambda one: (order.index(one.state), -one.after, -one.before, one.key))
+    return sorted(
+        changes, key=lambda one: (order.index(one.state), -one.after, -one.before, _fingerprint_of(one.kind))
+    )
 
 
 def pipeline_kinds(store: Store, pipeline: str) -> PipelineKinds:
@@ -135,12 +135,11 @@ def pipeline_kinds(store: Store, pipeline: str) -> PipelineKinds:
         return PipelineKinds(None, None, (), tuple(left_out))
     earlier = dead_letters_of(store, previous) if previous is not None else {}
     changes = compare_kinds(earlier, dead_letters_of(store, newest), newest.end.get("stages"))
-    wanted = {change.key for change in changes}
     oldest_first = [run for run, _ in reversed(ids) if run <= newest.id]
-    since = _first_seen(store, oldest_first, pipeline, wanted)
+    since = _first_seen(store, oldest_first, pipeline, [change.kind for change in changes])
     dated = []
     for change in changes:
-        run, first = since.get(change.key, (newest.id, change.kind["first"]))
+        run, first = since.get(_fingerprint_of(change.kind), (newest.id, change.kind["first"]))
         dated.append(dataclasses.replace(change, since_run=run, since=first))
     return PipelineKinds(newest, previous, tuple(dated), tuple(left_out))
 
@@ -150,13 +149,18 @@ def _newest_first(store: Store, ids: list[tuple[str, str]]) -> Iterator[RunRecor
         yield from store.read(ids[start : start + _READ_AT_ONCE])
 
 
-def _first_seen(store: Store, runs: list[str], pipeline: str, wanted: set[Key]) -> dict[Key, tuple[str, int]]:
+def _first_seen(
+    store: Store, runs: list[str], pipeline: str, wanted: list[dict[str, Any]]
+) -> dict[Key, tuple[str, int]]:
     """Returns the first run that has each kind, and when; reads no more ends than it must."""
     found: dict[Key, tuple[str, int]] = {}
     for run, end in _ends(store, runs, pipeline):
-        for key, kind in _by_key(end.get("dead_letters") or {}).items():
-            if key in wanted:
-                found.setdefault(key, (run, kind["first"]))
+        refused = end.get("dead_letters") or {}
+        key_of = _key_of((*wanted, *_kinds_of(refused)))
+        seen = _by_key(refused, key_of)
+        for kind in wanted:
+            if key_of(kind) in seen:
+                found.setdefault(_fingerprint_of(kind), (run, seen[key_of(kind)]["first"]))
         if len(found) == len(wanted):
             break
     return found
@@ -175,5 +179,34 @@ def _is_finished(record: RunRecord) -> bool:
     return end is not None and end.get("status") in ("done", "failed") and end.get("counts_from") is not None
 
 
-def _by_key(refused: dict[str, Any]) -> dict[Key, dict[str, Any]]:
-    return {(kind["stage"], kind["fingerprint"]): kind for kind in refused.get("by_fingerprint") or ()}
+def _kinds_of(refused: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    return refused.get("by_fingerprint") or ()
+
+
+def _by_key(refused: dict[str, Any], key_of: Callable[[dict[str, Any]], Key]) -> dict[Key, dict[str, Any]]:
+    found: dict[Key, dict[str, Any]] = {}
+    for kind in _kinds_of(refused):
+        same = found.setdefault(key_of(kind), kind)
+        if same is not kind:
+            found[key_of(kind)] = {
+                **same,
+                "count": same["count"] + kind["count"],
+                "first": min(same["first"], kind["first"]),
+                "last": max(same["last"], kind["last"]),
+            }
+    return found
+
+
+def _key_of(kinds: Iterable[dict[str, Any]]) -> Callable[[dict[str, Any]], Key]:
+    """Returns what tells these kinds apart: their fingerprints, where all of them are made of the same."""
+    versions = {kind.get("fingerprint_version", 1) for kind in kinds}
+    return _fingerprint_of if len(versions) <= 1 and None not in versions else _likeness_of
+
+
+def _fingerprint_of(kind: dict[str, Any]) -> Key:
+    return kind["stage"], kind["fingerprint"]
+
+
+def _likeness_of(kind: dict[str, Any]) -> Key:
+    """Returns what kinds of any release can be compared by."""
+    return kind["stage"], public_type(kind["error_type"]), message_shape(kind["error_message"])

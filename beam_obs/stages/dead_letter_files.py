@@ -7,7 +7,7 @@ from typing import Any
 from fastavro import parse_schema
 from fastavro.write import Writer
 
-from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, DeadLetter
+from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, FINGERPRINT_VERSION, DeadLetter
 from beam_obs.records.manifest import Manifest
 
 _SCHEMA = parse_schema(DEAD_LETTER_SCHEMA)
@@ -33,6 +33,7 @@ class _Census:
         elif len(self._by_fingerprint) < _FINGERPRINT_LIMIT:
             self._by_fingerprint[letter.fingerprint] = {
                 "count": 1,
+                "fingerprint_version": FINGERPRINT_VERSION,
                 "error_type": letter.error_type,
                 "error_message": letter.error_message[:500],
                 "payload_text": letter.payload_text[:500],

@@ -16,8 +16,9 @@ import apache_beam as beam
 from apache_beam import typehints
 from apache_beam.coders import Coder, registry
 
+from beam_obs.records.message_shape import message_shape
 from beam_obs.records.payload import coder_name
-from beam_obs.wrapper.failure import Failure, fingerprint
+from beam_obs.wrapper.failure import Failure, class_name, fingerprint
 from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.refusal import Refusal, refuse_failure
 
@@ -44,7 +45,7 @@ class ReadForeignFailures(beam.DoFn):
         """Gives the refusal."""
         if _is_beams(failure):
             element, (kind, text, lines) = failure
-            yield self._refusal(element, _class_name(kind), _message_of(text), "".join(lines))
+            yield self._refusal(element, class_name(kind), _message_of(text), "".join(lines))
         elif type(failure).__module__.startswith("asgarde.") and hasattr(failure, "exception_type"):
             kind, message = failure.exception_type, failure.exception_message or ""
             yield self._refusal(
@@ -55,7 +56,8 @@ class ReadForeignFailures(beam.DoFn):
             yield self._refusal(failure, "UnknownFailure", text, "")
 
     def _refusal(self, element: Any, kind: str, message: str, trace: str, step: str | None = None) -> Refusal:
-        described = Failure(kind, message, trace, fingerprint(kind, step or self._step, _innermost(trace)))
+        where = fingerprint(kind, step or self._step, message_shape(message), _function_that_failed(trace))
+        described = Failure(kind, message, trace, where)
         return refuse_failure(element, described, self._coder, self._coder_name, self._redaction, step)
 
 
@@ -104,8 +106,11 @@ def _message_of(text: str) -> str:
     return quoted[2].replace("\\'", "'").replace('\\"', '"') if quoted else inside[1]
 
 
-def _innermost(trace: str) -> str:
-    frames = [
-        found for found in _FRAME.finditer(trace) if not any(name in found["file"] for name in _NOT_THE_USERS)
+def _function_that_failed(trace: str) -> str:
+    """Returns the innermost of the user's functions, where it is not the step's own; else nothing."""
+    names = [
+        found["function"]
+        for found in _FRAME.finditer(trace)
+        if found["function"][:1] != "<" and not any(name in found["file"] for name in _NOT_THE_USERS)
     ]
-    return f"{os.path.basename(frames[-1]['file'])}:{frames[-1]['function']}" if frames else ""
+    return names[-1] if names and names[-1] != names[0] else ""

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.errors import public_type
 from beam_obs.records.payload import decode_payload, payload_text
 from beam_obs.testing.difference import cut
+from beam_obs.wrapper.failure import class_name
 
 _SHORT_NAMES = {"message": "error_message"}
 _NO_VALUE = object()
@@ -192,10 +194,8 @@ def _type_matches(expected: Any, found: str) -> bool:
     if isinstance(expected, Matcher):
         return expected.matches(found)
     if isinstance(expected, type):
-        module = expected.__module__
-        builtin = module in ("builtins", "__main__")
-        return found == (expected.__qualname__ if builtin else f"{module}.{expected.__qualname__}")
-    return bool(found == expected or found.endswith(f".{expected}"))
+        return found == class_name(expected)
+    return found == public_type(str(expected)) or found.endswith(f".{expected}")
 
 
 def _expected_text(name: str, expected: Any) -> str:

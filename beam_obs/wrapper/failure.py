@@ -11,8 +11,11 @@ import linecache
 import os
 import sys
 import sysconfig
-from types import CodeType, TracebackType
+from types import CodeType, FrameType
 from typing import NamedTuple
+
+from beam_obs.records.errors import public_type
+from beam_obs.wrapper.failure_kind import Words, shape_of, words_of
 
 MESSAGE_LIMIT = 16_384
 """Longest error message kept, in characters."""
@@ -39,7 +42,7 @@ class Failure(NamedTuple):
       error_type: full name of its class; built-in ones without module.
       message: its text.
       traceback: the frames below our own and Beam's, and the exceptions it came from.
-      fingerprint: 16 hex digits of type, stage and innermost frame of the user's code.
+      fingerprint: 16 hex digits of type, stage, failing function and the message's shape.
     """
 
     error_type: str
@@ -50,12 +53,12 @@ class Failure(NamedTuple):
 
 class _Stack(NamedTuple):
     text: str
-    innermost: str
+    words: Words
     codes: tuple[CodeType, ...]
 
 
-_stacks: dict[tuple[int, ...], _Stack] = {}
-_fingerprints: dict[tuple[str, str, str], str] = {}
+_stacks: dict[tuple[type, tuple[int, ...]], _Stack] = {}
+_fingerprints: dict[tuple[str, str, str, str], str] = {}
 
 
 def describe(error: BaseException, stage: str) -> Failure:
@@ -70,7 +73,7 @@ def describe(error: BaseException, stage: str) -> Failure:
     """
     error_type = type_name(error)
     message = _message(error)
-    stack = _stack(error.__traceback__)
+    stack = _stack(error)
     text = f"{stack.text}{error_type}: {message}\n"
     if hasattr(error, "__notes__") or hasattr(error, "exceptions"):
         text += _notes_and_members(error)
@@ -79,28 +82,35 @@ def describe(error: BaseException, stage: str) -> Failure:
         text = _with_causes(text, cause, {id(error)})
     # An error may say itself what tells it from others of its type, e.g. which assumption was broken.
     parts = getattr(error, "fingerprint_parts", None)
-    place = "; ".join(map(str, parts)) if isinstance(parts, tuple) else stack.innermost
-    return Failure(error_type, message, text, fingerprint(error_type, stage, place))
+    if isinstance(parts, tuple):
+        kind = fingerprint(error_type, stage, "; ".join(map(str, parts)))
+    else:
+        kind = fingerprint(error_type, stage, shape_of(message, stack.words), stack.words.function)
+    return Failure(error_type, message, text, kind)
 
 
 def type_name(error: BaseException) -> str:
     """Returns the full name of an exception's class, e.g. ``ValueError`` or ``app.errors.BadRow``."""
-    kind = type(error)
+    return class_name(type(error))
+
+
+def class_name(kind: type) -> str:
+    """Returns the full name of an exception's class; built-in ones and the program's own without module."""
     if kind.__module__ in ("builtins", "__main__"):
         return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return public_type(f"{kind.__module__}.{kind.__qualname__}")
 
 
-def fingerprint(error_type: str, stage: str, frame: str) -> str:
+def fingerprint(error_type: str, stage: str, shape: str, function: str = "") -> str:
     """Returns 16 hex digits that stand for one kind of failure.
 
     Args:
       error_type: full name of the exception's class.
       stage: label of the stage.
-      frame: the innermost frame of the user's code: file name, function, and for the user's own code
-        the line counted from the function's first; empty where there is none.
+      shape: of the message, or what else tells kinds of this type apart without values.
+      function: name of the user's function that failed, where it is not the step's own.
     """
-    key = (error_type, stage, frame)
+    key = (error_type, stage, function, shape)
     found = _fingerprints.get(key)
     if found is None:
         found = hashlib.blake2b("\0".join(key).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
@@ -131,7 +141,7 @@ def _with_causes(text: str, cause: BaseException | None, seen: set[int]) -> str:
         if len(seen) > _CAUSES_LIMIT:
             return f"[more exceptions before]\n\n{text}"
         seen.add(id(cause))
-        text = f"{_stack(cause.__traceback__).text}{type_name(cause)}: {_message(cause)}\n\n{text}"
+        text = f"{_stack(cause).text}{type_name(cause)}: {_message(cause)}\n\n{text}"
         cause = _cause(cause)
     return text
 
@@ -154,42 +164,41 @@ def _notes_and_members(error: BaseException) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _stack(trace: TracebackType | None) -> _Stack:
+def _stack(error: BaseException) -> _Stack:
+    trace = error.__traceback__
     codes: list[CodeType] = []
-    key: list[int] = []
+    places: list[int] = []
     while trace is not None:
         code = trace.tb_frame.f_code
         codes.append(code)
-        key += (id(code), trace.tb_lineno)
+        places += (id(code), trace.tb_lasti)
         trace = trace.tb_next
-    found = _stacks.get(tuple(key))
+    key = type(error), tuple(places)
+    found = _stacks.get(key)
     if found is None:
-        found = _describe_stack(codes, key[1::2])
+        found = _describe_stack(error, codes)
         if len(_stacks) < _CACHE_LIMIT:
-            _stacks[tuple(key)] = found
+            _stacks[key] = found
     return found
 
 
-def _describe_stack(codes: list[CodeType], lines: list[int]) -> _Stack:
+def _describe_stack(error: BaseException, codes: list[CodeType]) -> _Stack:
     text: list[str] = []
-    innermost = ""
-    innermost_is_library = True
-    for code, line in zip(codes, lines, strict=True):
+    users: list[tuple[FrameType, int]] = []
+    trace = error.__traceback__
+    while trace is not None:
+        code, line = trace.tb_frame.f_code, trace.tb_lineno
         file = code.co_filename
-        if file.startswith(_OURS) or _BEAM_RUNNERS in file:
-            continue
-        name = getattr(code, "co_qualname", code.co_name)
-        source = linecache.getline(file, line).strip()
-        text.append(f'  File "{file}", line {line}, in {name}\n' + (f"    {source}\n" if source else ""))
-        is_library = file.startswith(_LIBRARY_FOLDERS) or file.startswith("<frozen")
-        if not is_library:
-            innermost = f"{os.path.basename(file)}:{code.co_name}:{line - code.co_firstlineno}"
-            innermost_is_library = False
-        elif innermost_is_library:
-            innermost = f"{os.path.basename(file)}:{code.co_name}"
+        if not file.startswith(_OURS) and _BEAM_RUNNERS not in file:
+            name = getattr(code, "co_qualname", code.co_name)
+            source = linecache.getline(file, line).strip()
+            text.append(f'  File "{file}", line {line}, in {name}\n' + (f"    {source}\n" if source else ""))
+            if not file.startswith((*_LIBRARY_FOLDERS, "<frozen")):
+                users.append((trace.tb_frame, trace.tb_lasti))
+        trace = trace.tb_next
     if len(text) > _FRAMES_LIMIT:
         half = _FRAMES_LIMIT // 2
         text[half:-half] = [f"  [{len(text) - 2 * half} frames left out]\n"]
     head = "Traceback (most recent call last):\n" if text else ""
     whole = (head + "".join(text)).encode("utf-8", "backslashreplace").decode()
-    return _Stack(whole, innermost, tuple(codes))
+    return _Stack(whole, words_of(users, type(error)), tuple(codes))

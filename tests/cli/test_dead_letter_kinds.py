@@ -129,6 +129,25 @@ def test_a_kind_that_came_back_is_new_and_says_so(capsys: pytest.CaptureFixture[
     assert "came back: first seen 1970-01-01 00:00:01" in output(capsys, *LIST, "--pipeline", "numbers")
 
 
+def test_kinds_of_an_earlier_release_are_known_again_by_their_example(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = {**kind("old", 1_000_000, 3), "error_type": "ValueError", "error_message": "invalid literal: 'x'"}
+    torn = {**kind("torn", 2_000_000), "error_type": "beam_obs.io.bad_input.TornRow"}
+    add_run("0193aaaa-0001-7000-8000-000000000000", "done", [old, torn, kind("gone", 1_000_000)])
+    of_now = {"fingerprint_version": 2, "first": 9_000_000, "last": 9_000_000}
+    new = {**old, "fingerprint": "new", "error_message": "invalid literal: 'y'", **of_now}
+    torn = {**torn, "fingerprint": "torn again", "error_type": "beam_obs.TornRow", **of_now}
+    add_run("0193aaaa-0002-7000-8000-000000000000", "done", [new, torn])
+    found = {one["fingerprint"]: one for one in lines(capsys, *LIST, "--pipeline", "numbers")}
+    assert {name: one["state"] for name, one in found.items()} == {
+        "new": "recurring",
+        "torn again": "recurring",
+        "gone": "gone",
+    }
+    assert (found["new"]["before"], found["new"]["since"]) == (3, 1_000_000)
+
+
 def test_runs_that_say_nothing_about_what_is_gone_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     add_run("0193aaaa-0001-7000-8000-000000000000", "done", [kind("aa", 1), kind("bb", 1)])
     add_run("0193aaaa-0002-7000-8000-000000000000", "cancelled", [])

@@ -116,7 +116,7 @@ def test_a_compressed_file_that_ends_too_early_keeps_its_lines_and_one_dead_lett
 
     assert len(lines) > 100
     assert lines == [f"line {number}" for number in range(len(lines))]
-    assert [letter.error_type for letter in dead] == ["beam_obs.io.bad_input.DamagedCompression"]
+    assert [letter.error_type for letter in dead] == ["beam_obs.DamagedCompression"]
     assert dead[0].position == len("".join(f"{line}\n" for line in lines))
     assert content[dead[0].position :].startswith(dead[0].payload)
     assert "ends too early" in dead[0].error_message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from typing import Any
 
 import apache_beam as beam
@@ -207,67 +206,6 @@ def test_notes_and_the_members_of_a_group_are_told() -> None:
     text = letter_of(group).traceback
     assert "KeyError: 'one'" in text
     assert "ValueError: two" in text
-
-
-def compiled(source: str, path: str, name: str = "parse") -> Any:
-    scope: dict[str, Any] = {}
-    exec(compile(textwrap.dedent(source), path, "exec"), scope)
-    return scope[name]
-
-
-PARSE = """
-def parse(text="x"):
-    number = int(text)
-    return 1 / number
-"""
-
-
-def test_the_fingerprint_stays_when_the_function_moves() -> None:
-    here = compiled(PARSE, "/home/one/app/parse.py")
-    moved = compiled("# a new line\nimport os\n\n" + PARSE, "/srv/other/app/parse.py")
-    assert raised(here).fingerprint == raised(moved).fingerprint
-
-
-def test_the_fingerprint_tells_stages_types_places_and_functions_apart() -> None:
-    parse = compiled(PARSE, "parse.py")
-    other_place = compiled(
-        PARSE.replace("number = int(text)", "pass; pass\n    number = int(text)"), "parse.py"
-    )
-    other_function = compiled(PARSE.replace("parse", "read"), "parse.py", "read")
-    other_file = compiled(PARSE, "read.py")
-    found = [
-        raised(parse),
-        raised(parse, "another stage"),
-        raised(lambda: parse("0")),
-        raised(other_place),
-        raised(other_function),
-        raised(other_file),
-    ]
-    assert len({failure.fingerprint for failure in found}) == len(found)
-
-
-def test_the_fingerprint_does_not_depend_on_the_value() -> None:
-    parse = compiled(PARSE, "parse.py")
-    assert raised(lambda: parse("x")).fingerprint == raised(lambda: parse("y")).fingerprint
-
-
-def test_the_fingerprint_does_not_depend_on_lines_of_a_library() -> None:
-    import json
-
-    folder = json.__file__.rsplit("/", 1)[0]
-    call = "def parse(library):\n    library()\n"
-    user = compiled(call, "app.py")
-    library = compiled("def load():\n    raise ValueError\n", f"{folder}/loading.py", "load")
-    newer = compiled("\n\n\ndef load():\n    pass\n    raise ValueError\n", f"{folder}/loading.py", "load")
-    assert raised(lambda: user(library)).fingerprint == raised(lambda: user(newer)).fingerprint
-
-
-def test_a_library_called_as_the_function_itself_has_a_fingerprint_without_lines() -> None:
-    import json
-
-    first = through(["{"], beam.Map(json.loads)).letter
-    second = through(["{{"], beam.Map(json.loads)).letter
-    assert first.fingerprint == second.fingerprint != through(["x"], beam.Map(int)).letter.fingerprint
 
 
 def test_fingerprints_are_16_hex_digits() -> None:
