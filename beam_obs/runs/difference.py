@@ -7,6 +7,7 @@ what the store has of the two runs; what neither run noted is never called the s
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,9 +16,15 @@ from beam_obs.runs.record import RunRecord
 from beam_obs.runs.store import Store
 
 SAME, CHANGED, UNKNOWN = "same", "changed", "unknown"
+GIVEN = "given"
+_OWN_CODE = {
+    CHANGED: "its code changed",
+    GIVEN: "it was given other values: arguments, defaults, or what its code takes from around it",
+}
 
 _STAGE_COUNTS = ("in", "out", "dead", "filtered", "dropped")
 _SHARES = {"out": "passes on", "dead": "refuses", "filtered": "filters", "dropped": "drops"}
+_LINE_OF_LAMBDA = re.compile(r"(?<=<lambda at )[^<>]{1,300}(?=>)")
 _LEAST_POINTS = 0.005
 """A step changed of its own where a share of its records moved by half a percentage point."""
 
@@ -63,6 +70,7 @@ class StepChange:
       after: labels of the steps that it takes from.
       is_first: whether it changed and no step upstream of it did.
       own: what changed at the step itself, in words; not what follows from fewer or more records.
+      code: whether its code is the ``same``, ``changed``, or ``unknown``; or it was ``given`` other values.
     """
 
     label: str
@@ -72,6 +80,7 @@ class StepChange:
     after: tuple[str, ...]
     is_first: bool = False
     own: tuple[str, ...] = ()
+    code: str = UNKNOWN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +143,7 @@ def compare_runs(store: Store, before: RunRecord, after: RunRecord) -> RunDiffer
     outputs = _datasets(*(end.get("outputs") or [] for end in ends), by_files=False)
     letters = dead_letters_of(store, before), dead_letters_of(store, after)
     kinds = tuple(compare_kinds(*letters, ends[1].get("stages")))
-    steps = _steps(*ends, inputs, outputs, kinds)
+    steps = _steps(_told(before), _told(after), inputs, outputs, kinds)
     return RunDifference(
         before, after, _code(before, after), _options(before, after), inputs, steps, kinds, outputs
     )
@@ -173,7 +182,10 @@ def _code(before: RunRecord, after: RunRecord) -> dict[str, Pair]:
         name: _pair((start.get("code") or {}).get(name) for start in starts)
         for name in ("version", "package", "program")
     }
-    pairs |= {name: _pair(start.get(name) for start in starts) for name in ("beam_version", "runner")}
+    pairs |= {
+        name: _pair(start.get(name) for start in starts)
+        for name in ("beam_version", "python_version", "runner")
+    }
     return {name: pair for name, pair in pairs.items() if name == "version" or pair[0] != pair[1]}
 
 
@@ -243,13 +255,13 @@ def _files(
 
 
 def _steps(
-    before: dict[str, Any],
-    after: dict[str, Any],
+    before: dict[str, dict[str, Any]],
+    after: dict[str, dict[str, Any]],
     inputs: tuple[DatasetChange, ...],
     outputs: tuple[DatasetChange, ...],
     kinds: tuple[KindChange, ...],
 ) -> tuple[StepChange, ...]:
-    told = _told(before), _told(after)
+    told = _renamed(before, _names_now(list(before), list(after))), after
     if not all(told):
         return ()
     upstream: dict[str, tuple[str, ...]] = {}
@@ -259,7 +271,10 @@ def _steps(
     for label in _merged(list(told[0]), list(told[1])):
         steps = told[0].get(label), told[1].get(label)
         counts = _counts(*steps)
+        code = _own_code(*steps)
         own = (*_own_data(label, inputs, outputs), *_own_shares(counts), *_own_kinds(label, kinds))
+        if code in _OWN_CODE:
+            own = (_OWN_CODE[code], *own)
         state = NEW if steps[0] is None else GONE if steps[1] is None else SAME
         if state == SAME and (own or any(pair[0] != pair[1] for pair in counts.values())):
             state = CHANGED
@@ -271,12 +286,13 @@ def _steps(
             changed.add(label)
         is_stage = any(step is not None and step.get("is_stage") for step in steps)
         is_first = state != SAME and not follows
-        found.append(StepChange(label, state, bool(is_stage), counts, upstream[label], is_first, own))
+        found.append(StepChange(label, state, bool(is_stage), counts, upstream[label], is_first, own, code))
     return tuple(found)
 
 
-def _told(end: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns the steps of a run by label, in the order of the graph, with the counts of the stages."""
+def _told(record: RunRecord) -> dict[str, dict[str, Any]]:
+    """Returns the steps of a run by label, in the order of the graph, with counts and code."""
+    end, coded = record.end or {}, record.start.get("step_code") or {}
     stages = {stage["label"]: stage for stage in end.get("stages") or ()}
     if end.get("counts_from") is None:
         return {}
@@ -284,10 +300,55 @@ def _told(end: dict[str, Any]) -> dict[str, dict[str, Any]]:
     told: dict[str, dict[str, Any]] = {}
     last: list[str] = []
     for step in steps:
+        label = step["label"]
+        code = {"made_by": coded.get("made_by"), "parts": _parts_of(label, coded.get("steps") or {})}
         # A run of an older release does not say what a step takes from: the one before it is taken.
-        told[step["label"]] = {"after": last, **step, **stages.get(step["label"], {})}
-        last = [step["label"]]
+        told[label] = {"after": last, **step, **stages.get(label, {}), "code": code}
+        last = [label]
     return told
+
+
+def _parts_of(label: str, steps: Mapping[str, Any]) -> list[Any]:
+    """Returns the digests of the code of a step and of the steps in it, in the order of the graph."""
+    return [code for part, code in steps.items() if part == label or part.startswith(f"{label}/")]
+
+
+def _own_code(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
+    codes = [step["code"] for step in (before, after) if step is not None]
+    parts = [code["parts"] for code in codes]
+    makers = {code["made_by"] for code in codes}
+    if len(codes) < 2 or len(makers) > 1 or None in makers or any(None in of_step for of_step in parts):
+        return UNKNOWN
+    if [code for code, _ in parts[0]] != [code for code, _ in parts[1]]:
+        return CHANGED
+    return SAME if parts[0] == parts[1] else GIVEN
+
+
+def _names_now(before: list[str], after: list[str]) -> dict[str, str]:
+    """Returns what steps that are named by the line of their lambda are called in the later run.
+
+    >>> _names_now(["a", "Map(<lambda at job.py:7>)"], ["a", "Map(<lambda at job.py:9>)"])
+    {'Map(<lambda at job.py:7>)': 'Map(<lambda at job.py:9>)'}
+    """
+    groups: tuple[dict[str, list[str]], ...] = ({}, {})
+    for labels, by_name in zip((before, after), groups, strict=True):
+        for label in labels:
+            name = _LINE_OF_LAMBDA.sub("?", label)
+            if name != label:
+                by_name.setdefault(name, []).append(label)
+    return {
+        old: new
+        for name, labels in groups[0].items()
+        if len(labels) == len(groups[1].get(name, ()))
+        for old, new in zip(labels, groups[1][name], strict=True)
+    }
+
+
+def _renamed(told: dict[str, dict[str, Any]], names: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    return {
+        names.get(label, label): step | {"after": [names.get(one, one) for one in step["after"] or ()]}
+        for label, step in told.items()
+    }
 
 
 def _merged(before: list[str], after: list[str]) -> list[str]:

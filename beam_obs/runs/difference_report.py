@@ -86,9 +86,7 @@ class _Rendering:
             return
         first = difference.first
         if not first:
-            same = [not difference.options, difference.code["version"][0] == difference.code["version"][1]]
-            whole = "with the same code and options" if all(same) else "though code or options differ"
-            yield _line(f"\n  Every step has the same counts, {whole}.", "green")
+            yield _line(f"\n  {self._nothing_changed(difference)}", "green")
             return
         yield _title("Changed first")
         yield self._reasons(first)
@@ -96,6 +94,23 @@ class _Rendering:
         if further:
             yield _title("Changed of its own further downstream")
             yield self._reasons(further)
+
+    def _nothing_changed(self, difference: RunDifference) -> str:
+        version = difference.code["version"]
+        differ = [
+            name
+            for name, is_same in (
+                ("the code's version", version[0] == version[1]),
+                ("options", not difference.options),
+            )
+            if not is_same
+        ]
+        if not differ:
+            return "Every step has the same counts, with the same code and options."
+        known = all(step.code == SAME for step in difference.steps)
+        what = "counts and the same code" if known else "counts"
+        differs = "differs" if differ == ["the code's version"] else "differ"
+        return f"Every step has the same {what}, though {' and '.join(differ)} {differs}."
 
     def _reasons(self, steps: Any) -> RenderableType:
         table = _table()

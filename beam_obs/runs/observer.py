@@ -8,6 +8,7 @@ writes the end: the result, an exception, a signal, or the end of the program.
 from __future__ import annotations
 
 import contextlib
+import platform
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from beam_obs.runs.reach import check_reach, outlives_launcher
 from beam_obs.runs.redaction import redact, redact_text
 from beam_obs.runs.report import print_report
 from beam_obs.runs.run import Run, keep_template
+from beam_obs.runs.step_code import step_code
 from beam_obs.runs.store import Store
 from beam_obs.runs.template import Template, template_of
 from beam_obs.stages.dead_letters import DeadLetters
@@ -214,6 +216,8 @@ class Observer:
         options = self.pipeline.options
         return {
             "code": code,
+            "step_code": step_code(self.pipeline),
+            "python_version": platform.python_version(),
             "beam_version": beam_version,
             "weave_version": weave_version(options),
             "runner": type(self.pipeline.runner).__name__,

@@ -101,6 +101,11 @@ def class_name(kind: type) -> str:
     return public_type(f"{kind.__module__}.{kind.__qualname__}")
 
 
+def is_library(file: str) -> bool:
+    """Returns whether a file of code is not the user's own: of Python, or of an installed package."""
+    return file.startswith((*_LIBRARY_FOLDERS, "<frozen"))
+
+
 def fingerprint(error_type: str, stage: str, shape: str, function: str = "") -> str:
     """Returns 16 hex digits that stand for one kind of failure.
 
@@ -193,7 +198,7 @@ def _describe_stack(error: BaseException, codes: list[CodeType]) -> _Stack:
             name = getattr(code, "co_qualname", code.co_name)
             source = linecache.getline(file, line).strip()
             text.append(f'  File "{file}", line {line}, in {name}\n' + (f"    {source}\n" if source else ""))
-            if not file.startswith((*_LIBRARY_FOLDERS, "<frozen")):
+            if not is_library(file):
                 users.append((trace.tb_frame, trace.tb_lasti))
         trace = trace.tb_next
     if len(text) > _FRAMES_LIMIT:

@@ -92,23 +92,68 @@ def test_another_input_is_where_it_begins(capsys: pytest.CaptureFixture[str]) ->
     assert "Changed of its own further downstream" in text
 
 
-def test_a_changed_side_input_shows_at_the_step_that_takes_it() -> None:
+def test_other_values_of_a_side_input_are_where_it_begins() -> None:
     run(ROWS)
     run(ROWS, oldest=10)
     found = difference()
-    assert list(first(found)) == ["young"]
-    assert first(found)["young"][0] == "passes on 25.0% of its records, before 100.0%"
+    assert list(first(found)) == ["limits"]
+    own = {step.label: step.own for step in found.steps}
+    assert own["young"][0] == "passes on 25.0% of its records, before 100.0%"
     assert states(found)["parse"] == "same"
     assert states(found)["age"] == "changed"
 
 
-def test_another_digest_is_a_change_though_the_counts_are_the_same(
+def test_the_step_whose_code_took_other_values_is_first_though_the_counts_are_the_same(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run(ROWS)
     run(ROWS, years=2)
-    assert first(difference()) == {"write": ("as many records, with another digest",)}
+    ((label, (reason,)),) = first(difference()).items()
+    assert (label, reason.partition(":")[0]) == ("age", "it was given other values")
     assert "40 records" in shown(capsys)
+
+
+def test_another_digest_is_a_change_where_no_code_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    for years in (1, 2):
+        run(ROWS, years=years)
+        file = pathlib.Path(".beam_obs") / Store().find("latest").folder / "start.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"step_code": None}))
+    assert first(difference()) == {"write": ("as many records, with another digest",)}
+
+
+PROGRAM = """
+import apache_beam as beam, beam_obs as obs
+
+def parse(text):
+    pass
+    return int(text)
+
+with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="people") as p:
+    numbers = p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(parse))
+    numbers | beam.Map(lambda number: {"n": number}) | "write" >> obs.WriteToJson("out/numbers")
+"""
+
+
+def run_program(text: str) -> None:
+    exec(compile(text, "job.py", "exec"), {"__name__": "job"})
+
+
+def test_a_comment_changes_no_step_and_no_kind_of_refusal(capsys: pytest.CaptureFixture[str]) -> None:
+    run_program(PROGRAM)
+    run_program(PROGRAM.replace("pass", "# a comment\n\n    pass"))
+    found = difference()
+    assert set(states(found).values()) == {"same"}
+    assert [kind.state for kind in found.kinds] == ["recurring"]
+    assert {step.code for step in found.steps} == {"same"}
+
+
+def test_a_changed_expression_names_its_step(capsys: pytest.CaptureFixture[str]) -> None:
+    run_program(PROGRAM)
+    run_program(PROGRAM.replace("pass", "# a comment").replace("int(text)", "int(text) * 2"))
+    found = difference()
+    assert first(found) == {"parse": ("its code changed",)}
+    assert [kind.state for kind in found.kinds] == ["recurring"]
+    assert "parse  its code changed" in shown(capsys)
 
 
 def test_new_and_gone_steps_are_told_in_their_place(capsys: pytest.CaptureFixture[str]) -> None:
