@@ -12,6 +12,7 @@ import sys
 
 import click
 
+from beam_obs.cli.options import keep_filesystem_options, take_filesystem_options
 from beam_obs.records.errors import BeamObsError
 
 _COMMANDS = {
@@ -26,6 +27,7 @@ _COMMANDS = {
     "sources": "sources",
     "affected": "affected",
     "prune": "prune",
+    "config": "config",
 }
 """Name of a command -> the module of this room that has it."""
 
@@ -45,6 +47,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="beam-obs", prog_name="beam-obs")
 def beam_obs() -> None:
     """Runs of Apache Beam pipelines: start them observed, and read what they left."""
 
@@ -58,7 +61,11 @@ def exit_code(arguments: list[str] | None = None) -> int:
     """Runs a command; returns its exit code. An error on purpose is one message, not a traceback."""
     try:
         # As click's own `main` does, but for a closed pipe, which it makes a failure.
-        with beam_obs.make_context("beam-obs", sys.argv[1:] if arguments is None else arguments) as context:
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        # What `run` is given is the program's.
+        given, of_filesystems = (given, []) if given[:1] == ["run"] else take_filesystem_options(given)
+        with beam_obs.make_context("beam-obs", given) as context:
+            keep_filesystem_options(context, of_filesystems)
             beam_obs.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as error:

@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import click
 
+from beam_obs.runs.configuration import FILE
 from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE, Store
+
+_OF_FILESYSTEMS = re.compile(
+    r"--(?:(?:s3|hdfs|azure|blob_service|gcs)_\w+|no_auth|impersonate_service_account)(=.*)?", re.DOTALL
+)
+_FLAGS = ("--no_auth", "--s3_disable_ssl", "--hdfs_full_urls")
+_META = "beam_obs.filesystem"
+
+
+def take_filesystem_options(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Returns arguments without the options of filesystems, and those options.
+
+    Args:
+      arguments: of a command.
+
+    >>> take_filesystem_options(["runs", "--s3_endpoint_url", "http://localhost", "--no_auth", "--limit=3"])
+    (['runs', '--limit=3'], ['--s3_endpoint_url', 'http://localhost', '--no_auth'])
+    """
+    rest: list[str] = []
+    taken: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        found = _OF_FILESYSTEMS.fullmatch(argument)
+        (taken if found else rest).append(argument)
+        if found and found[1] is None and argument not in _FLAGS:
+            taken += waiting[:1]
+            del waiting[:1]
+    return rest, taken
+
+
+def keep_filesystem_options(context: click.Context, arguments: list[str]) -> None:
+    """Keeps options of filesystems for the stores that a command opens."""
+    context.meta[_META] = arguments
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: str | None) -> Store:
-    return Store(value)
+    return Store(value, context.meta.get(_META, ()))
 
 
 store_option = click.option(
     "--store",
     callback=_store,
     metavar="FOLDER",
-    help=f"Folder of the store, on any filesystem of Beam (default: {STORE_VARIABLE}, else {DEFAULT_STORE}).",
+    help=f"Folder of the store, on any filesystem of Beam (default: {STORE_VARIABLE}, else {FILE}, else "
+    f"{DEFAULT_STORE}). Options of the filesystem are those of a pipeline: --s3_endpoint_url=...",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")

@@ -6,11 +6,12 @@ Apache Beam is imported only when a path is not local, so that commands on a loc
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -66,9 +67,15 @@ class Folder(Protocol):
         """Opens a file for reading; FileNotFoundError where there is none."""
 
 
-def folder_at(uri: str) -> Folder:
-    """Returns access to the folder at a path or URI. Nothing is read or made yet."""
-    return LocalFolder(local_path(uri)) if is_local(uri) else BeamFolder(uri)
+def folder_at(uri: str, arguments: Sequence[str] = ()) -> Folder:
+    """Returns access to the folder at a path or URI. Nothing is read or made yet.
+
+    Args:
+      uri: path or URI.
+      arguments: options of its filesystem, as on a pipeline's command line; those of a pipeline that this
+        process has made go before them.
+    """
+    return LocalFolder(local_path(uri)) if is_local(uri) else BeamFolder(uri, arguments)
 
 
 class LocalFolder:
@@ -182,13 +189,18 @@ class BeamFolder:
     the write, which object stores do not make atomic.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, arguments: Sequence[str] = ()) -> None:
         self._root = uri.rstrip("/")
+        self._arguments = list(arguments)
 
-    @property
+    @functools.cached_property
     def _filesystems(self) -> Any:
         from apache_beam.io.filesystems import FileSystems
+        from apache_beam.options.pipeline_options import PipelineOptions
 
+        # A pipeline sets its own; a command has none.
+        if FileSystems._pipeline_options is None and self._arguments:
+            FileSystems.set_options(PipelineOptions(self._arguments))
         return FileSystems
 
     def _path(self, path: str) -> str:

@@ -206,14 +206,14 @@ class Observer:
           StoreOutOfReach: the runner's workers cannot reach the store.
           StoreNotWritable: the store cannot be written.
         """
-        check_reach(self.store, self.pipeline.runner, self.pipeline.options)
+        options = self.pipeline.options
+        check_reach(self.store, self.pipeline.runner, options, self.settings.store_shared)
         self.store.check_writable()
         self._was_run = True
         self.executed, self.copied = None, False
         context = self.observation.context
         code = code_version()
         context.run, context.code, context.is_one_job = new_run_id(), code["version"], True
-        options = self.pipeline.options
         return {
             "code": code,
             "step_code": step_code(self.pipeline),

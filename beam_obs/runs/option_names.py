@@ -17,6 +17,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.records.errors import UsageError
+from beam_obs.runs.configuration import find_configuration
 from beam_obs.runs.options import ObservabilityOptions
 from beam_obs.weaving.options import LineageOptions
 
@@ -62,16 +63,36 @@ def settle_options(options: PipelineOptions) -> None:
         if near or name in handed_on | for_all:
             print(f"{sys.argv[0]}: error: unknown option --{name}{_meant(near, '--{}')}", file=sys.stderr)
             raise SystemExit(2)
-    _give(options, for_all)
+    _give(options, [*_FOR_ALL, *_filesystem_arguments()])
     _say_swallowed((command_line & known) - handed_on - for_all)
 
 
-def _give(options: PipelineOptions, names: set[str]) -> None:
-    given = set(options.get_all_options(drop_default=True)) if names else set()
-    for cls in _CLASSES:
-        view, wanted = options.view_as(cls), cls(list(_FOR_ALL))
-        for name in names & set(vars(wanted._visible_options)) - given:
-            setattr(view, name, getattr(wanted, name))
+def _give(options: PipelineOptions, arguments: list[str]) -> None:
+    """Sets options where the pipeline has none of that name."""
+    if not arguments:
+        return
+    given = options.get_all_options(drop_default=True)
+    wanted = PipelineOptions(arguments).get_all_options(drop_default=True).keys() - given.keys()
+    for cls in PipelineOptions.__subclasses__():
+        of_class = cls(arguments)
+        for name in wanted & vars(of_class._visible_options).keys():
+            setattr(options.view_as(cls), name, getattr(of_class, name))
+
+
+def _filesystem_arguments() -> list[str]:
+    """Returns what the file of settings says of filesystems.
+
+    Raises:
+      UsageError: it has an option that no filesystem has.
+    """
+    configuration = find_configuration()
+    arguments = configuration.filesystem_arguments
+    if arguments:
+        known = PipelineOptions([]).get_all_options()
+        for name in configuration.filesystem.keys() - known.keys():
+            near = next(iter(difflib.get_close_matches(name, known, 1)), None)
+            raise UsageError(f"{configuration.path}: there is no option {name!r}{_meant(near, '{}')}")
+    return arguments
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,7 +11,9 @@ from typing import Any, NamedTuple
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.records.errors import UsageError
-from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE
+from beam_obs.runs.configuration import FILE as CONFIGURATION_FILE
+from beam_obs.runs.configuration import find_configuration
+from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE, default_store
 from beam_obs.wrapper.redaction import PAYLOADS, WHOLE
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -33,6 +34,7 @@ class RunSettings(NamedTuple):
       redact: names of fields whose values are left out of what is kept of refused records.
       progress: ``auto`` (on a terminal), ``on`` or ``off``.
       report: ``text``, ``json`` or ``off``.
+      store_shared: whether all workers see the store, though it is a folder of this machine.
     """
 
     store: str
@@ -45,6 +47,7 @@ class RunSettings(NamedTuple):
     redact: tuple[str, ...]
     progress: str
     report: str
+    store_shared: bool = False
 
 
 class ObservabilityOptions(PipelineOptions):
@@ -63,7 +66,14 @@ class ObservabilityOptions(PipelineOptions):
             default=None,
             metavar="FOLDER",
             help="Folder that runs are written to, on any filesystem Beam knows "
-            f"(default: the variable {STORE_VARIABLE}, else {DEFAULT_STORE}).",
+            f"(default: the variable {STORE_VARIABLE}, else {CONFIGURATION_FILE}, else {DEFAULT_STORE}).",
+        )
+        group.add_argument(
+            "--obs_store_shared",
+            action="store_true",
+            default=False,
+            help="The store is a folder that all workers see, as a network share is (default: "
+            f"what {CONFIGURATION_FILE} says, else no).",
         )
         group.add_argument(
             "--obs_pipeline",
@@ -150,8 +160,8 @@ def run_settings(options: PipelineOptions) -> RunSettings:
         except ValueError as error:
             raise UsageError(f"--obs_{field}: {error}") from None
     values["redact"] = values["redact"] or ()
-    values["store"] = values["store"] or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
-    return RunSettings(**values)
+    values["store"] = values["store"] or default_store()
+    return RunSettings(**values, store_shared=bool(view.obs_store_shared) or find_configuration().shared)
 
 
 def _store(text: str) -> str:

@@ -36,16 +36,25 @@ class StoreOutOfReach(BeamObsError):
         self.runner = runner
 
 
-def check_reach(store: Store, runner: Any, options: Any) -> None:
+def check_reach(store: Store, runner: Any, options: Any, is_shared: bool = False) -> None:
     """Makes sure that the workers of `runner` can write to `store`.
+
+    Args:
+      store: the store.
+      runner: the pipeline's runner.
+      options: the pipeline's options.
+      is_shared: whether the user says that all workers see the store's folder.
 
     Raises:
       StoreOutOfReach: they run elsewhere, and the store is a local folder.
     """
-    if not store.local:
+    if not store.local or is_shared:
         return
     name = type(runner).__name__
-    shared = "write --obs_store=gs://BUCKET/FOLDER, or another filesystem that its workers reach"
+    shared = (
+        "write --obs_store=gs://BUCKET/FOLDER, or another filesystem that its workers reach; where they see "
+        "this folder at the same path, add --obs_store_shared"
+    )
     if name in _REMOTE:
         raise StoreOutOfReach(store.uri, name, f"runs its workers on other machines: {shared}")
     if name not in _PORTABLE:

@@ -11,9 +11,11 @@ import json
 import os
 import re
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.configuration import find_configuration
 from beam_obs.runs.evidence import count_dead_letters
 from beam_obs.runs.folder import Folder, folder_at, is_local, local_path
 from beam_obs.runs.record import END, HEARTBEAT, START, RunRecord
@@ -23,6 +25,15 @@ DEFAULT_STORE = ".beam_obs"
 
 _SHOWN_CANDIDATES = 8
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?")
+
+
+def default_store() -> str:
+    """Returns the root of the store where none is named.
+
+    Raises:
+      UsageError: ``beam_obs.toml`` has something wrong.
+    """
+    return os.environ.get(STORE_VARIABLE) or find_configuration().store or DEFAULT_STORE
 
 
 class StoreNotWritable(BeamObsError):
@@ -60,17 +71,23 @@ class Store:
 
     Args:
       uri: root of the store, a path or a URI of a filesystem that Beam knows; the default is that of
-        the commands: the variable ``BEAM_OBS_STORE``, else ``.beam_obs``.
+        the commands: the variable ``BEAM_OBS_STORE``, else what ``beam_obs.toml`` says, else ``.beam_obs``.
+      filesystem: options of its filesystem, as on a pipeline's command line, besides those of
+        ``beam_obs.toml``: ``["--s3_endpoint_url=http://localhost:9000"]``.
+
+    Raises:
+      UsageError: ``beam_obs.toml`` is looked at, and has something wrong.
 
     >>> Store("nowhere").runs()
     []
     """
 
-    def __init__(self, uri: str | None = None) -> None:
-        given = uri or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+    def __init__(self, uri: str | None = None, filesystem: Sequence[str] = ()) -> None:
+        given = uri or default_store()
         self.local = is_local(given)
         self.uri = os.path.abspath(local_path(given)) if self.local else given.rstrip("/")
-        self.files: Folder = folder_at(self.uri)
+        arguments = [] if self.local else [*find_configuration().filesystem_arguments, *filesystem]
+        self.files: Folder = folder_at(self.uri, arguments)
 
     @property
     def is_default(self) -> bool:
@@ -93,7 +110,8 @@ class Store:
         """
         probe = f".write-check-{uuid.uuid4().hex[:8]}"
         try:
-            self.files.write(probe, b"")
+            # Beam's S3 cannot write an empty file.
+            self.files.write(probe, b"can be written\n")
             self.files.delete(probe)
         except Exception as error:
             raise StoreNotWritable(self.uri, str(error) or type(error).__name__) from error

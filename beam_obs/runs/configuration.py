@@ -1,0 +1,113 @@
+"""`beam_obs.toml`: where the store is and how its filesystem is reached, for launches and commands alike.
+
+It is looked for in the working folder and those above it, as is ``[tool.beam_obs]`` of ``pyproject.toml``;
+the first that is found holds. Options and the variable go before it. Reading it needs neither Beam nor a
+store.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from beam_obs.records.errors import UsageError
+from beam_obs.runs.folder import is_local, local_path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "beam_obs.toml"
+_OF_TOOLS = "pyproject.toml"
+
+
+class Configuration(NamedTuple):
+    """What a file of settings says.
+
+    Args:
+      path: the file; None where there is none.
+      store: root of the store; a relative folder is taken from the file's own.
+      shared: whether all workers see the store's folder, though it is one of this machine.
+      filesystem: options of filesystems by name, as of a pipeline: ``{"s3_endpoint_url": "http://..."}``.
+    """
+
+    path: str | None = None
+    store: str | None = None
+    shared: bool = False
+    filesystem: Mapping[str, str | int | bool] = {}
+
+    @property
+    def filesystem_arguments(self) -> list[str]:
+        """The options of filesystems as on a command line.
+
+        >>> Configuration(filesystem={"s3_region_name": "eu", "s3_verify": False}).filesystem_arguments
+        ['--s3_region_name=eu']
+        """
+        return [
+            f"--{name}" if value is True else f"--{name}={value}"
+            for name, value in self.filesystem.items()
+            if value is not False
+        ]
+
+
+def find_configuration(folder: str | None = None) -> Configuration:
+    """Returns the settings that hold in a folder.
+
+    Args:
+      folder: where the search begins; by default the working folder.
+
+    Raises:
+      UsageError: a file is no TOML, or has a setting that does not exist or has a wrong type.
+    """
+    here = os.path.abspath(folder or os.curdir)
+    while True:
+        for name in (FILE, _OF_TOOLS):
+            path = os.path.join(here, name)
+            settings = _read(path)
+            if name == _OF_TOOLS and settings is not None:
+                settings = settings.get("tool", {}).get("beam_obs")
+            if settings is not None:
+                return _checked(settings, path)
+        above = os.path.dirname(here)
+        if above == here:
+            return Configuration()
+        here = above
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as file:
+            settings: dict[str, Any] = tomllib.load(file)
+            return settings
+    except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError):
+        return None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no TOML: {error}") from None
+
+
+def _checked(settings: Any, path: str) -> Configuration:
+    if not isinstance(settings, dict):
+        raise UsageError(f"{path}: tool.beam_obs is no table of settings")
+    expected = {"store": str, "shared": bool, "filesystem": dict}
+    for name, value in settings.items():
+        if name not in expected:
+            near = difflib.get_close_matches(name, expected, 1)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(expected)}"
+            raise UsageError(f"{path} has a setting {name!r}, which does not exist; {meant}")
+        if type(value) is not expected[name]:
+            wanted = {str: "a text", bool: "true or false", dict: "a table of options"}[expected[name]]
+            raise UsageError(f"{path}: {name} is {value!r}; give {wanted}")
+    filesystem = settings.get("filesystem", {})
+    for name, value in filesystem.items():
+        if not isinstance(value, (str, int, bool)):
+            raise UsageError(
+                f"{path}: filesystem.{name} is {value!r}; give a text, a whole number, true or false"
+            )
+    store = settings.get("store")
+    if store is not None and is_local(store):
+        store = os.path.join(os.path.dirname(path), os.path.expanduser(local_path(store)))
+    return Configuration(path, store or None, settings.get("shared", False), filesystem)
