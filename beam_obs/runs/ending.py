@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from beam_obs.metrics import names
@@ -55,6 +56,8 @@ def describe_end(
     told = Snapshot(stages, elements, snapshot.live, snapshot.attempted)
     keeping = [step.label for step in graph.steps if step.dead is not None] if graph is not None else []
     kept = {label: refused["by_stage"].get(label, 0) for label in keeping}
+    # Attempts may refuse a record more often than it was kept.
+    refused["not_kept"] = {} if snapshot.attempted else _not_kept(keeping, told.stages, refused["in_files"])
     balanced = balance(graph, told, kept)
     if not balanced.unchecked:
         noted = noted_file_lines(
@@ -80,6 +83,14 @@ def describe_end(
         ),
         "lineage": describe_lineage(woven, observation.outputs) if woven is not None else None,
     }
+
+
+def _not_kept(
+    keeping: Iterable[str], stages: Mapping[str, StageCounts], in_files: Mapping[str, int]
+) -> dict[str, int]:
+    """Returns of each stage how many refusals are in no file: they waited for it, or their bundle failed."""
+    missing = {label: stages[label].dead - in_files.get(label, 0) for label in keeping if label in stages}
+    return {label: count for label, count in missing.items() if count > 0}
 
 
 def describe_lineage(woven: WeaveReport, outputs: list[DatasetDescription]) -> dict[str, Any]:

@@ -101,7 +101,8 @@ def _dead_letter_files_of(manifests: Iterable[Manifest]) -> set[str]:
 
 
 def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dict[str, Any]:
-    """Returns the ``dead_letters`` of ``end.json``: counts in all, by stage and by fingerprint.
+    """Returns the ``dead_letters`` of ``end.json``: counts in all, by stage and by fingerprint; and how many
+    of each stage are in files, committed or not.
 
     Manifests tell them without a look at the letters. Where none was committed, the files are read.
     """
@@ -113,10 +114,10 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
         others += manifest.details.get("others", 0)
         for fingerprint, told in manifest.details.get("fingerprints", {}).items():
             _add(kinds, manifest.stage, fingerprint, told, told["count"])
-    uncommitted = 0
+    uncommitted: dict[str, int] = {}
     for name in evidence.uncommitted:
         for letter in read_file(store, f"{folder}/{name}"):
-            uncommitted += 1
+            uncommitted[letter.stage] = uncommitted.get(letter.stage, 0) + 1
             if not evidence.manifests:
                 _add(kinds, letter.stage, letter.fingerprint, _told(letter), 1)
     if not evidence.manifests:
@@ -125,7 +126,12 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
     return {
         "count": sum(by_stage.values()),
         "committed": sum(manifest.count for manifest in evidence.of_kind("dead_letters")),
-        "uncommitted": uncommitted,
+        "uncommitted": sum(uncommitted.values()),
+        "in_files": {
+            stage: sum(one.count for one in evidence.of_kind("dead_letters") if one.stage == stage)
+            + uncommitted.get(stage, 0)
+            for stage in sorted(by_stage.keys() | uncommitted.keys())
+        },
         "superseded": sum(_count_file(store, f"{folder}/{name}") for name in evidence.superseded),
         "by_stage": by_stage,
         "by_fingerprint": sorted(kinds.values(), key=lambda kind: (-kind["count"], kind["stage"])),

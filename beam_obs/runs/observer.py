@@ -32,7 +32,7 @@ from beam_obs.runs.step_code import step_code
 from beam_obs.runs.store import Store
 from beam_obs.runs.template import Template, template_of
 from beam_obs.stages.dead_letters import DeadLetters
-from beam_obs.stages.evidence import CommitEvidence
+from beam_obs.stages.evidence import CommitEvidence, writes_at_once
 from beam_obs.weaving.options import weave_version, weaving_as_asked
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.wrapper.redaction import Redact, redaction_of
@@ -176,7 +176,8 @@ class Observer:
             return
         label = f"{EVIDENCE_LABEL} {len(self._committed)}" if self._committed else EVIDENCE_LABEL
         self._committed.update(map(id, new))
-        tuple(new) | label >> CommitEvidence(observation.context)
+        commit = CommitEvidence(observation.context, at_once=writes_at_once(self.pipeline))
+        tuple(new) | label >> commit
 
     @property
     def counted(self) -> Any:

@@ -7,6 +7,7 @@ import datetime
 from typing import Any
 
 from beam_obs.runs import process
+from beam_obs.runs.wording import not_kept_text
 
 START = "start.json"
 END = "end.json"
@@ -69,7 +70,9 @@ class RunRecord:
     @property
     def status_text(self) -> str:
         """The status, with what was refused wherever anything was: ``done, 14 dead``."""
-        return f"{self.status}, {self.refused:,} dead" if self.refused else self.status
+        dead = f"{self.refused:,} dead" if self.refused else ""
+        not_kept = not_kept_text((self.end or {}).get("dead_letters") or {}, self.status)
+        return ", ".join(filter(None, (self.status, dead, not_kept)))
 
     @property
     def job_id(self) -> str | None:

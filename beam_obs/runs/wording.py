@@ -56,7 +56,25 @@ def letters_beside(refused: Mapping[str, Any], status: str) -> list[str]:
             lines.append(f"and {uncommitted:,} uncommitted, {of_bundles} or ended with the run")
     if superseded := refused.get("superseded"):
         lines.append(f"and {superseded:,} superseded, of an attempt before the engine started the job again")
+    if not_kept := not_kept_text(refused, status):
+        told = ", ".join(f"{clean(label)} {count:,}" for label, count in refused["not_kept"].items())
+        lines.append(f"and {not_kept}, by {told}: the run ended before they were written")
     return lines
+
+
+def not_kept_text(refused: Mapping[str, Any], status: str) -> str:
+    """Returns how many refusals no file has; empty where all are kept.
+
+    Args:
+      refused: the ``dead_letters`` of a run.
+      status: of the run: in one that failed a bundle may have been counted more than once.
+
+    >>> not_kept_text({"not_kept": {"parse": 2}}, "cancelled")
+    '2 refused and not kept'
+    """
+    count = sum((refused.get("not_kept") or {}).values())
+    most = "up to " if status == "failed" else ""
+    return f"{most}{count:,} refused and not kept" if count else ""
 
 
 def tail(label: str, limit: int = 44) -> str:

@@ -31,6 +31,7 @@ from beam_obs.stages.evidence import (
     globally,
     needs_gathering,
     slug,
+    writes_at_once,
 )
 from beam_obs.stages.foreign_failures import ReadForeignFailures, refused_coder, step_of
 from beam_obs.wrapper.redaction import redaction_of
@@ -133,7 +134,7 @@ class DeadLetters:
             letters = (
                 refusals
                 | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter)
-                | "Gather" >> GatherRows()
+                | "Gather" >> GatherRows(writes_at_once(refusals.pipeline))
             )
             collected = letters | "Write" >> beam.ParDo(self._writer(stage)).with_output_types(str)
         else:
@@ -179,7 +180,8 @@ class DeadLetters:
             observation = observation_of(self._pipeline)
             # A plain pipeline may be run twice under the id that it was built with.
             run = observation.context if observation.observed else None
-            self.result = tuple(self._collected) | label >> CommitEvidence(self._sink.folder, run)
+            commit = CommitEvidence(self._sink.folder, run, writes_at_once(self._pipeline))
+            self.result = tuple(self._collected) | label >> commit
 
     @property
     def collected(self) -> list[Any]:

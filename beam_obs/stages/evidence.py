@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import apache_beam as beam
+from apache_beam import typehints
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows, TimestampedValue
@@ -131,20 +132,39 @@ class _DigestedFile:
         return {FILE_BYTES: self._bytes, FILE_DIGEST: self._digest.hexdigest()}
 
 
+_BUNDLE_BY_BUNDLE = ("DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner")
+
+
+def writes_at_once(pipeline: Any) -> bool:
+    """Returns whether a stream's rows and manifests are to be written as they come.
+
+    The direct runner does a stream bundle by bundle on this machine, where files cost nothing, and what waits
+    in it when it is cancelled is lost. A step there gets only what finished bundles gave.
+    """
+    return type(pipeline.runner).__name__ in _BUNDLE_BY_BUNDLE
+
+
 class GatherRows(beam.PTransform):
     """Rows as they are in batch; in a stream, gathered for some seconds so that files are not tiny.
 
     Gathering is by processing time in the global window: evidence is never late data.
+
+    Args:
+      at_once: whether rows of a stream are not gathered.
     """
+
+    def __init__(self, at_once: bool = False) -> None:
+        super().__init__()
+        self._at_once = at_once
 
     def expand(self, rows: Any) -> Any:
         """Gives the rows in the global window."""
         rows = globally(rows)
-        if rows.is_bounded:
+        if rows.is_bounded or self._at_once:
             return rows
         return (
             rows
-            | "Key" >> _under_one_key()
+            | "Key" >> _under_one_key(rows.element_type)
             | "Gather" >> _now_and_then()
             | "Ungroup" >> beam.FlatMap(_values)
         )
@@ -155,12 +175,12 @@ def needs_gathering(pcoll: Any) -> bool:
     return not (pcoll.is_bounded and pcoll.windowing.is_default())
 
 
-def _under_one_key() -> Any:
-    """Puts rows under one key, at a time within the global window.
+def _under_one_key(of_rows: Any) -> Any:
+    """Puts rows of a type under one key, at a time within the global window.
 
     Names of files come with the maximal timestamp, which no window holds: a shuffle on Prism drops them.
     """
-    return beam.Map(_keyed)
+    return beam.Map(_keyed).with_output_types(typehints.KV[bytes, of_rows])
 
 
 def _keyed(row: Any, timestamp: Any = beam.DoFn.TimestampParam) -> TimestampedValue:
@@ -180,31 +200,50 @@ class CommitEvidence(beam.PTransform):
     Args:
       folder: folder of the evidence, or the run whose folder it is.
       run: the run, where the folder is not its own.
+      at_once: whether those of a stream are written one by one, without a shuffle.
     """
 
-    def __init__(self, folder: str | RunContext, run: RunContext | None = None) -> None:
+    def __init__(
+        self, folder: str | RunContext, run: RunContext | None = None, at_once: bool = False
+    ) -> None:
         super().__init__()
         self._folder = folder
+        self._at_once = at_once
         self._run = folder if isinstance(folder, RunContext) else run
 
     def expand(self, manifests: Any) -> Any:
         """Takes one PCollection of manifests as JSON text, or several of any windowing."""
         collections = manifests if isinstance(manifests, (list, tuple)) else [manifests]
         bounded = all(collection.is_bounded for collection in collections)
-        flat = (
-            tuple(globally(one, f"Globally {at}") for at, one in enumerate(collections))
-            | "Flatten" >> beam.Flatten()
-            | "Key" >> _under_one_key().with_output_types(tuple[bytes, str])
-        )
+        every = tuple(globally(one, f"Globally {at}") for at, one in enumerate(collections))
+        flat = every | "Flatten" >> beam.Flatten()
+        if self._at_once and not bounded:
+            return flat | "Write" >> beam.ParDo(WriteManifest(self._folder))
+        keyed = flat | "Key" >> _under_one_key(str)
         shuffle = beam.GroupByKey() if bounded else _now_and_then()
         step = flat.pipeline._current_transform().full_label
         write = _WriteManifests(self._folder, self._run if bounded else None, step)
-        return flat | "Shuffle" >> shuffle | "Write" >> beam.ParDo(write)
+        return keyed | "Shuffle" >> shuffle | "Write" >> beam.ParDo(write)
 
 
 def _now_and_then() -> Any:
     """Groups by key after some rows or seconds, and when the stream ends, where a trigger may not fire."""
     return beam.GroupIntoBatches(STREAMING_ROWS, max_buffering_duration_secs=STREAMING_SECONDS)
+
+
+class WriteManifest(StatelessDoFn):
+    """Commits the manifest of a bundle that has finished; a second try writes the same file.
+
+    Args:
+      folder: folder of the evidence, or the run whose folder it is.
+    """
+
+    def __init__(self, folder: str | RunContext) -> None:
+        self._folder = folder
+
+    def process(self, manifest: str) -> None:
+        """Writes one manifest."""
+        _write_commit(self._folder, commit_content([manifest], None))
 
 
 class _WriteManifests(StatelessDoFn):
@@ -214,14 +253,17 @@ class _WriteManifests(StatelessDoFn):
         self._step = step
 
     def process(self, keyed: tuple[bytes, Iterable[str]]) -> None:
-        folder = self._folder if isinstance(self._folder, str) else self._folder.folder
-        assert folder is not None, "evidence is committed to a run's folder, and this pipeline has no store"
         commit = None
         if self._run is not None and self._run.is_one_job:
             commit = Commit.now(self._run.run, self._step)
-        content = commit_content(keyed[1], commit)
-        make_folder(folder)
-        write_whole(f"{folder.rstrip('/')}/manifest-{_digest(content)}.json", content)
+        _write_commit(self._folder, commit_content(keyed[1], commit))
+
+
+def _write_commit(evidence: str | RunContext, content: bytes) -> None:
+    folder = evidence if isinstance(evidence, str) else evidence.folder
+    assert folder is not None, "evidence is committed to a run's folder, and this pipeline has no store"
+    make_folder(folder)
+    write_whole(f"{folder.rstrip('/')}/manifest-{_digest(content)}.json", content)
 
 
 def globally(pcoll: Any, label: str = "Globally") -> Any:

@@ -7,8 +7,6 @@ longer than all the rest of a weave. The rest is built so, in a pipeline of its 
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -21,7 +19,7 @@ from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.records.run_context import RunContext
-from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, make_folder, slug, write_whole
+from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, WriteManifest, slug
 from beam_obs.weaving.graph import Graph
 from beam_obs.weaving.loom import FILTERED, INPUTS, Loom, par_do_spec
 from beam_obs.weaving.row_file import open_rows
@@ -115,7 +113,7 @@ class _Write(beam.PTransform):
         if self._shuffles_manifests:
             return tuple(manifests) | "Commit" >> CommitEvidence(self._evidence)
         flat = tuple(manifests) | "All manifests" >> beam.Flatten()
-        return flat | "Commit" >> beam.ParDo(_CommitOne(self._evidence))
+        return flat | "Commit" >> beam.ParDo(WriteManifest(self._evidence))
 
     def _of_stream(self, name: str, start: _Start, rows: Any) -> Any:
         if start.kind != INPUTS:
@@ -138,21 +136,6 @@ class _ReadManifest(beam.DoFn):
 
     def process(self, row: bytes) -> list[str]:
         return [row.decode()]
-
-
-class _CommitOne(beam.DoFn):
-    """Commits the manifest of a bundle that has finished; a second try writes the same file."""
-
-    def __init__(self, evidence: str | RunContext) -> None:
-        self._evidence = evidence
-
-    def process(self, manifest: str) -> None:
-        folder = self._evidence if isinstance(self._evidence, str) else self._evidence.folder
-        assert folder is not None, "evidence is committed to a run's folder, and this pipeline has no store"
-        content = json.dumps({"manifests": [json.loads(manifest)]}, indent=1).encode()
-        digest = hashlib.blake2b(content, digest_size=8).hexdigest()
-        make_folder(folder)
-        write_whole(f"{folder.rstrip('/')}/manifest-{digest}.json", content)
 
 
 # Steps put in by hand.
