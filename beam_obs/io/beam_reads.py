@@ -6,7 +6,6 @@ each record, Avro and Parquet that of each block. The last place claimed is wher
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,14 +13,14 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.io import avroio, parquetio, textio, tfrecordio
 from apache_beam.io.filebasedsource import _SingleFileSource
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.iobase import _SDFBoundedSourceRestrictionProvider
 from apache_beam.io.range_trackers import OffsetRangeTracker, UnsplittableRangeTracker
 from apache_beam.pvalue import TaggedOutput
 
-from beam_obs.io.file_version import file_version
+from beam_obs.io.file_version import changed_while_read, file_version
 from beam_obs.io.found_files import fixed_part
 from beam_obs.records.block_position import INDEX_BITS
+from beam_obs.records.file_state import FileState, state_of
 from beam_obs.records.known_partitions import note_partition
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
@@ -43,7 +42,7 @@ class _Place(NamedTuple):
     path: str
     pattern: str
     name: str
-    size: int
+    state: FileState
     partition: Partition
     format: str
     positions: str
@@ -86,6 +85,7 @@ class _Read(beam.DoFn):
                 yield pack(self._gives, origin, record if path is None else (path, record))
         if place is not None and offsets is not None:
             account = _manifest(place, self._label, count, start, ranges.stop_position())
+            account.details.update(changed_while_read(place.path, place.state))
             yield TaggedOutput(ROWS, account.to_json().encode())
 
 
@@ -180,30 +180,22 @@ def _place(source: Any) -> _Place | None:
         return None
     format, positions = found or (type(reader).__name__, BLOCKS)
     path = source._file_name
-    stat = _stat(path)
-    if stat is None:
+    state = state_of(path)
+    if state is None:
         return None
-    size, modified = stat
     pattern = str(reader._pattern.get())
     start = fixed_part(pattern)
     name = path[len(start) :] if path.startswith(start) else path
     path = path if "://" in path else os.path.abspath(path)
-    partition = Partition(name, file_version(path, size, modified), wide=positions == BLOCKS)
+    partition = Partition(name, file_version(path, state), wide=positions == BLOCKS)
     note_partition(partition, path)
-    return _Place(path, pattern, name, size, partition, format, positions)
-
-
-@functools.lru_cache(maxsize=4096)
-def _stat(path: str) -> tuple[int, float] | None:
-    found = FileSystems.match([path])[0].metadata_list
-    if not found:
-        return None
-    return found[0].size_in_bytes, float(found[0].last_updated_in_seconds or 0)
+    return _Place(path, pattern, name, state, partition, format, positions)
 
 
 def _manifest(place: _Place, label: str, count: int, start: int, stop: int) -> Manifest:
-    whole = start == 0 and (stop >= place.size or stop == OffsetRangeTracker.OFFSET_INFINITY)
-    stop = place.size if whole else int(min(stop, place.size))
+    size = place.state.size
+    whole = start == 0 and (stop >= size or stop == OffsetRangeTracker.OFFSET_INFINITY)
+    stop = size if whole else int(min(stop, size))
     return Manifest(
         kind="inputs",
         stage=label,
@@ -214,7 +206,7 @@ def _manifest(place: _Place, label: str, count: int, start: int, stop: int) -> M
             "name": place.name,
             "version": place.partition.version,
             "partition": f"{place.partition.code:08x}",
-            "size": place.size,
+            "size": size,
             "start": start,
             "stop": stop,
             "bytes": stop - start,

@@ -5,34 +5,59 @@ So a clone of the same data gives the same origins on another day and another di
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from beam_obs.records.file_state import FileState, state_of
+
 _CHUNK_BYTES = 1 << 20
 _LOG = logging.getLogger(__name__)
+CHANGED_WHILE_READ = "changed_while_read"
+_MOST = 1 << 16
+_VERSIONS: dict[tuple[str, FileState], str] = {}
 
 
-def file_version(path: str, size: int, modified: float) -> str:
+def file_version(path: str, state: FileState) -> str:
     """Returns the version of a file, asked for or computed once per process and state of the file.
 
     Args:
       path: the file, on any Beam filesystem.
-      size: in bytes.
-      modified: when it was last written, in seconds since the epoch; 0 where that is not known.
+      state: of the file, as it was when it was opened.
 
     Returns:
       ``generation:<number>`` on Google Cloud Storage; ``<size>-<checksum>`` on other stores that keep
       a checksum of the content; else ``<size>-<32 hex digits of blake2b>``.
     """
-    return _file_version(path, size, modified)
+    known = _VERSIONS.get((path, state))
+    if known is not None:
+        return known
+    settled = state.is_settled
+    version = _version(path, state.size)
+    # A state that another content may have too says nothing the next time.
+    if settled and state_of(path) == state:
+        if len(_VERSIONS) >= _MOST:
+            _VERSIONS.clear()
+        _VERSIONS[path, state] = version
+    return version
 
 
-@functools.lru_cache(maxsize=65536)
-def _file_version(path: str, size: int, modified: float) -> str:
+def changed_while_read(path: str, before: FileState | None) -> dict[str, bool]:
+    """Returns what a manifest says of a file that is written to while it is read: what was read of it is
+    then not known for sure.
+
+    Args:
+      path: the file.
+      before: its state when it was opened.
+    """
+    after = state_of(path)
+    # One that is gone was open, and was read as it was.
+    return {CHANGED_WHILE_READ: True} if after is not None and after != before else {}
+
+
+def _version(path: str, size: int) -> str:
     scheme = FileSystems.get_scheme(path)
     try:
         if scheme == "gs":

@@ -10,6 +10,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.records.file_state import FileState
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -39,23 +40,23 @@ class FoundFile(NamedTuple):
       path: with which Beam opens it; also the URI that records and dead letters name.
       name: relative to the fixed part of the pattern: the same for a clone of the data elsewhere.
       size: bytes.
-      modified: when it was last written, in seconds since the epoch; 0 where that is not known.
       compression: one of Beam's `CompressionTypes`, not ``auto``.
       is_splittable: whether it can be read from the middle.
       range_bytes: length of the ranges to begin with.
       min_range_bytes: below which no range is made.
       expected_columns: names that its header must have, or None.
+      state: in which it was when it was opened to be read; None before.
     """
 
     path: str
     name: str
     size: int
-    modified: float
     compression: str
     is_splittable: bool
     range_bytes: int
     min_range_bytes: int
     expected_columns: tuple[str, ...] | None = None
+    state: FileState | None = None
 
 
 def find_files(
@@ -93,7 +94,6 @@ def find_files(
                 path=metadata.path,
                 name=metadata.path[start:].replace(os.sep, "/"),
                 size=metadata.size_in_bytes,
-                modified=float(metadata.last_updated_in_seconds or 0),
                 compression=compression,
                 is_splittable=splittable and compression == CompressionTypes.UNCOMPRESSED,
                 range_bytes=range_bytes,

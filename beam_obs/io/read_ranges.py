@@ -15,11 +15,12 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.io.bad_input import BadFile, refuse_bytes
 from beam_obs.io.file_ranges import FileRanges
-from beam_obs.io.file_version import file_version
+from beam_obs.io.file_version import changed_while_read, file_version
 from beam_obs.io.found_files import FoundFile
 from beam_obs.io.line_reader import BLOCK_BYTES
 from beam_obs.io.read_blocks import ReadBlock
 from beam_obs.records.errors import RefusedRecord
+from beam_obs.records.file_state import FileState, state_of
 from beam_obs.records.known_partitions import note_partition
 from beam_obs.records.lineage_attributes import LineageAttributes, utc_now
 from beam_obs.records.manifest import Manifest
@@ -96,6 +97,9 @@ class ReadRanges(StatelessDoFn, abc.ABC):
     def setup(self) -> None:
         """Makes what is not pickled."""
 
+    _opened: tuple[FoundFile, Partition] | None = None
+    """The file of the range at hand, of which the version is asked once, and the partition that it is."""
+
     def process(
         self,
         file: FoundFile,
@@ -103,6 +107,7 @@ class ReadRanges(StatelessDoFn, abc.ABC):
     ) -> Iterator[Any]:
         """Gives the records of one range of a file, in blocks."""
         claimed: OffsetRange = tracker.current_restriction()
+        file = file._replace(state=state_of(file.path))
         progress = Progress(file)
         if file.is_splittable:
             yield from self._read_range(progress, tracker, claimed)
@@ -143,10 +148,13 @@ class ReadRanges(StatelessDoFn, abc.ABC):
         yield ReadBlock([], [refusal], len(raw))
 
     def _partition(self, file: FoundFile) -> Partition:
-        wide = self.positions == "blocks" or file.size > _LARGEST[file.is_splittable]
-        partition = Partition(file.name, file_version(file.path, file.size, file.modified), wide=wide)
-        note_partition(partition, file.path, self._settings.context.run)
-        return partition
+        if self._opened is None or self._opened[0] is not file:
+            wide = self.positions == "blocks" or file.size > _LARGEST[file.is_splittable]
+            version = file_version(file.path, file.state or FileState(file.size, 0))
+            partition = Partition(file.name, version, wide=wide)
+            note_partition(partition, file.path, self._settings.context.run)
+            self._opened = file, partition
+        return self._opened[1]
 
     def _origins(self, file: FoundFile, places: Sequence[int] | numpy.ndarray) -> tuple[bytes, ...] | None:
         """Returns the origins of records that leave; None where they are not to be told.
@@ -200,7 +208,8 @@ class ReadRanges(StatelessDoFn, abc.ABC):
                 "bytes": progress.bytes,
                 "dead": progress.dead,
                 "positions": self.positions,
-            },
+            }
+            | changed_while_read(file.path, file.state),
         )
 
 

@@ -13,15 +13,18 @@ import io
 import lzma
 import os
 import zlib
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from beam_obs.records.errors import BeamObsError, MissingExtra
+from beam_obs.records.file_state import FileState, state_of
 from beam_obs.runs.folder import is_local, local_path
 
 LARGEST_DIGESTED = 1 << 30
 """Files of more bytes are not digested again: only their size is compared."""
 
 _CHUNK_BYTES = 1 << 20
+_Made = TypeVar("_Made", covariant=True)
 
 
 class FileGone(BeamObsError):
@@ -99,12 +102,13 @@ def read_content(uri: str) -> bytes:
         raise FileGone(uri, f"it cannot be read: {type(error).__name__}: {error}") from None
 
 
-def present_version(uri: str, expected: str) -> str | None:
+def present_version(uri: str, expected: str, state: FileState | None = None) -> str | None:
     """Returns the version that a file has now, as `beam_obs.io.file_version` makes it.
 
     Args:
       uri: the file.
       expected: the version that it had; where the sizes differ, that is enough to know.
+      state: that the file is in, where it was asked already.
 
     Returns:
       None where a file is too large to be digested again; its size is then the expected one.
@@ -112,35 +116,61 @@ def present_version(uri: str, expected: str) -> str | None:
     Raises:
       FileGone: there is no such file.
     """
+    state = state or present_state(uri)
     if is_local(uri):
-        try:
-            found = os.stat(local_path(uri))
-        except OSError as error:
-            reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
-            raise FileGone(uri, reason) from None
         old_size, _, _ = expected.partition("-")
-        if old_size.isdigit() and int(old_size) != found.st_size:
-            return f"{found.st_size} bytes"
-        if found.st_size > LARGEST_DIGESTED:
+        if old_size.isdigit() and int(old_size) != state.size:
+            return f"{state.size} bytes"
+        if state.size > LARGEST_DIGESTED:
             return None
-        return _local_version(uri, found.st_size, found.st_mtime_ns)
-    from apache_beam.io.filesystems import FileSystems
-
+        return as_it_is(_local_version, uri, state)
     from beam_obs.io.file_version import file_version
 
-    matched = FileSystems.match([uri])[0].metadata_list
-    if not matched:
+    return file_version(uri, state)
+
+
+def present_state(uri: str) -> FileState:
+    """Returns the state that a file is in now.
+
+    Raises:
+      FileGone: there is no such file, or it cannot be asked.
+    """
+    try:
+        state = state_of(local_path(uri) if is_local(uri) else uri)
+    except OSError as error:
+        raise FileGone(uri, str(error)) from None
+    if state is None:
         raise FileGone(uri, "there is no such file")
-    return file_version(uri, matched[0].size_in_bytes, float(matched[0].last_updated_in_seconds or 0))
+    return state
+
+
+def as_it_is(read: _Remembering[_Made], uri: str, state: FileState) -> _Made:
+    """Returns what `read` makes of a file in a state, remembered where no other content can have that state.
+
+    Args:
+      read: a function with `functools.lru_cache`.
+      uri: the file.
+      state: that it is in now.
+    """
+    return (read if state.is_settled else read.__wrapped__)(uri, state)
+
+
+class _Remembering(Protocol[_Made]):
+    """A function of a file and its state with `functools.lru_cache`."""
+
+    @property
+    def __wrapped__(self) -> Callable[[str, FileState], _Made]: ...
+
+    def __call__(self, uri: str, state: FileState, /) -> _Made: ...
 
 
 @functools.lru_cache(maxsize=4096)
-def _local_version(uri: str, size: int, modified: int) -> str:
+def _local_version(uri: str, state: FileState) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with open_raw(uri) as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
-    return f"{size}-{digest.hexdigest()}"
+    return f"{state.size}-{digest.hexdigest()}"
 
 
 def same_file(uri: str, path: str) -> bool:

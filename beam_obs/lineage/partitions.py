@@ -32,6 +32,7 @@ class SourcePartition:
       kind: name of that step's class, e.g. ``ReadFromCsv``.
       records: how many were read; None where it is not known.
       dead: how many were refused as they were read.
+      changed_while_read: whether it was written to while it was read.
     """
 
     code: int
@@ -46,6 +47,7 @@ class SourcePartition:
     kind: str
     records: int | None
     dead: int
+    changed_while_read: bool = False
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> SourcePartition:
@@ -63,6 +65,7 @@ class SourcePartition:
             fields.get("kind") or "",
             fields.get("records"),
             int(fields.get("dead") or 0),
+            bool(fields.get("changed_while_read", False)),
         )
 
     @property

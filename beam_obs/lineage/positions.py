@@ -67,7 +67,7 @@ def why_no_record(partition: SourcePartition, position: int) -> str:
     kind = partition.kind.lower()
     if partition.uri is None or partition.positions != "bytes" or "tfrecord" in kind:
         return ""
-    lines = lines_of(partition.uri, partition.version)
+    lines = lines_of(partition.uri)
     if position >= len(lines.content):
         return f"{partition.uri} has {len(lines.content):,} bytes, and none at {position:,}"
     if not lines.begins_at(position):
@@ -77,7 +77,7 @@ def why_no_record(partition: SourcePartition, position: int) -> str:
 
 def _place_of_line(partition: SourcePartition, number: int) -> Place:
     assert partition.uri is not None
-    lines = lines_of(partition.uri, partition.version)
+    lines = lines_of(partition.uri)
     content, start = lines.content, lines.start_of(number)
     if start is None:
         raise NoSuchPlace(f"{partition.uri} has {count_lines(content):,} lines, and no line {number:,}")

@@ -10,12 +10,20 @@ import json
 import struct
 from typing import Any
 
-from beam_obs.lineage.files import FileGone, open_content, present_version, read_content
+from beam_obs.lineage.files import (
+    FileGone,
+    as_it_is,
+    open_content,
+    present_state,
+    present_version,
+    read_content,
+)
 from beam_obs.lineage.lines import Lines
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import block_position
 from beam_obs.records.errors import MissingExtra
+from beam_obs.records.file_state import FileState
 
 VERIFIED, CHANGED, GONE, UNVERIFIED = "verified", "changed", "gone", "not verified"
 
@@ -53,11 +61,15 @@ def read_source_record(partition: SourcePartition, position: int | None) -> Sour
         what = f"the source {partition.source or partition.name!r} keeps no positions in files"
         return SourceRecord(UNVERIFIED, what)
     try:
-        version = present_version(uri, partition.version)
+        state = present_state(uri)
+        if partition.changed_while_read:
+            note = f"{uri} was written to while it was read: what was read of it is not known for sure"
+            return SourceRecord(UNVERIFIED, note)
+        version = present_version(uri, partition.version, state)
         if version is not None and version != partition.version:
             note = f"{uri} changed since: it was {partition.version}, and is {version}"
             return SourceRecord(CHANGED, note)
-        record = _read(partition, uri, position)
+        record = _read(partition, uri, position, state)
     except (FileGone, MissingExtra) as error:
         return SourceRecord(GONE if isinstance(error, FileGone) else UNVERIFIED, str(error))
     except Exception as error:
@@ -69,39 +81,43 @@ def read_source_record(partition: SourcePartition, position: int | None) -> Sour
     return record
 
 
-def _read(partition: SourcePartition, uri: str, position: int) -> SourceRecord:
+def _read(partition: SourcePartition, uri: str, position: int, state: FileState) -> SourceRecord:
     if partition.positions == "files":
         return SourceRecord(VERIFIED, text=f"the whole file, {partition.size or 0:,} bytes")
     if partition.positions == "blocks":
-        value = _block_record(uri, position, partition.records)
+        value = _block_record(uri, position, partition.records, state)
         return SourceRecord(VERIFIED, text=json.dumps(value, ensure_ascii=False, default=str))
     if "tfrecord" in partition.kind.lower():
         return SourceRecord(VERIFIED, text=_tf_record(uri, position))
     if partition.positions == "bytes":
-        return _line(partition, uri, position)
+        return _line(partition, uri, position, state)
     return SourceRecord(UNVERIFIED, f"positions of the source {partition.source!r} are not in files")
 
 
 # Lines.
 
 
-def lines_of(uri: str, version: str) -> Lines:
-    """Returns the lines of a file, read once for each version of it.
+def lines_of(uri: str, state: FileState | None = None) -> Lines:
+    """Returns the lines of a file as it is now, read once for each state of it.
+
+    Args:
+      uri: the file.
+      state: that it is in, where it was asked already.
 
     Raises:
       FileGone: it cannot be read.
     """
-    return _lines_of(uri, version)
+    return as_it_is(_lines_of, uri, state or present_state(uri))
 
 
 @functools.lru_cache(maxsize=8)
-def _lines_of(uri: str, version: str) -> Lines:
+def _lines_of(uri: str, state: FileState) -> Lines:
     return Lines(read_content(uri))
 
 
-def _line(partition: SourcePartition, uri: str, position: int) -> SourceRecord:
+def _line(partition: SourcePartition, uri: str, position: int, state: FileState) -> SourceRecord:
     is_csv = "csv" in partition.kind.lower()
-    lines = lines_of(uri, partition.version)
+    lines = lines_of(uri, state)
     record = lines.line_at(position)
     while is_csv and record.count(b'"') % 2 and record.count(b"\n") < _LONGEST_LINES:
         more = lines.line_at(position + len(record))
@@ -127,18 +143,18 @@ def _tf_record(uri: str, position: int) -> str:
 # Blocks.
 
 
-def _block_record(uri: str, position: int, records: int | None) -> Any:
+def _block_record(uri: str, position: int, records: int | None, state: FileState) -> Any:
     with open_content(uri) as stream:
         magic = stream.read(4)
     if magic == b"Obj\x01":
-        return _avro_record(uri, position)
+        return _avro_record(uri, position, state)
     if magic == b"PAR1":
         return _parquet_record(uri, position, records)
     raise ValueError("it is neither an Avro nor a Parquet file")
 
 
 @functools.lru_cache(maxsize=16)
-def _avro_header(uri: str) -> bytes:
+def _avro_header(uri: str, state: FileState) -> bytes:
     from fastavro import reader
 
     with open_content(uri) as stream:
@@ -151,10 +167,10 @@ def _avro_header(uri: str) -> bytes:
     return data[: data.index(sync) + len(sync)]
 
 
-def _avro_record(uri: str, position: int) -> Any:
+def _avro_record(uri: str, position: int, state: FileState) -> Any:
     from fastavro import reader
 
-    header = _avro_header(uri)
+    header = as_it_is(_avro_header, uri, state)
     block, index = block_position(position)
     with open_content(uri) as stream:
         stream.seek(block)

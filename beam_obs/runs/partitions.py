@@ -17,6 +17,7 @@ from beam_obs.runs.redaction import redact_text
 from beam_obs.runs.store import Store, json_object
 
 PARTITIONS = "partitions.json"
+_CHANGED = "changed_while_read"
 
 
 class StampedSource(NamedTuple):
@@ -41,7 +42,7 @@ def describe_partitions(
     Each is a dict: code (8 hex digits), name, version, located, wide, positions (``bytes``, ``blocks``,
     ``files``, ``index``, ``messages`` by their ids, or empty where there are none), uri and size (or None),
     source (label of the step), kind (name of its class), records (or None), dead; format and pattern, where
-    the manifests tell them.
+    the manifests tell them; changed_while_read, where the file was.
 
     Args:
       manifests: of inputs.
@@ -59,6 +60,8 @@ def describe_partitions(
         )
         row["records"] += manifest.count
         row["dead"] += int(details.get("dead") or 0)
+        if details.get(_CHANGED):
+            row[_CHANGED] = True
     rows = list(found.values())
     with_manifests = {row["source"] for row in rows}
     for source in dict.fromkeys(stamped):

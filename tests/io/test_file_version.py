@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import sys
+import time
 import types
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 
 from beam_obs.io import file_version as module
 from beam_obs.io.file_version import file_version
+from beam_obs.records.file_state import FileState, state_of
 
 
 def _version(path: str) -> str:
-    state = os.stat(path)
-    return file_version(path, state.st_size, state.st_mtime)
+    state = state_of(path)
+    assert state is not None
+    return file_version(path, state)
 
 
 def test_a_local_file_goes_by_its_size_and_content() -> None:
@@ -29,6 +32,7 @@ def test_a_local_file_goes_by_its_size_and_content() -> None:
 def test_a_file_is_read_once_for_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
     pathlib.Path("a").write_bytes(b"once")
     path = os.path.abspath("a")
+    os.utime(path, (1, 1))
     first = _version(path)
     monkeypatch.setattr(module, "_content_digest", lambda path: 1 / 0)
 
@@ -46,6 +50,24 @@ def test_a_file_that_was_written_again_has_another_version() -> None:
     assert _version(path) != first
 
 
+def test_a_file_that_may_be_written_to_within_a_tick_of_the_clock_is_read_each_time() -> None:
+    path = os.path.abspath("a")
+    for content in (b"one", b"two"):
+        pathlib.Path(path).write_bytes(content)
+        now = time.time_ns()
+        os.utime(path, ns=(now, now - now % 10**9))
+
+        assert _version(path) == f"3-{hashlib.blake2b(content, digest_size=16).hexdigest()}"
+
+
+def test_a_file_without_a_time_is_read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = iter(["00", "01"])
+    monkeypatch.setattr(module, "_content_digest", lambda path: next(digests))
+    versions = [file_version("memory", FileState(7, 0)) for _ in range(2)]
+
+    assert versions == ["7-00", "7-01"]
+
+
 def _google(monkeypatch: pytest.MonkeyPatch, blob: Any) -> None:
     gcsio = types.ModuleType("gcsio")
     bucket = types.SimpleNamespace(get_blob=lambda name: blob)
@@ -56,16 +78,17 @@ def _google(monkeypatch: pytest.MonkeyPatch, blob: Any) -> None:
     import apache_beam.io.gcp as package
 
     monkeypatch.setattr(package, "gcsio", gcsio, raising=False)
+    monkeypatch.setattr(module, "state_of", lambda path: FileState(7, 1))
 
 
 def test_google_cloud_storage_is_asked_for_the_generation(monkeypatch: pytest.MonkeyPatch) -> None:
     _google(monkeypatch, types.SimpleNamespace(generation=1700000000000001))
 
-    assert file_version("gs://bucket/a.csv", 7, 1.0) == "generation:1700000000000001"
+    assert file_version("gs://bucket/a.csv", FileState(7, 1)) == "generation:1700000000000001"
 
 
 def test_where_the_store_gives_no_version_the_content_is_digested(monkeypatch: pytest.MonkeyPatch) -> None:
     _google(monkeypatch, None)
     monkeypatch.setattr(module, "_content_digest", lambda path: "00")
 
-    assert file_version("gs://bucket/b.csv", 7, 1.0) == "7-00"
+    assert file_version("gs://bucket/b.csv", FileState(7, 1)) == "7-00"

@@ -23,6 +23,7 @@ from beam_obs.io.file_version import file_version
 from beam_obs.io.found_files import FoundFile
 from beam_obs.io.read_blocks import ReadBlock
 from beam_obs.records.block_position import block_position
+from beam_obs.records.file_state import state_of
 from beam_obs.records.origin import Partition
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.settings import WeaveSettings
@@ -40,7 +41,9 @@ READS: dict[str, Any] = {
 
 
 def _partition(file: FoundFile, wide: bool = False) -> Partition:
-    return Partition(file.name, file_version(file.path, file.size, file.modified), wide=wide)
+    state = state_of(file.path)
+    assert state is not None
+    return Partition(file.name, file_version(file.path, state), wide=wide)
 
 
 def _told(reader: Any, file: FoundFile, reading: Reading) -> list[tuple[Any, bytes]]:

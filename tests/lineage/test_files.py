@@ -21,6 +21,7 @@ from beam_obs.lineage.output_records import (
     record_at,
 )
 from beam_obs.records.errors import UsageError
+from beam_obs.records.file_state import state_of
 from beam_obs.records.origin import Partition, derived_origin
 from beam_obs.runs.row_files import read_row_file
 from beam_obs.wrapper.traced_contributors import gather
@@ -75,7 +76,9 @@ def test_rows_end_where_fastavro_says() -> None:
 def test_a_files_version_is_that_of_the_reads() -> None:
     pathlib.Path("a.csv").write_text("1,2\n")
     path = str(pathlib.Path("a.csv").absolute())
-    version = file_version(path, 4, 0.0)
+    state = state_of(path)
+    assert state is not None
+    version = file_version(path, state)
     assert present_version(path, version) == version
     assert present_version(path, "5-abc") == "4 bytes"
     with pytest.raises(FileGone, match="there is no such file"):
