@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beam_obs.cli.options import store_option
+from beam_obs.cli.options import end_if_lost, store_option
 from beam_obs.runs.store import Store
+from beam_obs.runs.wording import clean
 
 if TYPE_CHECKING:
     from beam_obs.lineage.blast_radius import Affected, TouchedRun
@@ -35,25 +36,28 @@ def affected(source: str | None, code: str | None, store: Store, as_json: bool) 
     answer = find_affected(source=source, code=code, store=store)
     if as_json:
         click.echo(json.dumps(answer.to_json(), indent=1))
-        return
-    for line in _lines(answer, store):
-        click.echo(line)
+    else:
+        for line in _lines(answer, store):
+            click.echo(line)
+    end_if_lost(answer.is_lost)
 
 
 def _lines(answer: Affected, store: Store) -> Iterator[str]:
     if not answer.runs:
         what = f"read {answer.source}" if answer.source else f"has code {answer.code}"
         yield f"no run in the store {store.shown_uri} {what}"
-        return
     for number, run in enumerate(answer.runs):
         if number:
             yield ""
         yield from _run(run)
+    if answer.overlooked:
+        yield ""
+    for told in answer.overlooked:
+        yield f"not looked at: {clean(told)}"
 
 
 def _run(touched: TouchedRun) -> Iterator[str]:
     from beam_obs.cli.lineage_text import certainty_text, counted, run_text, shown_uri
-    from beam_obs.runs.wording import clean
 
     yield click.style(run_text(touched.run), bold=True)
     yield f"  answer  {certainty_text(touched.certainty)}"

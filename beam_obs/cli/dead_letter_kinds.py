@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from beam_obs.cli.options import store_argument
+from beam_obs.cli.options import store_argument, tell_problems_of
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.kinds import (
     GONE,
@@ -45,6 +45,7 @@ def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit:
       limit: at most so many; 0 for all.
       as_json: whether to print JSON lines.
     """
+    tell_problems_of(record)
     refused = dead_letters_of(store, record)
     every = [kind for kind in refused.get("by_fingerprint") or () if stage in (None, kind["stage"])]
     kinds = every[: limit or None]
@@ -96,6 +97,7 @@ def list_kinds_of_pipeline(store: Store, pipeline: str, stage: str | None, limit
         unfinished = len(found.left_out)
         told = f"{_count(unfinished, 'run')}, none of which has finished" if unfinished else "no runs"
         raise BeamObsError(f"pipeline {pipeline!r} has {told} in the store {store.uri!r}")
+    tell_problems_of(*(one for one in (found.newest, found.previous) if one is not None), *found.left_out)
     every = [change for change in found.changes if stage in (None, change.kind["stage"])]
     changes = every[: limit or None]
     if as_json:

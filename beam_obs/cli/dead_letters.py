@@ -14,7 +14,7 @@ import click
 from rich.text import Text
 
 from beam_obs.cli.dead_letter_kinds import list_kinds_of_pipeline, list_kinds_of_run, short_letter_id
-from beam_obs.cli.options import json_option, store_argument, store_option
+from beam_obs.cli.options import json_option, store_argument, store_option, tell_problems
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.evidence import Standing
@@ -90,20 +90,26 @@ def list_(
 def _list_letters(
     store: Store, record: RunRecord, stage: str | None, fingerprint: str | None, limit: int, as_json: bool
 ) -> None:
-    found = read_dead_letters(store, record, stage, fingerprint)
-    if as_json:
-        for letter, standing in itertools.islice(found, limit or None):
-            click.echo(_json(letter, standing))
-        return
+    problems: list[str] = []
+    found = read_dead_letters(store, record, stage, fingerprint, problems)
     console = console_for(sys.stdout)
     shown = 0
     for letter, standing in itertools.islice(found, limit or None):
         shown += 1
-        print_plainly(console, _entry(letter, standing))
+        if as_json:
+            click.echo(_json(letter, standing))
+        else:
+            print_plainly(console, _entry(letter, standing))
+    more = next(found, None) is not None
+    if not shown and problems:
+        raise BeamObsError(f"dead letters of run {record.id} are lost: {'; '.join(problems)}")
+    tell_problems([*record.problems, *problems])
+    if as_json:
+        return
     if not shown:
         click.echo(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
         return
-    if next(found, None) is not None:
+    if more:
         click.echo("and more (--limit 0 lists all)")
     click.echo(f"\nbeam-obs dead-letters show ID{store_argument(store)}")
 
@@ -182,7 +188,8 @@ def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
     run, _, rest = id.partition(".")
     record = store.find(run)
     found = []
-    for letter, standing in read_dead_letters(store, record):
+    problems: list[str] = []
+    for letter, standing in read_dead_letters(store, record, problems=problems):
         own = letter.id.partition(".")[2]
         if own == rest:
             return record, letter, standing
@@ -193,8 +200,9 @@ def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
     if found:
         listed = "".join(f"\n  {_short_id(letter)}" for letter, _ in found[:8])
         raise BeamObsError(f"{id!r} may be any of {len(found)} dead letters:{listed}")
+    lost = f"; it may be among those that are lost: {'; '.join(problems)}" if problems else ""
     raise BeamObsError(
-        f"no dead letter {id!r} in run {record.id}: `beam-obs dead-letters list {run}` lists them"
+        f"no dead letter {id!r} in run {record.id}: `beam-obs dead-letters list {run}` lists them{lost}"
     )
 
 

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from beam_obs.cli.options import store_option
+from beam_obs.cli.options import store_option, tell_problems_of
 from beam_obs.runs.difference import compare_runs
 from beam_obs.runs.difference_report import render_difference
 from beam_obs.runs.report import console_for, print_plainly, writes_unicode
@@ -25,7 +25,9 @@ def diff(before: str, after: str, store: Store, as_json: bool) -> None:
     Each RUN is an id, the beginning of one, `latest`, `latest~1` for the one before it, or any of these for
     one pipeline: `beam-obs diff PIPELINE@latest~1 PIPELINE@latest`. The first is taken as the earlier run.
     """
-    difference = compare_runs(store, store.find(before), store.find(after))
+    earlier, later = store.find(before), store.find(after)
+    tell_problems_of(earlier, later)
+    difference = compare_runs(store, earlier, later)
     if as_json:
         click.echo(json.dumps(difference.to_json(), indent=1))
         return

@@ -6,7 +6,7 @@ import pathlib
 
 import click
 
-from beam_obs.cli.options import store_option
+from beam_obs.cli.options import store_option, tell_problems_of
 from beam_obs.lineage.picture import run_picture
 from beam_obs.runs.store import Store
 
@@ -27,7 +27,9 @@ def graph(run: str, output: pathlib.Path, store: Store) -> None:
     Counts are on the edges; dead letters, what was filtered and parts without lineage are marked.
     RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
     """
-    picture = run_picture(store.find(run))
+    record = store.find(run)
+    tell_problems_of(record)
+    picture = run_picture(record)
     if str(output) == "-":
         click.echo(picture.encode(), nl=False)
     else:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 
 import click
 
 from beam_obs.runs.configuration import FILE
+from beam_obs.runs.record import RunRecord
 from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE, Store
+from beam_obs.runs.wording import clean
 
 _OF_FILESYSTEMS = re.compile(
     r"--(?:(?:s3|hdfs|azure|blob_service|gcs)_\w+|no_auth|impersonate_service_account)(=.*)?", re.DOTALL
@@ -57,6 +60,23 @@ store_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def end_if_lost(is_lost: bool) -> None:
+    """Ends a command with exit code 1 where the store has lost what it was asked for."""
+    if is_lost:
+        raise click.exceptions.Exit(1)
+
+
+def tell_problems(problems: Iterable[str]) -> None:
+    """Says on standard error what of a store is missing or damaged."""
+    for problem in dict.fromkeys(problems):
+        click.echo(f"beam-obs: {clean(problem)}", err=True)
+
+
+def tell_problems_of(*records: RunRecord) -> None:
+    """Says on standard error what of the files of runs is missing or damaged."""
+    tell_problems(f"run {record.id}: {problem}" for record in records for problem in record.problems)
 
 
 def store_argument(store: Store) -> str:

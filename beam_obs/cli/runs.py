@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from beam_obs.cli.options import json_option, store_option
+from beam_obs.cli.options import json_option, store_option, tell_problems_of
 from beam_obs.runs.report import (
     console_for,
     print_plainly,
@@ -31,6 +31,7 @@ from beam_obs.runs.store import Store
 def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
     """List runs, the newest first."""
     found = store.runs(pipeline, limit or None)
+    tell_problems_of(*found)
     if as_json:
         for record in found:
             line = {
@@ -74,6 +75,7 @@ def show(run: str, store: Store, as_json: bool, svg: pathlib.Path | None) -> Non
     RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
     """
     record = store.find(run)
+    tell_problems_of(record)
     if svg is not None:
         svg.write_text(report_svg(record, store), encoding="utf-8")
         click.echo(f"wrote {svg}")

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from beam_obs.cli.options import store_option
+from beam_obs.cli.options import end_if_lost, store_option
 from beam_obs.runs.store import Store
 
 
@@ -26,10 +26,12 @@ def sources(run: str, store: Store, as_json: bool) -> None:
     answer = find_sources(run, store=store)
     if as_json:
         click.echo(json.dumps(answer.to_json(), indent=1))
+        end_if_lost(answer.is_lost)
         return
     click.echo(f"run       {run_text(answer.run)}")
     click.echo(f"answer    {certainty_text(answer.certainty)}")
     if not answer.partitions:
+        end_if_lost(answer.is_lost)
         return
     from rich import box
     from rich.table import Table

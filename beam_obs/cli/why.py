@@ -6,7 +6,7 @@ import json
 
 import click
 
-from beam_obs.cli.options import store_option
+from beam_obs.cli.options import end_if_lost, store_option
 from beam_obs.runs.store import Store
 
 
@@ -51,6 +51,7 @@ def why(
         raise click.UsageError(str(error)) from None
     if as_json:
         click.echo(json.dumps(answer.to_json(), indent=1))
-        return
-    for line in why_lines(answer):
-        click.echo(line)
+    else:
+        for line in why_lines(answer):
+            click.echo(line)
+    end_if_lost(answer.is_lost)

@@ -181,6 +181,13 @@ class Why:
     others: tuple[str, ...] = ()
 
     @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be said since files of the store are missing or damaged."""
+        return self.certainty.is_damaged and not any(
+            isinstance(one, FromSource) or one.step for one in self.made_of
+        )
+
+    @property
     def origin(self) -> bytes | None:
         """The origin of the record; None where it is not known, or one of several."""
         return self.made_of[0].origin if len(self.made_of) == 1 else None
@@ -363,6 +370,13 @@ class Fate:
     position: int | None = None
     record: SourceRecord | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be said since files of the store are missing or damaged."""
+        return self.certainty.is_damaged and (
+            self.into is None or (bool(self.into.end) and not self.into.filtered)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the answer as JSON-able values."""

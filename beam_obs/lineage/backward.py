@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.ancestry import Ancestry, certainty_of, opaque_text
 from beam_obs.lineage.answers import Why
-from beam_obs.lineage.certainty import Certainty, least, not_recorded, sampled
+from beam_obs.lineage.certainty import Certainty, damaged, least, not_recorded, sampled
 from beam_obs.lineage.files import FileGone
 from beam_obs.lineage.output_records import (
     NoSuchRecord,
@@ -111,14 +111,14 @@ def _record(target: str, match: Mapping[str, str] | None) -> tuple[OutputRecord,
 
 
 def _of_origin(store: Store, origin: bytes, run: str | None, all_contributors: bool) -> Why:
-    evidence = run_choice.of_origin(store, origin, run)
+    overlooked: list[str] = []
+    evidence = run_choice.of_origin(store, origin, run, overlooked)
     if evidence is None:
-        reason = f"no run of the store {store.shown_uri} knows the origin {origin.hex()}"
-        return Why(None, not_recorded(reason), found_by="given")
+        return Why(None, run_choice.unknown_origin(store, origin, overlooked), found_by="given")
     tree = Ancestry(evidence, all_contributors).of(origin, None)
     return Why(
         run_choice.run_of(evidence.record),
-        certainty_of(tree),
+        evidence.sure(certainty_of(tree)),
         found_by="given",
         made_of=(tree,),
         notes=run_choice.notes_on(evidence),
@@ -154,7 +154,7 @@ def _of_stamp(
     tree = Ancestry(evidence, all_contributors).of(origin, sinks[0] if len(sinks) == 1 else None)
     return Why(
         run_choice.run_of(evidence.record),
-        certainty_of(tree),
+        evidence.sure(certainty_of(tree)),
         record,
         "stamp",
         sinks,
@@ -181,7 +181,7 @@ def _of_index(
                 return answer
             newest = f"the newest run that wrote there, {first.record.id}, has no such record"
             return dataclasses.replace(answer, notes=(*answer.notes, newest))
-        if run_choice.no_lineage(evidence) or evidence.output_share < 1:
+        if run_choice.no_lineage(evidence) or evidence.output_share < 1 or evidence.problems:
             # It may have written the record without a note of it: no older run must answer in its place.
             break
     assert first is not None
@@ -236,7 +236,7 @@ def _of_rows(
         )
     return Why(
         run_choice.run_of(evidence.record),
-        least(certainties),
+        evidence.sure(least(certainties)),
         record,
         "output index",
         sinks,
@@ -247,6 +247,8 @@ def _of_rows(
 
 
 def _why_not_indexed(evidence: RunEvidence, record: OutputRecord) -> Certainty:
+    if evidence.problems:
+        return damaged(evidence.problems)
     reason = run_choice.no_lineage(evidence)
     if reason:
         return not_recorded(reason)

@@ -8,7 +8,16 @@ from typing import Any
 
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import RunOf
-from beam_obs.lineage.certainty import COMPLETELY, NOT_RECORDED, Certainty, least, not_recorded, sampled
+from beam_obs.lineage.certainty import (
+    COMPLETELY,
+    NOT_RECORDED,
+    Certainty,
+    damaged,
+    least,
+    not_recorded,
+    sampled,
+)
+from beam_obs.lineage.derivation_rows import DamagedRows
 from beam_obs.lineage.files import same_file
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.run_evidence import RunEvidence
@@ -80,12 +89,19 @@ class Affected:
       code: the version of the code that was asked for.
       runs: those that were touched, the newest first.
       certainty: of the answer as a whole.
+      overlooked: runs that may have been touched, and cannot be read, each with why.
     """
 
     source: str | None
     code: str | None
     runs: tuple[TouchedRun, ...]
     certainty: Certainty
+    overlooked: tuple[str, ...] = ()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be said since files of the store are missing or damaged."""
+        return self.certainty.is_damaged and not any(run.sinks for run in self.runs)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the answer as JSON-able values."""
@@ -94,6 +110,7 @@ class Affected:
             "source": self.source,
             "code": self.code,
             "runs": [one.to_json() for one in self.runs],
+            "overlooked": list(self.overlooked),
         }
 
 
@@ -119,22 +136,33 @@ def affected(
         raise UsageError("give a source or a version of the code, not both")
     store = store or Store()
     touched: list[TouchedRun] = []
+    overlooked: list[str] = []
     for one in store.ids():
         if limit is not None and len(touched) >= limit:
             break
-        record = store.read([one])[0]
-        evidence = RunEvidence(store, record)
-        if code is not None:
-            version = str((record.start.get("code") or {}).get("version") or "")
-            if version.startswith(code):
-                touched.append(_by_code(evidence))
+        evidence = RunEvidence(store, store.read([one])[0])
+        try:
+            found = _touched(evidence, source, code)
+        except DamagedRows as error:
+            overlooked.append(f"run {evidence.record.id} cannot be read ({error})")
             continue
-        found = [
-            part for part in evidence.partitions if part.uri is not None and same_file(part.uri, str(source))
-        ]
-        if found:
-            touched.append(_by_source(evidence, found))
-    return Affected(source, code, tuple(touched), least([run.certainty for run in touched]))
+        if found is not None:
+            touched.append(found)
+        elif evidence.problems:
+            overlooked.append(f"run {evidence.record.id} cannot be read ({evidence.problems[0]})")
+    certainty = least([*(run.certainty for run in touched), *([damaged(overlooked)] if overlooked else [])])
+    return Affected(source, code, tuple(touched), certainty, tuple(overlooked))
+
+
+def _touched(evidence: RunEvidence, source: str | None, code: str | None) -> TouchedRun | None:
+    """Returns what of a run was touched; None where nothing was."""
+    if code is not None:
+        version = str((evidence.record.start.get("code") or {}).get("version") or "")
+        return _by_code(evidence) if version.startswith(code) else None
+    found = [
+        part for part in evidence.partitions if part.uri is not None and same_file(part.uri, str(source))
+    ]
+    return _by_source(evidence, found) if found else None
 
 
 def _by_code(evidence: RunEvidence) -> TouchedRun:
@@ -156,7 +184,7 @@ def _by_code(evidence: RunEvidence) -> TouchedRun:
     certainty = COMPLETELY
     if record.status != "done":
         certainty = not_recorded(f"the run is {record.status}: it may have written more")
-    return TouchedRun(run_choice.run_of(record), (), None, 0, sinks, (), (), certainty)
+    return TouchedRun(run_choice.run_of(record), (), None, 0, sinks, (), (), evidence.sure(certainty))
 
 
 def _by_source(evidence: RunEvidence, found: list[SourcePartition]) -> TouchedRun:
@@ -206,7 +234,7 @@ def _by_source(evidence: RunEvidence, found: list[SourcePartition]) -> TouchedRu
         sinks,
         readers,
         tuple(also),
-        certainty,
+        evidence.sure(certainty),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 COMPLETE = "complete"
@@ -18,6 +19,7 @@ class Certainty:
       kind: `COMPLETE`, `SAMPLED` or `NOT_RECORDED`.
       rate: of what is sampled, the share that was kept, 0 to 1.
       reason: why it is not complete; empty where it is.
+      is_damaged: whether the store had more to say, and lost it.
 
     >>> Certainty(SAMPLED, 0.25, "1,024 of 4,096 were kept").text
     'sampled (25%): 1,024 of 4,096 were kept'
@@ -28,6 +30,7 @@ class Certainty:
     kind: str
     rate: float | None = None
     reason: str = ""
+    is_damaged: bool = False
 
     @property
     def text(self) -> str:
@@ -37,7 +40,8 @@ class Certainty:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the certainty as JSON-able values."""
-        return {"kind": self.kind, "rate": self.rate, "reason": self.reason}
+        told = {"kind": self.kind, "rate": self.rate, "reason": self.reason}
+        return told | {"is_damaged": True} if self.is_damaged else told
 
 
 COMPLETELY = Certainty(COMPLETE)
@@ -53,6 +57,17 @@ def not_recorded(reason: str) -> Certainty:
     return Certainty(NOT_RECORDED, None, reason)
 
 
+def damaged(problems: Sequence[str]) -> Certainty:
+    """Returns that of an answer for which files of the store are missing or damaged.
+
+    >>> damaged(["a.avro is missing"]).text
+    'not recorded: a.avro is missing'
+    """
+    more = f"; and {len(problems) - _PROBLEMS_TOLD:,} more" if len(problems) > _PROBLEMS_TOLD else ""
+    return Certainty(NOT_RECORDED, None, "; ".join(problems[:_PROBLEMS_TOLD]) + more, is_damaged=True)
+
+
+_PROBLEMS_TOLD = 3
 _ORDER = (COMPLETE, SAMPLED, NOT_RECORDED)
 
 
@@ -64,7 +79,7 @@ def least(certainties: list[Certainty]) -> Certainty:
     """
     if not certainties:
         return COMPLETELY
-    return max(certainties, key=lambda one: (_ORDER.index(one.kind), -(one.rate or 0.0)))
+    return max(certainties, key=lambda one: (_ORDER.index(one.kind), one.is_damaged, -(one.rate or 0.0)))
 
 
 def _percent(rate: float) -> str:

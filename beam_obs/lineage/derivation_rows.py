@@ -6,10 +6,13 @@ Walks over the fields as the schema of `beam_obs.wrapper.traced_rows` has them, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from beam_obs.records.avro_number import read_avro_long
+from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.row_files import Block
+
+_Row = TypeVar("_Row")
 
 
 class RowSpan(NamedTuple):
@@ -42,8 +45,39 @@ class RowSources(NamedTuple):
     is_open: bool
 
 
+class DamagedRows(BeamObsError):
+    """Rows of derivations do not have their form: what is behind them cannot be told from them."""
+
+    def __init__(self) -> None:
+        super().__init__("rows of derivations are damaged: they are not of the form that they have")
+
+
 def row_sources(block: Block) -> Iterator[RowSources]:
-    """Gives what each row of a block says of its contributors."""
+    """Gives what each row of a block says of its contributors.
+
+    Raises:
+      DamagedRows: a row does not have its form.
+    """
+    return _whole(_row_sources(block))
+
+
+def row_spans(block: Block) -> Iterator[RowSpan]:
+    """Gives the rows of a block of derivations, in their order.
+
+    Raises:
+      DamagedRows: a row does not have its form.
+    """
+    return _whole(_row_spans(block))
+
+
+def _whole(rows: Iterator[_Row]) -> Iterator[_Row]:
+    try:
+        yield from rows
+    except (IndexError, ValueError, OverflowError):
+        raise DamagedRows from None
+
+
+def _row_sources(block: Block) -> Iterator[RowSources]:
     data, at = block.data, 0
     for _ in range(block.count):
         child = data[at : at + 16]
@@ -53,7 +87,7 @@ def row_sources(block: Block) -> Iterator[RowSources]:
             if size < 0x80:
                 at += 1 + (size >> 1)
             else:
-                size, at = read_avro_long(data, at)
+                size, at = _size(data, at)
                 at += size
         while data[at] >= 0x80:  # pane
             at += 1
@@ -78,15 +112,14 @@ def row_sources(block: Block) -> Iterator[RowSources]:
             items, at = _items(data, at)
             for _ in range(items):
                 codes += data[at : at + 4]
-                size, at = read_avro_long(data, at + 4)
+                size, at = _size(data, at + 4)
                 at += size
-        size, at = read_avro_long(data, at + 1)
+        size, at = _size(data, at + 1)
         yield RowSources(child, codes, data[at : at + size], is_open)
         at += size
 
 
-def row_spans(block: Block) -> Iterator[RowSpan]:
-    """Gives the rows of a block of derivations, in their order."""
+def _row_spans(block: Block) -> Iterator[RowSpan]:
     data, at = block.data, 0
     for _ in range(block.count):
         start = at
@@ -96,7 +129,7 @@ def row_spans(block: Block) -> Iterator[RowSpan]:
             if size < 0x80:
                 at += 1 + (size >> 1)
             else:
-                size, at = read_avro_long(data, at)
+                size, at = _size(data, at)
                 at += size
         for _ in range(3):  # pane, count, unknown
             while data[at] >= 0x80:
@@ -113,11 +146,18 @@ def row_spans(block: Block) -> Iterator[RowSpan]:
         while data[at]:  # positions
             items, at = _items(data, at)
             for _ in range(items):
-                size, at = read_avro_long(data, at + 4)
+                size, at = _size(data, at + 4)
                 at += size
-        size, at = read_avro_long(data, at + 1)  # origins
+        size, at = _size(data, at + 1)  # origins
         at += size
         yield RowSpan(start, at, complete)
+
+
+def _size(data: bytes, at: int) -> tuple[int, int]:
+    size, at = read_avro_long(data, at)
+    if not 0 <= size <= len(data) - at:  # going back would never end
+        raise ValueError("a length beyond the data")
+    return size, at
 
 
 def _items(data: bytes, at: int) -> tuple[int, int]:

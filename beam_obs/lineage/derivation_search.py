@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from beam_obs.lineage.answers import MayBeIn
-from beam_obs.lineage.derivation_rows import RowSources, RowSpan, row_sources, row_spans
+from beam_obs.lineage.derivation_rows import DamagedRows, RowSources, RowSpan, row_sources, row_spans
 from beam_obs.lineage.partitions import code_of, is_of_narrow_position
 from beam_obs.records.avro_number import avro_long, read_avro_long
 from beam_obs.records.origin import Partition
@@ -177,7 +177,10 @@ class DerivationSearch:
             yield from row_sources(block)
 
     def _derivation(self, file: RowFile, block: Block, span: RowSpan) -> Derivation:
-        return read_derivation(block.data[span.start : span.end], file.step, self._partitions)
+        try:
+            return read_derivation(block.data[span.start : span.end], file.step, self._partitions)
+        except Exception:  # a decoder of what may be anything
+            raise DamagedRows from None
 
     def _blocks(self) -> Iterator[tuple[RowFile, Block]]:
         return ((file, block) for file in self._files for block in file.blocks)
@@ -201,7 +204,7 @@ def _names(data: bytes, span: RowSpan, origin: bytes, hits: list[int]) -> bool:
     code = origin[:4]
     at = data.find(code, span.start, span.end)
     while at >= 0:
-        size, start = read_avro_long(data, at + 4)
+        size, start = _size_at(data, at + 4)
         if size > 0 and start + size <= span.end and size % _POSITION_BYTES == 0:
             first = bisect.bisect_left(hits, start)
             for hit in hits[first : bisect.bisect_left(hits, start + size)]:
@@ -209,6 +212,14 @@ def _names(data: bytes, span: RowSpan, origin: bytes, hits: list[int]) -> bool:
                     return True
         at = data.find(code, at + 1, span.end)
     return False
+
+
+def _size_at(data: bytes, at: int) -> tuple[int, int]:
+    """Returns the number at a place; 0 where there is none, since anything may stand there."""
+    try:
+        return read_avro_long(data, at)
+    except (IndexError, ValueError):
+        return 0, at
 
 
 def _is_unresolved(derivation: Derivation, origin: bytes) -> bool:
@@ -236,7 +247,10 @@ def _fields(row: bytes) -> dict[str, Any]:
 
     from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA
 
-    fields: Any = fastavro.schemaless_reader(io.BytesIO(row), DERIVATION_SCHEMA, None)
+    try:
+        fields: Any = fastavro.schemaless_reader(io.BytesIO(row), DERIVATION_SCHEMA, None)
+    except Exception:  # a decoder of what may be anything
+        raise DamagedRows from None
     return fields  # type: ignore[no-any-return]
 
 

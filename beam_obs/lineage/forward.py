@@ -8,7 +8,7 @@ from collections.abc import Callable
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import Fate, Into, Refused, Written
 from beam_obs.lineage.backward import as_origin
-from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
+from beam_obs.lineage.certainty import COMPLETELY, Certainty, damaged, least, not_recorded, sampled
 from beam_obs.lineage.files import FileGone
 from beam_obs.lineage.partitions import SourcePartition, code_of
 from beam_obs.lineage.placed_outputs import places_of
@@ -59,10 +59,14 @@ def fate(
     if origin is not None:
         return _of_origin(store, origin, run, everything)
     file, is_position, number = _parts(target)
-    found = run_choice.of_source(store, file, run)
+    overlooked: list[str] = []
+    found = run_choice.of_source(store, file, run, overlooked)
     if found is None:
         where = f"run {run}" if run else f"no run in the store {store.shown_uri}"
-        raise NotRead(f"{where} {'did not read' if run else 'says that it read'} {file}")
+        raise NotRead(
+            f"{where} {'did not read' if run else 'says that it read'} {file}"
+            f"{run_choice.overlooked_text(overlooked)}"
+        )
     evidence, partitions = found
     partitions.sort(key=lambda one: one.positions == "files")
     answers = [_of_place(evidence, one, is_position, number, everything) for one in partitions]
@@ -89,10 +93,10 @@ def _parts(target: str) -> tuple[str, bool, int]:
 
 
 def _of_origin(store: Store, origin: bytes, run: str | None, everything: bool) -> Fate:
-    evidence = run_choice.of_origin(store, origin, run)
+    overlooked: list[str] = []
+    evidence = run_choice.of_origin(store, origin, run, overlooked)
     if evidence is None:
-        reason = f"no run of the store {store.shown_uri} knows the origin {origin.hex()}"
-        return Fate(None, not_recorded(reason))
+        return Fate(None, run_choice.unknown_origin(store, origin, overlooked))
     found = None if is_derived(origin) else evidence.partition_of(origin)
     partition, position = found or (None, None)
     record = None if partition is None else read_source_record(partition, position)
@@ -124,7 +128,7 @@ def _of_place(
     if not run_choice.is_as_read(partition):
         notes += (f"{partition.uri} is not the file that was read: it was {partition.version}",)
     if not positions:
-        return Fate(run, COMPLETELY, None, partition, None, None, notes)
+        return Fate(run, evidence.sure(COMPLETELY), None, partition, None, None, notes)
     answer: Fate | None = None
     for position in positions:
         origin = partition.partition.origin(position)
@@ -157,12 +161,14 @@ def _answer(
     if into.end and partition is not None and position is not None and run_choice.is_as_read(partition):
         nothing = why_no_record(partition, position)
         if nothing:
-            return Fate(run, COMPLETELY, None, partition, position, None, (*notes, nothing))
+            return Fate(run, evidence.sure(COMPLETELY), None, partition, position, None, (*notes, nothing))
     copies = evidence.copies_of(partition) if partition is not None else ()
     if copies:
         told = ", ".join(copies)
         notes = (*notes, f"this is also of the same record of {told}: these files are copies of one another")
-    return Fate(run, future.certainty(into), into, partition, position, record, (*notes, *future.notes))
+    return Fate(
+        run, evidence.sure(future.certainty(into)), into, partition, position, record, (*notes, *future.notes)
+    )
 
 
 class Future:
@@ -296,6 +302,8 @@ class Future:
     def _gaps(self, origin: bytes, start: str | None) -> Certainty | None:
         """Returns what keeps an origin from being followed all the way; None where nothing does."""
         evidence, record = self._evidence, self._evidence.record
+        if evidence.problems:
+            return damaged(evidence.problems)
         if record.end is None or record.status != "done":
             return not_recorded(f"the run is {record.status}: what it did is not all committed")
         opaque = run_choice.opaque_steps(evidence)

@@ -9,6 +9,7 @@ from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.origin import POSITION_BITS, TOP_BIT, Partition, is_derived
 from beam_obs.runs.evidence import Evidence
 from beam_obs.runs.partitions import read_partitions
+from beam_obs.runs.record import RunRecord
 from beam_obs.runs.store import Store
 
 _MOST_CANDIDATES = 1 << 16
@@ -94,9 +95,16 @@ class SourcePartition:
         return dataclasses.asdict(self) | {"code": f"{self.code:08x}"}
 
 
-def partitions_of(store: Store, folder: str, evidence: Evidence) -> tuple[SourcePartition, ...]:
-    """Returns what a run read: as it was written when the run ended, else as its manifests tell it."""
-    return tuple(map(SourcePartition.from_json, read_partitions(store, folder, evidence)))
+def partitions_of(
+    store: Store, record: RunRecord, evidence: Evidence
+) -> tuple[tuple[SourcePartition, ...], str]:
+    """Returns what a run read: as it was written when the run ended, else as its manifests tell it.
+
+    Returns:
+      the partitions, and why they are not all; empty where they are.
+    """
+    kept = read_partitions(store, record.folder, evidence, end=record.end)
+    return tuple(map(SourcePartition.from_json, kept.rows)), kept.problem
 
 
 def code_of(origin: bytes) -> int:

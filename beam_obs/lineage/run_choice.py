@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from beam_obs.lineage.answers import RunOf
+from beam_obs.lineage.certainty import Certainty, damaged, not_recorded
+from beam_obs.lineage.derivation_rows import DamagedRows
 from beam_obs.lineage.files import FileGone, below_prefix, present_version, same_file
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.run_evidence import RunEvidence
@@ -37,55 +39,97 @@ def of_output(store: Store, file: str, run: str | None) -> Iterator[RunEvidence]
         return
     given = 0
     fallback: list[RunRecord] = []
+    overlooked: list[str] = []
     for record in newest(store):
         if sinks_of(record, file):
             given += 1
-            yield RunEvidence(store, record)
+            yield RunEvidence(store, record, overlooked)
         elif _may_have_other_sinks(record):
             fallback.append(record)
+        elif record.problems:
+            overlooked.append(_overlooked(record, record.problems))
         if given == _SEARCHED:
             return
     for record in fallback[: _SEARCHED - given]:
         given += 1
-        yield RunEvidence(store, record)
+        yield RunEvidence(store, record, overlooked)
     if not given:
         raise RunNotFound(
-            f"no run in the store {store.shown_uri} says that it wrote {file}; name one with --run", []
+            f"no run in the store {store.shown_uri} says that it wrote {file}; name one with --run"
+            f"{overlooked_text(overlooked)}",
+            [],
         )
 
 
-def of_origin(store: Store, origin: bytes, run: str | None) -> RunEvidence | None:
-    """Returns the run that is meant, else the newest that knows an origin; None where none does."""
+def of_origin(store: Store, origin: bytes, run: str | None, overlooked: list[str]) -> RunEvidence | None:
+    """Returns the run that is meant, else the newest that knows an origin; None where none does.
+
+    Args:
+      store: where the runs are kept.
+      origin: the origin.
+      run: as `Store.find` takes it; None for the newest.
+      overlooked: where it is noted which runs may know it, and cannot be read.
+    """
     if run is not None:
         return RunEvidence(store, store.find(run))
     searched = 0
     for record in newest(store):
-        evidence = RunEvidence(store, record)
+        evidence = RunEvidence(store, record, overlooked)
         if is_derived(origin):
             searched += 1
-            if evidence.derivations.of(origin) is not None:
-                return evidence
-            if searched == _SEARCHED:
-                return None
+            try:
+                if evidence.derivations.of(origin) is not None:
+                    return evidence
+            except DamagedRows as error:
+                overlooked.append(_overlooked(record, [str(error)]))
         elif evidence.partition_of(origin) is not None:
             return evidence
+        if evidence.own_problems:
+            overlooked.append(_overlooked(record, evidence.own_problems))
+        if searched == _SEARCHED:
+            return None
     return None
 
 
-def of_source(store: Store, file: str, run: str | None) -> tuple[RunEvidence, list[SourcePartition]] | None:
+def unknown_origin(store: Store, origin: bytes, overlooked: list[str]) -> Certainty:
+    """Returns how sure it is that no run knows an origin."""
+    told = f"no run of the store {store.shown_uri} knows the origin {origin.hex()}"
+    return damaged([told, *overlooked]) if overlooked else not_recorded(told)
+
+
+def overlooked_text(overlooked: list[str]) -> str:
+    """Returns which runs cannot be read, as the end of a sentence; nothing where there are none."""
+    return f"; {damaged(overlooked).reason}" if overlooked else ""
+
+
+def _overlooked(record: RunRecord, problems: Sequence[str]) -> str:
+    return f"run {record.id} cannot be read ({problems[0]})"
+
+
+def of_source(
+    store: Store, file: str, run: str | None, overlooked: list[str]
+) -> tuple[RunEvidence, list[SourcePartition]] | None:
     """Returns the run that is meant, else the newest that read a file as it is now, else that read it.
+
+    Args:
+      store: where the runs are kept.
+      file: as a person names it.
+      run: as `Store.find` takes it; None for the newest.
+      overlooked: where it is noted which runs may have read it, and cannot be read.
 
     Returns:
       the run, and the file as it read it: once for each read of it; None where no run did.
     """
     older: tuple[RunEvidence, list[SourcePartition]] | None = None
     for record in [store.find(run)] if run is not None else newest(store):
-        evidence = RunEvidence(store, record)
+        evidence = RunEvidence(store, record, overlooked)
         found = [one for one in evidence.partitions if one.uri is not None and same_file(one.uri, file)]
         if found:
             if run is not None or is_as_read(found[0]):
                 return evidence, found
             older = older or (evidence, found)
+        elif evidence.own_problems:
+            overlooked.append(_overlooked(record, evidence.own_problems))
     return older
 
 

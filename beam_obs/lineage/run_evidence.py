@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from beam_obs.lineage.certainty import Certainty, damaged, least
 from beam_obs.lineage.derivation_search import DerivationSearch
 from beam_obs.lineage.partitions import SourcePartition, code_of, partitions_of
-from beam_obs.records.avro_number import avro_long, read_avro_long
+from beam_obs.lineage.whole_blocks import DERIVATIONS, FILTERED, OUTPUTS, filtered_rows, whole_blocks
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
 from beam_obs.records.record_content import DIGEST_BYTES
-from beam_obs.runs.evidence import Evidence, Standing, read_evidence, read_file
+from beam_obs.runs.evidence import Evidence, Standing, problem_of_file, read_evidence
+from beam_obs.runs.letter_files import LetterFile, letter_of_json, letter_schema, letters_of_block
 from beam_obs.runs.record import RunRecord
-from beam_obs.runs.row_files import Block, RowFile, find_all, read_row_files
+from beam_obs.runs.row_files import Block, RowFile, find_all, read_row_file
 from beam_obs.runs.store import Store
 from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT
 from beam_obs.wrapper.traced_rows import (
@@ -29,9 +29,6 @@ from beam_obs.wrapper.traced_rows import (
     partitions_by_code,
 )
 
-DERIVATIONS = "derivations"
-OUTPUTS = "outputs"
-FILTERED = "filtered"
 _MANIFEST_KINDS = {DERIVATIONS: "derivations", OUTPUTS: "output_index", FILTERED: "filtered"}
 _SEARCHED_ONE_BY_ONE = 24
 """Of more origins than that, every row is looked at once, in place of a search for each."""
@@ -50,19 +47,45 @@ class RunEvidence:
     Args:
       store: the store.
       record: the run.
+      overlooked: why runs that may be the one that is asked for could not be looked at.
     """
 
-    def __init__(self, store: Store, record: RunRecord) -> None:
+    def __init__(self, store: Store, record: RunRecord, overlooked: Sequence[str] = ()) -> None:
         self.store = store
         self.record = record
         self.lineage: dict[str, Any] = (record.end or {}).get("lineage") or {}
         self.limit: int | None = self.lineage.get("limit", DEFAULT_LIMIT)
         self._files: dict[str, list[RowFile]] = {}
+        self._problems: dict[str, None] = dict.fromkeys(record.problems)
+        self._overlooked = tuple(overlooked)
 
     @functools.cached_property
     def evidence(self) -> Evidence:
         """The manifests of the run."""
-        return read_evidence(self.store, self.record.folder)
+        found = read_evidence(self.store, self.record.folder, self.record.end)
+        self._note(*found.problems)
+        return found
+
+    def _note(self, *problems: str) -> None:
+        self._problems.update((problem, None) for problem in problems if problem)
+
+    def sure(self, certainty: Certainty) -> Certainty:
+        """Returns how sure an answer is of the files that were read for it: not, where any is not whole.
+
+        Args:
+          certainty: that of the answer if they are.
+        """
+        return least([certainty, damaged(self.problems)]) if self.problems else certainty
+
+    @property
+    def own_problems(self) -> tuple[str, ...]:
+        """What was found missing or damaged in the files of the run that were read so far."""
+        return tuple(self._problems)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """That, and which runs could not be looked at."""
+        return (*self._problems, *self._overlooked)
 
     @property
     def is_committed(self) -> bool:
@@ -79,9 +102,10 @@ class RunEvidence:
     def partitions(self) -> tuple[SourcePartition, ...]:
         """What the run read."""
         kinds = {stage["label"]: stage["kind"] for stage in (self.record.end or {}).get("stages") or ()}
+        found, problem = partitions_of(self.store, self.record, self.evidence)
+        self._note(problem)
         return tuple(
-            one if one.kind else dataclasses.replace(one, kind=kinds.get(one.source, ""))
-            for one in partitions_of(self.store, self.record.folder, self.evidence)
+            one if one.kind else dataclasses.replace(one, kind=kinds.get(one.source, "")) for one in found
         )
 
     @functools.cached_property
@@ -179,22 +203,23 @@ class RunEvidence:
         names = (*self.evidence.committed, *self.evidence.uncommitted)
         if sum(manifest.count for manifest in self.evidence.of_kind("dead_letters")) > _MOST_LETTERS:
             return frozenset()
-        letters = (
-            letter for name in names for letter in read_file(self.store, f"{self.record.folder}/{name}")
-        )
+        letters = (letter for name, content in self._contents(names) for letter in LetterFile(name, content))
         return frozenset(letter.stage for letter in letters if letter.origin is None)
 
     def _dead_letter_blocks(self, wanted: bytes) -> Iterator[tuple[str, list[DeadLetter]]]:
         names = [name for name, _ in self.evidence.dead_letter_files]
-        contents = self._contents(names)
-        for name, content in contents:
-            if name.endswith(".jsonl") and wanted in content:
-                lines = (line for line in content.splitlines() if wanted in line)
-                yield name, [DeadLetter.from_json(line.decode()) for line in lines]
-        for file in read_row_files([one for one in contents if one[0].endswith(".avro")]):
-            for block in file.blocks:
+        for name, content in self._contents(names):
+            if name.endswith(".jsonl"):
+                lines = (letter_of_json(line) for line in content.splitlines() if wanted in line)
+                yield name, [letter for letter in lines if letter is not None]
+                continue
+            file = self._row_file(name, content)
+            schema = letter_schema(file.metadata)
+            if schema is None and name in self.evidence.by_file:
+                self._note(f"{name} is damaged: its rows are no dead letters")
+            for block in file.blocks if schema is not None else ():
                 if wanted in block.data:
-                    yield file.name, _letters(file, block)
+                    yield name, list(letters_of_block(block, schema))
 
     def filtered_of(self, origin: bytes) -> list[str]:
         """Returns the labels of the steps that gave nothing of an element of this origin, where noted."""
@@ -202,12 +227,9 @@ class RunEvidence:
         for _, block in self._blocks(FILTERED):
             if origin not in block.data:
                 continue
-            at = 0
-            for _ in range(block.count):
-                size, at = read_avro_long(block.data, at)
-                if block.data.startswith(origin, at + size):
-                    found.append(block.data[at : at + size].decode())
-                at += size + 16
+            for step, filtered in filtered_rows(block):
+                if filtered == origin:
+                    found.append(step)
         return list(dict.fromkeys(found))
 
     # Files.
@@ -232,34 +254,29 @@ class RunEvidence:
                 for name in self.store.files.names(self.record.folder)
                 if name.startswith(f"{kind}-") and name.endswith(".avro")
             ]
-        return [
-            file if file.step else file._replace(step=committed.get(file.name, ""))
-            for file in read_row_files(self._contents(names))
-            if _is_known(kind, file)
-        ]
+        files = []
+        for name, content in self._contents(names):
+            file = whole_blocks(kind, self._row_file(name, content))
+            if name in committed:
+                self._note(file.problem)
+            files.append(file if file.step else file._replace(step=committed.get(file.name, "")))
+        return files
+
+    def _row_file(self, name: str, content: bytes) -> RowFile:
+        file, manifest = read_row_file(name, content), self.evidence.by_file.get(name)
+        if manifest is not None and not any(told.startswith(name) for told in self._problems):
+            lost = f"{name} is damaged: {file.rows:,} of {manifest.count:,} rows can be read"
+            self._note(file.problem or (lost if file.rows != manifest.count else ""))
+        return file
 
     def _contents(self, names: Iterable[str]) -> list[tuple[str, bytes]]:
         listed = list(dict.fromkeys(names))
-        contents = self.store.files.read_many([f"{self.record.folder}/{name}" for name in listed])
-        return [
-            (name, content) for name, content in zip(listed, contents, strict=True) if content is not None
-        ]
-
-
-def _is_known(kind: str, file: RowFile) -> bool:
-    """Whether a file's rows are of the form that is read here."""
-    schema = file.metadata.get("avro.schema", b"")
-    if kind == DERIVATIONS:
-        return b'"positions"' in schema
-    return kind != OUTPUTS or b'"step"' not in schema
-
-
-def _letters(file: RowFile, block: Block) -> list[DeadLetter]:
-    import fastavro
-
-    schema = fastavro.parse_schema(
-        {"type": "array", "items": json.loads(file.metadata.get("avro.schema", b"null"))}
-    )
-    data = io.BytesIO(avro_long(block.count) + block.data + b"\0")
-    rows: Any = fastavro.schemaless_reader(data, schema, None)
-    return [DeadLetter(**row) for row in rows]
+        contents = []
+        found = self.store.files.look([f"{self.record.folder}/{name}" for name in listed])
+        for name, one in zip(listed, found, strict=True):
+            manifest = self.evidence.by_file.get(name)
+            if manifest is not None:
+                self._note(problem_of_file(manifest, one))
+            if one.content is not None:
+                contents.append((name, one.content))
+        return contents

@@ -27,6 +27,11 @@ class Sources:
     certainty: Certainty
     partitions: tuple[SourcePartition, ...]
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be said since files of the store are missing or damaged."""
+        return self.certainty.is_damaged and not self.partitions
+
     def to_json(self) -> dict[str, Any]:
         """Returns the answer as JSON-able values."""
         return {
@@ -54,4 +59,5 @@ def sources(run: str = "latest", *, store: Store | None = None) -> Sources:
         certainty = not_recorded(f"the run is {record.status}: what it read is not all committed")
     elif not evidence.partitions:
         certainty = not_recorded(run_choice.no_lineage(evidence) or "the run noted no sources")
-    return Sources(run_choice.run_of(record), certainty, evidence.partitions)
+    partitions = evidence.partitions
+    return Sources(run_choice.run_of(record), evidence.sure(certainty), partitions)

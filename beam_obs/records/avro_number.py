@@ -28,6 +28,10 @@ def avro_long(number: int) -> bytes:
 def read_avro_long(data: bytes, at: int) -> tuple[int, int]:
     """Returns the number at a place, and where it ends.
 
+    Raises:
+      IndexError: the data ends before it.
+      ValueError: it has more than 64 bits.
+
     >>> read_avro_long(b"\\x80\\x02", 0)
     (128, 2)
     """
@@ -39,3 +43,5 @@ def read_avro_long(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return (value >> 1) ^ -(value & 1), at
         shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than 64 bits")

@@ -26,6 +26,11 @@ def content_hash(content: bytes = b"") -> hashlib.blake2b:
     return hashlib.blake2b(content, digest_size=16)
 
 
+def short_hash(content: bytes) -> str:
+    """Returns the hash that the name of a file of manifests has, 16 hex digits."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
 @dataclasses.dataclass(frozen=True)
 class Manifest:
     """What one bundle left behind.

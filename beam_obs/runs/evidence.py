@@ -5,19 +5,38 @@ Needs no Apache Beam on a local store.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import enum
-import json
+import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.records.manifest import Manifest, split_superseded
+from beam_obs.records.manifest import (
+    FILE_BYTES,
+    FILE_DIGEST,
+    Manifest,
+    content_hash,
+    short_hash,
+    split_superseded,
+)
+from beam_obs.runs.folder import Found
+from beam_obs.runs.form import fit, parse_object
+from beam_obs.runs.letter_files import LetterFile
+from beam_obs.runs.record_forms import FILES, MANIFESTS_FORM
 
 if TYPE_CHECKING:
     from beam_obs.runs.record import RunRecord
     from beam_obs.runs.store import Store
+
+
+DEAD_LETTERS = "dead_letters"
+_FILES_OF_RUN = {DEAD_LETTERS, "derivations", "output_index", "filtered"}
+"""Kinds whose manifests name a file of the run's folder."""
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Manifest))
+_DIGEST_IN_NAME = re.compile(r"manifest-([0-9a-f]{16})\.json")
 
 
 class Standing(enum.Enum):
@@ -40,12 +59,16 @@ class Evidence:
       uncommitted: names of the files of dead letters that none does: of bundles that failed or were tried
         again, or of a run that ended before they could be committed.
       superseded: names of the files of dead letters of earlier attempts, which the engine started again.
+      problems: manifests that cannot be read, or not whole, each as a sentence.
+      digests: `content_hash` of each file of manifests, by name.
     """
 
     manifests: tuple[Manifest, ...]
     committed: tuple[str, ...]
     uncommitted: tuple[str, ...]
     superseded: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def dead_letter_files(self) -> Iterator[tuple[str, Standing]]:
@@ -61,18 +84,32 @@ class Evidence:
         """Returns the manifests of one kind."""
         return [manifest for manifest in self.manifests if manifest.kind == kind]
 
+    @functools.cached_property
+    def by_file(self) -> Mapping[str, Manifest]:
+        """The manifests that name a file of the run's folder, by its name."""
+        return {one.file: one for one in self.manifests if one.kind in _FILES_OF_RUN}
 
-def read_evidence(store: Store, folder: str) -> Evidence:
+
+def read_evidence(store: Store, folder: str, end: Mapping[str, Any] | None = None) -> Evidence:
     """Returns what a run's folder holds.
 
     Args:
       store: the store.
       folder: the run's folder, relative to the store.
+      end: content of ``end.json``, which names the files of manifests that there were.
     """
     names = store.files.names(folder)
     listed = [name for name in names if name.startswith("manifest-") and name.endswith(".json")]
-    contents = store.files.read_many([f"{folder}/{name}" for name in listed])
-    counting, earlier = split_superseded(json.loads(content or b"{}") for content in contents)
+    gone = sorted({name for name in files_at_end(end) if name.startswith("manifest-")} - {*listed})
+    problems = [f"{name} is missing" for name in gone]
+    contents: list[dict[str, Any]] = []
+    digests: dict[str, str] = {}
+    for name, found in zip(listed, store.files.look([_below(folder, name) for name in listed]), strict=True):
+        content, problem = _manifest_file(name, found)
+        contents.append(content)
+        problems.extend([problem] if problem else [])
+        digests[name] = content_hash(found.content or b"").hexdigest()
+    counting, earlier = split_superseded(contents)
     manifests = _manifests_of(counting)
     named = _dead_letter_files_of(manifests)
     superseded = _dead_letter_files_of(_manifests_of(earlier)) - named
@@ -81,23 +118,76 @@ def read_evidence(store: Store, folder: str) -> Evidence:
     ]
     return Evidence(
         tuple(manifests),
-        tuple(name for name in files if name in named),
+        tuple(sorted(named)),
         tuple(name for name in files if name not in named and name not in superseded),
         tuple(name for name in files if name in superseded),
+        tuple(problems),
+        digests,
     )
+
+
+def _below(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def _manifests_of(contents: Iterable[Mapping[str, Any]]) -> list[Manifest]:
     manifests: dict[tuple[str, str, str], Manifest] = {}
     for content in contents:
         for fields in content.get("manifests", ()):
-            manifest = Manifest(**fields)
+            manifest = Manifest(**{name: fields[name] for name in _FIELDS if name in fields})
             manifests[manifest.kind, manifest.stage, manifest.file] = manifest
     return list(manifests.values())
 
 
 def _dead_letter_files_of(manifests: Iterable[Manifest]) -> set[str]:
-    return {manifest.file for manifest in manifests if manifest.kind == "dead_letters"}
+    return {manifest.file for manifest in manifests if manifest.kind == DEAD_LETTERS}
+
+
+def files_at_end(end: Mapping[str, Any] | None) -> dict[str, str]:
+    """Returns the files that a run had when it ended, each with `content_hash` of it; of old runs none."""
+    return dict((end or {}).get(FILES) or {})
+
+
+def problem_of_file(manifest: Manifest, found: Found) -> str:
+    """Returns why a file is not the one that its manifest names, as a sentence; empty where it is.
+
+    Args:
+      manifest: of a bundle that was committed.
+      found: what there is.
+    """
+    name = manifest.file
+    if found.content is None:
+        rows = f"{manifest.count:,} row{'' if manifest.count == 1 else 's'}"
+        why = f"cannot be read: {found.problem}" if found.problem else "is missing"
+        return f"{name}, of {rows}, {why}"
+    written = manifest.details.get(FILE_BYTES)
+    if isinstance(written, int) and written > len(found.content):
+        return f"{name} is cut: it has {len(found.content):,} of {written:,} bytes"
+    digest = manifest.details.get(FILE_DIGEST)
+    if digest is not None and digest != content_hash(found.content).hexdigest():
+        return f"{name} is damaged: its bytes are not those that were written"
+    return ""
+
+
+def _manifest_file(name: str, found: Found) -> tuple[dict[str, Any], str]:
+    """Returns what a file of manifests says, as far as it fits, and what is wrong with it."""
+    if found.content is None:
+        return {}, f"{name} cannot be read: {found.problem or 'it is gone'}"
+    problems: list[str] = []
+    digest = _DIGEST_IN_NAME.fullmatch(name)
+    if digest is not None and digest[1] != short_hash(found.content):
+        problems.append("its bytes are not those that were written")
+    try:
+        content = fit(parse_object(found.content), MANIFESTS_FORM, "", problems)
+    except ValueError as error:
+        return {}, f"{name} cannot be read: {error}"
+    if "manifests" not in content:
+        problems.append("it has no manifests")
+    for row in list(content.get("manifests", ())):
+        if row["kind"] in _FILES_OF_RUN and ("/" in row["file"] or row["file"] in ("", ".", "..")):
+            problems.append(f"{row['file']!r} is no name of a file of the run")
+            content["manifests"].remove(row)
+    return content, f"{name} is damaged: {problems[0]}" if problems else ""
 
 
 def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dict[str, Any]:
@@ -111,12 +201,12 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
     others = 0
     for manifest in evidence.of_kind("dead_letters"):
         by_stage[manifest.stage] = by_stage.get(manifest.stage, 0) + manifest.count
-        others += manifest.details.get("others", 0)
+        others += manifest.details.get("others") or 0
         for fingerprint, told in manifest.details.get("fingerprints", {}).items():
             _add(kinds, manifest.stage, fingerprint, told, told["count"])
     uncommitted: dict[str, int] = {}
     for name in evidence.uncommitted:
-        for letter in read_file(store, f"{folder}/{name}"):
+        for letter in read_letters(store, folder, name, None).letters:
             uncommitted[letter.stage] = uncommitted.get(letter.stage, 0) + 1
             if not evidence.manifests:
                 _add(kinds, letter.stage, letter.fingerprint, _told(letter), 1)
@@ -132,7 +222,9 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
             + uncommitted.get(stage, 0)
             for stage in sorted(by_stage.keys() | uncommitted.keys())
         },
-        "superseded": sum(_count_file(store, f"{folder}/{name}") for name in evidence.superseded),
+        "superseded": sum(
+            read_letters(store, folder, name, None).letters.rows for name in evidence.superseded
+        ),
         "by_stage": by_stage,
         "by_fingerprint": sorted(kinds.values(), key=lambda kind: (-kind["count"], kind["stage"])),
         "other_fingerprints": others,
@@ -161,24 +253,45 @@ def count_dead_letters(store: Store, folder: str) -> int:
     """
     evidence = read_evidence(store, folder)
     if evidence.manifests:
-        return sum(manifest.count for manifest in evidence.of_kind("dead_letters"))
-    return sum(_count_file(store, f"{folder}/{name}") for name in evidence.uncommitted)
+        return sum(manifest.count for manifest in evidence.of_kind(DEAD_LETTERS))
+    return sum(read_letters(store, folder, name, None).letters.rows for name in evidence.uncommitted)
 
 
-def _count_file(store: Store, path: str) -> int:
-    if path.endswith(".jsonl"):
-        return sum(1 for _ in read_file(store, path))
-    import fastavro
+class Letters(NamedTuple):
+    """The dead letters of a file.
 
-    count = 0
-    with store.files.open(path) as file, contextlib.suppress(EOFError, ValueError, StopIteration):
-        for block in fastavro.block_reader(file):
-            count += block.num_records
-    return count
+    Args:
+      letters: those that can be read.
+      problem: why they are not all that its manifest names, as a sentence; empty where they are.
+    """
+
+    letters: LetterFile
+    problem: str
+
+
+def read_letters(store: Store, folder: str, name: str, manifest: Manifest | None) -> Letters:
+    """Returns the dead letters of one file; of a file that is not whole those before the break.
+
+    Args:
+      store: the store.
+      folder: the run's folder, relative to the store.
+      name: of the file.
+      manifest: that names it; None where none does.
+    """
+    (found,) = store.files.look([_below(folder, name)])
+    letters = LetterFile(name, found.content or b"")
+    problem = problem_of_file(manifest, found) if manifest is not None else ""
+    if manifest is not None and not problem and letters.rows != manifest.count:
+        problem = f"{name} is damaged: it has {letters.rows:,} of {manifest.count:,} dead letters"
+    return Letters(letters, problem)
 
 
 def dead_letters(
-    store: Store, record: RunRecord, stage: str | None = None, fingerprint: str | None = None
+    store: Store,
+    record: RunRecord,
+    stage: str | None = None,
+    fingerprint: str | None = None,
+    problems: list[str] | None = None,
 ) -> Iterator[tuple[DeadLetter, Standing]]:
     """Gives the dead letters of a run one by one, each with whether it counts.
 
@@ -187,27 +300,22 @@ def dead_letters(
       record: the run.
       stage: label of the stage; None for all.
       fingerprint: the fingerprint, or its beginning; None for all.
+      problems: where it is noted what is missing or damaged.
     """
-    for name, standing in read_evidence(store, record.folder).dead_letter_files:
-        for letter in read_file(store, f"{record.folder}/{name}"):
+    problems = [] if problems is None else problems
+    evidence = read_evidence(store, record.folder, record.end)
+    problems.extend(evidence.problems)
+    for name, standing in evidence.dead_letter_files:
+        manifest = evidence.by_file.get(name) if standing is Standing.COMMITTED else None
+        letters, problem = read_letters(store, record.folder, name, manifest)
+        read = 0
+        for letter in letters:
+            read += 1
             if stage in (None, letter.stage) and letter.fingerprint.startswith(fingerprint or ""):
                 yield letter, standing
-
-
-def read_file(store: Store, path: str) -> Iterator[DeadLetter]:
-    """Gives the dead letters of one file; of a file that is not whole those before the break."""
-    with store.files.open(path) as file:
-        if path.endswith(".jsonl"):
-            for line in file:
-                yield DeadLetter.from_json(line.decode("utf-8"))
-            return
-        import fastavro
-
-        try:
-            for row in fastavro.reader(file):
-                yield DeadLetter(**row)  # type: ignore[arg-type]
-        except (EOFError, ValueError, StopIteration):
-            return
+        if manifest is not None and not problem and read != manifest.count:
+            problem = f"{name} is damaged: {read:,} of {manifest.count:,} dead letters can be read"
+        problems.extend([problem] if problem else [])
 
 
 def _told(letter: DeadLetter) -> dict[str, Any]:

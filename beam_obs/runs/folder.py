@@ -1,6 +1,7 @@
 """Files of a store, on any filesystem: local paths by the operating system, all others by Beam.
 
 Apache Beam is imported only when a path is not local, so that commands on a local store start at once.
+Others may write to a store: no link below its root is followed, and nothing but plain files is opened.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import functools
 import os
 import re
 import shutil
+import stat
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
@@ -33,14 +35,38 @@ def local_path(uri: str) -> str:
     return uri[len("file://") :] if uri.lower().startswith("file://") else uri
 
 
+class NotPlain(OSError):
+    """There is something else than a plain file or folder at a path, such as a link; it is left alone.
+
+    Args:
+      path: the path.
+      what: what there is.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path} {what}")
+
+
+class Found(NamedTuple):
+    """What there is at a path.
+
+    Args:
+      content: of the file; None where there is none, or it cannot be read.
+      problem: why it cannot be read; empty where it can, and where there is nothing.
+    """
+
+    content: bytes | None
+    problem: str = ""
+
+
 class Folder(Protocol):
     """What a store asks of a filesystem. Paths are relative to the folder, with ``/``."""
 
     def read(self, path: str) -> bytes | None:
         """Returns a file's content, or None where there is no such file."""
 
-    def read_many(self, paths: list[str]) -> list[bytes | None]:
-        """Returns the contents of many files, in order."""
+    def look(self, paths: list[str]) -> list[Found]:
+        """Returns what there is at many paths, in order; never raises for what it meets."""
 
     def write(self, path: str, content: bytes) -> None:
         """Writes a file whole, in place of any there was; makes its folders."""
@@ -60,8 +86,8 @@ class Folder(Protocol):
     def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
         """Removes a folder and all below it; those files of it that are named `last` after the others."""
 
-    def grandchildren(self, path: str, marker: str) -> list[tuple[str, str]]:
-        """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds `marker`."""
+    def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
+        """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds a marker."""
 
     def open(self, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
         """Opens a file for reading; FileNotFoundError where there is none."""
@@ -84,18 +110,26 @@ class LocalFolder:
     def __init__(self, path: str) -> None:
         self._root = os.path.abspath(path)
 
-    def _path(self, path: str) -> str:
-        return os.path.join(self._root, *path.split("/")) if path else self._root
+    def _path(self, path: str, is_folder: bool = False) -> str:
+        """Returns the path of the operating system; the last part is looked at only of a folder."""
+        if not path:
+            return self._root
+        parts = _parts(path)
+        for end in range(1, len(parts) + is_folder):
+            above = os.path.join(self._root, *parts[:end])
+            if os.path.islink(above):
+                raise NotPlain(above, "is a link, and none is followed within a store")
+        return os.path.join(self._root, *parts)
 
     def read(self, path: str) -> bytes | None:
         try:
-            with open(self._path(path), "rb") as file:
+            with self.open(path) as file:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def read_many(self, paths: list[str]) -> list[bytes | None]:
-        return [self.read(path) for path in paths]
+    def look(self, paths: list[str]) -> list[Found]:
+        return [_look(self.read, path) for path in paths]
 
     def _write_beside(self, target: str, content: bytes) -> str:
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -131,13 +165,13 @@ class LocalFolder:
 
     def names(self, path: str) -> list[str]:
         try:
-            with os.scandir(self._path(path)) as entries:
-                return sorted(entry.name for entry in entries if entry.is_file())
-        except (FileNotFoundError, NotADirectoryError):
+            with os.scandir(self._path(path, is_folder=True)) as entries:
+                return sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        except OSError:
             return []
 
     def sizes(self, path: str) -> dict[str, int]:
-        root = self._path(path)
+        root = self._path(path, is_folder=True)
         found = {}
         for folder, _, names in os.walk(root):
             for name in names:
@@ -147,6 +181,7 @@ class LocalFolder:
         return found
 
     def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
+        whole = self._path(path, is_folder=True)
         names = self.names(path)
         for name in (
             *(name for name in names if name not in last),
@@ -154,32 +189,40 @@ class LocalFolder:
         ):
             self.delete(f"{path}/{name}")
         try:
-            os.rmdir(self._path(path))
+            os.rmdir(whole)
         except FileNotFoundError:
             pass
-        except OSError:  # it has folders
-            shutil.rmtree(self._path(path))
+        except OSError:  # it has folders, or links: they are removed, and what they lead to is not
+            shutil.rmtree(whole)
 
-    def _folders(self, path: str) -> list[str]:
+    def _entries(self, path: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(path) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir())
-        except (FileNotFoundError, NotADirectoryError):
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError:
             return []
 
-    def grandchildren(self, path: str, marker: str) -> list[tuple[str, str]]:
-        root = self._path(path)
+    def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
+        root = self._path(path, is_folder=True)
         return [
-            (child, grandchild)
-            for child in self._folders(root)
-            for grandchild in self._folders(os.path.join(root, child))
-            if os.path.exists(os.path.join(root, child, grandchild, marker))
+            (child.name, grandchild.name)
+            for child in self._entries(root)
+            if child.is_dir(follow_symlinks=False)
+            for grandchild in self._entries(child.path)
+            if any(os.path.lexists(os.path.join(grandchild.path, marker)) for marker in markers)
         ]
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
-        with open(self._path(path), "rb") as file:
+        target = self._path(path)
+        if not stat.S_ISREG(os.lstat(target).st_mode):  # opening a pipe waits for whoever writes it
+            raise NotPlain(target, "is not a plain file, and nothing else is opened in a store")
+        with open(target, "rb", opener=_open_no_link) as file:
             yield file
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 class BeamFolder:
@@ -204,7 +247,7 @@ class BeamFolder:
         return FileSystems
 
     def _path(self, path: str) -> str:
-        return f"{self._root}/{path}" if path else self._root
+        return "/".join((self._root, *_parts(path))) if path else self._root
 
     def read(self, path: str) -> bytes | None:
         if not self._filesystems.exists(self._path(path)):
@@ -212,9 +255,9 @@ class BeamFolder:
         with self.open(path) as file:
             return file.read()
 
-    def read_many(self, paths: list[str]) -> list[bytes | None]:
+    def look(self, paths: list[str]) -> list[Found]:
         with ThreadPoolExecutor(max_workers=16) as pool:
-            return list(pool.map(self.read, paths))
+            return list(pool.map(lambda path: _look(self.read, path), paths))
 
     def write(self, path: str, content: bytes) -> None:
         with contextlib.suppress(OSError):  # the folder is there, or the filesystem has none
@@ -233,7 +276,7 @@ class BeamFolder:
             self._filesystems.delete([self._path(path)])
 
     def _sizes(self, pattern: str) -> dict[str, int]:
-        found = self._filesystems.match([self._path(pattern)])[0].metadata_list
+        found = self._filesystems.match([f"{self._root}/{pattern}"])[0].metadata_list
         start = len(self._root) + 1
         return {metadata.path[start:]: metadata.size_in_bytes for metadata in found}
 
@@ -258,12 +301,15 @@ class BeamFolder:
             found.rpartition("/")[2] for found in self._match(f"{path}/*") if found.count("/") == depth
         )
 
-    def grandchildren(self, path: str, marker: str) -> list[tuple[str, str]]:
+    def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
         depth = path.count("/") + 3
         found = [
-            match.split("/") for match in self._match(f"{path}/*/*/{marker}") if match.count("/") == depth
+            match.split("/")
+            for marker in markers
+            for match in self._match(f"{path}/*/*/{marker}")
+            if match.count("/") == depth
         ]
-        return sorted((parts[-3], parts[-2]) for parts in found)
+        return sorted({(parts[-3], parts[-2]) for parts in found})
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
@@ -271,3 +317,20 @@ class BeamFolder:
             raise FileNotFoundError(self._path(path))
         with self._filesystems.open(self._path(path), compression_type="uncompressed") as file:
             yield cast(BinaryIO, file)
+
+
+def _parts(path: str) -> list[str]:
+    parts = path.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise NotPlain(path, "is no path within a store")
+    return parts
+
+
+def _look(read: Callable[[str], bytes | None], path: str) -> Found:
+    try:
+        return Found(read(path))
+    except MemoryError:
+        raise
+    except Exception as error:  # filesystems raise errors of their own, and names may be none at all
+        reason = str(error) if isinstance(error, NotPlain) else f"{type(error).__name__}: {error}"
+        return Found(None, reason)

@@ -12,8 +12,8 @@ from typing import Any
 from beam_obs.records.errors import public_type
 from beam_obs.records.message_shape import message_shape
 from beam_obs.runs.evidence import read_evidence, summarize_dead_letters
-from beam_obs.runs.record import END, RunRecord
-from beam_obs.runs.store import Store, json_object
+from beam_obs.runs.record import RunRecord
+from beam_obs.runs.store import Store
 
 NEW, RECURRING, GONE = "new", "recurring", "gone"
 
@@ -90,7 +90,7 @@ def dead_letters_of(store: Store, record: RunRecord) -> dict[str, Any]:
     """Returns the ``dead_letters`` of a run as in ``end.json``; those so far of a run that has not ended."""
     if record.end is not None and record.end.get("dead_letters"):
         return dict(record.end["dead_letters"])
-    return summarize_dead_letters(store, record.folder, read_evidence(store, record.folder))
+    return summarize_dead_letters(store, record.folder, read_evidence(store, record.folder, record.end))
 
 
 def compare_kinds(earlier: dict[str, Any], later: dict[str, Any], stages: Any = None) -> list[KindChange]:
@@ -168,10 +168,8 @@ def _first_seen(
 
 def _ends(store: Store, runs: list[str], pipeline: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for start in range(0, len(runs), _READ_AT_ONCE):
-        part = runs[start : start + _READ_AT_ONCE]
-        contents = store.files.read_many([f"runs/{pipeline}/{run}/{END}" for run in part])
-        for run, content in zip(part, contents, strict=True):
-            yield run, json_object(content) or {}
+        for record in store.read([(run, pipeline) for run in runs[start : start + _READ_AT_ONCE]]):
+            yield record.id, record.end or {}
 
 
 def _is_finished(record: RunRecord) -> bool:

@@ -22,9 +22,10 @@ from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.runs.dead_rate import judge_dead_rate
 from beam_obs.runs.ending import describe_end, describe_error
 from beam_obs.runs.evidence import Evidence, read_evidence
-from beam_obs.runs.partitions import StampedSource, describe_partitions, write_partitions
+from beam_obs.runs.partitions import PARTITIONS, StampedSource, describe_partitions, write_partitions
 from beam_obs.runs.progress import Progress
 from beam_obs.runs.record import now_text
+from beam_obs.runs.record_forms import FILES
 from beam_obs.runs.report import print_report
 from beam_obs.runs.run import Run
 from beam_obs.weaving.report import WeaveReport
@@ -151,7 +152,7 @@ class Launched:
             counted_alike=known,
             woven=self.weave_reports[-1] if self.weave_reports else None,
         )
-        self._write_partitions(evidence)
+        end[FILES] = {**evidence.digests, **self._write_partitions(evidence)}
         if not self._built:
             end["balance"]["unchecked"] = (
                 "no counts: the pipeline was not run, the block that builds it ended early"
@@ -169,7 +170,8 @@ class Launched:
         end["error"] = self._error(failure) if failure is not None else None
         return end
 
-    def _write_partitions(self, evidence: Evidence) -> None:
+    def _write_partitions(self, evidence: Evidence) -> dict[str, str]:
+        """Returns the file that was written, with the hash of its content."""
         kinds = {label: stage.kind for label, stage in self._observer.observation.stages.items()}
         stamped = [
             StampedSource(source.label, source.kind, source.partition)
@@ -178,8 +180,9 @@ class Launched:
             if source.partition is not None
         ]
         partitions = describe_partitions(evidence.of_kind("inputs"), kinds, stamped)
-        if partitions:
-            write_partitions(self.run.store, self.run.record.folder, partitions)
+        if not partitions:
+            return {}
+        return {PARTITIONS: write_partitions(self.run.store, self.run.record.folder, partitions)}
 
     def _error(self, error: BaseException) -> dict[str, Any]:
         return describe_error(error, values_are_hidden=self._observer.redaction is not None)

@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from beam_obs.records.manifest import Manifest
+from beam_obs.records.manifest import Manifest, content_hash
 from beam_obs.records.origin import Partition
-from beam_obs.runs.evidence import Evidence, read_evidence
+from beam_obs.runs.evidence import Evidence, files_at_end, read_evidence
+from beam_obs.runs.form import fit, parse_object
+from beam_obs.runs.record_forms import PARTITIONS_FORM
 from beam_obs.runs.redaction import redact_text
-from beam_obs.runs.store import Store, json_object
+from beam_obs.runs.store import Store
 
 PARTITIONS = "partitions.json"
 _CHANGED = "changed_while_read"
@@ -53,7 +55,7 @@ def describe_partitions(
     for manifest in manifests:
         details = manifest.details
         code = details.get("partition")
-        if code is None:
+        if code is None or details.get("name") is None or details.get("version") is None:
             continue
         row = found.setdefault(
             (manifest.stage, code, details["name"], details["version"]), _row(manifest, kinds)
@@ -87,21 +89,39 @@ def describe_partitions(
     return sorted(rows, key=lambda row: (row["source"], row["name"], row["version"]))
 
 
-def write_partitions(store: Store, folder: str, partitions: list[dict[str, Any]]) -> None:
-    """Writes ``partitions.json``.
+def write_partitions(store: Store, folder: str, partitions: list[dict[str, Any]]) -> str:
+    """Writes ``partitions.json``; returns `content_hash` of it.
 
     Args:
       store: the store.
       folder: the run's folder, relative to the store.
       partitions: of the run.
     """
-    content = json.dumps({"partitions": partitions}, indent=1, ensure_ascii=False)
-    store.files.write(f"{folder}/{PARTITIONS}", content.encode("utf-8", "surrogateescape"))
+    text = json.dumps({"partitions": partitions}, indent=1, ensure_ascii=False)
+    content = text.encode("utf-8", "surrogateescape")
+    store.files.write(f"{folder}/{PARTITIONS}", content)
+    return content_hash(content).hexdigest()
+
+
+class KeptPartitions(NamedTuple):
+    """The partitions of a run.
+
+    Args:
+      rows: each as `describe_partitions` gives it.
+      problem: why they are not all, or not for sure, as a sentence; empty where they are.
+    """
+
+    rows: list[dict[str, Any]]
+    problem: str = ""
 
 
 def read_partitions(
-    store: Store, folder: str, evidence: Evidence | None = None, kinds: Mapping[str, str] | None = None
-) -> list[dict[str, Any]]:
+    store: Store,
+    folder: str,
+    evidence: Evidence | None = None,
+    kinds: Mapping[str, str] | None = None,
+    end: Mapping[str, Any] | None = None,
+) -> KeptPartitions:
     """Returns the partitions of a run as they were when it ended, else as its manifests tell them.
 
     Args:
@@ -109,12 +129,28 @@ def read_partitions(
       folder: the run's folder, relative to the store.
       evidence: of the run, where it was read already.
       kinds: label of a step -> name of its class.
+      end: content of ``end.json``; None before the run has ended.
     """
-    kept = json_object(store.files.read(f"{folder}/{PARTITIONS}"))
-    if kept is not None:
-        return list(kept.get("partitions", ()))
-    manifests = (evidence or read_evidence(store, folder)).of_kind("inputs")
-    return describe_partitions(manifests, kinds or {})
+    (found,) = store.files.look([f"{folder}/{PARTITIONS}"])
+    evidence = evidence or read_evidence(store, folder, end)
+    inputs = evidence.of_kind("inputs")
+    problems: list[str] = []
+    if found.content is not None:
+        written = files_at_end(end).get(PARTITIONS)
+        if written is not None and written != content_hash(found.content).hexdigest():
+            problems.append("its bytes are not those that were written")
+        try:
+            kept = fit(parse_object(found.content), PARTITIONS_FORM, "", problems)["partitions"]
+            return KeptPartitions(kept, f"{PARTITIONS} is damaged: {problems[0]}" if problems else "")
+        except (ValueError, KeyError) as error:
+            problems.append(str(error))
+        problem = f"{PARTITIONS} is damaged: {problems[0]}"
+    elif found.problem:
+        problem = f"{PARTITIONS} cannot be read: {found.problem}"
+    else:
+        was_there = PARTITIONS in files_at_end(end) or (end is not None and inputs)
+        problem = f"{PARTITIONS} is missing" if was_there else ""
+    return KeptPartitions(describe_partitions(inputs, kinds or {}), problem)
 
 
 def _positions(partition: Partition) -> str:

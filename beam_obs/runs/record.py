@@ -29,6 +29,8 @@ class RunRecord:
       end: content of ``end.json``, or None before the run has ended.
       heartbeat: content of ``heartbeat.json``: time, job id, whether the job outlives its launcher.
       refused_so_far: number of dead letters of a run that has not ended.
+      problems: what of its files is missing, damaged or was changed since, each as a sentence.
+      end_is_unreadable: whether there is an end, of which nothing can be read.
     """
 
     pipeline: str
@@ -37,6 +39,8 @@ class RunRecord:
     end: dict[str, Any] | None = None
     heartbeat: dict[str, Any] | None = None
     refused_so_far: int = 0
+    problems: tuple[str, ...] = ()
+    end_is_unreadable: bool = False
 
     @property
     def folder(self) -> str:
@@ -45,9 +49,11 @@ class RunRecord:
 
     @property
     def status(self) -> str:
-        """One of running, submitted, template, lost, done, failed, cancelled."""
+        """One of running, submitted, template, lost, damaged, done, failed, cancelled."""
         if self.end is not None:
             return str(self.end["status"])
+        if self.end_is_unreadable:
+            return "damaged"
         if self.start.get("template"):
             return "template"
         heartbeat = self.heartbeat or {}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from typing import Any
 
+from beam_obs.records.manifest import content_hash
 from beam_obs.records.run_context import RunContext
 from beam_obs.runs.process import this_process
+from beam_obs.runs.read_record import SEALED, encode_record, seal
 from beam_obs.runs.record import END, HEARTBEAT, HEARTBEAT_SECONDS, START, RunRecord, now_text
+from beam_obs.runs.record_forms import FILES
 from beam_obs.runs.store import Store
 
 
@@ -35,6 +37,7 @@ class Run:
             "started": now_text(),
             **start,
             "process": this_process(),
+            SEALED: True,
         }
         self.record = RunRecord(pipeline, id, self.start)
         self.outlives_launcher = outlives_launcher
@@ -80,12 +83,13 @@ class Run:
     def finish(self, end: dict[str, Any]) -> RunRecord:
         """Writes ``end.json``, unless there is one, and returns the run as the store has it."""
         end = {"status": end["status"], "finished": now_text(), "job_id": self.job_id, **end}
-        self.store.files.write_new(f"{self.record.folder}/{END}", _encoded(end))
+        end[FILES] = {START: content_hash(encode_record(self.start)).hexdigest(), **end.get(FILES, {})}
+        self.store.files.write_new(f"{self.record.folder}/{END}", seal(encode_record(end)))
         self.store.files.delete(f"{self.record.folder}/{HEARTBEAT}")
         return RunRecord(self.record.pipeline, self.record.id, self.start, end)
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        self.store.files.write(f"{self.record.folder}/{name}", _encoded(content))
+        self.store.files.write(f"{self.record.folder}/{name}", encode_record(content))
 
     def _beat(self, left: bool = False) -> None:
         beat = {
@@ -114,9 +118,5 @@ def keep_template(store: Store, context: RunContext, start: dict[str, Any]) -> R
     """
     content = {"id": context.run, "pipeline": context.pipeline, "started": now_text(), **start}
     record = RunRecord(context.pipeline, context.run, content)
-    store.files.write(f"{record.folder}/{START}", _encoded(content))
+    store.files.write(f"{record.folder}/{START}", encode_record(content))
     return record
-
-
-def _encoded(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")

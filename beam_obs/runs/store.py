@@ -7,18 +7,16 @@ Run ids are UUIDv7, so that sorting by id sorts by time, and the newest are foun
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.configuration import find_configuration
-from beam_obs.runs.evidence import count_dead_letters
 from beam_obs.runs.folder import Folder, folder_at, is_local, local_path
-from beam_obs.runs.record import END, HEARTBEAT, START, RunRecord
+from beam_obs.runs.read_record import read_record
+from beam_obs.runs.record import END, START, RunRecord
 
 STORE_VARIABLE = "BEAM_OBS_STORE"
 DEFAULT_STORE = ".beam_obs"
@@ -180,39 +178,15 @@ class Store:
         raise RunNotFound(f"{selector!r} may be any of {len(meant)} runs{listed}", [run for run, _ in meant])
 
     def _folders(self) -> list[tuple[str, str]]:
-        return self.files.grandchildren("runs", START)
+        return self.files.grandchildren("runs", (START, END))
 
     def read(self, ids: list[tuple[str, str]]) -> list[RunRecord]:
         """Returns the runs with these ids, each given with the name of its pipeline, in order."""
         paths = [f"runs/{name}/{run}/{file}" for run, name in ids for file in (START, END)]
-        contents = self.files.read_many(paths)
-        records = []
-        for position, (run, name) in enumerate(ids):
-            start, end = (json_object(content) for content in contents[2 * position : 2 * position + 2])
-            heartbeat, refused = None, 0
-            if end is None:
-                heartbeat = json_object(self.files.read(f"runs/{name}/{run}/{HEARTBEAT}"))
-                refused = count_dead_letters(self, f"runs/{name}/{run}")
-            records.append(RunRecord(name, run, start or _UNREADABLE_START, end, heartbeat, refused))
-        return records
-
-
-_UNREADABLE_START: dict[str, Any] = {
-    "started": "1970-01-01T00:00:00.000000Z",
-    "runner": "?",
-    "unreadable": True,
-}
-
-
-def json_object(content: bytes | None) -> dict[str, Any] | None:
-    """Returns the object in a file; None where there is no file, or it is not whole."""
-    if content is None:
-        return None
-    try:
-        value = json.loads(content)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+        found = self.files.look(paths)
+        return [
+            read_record(self, name, run, *found[2 * at : 2 * at + 2]) for at, (run, name) in enumerate(ids)
+        ]
 
 
 def _listed(introduction: str, names: list[str]) -> str:

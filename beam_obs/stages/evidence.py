@@ -8,7 +8,6 @@ is tried again doubles nothing, and a run that dies leaves the files of its fini
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +27,7 @@ from beam_obs.records.manifest import (
     Manifest,
     commit_content,
     content_hash,
+    short_hash,
 )
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -263,7 +263,7 @@ def _write_commit(evidence: str | RunContext, content: bytes) -> None:
     folder = evidence if isinstance(evidence, str) else evidence.folder
     assert folder is not None, "evidence is committed to a run's folder, and this pipeline has no store"
     make_folder(folder)
-    write_whole(f"{folder.rstrip('/')}/manifest-{_digest(content)}.json", content)
+    write_whole(f"{folder.rstrip('/')}/manifest-{short_hash(content)}.json", content)
 
 
 def globally(pcoll: Any, label: str = "Globally") -> Any:
@@ -293,8 +293,4 @@ def slug(label: str) -> str:
     'clean.parse-a-row'
     """
     short = re.sub(r"[^A-Za-z0-9_.-]+", "-", label.replace("/", ".")).strip("-") or "stage"
-    return short if len(short) <= 80 else f"{short[:80]}-{_digest(label.encode())}"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
+    return short if len(short) <= 80 else f"{short[:80]}-{short_hash(label.encode())}"

@@ -11,7 +11,7 @@ from apache_beam import pvalue
 from apache_beam.testing.util import assert_that
 
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.runs.evidence import Standing, read_evidence, read_file
+from beam_obs.runs.evidence import Standing, read_evidence, read_letters
 from beam_obs.runs.evidence import dead_letters as of_run
 from beam_obs.runs.store import Store
 from beam_obs.testing.difference import numbered, table
@@ -114,14 +114,27 @@ def _letters(actual: Any) -> list[DeadLetter]:
         store = Store(folder)
         if not store.count():
             evidence = read_evidence(store, "")
-            return [letter for name in evidence.committed for letter in read_file(store, name)]
+            problems = list(evidence.problems)
+            found = [read_letters(store, "", name, evidence.by_file[name]) for name in evidence.committed]
+            problems.extend(problem for _, problem in found if problem)
+            _refuse_damage(problems)
+            return [letter for letters, _ in found for letter in letters]
         actual = store
     if isinstance(actual, Iterable) and not isinstance(actual, Store):
         letters = list(actual)
         if all(isinstance(letter, DeadLetter) for letter in letters):
             return letters
     store, record = find_run(actual)
-    return [letter for letter, standing in of_run(store, record) if standing is Standing.COMMITTED]
+    lost: list[str] = []
+    read = of_run(store, record, problems=lost)
+    letters = [letter for letter, standing in read if standing is Standing.COMMITTED]
+    _refuse_damage(lost)
+    return letters
+
+
+def _refuse_damage(problems: list[str]) -> None:
+    if problems:
+        raise AssertionError(f"dead letters are not all in the store: {'; '.join(problems)}")
 
 
 def _one(matcher: DeadLetterMatcher) -> DeadLetterMatcher:

@@ -67,7 +67,10 @@ def test_a_killed_run_is_lost_and_keeps_the_dead_letters_of_its_finished_bundles
     evidence = read_evidence(obs.Store(), record.folder)
     assert evidence.committed == ()
     letters = list(dead_letters(obs.Store(), record))
-    assert [(letter.payload_text, committed) for letter, committed in letters] == [("x", False), ("y", False)]
+    assert [(letter.payload_text, standing.value) for letter, standing in letters] == [
+        ("x", "uncommitted"),
+        ("y", "uncommitted"),
+    ]
 
 
 def test_a_terminated_run_is_cancelled_and_ends_by_the_signal(start_program: Start) -> None:

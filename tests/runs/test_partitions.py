@@ -91,9 +91,9 @@ def test_a_run_writes_its_partitions_when_it_ends_and_its_manifests_say_the_same
 ) -> None:
     store, run = _run(tmp_path)
 
-    kept = read_partitions(store, run.folder)
+    kept = read_partitions(store, run.folder).rows
     store.files.delete(f"{run.folder}/{PARTITIONS}")
-    of_manifests = read_partitions(store, run.folder, kinds={"read": "ReadFromCsv"})
+    of_manifests = read_partitions(store, run.folder, kinds={"read": "ReadFromCsv"}).rows
 
     assert [(row["source"], row["kind"], row["records"]) for row in kept] == [
         ("make", "Create", None),
