@@ -232,6 +232,11 @@ class Launched:
         if self._verdict is not None:
             raise self._verdict
 
+    @property
+    def _counting(self) -> Any:
+        """The result that has the numbers: the interactive runner's has that of the runner which it uses."""
+        return getattr(self.result, "_underlying_result", self.result)
+
     def _results(self) -> Snapshot | None:
         """Returns the numbers so far, where anyone has them."""
         in_process = live_snapshot(self.run.record.id)
@@ -241,13 +246,13 @@ class Launched:
         if self.result is None:
             return None
         with contextlib.suppress(Exception):
-            return read_snapshot(self.result, self._observer.counted)
+            return read_snapshot(self._counting, self._observer.counted)
         return None
 
     def _snapshot(self) -> Snapshot:
         if self.result is not None:
             with contextlib.suppress(Exception):
-                found = read_snapshot(self.result, self._observer.counted)
+                found = read_snapshot(self._counting, self._observer.counted)
                 if found.stages or found.elements:
                     return self._whole(found)
         in_process = live_snapshot(self.run.record.id)
@@ -256,7 +261,7 @@ class Launched:
     def _whole(self, found: Snapshot) -> Snapshot:
         """Returns the numbers of a result; those counted here where the bundle-based direct runner lost some
         of its own, as it does of a TestStream's bundles."""
-        if not isinstance(self.result, DirectPipelineResult):
+        if not isinstance(self._counting, DirectPipelineResult):
             return found
         here = live_snapshot(self.run.record.id).stages
         if all(found.stages.get(label, StageCounts()).in_ >= counts.in_ for label, counts in here.items()):

@@ -12,15 +12,17 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
 from beam_obs.weaving.graph import keep_types
+from beam_obs.weaving.own_pipeline import read_pipeline
 from beam_obs.weaving.report import WeaveReport, failed
 from beam_obs.weaving.settings import WeaveSettings
-from beam_obs.weaving.weave import weave
+from beam_obs.weaving.weave import is_woven, weave
 
 
 class Weaving(threading.local):
@@ -33,6 +35,7 @@ class Weaving(threading.local):
 
 
 _RUNS = "run_pipeline"
+_RUNS_OTHERS = "apache_beam.runners.interactive."
 WHOLE_PIPELINE = "the whole pipeline"
 _LOGGER = logging.getLogger(__name__)
 _WEAVING = Weaving()
@@ -92,26 +95,33 @@ def _to_runner_api(
         # context, of the pipeline as it is.
         proto, made_with = found
         is_runner = sys._getframe(1).f_code.co_name == _RUNS
-        return (_woven(proto), made_with) if is_runner else found
+        return (_woven(proto), made_with) if is_runner and _is_to_be_run(pipeline) else found
     if use_fake_coders:
         keep_types(found)
         return found
-    return _woven(found) if _asked_by_a_runner() else found
+    return _woven(found) if _is_to_be_run(pipeline) else found
 
 
-def _asked_by_a_runner() -> bool:
-    """Returns whether a runner asks, not a person who looks at the pipeline."""
-    frame = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code.co_name == _RUNS:
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
+def _is_to_be_run(pipeline: Any) -> bool:
+    """Returns whether a runner asks for the pipeline that it is to run.
+
+    Not so where a person looks at it, and where a runner makes pipelines of its own and has others run them:
+    the interactive one takes a pipeline apart and asks for its form, and for those of copies, many times.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != _RUNS:
+        frame = frame.f_back
+    if frame is None:
+        return False
+    runner, given = (frame.f_locals.get(name) for name in frame.f_code.co_varnames[:2])
+    return given is pipeline and not type(runner).__module__.startswith(_RUNS_OTHERS)
 
 
 def _woven(proto: Any, **changes: Any) -> Any:
     """Returns the woven pipeline; the given one where the weave fails, which must not fail the job."""
     assert _WEAVING.settings is not None
+    if is_woven(proto):
+        return proto
     settings = dataclasses.replace(_WEAVING.settings, **changes)
     _WEAVING.is_asking = True
     try:
@@ -140,7 +150,7 @@ def _read_back(proto: Any, pipeline: Any, options: Any) -> Any:
     the job: a coder that tells no type is enough."""
     assert _WEAVING.settings is not None
     try:
-        return beam.Pipeline.from_runner_api(proto, pipeline.runner, options)
+        return read_pipeline(proto, pipeline.runner, options)
     except Exception as error:
         if _WEAVING.settings.strict:
             raise

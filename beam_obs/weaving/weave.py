@@ -29,6 +29,7 @@ WEAVE_VERSION = 2
 
 _MOST_LEFT = 32
 """Units at which a weave may fail before the whole pipeline is left as it is: each costs a weave."""
+_WOVEN = "beam_obs_woven"
 _NOTHING: Mapping[str, str] = {}
 _LOGGER = logging.getLogger(__name__)
 
@@ -43,6 +44,14 @@ class Woven(NamedTuple):
 
     proto: api.Pipeline
     report: WeaveReport
+
+
+def is_woven(proto: api.Pipeline) -> bool:
+    """Returns whether a pipeline is one that `weave` gave, or a part of one.
+
+    To weave it again would take the traces for the user's values.
+    """
+    return any(_WOVEN in node.annotations for node in proto.components.transforms.values())
 
 
 def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
@@ -63,6 +72,8 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
         raise NotWoven(loom.report.opaque)
     if chosen.evidence is not None:
         write_rows(loom, chosen.evidence, chosen.shuffles_manifests)
+    for name in loom.says:
+        loom.graph.node(name).annotations[_WOVEN] = str(WEAVE_VERSION).encode()
     return Woven(loom.graph.proto, loom.report)
 
 

@@ -22,6 +22,7 @@ from beam_obs.records.run_context import RunContext
 from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, WriteManifest, slug
 from beam_obs.weaving.graph import Graph
 from beam_obs.weaving.loom import FILTERED, INPUTS, Loom, par_do_spec
+from beam_obs.weaving.own_pipeline import own_pipeline
 from beam_obs.weaving.row_file import open_rows
 
 LABEL = "beam_obs evidence of lineage"
@@ -217,7 +218,7 @@ class _Wiring:
 
 def _move_into(graph: Graph, starts: list[_Start], write: _Write) -> str:
     """Builds steps as Beam does, and moves them into a pipeline; returns the id of the composite."""
-    pipeline = beam.Pipeline(runner="BundleBasedDirectRunner")
+    pipeline = own_pipeline()
     standing: list[_Start] = []
     ends: dict[str, str] = {}
     for at, start in enumerate(starts):
