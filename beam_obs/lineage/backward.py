@@ -5,14 +5,18 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.ancestry import Ancestry, certainty_of, opaque_text
 from beam_obs.lineage.answers import Why
 from beam_obs.lineage.certainty import Certainty, damaged, least, not_recorded, sampled
-from beam_obs.lineage.files import FileGone
+from beam_obs.lineage.files import FileGone, read_content
+from beam_obs.lineage.line_spans import MOST_LINES, Span, spans_around
 from beam_obs.lineage.output_records import (
+    AVRO,
+    PARQUET,
     NoSuchRecord,
     OutputRecord,
     check_fields,
@@ -25,6 +29,7 @@ from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import is_derived, parse_origin
 from beam_obs.runs.store import RunNotFound, Store
+from beam_obs.wrapper.traced_rows import OUTPUT_BYTES
 
 _EQUAL_SHOWN = 5
 _OTHERS_SHOWN = 20
@@ -170,9 +175,9 @@ def _of_index(
     first: RunEvidence | None = None
     for evidence in run_choice.of_output(store, record.file, run):
         first = first or evidence
-        found = _indexed(evidence, record)
-        if found:
-            answer = _of_rows(evidence, record, found, all_contributors, others)
+        found = _found(evidence, record)
+        if found.rows:
+            answer = _of_rows(evidence, found, all_contributors, others)
             newer = run_choice.newer_without_lineage(store, evidence.record) if run is None else []
             if newer:
                 told = f"newer runs kept no lineage, and may have written the file anew: {', '.join(newer)}"
@@ -181,7 +186,9 @@ def _of_index(
                 return answer
             newest = f"the newest run that wrote there, {first.record.id}, has no such record"
             return dataclasses.replace(answer, notes=(*answer.notes, newest))
-        if run_choice.no_lineage(evidence) or evidence.output_share < 1 or evidence.problems:
+        blind = run_choice.without_origins(evidence, run_choice.sinks_of(evidence.record, record.file))
+        is_sure = evidence.output_share == 1 and not evidence.problems
+        if blind or run_choice.no_lineage(evidence) or not is_sure:
             # It may have written the record without a note of it: no older run must answer in its place.
             break
     assert first is not None
@@ -195,30 +202,65 @@ def _of_index(
     )
 
 
-def _indexed(evidence: RunEvidence, record: OutputRecord) -> list[tuple[str, bytes]]:
+class _Found(NamedTuple):
+    """A record in an output index: its rows, as label and origin; empty where it is not there."""
+
+    record: OutputRecord
+    rows: list[tuple[str, bytes]]
+    notes: tuple[str, ...] = ()
+
+
+def _found(evidence: RunEvidence, record: OutputRecord) -> _Found:
     sinks = run_choice.sinks_of(evidence.record, record.file)
-    if sinks:
-        found = evidence.origins_of(record.digests, lambda label: _is_of(label, sinks))
-        if found:
-            return found
-        known = run_choice.all_sinks(evidence.record)
-        return evidence.origins_of(record.digests, lambda label: not _is_of(label, known))
-    return evidence.origins_of(record.digests, None)
+    known = run_choice.all_sinks(evidence.record)
+    for is_wanted in (
+        lambda label: not sinks or _is_of(label, sinks),
+        lambda label: not _is_of(label, known),
+    ):
+        rows = evidence.origins_of(record.digests, is_wanted)
+        spans = [] if record.format in (AVRO, PARQUET) else _spans(evidence, record, is_wanted)
+        if spans:
+            return _of_lines(evidence, record, rows, spans, is_wanted)
+        if rows or not sinks:
+            return _Found(record, rows)
+    return _Found(record, [])
 
 
-def _of_rows(
+def _spans(evidence: RunEvidence, record: OutputRecord, is_wanted: Callable[[str], bool]) -> list[Span]:
+    rows = evidence.output_rows(is_wanted)
+    return spans_around(read_content(record.file), record.number, rows, OUTPUT_BYTES)
+
+
+def _of_lines(
     evidence: RunEvidence,
     record: OutputRecord,
-    found: list[tuple[str, bytes]],
-    all_contributors: bool,
-    others: tuple[str, ...],
-) -> Why:
-    origins = list(dict.fromkeys(origin for _, origin in found))
-    sinks = tuple(dict.fromkeys(label for label, _ in found))
-    notes = list(run_choice.notes_on(evidence))
-    by_sink = collections.Counter(label for label, _ in found)
+    rows: list[tuple[str, bytes]],
+    spans: list[Span],
+    is_wanted: Callable[[str], bool],
+) -> _Found:
+    """Returns the records of several lines that a line is a part of, beside the one that it may be itself."""
+    places = [f"lines {span.first} to {span.last}" for span in spans]
+    found = [row for span in spans for row in evidence.origins_of((span.digest,), is_wanted)]
+    if rows or len(spans) > 1:
+        own = ("a record of its own",) if rows else ()
+        note = (
+            f"line {record.number} may be {' or part of '.join((*own, *places))}: all of these were written"
+        )
+        return _Found(record, [*rows, *found], (note,))
+    (span,) = spans
+    text = span.content.decode("utf-8", "backslashreplace")
+    whole = dataclasses.replace(record, number=span.first, text=text, digests=(span.digest,))
+    return _Found(whole, found, (f"line {record.number} is part of the record of {places[0]}",))
+
+
+def _of_rows(evidence: RunEvidence, found: _Found, all_contributors: bool, others: tuple[str, ...]) -> Why:
+    rows = found.rows
+    origins = list(dict.fromkeys(origin for _, origin in rows))
+    sinks = tuple(dict.fromkeys(label for label, _ in rows))
+    notes = [*found.notes, *run_choice.notes_on(evidence)]
+    by_sink = collections.Counter(label for label, _ in rows)
     equal = max(by_sink.values())
-    if equal > 1:
+    if equal > 1 and not (len(found.notes) and len(origins) > 1):
         told = f"{equal:,} records of the sink have equal bytes"
         if len(origins) > 1:
             told += f", of {len(origins):,} origins: this is one of them, and which cannot be told"
@@ -237,7 +279,7 @@ def _of_rows(
     return Why(
         run_choice.run_of(evidence.record),
         evidence.sure(least(certainties)),
-        record,
+        found.record,
         "output index",
         sinks,
         trees,
@@ -254,12 +296,16 @@ def _why_not_indexed(evidence: RunEvidence, record: OutputRecord) -> Certainty:
         return not_recorded(reason)
     if evidence.output_share <= 0:
         return not_recorded("the run kept no output index (--obs_output_index=off)")
+    blind = run_choice.without_origins(evidence, run_choice.sinks_of(evidence.record, record.file))
+    if blind:
+        return not_recorded(blind)
     if evidence.output_share < 1:
         reason = "the output index has a share of the records, and this is not among them"
         return sampled(evidence.output_share, reason)
     reason = (
         "the run's output index has no record of these bytes: the file changed since, another run wrote it, "
-        "or the line is no record of its own, such as a header"
+        "or the line is no record, such as a header, or part of one of more than "
+        f"{MOST_LINES} lines"
     )
     return not_recorded(reason)
 

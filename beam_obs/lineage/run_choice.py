@@ -11,9 +11,11 @@ from beam_obs.lineage.derivation_rows import DamagedRows
 from beam_obs.lineage.files import FileGone, below_prefix, present_version, same_file
 from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.run_evidence import RunEvidence
+from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.origin import is_derived
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.store import RunNotFound, Store
+from beam_obs.weaving.report import NO_ORIGIN
 
 _LOOKED_AT = 200
 """Runs whose lists are looked through at most, from the newest back."""
@@ -239,3 +241,27 @@ def notes_on(evidence: RunEvidence) -> tuple[str, ...]:
 def opaque_steps(evidence: RunEvidence) -> dict[str, Any]:
     """Returns the steps that carry no lineage, each with the reason."""
     return dict(evidence.lineage.get("opaque") or {})
+
+
+def without_origins(evidence: RunEvidence, sinks: tuple[str, ...]) -> str:
+    """Returns why what enters these sinks has no origin, with the opaque steps before them; nothing where
+    records of one of them at least are noted."""
+    opaque = opaque_steps(evidence)
+    blind = [
+        sink
+        for sink in sinks
+        if any(
+            reason == NO_ORIGIN and (label == sink or label.startswith(f"{sink}/"))
+            for label, reason in opaque.items()
+        )
+    ]
+    if not sinks or len(blind) < len(sinks):
+        return ""
+    graph = StepGraph(evidence.record.end)
+    before = {step for sink in blind for step in graph.before_step(sink)}
+    causes = {label: reason for label, reason in opaque.items() if reason != NO_ORIGIN}
+    upstream = {label: reason for label, reason in causes.items() if graph.step_of(label) in before}
+    told = "; ".join(f"{label} - {reason}" for label, reason in (upstream or causes).items())
+    return (
+        f"what enters {', '.join(blind)} has no origin{f': opaque steps before it: {told}' if told else ''}"
+    )

@@ -173,6 +173,10 @@ class RunEvidence:
                 break
         return found
 
+    def output_rows(self, is_wanted: Callable[[str], bool]) -> bytes:
+        """Returns the output index of the sinks whose labels are wanted: rows of `OUTPUT_BYTES`."""
+        return b"".join(data for label, data in self.output_blocks() if is_wanted(label))
+
     def output_blocks(self) -> Iterator[tuple[str, bytes]]:
         """Gives the output index: labels of sinks, and rows of 24 bytes."""
         for file, block in self._blocks(OUTPUTS):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 DIGEST_BYTES = 8
@@ -52,6 +52,18 @@ def output_digest(content: bytes) -> bytes:
     digest = _copy_of_empty()  # half the price of a new one
     digest.update(content)
     return digest.digest()
+
+
+def growing_digests(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Gives the digests of the first part, of the first two together, and so on.
+
+    >>> list(growing_digests([b"a", b"b"])) == [output_digest(b"a"), output_digest(b"ab")]
+    True
+    """
+    digest = _copy_of_empty()
+    for part in parts:
+        digest.update(part)
+        yield digest.digest()
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:

@@ -11,7 +11,8 @@ from apache_beam.transforms.core import CombineValuesDoFn
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
 from beam_obs.weaving.graph import ITERABLE_URN, KV_URN, PAR_DO_URN
-from beam_obs.weaving.loom import DERIVATIONS, NO_ORIGIN, Loom
+from beam_obs.weaving.loom import DERIVATIONS, Loom
+from beam_obs.weaving.report import NO_ORIGIN
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
 from beam_obs.wrapper.traced_combine import TracedCombineFn

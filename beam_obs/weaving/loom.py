@@ -18,7 +18,7 @@ from beam_obs.records.origin import RANDOM_BITS
 from beam_obs.weaving import units
 from beam_obs.weaving.graph import KV_URN, PAR_DO_URN, Graph
 from beam_obs.weaving.par_do import ParDoFacts, facts_of
-from beam_obs.weaving.report import WeaveReport
+from beam_obs.weaving.report import NO_ORIGIN, WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.units import Unit, find_units
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN
@@ -30,7 +30,6 @@ OUTPUTS = "outputs"
 FILTERED = "filtered"
 INPUTS = "inputs"
 """Rows of this kind are manifests already."""
-NO_ORIGIN = "its input has no origin"
 ANY_CODER = "woven_any"
 _CONVERTED = frozenset({PLAIN, SEED, TRACED, KEYED})
 _STANDARD_CODERS = frozenset(

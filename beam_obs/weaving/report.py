@@ -20,6 +20,10 @@ def failed(error: Exception) -> str:
     return f"{WEAVE_FAILED}: {type(error).__name__}: {error}"
 
 
+NO_ORIGIN = "its input has no origin"
+"""The reason of steps that are opaque only because of others before them."""
+
+
 class NotWoven(BeamObsError):
     """Lineage was asked for strictly, and some steps cannot carry it.
 

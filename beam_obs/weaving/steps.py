@@ -13,10 +13,10 @@ from apache_beam.utils import proto_utils
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
 from beam_obs.records.origin import Partition
-from beam_obs.weaving.loom import DERIVATIONS, FILTERED, NO_ORIGIN, Loom
+from beam_obs.weaving.loom import DERIVATIONS, FILTERED, Loom
 from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
-from beam_obs.weaving.report import WovenSource
+from beam_obs.weaving.report import NO_ORIGIN, WovenSource
 from beam_obs.weaving.units import is_internal, source_label
 from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, innermost, load_woven
 from beam_obs.wrapper.traced_forms import KEYED, LISTED, PLAIN, ROWS, SEED, TRACED, Ends

@@ -379,23 +379,69 @@ class Opaque(beam.DoFn):
         yield element
 
 
-def test_behind_an_opaque_step_nothing_is_guessed() -> None:
-    write_rows()
+def run_behind(step: beam.PTransform) -> None:
     with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="opaque") as p:
         (
             p
             | "read" >> obs.ReadFromCsv("in.csv")
             | "key" >> beam.Map(lambda record: (record["name"], record["id"]))
-            | "dark" >> beam.ParDo(Opaque())
+            | "dark" >> step
             | "line" >> beam.MapTuple(lambda name, number: f"{name} {number}")
             | "write" >> beam.io.WriteToText("out")
         )
+
+
+def test_behind_an_opaque_step_nothing_is_guessed() -> None:
+    write_rows()
+    run_behind(beam.ParDo(Opaque()))
     answer = why("out-00000-of-00001:1")
     assert answer.certainty.kind == NOT_RECORDED
     assert not answer.made_of
+    assert answer.certainty.reason.startswith(
+        "what enters write has no origin: opaque steps before it: dark - "
+    )
     gone = fate("in.csv:2")
     assert gone.certainty.kind == NOT_RECORDED
     assert "dark" in gone.certainty.reason
+
+
+def test_no_older_run_answers_for_one_whose_sink_takes_no_origins() -> None:
+    write_rows()
+    run_behind(beam.Map(lambda pair: pair))
+    first = why("out-00000-of-00001:1")
+    run_behind(beam.ParDo(Opaque()))
+    answer = why("out-00000-of-00001:1")
+    assert (first.certainty.kind, answer.certainty.kind) == (COMPLETE, NOT_RECORDED)
+    assert "dark - " in answer.certainty.reason
+
+
+def write_lines(records: list[str]) -> list[str]:
+    """Writes records as text, and returns the lines of the file."""
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="lines") as p:
+        p | "make" >> beam.Create(records) | "write" >> beam.io.WriteToText("lines", num_shards=1)
+    return pathlib.Path("lines-00000-of-00001").read_text().split("\n")[:-1]
+
+
+def test_any_line_of_a_record_that_spans_lines_leads_to_it() -> None:
+    records = [json.dumps({"n": n, "list": [n]}, indent=2) for n in range(2)] + ["{", "alone"]
+    lines = write_lines(records)
+    answers = [why(f"lines-00000-of-00001:{number}") for number in range(1, len(lines) + 1)]
+    assert {answer.certainty.kind for answer in answers} == {COMPLETE}
+    found = [answer.record for answer in answers if len(answer.made_of) == 1]
+    assert all(record is not None and record.text in records for record in found)
+    notes = {answer.notes for answer in answers if "part of the record" in "".join(answer.notes)}
+    assert len(answers) - len(found) == 2  # the first lines, which are as the record of one line is
+    assert len(notes) == 2 * records[0].count("\n")
+
+
+def test_a_line_that_may_be_a_record_or_a_part_of_one_is_said_to_be_either() -> None:
+    write_lines(["a\nb\nc", "b"])
+    lines = pathlib.Path("lines-00000-of-00001").read_text().split("\n")
+    answer = why(f"lines-00000-of-00001:{lines.index('a') + 2}")
+    assert len(answer.made_of) == 2
+    assert "may be a record of its own or part of lines" in answer.notes[0]
+    (tree,) = why(f"lines-00000-of-00001:{lines.index('c') + 1}").made_of
+    assert tree in answer.made_of
 
 
 def test_what_a_file_touched_is_counted_through_aggregates(woven: str) -> None:
