@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from beam_obs.io.text_source import ReadFromText as ReadFromText
     from beam_obs.io.whole_files import File as File
     from beam_obs.io.whole_files import ReadAllFiles as ReadAllFiles
+    from beam_obs.records.dead_letter import DeadLetter as DeadLetter
     from beam_obs.records.errors import BeamObsError as BeamObsError
     from beam_obs.records.errors import DeadRateExceeded as DeadRateExceeded
     from beam_obs.records.errors import MissingExtra as MissingExtra
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from beam_obs.runs.options import ObservabilityOptions as ObservabilityOptions
     from beam_obs.runs.pipeline import Pipeline as Pipeline
     from beam_obs.runs.reach import StoreOutOfReach as StoreOutOfReach
+    from beam_obs.runs.read_dead_letters import read_dead_letters as read_dead_letters
     from beam_obs.runs.store import RunNotFound as RunNotFound
     from beam_obs.runs.store import Store as Store
     from beam_obs.runs.store import StoreNotWritable as StoreNotWritable
@@ -69,6 +71,7 @@ _HOMES = {
     "DEAD_LETTER_BIGQUERY_SCHEMA": "stages.dead_letter_bigquery",
     "LINEAGE_AVRO_FIELD": "records.lineage_attributes",
     "LINEAGE_BIGQUERY_FIELD": "records.lineage_attributes",
+    "DeadLetter": "records.dead_letter",
     "DeadLetters": "stages.dead_letters",
     "DeadRateExceeded": "records.errors",
     "File": "io.whole_files",
@@ -107,6 +110,7 @@ _HOMES = {
     "not_null": "stages.assumptions",
     "of_type": "stages.assumptions",
     "one_of": "stages.assumptions",
+    "read_dead_letters": "runs.read_dead_letters",
     "unique": "stages.assumptions",
 }
 
