@@ -28,9 +28,8 @@ def read_dead_letters(
 
     >>> import apache_beam as beam
     >>> import beam_obs as obs
-    >>> with beam.Pipeline("FnApiRunner") as p:
-    ...     parse = obs.Stage(beam.Map(int), dead_letters=obs.DeadLetters("refused"))
-    ...     _ = p | beam.Create(["1", "x"]) | "parse" >> parse
+    >>> with beam.Pipeline("FnApiRunner") as p, obs.DeadLetters("refused") as home:
+    ...     _ = p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int), dead_letters=home)
     >>> [letter.payload_text for letter in obs.read_dead_letters("refused")]
     ['x']
     """

@@ -11,15 +11,18 @@ import pytest
 import beam_obs as obs
 
 
-def refuse(home: obs.DeadLetters | None = None) -> None:
-    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="numbers") as p:
+def refuse() -> None:
+    with (
+        obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="numbers") as p,
+        obs.DeadLetters("refused") as home,
+    ):
         texts = p | beam.Create(["1", "x", "y"])
         texts | "parse" >> obs.Stage(beam.Map(int), dead_letters=home)
         texts | "again" >> obs.Stage(beam.Map(int))
 
 
 def test_a_folder_and_a_run_are_read_alike() -> None:
-    refuse(obs.DeadLetters("refused"))
+    refuse()
     of_folder = list(obs.read_dead_letters("refused"))
     of_run = list(obs.read_dead_letters("numbers@latest", stage="parse"))
     assert {type(letter) for letter in of_folder} == {obs.DeadLetter}
