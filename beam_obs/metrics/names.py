@@ -19,6 +19,8 @@ BROKEN = "broken"
 DROPPED = "dropped"
 SAMPLED = "sampled"
 INTERNAL_ERRORS = "internal_errors"
+COMMITS_LOST = "commits_lost"
+"""Files of manifests of lineage that could not be written."""
 BYTES = "bytes"
 
 LATENCY_PREFIX = "latency_us_le_"

@@ -92,12 +92,14 @@ class Snapshot:
       live: whether the counts were looked at in this process, for want of a result: a bundle that was
         tried again counts twice.
       attempted: whether the runner counts attempts only, so that here too a bundle may count twice.
+      commits_lost: files of manifests of lineage that could not be written.
     """
 
     stages: Mapping[str, StageCounts] = dataclasses.field(default_factory=dict)
     elements: Mapping[str, int] | None = None
     live: bool = False
     attempted: bool = False
+    commits_lost: int = 0
 
 
 def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
@@ -118,7 +120,8 @@ def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
         step = counters.setdefault(names.stage_of_step(labels.get(label, label)), {})
         step[counter.key.metric.name] = step.get(counter.key.metric.name, 0) + int(value or 0)
     stages = {stage: _stage_counts(values) for stage, values in counters.items()}
-    return Snapshot(stages, elements, attempted=attempted)
+    commits_lost = sum(values.get(names.COMMITS_LOST, 0) for values in counters.values())
+    return Snapshot(stages, elements, attempted=attempted, commits_lost=commits_lost)
 
 
 def live_snapshot(run: str) -> Snapshot:

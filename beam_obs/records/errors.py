@@ -48,6 +48,25 @@ class RefusedRecord(BeamObsError):
         return (RefusedRecord, (self.stage, self.error))
 
 
+class EvidenceNotKept(BeamObsError):
+    """Dead letters cannot be written, so the bundle fails: nothing is refused without one.
+
+    Args:
+      what: what cannot be written.
+      path: where.
+      reason: what the filesystem said.
+    """
+
+    def __init__(self, what: str, path: str, reason: str) -> None:
+        super().__init__(f"{what} cannot be written: {path}: {reason}")
+        self.what = what
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[EvidenceNotKept], tuple[str, str, str]]:
+        return (EvidenceNotKept, (self.what, self.path, self.reason))
+
+
 class DeadRateExceeded(BeamObsError):
     """A stage refused more than the allowed share of its records.
 

@@ -13,6 +13,12 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+DEAD_LETTERS = "dead_letters"
+"""Kind of the manifest of a file of dead letters."""
+
+LOST = "lost"
+"""Detail of the manifest of a file that could not be written, and is not there: why."""
+
 FILE_BYTES, FILE_DIGEST = "file_bytes", "file_digest"
 """Details of an evidence file: its length, and `content_hash` of it, by which it is checked when read."""
 

@@ -12,7 +12,7 @@ from beam_obs.metrics.snapshot import Snapshot, StageCounts
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.runs.balance import balance
-from beam_obs.runs.evidence import Evidence, summarize_checks, summarize_dead_letters
+from beam_obs.runs.evidence import Evidence, summarize_checks, summarize_dead_letters, summarize_lost
 from beam_obs.runs.graph import Graph, Step
 from beam_obs.runs.noted_files import noted_file_lines
 from beam_obs.runs.redaction import redact_text
@@ -73,6 +73,7 @@ def describe_end(
         "steps": [_step(step, elements) for step in graph.steps] if graph is not None else [],
         "edges": _edges(graph, elements) if graph is not None else [],
         "balance": balanced.to_json(),
+        "lineage_lost": summarize_lost(evidence, snapshot.commits_lost),
         "checks": summarize_checks(evidence),
         "dead_letters": refused,
         "inputs": _datasets(

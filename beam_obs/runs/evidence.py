@@ -16,6 +16,7 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.manifest import (
     FILE_BYTES,
     FILE_DIGEST,
+    LOST,
     Manifest,
     content_hash,
     short_hash,
@@ -244,6 +245,24 @@ def summarize_checks(evidence: Evidence) -> list[dict[str, Any]]:
             }
             found.setdefault((manifest.stage, assumption), check)["broken"] += told["count"]
     return sorted(found.values(), key=lambda check: (check["stage"], -check["broken"], check["assumption"]))
+
+
+def summarize_lost(evidence: Evidence, commits_lost: int) -> dict[str, Any] | None:
+    """Returns the ``lineage_lost`` of ``end.json``: what of it could not be written; None where nothing.
+
+    Args:
+      evidence: of the run.
+      commits_lost: files of manifests that could not be written.
+    """
+    lost = [manifest for manifest in evidence.manifests if LOST in manifest.details]
+    if not lost and not commits_lost:
+        return None
+    return {
+        "files": len(lost),
+        "rows": sum(manifest.count for manifest in lost),
+        "reason": lost[0].details[LOST] if lost else "",
+        "commits": commits_lost,
+    }
 
 
 def count_dead_letters(store: Store, folder: str) -> int:

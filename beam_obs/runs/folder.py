@@ -12,10 +12,11 @@ import os
 import re
 import shutil
 import stat
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+
+from beam_obs.records.new_file import write_new_file
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
@@ -131,33 +132,11 @@ class LocalFolder:
     def look(self, paths: list[str]) -> list[Found]:
         return [_look(self.read, path) for path in paths]
 
-    def _write_beside(self, target: str, content: bytes) -> str:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        beside = f"{target}.{uuid.uuid4().hex[:8]}.partial"
-        with open(beside, "wb") as file:
-            file.write(content)
-        return beside
-
     def write(self, path: str, content: bytes) -> None:
-        target = self._path(path)
-        os.replace(self._write_beside(target, content), target)
+        write_new_file(self._path(path), content)
 
     def write_new(self, path: str, content: bytes) -> bool:
-        target = self._path(path)
-        beside = self._write_beside(target, content)
-        try:
-            os.link(beside, target)
-        except FileExistsError:
-            return False
-        except OSError:  # a filesystem without hard links
-            try:
-                with open(target, "xb") as file:
-                    file.write(content)
-            except FileExistsError:
-                return False
-        finally:
-            os.unlink(beside)
-        return True
+        return write_new_file(self._path(path), content, replaces=False)
 
     def delete(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -28,6 +28,7 @@ from beam_obs.runs.record import now_text
 from beam_obs.runs.record_forms import FILES
 from beam_obs.runs.report import print_report
 from beam_obs.runs.run import Run
+from beam_obs.stages.evidence_file import reason_of
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.wrapper.traced_note import note_beside
 
@@ -127,13 +128,15 @@ class Launched:
             "status": status,
             "error": self._error(error) if error is not None else None,
         }
-        with _logging_errors(self.run, "describe"):
+        with _logging_errors(self.run, "describe the end of"):
             end = self._described(status, error)
+        with _logging_errors(self.run, "find the start of"):
+            end["was_removed"] = self.run.restore_start()
         record = dataclasses.replace(self.run.record, end={"finished": now_text(), **end})
-        with _logging_errors(self.run, "write"):
+        with _logging_errors(self.run, "write the end of"):
             record = self.run.finish(end)
         live.forget(self.run.record.id)
-        with _logging_errors(self.run, "report"):
+        with _logging_errors(self.run, "report the end of"):
             print_report(record, self.run.store, self._observer.settings.report)
 
     def _described(self, status: str, error: BaseException | None) -> dict[str, Any]:
@@ -152,7 +155,9 @@ class Launched:
             counted_alike=known,
             woven=self.weave_reports[-1] if self.weave_reports else None,
         )
-        end[FILES] = {**evidence.digests, **self._write_partitions(evidence)}
+        end[FILES] = dict(evidence.digests)
+        with _logging_errors(run, "write the partitions of"):
+            end[FILES] |= self._write_partitions(evidence)
         if not self._built:
             end["balance"]["unchecked"] = (
                 "no counts: the pipeline was not run, the block that builds it ended early"
@@ -309,5 +314,13 @@ def status_of_error(error: BaseException) -> str:
 def _logging_errors(run: Run, task: str) -> Iterator[None]:
     try:
         yield
-    except Exception:
-        _LOGGER.exception("beam_obs could not %s the end of run %s", task, run.record.id)
+    except Exception as error:
+        # What a filesystem says needs no traceback.
+        _LOGGER.error(
+            "beam_obs could not %s run %s in the store %s: %s",
+            task,
+            run.record.id,
+            run.store.uri,
+            reason_of(error),
+            exc_info=None if isinstance(error, OSError) else error,
+        )

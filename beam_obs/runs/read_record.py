@@ -16,6 +16,7 @@ from beam_obs.runs.folder import Found
 from beam_obs.runs.form import fit, parse_object
 from beam_obs.runs.record import END, HEARTBEAT, START, RunRecord
 from beam_obs.runs.record_forms import BEGAN, END_FORM, HEARTBEAT_FORM, START_FORM
+from beam_obs.runs.wording import unnamed_losses
 
 if TYPE_CHECKING:
     from beam_obs.runs.store import Store
@@ -80,7 +81,7 @@ def read_record(store: Store, pipeline: str, run: str, start: Found, end: Found)
       end: what there is of ``end.json``.
     """
     started, ended = _read(START, start, START_FORM), _read(END, end, END_FORM)
-    problems = [*started.problems, *ended.problems]
+    problems = [*started.problems, *ended.problems, *unnamed_losses(ended.value or {})]
     if started.value is None and not started.problems:
         problems.append(f"{START} is missing")
     if end.content is not None and ended.value is not None:

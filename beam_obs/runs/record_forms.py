@@ -78,6 +78,7 @@ DEAD_LETTERS_FORM: dict[str, Any] = {
     "uncommitted": Needed(int, 0),
     "superseded": Needed(int, 0),
     "in_files": Maybe(Each(int)),
+    "not_kept": Maybe(Each(int)),
     "by_stage": Needed(Each(int), {}),
     "by_fingerprint": Needed([{"stage": str, "fingerprint": str, **_KIND_TOLD}], []),
     "other_fingerprints": Needed(int, 0),
@@ -135,6 +136,15 @@ END_FORM: dict[str, Any] = {
     "inputs": Maybe(_DATASETS),
     "outputs": Maybe(_DATASETS),
     "lineage": Maybe(_LINEAGE),
+    "lineage_lost": Maybe(
+        {
+            "files": Needed(int, 0),
+            "rows": Needed(int, 0),
+            "reason": Needed(str, ""),
+            "commits": Needed(int, 0),
+        }
+    ),
+    "was_removed": Maybe(bool),
     FILES: Maybe(Each(str)),
 }
 

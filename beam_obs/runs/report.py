@@ -23,7 +23,15 @@ from rich.text import Text
 
 from beam_obs.runs.record import RunRecord, parse_time
 from beam_obs.runs.store import Store
-from beam_obs.runs.wording import bytes_text, clean, letters_beside, microseconds_text, seconds_text, tail
+from beam_obs.runs.wording import (
+    bytes_text,
+    clean,
+    letters_beside,
+    lost_evidence,
+    microseconds_text,
+    seconds_text,
+    tail,
+)
 
 PLAIN_COLUMNS = 100
 SHORT_ID = 13
@@ -225,6 +233,8 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
 
 
 def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
+    for line in lost_evidence(end):
+        yield _line(f"  {line}", "bold yellow")
     balance = end.get("balance") or {}
     if end.get("counts_from") is None:
         yield _line(f"\n  {clean(balance.get('unchecked') or 'no counts')}", "yellow")

@@ -13,7 +13,7 @@ from beam_obs.runs.process import this_process
 from beam_obs.runs.read_record import SEALED, encode_record, seal
 from beam_obs.runs.record import END, HEARTBEAT, HEARTBEAT_SECONDS, START, RunRecord, now_text
 from beam_obs.runs.record_forms import FILES
-from beam_obs.runs.store import Store
+from beam_obs.runs.store import Store, StoreNotWritable
 
 
 class Run:
@@ -45,8 +45,11 @@ class Run:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._pid = os.getpid()
-        self._write(START, self.start)
-        self._beat()
+        try:
+            self._write(START, self.start)
+            self._beat()
+        except Exception as error:
+            raise StoreNotWritable(store.uri, str(error)) from error
         self._thread = threading.Thread(target=self._beat_on, name="beam_obs heartbeat", daemon=True)
         self._thread.start()
 
@@ -79,6 +82,13 @@ class Run:
                 return False
             self._ended.set()
             return True
+
+    def restore_start(self) -> bool:
+        """Writes the start again where it is gone; returns whether it was: somebody removed the folder."""
+        path = f"{self.record.folder}/{START}"
+        return self.store.files.read(path) is None and self.store.files.write_new(
+            path, encode_record(self.start)
+        )
 
     def finish(self, end: dict[str, Any]) -> RunRecord:
         """Writes ``end.json``, unless there is one, and returns the run as the store has it."""

@@ -108,7 +108,7 @@ class Store:
         """
         probe = f".write-check-{uuid.uuid4().hex[:8]}"
         try:
-            # Beam's S3 cannot write an empty file.
+            # Beam's S3 cannot write an empty file, and a full disk can.
             self.files.write(probe, b"can be written\n")
             self.files.delete(probe)
         except Exception as error:

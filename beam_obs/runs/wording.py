@@ -77,6 +77,29 @@ def not_kept_text(refused: Mapping[str, Any], status: str) -> str:
     return f"{most}{count:,} refused and not kept" if count else ""
 
 
+def lost_evidence(end: Mapping[str, Any]) -> list[str]:
+    """Returns what is to be said of evidence that a run could not keep, a line for each.
+
+    >>> lost_evidence({"lineage_lost": {"rows": 5, "files": 1, "reason": "No space left on device"}})
+    ['lineage lost: 5 rows could not be written (No space left on device)']
+    """
+    lines = unnamed_losses(end)
+    lost = end.get("lineage_lost") or {}
+    if lost.get("files"):
+        lines.append(f"lineage lost: {lost['rows']:,} rows could not be written ({clean(lost['reason'])})")
+    return lines
+
+
+def unnamed_losses(end: Mapping[str, Any]) -> list[str]:
+    """Returns what is to be said of evidence that was lost without a manifest which names it."""
+    lines = []
+    if end.get("was_removed"):
+        lines.append("the folder of the run was removed while it ran: what was kept in it before is gone")
+    if (end.get("lineage_lost") or {}).get("commits"):
+        lines.append("lineage lost: its manifests could not be written, the log of the workers says why")
+    return lines
+
+
 def tail(label: str, limit: int = 44) -> str:
     """Returns a label that is not too long; of a long one the end is kept, where the names differ."""
     return label if len(label) <= limit else "…" + label[-limit + 1 :]

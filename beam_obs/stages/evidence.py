@@ -8,6 +8,8 @@ is tried again doubles nothing, and a run that dies leaves the files of its fini
 from __future__ import annotations
 
 import dataclasses
+import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -15,22 +17,18 @@ from typing import Any, Protocol
 
 import apache_beam as beam
 from apache_beam import typehints
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_obs.records.manifest import (
-    FILE_BYTES,
-    FILE_DIGEST,
-    Commit,
-    Manifest,
-    commit_content,
-    content_hash,
-    short_hash,
-)
+from beam_obs.metrics import names
+from beam_obs.records.errors import EvidenceNotKept
+from beam_obs.records.manifest import DEAD_LETTERS, Commit, Manifest, commit_content, short_hash
 from beam_obs.records.run_context import RunContext
+from beam_obs.stages.evidence_file import EvidenceFile, reason_of, write_whole
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+
+_LOGGER = logging.getLogger(__name__)
 
 STREAMING_SECONDS = 10
 """How long a stream's rows and manifests are gathered before they are written."""
@@ -57,11 +55,18 @@ class WriteEvidence(StatelessDoFn):
       folder: folder of the evidence, or the run whose folder it is.
       name: start of the files' names, e.g. ``dead_letters-parse``.
       extension: end of the files' names.
+      may_be_lost: whether the pipeline goes on where a file cannot be written.
     """
 
     def __init__(
-        self, open_file: Callable[[Any], RowFile], folder: str | RunContext, name: str, extension: str
+        self,
+        open_file: Callable[[Any], RowFile],
+        folder: str | RunContext,
+        name: str,
+        extension: str,
+        may_be_lost: bool = False,
     ) -> None:
+        self._may_be_lost = may_be_lost
         self._open_file = open_file
         self._folder = folder
         self._name = name
@@ -82,54 +87,19 @@ class WriteEvidence(StatelessDoFn):
         """Gives the file its last name, and its manifest."""
         if self._rows is not None:
             manifest = self._rows.close()
-            self._file.close()
-            manifest = dataclasses.replace(manifest, details={**manifest.details, **self._file.told()})
-            if self._partial != self._path:
-                FileSystems.rename([self._partial], [self._path])
+            self._file.finish()
             self._rows = None
-            fields = {**manifest.__dict__, "file": self._path.rsplit("/", 1)[-1]}
-            yield GlobalWindows.windowed_value(Manifest(**fields).to_json())
+            name = self._path.rpartition("/")[2]
+            manifest = dataclasses.replace(
+                manifest, file=name, details={**manifest.details, **self._file.told()}
+            )
+            yield GlobalWindows.windowed_value(manifest.to_json())
 
     def _open(self) -> None:
-        folder = self._folder if isinstance(self._folder, str) else self._folder.folder
-        assert folder is not None, "evidence is written to a run's folder, and this pipeline has no store"
         name = f"{self._name}-{os.urandom(6).hex()}{self._extension}"
-        self._path = f"{folder.rstrip('/')}/{name}"
-        # An object store shows an object when it is closed; only a local file needs another name till then.
-        self._partial = self._path if "://" in folder else f"{folder}/.partial-{name}"
-        make_folder(folder)
-        # Avro compresses for itself.
-        created = FileSystems.create(self._partial, compression_type=CompressionTypes.UNCOMPRESSED)
-        self._file = _DigestedFile(created)
+        self._path = f"{_uri(self._folder)}/{name}"
+        self._file = EvidenceFile(self._path, f"{self._name} of a bundle", self._may_be_lost)
         self._rows = self._open_file(self._file)
-
-
-class _DigestedFile:
-    """A file being written that knows how long it is, and a digest of it: what a manifest says of it.
-
-    Args:
-      file: an open binary file.
-    """
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._bytes = 0
-        self._digest = content_hash()
-        self.flush, self.close = file.flush, file.close
-
-    def write(self, data: bytes) -> int:
-        """Writes on."""
-        self._bytes += len(data)
-        self._digest.update(data)
-        return self._file.write(data)  # type: ignore[no-any-return]
-
-    def seekable(self) -> bool:
-        """Says that it is written from its beginning to its end; writers of containers ask."""
-        return False
-
-    def told(self) -> dict[str, Any]:
-        """Returns what was written so far, as details of a manifest."""
-        return {FILE_BYTES: self._bytes, FILE_DIGEST: self._digest.hexdigest()}
 
 
 _BUNDLE_BY_BUNDLE = ("DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner")
@@ -231,24 +201,42 @@ def _now_and_then() -> Any:
     return beam.GroupIntoBatches(STREAMING_ROWS, max_buffering_duration_secs=STREAMING_SECONDS)
 
 
-class WriteManifest(StatelessDoFn):
+class _Committing(StatelessDoFn):
+    """Writes files of manifests.
+
+    Where one cannot be written the bundle fails if dead letters are among them; otherwise it is counted.
+    """
+
+    def __init__(self, folder: str | RunContext) -> None:
+        self._folder = folder
+
+    def _write(self, manifests: Iterable[str], commit: Commit | None) -> None:
+        content = commit_content(manifests, commit)
+        path = f"{_uri(self._folder)}/manifest-{short_hash(content)}.json"
+        try:
+            write_whole(path, content)
+        except Exception as error:
+            if DEAD_LETTERS in (manifest["kind"] for manifest in json.loads(content)["manifests"]):
+                raise EvidenceNotKept("manifests of dead letters", path, reason_of(error)) from error
+            _LOGGER.warning("manifests cannot be written: %s: %s", path, reason_of(error))
+            Metrics.counter(names.NAMESPACE, names.COMMITS_LOST).inc()
+
+
+class WriteManifest(_Committing):
     """Commits the manifest of a bundle that has finished; a second try writes the same file.
 
     Args:
       folder: folder of the evidence, or the run whose folder it is.
     """
 
-    def __init__(self, folder: str | RunContext) -> None:
-        self._folder = folder
-
     def process(self, manifest: str) -> None:
         """Writes one manifest."""
-        _write_commit(self._folder, commit_content([manifest], None))
+        self._write([manifest], None)
 
 
-class _WriteManifests(StatelessDoFn):
+class _WriteManifests(_Committing):
     def __init__(self, folder: str | RunContext, run: RunContext | None, step: str) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._run = run
         self._step = step
 
@@ -256,34 +244,19 @@ class _WriteManifests(StatelessDoFn):
         commit = None
         if self._run is not None and self._run.is_one_job:
             commit = Commit.now(self._run.run, self._step)
-        _write_commit(self._folder, commit_content(keyed[1], commit))
+        self._write(keyed[1], commit)
 
 
-def _write_commit(evidence: str | RunContext, content: bytes) -> None:
+def _uri(evidence: str | RunContext) -> str:
+    """Returns the folder of evidence, without a slash at its end."""
     folder = evidence if isinstance(evidence, str) else evidence.folder
-    assert folder is not None, "evidence is committed to a run's folder, and this pipeline has no store"
-    make_folder(folder)
-    write_whole(f"{folder.rstrip('/')}/manifest-{short_hash(content)}.json", content)
+    assert folder is not None, "evidence is kept in a run's folder, and this pipeline has no store"
+    return folder.rstrip("/")
 
 
 def globally(pcoll: Any, label: str = "Globally") -> Any:
     """Returns a PCollection in the global window with the default trigger; itself where it is so already."""
     return pcoll if pcoll.windowing.is_default() else pcoll | label >> beam.WindowInto(GlobalWindows())
-
-
-def make_folder(folder: str) -> None:
-    """Makes a folder and those above it, where the filesystem has folders."""
-    if "://" not in folder:
-        os.makedirs(folder, exist_ok=True)
-
-
-def write_whole(path: str, content: bytes) -> None:
-    """Writes a file that is seen whole or not at all."""
-    partial = path if "://" in path else f"{path}.{os.urandom(4).hex()}.partial"
-    with FileSystems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(content)
-    if partial != path:
-        os.replace(partial, path)
 
 
 def slug(label: str) -> str:

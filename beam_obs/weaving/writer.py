@@ -129,7 +129,7 @@ def _writer(kind: str, label: str, evidence: str | RunContext) -> beam.DoFn:
         return _ReadManifest()
     run = evidence if isinstance(evidence, RunContext) else None
     opening = functools.partial(open_rows, kind, label, run)
-    return WriteEvidence(opening, evidence, f"{kind}-{slug(label)}" if label else kind, ".avro")
+    return WriteEvidence(opening, evidence, f"{kind}-{slug(label)}" if label else kind, ".avro", True)
 
 
 class _ReadManifest(beam.DoFn):

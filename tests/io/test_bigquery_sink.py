@@ -118,10 +118,10 @@ def test_a_run_counts_what_the_service_took_and_keeps_what_it_refused(service: B
         ("bq", "bigquery:test-project.city.delays")
     ]
     assert_balanced(p.result)
-    from beam_obs.runs.evidence import dead_letters
+    from beam_obs.runs.evidence import Standing, dead_letters
 
-    ((letter, committed),) = dead_letters(obs.Store(".beam_obs"), run)
-    assert committed
+    ((letter, standing),) = dead_letters(obs.Store(".beam_obs"), run)
+    assert standing is Standing.COMMITTED
     assert letter.redacted
     assert "late" not in letter.payload_text + letter.error_message + letter.traceback
 

@@ -12,7 +12,7 @@ import pytest
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
-from beam_obs.runs.evidence import dead_letters, read_evidence
+from beam_obs.runs.evidence import Standing, dead_letters, read_evidence
 from beam_obs.runs.record import RunRecord
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -66,11 +66,8 @@ def test_a_killed_run_is_lost_and_keeps_the_dead_letters_of_its_finished_bundles
     assert record.status_text == "lost, 2 dead"
     evidence = read_evidence(obs.Store(), record.folder)
     assert evidence.committed == ()
-    letters = list(dead_letters(obs.Store(), record))
-    assert [(letter.payload_text, standing.value) for letter, standing in letters] == [
-        ("x", "uncommitted"),
-        ("y", "uncommitted"),
-    ]
+    letters = [(letter.payload_text, standing) for letter, standing in dead_letters(obs.Store(), record)]
+    assert letters == [("x", Standing.UNCOMMITTED), ("y", Standing.UNCOMMITTED)]
 
 
 def test_a_terminated_run_is_cancelled_and_ends_by_the_signal(start_program: Start) -> None:
