@@ -15,6 +15,7 @@ from rich.text import Text
 
 from beam_obs.cli.dead_letter_kinds import list_kinds_of_pipeline, list_kinds_of_run, short_letter_id
 from beam_obs.cli.options import json_option, store_argument, store_option, tell_problems
+from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.evidence import Standing
@@ -120,8 +121,14 @@ def _list_letters(
 @click.option(
     "--payload", is_flag=True, help="Write the record's own bytes to standard output, nothing else."
 )
+@click.option(
+    "--trust-pickles",
+    is_flag=True,
+    help="Decode the record by any coder, also one that unpickles: whoever can write to the store may have "
+    "chosen what code that runs.",
+)
 @json_option
-def show(id: str, store: Store, payload: bool, as_json: bool) -> None:
+def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: bool) -> None:
     """Show one dead letter.
 
     ID is as `list` prints it: the beginning of a run's id, then the letter's own part.
@@ -156,7 +163,7 @@ def show(id: str, store: Store, payload: bool, as_json: bool) -> None:
     for name, value in rows:
         if value not in (None, ""):
             click.echo(f"{name:<12} {clean(value)}")
-    click.echo(f"\n{_indented('payload', _decoded(record, letter))}")
+    click.echo(f"\n{_indented('payload', _decoded(record, letter, trust_pickles))}")
     if letter.traceback:
         click.echo(f"\n{_indented('traceback', letter.traceback)}")
 
@@ -210,22 +217,23 @@ def _short_id(letter: DeadLetter) -> str:
     return short_letter_id(letter.id)
 
 
-def _decoded(record: RunRecord, letter: DeadLetter) -> str:
+def _decoded(record: RunRecord, letter: DeadLetter, trust_pickles: bool) -> str:
     """Returns the element as Python prints it, by the coder that the run kept; else its text."""
     portable = b""
     with contextlib.suppress(KeyError, ValueError):
         kept = record.start["coders"][letter.stage]
         if kept["coder"] == letter.payload_coder:
             portable = base64.b64decode(kept["portable"])
-    if letter.payload_coder.startswith("pickle"):
-        # Unpickling runs code: the text says what the record was, and --payload gives its bytes.
-        return letter.payload_text
     if letter.payload_coder == "beam:coder:string_utf8:v1":  # the commonest, and Beam need not be waited for
         return repr(letter.payload.decode("utf-8", "backslashreplace"))
     try:
         from beam_obs.records.payload import decode_payload
 
-        return repr(decode_payload(letter.payload, letter.payload_coder, portable))
+        return repr(
+            decode_payload(letter.payload, letter.payload_coder, portable, trust_pickles=trust_pickles)
+        )
+    except MayRunCode as error:
+        return f"{letter.payload_text}\n(not decoded: {error}; --trust-pickles lets it)"
     except Exception as error:
         return f"{letter.payload_text}\n(not decoded: {type(error).__name__}: {error})"
 

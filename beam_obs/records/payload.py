@@ -10,12 +10,26 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from beam_obs.records.data_coders import (
+    PYTHON,
+    ROW,
+    STANDARD,
+    TUPLES,
+    MayRunCode,
+    check_length,
+    is_data_only,
+    primitives_coder,
+)
 from beam_obs.records.dead_letter import PAYLOAD_TEXT_LIMIT
 
 if TYPE_CHECKING:
     from apache_beam.coders import Coder
+
+_LONGEST_NAME = 2000
+_Make: TypeAlias = "Callable[[str, list[Coder]], Coder]"
 
 _PYTHON_COMPOSITES = {
     "DeterministicMapCoder": ("_key_coder", "_value_coder"),
@@ -109,18 +123,23 @@ def encode_payload(element: Any, coder: Coder | None, name: str) -> tuple[bytes,
         return _safe_repr(element).encode("utf-8", "backslashreplace"), "repr"
 
 
-def decode_payload(payload: bytes, name: str, portable: bytes = b"") -> Any:
+def decode_payload(payload: bytes, name: str, portable: bytes = b"", *, trust_pickles: bool = False) -> Any:
     """Returns the element that `encode_payload` encoded.
+
+    It runs no code that the payload, the name or the portable coder chooses, unless pickles are trusted.
 
     Args:
       payload: the bytes.
       name: the coder's name.
       portable: the coder as kept in the run, for coders that a name does not give.
+      trust_pickles: whether coders may run code, e.g. unpickle: whoever can write to the store chooses it.
 
     Raises:
+      MayRunCode: it cannot be decoded without.
       ValueError: the name does not say how to decode, and no portable coder was given.
 
-    >>> decode_payload(*encode_payload({"a": 1}, None, ""))
+    >>> from apache_beam import coders
+    >>> decode_payload(*encode_payload({"a": 1}, coders.FastPrimitivesCoder(), "python:FastPrimitivesCoder"))
     {'a': 1}
     """
     if name == "none":
@@ -129,10 +148,26 @@ def decode_payload(payload: bytes, name: str, portable: bytes = b"") -> Any:
         return payload
     if name == "repr":
         return payload.decode("utf-8", "replace")
-    if name == "pickle":
-        return pickle.loads(payload)
-    coder = coder_from_portable(portable) if portable else _standard_coder(name)
-    return coder.decode(payload)
+    if trust_pickles:
+        if name == "pickle":
+            return pickle.loads(payload)
+        coder = coder_from_portable(portable) if portable else _standard_coder(name, _make_coder)
+        return coder.decode(payload)
+    check_length(name, payload)
+    try:
+        return _data_coder(name, portable).decode(payload)
+    except RecursionError:
+        raise ValueError("the payload is nested too deep") from None
+
+
+def _data_coder(name: str, portable: bytes) -> Coder:
+    if not portable or (ROW not in name and name.startswith(("beam:coder:", "python:"))):
+        return _standard_coder(name, _make_data_coder)
+    from apache_beam.portability.api import beam_runner_api_pb2
+
+    if not is_data_only(beam_runner_api_pb2.MessageWithComponents.FromString(portable)):
+        raise MayRunCode(name)
+    return coder_from_portable(portable)
 
 
 def payload_text(element: Any) -> str:
@@ -167,14 +202,16 @@ def _safe_repr(value: Any) -> str:
         return f"<{type(value).__qualname__}: repr() raised {type(error).__name__}>"
 
 
-def _standard_coder(name: str) -> Coder:
-    coder, rest = _parse_coder(name)
+def _standard_coder(name: str, make: _Make) -> Coder:
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(f"a coder's name of {len(name):,} letters")
+    coder, rest = _parse_coder(name, make)
     if rest:
         raise ValueError(f"cannot read the coder name {name!r} from {rest!r} on")
     return coder
 
 
-def _parse_coder(text: str) -> tuple[Coder, str]:
+def _parse_coder(text: str, make: _Make) -> tuple[Coder, str]:
     """Returns the coder that the start of `text` names, and the rest of `text`."""
     end = next((at for at, letter in enumerate(text) if letter in "(),"), len(text))
     name, rest = text[:end], text[end:]
@@ -182,12 +219,24 @@ def _parse_coder(text: str) -> tuple[Coder, str]:
     if rest.startswith("("):
         rest = rest[1:]
         while not rest.startswith(")"):
-            component, rest = _parse_coder(rest.removeprefix(","))
+            component, rest = _parse_coder(rest.removeprefix(","), make)
             components.append(component)
             if not rest:
                 raise ValueError(f"a bracket is not closed in the coder name {text!r}")
         rest = rest[1:]
-    return _make_coder(name, components), rest
+    return make(name, components), rest
+
+
+def _make_data_coder(name: str, components: list[Coder]) -> Coder:
+    kind = name.removeprefix("python:")
+    parts = PYTHON.get(kind) if kind != name else STANDARD.get(name)
+    if name in TUPLES and components:
+        parts = len(components)
+    if parts is None and name != ROW:
+        raise MayRunCode(name)
+    if parts not in (None, len(components)):
+        raise ValueError(f"the coder {name!r} has {len(components)} components")
+    return primitives_coder() if "FastPrimitives" in kind else _make_coder(name, components)
 
 
 def _make_coder(name: str, components: list[Coder]) -> Coder:

@@ -117,7 +117,7 @@ class GuardedCombineFn(beam.CombineFn):
                 raise
             except Exception as error:
                 before = [
-                    decode_payload(*one) if one and one[1] == "pickle" else inner
+                    decode_payload(*one, trust_pickles=True) if one and one[1] == "pickle" else inner
                     for one, inner in zip(kept, inners, strict=True)
                 ]
                 lost = [self._refusal(_ACCUMULATOR, inner, error) for inner in before]

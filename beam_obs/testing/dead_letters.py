@@ -22,7 +22,11 @@ _SHOWN = 10
 
 
 def assert_dead_letters(
-    actual: Any, *expected: DeadLetterMatcher, others: bool = False, label: str | None = None
+    actual: Any,
+    *expected: DeadLetterMatcher,
+    others: bool = False,
+    label: str | None = None,
+    trust_pickles: bool = False,
 ) -> None:
     """Asserts that the dead letters are those expected, in any order; none, where none are given.
 
@@ -34,6 +38,8 @@ def assert_dead_letters(
       expected: made by `dead_letter`; each stands for as many as its ``times``.
       others: whether there may be other dead letters too.
       label: of the step that is added for a PCollection.
+      trust_pickles: whether payloads that were pickled are unpickled, which runs code that whoever wrote
+        them has chosen; otherwise their text is compared. Those of a PCollection always are.
 
     Raises:
       AssertionError: they are not, with the difference.
@@ -56,11 +62,11 @@ def assert_dead_letters(
     if isinstance(actual, pvalue.PCollection):
         assert_that(
             actual,
-            lambda letters: compare_dead_letters(letters, expected, others),
+            lambda letters: compare_dead_letters(letters, _trusting(expected, True), others),
             label=label or _unused_label(actual.pipeline),
         )
     else:
-        compare_dead_letters(_letters(actual), expected, others)
+        compare_dead_letters(_letters(actual), _trusting(expected, trust_pickles), others)
 
 
 def compare_dead_letters(
@@ -135,6 +141,10 @@ def _letters(actual: Any) -> list[DeadLetter]:
 def _refuse_damage(problems: list[str]) -> None:
     if problems:
         raise AssertionError(f"dead letters are not all in the store: {'; '.join(problems)}")
+
+
+def _trusting(expected: Sequence[DeadLetterMatcher], trust_pickles: bool) -> list[DeadLetterMatcher]:
+    return [matcher.trusting(trust_pickles) for matcher in expected]
 
 
 def _one(matcher: DeadLetterMatcher) -> DeadLetterMatcher:

@@ -74,11 +74,22 @@ def meets(description: str, predicate: Callable[[Any], Any]) -> Matcher:
 
 
 class DeadLetterMatcher:
-    """What one dead letter, or several, are expected to be. Made by `dead_letter`."""
+    """What one dead letter, or several, are expected to be. Made by `dead_letter`.
 
-    def __init__(self, times: int, fields: Mapping[str, Any]) -> None:
+    Args:
+      times: how many are expected.
+      fields: what is expected of each field.
+      trust_pickles: whether payloads may be unpickled.
+    """
+
+    def __init__(self, times: int, fields: Mapping[str, Any], trust_pickles: bool = False) -> None:
         self.times = times
         self.fields = dict(fields)
+        self._trust_pickles = trust_pickles
+
+    def trusting(self, trust_pickles: bool) -> DeadLetterMatcher:
+        """Returns the same matcher, that unpickles payloads or not."""
+        return DeadLetterMatcher(self.times, self.fields, trust_pickles)
 
     def __repr__(self) -> str:
         fields = "  ".join(f"{name} {_expected_text(name, value)}" for name, value in self.fields.items())
@@ -86,7 +97,10 @@ class DeadLetterMatcher:
 
     def matches(self, letter: DeadLetter) -> bool:
         """Returns whether a dead letter is as expected."""
-        return all(_field_matches(name, expected, letter) for name, expected in self.fields.items())
+        return all(
+            _field_matches(name, expected, letter, self._trust_pickles)
+            for name, expected in self.fields.items()
+        )
 
     def rows(self, letter: DeadLetter) -> list[tuple[str, str, str, bool]]:
         """Returns name, expected, found and whether that fits, of each field that matters."""
@@ -94,8 +108,8 @@ class DeadLetterMatcher:
             (
                 name,
                 _expected_text(name, expected),
-                found_text(name, letter),
-                _field_matches(name, expected, letter),
+                found_text(name, letter, self._trust_pickles),
+                _field_matches(name, expected, letter, self._trust_pickles),
             )
             for name, expected in self.fields.items()
         ]
@@ -150,29 +164,29 @@ def describe(letter: DeadLetter) -> str:
     )
 
 
-def found_text(name: str, letter: DeadLetter) -> str:
+def found_text(name: str, letter: DeadLetter, trust_pickles: bool = False) -> str:
     """Returns how a field of a dead letter reads in a difference."""
     if name == "error_type":
         return letter.error_type
     if name == "payload":
-        element = element_of(letter)
+        element = element_of(letter, trust_pickles)
         return repr(letter.payload_text if element is _NO_VALUE else element)
     return repr(getattr(letter, _SHORT_NAMES.get(name, name)))
 
 
-def element_of(letter: DeadLetter) -> Any:
+def element_of(letter: DeadLetter, trust_pickles: bool = False) -> Any:
     """Returns the refused element, or a stand-in where it cannot be decoded without the run's coder."""
     try:
-        return decode_payload(letter.payload, letter.payload_coder)
+        return decode_payload(letter.payload, letter.payload_coder, trust_pickles=trust_pickles)
     except Exception:
         return _NO_VALUE
 
 
-def _field_matches(name: str, expected: Any, letter: DeadLetter) -> bool:
+def _field_matches(name: str, expected: Any, letter: DeadLetter, trust_pickles: bool) -> bool:
     if name == "error_type":
         return _type_matches(expected, letter.error_type)
     if name == "payload":
-        element = element_of(letter)
+        element = element_of(letter, trust_pickles)
         if element is not _NO_VALUE:
             return _value_matches(expected, element)
         if isinstance(expected, Matcher):

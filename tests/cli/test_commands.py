@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 from typing import Any
 
 import apache_beam as beam
+import fastavro
 import pytest
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
+from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, DeadLetter
+from beam_obs.testing import assert_dead_letters, dead_letter
 
 LETTERS = ("dead-letters", "list", "latest", "--letters")
 ROOT = pathlib.Path(__file__).parents[2]
@@ -194,3 +198,37 @@ def test_a_reader_that_stops_early_is_no_error(flights: str) -> None:
 def test_help_is_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ((), ("run",), ("runs",), ("show",), ("dead-letters",), ("dead-letters", "list")):
         assert "Usage: beam-obs" in output(capsys, *arguments, "--help")
+
+
+class _Planted:
+    """Writes a file where it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return open, ("planted", "w")
+
+
+@pytest.mark.parametrize("coder", ["python:PickleCoder", "python:FastPrimitivesCoder", "pickle"])
+def test_a_payload_in_the_store_runs_no_code_unless_it_is_trusted(
+    coder: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    argv = ["--obs_store=planted-store", "--obs_report=off", "--obs_max_dead_rate=1"]
+    with obs.Pipeline("FnApiRunner", argv=argv, name="b") as p:
+        _ = p | beam.Create(["x"]) | "s" >> obs.Stage(beam.Map(int))
+    (file,) = (tmp_path / "planted-store").glob("runs/b/*/dead_letters-*.avro")
+    with file.open("rb") as opened:
+        (row,) = fastavro.reader(opened)
+    pickled = pickle.dumps(_Planted())
+    payload = b"\xff" + pickled if "Primitives" in coder else pickled
+    with file.open("wb") as opened:
+        letters = [{**row, "payload_coder": coder, "payload": payload}]
+        fastavro.writer(opened, DEAD_LETTER_SCHEMA, letters)
+    command = ["dead-letters", "show", str(row["id"]), "--store", "planted-store"]
+    assert exit_code(command) == 0
+    assert "--trust-pickles lets it" in capsys.readouterr().out
+    letter = DeadLetter(**{**row, "payload_coder": coder, "payload": payload})  # type: ignore[arg-type]
+    with pytest.raises(AssertionError):
+        assert_dead_letters([letter], dead_letter(payload="y"))
+    assert not (tmp_path / "planted").exists()
+    exit_code([*command, "--trust-pickles"])
+    assert (tmp_path / "planted").exists()

@@ -16,6 +16,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import PAYLOAD_TEXT_LIMIT
 from beam_obs.records.payload import (
     coder_from_portable,
@@ -95,7 +96,7 @@ CODERS_AND_VALUES = CODERS.flatmap(lambda pair: st.tuples(st.just(pair[0]), pair
 def test_a_payload_of_a_standard_coder_is_decoded_by_the_coders_name(pair: Any) -> None:
     coder, value = pair
     payload, name = encode_payload(value, coder, coder_name(coder))
-    assert decode_payload(payload, name) == value
+    assert decode_payload(payload, name, trust_pickles=True) == value
 
 
 @settings(deadline=None, max_examples=100)
@@ -103,7 +104,81 @@ def test_a_payload_of_a_standard_coder_is_decoded_by_the_coders_name(pair: Any) 
 def test_a_payload_is_decoded_by_the_portable_coder(pair: Any) -> None:
     coder, value = pair
     payload, name = encode_payload(value, coder, coder_name(coder))
-    assert decode_payload(payload, name, portable_coder(coder)) == value
+    assert decode_payload(payload, name, portable_coder(coder), trust_pickles=True) == value
+
+
+@settings(deadline=None, max_examples=200)
+@given(CODERS_AND_VALUES, st.booleans())
+def test_without_trust_a_payload_is_the_same_or_refused(pair: Any, with_coder: bool) -> None:
+    coder, value = pair
+    payload, name = encode_payload(value, coder, coder_name(coder))
+    try:
+        assert decode_payload(payload, name, portable_coder(coder) if with_coder else b"") == value
+    except MayRunCode:
+        assert not is_plain(value) or "Pickle" in name or "global_window" in name
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value of ANYTHING has none that Beam's coder of any value pickles."""
+    if isinstance(value, (list, tuple)):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(map(is_plain, value.values()))
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return not isinstance(value, frozenset)
+
+
+class Boom:
+    """Runs code where it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return pytest.fail, ("code was run",)
+
+
+@pytest.mark.parametrize("wrap", ["{}", "beam:coder:iterable:v1({})", "python:ListCoder({})"])
+@pytest.mark.parametrize(
+    "coder",
+    [
+        coders.FastPrimitivesCoder(),
+        coders.PickleCoder(),
+        coders.DillCoder(),
+        coders.coders.CloudpickleCoder(),
+        coders.coders.FakeDeterministicFastPrimitivesCoder(),
+    ],
+)
+def test_a_payload_that_would_run_code_is_refused(coder: Any, wrap: str) -> None:
+    payload = coder.encode(Boom())
+    listed = payload if wrap == "{}" else b"\0\0\0\1" + payload
+    for name in (f"python:{type(coder).__name__}", "pickle", coder_name(coder), f"{coder.__module__}.X"):
+        for portable in (b"", portable_coder(coder)):
+            with pytest.raises(ValueError, match=r"may run code|cannot|needs|coder"):
+                decode_payload(listed, wrap.format(name), portable)
+
+
+class Place(NamedTuple):
+    x: Any
+
+
+def test_a_schema_that_names_code_is_refused() -> None:
+    coder = coders.RowCoder.from_type_hint(Place, None)
+    payload, name = encode_payload(Place(1), coder, coder_name(coder))
+    with pytest.raises(MayRunCode):
+        decode_payload(payload, name, portable_coder(coder))
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("beam:coder:iterable:v1(beam:coder:global_window:v1)", b"\x7f\xff\xff\xff"),
+        ("python:FastPrimitivesCoder", b"\5\1" * 100_000),
+        ("python:BigIntegerCoder", b"\1" * 1_000_000),
+        ("beam:coder:iterable:v1(" * 100_000, b""),
+    ],
+)
+def test_a_payload_that_takes_long_is_refused(name: str, payload: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        decode_payload(payload, name)
 
 
 @settings(deadline=None)
@@ -119,7 +194,7 @@ def test_a_name_is_short_enough_for_people_and_names_one_coder(pair: Any) -> Non
 def test_without_a_coder_an_element_is_pickled(value: Any) -> None:
     payload, name = encode_payload(value, None, "")
     assert name == "pickle"
-    assert decode_payload(payload, name) == value
+    assert decode_payload(payload, name, trust_pickles=True) == value
 
 
 def test_not_a_number_is_kept() -> None:
@@ -127,9 +202,7 @@ def test_not_a_number_is_kept() -> None:
     assert math.isnan(decode_payload(*encode_payload(math.nan, coder, coder_name(coder))))
 
 
-class Point(NamedTuple):
-    x: int
-    name: str
+Point = NamedTuple("Point", [("x", int), ("name", str)])  # noqa: UP014 - annotations here are text
 
 
 def test_a_record_with_a_schema_is_decoded_by_the_portable_coder() -> None:
@@ -163,7 +236,7 @@ class Shouting(coders.Coder):
 def test_a_coder_of_the_pipelines_own_is_named_in_full_and_kept() -> None:
     payload, name = encode_payload("loud", Shouting(), coder_name(Shouting()))
     assert name == f"{__name__}.Shouting"
-    assert decode_payload(payload, name, portable_coder(Shouting())) == "LOUD"
+    assert decode_payload(payload, name, portable_coder(Shouting()), trust_pickles=True) == "LOUD"
     assert isinstance(coder_from_portable(portable_coder(Shouting())), Shouting)
 
 
@@ -231,7 +304,7 @@ def test_an_element_of_a_type_that_beam_knows_is_decoded_by_the_coders_name(kind
     coder = coders.registry.get_coder(native_type_compatibility.convert_to_beam_type(kind))
     payload, name = encode_payload(value, coder, coder_name(coder))
     assert not name.startswith("pickle")
-    assert decode_payload(payload, name) == value
+    assert decode_payload(payload, name, trust_pickles=kind in (Timestamp, Decimal)) == value
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
