@@ -288,6 +288,13 @@ class Loom:
         self.rows.append((kind, label, name))
         return name
 
+    def put_in_global_window(self, pcoll: str) -> None:
+        """Says that the elements of a PCollection are in the global window, as those of every Impulse are."""
+        for strategy in sorted(self.graph.parts.windowing_strategies):
+            if self.context.windowing_strategies.get_by_id(strategy).is_default():
+                self.graph.parts.pcollections[pcoll].windowing_strategy_id = strategy
+                return
+
     def coder_object(self, coder: str) -> Coder:
         """Returns a coder of the pipeline as it was."""
         return self.context.coders.get_by_id(coder)

@@ -21,7 +21,7 @@ from beam_obs.weaving.units import is_internal, source_label
 from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, innermost, load_woven
 from beam_obs.wrapper.traced_forms import KEYED, LISTED, PLAIN, ROWS, SEED, TRACED, Ends
 from beam_obs.wrapper.traced_grouping import BatchedDoFn, OfTraced, SupersetDoFn
-from beam_obs.wrapper.traced_rows import BUNDLE, STATE
+from beam_obs.wrapper.traced_rows import STATE
 from beam_obs.wrapper.traced_source import (
     BY_CONTENT,
     BY_INDEX,
@@ -108,9 +108,14 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     for tag, pcoll in sorted(node.outputs.items()):
         loom.set_form(pcoll, settings.gives if tag == "None" else settings.tags.get(tag, settings.gives))
     gathers = facts.holds_back or (facts.is_stateful and facts.remembers)
-    if gathers and not facts.passes_summaries and takes != SEED:
+    if facts.is_stateful and gathers and not facts.passes_summaries and takes != SEED:
         for tag, pcoll in sorted(node.outputs.items()):
-            _make_origins_behind(loom, node_id, tag, pcoll, STATE if facts.is_stateful else BUNDLE)
+            _make_origins_behind(loom, node_id, tag, pcoll)
+    elif gathers and not facts.passes_summaries and takes != SEED:
+        rows = loom.rows_of(next(iter(sorted(node.outputs.values()))), DERIVATIONS, settings.label)
+        # They are of a bundle, which has no window of its own.
+        loom.put_in_global_window(rows)
+        node.outputs[ROWS] = rows
     if facts.takes_batches or settings.is_inference:
         node.outputs[ROWS] = loom.rows_of(node.outputs["None"], DERIVATIONS, settings.label)
     if settings.filtered_least is not None:
@@ -168,13 +173,13 @@ def _key_with_none(loom: Loom, node_id: str, main: str) -> bool:
     return True
 
 
-def _make_origins_behind(loom: Loom, node_id: str, tag: str, pcoll: str, kind: str) -> None:
+def _make_origins_behind(loom: Loom, node_id: str, tag: str, pcoll: str) -> None:
     """Puts a step behind one that may give summaries in place of origins."""
     form, label = loom.form(pcoll), loom.shown_label(node_id)
     inside = loom.new_pcollection(pcoll, "summed", form)
     loom.graph.replace_output(node_id, pcoll, inside)
     rows = loom.rows_of(pcoll, DERIVATIONS, label)
-    dofn = SupersetDoFn(label, kind, form, loom.settings.limit)
+    dofn = SupersetDoFn(label, STATE, form, loom.settings.limit)
     name = f"{loom.label(node_id)}/beam_obs:origins {tag}"
     loom.insert_dofn(node_id, name, dofn, inside, {"None": pcoll, ROWS: rows})
 
@@ -196,6 +201,7 @@ def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str
         limit=loom.settings.limit,
         source=_source(loom, node_id, facts) if takes == SEED else None,
         window_fn=None if _is_standard(windowing.windowfn, loom) else windowing.windowfn,
+        passes_summaries=facts.passes_summaries,
         is_inference=facts.is_inference and takes != SEED and loom.only_inference_takes(main),
         defaults_to_side=(
             parent is not None

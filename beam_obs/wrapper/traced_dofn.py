@@ -14,16 +14,18 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.internal import pickler
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.common import MethodWrapper, _get_arg_placeholders
 from apache_beam.transforms import core, userstate
-from apache_beam.transforms.window import WindowFn
+from apache_beam.transforms.window import GlobalWindows, WindowFn
 
 from beam_obs.wrapper.choosing_dofn import choosing_process
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.traced_batches import TracedBatchConverter, batch_process, yielding_batches
 from beam_obs.wrapper.traced_buffers import emits_at_the_end, looks_at_itself, unchecked
-from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN, summarize
-from beam_obs.wrapper.traced_forms import MEMBERS, PLAIN, SEED, TRACED, Ends, packer, unpack
+from beam_obs.wrapper.traced_bundle import BundleOrigins
+from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN
+from beam_obs.wrapper.traced_forms import MEMBERS, PLAIN, ROWS, SEED, TRACED, Ends, packer, unpack
 from beam_obs.wrapper.traced_inference import inference_process
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_provider import TracedRestrictionProvider, TracedWatermarkEstimatorProvider
@@ -50,12 +52,10 @@ _MADE_ON_WORKERS = frozenset(
         "_stamper",
         "_history",
         "_timers",
-        "_held",
+        "_bundle",
         "_buffers",
     }
 )
-_HISTORY_MOST = 4096
-"""Traces of a bundle that are held before they are summed up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,8 @@ class TracedSettings:
         output comes from its side input.
       filtered_least: elements of which the step gives nothing are noted by a row to the tag `ROWS`, where
         the low 56 bits of their origin are at least this; None notes none.
+      passes_summaries: whether an aggregate of Beam's own follows, so that what it gives when a bundle ends
+        stands for several elements.
       is_inference: whether it takes batches with the origins of their elements, and gives a result for each.
     """
 
@@ -86,6 +88,7 @@ class TracedSettings:
     window_fn: WindowFn | None = None
     defaults_to_side: bool = False
     filtered_least: int | None = None
+    passes_summaries: bool = False
     is_inference: bool = False
 
     @property
@@ -165,14 +168,16 @@ class TracedDoFn(beam.DoFn):
         return self._dofn.setup()
 
     def start_bundle(self) -> Any:
-        self._held.clear()
+        self._bundle.clear()
         if self._settings.source is not None:
             self._stamper = Stamper(self._settings.source)
         return self._dofn.start_bundle()
 
     def finish_bundle(self) -> Any:
         results = self._dofn.finish_bundle()
-        return None if results is None else self._leftovers(results)
+        if results is None and not self._buffers:
+            return None
+        return self._leftovers(results if results is not None else ())
 
     def teardown(self) -> Any:
         return self._dofn.teardown()
@@ -235,7 +240,7 @@ class TracedDoFn(beam.DoFn):
 
     def _bind(self) -> None:
         dofn, settings = self._dofn, self._settings
-        self._held: list[bytes] = []
+        self._bundle = BundleOrigins(settings.label, settings.limit)
         self._timers: dict[str, Any] = {}
         pack = packer(settings.gives, settings.tags, settings.window_fn)
         if getattr(innermost(dofn), "refuses_others", False):
@@ -445,12 +450,12 @@ class TracedDoFn(beam.DoFn):
 
     def _holding(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """For a DoFn that holds elements back: each output may come from any element of the bundle so far."""
-        step, note = self._step, noting(self._step.label)
+        step, note, bundle = self._step, noting(self._step.label), self._bundle
         refuse = refuse_text if self._called.kind == DO_FN else _accept
 
         def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
             trace, value = unpack(step.takes, element)
-            self._hold(trace)
+            bundle.take(trace)
             try:
                 results = function(value, *args, **kwargs)
                 refuse(results)
@@ -462,7 +467,7 @@ class TracedDoFn(beam.DoFn):
         def woven_results(trace: bytes, results: Any) -> Iterator[Any]:
             try:
                 for result in results if results is not None else ():
-                    yield step.pack(self._of_bundle(), result)
+                    yield step.pack(bundle.origin(), result)
             except Exception as error:
                 note(error, trace)
                 raise error
@@ -470,29 +475,27 @@ class TracedDoFn(beam.DoFn):
         return woven_process
 
     def _noting_bundle(self, process: Callable[..., Any]) -> Callable[..., Any]:
-        takes = self._step.takes
+        takes, take = self._step.takes, self._bundle.take
 
         def noting_process(element: Any, *args: Any, **kwargs: Any) -> Any:
-            self._hold(unpack(takes, element)[0])
+            take(unpack(takes, element)[0])
             return process(element, *args, **kwargs)
 
         return noting_process
 
-    def _hold(self, trace: bytes) -> None:
-        held = self._held
-        held.append(trace)
-        if len(held) > _HISTORY_MOST:
-            held[:] = [summarize(held, self._settings.limit)]
-
-    def _of_bundle(self) -> bytes:
-        return summarize(self._held, self._settings.limit) if self._held else UNKNOWN
-
     def _leftovers(self, results: Any) -> Iterator[Any]:
+        bundle, settings = self._bundle, self._settings
+        bundle.finish()
         for result in results:
-            if self._settings.source is not None:
-                yield self._step.pack(self._stamper.stamp(result), result)
+            if settings.source is not None:
+                trace = self._stamper.stamp(result)
+            elif settings.passes_summaries:
+                trace = bundle.summary()
             else:
-                yield self._step.pack(self._of_bundle() if self._buffers else UNKNOWN, result)
+                trace = bundle.origin() if self._buffers else UNKNOWN
+            yield self._step.pack(trace, result)
+        for row in bundle.rows():
+            yield TaggedOutput(ROWS, GlobalWindows.windowed_value(row))
 
 
 class _WovenTimer:
