@@ -67,6 +67,7 @@ class StageCounts:
       filtered: taken without any output.
       dropped: too late for their window.
       internal_errors: errors of our own code, swallowed.
+      combined: taken into the aggregates of a combine.
       broken: records passed on although they broke an assumption of a Check that only counts.
       latency: times of the elements that were timed.
     """
@@ -78,6 +79,7 @@ class StageCounts:
     filtered: int = 0
     dropped: int = 0
     internal_errors: int = 0
+    combined: int = 0
     broken: int = 0
     latency: Histogram = Histogram()
 
@@ -135,6 +137,7 @@ def live_snapshot(run: str) -> Snapshot:
                 leftovers=counts.leftovers,
                 filtered=counts.filtered,
                 internal_errors=counts.internal_errors,
+                combined=counts.combined,
             )
             for stage, counts in live_counts(run).items()
         },
@@ -151,6 +154,7 @@ def _stage_counts(values: Mapping[str, int]) -> StageCounts:
         filtered=values.get(names.FILTERED, 0),
         dropped=values.get(names.DROPPED, 0),
         internal_errors=values.get(names.INTERNAL_ERRORS, 0),
+        combined=values.get(names.COMBINED, 0),
         broken=values.get(names.BROKEN, 0),
         latency=Histogram(tuple(values.get(name, 0) for name in names.LATENCY_NAMES)),
     )

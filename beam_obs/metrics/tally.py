@@ -25,6 +25,7 @@ class Counts(NamedTuple):
       leftovers: refusals that stand for no element.
       filtered: elements that gave no output.
       internal_errors: errors of our own code, swallowed.
+      combined: elements that are in aggregates.
     """
 
     taken: int = 0
@@ -33,9 +34,18 @@ class Counts(NamedTuple):
     leftovers: int = 0
     filtered: int = 0
     internal_errors: int = 0
+    combined: int = 0
 
 
-_COUNTERS = (names.IN, names.OUT, names.DEAD, names.DEAD_LEFTOVERS, names.FILTERED, names.INTERNAL_ERRORS)
+_COUNTERS = (
+    names.IN,
+    names.OUT,
+    names.DEAD,
+    names.DEAD_LEFTOVERS,
+    names.FILTERED,
+    names.INTERNAL_ERRORS,
+    names.COMBINED,
+)
 
 
 class Tally:

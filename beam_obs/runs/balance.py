@@ -109,12 +109,15 @@ def balance(graph: Graph | None, snapshot: Snapshot, kept: Mapping[str, int] | N
 
 def _stage_lines(label: str, counts: StageCounts, kept: int | None) -> Iterator[Line]:
     refused = counts.dead - counts.leftovers
-    passed_on = counts.in_ - refused - counts.filtered
+    passed_on = counts.in_ - refused - counts.filtered - counts.combined
     if passed_on < 0:
         accounted = ("dead + filtered", refused + counts.filtered)
         yield Line(label, ("in", counts.in_), accounted, False)
     else:
-        accounted = ("passed on + dead + filtered", min(passed_on, counts.out) + refused + counts.filtered)
+        accounted = (
+            "passed on + dead + filtered" + (" + combined" if counts.combined else ""),
+            min(passed_on, counts.out) + refused + counts.filtered + counts.combined,
+        )
         yield Line(label, ("in", counts.in_), accounted, passed_on <= counts.out)
     if kept is not None:
         yield Line(label, ("dead", counts.dead), ("dead letters kept", kept), counts.dead == kept)

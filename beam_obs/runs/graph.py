@@ -10,6 +10,7 @@ from apache_beam.pvalue import PCollection
 
 from beam_obs.metrics.names import LATER_LEAF, stage_of_step
 from beam_obs.stages.dead_letters import KeepRefusals
+from beam_obs.stages.guarded_combine import SplitCombined
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 
 
@@ -118,6 +119,15 @@ def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
     }
     dead = outputs.pop(DEAD_TAG, None) if leaf is not None else None
     outputs.pop(EVIDENCE_TAG, None)
+    given = {
+        str(tag): _id(pipeline, value)
+        for tag, value in node.outputs.items()
+        if isinstance(value, PCollection) and not str(tag).startswith(DEAD_TAG)
+    }
+    if leaf is not None and _is_combine(leaf):
+        # What it refuses is found inside of the combine, which may give a default where there is nothing.
+        is_last = set(outputs.values()) == set(given.values())
+        return Step(node.full_label, is_stage, inputs, given, dead, is_last)
     known = (
         not any(getattr(part.transform, "_allow_unknown_tags", False) for part in _parts(node))
         if leaf
@@ -139,6 +149,10 @@ def _taken_from(node: Any, makers: Mapping[int, str]) -> list[str]:
 def _observed_leaf(node: Any) -> Any:
     leaves = (part for part in (node, *_parts(node)) if not part.parts)
     return next((leaf for leaf in leaves if stage_of_step(leaf.full_label) == node.full_label), None)
+
+
+def _is_combine(leaf: Any) -> bool:
+    return isinstance(getattr(leaf.transform, "fn", None), SplitCombined)
 
 
 def _parts(node: Any) -> Iterator[Any]:

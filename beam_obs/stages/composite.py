@@ -20,6 +20,7 @@ from apache_beam.transforms.core import ParDo
 from apache_beam.transforms.external import ExternalTransform
 from apache_beam.transforms.ptransform import _NamedPTransform
 
+from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.run_context import Observation
 from beam_obs.stages.check_uniqueness import LookForCopies
 from beam_obs.stages.guarded_combine import GuardedCombineFn, SplitCombined
@@ -59,6 +60,7 @@ class GuardedExpansion:
       keeps_dead_letters: whether refused elements have a home.
       partial: as for a Stage.
       redact: as for a Stage.
+      transform: what the Stage is around.
 
     Attributes:
       guarded: full labels of the steps whose failures become dead letters.
@@ -73,8 +75,10 @@ class GuardedExpansion:
         keeps_dead_letters: bool,
         partial: bool,
         redact: Redact | None = None,
+        transform: Any = None,
     ) -> None:
         self._redact = redact
+        self._transform = transform
         self._pipeline = pipeline
         self._observation = observation
         self._keeps = keeps_dead_letters
@@ -145,18 +149,32 @@ class GuardedExpansion:
     def _combine(self, combine: Any, pcoll: Any, full_label: str) -> Any:
         if not self._keeps:
             return self._apply(combine, pcoll)
-        settings = self._settings(pcoll, full_label)
+        stage = self._stage_of_combine(combine, full_label)
+        settings = self._settings(pcoll, stage)
         output_type = _output_type(combine, pcoll)
         inner = copy.copy(combine)
-        inner.fn = GuardedCombineFn(combine.fn, full_label, settings.redaction is not None)
+        inner.fn = GuardedCombineFn(combine.fn, stage, settings.redaction is not None)
         guarded = inner.with_output_types(typehints.Tuple[typehints.Any, typehints.Any])
         combined = self._apply(guarded, pcoll)
         split = ParDo(SplitCombined(settings))
         split.label = f"{combine.label} refusals"
         result = self._apply(split.with_output_types(output_type), combined)
-        self.guarded.append(full_label)
-        self._keep_refusals(result, full_label)
+        # Runners name a step's counts by this label.
+        result.producer.full_label = f"{stage}/{INNER_LEAF}"
+        self._describe(settings, "Combine")
+        self.guarded.append(stage)
+        self._keep_refusals(result, stage)
         return result
+
+    def _stage_of_combine(self, combine: Any, full_label: str) -> str:
+        """Returns the label that a combine is known by: that of the Stage, where the combine is all of it."""
+        outer = [applied for applied in self._transforms_above() if isinstance(applied.transform, _COMBINES)]
+        label = outer[0].full_label if outer else full_label
+        transform = outer[0].transform if outer else combine
+        if transform is self._transform:
+            label = self._inside.full_label
+        # With a fanout a combine is made of two.
+        return full_label if label in self.guarded else label
 
     def _checked_records(self, write: WriteImpl, pcoll: Any, full_label: str) -> Any:
         check = record_check(write.sink)

@@ -206,6 +206,7 @@ class SplitCombined(beam.DoFn):
             counts.out + bool(whole),
             counts.dead + len(refused),
             counts.leftovers + accumulators,
+            combined=counts.combined + inputs - (len(refused) - accumulators),
         )
         if whole:
             yield key, value

@@ -176,9 +176,11 @@ class Stage(beam.PTransform):
                 )
         if not as_output:
             return result
+        # Beside those of other steps, what a combine refuses that is the whole Stage has a label of its own.
+        of_whole = "Letters" if self._pardo is not None else "Letters of it"
         of_steps = [
             refusals
-            | _label_of("Letters", of_step, stage)
+            | (of_whole if of_step == stage else _label_of("Letters", of_step, stage))
             >> beam.ParDo(FormatDeadLetters(of_step, observation.context)).with_output_types(DeadLetter)
             for refusals, of_step in refused
         ]
@@ -233,7 +235,9 @@ class Stage(beam.PTransform):
     def _guard_composite(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
     ) -> tuple[Any, Any]:
-        guarded = GuardedExpansion(pcoll.pipeline, observation, keeps, self._partial, self._redact)
+        guarded = GuardedExpansion(
+            pcoll.pipeline, observation, keeps, self._partial, self._redact, self._transform
+        )
         with guarded:
             result = pcoll | self._transform
         self.guarded = list(guarded.guarded)

@@ -160,7 +160,7 @@ def test_a_combine_leaves_out_the_input_it_refuses() -> None:
         pairs = p | beam.Create([("a", 1), ("a", "bad"), ("a", 3), ("b", "no")])
         means, letters = pairs | "mean" >> Stage(beam.CombinePerKey(MeanFn())).with_dead_letters()
         assert_that(means, equal_to([("a", 2.0)]), label="means")
-        step = "mean/CombinePerKey(MeanFn)"
+        step = "mean"
         expected = [(step, "TypeError", "('a', 'bad')"), (step, "TypeError", "('b', 'no')")]
         assert_that(facts(letters), equal_to(expected), label="letters")
 
