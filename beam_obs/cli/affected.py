@@ -10,6 +10,7 @@ import click
 
 from beam_obs.cli.options import end_if_lost, store_option
 from beam_obs.runs.store import Store
+from beam_obs.runs.unknown_name import UnknownName
 from beam_obs.runs.wording import clean
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def affected(source: str | None, code: str | None, store: Store, as_json: bool) 
     those sinks wrote.
     """
     from beam_obs.lineage.blast_radius import affected as find_affected
+    from beam_obs.lineage.run_choice import known_codes, known_sources
 
     if (source is None) == (code is None):
         raise click.UsageError("give --source FILE or --code VERSION")
@@ -37,15 +39,17 @@ def affected(source: str | None, code: str | None, store: Store, as_json: bool) 
     if as_json:
         click.echo(json.dumps(answer.to_json(), indent=1))
     else:
-        for line in _lines(answer, store):
+        for line in _lines(answer):
             click.echo(line)
+    if not answer.runs and not answer.overlooked:
+        name = str(code if source is None else source)
+        what = f"has code {name}" if source is None else f"read {name}"
+        known = known_codes(store) if source is None else known_sources(store)
+        raise UnknownName(f"no run in the store {store.shown_uri} {what}", name, known)
     end_if_lost(answer.is_lost)
 
 
-def _lines(answer: Affected, store: Store) -> Iterator[str]:
-    if not answer.runs:
-        what = f"read {answer.source}" if answer.source else f"has code {answer.code}"
-        yield f"no run in the store {store.shown_uri} {what}"
+def _lines(answer: Affected) -> Iterator[str]:
     for number, run in enumerate(answer.runs):
         if number:
             yield ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -24,6 +25,7 @@ from beam_obs.runs.kinds import (
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.report import SHORT_ID, console_for, print_plainly, writes_unicode
 from beam_obs.runs.store import Store
+from beam_obs.runs.unknown_name import UnknownName
 from beam_obs.runs.wording import clean, letters_beside, moment_text
 
 _STATE_STYLES = {NEW: "bold red", RECURRING: "yellow", GONE: "green"}
@@ -33,6 +35,18 @@ def short_letter_id(id: str) -> str:
     """Returns a dead letter's id with as much of the run's as tells runs apart."""
     run, _, own = id.partition(".")
     return f"{run[:SHORT_ID]}.{own}"
+
+
+def check_stage(stage: str, known: Collection[str], where: str) -> None:
+    """Raises an UnknownName where there is no such stage."""
+    if stage not in known:
+        raise UnknownName(f"{where} has no stage {stage!r}", stage, sorted(known))
+
+
+def stages_of(record: RunRecord) -> set[str]:
+    """Returns the labels of the stages of a run, as far as its files tell them."""
+    stages = {stage["label"] for stage in (record.end or {}).get("stages") or ()}
+    return stages | set(record.start.get("coders") or {})
 
 
 def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit: int, as_json: bool) -> None:
@@ -47,6 +61,8 @@ def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit:
     """
     tell_problems_of(record)
     refused = dead_letters_of(store, record)
+    if stage is not None:
+        check_stage(stage, stages_of(record) | set(refused["by_stage"]), f"run {record.id}")
     every = [kind for kind in refused.get("by_fingerprint") or () if stage in (None, kind["stage"])]
     kinds = every[: limit or None]
     if as_json:
@@ -91,13 +107,17 @@ def list_kinds_of_pipeline(store: Store, pipeline: str, stage: str | None, limit
 
     Raises:
       BeamObsError: the pipeline has no finished run.
+      UnknownName: there is no such pipeline, or stage in it.
     """
+    store.check_pipeline(pipeline)
     found = pipeline_kinds(store, pipeline)
     if found.newest is None:
-        unfinished = len(found.left_out)
-        told = f"{_count(unfinished, 'run')}, none of which has finished" if unfinished else "no runs"
+        told = f"{_count(len(found.left_out), 'run')}, none of which has finished"
         raise BeamObsError(f"pipeline {pipeline!r} has {told} in the store {store.uri!r}")
     tell_problems_of(*(one for one in (found.newest, found.previous) if one is not None), *found.left_out)
+    if stage is not None:
+        of_gone = {change.kind["stage"] for change in found.changes}
+        check_stage(stage, stages_of(found.newest) | of_gone, f"pipeline {pipeline!r}")
     every = [change for change in found.changes if stage in (None, change.kind["stage"])]
     changes = every[: limit or None]
     if as_json:

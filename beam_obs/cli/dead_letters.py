@@ -13,16 +13,24 @@ from typing import Any
 import click
 from rich.text import Text
 
-from beam_obs.cli.dead_letter_kinds import list_kinds_of_pipeline, list_kinds_of_run, short_letter_id
+from beam_obs.cli.dead_letter_kinds import (
+    check_stage,
+    list_kinds_of_pipeline,
+    list_kinds_of_run,
+    short_letter_id,
+    stages_of,
+)
 from beam_obs.cli.options import json_option, store_argument, store_option, tell_problems
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.evidence import Standing
 from beam_obs.runs.evidence import dead_letters as read_dead_letters
+from beam_obs.runs.kinds import dead_letters_of
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.report import console_for, print_plainly
 from beam_obs.runs.store import Store
+from beam_obs.runs.unknown_name import UnknownName
 from beam_obs.runs.wording import clean
 
 _COMMITTED = {
@@ -92,6 +100,7 @@ def _list_letters(
     store: Store, record: RunRecord, stage: str | None, fingerprint: str | None, limit: int, as_json: bool
 ) -> None:
     problems: list[str] = []
+    _check_kind(store, record, stage, fingerprint)
     found = read_dead_letters(store, record, stage, fingerprint, problems)
     console = console_for(sys.stdout)
     shown = 0
@@ -113,6 +122,23 @@ def _list_letters(
     if more:
         click.echo("and more (--limit 0 lists all)")
     click.echo(f"\nbeam-obs dead-letters show ID{store_argument(store)}")
+
+
+def _check_kind(store: Store, record: RunRecord, stage: str | None, fingerprint: str | None) -> None:
+    """Raises an UnknownName where the run has no such stage, or no kind of such a fingerprint."""
+    refused = dead_letters_of(store, record)
+    if stage is not None:
+        check_stage(stage, stages_of(record) | set(refused["by_stage"]), f"run {record.id}")
+    kinds = [kind["fingerprint"] for kind in refused["by_fingerprint"] if stage in (None, kind["stage"])]
+    if fingerprint is None or refused.get("other_fingerprints") or not kinds:
+        return
+    if not any(kind.startswith(fingerprint.lower()) for kind in kinds):
+        of = f" of stage {stage!r}" if stage is not None else ""
+        raise UnknownName(
+            f"run {record.id} has no kind of refusal{of} whose fingerprint is {fingerprint!r} or begins so",
+            fingerprint,
+            kinds,
+        )
 
 
 @dead_letters.command()

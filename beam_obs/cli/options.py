@@ -48,7 +48,7 @@ def keep_filesystem_options(context: click.Context, arguments: list[str]) -> Non
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: str | None) -> Store:
-    return Store(value, context.meta.get(_META, ()))
+    return Store(value, context.meta.get(_META, ()), must_exist=True)
 
 
 store_option = click.option(

@@ -74,8 +74,8 @@ def prune(
 
     A run that is running is never removed. What a pipeline itself wrote is not touched.
     """
-    if pipeline is not None and not store.ids(pipeline):
-        raise BeamObsError(f"no runs of pipeline {pipeline!r} in the store {store.uri!r}")
+    if pipeline is not None:
+        store.check_pipeline(pipeline)
     plan = plan_prune(
         store,
         seconds,

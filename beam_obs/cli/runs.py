@@ -30,6 +30,8 @@ from beam_obs.runs.store import Store
 @json_option
 def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
     """List runs, the newest first."""
+    if pipeline is not None:
+        store.check_pipeline(pipeline)
     found = store.runs(pipeline, limit or None)
     tell_problems_of(*found)
     if as_json:
@@ -51,8 +53,7 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
         return
     console = console_for(sys.stdout)
     if not found:
-        of = f" of pipeline {pipeline!r}" if pipeline else ""
-        click.echo(f"no runs{of} in the store {store.uri}")
+        click.echo(f"no runs in the store {store.shown_uri}")
         return
     print_plainly(console, render_runs(found, ascii_only=not writes_unicode(console)))
     more = store.count(pipeline) - len(found)

@@ -21,6 +21,7 @@ from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import RANDOM_BITS, is_derived, randomness
 from beam_obs.runs.evidence import Standing
 from beam_obs.runs.store import Store
+from beam_obs.runs.unknown_name import nearest_text
 from beam_obs.wrapper.traced_rows import Derivation
 
 DEPTH = 8
@@ -65,7 +66,7 @@ def fate(
         where = f"run {run}" if run else f"no run in the store {store.shown_uri}"
         raise NotRead(
             f"{where} {'did not read' if run else 'says that it read'} {file}"
-            f"{run_choice.overlooked_text(overlooked)}"
+            f"{run_choice.overlooked_text(overlooked)}{nearest_text(file, run_choice.known_sources(store))}"
         )
     evidence, partitions = found
     partitions.sort(key=lambda one: one.positions == "files")

@@ -15,6 +15,7 @@ from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.origin import is_derived
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.store import RunNotFound, Store
+from beam_obs.runs.unknown_name import nearest_text
 from beam_obs.weaving.report import NO_ORIGIN
 
 _LOOKED_AT = 200
@@ -34,7 +35,7 @@ def of_output(store: Store, file: str, run: str | None) -> Iterator[RunEvidence]
     """Gives the runs that may have written a file, the likeliest first; at least one.
 
     Raises:
-      RunNotFound: there is none.
+      RunNotFound: there is no such run.
     """
     if run is not None:
         yield RunEvidence(store, store.find(run))
@@ -58,7 +59,7 @@ def of_output(store: Store, file: str, run: str | None) -> Iterator[RunEvidence]
     if not given:
         raise RunNotFound(
             f"no run in the store {store.shown_uri} says that it wrote {file}; name one with --run"
-            f"{overlooked_text(overlooked)}",
+            f"{overlooked_text(overlooked)}{nearest_text(file, known_outputs(store))}",
             [],
         )
 
@@ -155,6 +156,26 @@ def newer_without_lineage(store: Store, record: RunRecord) -> list[str]:
     """Returns the ids of newer runs of the same pipeline that do not tell all that they wrote."""
     ids = [one for one in store.ids(record.pipeline) if one[0] > record.id][:_SEARCHED]
     return [one.id for one in store.read(ids) if "sinks" not in ((one.end or {}).get("lineage") or {})]
+
+
+# Names that a store has.
+
+
+def known_sources(store: Store) -> list[str]:
+    """Returns the files and topics that the runs of a store have read, those of the newest first."""
+    found = (RunEvidence(store, record).partitions for record in newest(store))
+    return list(dict.fromkeys(one.uri for partitions in found for one in partitions if one.uri))
+
+
+def known_outputs(store: Store) -> list[str]:
+    """Returns what the runs of a store wrote, of files the prefix; those of the newest run first."""
+    return list(dict.fromkeys(uri for record in newest(store) for _, uri in _sinks(record) if uri))
+
+
+def known_codes(store: Store) -> list[str]:
+    """Returns the versions of code that the runs of a store had, the newest first."""
+    versions = ((record.start.get("code") or {}).get("version") for record in newest(store))
+    return list(dict.fromkeys(str(version) for version in versions if version))
 
 
 # Sinks.

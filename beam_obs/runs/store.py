@@ -17,11 +17,13 @@ from beam_obs.runs.configuration import find_configuration
 from beam_obs.runs.folder import Folder, folder_at, is_local, local_path
 from beam_obs.runs.read_record import read_record
 from beam_obs.runs.record import END, START, RunRecord
+from beam_obs.runs.unknown_name import nearest_text
 
 STORE_VARIABLE = "BEAM_OBS_STORE"
 DEFAULT_STORE = ".beam_obs"
 
 _SHOWN_CANDIDATES = 8
+_LOOKED_AT = 1_000
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?")
 
 
@@ -51,6 +53,25 @@ class StoreNotWritable(BeamObsError):
         self.reason = reason
 
 
+class StoreNotFound(BeamObsError):
+    """There is no store where one was looked for.
+
+    Args:
+      store: the root, as it was given.
+      nearby: stores that there are near it.
+    """
+
+    def __init__(self, store: str, nearby: Sequence[str] = ()) -> None:
+        what = "the folder has no runs/" if os.path.isdir(store) else "there is no such folder"
+        what = what if is_local(store) else "nothing is there, or it has no runs"
+        near = f"; nearby {'is' if len(nearby) == 1 else 'are'}: {', '.join(nearby)}" if nearby else ""
+        super().__init__(
+            f"no store at {store!r}: {what}{near}. Name it by --store FOLDER or the variable {STORE_VARIABLE}"
+        )
+        self.store = store
+        self.nearby = tuple(nearby)
+
+
 class RunNotFound(BeamObsError):
     """No run, or more than one, is meant by a selector.
 
@@ -72,6 +93,7 @@ class Store:
         the commands: the variable ``BEAM_OBS_STORE``, else what ``beam_obs.toml`` says, else ``.beam_obs``.
       filesystem: options of its filesystem, as on a pipeline's command line, besides those of
         ``beam_obs.toml``: ``["--s3_endpoint_url=http://localhost:9000"]``.
+      must_exist: whether it is an error, when runs are looked for, that there is no store.
 
     Raises:
       UsageError: ``beam_obs.toml`` is looked at, and has something wrong.
@@ -80,7 +102,10 @@ class Store:
     []
     """
 
-    def __init__(self, uri: str | None = None, filesystem: Sequence[str] = ()) -> None:
+    def __init__(
+        self, uri: str | None = None, filesystem: Sequence[str] = (), must_exist: bool = False
+    ) -> None:
+        self._must_exist = must_exist
         given = uri or default_store()
         self.local = is_local(given)
         self.uri = os.path.abspath(local_path(given)) if self.local else given.rstrip("/")
@@ -133,6 +158,17 @@ class Store:
         """Returns the number of runs of a pipeline, or of all."""
         return len(self.ids(pipeline))
 
+    def check_pipeline(self, name: str) -> None:
+        """Looks whether there are runs of a pipeline.
+
+        Raises:
+          RunNotFound: there are none.
+        """
+        names = sorted({of for of, _ in self._folders()})
+        if name not in names:
+            nearest = nearest_text(name, names)
+            raise RunNotFound(f"no pipeline {name!r} in the store {self.shown_uri!r}{nearest}", [])
+
     def find(self, selector: str) -> RunRecord:
         """Returns the run that is meant.
 
@@ -146,11 +182,7 @@ class Store:
         name, _, wanted = selector.rpartition("@")
         found = self.ids()
         if name:
-            names = sorted({of for _, of in found})
-            if name not in names:
-                raise RunNotFound(
-                    f"no pipeline {name!r} in the store {self.uri!r}{_listed('it has', names)}", []
-                )
+            self.check_pipeline(name)
             found = [(run, of) for run, of in found if of == name]
         back = _LATEST.fullmatch(wanted)
         if back is not None:
@@ -178,7 +210,10 @@ class Store:
         raise RunNotFound(f"{selector!r} may be any of {len(meant)} runs{listed}", [run for run, _ in meant])
 
     def _folders(self) -> list[tuple[str, str]]:
-        return self.files.grandchildren("runs", (START, END))
+        found = self.files.grandchildren("runs", (START, END))
+        if not found and self._must_exist and not (self.local and _is_store(self.uri)):
+            raise StoreNotFound(self.shown_uri, _stores_near(self.uri) if self.local else ())
+        return found
 
     def read(self, ids: list[tuple[str, str]]) -> list[RunRecord]:
         """Returns the runs with these ids, each given with the name of its pipeline, in order."""
@@ -187,6 +222,25 @@ class Store:
         return [
             read_record(self, name, run, *found[2 * at : 2 * at + 2]) for at, (run, name) in enumerate(ids)
         ]
+
+
+def _is_store(folder: str) -> bool:
+    return os.path.isdir(os.path.join(folder, "runs"))
+
+
+def _stores_near(uri: str) -> list[str]:
+    """Returns the stores in a folder, around it, beside it and in the working folder."""
+    around = os.path.dirname(uri)
+    candidates = (os.path.join(uri, DEFAULT_STORE), around, *_folders_in(around), *_folders_in(os.curdir))
+    found = sorted({os.path.abspath(one) for one in candidates if _is_store(one)})
+    return [Store(one).shown_uri for one in found[:_SHOWN_CANDIDATES]]
+
+
+def _folders_in(folder: str) -> list[str]:
+    try:
+        return [os.path.join(folder, name) for name in os.listdir(folder)[:_LOOKED_AT]]
+    except OSError:
+        return []
 
 
 def _listed(introduction: str, names: list[str]) -> str:

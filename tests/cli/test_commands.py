@@ -70,7 +70,6 @@ def test_runs_lists_what_the_store_has(flights: str, capsys: pytest.CaptureFixtu
     listed = output(capsys, "runs")
     assert flights[:13] in listed
     assert "done, 4 dead" in listed
-    assert output(capsys, "runs", "--pipeline", "nobody").startswith("no runs of pipeline 'nobody'")
     (line,) = json_lines(output(capsys, "runs", "--json"))
     assert (line["id"], line["pipeline"], line["status"], line["dead"]) == (flights, "flights", "done", 4)
     assert line["balanced"] is True
@@ -113,7 +112,6 @@ def test_dead_letters_are_listed_by_stage_and_fingerprint(
     text = output(capsys, *LETTERS, "--limit", "1")
     assert "and more (--limit 0 lists all)" in text
     assert "\x1b" not in output(capsys, *LETTERS)
-    assert "no such dead letters" in output(capsys, *LETTERS, "--stage", "nobody")
 
 
 def test_a_dead_letter_is_shown_decoded(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,10 +150,7 @@ def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("show", "latest"), 1, "has no runs"),
-        (("show", "nobody@latest"), 1, "no pipeline 'nobody'"),
-        (("dead-letters", "list", "0193"), 1, "no run '0193'"),
-        (("dead-letters", "show", "0193.1"), 1, "no run '0193'"),
+        (("show", "latest"), 1, "no store at '.beam_obs': there is no such folder"),
         (("show",), 2, "Missing argument 'RUN'"),
         (("runs", "--limit", "-1"), 2, "not in the range"),
         (("fly",), 2, "No such command"),
@@ -163,14 +158,75 @@ def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
         (("dead-letters", "list"), 2, "give a RUN"),
         (("dead-letters", "list", "latest", "--pipeline", "flights"), 2, "give a RUN"),
         (("dead-letters", "list", "--pipeline", "p", "--letters"), 2, "list p@latest --letters"),
-        (("dead-letters", "list", "--pipeline", "nobody"), 1, "pipeline 'nobody' has no runs"),
         ((), 2, "Commands:"),
     ],
 )
-def test_wrong_usage_and_missing_runs_have_their_codes(
+def test_wrong_usage_has_its_code(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, says: str
 ) -> None:
     assert says in error(capsys, *arguments, code=code)
+
+
+OF_A_STORE = [
+    ("runs",),
+    ("show", "latest"),
+    ("graph", "latest", "--output", "-"),
+    ("diff", "latest", "latest"),
+    ("dead-letters", "list", "latest"),
+    ("dead-letters", "list", "--pipeline", "flights"),
+    ("dead-letters", "show", "0193.1"),
+    ("why", "0193a1b2c3d4e5f60718293a4b5c6d7e"),
+    ("fate", "lines.txt:1"),
+    ("sources", "latest"),
+    ("affected", "--code", "abc"),
+    ("prune", "--older-than", "1d"),
+]
+
+
+@pytest.mark.parametrize("arguments", OF_A_STORE, ids=" ".join)
+def test_a_folder_that_is_no_store_is_said(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    pathlib.Path("there").mkdir()
+    pathlib.Path("other/runs").mkdir(parents=True)
+    told = error(capsys, *arguments, "--store", "there", code=1)
+    assert told.startswith("beam-obs: no store at 'there': the folder has no runs/; nearby is: other.")
+    assert "no such folder" in error(capsys, *arguments, "--store", "ther", code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "nearest"),
+    [
+        (("runs", "--pipeline", "flihgts"), "no pipeline 'flihgts'", "the nearest is:\n  flights"),
+        (("show", "nobody@latest"), "no pipeline 'nobody'", "there is:\n  flights"),
+        (("show", "0193"), "no run '0193'", "(flights)"),
+        (("dead-letters", "show", "0193.1"), "no run '0193'", "(flights)"),
+        (("dead-letters", "list", "--pipeline", "nobody"), "no pipeline 'nobody'", "flights"),
+        (("dead-letters", "list", "latest", "--stage", "chekc"), "no stage 'chekc'", "  check"),
+        ((*LETTERS, "--stage", "nobody"), "no stage 'nobody'", "  check\n  split"),
+        (("dead-letters", "list", "--pipeline", "flights", "--stage", "splitt"), "no stage", "  split"),
+        (("dead-letters", "list", "latest", "--fingerprint", "xyz"), "no kind of refusal", "there are:"),
+        (("affected", "--code", "zzz"), "has code zzz", "there is:"),
+        (("affected", "--source", "nowhere.csv"), "read nowhere.csv", ""),
+        (("prune", "--older-than", "1d", "--pipeline", "flihgts"), "no pipeline", "  flights"),
+    ],
+)
+def test_a_name_that_the_store_does_not_have_is_said_with_the_nearest(
+    flights: str,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    says: str,
+    nearest: str,
+) -> None:
+    told = error(capsys, *arguments, code=1)
+    assert says in told
+    assert nearest in told
+
+
+def test_a_stage_that_refused_nothing_is_no_error(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="flights") as p:
+        p | beam.Create(["a,1"]) | "split" >> obs.Stage(beam.Map(split))
+    assert "no such dead letters" in output(capsys, *LETTERS, "--stage", "split")
 
 
 def test_an_unknown_dead_letter_says_how_to_find_it(flights: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,7 +103,6 @@ def test_kinds_are_filtered_by_stage_and_letters_by_fingerprint(capsys: pytest.C
     assert "ZeroDivisionError" in inverted["error_type"]
     letters = lines(capsys, *LIST, "latest", "--fingerprint", inverted["fingerprint"])
     assert [letter["payload_text"] for letter in letters] == ["0"]
-    assert "no such dead letters" in output(capsys, *LIST, "latest", "--stage", "nobody")
     assert "and 1 more kinds" in output(capsys, *LIST, "latest", "--limit", "1")
 
 

@@ -107,7 +107,10 @@ def test_sources_and_affected_tell_what_was_read_and_touched(
     assert run["sinks"][0]["records"] == 2
     version = obs.Store().find("latest").start["code"]["version"]
     assert "touched 2 of 2 records of write" in output(capsys, "affected", "--code", version)
-    assert "no run in the store" in output(capsys, "affected", "--source", "other.csv")
+    assert exit_code(["affected", "--source", "elsewhere/in.csv"]) == 1
+    told = capsys.readouterr().err
+    assert "no run in the store .beam_obs read elsewhere/in.csv; the nearest is:" in told
+    assert str(pathlib.Path("in.csv").absolute()) in told
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def test_an_ambiguous_prefix_lists_the_runs_it_may_mean(store: Store) -> None:
         ("flights@latest~2", "pipeline 'flights' has 2"),
         ("9", "the newest are"),
         ("", "the newest are"),
-        ("nobody@latest", "it has:\n  flights\n  other"),
+        ("nobody@latest", "there are:\n  flights\n  other"),
+        ("flihgts@latest", "the nearest is:\n  flights"),
         ("flights", "'flights' is a pipeline, not a run: write flights@latest"),
     ],
 )
