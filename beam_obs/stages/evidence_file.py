@@ -85,6 +85,8 @@ class EvidenceFile:
     def _try(self, action: Callable[..., Any], *arguments: Any) -> None:
         try:
             action(*arguments)
+        except MemoryError:
+            raise
         except Exception as error:
             if self._new is not None:
                 self._new.discard()

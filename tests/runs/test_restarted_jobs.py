@@ -13,6 +13,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 import beam_obs as obs
 from beam_obs import lineage
 from beam_obs.cli.main import exit_code
+from beam_obs.records.manifest import Commit, Manifest, commit_content, short_hash
 from beam_obs.runs.evidence import read_evidence
 from beam_obs.runs.record import RunRecord
 from beam_obs.testing import assert_dead_letters, dead_letter
@@ -116,3 +117,21 @@ def test_a_plain_pipeline_that_is_run_twice_keeps_what_each_refused(tmp_path: Pa
         pipeline.run().wait_until_finish()
 
     assert_dead_letters(str(tmp_path / "dead"), dead_letter(stage="parse", times=2))
+
+
+def test_a_step_that_commits_again_keeps_what_it_names_again(tmp_path: Path) -> None:
+    """An engine may do a part of a job again, and take the rest from a shuffle that it has kept."""
+    folder = tmp_path / "runs" / "numbers" / "0193aaaa-1111-7000-8000-000000000001"
+    folder.mkdir(parents=True)
+    for at, names in enumerate((["dead_letters-a.avro", "dead_letters-b.avro"], ["dead_letters-b.avro"])):
+        manifests = [Manifest("dead_letters", "parse", name, 1).to_json() for name in names]
+        content = commit_content(manifests, Commit("run", "evidence", at))
+        (folder / f"manifest-{short_hash(content)}.json").write_bytes(content)
+        for name in names:
+            (folder / name).touch()
+
+    evidence = read_evidence(obs.Store(str(tmp_path)), str(folder.relative_to(tmp_path)))
+
+    assert evidence.committed == ("dead_letters-b.avro",)
+    assert evidence.superseded == ("dead_letters-a.avro",)
+    assert sum(manifest.count for manifest in evidence.manifests) == 1

@@ -7,6 +7,7 @@ cannot be kept the pipeline fails.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
@@ -19,7 +20,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import beam_obs as obs
+from beam_obs import lineage
 from beam_obs.runs.store import StoreNotWritable
+from beam_obs.stages import evidence
 
 _BYTES = 1 << 20
 
@@ -97,21 +100,50 @@ def test_nothing_is_refused_without_its_dead_letter(disk: pathlib.Path, action: 
         run(disk, action, "1", "x")
 
 
-def test_lineage_that_was_lost_is_said_in_the_report(
+def clear(disk: pathlib.Path) -> None:
+    (disk / "filler").unlink()
+
+
+def count_lines(store: pathlib.Path, *meanwhile: Any) -> obs.RunRecord:
+    """Runs a pipeline that counts lines, with steps between its reading and its writing."""
+    pathlib.Path("lines").write_text("a\nb\n")
+    with obs.Pipeline("FnApiRunner", PipelineOptions([f"--obs_store={store}"]), name="counts") as p:
+        groups = p | beam.io.ReadFromText("lines") | beam.Map(lambda line: (0, line))
+        for number, step in enumerate(meanwhile):
+            groups |= f"step {number}" >> step
+        _ = groups | beam.MapTuple(lambda key, lines: f"{key} {len(list(lines))}") | beam.io.WriteToText("n")
+    return obs.Store(str(store)).runs()[0]
+
+
+def test_lineage_that_was_lost_is_said_in_the_report_and_in_answers(
     disk: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def clear(disk: pathlib.Path) -> None:
-        (disk / "filler").unlink()
+    full, free = beam.ParDo(Meanwhile(fill, disk)), beam.ParDo(Meanwhile(clear, disk))
 
-    with obs.Pipeline("FnApiRunner", PipelineOptions([f"--obs_store={disk}"]), name="fails") as p:
-        pairs = p | beam.Create([(0, 1), (0, 2)]) | "fill" >> beam.ParDo(Meanwhile(fill, disk))
-        sums = pairs | beam.CombinePerKey(sum) | beam.Reshuffle()
-        _ = sums | "clear" >> beam.ParDo(Meanwhile(clear, disk))
+    record = count_lines(disk, full, beam.GroupByKey(), beam.Reshuffle(), free)
 
-    record = obs.Store(str(disk)).runs()[0]
     assert record.status == "done"
-    assert record.end["lineage_lost"]["files"] or record.end["lineage_lost"]["commits"]
-    assert "lineage lost: " in capsys.readouterr().err
+    assert record.end["lineage_lost"]["rows"] == 1
+    assert "lineage lost: 1 rows could not be written (No space left on device)" in capsys.readouterr().err
+    certainty = lineage.why("n-00000-of-00001:1", store=obs.Store(str(disk))).certainty
+    assert certainty.kind == lineage.NOT_RECORDED
+    assert "is missing" in certainty.reason
+
+
+def test_lineage_that_could_not_be_committed_makes_no_answer_complete(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_space(path: str, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(evidence, "write_whole", no_space)
+
+    record = count_lines(tmp_path, beam.GroupByKey())
+
+    assert record.status == "done"
+    assert "lineage lost: its manifests could not be written" in capsys.readouterr().err
+    certainty = lineage.why("n-00000-of-00001:1", store=obs.Store(str(tmp_path))).certainty
+    assert certainty.kind == lineage.NOT_RECORDED
 
 
 def test_a_folder_that_was_removed_meanwhile_is_said(
