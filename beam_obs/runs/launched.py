@@ -156,8 +156,11 @@ class Launched:
             woven=self.weave_reports[-1] if self.weave_reports else None,
         )
         end[FILES] = dict(evidence.digests)
-        with _logging_errors(run, "write the partitions of"):
+        try:
             end[FILES] |= self._write_partitions(evidence)
+        except OSError:  # the end cannot be written either, as a rule, and that is said
+            lost = end["lineage_lost"] or {"files": 0, "rows": 0, "reason": "", "commits": 0}
+            end["lineage_lost"] = {**lost, "commits": lost["commits"] + 1}
         if not self._built:
             end["balance"]["unchecked"] = (
                 "no counts: the pipeline was not run, the block that builds it ended early"

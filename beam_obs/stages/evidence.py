@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -25,10 +24,8 @@ from beam_obs.metrics import names
 from beam_obs.records.errors import EvidenceNotKept
 from beam_obs.records.manifest import DEAD_LETTERS, Commit, Manifest, commit_content, short_hash
 from beam_obs.records.run_context import RunContext
-from beam_obs.stages.evidence_file import EvidenceFile, reason_of, write_whole
+from beam_obs.stages.evidence_file import EvidenceFile, reason_of, say_lost, write_whole
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
-
-_LOGGER = logging.getLogger(__name__)
 
 STREAMING_SECONDS = 10
 """How long a stream's rows and manifests are gathered before they are written."""
@@ -218,7 +215,7 @@ class _Committing(StatelessDoFn):
         except Exception as error:
             if DEAD_LETTERS in (manifest["kind"] for manifest in json.loads(content)["manifests"]):
                 raise EvidenceNotKept("manifests of dead letters", path, reason_of(error)) from error
-            _LOGGER.warning("manifests cannot be written: %s: %s", path, reason_of(error))
+            say_lost(path, reason_of(error))
             Metrics.counter(names.NAMESPACE, names.COMMITS_LOST).inc()
 
 

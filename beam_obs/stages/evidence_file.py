@@ -93,7 +93,23 @@ class EvidenceFile:
             if not self._may_be_lost:
                 raise EvidenceNotKept(self._what, self._path, reason_of(error)) from error
             self._lost = reason_of(error)
-            _LOGGER.warning("%s cannot be written: %s: %s", self._what, self._path, self._lost)
+            say_lost(self._path, self._lost)
+
+
+_SAID: set[tuple[str, str]] = set()
+
+
+def say_lost(path: str, reason: str) -> None:
+    """Logs that lineage cannot be kept, once for each folder and reason: a full disk stays full for long.
+
+    Args:
+      path: of the file that could not be written.
+      reason: what the filesystem said.
+    """
+    folder = path.rpartition("/")[0]
+    if (folder, reason) not in _SAID:
+        _SAID.add((folder, reason))
+        _LOGGER.warning("lineage is lost, since it cannot be written to %s: %s", folder, reason)
 
 
 def write_whole(path: str, content: bytes) -> None:
