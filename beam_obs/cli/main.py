@@ -7,6 +7,7 @@ Commands that read a local store do not import Apache Beam.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 
@@ -59,6 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def exit_code(arguments: list[str] | None = None) -> int:
     """Runs a command; returns its exit code. An error on purpose is one message, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a narrow encoding does not have is shown by its code; an output must not fail by a name.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         # As click's own `main` does, but for a closed pipe, which it makes a failure.
         given = list(sys.argv[1:] if arguments is None else arguments)

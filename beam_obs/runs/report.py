@@ -68,7 +68,9 @@ def print_plainly(console: Console, what: RenderableType) -> None:
     """Prints without the blanks that tables put at the ends of lines."""
     with console.capture() as captured:
         console.print(Group(what))  # a text on its own loses that it is to be cut, not broken
-    console.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
+    text = "".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines())
+    # Where a line is cut `rich` puts an ellipsis, whatever the terminal shows.
+    console.file.write(text if writes_unicode(console) else text.replace("…", "~"))
     console.file.flush()
 
 
