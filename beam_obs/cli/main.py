@@ -13,8 +13,10 @@ import sys
 
 import click
 
+from beam_obs.cli.clean_output import clean_output
 from beam_obs.cli.options import keep_filesystem_options, take_filesystem_options
 from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.wording import clean_lines
 
 _COMMANDS = {
     "run": "run",
@@ -49,8 +51,11 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="beam-obs", prog_name="beam-obs")
-def beam_obs() -> None:
+@click.pass_context
+def beam_obs(context: click.Context) -> None:
     """Runs of Apache Beam pipelines: start them observed, and read what they left."""
+    if context.invoked_subcommand != "run":  # what a program prints is its own
+        context.with_resource(clean_output())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -79,7 +84,8 @@ def exit_code(arguments: list[str] | None = None) -> int:
         error.show()
         return 2
     except click.ClickException as error:
-        error.show()
+        with clean_output():
+            error.show()
         return error.exit_code
     except click.Abort:
         click.echo("beam-obs: interrupted", err=True)
@@ -89,9 +95,9 @@ def exit_code(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except BeamObsError as error:
-        click.echo(f"beam-obs: {error}", err=True)
+        click.echo(f"beam-obs: {clean_lines(error)}", err=True)
         return 1
     except OSError as error:
-        click.echo(f"beam-obs: {type(error).__name__}: {error}", err=True)
+        click.echo(f"beam-obs: {type(error).__name__}: {clean_lines(error)}", err=True)
         return 1
     return 0

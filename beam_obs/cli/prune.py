@@ -11,7 +11,7 @@ from rich.text import Text
 
 from beam_obs.cli.options import store_option
 from beam_obs.records.errors import BeamObsError, UsageError
-from beam_obs.runs.prune import FAILED, NEWEST, OPEN, RUNNING, YOUNG, PrunePlan, parse_age, plan_prune
+from beam_obs.runs.prune import FAILED, LINK, NEWEST, OPEN, RUNNING, YOUNG, PrunePlan, parse_age, plan_prune
 from beam_obs.runs.prune import prune as prune_runs
 from beam_obs.runs.report import SHORT_ID, console_for, print_plainly
 from beam_obs.runs.store import Store
@@ -23,6 +23,7 @@ _REASONS = {
     OPEN: "submitted or templates, whose jobs may go on (--include-open)",
     NEWEST: "newest of their pipelines (--keep-newest)",
     FAILED: "failed or lost (--keep-failed)",
+    LINK: "links to other folders, which are left alone",
 }
 
 

@@ -12,6 +12,7 @@ import hashlib
 import io
 import lzma
 import os
+import stat
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol, TypeVar
@@ -49,12 +50,17 @@ def open_raw(uri: str) -> BinaryIO:
     """
     try:
         if is_local(uri):
-            return open(local_path(uri), "rb")
+            path = local_path(uri)
+            if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits for whoever writes it
+                raise FileGone(uri, "it is no plain file")
+            return open(path, "rb")
         from apache_beam.io.filesystem import CompressionTypes
         from apache_beam.io.filesystems import FileSystems
 
         stream: Any = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
         return stream  # type: ignore[no-any-return]
+    except FileGone:
+        raise
     except FileNotFoundError:
         raise FileGone(uri, "there is no such file") from None
     except Exception as error:

@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from beam_obs.records.errors import UsageError
+from beam_obs.runs.folder import NotPlain
 from beam_obs.runs.record import END, START, RunRecord, now_text, seconds_between
 from beam_obs.runs.store import Store
 
-YOUNG, RUNNING, OPEN, NEWEST, FAILED = "young", "running", "open", "newest", "failed"
-"""Why a run stays: too young, alive, with a job that may go on, newest of its pipeline, failed."""
+YOUNG, RUNNING, OPEN, NEWEST, FAILED, LINK = "young", "running", "open", "newest", "failed", "link"
+"""Why a run stays: too young, alive, its job may go on, newest of its pipeline, failed, a link elsewhere."""
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AGE = re.compile(r"(\d{1,9})\s*([smhdw])")
@@ -73,7 +74,7 @@ def plan_prune(
     now = now_text()
     settled: dict[str, int] = {}
     remove: list[RunRecord] = []
-    kept = dict.fromkeys((YOUNG, RUNNING, OPEN, NEWEST, FAILED), 0)
+    kept = dict.fromkeys((YOUNG, RUNNING, OPEN, NEWEST, FAILED, LINK), 0)
     for record in store.runs(pipeline):
         status = record.status
         is_open = status in ("submitted", "template")
@@ -93,7 +94,12 @@ def plan_prune(
             kept[FAILED] += 1
         else:
             remove.append(record)
-    sized = ((record, sum(store.files.sizes(record.folder).values())) for record in reversed(remove))
+    sized = []
+    for record in reversed(remove):
+        try:
+            sized.append((record, sum(store.files.sizes(record.folder).values())))
+        except NotPlain:  # noqa: PERF203
+            kept[LINK] += 1
     return PrunePlan(tuple(sized), {reason: number for reason, number in kept.items() if number})
 
 

@@ -111,7 +111,7 @@ _LINEAGE = {
 }
 
 END_FORM: dict[str, Any] = {
-    "status": Needed(str, "?"),
+    "status": Needed(Text(r"[a-z]{1,20}"), "unknown"),
     "finished": Needed(Time(), BEGAN),
     "job_id": _TEXT,
     "error": Maybe({"type": Needed(str, "?"), "message": Needed(str, ""), "cause": _TEXT}),

@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +27,7 @@ from beam_obs.runs.store import Store
 from beam_obs.runs.wording import (
     bytes_text,
     clean,
+    clean_lines,
     letters_beside,
     lost_evidence,
     microseconds_text,
@@ -64,6 +66,20 @@ def print_report(record: RunRecord, store: Store, kind: str) -> None:
         print_plainly(console, render_report(record, store, ascii_only=not writes_unicode(console)))
 
 
+class _CleanConsole(Console):
+    """A console that takes nothing for markup, and prints nothing that a terminal acts upon."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.replace("\n", "").isprintable():
+                yield segment
+            else:
+                yield Segment(clean_lines(segment.text), segment.style)
+
+
 def print_plainly(console: Console, what: RenderableType) -> None:
     """Prints without the blanks that tables put at the ends of lines."""
     with console.capture() as captured:
@@ -89,7 +105,7 @@ def record_json(record: RunRecord, store: Store) -> dict[str, Any]:
 
 def report_svg(record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, title: str = "") -> str:
     """Returns the report as a picture of a terminal, in SVG."""
-    console = Console(
+    console = _CleanConsole(
         record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
     console.print(render_report(record, store))
@@ -101,12 +117,11 @@ def report_svg(record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, ti
 def console_for(file: Any) -> Console:
     """Returns a console that is plain, and 100 columns wide, where `file` is not a terminal."""
     terminal = bool(getattr(file, "isatty", lambda: False)())
-    return Console(
+    return _CleanConsole(
         file=file,
         width=None if terminal else PLAIN_COLUMNS,
         force_terminal=None if terminal else False,
         color_system="auto" if terminal else None,
-        highlight=False,
         soft_wrap=False,
     )
 

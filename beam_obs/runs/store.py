@@ -24,6 +24,9 @@ DEFAULT_STORE = ".beam_obs"
 
 _SHOWN_CANDIDATES = 8
 _LOOKED_AT = 1_000
+_RUN = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+"""Ids of runs: a folder of another name is none of ours."""
+
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?")
 
 
@@ -213,7 +216,7 @@ class Store:
         found = self.files.grandchildren("runs", (START, END))
         if not found and self._must_exist and not (self.local and _is_store(self.uri)):
             raise StoreNotFound(self.shown_uri, _stores_near(self.uri) if self.local else ())
-        return found
+        return [(name, run) for name, run in found if _RUN.fullmatch(run)]
 
     def read(self, ids: list[tuple[str, str]]) -> list[RunRecord]:
         """Returns the runs with these ids, each given with the name of its pipeline, in order."""

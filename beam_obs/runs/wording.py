@@ -19,17 +19,18 @@ def clean(text: Any) -> str:
     )
 
 
+def clean_lines(text: Any) -> str:
+    """Returns text of any number of lines, each as `clean` gives it."""
+    return "\n".join(clean(line) for line in str(text).split("\n"))
+
+
 def moment_text(microseconds: int, until: int | None = None) -> str:
     """Returns a time for people, or two: of the second as much as differs.
 
     >>> moment_text(1_767_323_045_000_000), moment_text(1_767_323_045_000_000, 1_767_323_105_000_000)
     ('2026-01-02 03:04:05', '2026-01-02 03:04:05 to 03:05:05')
     """
-    texts = []
-    for value in (microseconds, microseconds if until is None else until):
-        moment = datetime.datetime.fromtimestamp(value // 1_000_000, datetime.timezone.utc)
-        texts.append(f"{moment:%Y-%m-%d %H:%M:%S}")
-    first, last = texts
+    first, last = _second_text(microseconds), _second_text(microseconds if until is None else until)
     if first == last:
         return first
     return f"{first} to {last[11:] if first[:10] == last[:10] else last}"
@@ -98,6 +99,14 @@ def unnamed_losses(end: Mapping[str, Any]) -> list[str]:
     if (end.get("lineage_lost") or {}).get("commits"):
         lines.append("lineage lost: its manifests could not be written, the log of the workers says why")
     return lines
+
+
+def _second_text(microseconds: int) -> str:
+    try:
+        moment = datetime.datetime.fromtimestamp(microseconds // 1_000_000, datetime.timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return "at no time"
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def tail(label: str, limit: int = 44) -> str:

@@ -288,3 +288,30 @@ def test_a_payload_in_the_store_runs_no_code_unless_it_is_trusted(
     assert not (tmp_path / "planted").exists()
     exit_code([*command, "--trust-pickles"])
     assert (tmp_path / "planted").exists()
+
+
+@pytest.mark.parametrize("status", ["done\x1b]0;owned\x07\x1b[31m", "[/nope]"])
+def test_what_a_store_says_is_neither_markup_nor_for_the_terminal(
+    status: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = (
+        tmp_path / "odd" / "runs" / f"a{status.replace('/', '')}" / "0193aaaa-0001-7000-8000-000000000001"
+    )
+    folder.mkdir(parents=True)
+    (folder / "start.json").write_text('{"started": "2026-01-02T03:04:05Z", "runner": "[/nope]\\u001b[2J"}')
+    error = {"type": status, "message": f"{status}\u202e"}
+    (folder / "end.json").write_text(json.dumps({"status": status, "error": error, "counts_from": "live"}))
+    for command in (
+        ["runs"],
+        ["show", "latest"],
+        ["show", "nothing"],
+        ["show", "other@latest"],
+        ["diff", "latest", "latest"],
+        ["graph", "latest", "--output", "-"],
+        ["prune", "--older-than", "0s", "--keep-newest", "0"],
+    ):
+        assert exit_code([*command, "--store", "odd"]) in (0, 1)
+        printed = "".join(capsys.readouterr())
+        assert printed
+        assert printed.replace("\n", "").isprintable()

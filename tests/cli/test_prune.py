@@ -171,3 +171,21 @@ def test_an_age_must_be_given(capsys: Capture) -> None:
 def test_an_empty_store_has_nothing_to_remove(capsys: Capture) -> None:
     pathlib.Path(".beam_obs/runs").mkdir(parents=True)
     assert prune(capsys, "--older-than", "999999999w") == "removed nothing\n"
+
+
+def test_a_link_in_a_store_is_not_followed(tmp_path: pathlib.Path, capsys: Capture) -> None:
+    folder = add_run(1, 90)
+    outside = tmp_path / "outside"
+    folder.rename(outside)
+    folder.symlink_to(outside)
+    inside = add_run(2, 90)
+    (inside / "more").symlink_to(outside)
+    (inside / "dead_letters-link.avro").symlink_to(outside / "end.json")
+    text = prune(capsys, "--older-than", "1d", "--keep-newest", "0")
+    assert sorted(file.name for file in outside.iterdir()) == [
+        "dead_letters-parse-1.avro",
+        "end.json",
+        "start.json",
+    ]
+    assert not inside.exists()
+    assert "kept 1: links to other folders" in text
