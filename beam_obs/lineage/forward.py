@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable
 
@@ -222,7 +223,7 @@ class Future:
         base = _named(made_of) if made_of is not None else Into(origin)
         found = dataclasses.replace(
             base,
-            written=self._written(origin),
+            written=self._written(origin, refused),
             aggregates=tuple(followed),
             may_be_in=may_be_in,
             dead_letters=refused,
@@ -253,11 +254,14 @@ class Future:
 
         return may_reach
 
-    def _written(self, origin: bytes) -> tuple[Written, ...]:
+    def _written(self, origin: bytes, refused: tuple[Refused, ...]) -> tuple[Written, ...]:
+        """Returns what entered sinks and ends, but for those that refused all of it."""
         by_sink: dict[str, list[bytes]] = {}
         for label, digest in self._evidence.outputs_of(origin):
             by_sink.setdefault(label, []).append(digest)
         record = self._evidence.record
+        kept = (letter for letter in refused if letter.committed and not letter.superseded)
+        letters = collections.Counter(letter.stage for letter in kept)
         return tuple(
             Written(
                 label,
@@ -267,6 +271,7 @@ class Future:
                 places_of(run_choice.files_of_sink(record, label), origin, digests),
             )
             for label, digests in by_sink.items()
+            if len(digests) > letters[label]
         )
 
     # Where it ended.

@@ -379,6 +379,19 @@ class Opaque(beam.DoFn):
         yield element
 
 
+def test_a_record_that_the_last_step_refused_did_not_end_in_it() -> None:
+    pathlib.Path("numbers.txt").write_text("1\nx\n2 y\n")
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="last") as p:
+        words = p | "read" >> obs.ReadFromText("numbers.txt") | "split" >> beam.FlatMap(str.split)
+        words | "parse" >> obs.Stage(beam.Map(int))
+    ends = [
+        (len(into.written), [letter.stage for letter in into.dead_letters])
+        for line in (1, 2, 3)
+        if (into := fate(f"numbers.txt:{line}").into) is not None
+    ]
+    assert ends == [(1, []), (0, ["parse"]), (1, ["parse"])]
+
+
 def run_behind(step: beam.PTransform) -> None:
     with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="opaque") as p:
         (
