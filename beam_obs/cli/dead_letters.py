@@ -25,10 +25,10 @@ from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.evidence import Standing
-from beam_obs.runs.evidence import dead_letters as read_dead_letters
 from beam_obs.runs.kinds import dead_letters_of
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.report import console_for, print_plainly
+from beam_obs.runs.source_places import placed_letters
 from beam_obs.runs.store import Store
 from beam_obs.runs.unknown_name import UnknownName
 from beam_obs.runs.wording import clean
@@ -101,7 +101,7 @@ def _list_letters(
 ) -> None:
     problems: list[str] = []
     _check_kind(store, record, stage, fingerprint)
-    found = read_dead_letters(store, record, stage, fingerprint, problems)
+    found = placed_letters(store, record, stage, fingerprint, problems)
     console = console_for(sys.stdout)
     shown = 0
     for letter, standing in itertools.islice(found, limit or None):
@@ -222,7 +222,7 @@ def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
     record = store.find(run)
     found = []
     problems: list[str] = []
-    for letter, standing in read_dead_letters(store, record, problems=problems):
+    for letter, standing in placed_letters(store, record, problems=problems):
         own = letter.id.partition(".")[2]
         if own == rest:
             return record, letter, standing

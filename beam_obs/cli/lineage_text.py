@@ -9,9 +9,9 @@ import click
 
 from beam_obs.lineage.answers import Fate, FromAggregate, FromSource, Into, RunOf, Why, Written
 from beam_obs.lineage.certainty import COMPLETE, NOT_RECORDED, Certainty
-from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.source_records import CHANGED, GONE, VERIFIED, SourceRecord
 from beam_obs.lineage.step_graph import PathPart
+from beam_obs.runs.source_partitions import SourcePartition
 from beam_obs.runs.wording import clean
 from beam_obs.wrapper.traced_rows import BUNDLE, STATE
 

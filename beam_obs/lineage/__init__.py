@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from beam_obs.lineage.forward import fate as fate
     from beam_obs.lineage.output_records import NoSuchRecord as NoSuchRecord
     from beam_obs.lineage.output_records import OutputRecord as OutputRecord
-    from beam_obs.lineage.partitions import SourcePartition as SourcePartition
     from beam_obs.lineage.positions import NoSuchPlace as NoSuchPlace
     from beam_obs.lineage.run_sources import Sources as Sources
     from beam_obs.lineage.run_sources import sources as sources
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from beam_obs.lineage.source_records import VERIFIED as VERIFIED
     from beam_obs.lineage.source_records import SourceRecord as SourceRecord
     from beam_obs.lineage.step_graph import PathPart as PathPart
+    from beam_obs.runs.source_partitions import SourcePartition as SourcePartition
 
 _HOMES = {
     "Affected": "blast_radius",
@@ -69,7 +69,7 @@ _HOMES = {
     "Refused": "answers",
     "RunOf": "answers",
     "SAMPLED": "certainty",
-    "SourcePartition": "partitions",
+    "SourcePartition": "answers",
     "SourceRecord": "source_records",
     "SourceShare": "answers",
     "Sources": "run_sources",

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from beam_obs.lineage.answers import FromAggregate, FromSource, SourceShare
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, least, not_recorded, sampled
 from beam_obs.lineage.derivation_search import kept_share
-from beam_obs.lineage.partitions import code_of
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.origin import is_derived
+from beam_obs.runs.source_partitions import code_of
 from beam_obs.wrapper.traced_rows import BUNDLE, STATE, Derivation
 
 SHOWN_CONTRIBUTORS = 10

@@ -19,12 +19,12 @@ from beam_obs.lineage.certainty import (
 )
 from beam_obs.lineage.derivation_rows import DamagedRows
 from beam_obs.lineage.files import same_file
-from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import UsageError
 from beam_obs.records.origin import TOP_BIT, is_derived
 from beam_obs.records.record_content import DIGEST_BYTES
+from beam_obs.runs.source_partitions import SourcePartition
 from beam_obs.runs.store import Store
 from beam_obs.wrapper.traced_rows import OUTPUT_BYTES
 

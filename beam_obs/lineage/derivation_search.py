@@ -12,10 +12,10 @@ from typing import Any
 
 from beam_obs.lineage.answers import MayBeIn
 from beam_obs.lineage.derivation_rows import DamagedRows, RowSources, RowSpan, row_sources, row_spans
-from beam_obs.lineage.partitions import code_of, is_of_narrow_position
 from beam_obs.records.avro_number import avro_long, read_avro_long
 from beam_obs.records.origin import Partition
 from beam_obs.runs.row_files import Block, RowFile, find_all
+from beam_obs.runs.source_partitions import code_of, is_of_narrow_position
 from beam_obs.wrapper.traced_contributors import MAX_CODES
 from beam_obs.wrapper.traced_rows import Derivation, positions_of, read_derivation
 

@@ -11,7 +11,6 @@ from beam_obs.lineage.answers import Fate, Into, Refused, Written
 from beam_obs.lineage.backward import as_origin
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, damaged, least, not_recorded, sampled
 from beam_obs.lineage.files import FileGone
-from beam_obs.lineage.partitions import SourcePartition, code_of
 from beam_obs.lineage.placed_outputs import places_of
 from beam_obs.lineage.positions import place_of_number, why_no_record
 from beam_obs.lineage.run_evidence import RunEvidence
@@ -21,6 +20,7 @@ from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import RANDOM_BITS, is_derived, randomness
 from beam_obs.runs.evidence import Standing
+from beam_obs.runs.source_partitions import SourcePartition, code_of
 from beam_obs.runs.store import Store
 from beam_obs.runs.unknown_name import nearest_text
 from beam_obs.wrapper.traced_rows import Derivation

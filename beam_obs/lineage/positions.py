@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from beam_obs.lineage.files import open_content, read_content
 from beam_obs.lineage.lines import count_lines
-from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.source_records import gives_row_groups, lines_of, parquet_group_offsets
 from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import BlockPosition
 from beam_obs.records.errors import BeamObsError, MissingExtra
+from beam_obs.runs.source_partitions import SourcePartition
 
 _MOST_SKIPPED = 100
 _BLANK = re.compile(rb"^[ \t\r]*\n|^[ \t\r]+\Z", re.MULTILINE)

@@ -9,11 +9,11 @@ from beam_obs.lineage.answers import RunOf
 from beam_obs.lineage.certainty import Certainty, damaged, not_recorded
 from beam_obs.lineage.derivation_rows import DamagedRows
 from beam_obs.lineage.files import FileGone, below_prefix, present_version, same_file
-from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.origin import is_derived
 from beam_obs.runs.record import RunRecord
+from beam_obs.runs.source_partitions import SourcePartition
 from beam_obs.runs.store import RunNotFound, Store
 from beam_obs.runs.unknown_name import nearest_text
 from beam_obs.weaving.report import NO_ORIGIN

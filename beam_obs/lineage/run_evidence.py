@@ -12,7 +12,6 @@ from typing import Any
 
 from beam_obs.lineage.certainty import Certainty, damaged, least
 from beam_obs.lineage.derivation_search import DerivationSearch
-from beam_obs.lineage.partitions import SourcePartition, code_of, partitions_of
 from beam_obs.lineage.whole_blocks import DERIVATIONS, FILTERED, OUTPUTS, filtered_rows, whole_blocks
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
@@ -21,6 +20,7 @@ from beam_obs.runs.evidence import Evidence, Standing, problem_of_file, read_evi
 from beam_obs.runs.letter_files import LetterFile, letter_of_json, letter_schema, letters_of_block
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.row_files import Block, RowFile, find_all, read_row_file
+from beam_obs.runs.source_partitions import SourcePartition, code_of, partitions_of
 from beam_obs.runs.store import Store
 from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT
 from beam_obs.wrapper.traced_rows import (

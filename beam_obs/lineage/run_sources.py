@@ -8,8 +8,8 @@ from typing import Any
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import RunOf
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, not_recorded
-from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.lineage.run_evidence import RunEvidence
+from beam_obs.runs.source_partitions import SourcePartition
 from beam_obs.runs.store import Store
 
 

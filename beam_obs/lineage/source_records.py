@@ -19,11 +19,11 @@ from beam_obs.lineage.files import (
     read_content,
 )
 from beam_obs.lineage.lines import Lines
-from beam_obs.lineage.partitions import SourcePartition
 from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import block_position
 from beam_obs.records.errors import MissingExtra
 from beam_obs.records.file_state import FileState
+from beam_obs.runs.source_partitions import SourcePartition
 
 VERIFIED, CHANGED, GONE, UNVERIFIED = "verified", "changed", "gone", "not verified"
 

@@ -317,7 +317,12 @@ def _own_code(before: dict[str, Any] | None, after: dict[str, Any] | None) -> st
     codes = [step["code"] for step in (before, after) if step is not None]
     parts = [code["parts"] for code in codes]
     makers = {code["made_by"] for code in codes}
-    if len(codes) < 2 or len(makers) > 1 or None in makers or any(None in of_step for of_step in parts):
+    if (
+        len(codes) < 2
+        or len(makers) > 1
+        or None in makers
+        or any(len(code) != 2 for of_step in parts for code in of_step)
+    ):
         return UNKNOWN
     if [code for code, _ in parts[0]] != [code for code, _ in parts[1]]:
         return CHANGED

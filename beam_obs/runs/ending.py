@@ -16,6 +16,7 @@ from beam_obs.runs.evidence import Evidence, summarize_checks, summarize_dead_le
 from beam_obs.runs.graph import Graph, Step
 from beam_obs.runs.noted_files import noted_file_lines
 from beam_obs.runs.redaction import redact_text
+from beam_obs.runs.source_places import place_examples
 from beam_obs.runs.store import Store
 from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.weave import WEAVE_VERSION
@@ -46,7 +47,7 @@ def describe_end(
       counted_alike: whether the runner counted under the graph's ids.
       woven: what the weave did; None where there was none.
     """
-    refused = summarize_dead_letters(store, folder, evidence)
+    refused = place_examples(summarize_dead_letters(store, folder, evidence), evidence)
     elements = snapshot.elements if counted_alike else None
     counted = bool(snapshot.stages or snapshot.elements)
     # A stage that no record reached has no counters: Beam tells none that are zero.

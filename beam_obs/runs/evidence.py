@@ -343,6 +343,7 @@ def _told(letter: DeadLetter) -> dict[str, Any]:
         "error_type": letter.error_type,
         "error_message": letter.error_message[:500],
         "payload_text": letter.payload_text[:500],
+        "origin": letter.origin,
         "source_uri": letter.source_uri,
         "position": letter.position,
         "id": letter.id,

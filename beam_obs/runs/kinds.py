@@ -13,6 +13,7 @@ from beam_obs.records.errors import public_type
 from beam_obs.records.message_shape import message_shape
 from beam_obs.runs.evidence import read_evidence, summarize_dead_letters
 from beam_obs.runs.record import RunRecord
+from beam_obs.runs.source_places import place_examples
 from beam_obs.runs.store import Store
 
 NEW, RECURRING, GONE = "new", "recurring", "gone"
@@ -90,7 +91,8 @@ def dead_letters_of(store: Store, record: RunRecord) -> dict[str, Any]:
     """Returns the ``dead_letters`` of a run as in ``end.json``; those so far of a run that has not ended."""
     if record.end is not None and record.end.get("dead_letters"):
         return dict(record.end["dead_letters"])
-    return summarize_dead_letters(store, record.folder, read_evidence(store, record.folder, record.end))
+    evidence = read_evidence(store, record.folder, record.end)
+    return place_examples(summarize_dead_letters(store, record.folder, evidence), evidence)
 
 
 def compare_kinds(earlier: dict[str, Any], later: dict[str, Any], stages: Any = None) -> list[KindChange]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
-from beam_obs.runs.evidence import Standing, dead_letters, read_evidence, read_letters
+from beam_obs.runs.evidence import Standing, read_evidence, read_letters
+from beam_obs.runs.source_places import placed_letters
 from beam_obs.runs.store import Store
 
 
@@ -45,7 +46,7 @@ def read_dead_letters(
     else:
         of_run = store or Store()
         problems = []
-        for letter, standing in dead_letters(of_run, of_run.find(name), stage, problems=problems):
+        for letter, standing in placed_letters(of_run, of_run.find(name), stage, problems=problems):
             if standing is Standing.COMMITTED:
                 yield letter
     if problems:

@@ -77,16 +77,16 @@ def step_code(pipeline: beam.Pipeline) -> dict[str, Any]:
 
     Returns:
       ``made_by``, what the digests depend on besides the code, and ``steps``: full label of each step that
-      has code of the user's -> its digests, of the code and of what it was given; None where it is too
+      has code of the user's -> its digests, of the code and of what it was given; none where it is too
       much, or cannot be told.
     """
-    steps: dict[str, list[str] | None] = {}
+    steps: dict[str, list[str]] = {}
     for node in _nodes(pipeline._root_transform()):
         walk = _Walk()
         try:
             walk.transform(node.transform)
         except Exception:  # what a user's objects do when they are looked at, nobody knows
-            steps[node.full_label] = None
+            steps[node.full_label] = []
             continue
         if walk.has_found:
             steps[node.full_label] = [walk.code.hexdigest(), walk.given.hexdigest()]

@@ -37,6 +37,7 @@ class _Census:
                 "error_type": letter.error_type,
                 "error_message": letter.error_message[:500],
                 "payload_text": letter.payload_text[:500],
+                "origin": letter.origin,
                 "source_uri": letter.source_uri,
                 "position": letter.position,
                 "id": letter.id,

@@ -12,7 +12,7 @@ from apache_beam.testing.util import assert_that
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.runs.evidence import Standing, read_evidence, read_letters
-from beam_obs.runs.evidence import dead_letters as of_run
+from beam_obs.runs.source_places import placed_letters
 from beam_obs.runs.store import Store
 from beam_obs.testing.difference import numbered, table
 from beam_obs.testing.matchers import DeadLetterMatcher, describe
@@ -132,7 +132,7 @@ def _letters(actual: Any) -> list[DeadLetter]:
             return letters
     store, record = find_run(actual)
     lost: list[str] = []
-    read = of_run(store, record, problems=lost)
+    read = placed_letters(store, record, problems=lost)
     letters = [letter for letter, standing in read if standing is Standing.COMMITTED]
     _refuse_damage(lost)
     return letters
