@@ -16,6 +16,7 @@ from beam_obs.runs.source_partitions import SourcePartition
 
 _MOST_SKIPPED = 100
 _BLANK = re.compile(rb"^[ \t\r]*\n|^[ \t\r]+\Z", re.MULTILINE)
+_OF_FRAMES = "the read keeps the file of a record, not its line: this is about all of the file"
 
 
 class NoSuchPlace(BeamObsError):
@@ -52,7 +53,7 @@ def place_of_number(partition: SourcePartition, number: int) -> Place:
     """
     assert partition.uri is not None
     if partition.positions == "files":
-        return Place((0,), "the file is one record")
+        return Place((0,), _OF_FRAMES if "pandas" in partition.kind.lower() else "the file is one record")
     if partition.positions == "blocks":
         return _place_in_blocks(partition.uri, number, partition.records)
     return _place_of_line(partition, number)

@@ -225,8 +225,10 @@ def _sinks(record: RunRecord) -> list[tuple[str, str | None]]:
     for sink in (end.get("lineage") or {}).get("sinks") or ():
         if isinstance(sink, str):
             sink = {"label": sink}
-        if sink["label"] not in dict(found):
-            found.append((sink["label"], sink.get("uri")))
+        place = (sink["label"], sink.get("uri"))
+        # A dataset that the user named tells not where it is; the write itself may.
+        if sink["label"] not in dict(found) or (place[1] and place not in found):
+            found.append(place)
     return found
 
 

@@ -109,7 +109,7 @@ class GuardedExpansion:
             # Beam comes back with the label set on the transform.
             return self._apply(transform, pvalueish, label)
         above = [applied.transform for applied in self._transforms_above()]
-        if any(isinstance(outer, _INSIDES_LEFT_ALONE) for outer in above):
+        if any(isinstance(outer, _INSIDES_LEFT_ALONE) or _writes_frames(outer) for outer in above):
             return self._apply(transform, pvalueish)
         full_label = "/".join((self._pipeline._current_transform().full_label, transform.label)).lstrip("/")
         if isinstance(transform, WriteImpl):
@@ -117,7 +117,9 @@ class GuardedExpansion:
         in_combine = any(isinstance(outer, _COMBINES) for outer in above)
         if type(transform) is beam.CombinePerKey:
             return self._combine(transform, pvalueish, full_label)
-        if isinstance(transform, ExternalTransform):
+        if _writes_frames(transform):
+            self.unguarded.append((full_label, "records that pandas writes cannot be tried first"))
+        elif isinstance(transform, ExternalTransform):
             self.unguarded.append((full_label, "written in another language"))
         elif isinstance(transform, ParDo) and not isinstance(transform, beam.WindowInto) and not in_combine:
             return self._pardo(transform, pvalueish, full_label)
@@ -203,6 +205,15 @@ class GuardedExpansion:
     def _keep_refusals(self, pcoll: Any, full_label: str) -> None:
         if self._keeps:
             self.refused.append((refusals_of(pcoll, self._inside), full_label))
+
+
+def _writes_frames(transform: Any) -> bool:
+    """Whether a transform makes frames of pandas of its records and writes them: its steps take frames."""
+    kind = type(transform)
+    return kind.__module__ == "apache_beam.dataframe.io" and kind.__name__ in (
+        "WriteViaPandas",
+        "_WriteToPandas",
+    )
 
 
 def _takes_batches(dofn: beam.DoFn) -> bool:

@@ -11,6 +11,7 @@ from apache_beam.options.value_provider import StaticValueProvider
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.weaving import units
+from beam_obs.weaving.frames import FrameSink, frame_sink
 from beam_obs.weaving.graph import PAR_DO_URN
 from beam_obs.weaving.loom import OUTPUTS, Loom
 from beam_obs.weaving.report import WovenSink
@@ -18,6 +19,7 @@ from beam_obs.weaving.units import Unit, is_internal, is_write_of_ours
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 from beam_obs.wrapper.traced_dofn import innermost
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS
+from beam_obs.wrapper.traced_frames import FrameIndexDoFn, WindowedFrameIndexDoFn
 from beam_obs.wrapper.traced_grouping import IndexDoFn
 from beam_obs.wrapper.traced_shapes import stamps
 
@@ -32,26 +34,33 @@ _AGGREGATES = frozenset({units.GROUP, units.COMBINE, units.COMBINE_BY_HAND})
 def weave_sink(loom: Loom, node_id: str) -> None:
     """A sink runs as it is, on plain elements; what enters it is noted in the output index."""
     graph, label = loom.graph, sink_label(loom, node_id)
-    encode = _encoder(loom, node_id)
+    encode, frames = _encoder(loom, node_id), frame_sink(loom, node_id)
     mains = [pcoll for pcoll in graph.taken_from_outside(node_id) if not _is_beside(loom, node_id, pcoll)]
     if not any(loom.is_traced(pcoll) for pcoll in mains):
         loom.note_no_origin(node_id)
+    elif frames is not None and frames.lines is None:
+        loom.note_opaque(node_id, f"what {frames.writer} of pandas makes of a record is not known")
     else:
         loom.note_woven(node_id)
+    is_known = frames is None or frames.lines is not None
     for pcoll in graph.taken_from_outside(node_id):
         if not loom.is_traced(pcoll):
             continue
-        if pcoll not in mains or not loom.indexes_outputs:
+        if pcoll not in mains or not loom.indexes_outputs or not is_known:
             graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
             continue
         plain = loom.new_pcollection(pcoll, f"plain_for_{node_id}", PLAIN)
         rows = loom.rows_of(plain, OUTPUTS, label)
         name = f"{loom.label(node_id)}/beam_obs:index"
-        dofn = _index(loom, pcoll, encode, passes_on=True)
+        if frames is None:
+            dofn: Any = _index(loom, pcoll, encode, passes_on=True)
+        else:
+            dofn = _index_of_frames(loom, pcoll, frames)
         loom.insert_dofn(node_id, name, dofn, pcoll, {"None": plain, ROWS: rows}, before=True)
         graph.replace_input(node_id, pcoll, plain, whole=True)
     _note_written(loom, node_id)
-    loom.report.sinks.append(WovenSink(label, _uri(loom, node_id), _is_stamped(loom, node_id)))
+    uri = frames.path if frames is not None and frames.path else _uri(loom, node_id)
+    loom.report.sinks.append(WovenSink(label, uri, _is_stamped(loom, node_id)))
 
 
 def pass_evidence(loom: Loom, node_id: str) -> None:
@@ -117,6 +126,13 @@ def _add_index(loom: Loom, node_id: str, pcoll: str, label: str, before: bool = 
 def _index(loom: Loom, pcoll: str, encode: Callable[[Any], bytes] | None, passes_on: bool) -> IndexDoFn:
     is_global = isinstance(loom.windowing(pcoll).windowfn, GlobalWindows)
     return IndexDoFn(loom.form(pcoll), encode, loom.settings.output_share, is_global, passes_on)
+
+
+def _index_of_frames(loom: Loom, pcoll: str, frames: FrameSink) -> FrameIndexDoFn:
+    is_global = isinstance(loom.windowing(pcoll).windowfn, GlobalWindows)
+    kind = FrameIndexDoFn if is_global else WindowedFrameIndexDoFn
+    assert frames.lines is not None
+    return kind(loom.form(pcoll), frames.lines, frames.converter, loom.settings.output_share)
 
 
 def _is_taken(loom: Loom, pcoll: str) -> bool:

@@ -61,6 +61,9 @@ _EVIDENCE = (
     "beam_obs.stages.dead_rate.",
     "beam_obs.io.file_read._Keep",
 )
+_WRITES_OF_FRAMES = frozenset(
+    {"apache_beam.dataframe.io.WriteViaPandas", "apache_beam.dataframe.io._WriteToPandas"}
+)
 _CREATE = "apache_beam.transforms.core.Create"
 _GIVEN_A_NAME = "apache_beam.transforms.ptransform."
 WITH_TAGS = "apache_beam.transforms.core._MultiParDo"
@@ -148,6 +151,8 @@ def _kind(graph: Graph, node_id: str) -> str | None:
         return _COMPOSITES[node.spec.urn]
     if name in _TYPES:
         return _TYPES[name]
+    if name in _WRITES_OF_FRAMES:
+        return SINK
     if node_id in graph.parents and name.startswith(_SOURCES):
         takes = graph.taken_from_outside(node_id)
         if not takes and node.outputs:

@@ -16,6 +16,7 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.weaving import aggregates, outputs, steps, units
 from beam_obs.weaving.check import MiswovenEdge, check_edges
+from beam_obs.weaving.frames import is_frame_read, weave_frame_read
 from beam_obs.weaving.located_reads import is_range_read, weave_located_read, weave_range_read
 from beam_obs.weaving.loom import Loom
 from beam_obs.weaving.report import NotWoven, WeaveReport, failed
@@ -168,6 +169,8 @@ def _weave_unit(loom: Loom, unit: Unit) -> None:
         steps.leave_as_it_is(loom, unit.node, f"what it does is not known ({urn or 'no name'})")
     elif unit.kind == units.PAR_DO and is_range_read(loom, unit.node):
         weave_range_read(loom, unit.node)
+    elif unit.kind == units.PAR_DO and is_frame_read(loom, unit.node):
+        weave_frame_read(loom, unit.node)
     elif unit.kind in _RULES:
         _RULES[unit.kind](loom, unit.node)
 
