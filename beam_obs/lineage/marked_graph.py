@@ -46,6 +46,7 @@ class MarkedStep:
       dead: number of dead letters.
       filtered: number of elements for which it gave nothing, where it counts them.
       dropped: number of elements that were dropped as late, where it counts them.
+      unchecked: why the balance could not check it, or empty.
       opaque: label of the part that carries no lineage -> reason.
       has_failed: whether the run failed while it ran.
     """
@@ -57,6 +58,7 @@ class MarkedStep:
     dead: int = 0
     filtered: int = 0
     dropped: int = 0
+    unchecked: str = ""
     opaque: Mapping[str, str] = dataclasses.field(default_factory=dict)
     has_failed: bool = False
 
@@ -70,12 +72,14 @@ class MarkedEdge:
       target: label of the step that takes it.
       count: number of elements; None where it is not known.
       is_side: whether it is taken as a side input.
+      unchecked: why the balance could not check it, or empty.
     """
 
     source: str
     target: str
     count: int | None = None
     is_side: bool = False
+    unchecked: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +106,8 @@ def marked_graph(record: RunRecord) -> MarkedGraph:
         refused[kind["stage"]] += kind["count"]
     opaque = (end.get("lineage") or {}).get("opaque") or {}
     failed = _WHILE_RUNNING.findall(str((end.get("error") or {}).get("message") or ""))[-1:]
+    balance = end.get("balance") or {}
+    unchecked = {step["step"]: step["reason"] for step in balance.get("unchecked_steps") or ()}
     marked = []
     for step in steps:
         label = step["label"]
@@ -114,7 +120,8 @@ def marked_graph(record: RunRecord) -> MarkedGraph:
                 stage.get("out", step.get("out")),
                 max(stage.get("dead") or 0, refused[label]),
                 stage.get("filtered") or 0,
-                stage.get("dropped") or 0,
+                stage.get("dropped") or step.get("dropped") or 0,
+                unchecked.get(label, ""),
                 {part: reason for part, reason in opaque.items() if _overlap(part, label)},
                 any(_is_within(part, label) for part in failed),
             )
@@ -125,10 +132,16 @@ def marked_graph(record: RunRecord) -> MarkedGraph:
 def _edges(end: Mapping[str, Any], labels: set[str]) -> Iterator[MarkedEdge]:
     """Yields the edges; of a run that did not note them, those that follow from its steps."""
     edges = end.get("edges")
+    unchecked = {
+        (edge["from"], edge["to"]): edge["reason"]
+        for edge in (end.get("balance") or {}).get("unchecked_edges") or ()
+    }
     if edges is not None:
         for edge in edges:
-            if edge["from"] != edge["to"] and {edge["from"], edge["to"]} <= labels:
-                yield MarkedEdge(edge["from"], edge["to"], edge.get("count"), bool(edge.get("side")))
+            ends = edge["from"], edge["to"]
+            if edge["from"] != edge["to"] and {*ends} <= labels:
+                is_side = bool(edge.get("side"))
+                yield MarkedEdge(*ends, edge.get("count"), is_side, unchecked.get(ends, ""))
         return
     for step in end.get("steps") or ():
         sources = [source for source in step.get("after") or () if source in labels]

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from beam_obs.lineage.layered_layout import Box, Link, Route, lay_out
 from beam_obs.lineage.marked_graph import MarkedEdge, MarkedGraph, MarkedStep, marked_graph
+from beam_obs.runs.balance_text import NOT_BALANCED, balance_text
 from beam_obs.runs.record import RunRecord, parse_time
 from beam_obs.runs.wording import clean, seconds_text
 
@@ -142,6 +143,7 @@ class _Card:
                 "data-step": clean(step.label),
                 "data-dead": str(step.dead),
                 "data-filtered": str(step.filtered),
+                "data-dropped": str(step.dropped),
             },
         )
         ElementTree.SubElement(group, "title").text = _tooltip(step)
@@ -174,7 +176,9 @@ def _draw_edge(parent: ElementTree.Element, edge: MarkedEdge, route: Route) -> N
     )
     told = "not counted" if edge.count is None else f"{edge.count:,}"
     kind = " (side input)" if edge.is_side else ""
-    ElementTree.SubElement(group, "title").text = f"{clean(edge.source)} → {clean(edge.target)}: {told}{kind}"
+    gap = f"\nnot checked: {clean(edge.unchecked)}" if edge.unchecked else ""
+    title = f"{clean(edge.source)} → {clean(edge.target)}: {told}{kind}{gap}"
+    ElementTree.SubElement(group, "title").text = title
     runs = list(route.runs)
     end_x, end_y, _ = runs[-1]
     back = -7.0 if end_y > runs[0][1] else 7.0
@@ -222,7 +226,10 @@ def _heading(record: RunRecord) -> list[list[tuple[str, str, float]]]:
     notes = {None: "no counts: the runner told none", "live": "counts are live, none was committed"}
     note = notes.get(end.get("counts_from"), "")
     lines = [" · ".join(clean(fact) for fact in line) for line in (facts, more)]
-    return [first, *([(line, "small", _SMALL)] for line in [*lines, note] if line)]
+    balance = balance_text(end["balance"]) if end.get("balance") else ""
+    style = "small dead" if balance == NOT_BALANCED else "small"
+    told = [(line, "small") for line in [*lines, note]] + [(balance, style)]
+    return [first, *([(line, style, _SMALL)] for line, style in told if line)]
 
 
 def _lineage_text(lineage: Mapping[str, Any]) -> str:
@@ -316,6 +323,8 @@ def _tooltip(step: MarkedStep) -> str:
         f"opaque: {'' if part == step.label else f'{clean(part)} - '}{clean(reason)}"
         for part, reason in step.opaque.items()
     )
+    if step.unchecked:
+        lines.append(f"not checked: {clean(step.unchecked)}")
     if step.has_failed:
         lines.append("the run failed here")
     return "\n".join(lines)

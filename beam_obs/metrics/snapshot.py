@@ -7,8 +7,9 @@ PCollection. What a runner does not tell is None, never guessed.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.pipeline import AppliedPTransform
@@ -16,6 +17,8 @@ from apache_beam.pipeline import AppliedPTransform
 from beam_obs.metrics import names
 from beam_obs.metrics.live import live_counts
 
+_OF_PRISM = re.compile(r"stage-\d+_source")
+"""What Prism calls the sources of its stages; a result does not name its engine."""
 _ELEMENT_COUNT_URN = "beam:metric:element_count:v1"
 
 
@@ -91,17 +94,25 @@ class Snapshot:
     Args:
       stages: counts by label of the stage.
       elements: Beam's own count of elements by id of the PCollection, or None where the runner tells none.
+      unclear: PCollections of which the runner tells several counts that differ: none is taken.
+      gathered: elements that are in the groups or batches that a woven step gave, by the name that the runner
+        has for the step.
       live: whether the counts were looked at in this process, for want of a result: a bundle that was
         tried again counts twice.
+      may_miss: whether the runner is one that now and then loses the counts of a bundle, so that all its
+        counts are the least that there were.
       attempted: whether the runner counts attempts only, so that here too a bundle may count twice.
       commits_lost: files of manifests of lineage that could not be written.
     """
 
     stages: Mapping[str, StageCounts] = dataclasses.field(default_factory=dict)
     elements: Mapping[str, int] | None = None
+    unclear: frozenset[str] = frozenset()
+    gathered: Mapping[str, int] = dataclasses.field(default_factory=dict)
     live: bool = False
     attempted: bool = False
     commits_lost: int = 0
+    may_miss: bool = False
 
 
 def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
@@ -113,17 +124,27 @@ def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
     """
     labels = _labels_by_id(pipeline)
     counters: dict[str, dict[str, int]] = {}
+    gathered: dict[str, int] = {}
     metrics, elements = _told(result)
     attempted = False
     for counter in metrics.query(MetricsFilter().with_namespace(names.NAMESPACE))["counters"]:
         value = counter.committed if counter.committed is not None else counter.attempted
         attempted = attempted or counter.committed is None
         label = str(counter.key.step)
+        if counter.key.metric.name == names.GATHERED:
+            gathered[label] = int(value or 0)
+            continue
         step = counters.setdefault(names.stage_of_step(labels.get(label, label)), {})
         step[counter.key.metric.name] = step.get(counter.key.metric.name, 0) + int(value or 0)
-    stages = {stage: _stage_counts(values) for stage, values in counters.items()}
-    commits_lost = sum(values.get(names.COMMITS_LOST, 0) for values in counters.values())
-    return Snapshot(stages, elements, attempted=attempted, commits_lost=commits_lost)
+    return Snapshot(
+        {stage: _stage_counts(values) for stage, values in counters.items()},
+        elements.counts or None,
+        elements.unclear,
+        gathered,
+        attempted=attempted,
+        commits_lost=sum(values.get(names.COMMITS_LOST, 0) for values in counters.values()),
+        may_miss=elements.may_miss,
+    )
 
 
 def live_snapshot(run: str) -> Snapshot:
@@ -168,8 +189,22 @@ def _labels_by_id(pipeline: Any) -> dict[str, str]:
     return {id_: step.full_label for step, id_ in ids.items() if isinstance(step, AppliedPTransform)}
 
 
-def _told(result: Any) -> tuple[Any, dict[str, int] | None]:
-    """Returns what a result tells: its metrics, and Beam's element counts by PCollection id, if any.
+class ElementCounts(NamedTuple):
+    """Beam's counts of elements.
+
+    Args:
+      counts: by id of the PCollection.
+      unclear: ids of those of which several counts are told that differ.
+      may_miss: whether the runner may have lost counts.
+    """
+
+    counts: dict[str, int]
+    unclear: frozenset[str] = frozenset()
+    may_miss: bool = False
+
+
+def _told(result: Any) -> tuple[Any, ElementCounts]:
+    """Returns what a result tells: its metrics, and Beam's element counts.
 
     Nothing is taken from the result, and nothing left in it: a user who asks later is told what they would
     have been without us.
@@ -189,11 +224,11 @@ def _told(result: Any) -> tuple[Any, dict[str, int] | None]:
         response = result._job_service.GetJobMetrics(request)
         told = response.metrics
         return PortableMetrics(response), counts_of_job(told.committed or told.attempted)
-    return result.metrics(), None
+    return result.metrics(), ElementCounts({})
 
 
-def _counts_of_stages(stages: Iterable[Iterable[Any]]) -> dict[str, int] | None:
-    """Returns element counts of infos by stage.
+def _counts_of_stages(stages: Iterable[Iterable[Any]]) -> ElementCounts:
+    """Returns the counts in infos by stage.
 
     A PCollection that is kept between two fused stages is counted by its producer and by each reader.
     """
@@ -204,19 +239,27 @@ def _counts_of_stages(stages: Iterable[Iterable[Any]]) -> dict[str, int] | None:
             of_stage[pcollection] = of_stage.get(pcollection, 0) + count
         for pcollection, count in of_stage.items():
             counts[pcollection] = max(counts.get(pcollection, 0), count)
-    return counts or None
+    return ElementCounts(counts)
 
 
-def counts_of_job(infos: Iterable[Any]) -> dict[str, int] | None:
-    """Returns element counts of the infos of a whole job.
+def counts_of_job(infos: Iterable[Any]) -> ElementCounts:
+    """Returns the counts in the infos of a whole job.
 
     Where there are several of one PCollection (Flink has one of its producer and one of each stage that reads
     it), nobody says which are parts of one count and which the same count again: only equal ones are sound.
+    Prism keeps one payload for a count whose name it does not know yet: of two bundles that end together when
+    a stage is new it loses one.
     """
+    infos = list(infos)
     found: dict[str, set[int]] = {}
     for pcollection, count in _counts(infos):
         found.setdefault(pcollection, set()).add(count)
-    return {pcollection: min(counts) for pcollection, counts in found.items() if len(counts) == 1} or None
+    unclear = frozenset(pcollection for pcollection, counts in found.items() if len(counts) > 1)
+    return ElementCounts(
+        {pcollection: min(counts) for pcollection, counts in found.items() if pcollection not in unclear},
+        unclear,
+        any(_OF_PRISM.fullmatch(info.labels.get("PTRANSFORM", "")) for info in infos),
+    )
 
 
 def _counts(infos: Iterable[Any]) -> Iterator[tuple[str, int]]:

@@ -1,23 +1,39 @@
-"""The balance of a run: whether every record is accounted for, and where not.
+"""The balance of a run: whether every record is accounted for, where not, and what nobody could check.
 
-Three kinds of line, each two counts that were taken independently of each other:
+Five kinds of line, each two counts that were taken independently of each other:
 
 - a stage: in = passed on + dead + filtered, where what was passed on is at most its outputs;
 - an edge: what Beam counted on a PCollection = what each stage behind it took;
 - an output: what a stage says it passed on, or refused, = what Beam counted on its PCollections, and what
-  the committed manifests hold.
+  the committed manifests hold;
+- a step that gives one for each, as a Map: what Beam counted before and behind it is the same;
+- a step that brings elements together: what went in = what is in its groups + what came too late for them.
 
-One element may give many outputs; that is no imbalance. What a runner does not count is not checked.
+One element may give many outputs; that is no imbalance. An edge of which there are not two counts, and a step
+that keeps records in state, is not checked, and named.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
-from beam_obs.runs.graph import Graph, Step
+from beam_obs.runs.graph import Edge, Graph, Step
+from beam_obs.weaving.report import Gathering
+
+KEEPS_STATE = "it keeps records in state: what did not come out is there, or lost"
+MAY_DROP = "it may drop late records, and nothing counts them"
+NOT_COUNTED = "the runner gave no count"
+COUNTED_ONCE = "counted once, by Beam"
+UNCLEAR = "the runner gave several counts that differ"
+NOT_ENDED = "what it held at the end is not known"
+MAY_MISS = "counts differ, and the runner may have lost those of a bundle"
+NOT_COMMITTED = "its counts by window are not all committed"
+
+Windows = Mapping[str, Mapping[str, Sequence[int]]]
+"""By label of a step and by window: how many elements it took, and how many are in its groups."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +45,14 @@ class Line:
       left: what is compared, e.g. ``parse in``, and its count.
       right: with what, and its count.
       holds: whether they agree.
+      right_is_exact: whether the count on the right was not told by the runner.
     """
 
     where: str
     left: tuple[str, int]
     right: tuple[str, int]
     holds: bool
+    right_is_exact: bool = False
 
     @property
     def text(self) -> str:
@@ -49,16 +67,39 @@ class Line:
 
 
 @dataclasses.dataclass(frozen=True)
+class Dropped:
+    """Elements that came too late for their window.
+
+    Args:
+      step: label of the step of the report that dropped them.
+      count: how many.
+      windows: how many of which window, as far as windows are told apart.
+    """
+
+    step: str
+    count: int
+    windows: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
 class Balance:
     """All checks of a run.
 
     Args:
       lines: what was compared.
       unchecked: why nothing could be, or empty.
+      edges: number of edges between steps, side inputs not among them.
+      open_edges: producer and consumer -> why the edge between them was not checked.
+      open_steps: step -> why it was not.
+      dropped: what came too late.
     """
 
     lines: tuple[Line, ...]
     unchecked: str = ""
+    edges: int = 0
+    open_edges: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    open_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    dropped: tuple[Dropped, ...] = ()
 
     @property
     def holds(self) -> bool | None:
@@ -75,7 +116,15 @@ class Balance:
         return {
             "holds": self.holds,
             "checked": len(self.lines),
+            "edges": self.edges,
+            "edges_checked": self.edges - len(self.open_edges) if self.lines else 0,
             "unchecked": self.unchecked,
+            "unchecked_edges": [
+                {"from": producer, "to": consumer, "reason": reason}
+                for (producer, consumer), reason in self.open_edges.items()
+            ],
+            "unchecked_steps": [{"step": step, "reason": reason} for step, reason in self.open_steps.items()],
+            "dropped": [dataclasses.asdict(dropped) for dropped in self.dropped],
             "broken": [
                 {"where": line.where, "left": list(line.left), "right": list(line.right), "text": line.text}
                 for line in self.broken
@@ -83,71 +132,247 @@ class Balance:
         }
 
 
-def balance(graph: Graph | None, snapshot: Snapshot, kept: Mapping[str, int] | None = None) -> Balance:
+def balance(
+    graph: Graph | None,
+    snapshot: Snapshot,
+    kept: Mapping[str, int] | None = None,
+    gatherings: Iterable[Gathering] = (),
+    windows: Windows | None = None,
+    noted: Iterable[Line] = (),
+    has_ended_well: bool = True,
+) -> Balance:
     """Returns the balance of a run that has ended.
 
     Args:
       graph: the pipeline's graph, with the ids that the runner counted under; None where they are unknown.
       snapshot: the numbers of the run.
       kept: dead letters in the run's store by stage, for the stages that keep them there.
+      gatherings: the steps that count what is in their groups.
+      windows: what the committed manifests say of those whose elements may come too late.
+      noted: checks of the files that writes noted.
+      has_ended_well: whether the job ran to its end; if not, groups may be left that never came out.
     """
+    checks = _Checks(graph, snapshot, kept or {}, has_ended_well)
+    for gathering in gatherings:
+        checks.gather(gathering, (windows or {}).get(gathering.label, {}))
     if not snapshot.stages and not snapshot.elements:
-        return Balance((), "no counts: the runner gave none")
+        return checks.none("no counts: the runner gave none")
     if snapshot.live:
-        return Balance((), "the run ended before its counts were committed")
-    lines: list[Line] = []
-    steps: dict[str, Step] = {step.label: step for step in graph.steps} if graph is not None else {}
-    for label, counts in snapshot.stages.items():
-        # Attempts may refuse a record more often than it was kept.
-        lines.extend(_stage_lines(label, counts, None if snapshot.attempted else (kept or {}).get(label)))
-        if label in steps and snapshot.elements is not None:
-            lines.extend(_output_lines(steps[label], counts, snapshot.elements))
-    if graph is not None:
-        lines.extend(_edge_lines(graph, steps, snapshot))
-    return Balance(tuple(lines), "" if lines else "no stage, and nothing else to compare with")
+        return checks.none("the run ended before its counts were committed")
+    checks.stages()
+    checks.edges()
+    return checks.balance(noted)
 
 
-def _stage_lines(label: str, counts: StageCounts, kept: int | None) -> Iterator[Line]:
-    refused = counts.dead - counts.leftovers
-    passed_on = counts.in_ - refused - counts.filtered - counts.combined
-    if passed_on < 0:
-        accounted = ("dead + filtered", refused + counts.filtered)
-        yield Line(label, ("in", counts.in_), accounted, False)
-    else:
-        accounted = (
-            "passed on + dead + filtered" + (" + combined" if counts.combined else ""),
-            min(passed_on, counts.out) + refused + counts.filtered + counts.combined,
+class _Checks:
+    """The checks of a run while they are made."""
+
+    def __init__(
+        self, graph: Graph | None, snapshot: Snapshot, kept: Mapping[str, int], has_ended_well: bool
+    ) -> None:
+        self._snapshot = snapshot
+        self._elements = snapshot.elements or {}
+        self._kept = kept
+        self._has_ended_well = has_ended_well
+        self._steps = {step.label: step for step in graph.steps} if graph is not None else {}
+        self._edges = [edge for edge in graph.edges if edge.consumers] if graph is not None else []
+        self._gathered: list[str] = []
+        """Labels of the steps whose groups were held against what went in."""
+        self._checked: set[str] = set()
+        """PCollections of which there were two counts, whoever takes them."""
+        self._open_steps: dict[str, str] = {}
+        self._open_edges: dict[tuple[str, str], str] = {}
+        self._lines: list[Line] = []
+        self._dropped: list[Dropped] = []
+
+    def none(self, reason: str) -> Balance:
+        """Returns a balance without checks."""
+        return Balance((), reason, self._number, open_steps=self._open_steps, dropped=tuple(self._dropped))
+
+    def balance(self, noted: Iterable[Line]) -> Balance:
+        """Returns what was found."""
+        self._lines.extend(noted)
+        if self._snapshot.may_miss:
+            self._leave_unsure()
+        for label, step in self._steps.items():
+            for parts, reason in ((step.keeps_state, KEEPS_STATE), (step.may_drop, MAY_DROP)):
+                if not all(any(_is_within(part, found) for found in self._gathered) for part in parts):
+                    self._open_steps.setdefault(label, reason)
+        if not self._lines:
+            return self.none("no stage, and nothing else to compare with")
+        return Balance(
+            tuple(self._lines),
+            "",
+            self._number,
+            self._open_edges,
+            self._open_steps,
+            tuple(self._dropped),
         )
-        yield Line(label, ("in", counts.in_), accounted, passed_on <= counts.out)
-    if kept is not None:
-        yield Line(label, ("dead", counts.dead), ("dead letters kept", kept), counts.dead == kept)
 
+    def _leave_unsure(self) -> None:
+        """Leaves out checks that fail where the runner may have lost counts: those it has are the least."""
+        lines, self._lines = self._lines, []
+        for line in lines:
+            producer, is_edge, consumer = line.where.partition(" -> ")
+            if line.holds or (line.right_is_exact and line.left[1] > line.right[1]):
+                self._lines.append(line)
+            elif is_edge:
+                self._open_edges[producer, consumer] = MAY_MISS
+            else:
+                self._open_steps[line.where] = MAY_MISS
 
-def _output_lines(step: Step, counts: StageCounts, elements: Mapping[str, int]) -> Iterator[Line]:
-    found = [elements.get(id_) for id_ in step.outputs.values()]
-    if step.all_outputs_known and found and None not in found:
-        total = sum(count or 0 for count in found)
-        yield Line(step.label, ("out", counts.out), ("counted by Beam", total), counts.out == total)
-    dead = elements.get(step.dead) if step.dead is not None else None
-    if dead is not None:
-        yield Line(step.label, ("dead", counts.dead), ("counted by Beam", dead), counts.dead == dead)
+    @property
+    def _number(self) -> int:
+        return len({(edge.producer, consumer) for edge in self._edges for consumer in edge.consumers})
 
+    # Steps that bring elements together.
 
-def _edge_lines(graph: Graph, steps: Mapping[str, Step], snapshot: Snapshot) -> Iterator[Line]:
-    elements = snapshot.elements or {}
-    for edge in graph.edges:
-        emitted = elements.get(edge.id)
-        producer = snapshot.stages.get(edge.producer)
-        step = steps[edge.producer]
-        if emitted is None and producer is not None and step.all_outputs_known and len(step.outputs) == 1:
-            emitted = producer.out
-        for consumer in edge.consumers:
-            taken = snapshot.stages.get(consumer)
-            if emitted is None or taken is None or len(steps[consumer].inputs) != 1:
-                continue
-            yield Line(
-                f"{edge.producer} -> {consumer}",
-                (f"out of {edge.producer}", emitted),
-                (f"into {consumer}", taken.in_),
-                emitted == taken.in_,
+    def gather(self, gathering: Gathering, windows: Mapping[str, Sequence[int]]) -> None:
+        """Holds what is in the groups of a step against what went in."""
+        label = gathering.label
+        step = self._step_of(label)
+        given = sum(self._snapshot.gathered.get(name, 0) for name in gathering.counted_by)
+        if gathering.obstacle:
+            self._open_steps[step] = gathering.obstacle
+            return
+        if gathering.may_drop:
+            taken_by_window, given_by_window = (
+                sum(counts[side] for counts in windows.values()) for side in (0, 1)
             )
+            if not self._has_ended_well:
+                self._open_steps[step] = NOT_ENDED
+            elif self._is_other(given, given_by_window) or taken_by_window < given_by_window:
+                self._open_steps[step] = NOT_COMMITTED
+            else:
+                self._gather_windows(label, step, windows)
+                self._checked.update(gathering.taken)
+            return
+        counts = {pcollection: self._elements.get(pcollection) for pcollection in gathering.taken}
+        unknown = [pcollection for pcollection, count in counts.items() if count is None]
+        taken = sum(counts[pcollection] or 0 for pcollection in gathering.taken)
+        if unknown:
+            self._open_steps[step] = self._why_not_counted(unknown[0])
+        elif taken > given and not self._has_ended_well:
+            self._open_steps[step] = NOT_ENDED
+        else:
+            self._gathered.append(label)
+            self._checked.update(gathering.taken)
+            self._lines.append(Line(label, ("in", taken), ("in its groups", given), taken == given))
+
+    def _is_other(self, told: int, committed: int) -> bool:
+        """Returns whether the runner's count says that not all is committed that there was."""
+        if self._snapshot.commits_lost:
+            return True
+        if self._snapshot.live:
+            return False
+        return told > committed if self._snapshot.may_miss else told != committed
+
+    def _gather_windows(self, label: str, step: str, windows: Mapping[str, Sequence[int]]) -> None:
+        taken, given = (sum(counts[side] for counts in windows.values()) for side in (0, 1))
+        missing = {window: counts[0] - counts[1] for window, counts in windows.items()}
+        # Of windows that merge, those that go in are not those that come out.
+        by_window = {window: count for window, count in missing.items() if count > 0}
+        if any(count < 0 for count in missing.values()):
+            by_window = {}
+        if taken > given:
+            self._dropped.append(Dropped(step, taken - given, by_window))
+        self._gathered.append(label)
+        self._lines.append(Line(label, ("in", taken), ("in its groups + dropped as late", taken), True))
+
+    def _step_of(self, label: str) -> str:
+        found = [step for step in self._steps if _is_within(label, step)]
+        return max(found, key=len) if found else label
+
+    # Stages.
+
+    def stages(self) -> None:
+        """Holds the counts of each stage against each other, and against Beam's."""
+        for label, counts in self._snapshot.stages.items():
+            step = self._steps.get(label)
+            self._lines.extend(self._of_stage(label, counts, step))
+            if step is not None and self._snapshot.elements is not None:
+                self._outputs(step, counts)
+
+    def _of_stage(self, label: str, counts: StageCounts, step: Step | None) -> Iterator[Line]:
+        refused = counts.dead - counts.leftovers
+        passed_on = counts.in_ - refused - counts.filtered - counts.combined
+        if passed_on < 0:
+            yield Line(label, ("in", counts.in_), ("dead + filtered", refused + counts.filtered), False)
+        elif step is None or not step.keeps_state:
+            accounted = min(passed_on, counts.out) + refused + counts.filtered + counts.combined
+            what = "passed on + dead + filtered" + (" + combined" if counts.combined else "")
+            yield Line(label, ("in", counts.in_), (what, accounted), passed_on <= counts.out)
+        kept = self._kept.get(label)
+        # Attempts may refuse a record more often than it was kept.
+        if kept is not None and not self._snapshot.attempted:
+            yield Line(
+                label,
+                ("dead", counts.dead),
+                ("dead letters kept", kept),
+                counts.dead == kept,
+                right_is_exact=True,
+            )
+
+    def _outputs(self, step: Step, counts: StageCounts) -> None:
+        found = [self._elements.get(id_) for id_ in step.outputs.values()]
+        if step.all_outputs_known and found and None not in found:
+            total = sum(count or 0 for count in found)
+            self._checked.update(step.outputs.values())
+            self._lines.append(
+                Line(step.label, ("out", counts.out), ("counted by Beam", total), counts.out == total)
+            )
+        dead = self._elements.get(step.dead) if step.dead is not None else None
+        if dead is not None:
+            self._lines.append(
+                Line(step.label, ("dead", counts.dead), ("counted by Beam", dead), counts.dead == dead)
+            )
+
+    # Edges.
+
+    def edges(self) -> None:
+        """Holds what steps give against what stages behind them take."""
+        for step in self._steps.values():
+            if step.gives_each_once and step.label not in self._snapshot.stages:
+                self._of_one_each(step)
+        for edge in self._edges:
+            emitted = self._emitted(edge)
+            for consumer in edge.consumers:
+                taken = self._snapshot.stages.get(consumer)
+                if emitted is not None and taken is not None and len(self._steps[consumer].inputs) == 1:
+                    self._lines.append(self._of_edge(edge.producer, consumer, emitted, taken))
+                elif edge.id not in self._checked:
+                    reason = COUNTED_ONCE if edge.id in self._elements else self._why_not_counted(edge.id)
+                    self._open_edges.setdefault((edge.producer, consumer), reason)
+
+    def _of_edge(self, producer: str, consumer: str, emitted: int, taken: StageCounts) -> Line:
+        # A combine counts what it took when it comes out again.
+        late = sum(dropped.count for dropped in self._dropped if taken.combined and dropped.step == consumer)
+        what = f"into {consumer}" + (" + dropped as late" if late else "")
+        return Line(
+            f"{producer} -> {consumer}",
+            (f"out of {producer}", emitted),
+            (what, taken.in_ + late),
+            emitted == taken.in_ + late,
+        )
+
+    def _of_one_each(self, step: Step) -> None:
+        (before,), (behind,) = step.inputs, step.outputs.values()
+        taken, given = self._elements.get(before), self._elements.get(behind)
+        if taken is not None and given is not None:
+            self._checked.update((before, behind))
+            self._lines.append(Line(step.label, ("in", taken), ("out", given), taken == given))
+
+    def _emitted(self, edge: Edge) -> int | None:
+        emitted = self._elements.get(edge.id)
+        step = self._steps[edge.producer]
+        producer = self._snapshot.stages.get(edge.producer)
+        if emitted is None and producer is not None and step.all_outputs_known and len(step.outputs) == 1:
+            return producer.out
+        return emitted
+
+    def _why_not_counted(self, pcollection: str) -> str:
+        return UNCLEAR if pcollection in self._snapshot.unclear else NOT_COUNTED
+
+
+def _is_within(part: str, label: str) -> bool:
+    return part == label or part.startswith(f"{label}/")

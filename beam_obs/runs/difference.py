@@ -173,6 +173,7 @@ def _run_json(record: RunRecord) -> dict[str, Any]:
         "started": record.start["started"],
         "seconds": record.seconds,
         "dead": record.refused,
+        "balance": (record.end or {}).get("balance"),
     }
 
 

@@ -15,6 +15,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from beam_obs.runs.balance_text import balance_text
 from beam_obs.runs.difference import (
     CHANGED,
     SAME,
@@ -74,6 +75,10 @@ class _Rendering:
             started = record.start["started"][:19].replace("T", " ")
             line = _line(f"  {name:<7} {record.id[:SHORT_ID]}  {started} UTC{took}  ", "dim")
             yield line.append(record.status_text, "bold not dim")
+            balance = (record.end or {}).get("balance")
+            if balance:
+                style = "red" if balance.get("holds") is False else "dim"
+                yield _line(f"          {balance_text(balance)}", style)
 
     def _first(self, difference: RunDifference) -> Iterator[RenderableType]:
         if not difference.steps:

@@ -12,7 +12,13 @@ from beam_obs.metrics.snapshot import Snapshot, StageCounts
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.runs.balance import balance
-from beam_obs.runs.evidence import Evidence, summarize_checks, summarize_dead_letters, summarize_lost
+from beam_obs.runs.evidence import (
+    Evidence,
+    summarize_checks,
+    summarize_dead_letters,
+    summarize_lost,
+    summarize_windows,
+)
 from beam_obs.runs.graph import Graph, Step
 from beam_obs.runs.noted_files import noted_file_lines
 from beam_obs.runs.redaction import redact_text
@@ -34,6 +40,7 @@ def describe_end(
     snapshot: Snapshot,
     counted_alike: bool,
     woven: WeaveReport | None = None,
+    has_ended_well: bool = True,
 ) -> dict[str, Any]:
     """Returns ``end.json`` but for status, time, error and lineage.
 
@@ -46,6 +53,7 @@ def describe_end(
       snapshot: its last numbers.
       counted_alike: whether the runner counted under the graph's ids.
       woven: what the weave did; None where there was none.
+      has_ended_well: whether the job ran to its end.
     """
     refused = place_examples(summarize_dead_letters(store, folder, evidence), evidence)
     elements = snapshot.elements if counted_alike else None
@@ -54,24 +62,33 @@ def describe_end(
     stages = (
         {label: snapshot.stages.get(label, StageCounts()) for label in observation.stages} if counted else {}
     )
-    told = Snapshot(stages, elements, snapshot.live, snapshot.attempted)
+    told = dataclasses.replace(snapshot, stages=stages, elements=elements)
     keeping = [step.label for step in graph.steps if step.dead is not None] if graph is not None else []
     kept = {label: refused["by_stage"].get(label, 0) for label in keeping}
     # Attempts may refuse a record more often than it was kept.
     refused["not_kept"] = {} if snapshot.attempted else _not_kept(keeping, told.stages, refused["in_files"])
-    balanced = balance(graph, told, kept)
-    if not balanced.unchecked:
-        noted = noted_file_lines(
-            observation.outputs, evidence.of_kind("outputs"), told.stages, snapshot.attempted
-        )
-        balanced = dataclasses.replace(balanced, lines=(*balanced.lines, *noted))
+    gatherings = woven.gatherings if woven is not None else []
+    noted = noted_file_lines(
+        observation.outputs, evidence.of_kind("outputs"), told.stages, snapshot.attempted
+    )
+    windows = summarize_windows(evidence)
+    balanced = balance(graph, told, kept, gatherings, windows, noted, has_ended_well)
+    dropped = {dropped.step: dropped.count for dropped in balanced.dropped}
     return {
         "counts_from": ("live" if snapshot.live else "result") if counted else None,
         "stages": [
-            _stage(label, description.kind, snapshot.stages.get(label, StageCounts()))
+            _stage(
+                label,
+                description.kind,
+                snapshot.stages.get(label, StageCounts()),
+                dropped.get(label, 0),
+            )
             for label, description in observation.stages.items()
         ],
-        "steps": [_step(step, elements) for step in graph.steps] if graph is not None else [],
+        "steps": [
+            _step(step, elements, dropped.get(step.label, 0))
+            for step in (graph.steps if graph is not None else ())
+        ],
         "edges": _edges(graph, elements) if graph is not None else [],
         "balance": balanced.to_json(),
         "lineage_lost": summarize_lost(evidence, snapshot.commits_lost),
@@ -150,7 +167,7 @@ def _first_lines(text: str, limit: int = 4000) -> str:
     return text if len(text) <= limit else text[: limit // 2] + "\n...\n" + text[-limit // 2 :]
 
 
-def _stage(label: str, kind: str, counts: StageCounts) -> dict[str, Any]:
+def _stage(label: str, kind: str, counts: StageCounts, dropped: int) -> dict[str, Any]:
     bounds = (*(str(bound) for bound in names.LATENCY_BOUNDS_US), "inf")
     return {
         "label": label,
@@ -159,7 +176,7 @@ def _stage(label: str, kind: str, counts: StageCounts) -> dict[str, Any]:
         "out": counts.out,
         "dead": counts.dead,
         "filtered": counts.filtered,
-        "dropped": counts.dropped,
+        "dropped": counts.dropped + dropped,
         "internal_errors": counts.internal_errors,
         "broken": counts.broken,
         "p50_us": counts.latency.quantile_us(0.5),
@@ -168,7 +185,7 @@ def _stage(label: str, kind: str, counts: StageCounts) -> dict[str, Any]:
     }
 
 
-def _step(step: Step, elements: Any) -> dict[str, Any]:
+def _step(step: Step, elements: Any, dropped: int) -> dict[str, Any]:
     def count(ids: Any) -> int | None:
         known = [elements[id_] for id_ in ids if elements is not None and id_ in elements]
         return sum(known) if known and len(known) == len(ids) else None
@@ -178,6 +195,8 @@ def _step(step: Step, elements: Any) -> dict[str, Any]:
         "is_stage": step.is_stage,
         "in": count(step.inputs),
         "out": count(tuple(step.outputs.values())),
+        "dropped": dropped,
+        "keeps_state": bool(step.keeps_state),
         "after": list(step.after),
     }
 

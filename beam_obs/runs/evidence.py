@@ -265,6 +265,18 @@ def summarize_lost(evidence: Evidence, commits_lost: int) -> dict[str, Any] | No
     }
 
 
+def summarize_windows(evidence: Evidence) -> dict[str, dict[str, list[int]]]:
+    """Returns by step and window how many elements went in, and how many are in what came out."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for manifest in evidence.of_kind("windows"):
+        windows = found.setdefault(manifest.stage, {})
+        for window, counts in manifest.details.get("windows", {}).items():
+            taken, given = windows.get(window, (0, 0))
+            if len(counts) == 2:
+                windows[window] = [taken + counts[0], given + counts[1]]
+    return found
+
+
 def count_dead_letters(store: Store, folder: str) -> int:
     """Returns how many dead letters a run that has not ended has left: the committed ones, if any are.
 

@@ -6,12 +6,22 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import apache_beam as beam
 from apache_beam.pvalue import PCollection
+from apache_beam.transforms.userstate import is_stateful_dofn
+from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions
 
 from beam_obs.metrics.names import LATER_LEAF, stage_of_step
 from beam_obs.stages.dead_letters import KeepRefusals
 from beam_obs.stages.guarded_combine import SplitCombined
+from beam_obs.weaving.units import is_evidence
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
+from beam_obs.wrapper.traced_dofn import innermost
+from beam_obs.wrapper.traced_state import remembers
+from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
+
+_ONE_WINDOW = frozenset({GlobalWindows, FixedWindows, Sessions})
+"""Functions that put an element into one window."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +51,9 @@ class Step:
       dead: id of the stage's dead letters, where it keeps them.
       all_outputs_known: whether no output can leave under a tag that the graph does not have.
       after: labels of the steps that it takes from, side inputs among them.
+      keeps_state: labels of its parts that keep records in state, from where they come later or never.
+      gives_each_once: whether it gives one output for each element that it takes.
+      may_drop: labels of its parts that bring elements together some of which may be late.
     """
 
     label: str
@@ -50,6 +63,9 @@ class Step:
     dead: str | None = None
     all_outputs_known: bool = True
     after: tuple[str, ...] = ()
+    keeps_state: tuple[str, ...] = ()
+    may_drop: tuple[str, ...] = ()
+    gives_each_once: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +97,9 @@ def read_graph(pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = ())
     }
     steps = tuple(
         dataclasses.replace(
-            _step(pipeline, node, node.full_label in labels), after=tuple(_taken_from(node, makers))
+            _step(pipeline, node, node.full_label in labels),
+            after=tuple(_taken_from(node, makers)),
+            **_ways_out(node),
         )
         for node in nodes
     )
@@ -136,6 +154,40 @@ def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
     return Step(node.full_label, is_stage, inputs, outputs, dead, known)
 
 
+def _ways_out(node: Any) -> dict[str, Any]:
+    """Returns what is to be known of how elements come out of a step, as fields of it."""
+    parts = [node, *_parts(node, without_evidence=True)]
+    taken = [value for value in node.main_inputs.values() if isinstance(value, PCollection)]
+    return {
+        "keeps_state": tuple(part.full_label for part in parts if _keeps_state(part.transform)),
+        "may_drop": tuple(part.full_label for part in parts if _may_drop(part)),
+        "gives_each_once": len(taken) == len(node.outputs) == 1 and _gives_each_once(node, taken[0]),
+    }
+
+
+def _keeps_state(transform: Any) -> bool:
+    dofn = innermost(getattr(transform, "fn", None))
+    return isinstance(dofn, beam.DoFn) and is_stateful_dofn(dofn) and remembers(dofn)
+
+
+def _gives_each_once(node: Any, taken: PCollection) -> bool:
+    """Returns whether a step has an output for each element; Beam takes one apart that is in many windows."""
+    if type(taken.windowing.windowfn) not in _ONE_WINDOW:
+        return False
+    if isinstance(node.transform, (beam.WindowInto, beam.Reshuffle, beam.CombineValues)):
+        return True
+    dofn = getattr(node.transform, "fn", None)
+    return isinstance(dofn, beam.DoFn) and user_callable(dofn).kind in (MAP, MAP_TUPLE)
+
+
+def _may_drop(node: Any) -> bool:
+    """Returns whether a step groups what may be late: nothing is that is bounded, or in no window."""
+    return isinstance(node.transform, beam.GroupByKey) and any(
+        not value.is_bounded and not isinstance(value.windowing.windowfn, GlobalWindows)
+        for value in node.main_inputs.values()
+    )
+
+
 def _taken_from(node: Any, makers: Mapping[int, str]) -> list[str]:
     """Returns the labels of the steps that a step takes from, itself left out."""
     labels = (
@@ -155,10 +207,15 @@ def _is_combine(leaf: Any) -> bool:
     return isinstance(getattr(leaf.transform, "fn", None), SplitCombined)
 
 
-def _parts(node: Any) -> Iterator[Any]:
+def _parts(node: Any, without_evidence: bool = False) -> Iterator[Any]:
     for part in node.parts:
-        yield part
-        yield from _parts(part)
+        if not (without_evidence and is_evidence(_name_of_class(part.transform))):
+            yield part
+            yield from _parts(part, without_evidence)
+
+
+def _name_of_class(transform: Any) -> str:
+    return f"{type(transform).__module__}.{type(transform).__qualname__}"
 
 
 def _id(pipeline: Any, pcollection: Any) -> str:

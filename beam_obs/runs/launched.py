@@ -154,6 +154,7 @@ class Launched:
             snapshot,
             counted_alike=known,
             woven=self.weave_reports[-1] if self.weave_reports else None,
+            has_ended_well=status == "done",
         )
         end[FILES] = dict(evidence.digests)
         try:

@@ -34,5 +34,9 @@ def noted_file_lines(
             continue
         records = noted.get(output.label, 0)
         yield Line(
-            output.label, ("out", written.out), ("in files that it noted", records), written.out == records
+            output.label,
+            ("out", written.out),
+            ("in files that it noted", records),
+            written.out == records,
+            right_is_exact=True,
         )

@@ -122,14 +122,29 @@ END_FORM: dict[str, Any] = {
     "counts_from": _TEXT,
     "stages": Maybe([_STAGE]),
     "steps": Maybe(
-        [{"label": str, "is_stage": Needed(bool, False), "in": _COUNT, "out": _COUNT, "after": [str]}]
+        [
+            {
+                "label": str,
+                "is_stage": Needed(bool, False),
+                "in": _COUNT,
+                "out": _COUNT,
+                "after": [str],
+                "dropped": _COUNT,
+                "keeps_state": bool,
+            }
+        ]
     ),
     "edges": Maybe([{"from": str, "to": str, "count": _COUNT, "side": bool}]),
     "balance": Maybe(
         {
             "holds": Maybe(bool),
             "checked": Needed(int, 0),
+            "edges": _COUNT,
+            "edges_checked": _COUNT,
             "unchecked": Needed(Maybe(str), ""),
+            "unchecked_edges": [{"from": str, "to": str, "reason": Needed(str, "")}],
+            "unchecked_steps": [{"step": str, "reason": Needed(str, "")}],
+            "dropped": [{"step": str, "count": int, "windows": Needed(Each(int), {})}],
             "broken": Needed([{"where": Needed(str, ""), "text": str}], []),
         }
     ),
@@ -174,6 +189,7 @@ MANIFESTS_FORM: dict[str, Any] = {
                     "positions": _TEXT,
                     "size": _COUNT,
                     "dead": _COUNT,
+                    "windows": Each([int]),
                 },
                 {},
             ),

@@ -22,6 +22,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from beam_obs.runs.balance_text import balance_text, dropped_texts, unchecked_texts
 from beam_obs.runs.record import RunRecord, parse_time
 from beam_obs.runs.store import Store
 from beam_obs.runs.wording import (
@@ -219,8 +220,9 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
     steps = end.get("steps") or [{"label": label, "is_stage": True} for label in stages]
     if not steps or end.get("counts_from") is None:
         return None
-    dropped = any(stage.get("dropped") for stage in stages.values())
-    of_stages = ("dead", "filtered", *(("dropped",) if dropped else ()), "p50", "p99") if stages else ()
+    dropped = any(step.get("dropped") for step in (*stages.values(), *steps))
+    late = ("dropped",) if dropped else ()
+    of_stages = ("dead", "filtered", *late, "p50", "p99") if stages else late
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("  step", min_width=12)
     for column in ("in", "out", *of_stages):
@@ -233,13 +235,15 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
                 _line(f"  {tail(label)}", "dim"),
                 _number(step.get("in"), marks, "dim"),
                 _number(step.get("out"), marks, "dim"),
+                *((Text(), Text()) if stages else ()),
+                *((_late(step, marks),) if dropped else ()),
             )
             continue
         cells = [_number(stage["in"], marks), _number(stage["out"], marks)]
         cells.append(_number(stage["dead"], marks, "bold red" if stage["dead"] else "dim"))
         cells.append(_number(stage["filtered"], marks, "" if stage["filtered"] else "dim"))
         if dropped:
-            cells.append(_number(stage["dropped"], marks, "yellow" if stage["dropped"] else "dim"))
+            cells.append(_late(stage, marks))
         cells.extend(
             Text(microseconds_text(stage[name], marks.micro, marks.none)) for name in ("p50_us", "p99_us")
         )
@@ -247,6 +251,10 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
         name.append(f"{marks.stage} ", "cyan").append(tail(label), "bold")
         table.add_row(name, *cells)
     return Padding(table, (1, 2, 1, 2))
+
+
+def _late(step: dict[str, Any], marks: _Marks) -> Text:
+    return _number(step.get("dropped") or 0, marks, "yellow" if step.get("dropped") else "dim")
 
 
 def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
@@ -257,15 +265,15 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
         yield _line(f"\n  {clean(balance.get('unchecked') or 'no counts')}", "yellow")
         return
     holds = balance.get("holds")
-    if holds:
-        checks = f"{balance['checked']:,} check{'s' if balance['checked'] != 1 else ''}"
-        yield _line(f"  {marks.tick} balanced: every record is accounted for ({checks})", "green")
-    elif holds is None:
-        yield _line(f"  balance not checked: {balance.get('unchecked') or 'no counts'}", "dim")
-    else:
-        yield _line(f"  {marks.cross} not balanced", "bold red")
-        for line in balance["broken"]:
-            yield _line(f"      {clean(line['text'])}", "red")
+    mark = {True: f"{marks.tick} ", False: f"{marks.cross} ", None: ""}[holds]
+    style = {True: "green", False: "bold red", None: "dim"}[holds]
+    yield _line(f"  {mark}{balance_text(balance)}", style)
+    for line in balance.get("broken") or ():
+        yield _line(f"      {clean(line['text'])}", "red")
+    for text in dropped_texts(balance):
+        yield _line(f"      {text}", "yellow")
+    for text in unchecked_texts(balance):
+        yield _line(f"      {text}", "dim")
     if end.get("lineage"):
         yield _line(f"  {clean(end['lineage']['text'])}", "yellow" if end["lineage"]["opaque"] else "dim")
     if end.get("counts_from") == "live":

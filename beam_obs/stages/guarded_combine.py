@@ -93,6 +93,11 @@ class GuardedCombineFn(beam.CombineFn):
         result is not made of it."""
         return len(after.refused) > len(before.refused)
 
+    @staticmethod
+    def inputs_in(output: Any) -> int:
+        """Returns how many inputs an output stands for, the refused ones among them: the weave asks."""
+        return int(output[-1])
+
     def add_inputs(
         self, accumulator: _Guarded, elements: Iterable[Any], *args: Any, **kwargs: Any
     ) -> _Guarded:

@@ -10,11 +10,13 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms.core import CombineValuesDoFn
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
+from beam_obs.weaving.gatherings import count_windows_before, counts_windows, note_gathering
 from beam_obs.weaving.graph import ITERABLE_URN, KV_URN, PAR_DO_URN
-from beam_obs.weaving.loom import DERIVATIONS, Loom
+from beam_obs.weaving.loom import DERIVATIONS, WINDOW_COUNTS, Loom
 from beam_obs.weaving.report import NO_ORIGIN
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
+from beam_obs.wrapper.gathered import WINDOWS
 from beam_obs.wrapper.traced_combine import TracedCombineFn
 from beam_obs.wrapper.traced_forms import (
     ACCUMULATED,
@@ -59,12 +61,13 @@ def weave_group(loom: Loom, node_id: str) -> None:
         leave_as_it_is(loom, node_id, _NOT_PAIRS)
         return
     (tag,) = node.inputs
-    node.inputs[tag] = loom.needed(taken, KEYED, node_id)
     if loom.takers_choose(given):
+        node.inputs[tag] = loom.needed(taken, KEYED, node_id)
         loom.forms[given] = MEMBERS
         loom.graph.parts.pcollections[given].coder_id = grouped_coder
         loom.note_woven(node_id)
         return
+    node.inputs[tag] = _keyed(loom, node_id, taken)
     grouped = loom.graph.add_pcollection(given, "grouped", grouped_coder)
     loom.forms[grouped], loom.plain_coder[grouped] = GROUPED, loom.plain_coder[given]
     loom.graph.replace_output(node_id, given, grouped)
@@ -72,7 +75,7 @@ def weave_group(loom: Loom, node_id: str) -> None:
     loom.set_form(given, form)
     aggregate = loom.aggregate(node_id, taken, given)
     behind = GloballyGroupedDoFn if aggregate.is_global else GroupedDoFn
-    _insert_behind(loom, node_id, behind(aggregate, form), grouped, given)
+    _insert_behind(loom, node_id, behind(aggregate, form, counts_windows(loom, taken)), taken, grouped, given)
     loom.note_woven(node_id)
 
 
@@ -91,12 +94,13 @@ def weave_combine(loom: Loom, node_id: str) -> None:
     except _NotAsUsual as found:
         leave_as_it_is(loom, node_id, str(found))
         return
-    graph.replace_input(node_id, taken, loom.needed(taken, KEYED, node_id), whole=True)
+    graph.replace_input(node_id, taken, _keyed(loom, node_id, taken), whole=True)
+    inputs_in = _inputs_in(node)
     for inner, spec in changes.items():
         graph.node(inner).spec.CopyFrom(spec)
         if spec.urn == PAR_DO_URN:
             loom.says[inner] = Ends(GROUPED, KEYED)
-    _give_combined(loom, node_id, taken, given)
+    _give_combined(loom, node_id, taken, given, inputs_in)
 
 
 def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
@@ -131,6 +135,7 @@ def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
     if not _widen_accumulators(loom, accumulated, collected):
         leave_as_it_is(loom, node_id, _NOT_PAIRS)
         return
+    inputs_in = getattr(by_hand[0].dofn._combine_fn, "inputs_in", None)
     ends = (Ends(KEYED, ACCUMULATED), Ends(ACCUMULATED, KEYED))
     for leaf, facts, says in zip((first, last), by_hand, ends, strict=True):
         combine_fn = facts.dofn._combine_fn
@@ -138,10 +143,10 @@ def weave_combine_by_hand(loom: Loom, node_id: str) -> None:
         facts.payload.do_fn.payload = pickler.dumps((facts.dofn, facts.args, facts.kwargs, None, None))
         graph.node(leaf).spec.payload = facts.payload.SerializeToString()
         loom.says[leaf] = says
-    graph.replace_input(node_id, taken, loom.needed(taken, KEYED, node_id), whole=True)
+    graph.replace_input(node_id, taken, _keyed(loom, node_id, taken), whole=True)
     for pcoll in sorted(beside):
         graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
-    _give_combined(loom, node_id, taken, given)
+    _give_combined(loom, node_id, taken, given, inputs_in)
 
 
 def weave_reshuffle(loom: Loom, unit: Unit) -> None:
@@ -192,13 +197,28 @@ def _grouped_coder(loom: Loom, taken: str, given: str) -> str | None:
     return graph.coder(KV_URN, [group[0], graph.coder(ITERABLE_URN, [traced])])
 
 
-def _insert_behind(loom: Loom, node_id: str, dofn: Any, taken: str, given: str) -> None:
+def _keyed(loom: Loom, node_id: str, taken: str) -> str:
+    """Returns what a step that groups is to take, counted where some of it may be late."""
+    keyed = loom.needed(taken, KEYED, node_id)
+    return count_windows_before(loom, node_id, keyed) if counts_windows(loom, taken) else keyed
+
+
+def _insert_behind(loom: Loom, node_id: str, dofn: Any, taken: str, gathered: str, given: str) -> None:
     label = loom.label(node_id)
-    rows = loom.rows_of(given, DERIVATIONS, label)
-    loom.insert_dofn(node_id, f"{label}/beam_obs:origins", dofn, taken, {"None": given, ROWS: rows})
+    outputs = {"None": given, ROWS: loom.rows_of(given, DERIVATIONS, label)}
+    if counts_windows(loom, taken):
+        outputs[WINDOWS] = loom.rows_of(given, WINDOW_COUNTS, label)
+    counting = loom.insert_dofn(node_id, f"{label}/beam_obs:origins", dofn, gathered, outputs)
+    note_gathering(loom, node_id, taken, counting)
 
 
-def _give_combined(loom: Loom, node_id: str, taken: str, given: str) -> None:
+def _inputs_in(node: api.PTransform) -> Any:
+    """Returns what tells how many elements went into an output, of a CombineFn that leaves some out."""
+    payload = api.CombinePayload.FromString(node.spec.payload)
+    return getattr(pickler.loads(_pickled_combine_fn(payload.combine_fn)), "inputs_in", None)
+
+
+def _give_combined(loom: Loom, node_id: str, taken: str, given: str, inputs_in: Any = None) -> None:
     """Puts the step behind an aggregate that makes the origin; till then a summary has its place."""
     graph = loom.graph
     if feeds_hot_keys(graph, node_id, given):
@@ -211,7 +231,14 @@ def _give_combined(loom: Loom, node_id: str, taken: str, given: str) -> None:
     loom.set_form(given, form)
     aggregate = loom.aggregate(node_id, taken, given)
     behind = GloballyCombinedDoFn if aggregate.is_global else CombinedDoFn
-    _insert_behind(loom, node_id, behind(aggregate, form), combined, given)
+    _insert_behind(
+        loom,
+        node_id,
+        behind(aggregate, form, counts_windows(loom, taken), inputs_in),
+        taken,
+        combined,
+        given,
+    )
     loom.note_woven(node_id)
 
 

@@ -30,6 +30,7 @@ OUTPUTS = "outputs"
 FILTERED = "filtered"
 INPUTS = "inputs"
 """Rows of this kind are manifests already."""
+WINDOW_COUNTS = "windows"
 ANY_CODER = "woven_any"
 _CONVERTED = frozenset({PLAIN, SEED, TRACED, KEYED})
 _STANDARD_CODERS = frozenset(

@@ -18,6 +18,7 @@ from beam_obs.wrapper.traced_state import remembers
 
 _BATCHING = frozenset({"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"})
 _AGGREGATED_NEXT = frozenset({"_TopPerBundle"})
+_KEEPS_BATCHES = "_GroupIntoBatchesDoFn"
 _INFERENCE = "apache_beam.ml.inference.base"
 _CHECKED = ("_runtime_parameter_constraints", "_runtime_output_constraints")
 
@@ -44,6 +45,7 @@ class ParDoFacts:
       chooses: whether each of its outputs stands for one value of the group that it takes.
       remembers: whether records may be in its state.
       combines_groups: whether it is the step of a CombineValues, which gives one element for each.
+      keeps_batches: whether it is GroupIntoBatches', which keeps elements in its state and gives lists.
       obstacle: why it cannot be woven, or None.
     """
 
@@ -61,6 +63,7 @@ class ParDoFacts:
     is_batching: bool = False
     passes_summaries: bool = False
     is_inference: bool = False
+    keeps_batches: bool = False
     chooses: bool = False
     remembers: bool = True
     combines_groups: bool = False
@@ -107,6 +110,7 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
         chooses=isinstance(unchecked(dofn), ChoosingDoFn),
         remembers=remembers(unchecked(inner)),
         combines_groups=isinstance(inner, core.CombineValuesDoFn),
+        keeps_batches=of_beam and type(inner).__name__ == _KEEPS_BATCHES,
         obstacle=_obstacle(dofn, defaults),
     )
 

@@ -69,6 +69,25 @@ class WovenSink:
     stamped: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Gathering:
+    """A step that brings elements together, and how to tell whether all of them came out again.
+
+    Args:
+      label: full label of the step.
+      taken: ids of the PCollections each element of which is to be in one of its groups.
+      counted_by: names of the step that counts what is in the groups: runners tell its id or its label.
+      obstacle: why the two counts cannot be held against each other, or empty.
+      may_drop: whether elements may come too late for their window; then both sides are counted by window.
+    """
+
+    label: str
+    taken: tuple[str, ...]
+    counted_by: tuple[str, ...]
+    obstacle: str = ""
+    may_drop: bool = False
+
+
 @dataclasses.dataclass
 class WeaveReport:
     """What became of each step.
@@ -83,6 +102,7 @@ class WeaveReport:
       output_share: of the records that enter a sink, how many the output index has; 0 where none is written.
       single_ways: label of a step -> labels of the sources each record of which comes to it once at most.
       filtered_share: the same of the elements that a step gave nothing of.
+      gatherings: steps that bring elements together, and count what is in their groups.
     """
 
     woven: list[str] = dataclasses.field(default_factory=list)
@@ -94,6 +114,7 @@ class WeaveReport:
     output_share: float = 0.0
     filtered_share: float = 0.0
     single_ways: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    gatherings: list[Gathering] = dataclasses.field(default_factory=list)
 
     def __str__(self) -> str:
         """Returns a line for people.

@@ -13,6 +13,7 @@ from apache_beam.utils import proto_utils
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
 from beam_obs.records.origin import Partition
+from beam_obs.weaving.gatherings import note_gathering
 from beam_obs.weaving.loom import DERIVATIONS, FILTERED, Loom
 from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
@@ -120,6 +121,8 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
         node.outputs[ROWS] = loom.rows_of(node.outputs["None"], DERIVATIONS, settings.label)
     if settings.filtered_least is not None:
         node.outputs[ROWS] = loom.rows_of(next(iter(sorted(node.outputs.values()))), FILTERED, settings.label)
+    if facts.keeps_batches:
+        note_gathering(loom, node_id, main, node_id, counts_late=False)
     payload = facts.payload
     if facts.is_stateful:
         state = payload.state_specs[HISTORY]
@@ -202,6 +205,7 @@ def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str
         source=_source(loom, node_id, facts) if takes == SEED else None,
         window_fn=None if _is_standard(windowing.windowfn, loom) else windowing.windowfn,
         passes_summaries=facts.passes_summaries,
+        keeps_batches=facts.keeps_batches,
         is_inference=facts.is_inference and takes != SEED and loom.only_inference_takes(main),
         defaults_to_side=(
             parent is not None

@@ -70,7 +70,8 @@ WITH_TAGS = "apache_beam.transforms.core._MultiParDo"
 OF_ONE_PAR_DO = frozenset({WITH_TAGS, "apache_beam.transforms.core.CombineValues"})
 """Composites of one ParDo each, which people know by the composite's label."""
 _COMBINE_GROUPS_URN = common_urns.combine_components.COMBINE_GROUPED_VALUES.urn
-_HOT_KEYS = "apache_beam.transforms.core._CombinePerKeyWithHotKeyFanout"
+GROUP_INTO_BATCHES = "apache_beam.transforms.util.GroupIntoBatches"
+HOT_KEYS = "apache_beam.transforms.core._CombinePerKeyWithHotKeyFanout"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,10 +125,19 @@ def source_label(graph: Graph, node_id: str) -> str:
     return str(graph.node(node_id).unique_name)
 
 
+def is_evidence(name: str) -> bool:
+    """Returns whether a class is a part of the way that evidence takes out of a pipeline.
+
+    >>> is_evidence("beam_obs.stages.evidence.GatherRows")
+    True
+    """
+    return name.startswith(_EVIDENCE)
+
+
 def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
     """Returns whether an aggregate is the first half of one with hot-key fanout."""
     return any(
-        graph.python_type(above) == _HOT_KEYS and output not in graph.node(above).outputs.values()
+        graph.python_type(above) == HOT_KEYS and output not in graph.node(above).outputs.values()
         for above in graph.ancestors(node_id)
     )
 
@@ -135,7 +145,7 @@ def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
 def _kind(graph: Graph, node_id: str) -> str | None:
     node = graph.node(node_id)
     name = graph.python_type(node_id)
-    if name.startswith(_EVIDENCE):
+    if is_evidence(name):
         return OURS
     if not node.subtransforms:
         if node.spec.urn in _LEAVES:

@@ -7,6 +7,8 @@ longer than all the rest of a weave. The rest is built so, in a pipeline of its 
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -17,13 +19,17 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.runners.pipeline_context import PipelineContext
 from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, WriteManifest, slug
 from beam_obs.weaving.graph import Graph
-from beam_obs.weaving.loom import FILTERED, INPUTS, Loom, par_do_spec
+from beam_obs.weaving.loom import FILTERED, INPUTS, WINDOW_COUNTS, Loom, par_do_spec
 from beam_obs.weaving.own_pipeline import own_pipeline
 from beam_obs.weaving.row_file import open_rows
+from beam_obs.wrapper.gathered import sum_of_rows
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 LABEL = "beam_obs evidence of lineage"
 _BY_BEAM = "beam_obs_lineage"
@@ -127,6 +133,8 @@ def _writer(kind: str, label: str, evidence: str | RunContext) -> beam.DoFn:
     """Returns what makes manifests of rows."""
     if kind == INPUTS:
         return _ReadManifest()
+    if kind == WINDOW_COUNTS:
+        return _WindowsManifest(label)
     run = evidence if isinstance(evidence, RunContext) else None
     opening = functools.partial(open_rows, kind, label, run)
     return WriteEvidence(opening, evidence, f"{kind}-{slug(label)}" if label else kind, ".avro", True)
@@ -137,6 +145,31 @@ class _ReadManifest(beam.DoFn):
 
     def process(self, row: bytes) -> list[str]:
         return [row.decode()]
+
+
+class _WindowsManifest(StatelessDoFn):
+    """Sums the rows of a bundle to one manifest, which holds all there is to say: no file goes with it.
+
+    Args:
+      label: of the step whose windows they are.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    def start_bundle(self) -> None:
+        self._rows: list[bytes] = []
+
+    def process(self, row: bytes) -> None:
+        self._rows.append(row)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._rows:
+            windows = sum_of_rows(self._rows)
+            manifest = Manifest(
+                WINDOW_COUNTS, self._label, os.urandom(6).hex(), len(windows), details={"windows": windows}
+            )
+            yield GlobalWindows.windowed_value(manifest.to_json())
 
 
 # Steps put in by hand.

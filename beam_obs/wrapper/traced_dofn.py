@@ -20,6 +20,7 @@ from apache_beam.transforms import core, userstate
 from apache_beam.transforms.window import GlobalWindows, WindowFn
 
 from beam_obs.wrapper.choosing_dofn import choosing_process
+from beam_obs.wrapper.gathered import flush_gathered
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.traced_batches import TracedBatchConverter, batch_process, yielding_batches
 from beam_obs.wrapper.traced_buffers import emits_at_the_end, looks_at_itself, unchecked
@@ -54,6 +55,7 @@ _MADE_ON_WORKERS = frozenset(
         "_timers",
         "_bundle",
         "_buffers",
+        "_batched",
     }
 )
 
@@ -76,6 +78,7 @@ class TracedSettings:
         the low 56 bits of their origin are at least this; None notes none.
       passes_summaries: whether an aggregate of Beam's own follows, so that what it gives when a bundle ends
         stands for several elements.
+      keeps_batches: whether it gives lists of elements, those in which are counted.
       is_inference: whether it takes batches with the origins of their elements, and gives a result for each.
     """
 
@@ -89,6 +92,7 @@ class TracedSettings:
     defaults_to_side: bool = False
     filtered_least: int | None = None
     passes_summaries: bool = False
+    keeps_batches: bool = False
     is_inference: bool = False
 
     @property
@@ -131,6 +135,7 @@ class TracedDoFn(beam.DoFn):
 
     input_batch_converter: Any = None
     output_batch_converter: Any = None
+    _batched: int = 0
 
     def __init__(self, dofn: beam.DoFn, args: Any, kwargs: Any, settings: TracedSettings) -> None:
         self._dofn = dofn
@@ -175,6 +180,8 @@ class TracedDoFn(beam.DoFn):
 
     def finish_bundle(self) -> Any:
         results = self._dofn.finish_bundle()
+        flush_gathered(self._batched)
+        self._batched = 0
         if results is None and not self._buffers:
             return None
         return self._leftovers(results if results is not None else ())
@@ -245,6 +252,8 @@ class TracedDoFn(beam.DoFn):
         pack = packer(settings.gives, settings.tags, settings.window_fn)
         if getattr(innermost(dofn), "refuses_others", False):
             pack = _with_own_origins(pack)
+        if settings.keeps_batches:
+            pack = self._counting(pack)
         self._step = Step(settings.label, settings.takes, settings.gives, pack, settings.filtered_least)
         self._called = user_callable(dofn)
         if settings.source is not None:
@@ -268,6 +277,16 @@ class TracedDoFn(beam.DoFn):
             self.process = types.MethodType(lambda _, *args, **kwargs: process(*args, **kwargs), self)
         else:
             self.process = process  # type: ignore[assignment]
+
+    def _counting(self, pack: Callable[[bytes, Any], Any]) -> Callable[[bytes, Any], Any]:
+        """Counts what is in the lists of a step whose outputs are a key and a list each."""
+
+        def pack_and_count(trace: bytes, result: Any) -> Any:
+            if type(result) is tuple:  # not what a Stage around it refuses
+                self._batched += len(result[1])
+            return pack(trace, result)
+
+        return pack_and_count
 
     def _bind_batches(self) -> None:
         dofn, settings = self._dofn, self._settings

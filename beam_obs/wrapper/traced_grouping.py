@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.coders import Coder
@@ -14,9 +14,17 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.origin import RANDOM_BITS, derived_origin, randomness
 from beam_obs.records.record_content import output_digest, record_content
+from beam_obs.wrapper.gathered import GIVEN, WINDOWS, WindowTally, flush_gathered
 from beam_obs.wrapper.hidden_texts import REDACTED
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
-from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES, UNKNOWN, Contributors, gather, in_order
+from beam_obs.wrapper.traced_contributors import (
+    NO_SOURCE,
+    ORIGIN_BYTES,
+    UNKNOWN,
+    Contributors,
+    gather,
+    in_order,
+)
 from beam_obs.wrapper.traced_forms import (
     GROUPED,
     KEYED,
@@ -158,6 +166,20 @@ class IndexDoFn(StatelessDoFn):
         return TaggedOutput(ROWS, rows) if passes_on else rows
 
 
+class Made(NamedTuple):
+    """What an aggregate was made of.
+
+    Args:
+      origin: its own.
+      row: its derivation, where it needs one.
+      number: of the elements that it was made of, those behind a summary too.
+    """
+
+    origin: bytes
+    row: bytes | None
+    number: int
+
+
 class Aggregate:
     """Makes the origin of an aggregate, and its derivation row.
 
@@ -186,37 +208,54 @@ class Aggregate:
         self._key_coder = key_coder
         self._window_coder = window_coder
 
-    def of(
-        self, key: Any, traces: Iterable[bytes], windowed: WindowedValue = _GLOBALLY
-    ) -> tuple[bytes, bytes | None]:
-        """Returns the origin and the row, where it needs one."""
+    def of(self, key: Any, traces: Iterable[bytes], windowed: WindowedValue = _GLOBALLY) -> Made:
+        """Returns the origin, the row where it needs one, and the number of elements."""
         found = gather(traces, self.limit)
         if found.count <= 1 or not found.origins:
-            return _alone(found), None
+            return Made(_alone(found), None, found.count)
         (window,) = windowed.windows
         pane = max(0, windowed.pane_info.index)
         encoded_key, encoded_window = self._key_coder.encode(key), self._window_coder.encode(window)
         child = derived_origin(self.step, encoded_key, encoded_window, pane)
         text = _text(key) if self._keeps_keys else REDACTED
-        return child, derivation_row(child, AGGREGATE, found, text, str(window), pane)
+        return Made(child, derivation_row(child, AGGREGATE, found, text, str(window), pane), found.count)
 
 
-class GroupedDoFn(StatelessDoFn):
-    """Behind a GroupByKey: takes ``(key, [(trace, value)])``, gives the group with its own trace.
+class _BehindAggregate(StatelessDoFn):
+    """Makes the origins of aggregates, and counts the elements that are in them.
 
     Args:
       aggregate: makes the origin.
       gives: form of the output.
+      counts_windows: whether elements are counted by window too.
     """
 
-    def __init__(self, aggregate: Aggregate, gives: str) -> None:
+    def __init__(self, aggregate: Aggregate, gives: str, counts_windows: bool = False) -> None:
         self._aggregate = aggregate
         self._gives = gives
+        self._counts_windows = counts_windows
+
+    def start_bundle(self) -> None:
+        self._gathered = 0
+        self._windows = WindowTally(GIVEN)
+
+    def finish_bundle(self) -> Any:
+        flush_gathered(self._gathered)
+        return self._windows.rows()
+
+    def _count(self, count: int, windowed: Any) -> None:
+        self._gathered += count
+        if self._counts_windows:
+            self._windows.add(windowed.windows, count)
+
+
+class GroupedDoFn(_BehindAggregate):
+    """Behind a GroupByKey: takes ``(key, [(trace, value)])``, gives the group with its own trace."""
 
     @property
     def ends(self) -> Ends:
         """The forms of what it takes and gives."""
-        return Ends(GROUPED, self._gives)
+        return Ends(GROUPED, self._gives, {WINDOWS: PLAIN})
 
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
         key, grouped = element
@@ -225,17 +264,19 @@ class GroupedDoFn(StatelessDoFn):
             pairs = grouped if type(grouped) is list else list(grouped)
             if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
                 trace, value = pairs[0]
+                self._count(1, windowed)
                 return [pack(self._gives, trace, (key, [value]))]
-            traces: Iterable[bytes]
+            traces: Sequence[bytes]
             if len(pairs) < _UNZIPPED_AT_ONCE:
                 traces, values = zip(*pairs, strict=True) if pairs else ((), ())
                 values = list(values)
             else:
                 traces, values = [trace for trace, _ in pairs], [value for _, value in pairs]
         else:
-            traces = (trace for trace, _ in grouped)
+            traces = [trace for trace, _ in grouped]
             values = PlainValues(grouped)
-        origin, row = self._aggregate.of(key, traces, windowed)
+        origin, row, _ = self._aggregate.of(key, traces, windowed)
+        self._count(len(traces), windowed)
         packed = pack(self._gives, origin, (key, values))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
@@ -248,6 +289,7 @@ class GloballyGroupedDoFn(GroupedDoFn):
         if type(grouped) is list and len(grouped) == 1:
             ((trace, value),) = grouped
             if len(trace) <= ORIGIN_BYTES and self._gives == TRACED:
+                self._gathered += 1
                 return [(trace, (key, [value]))]
         return super().process(element, _GLOBALLY)
 
@@ -272,30 +314,43 @@ class PlainValues:
 beam.coders.coder_impl.FastPrimitivesCoderImpl.register_iterable_like_type(PlainValues)
 
 
-class CombinedDoFn(StatelessDoFn):
+class CombinedDoFn(_BehindAggregate):
     """Behind a combine: takes ``(key, (summary, output))``, gives the output with its origin.
 
     Args:
       aggregate: makes the origin.
       gives: form of the output.
+      counts_windows: whether elements are counted by window too.
+      inputs_in: gives the number of elements that went into an output, where it was not made of all of them.
     """
 
-    def __init__(self, aggregate: Aggregate, gives: str) -> None:
-        self._aggregate = aggregate
-        self._gives = gives
+    def __init__(
+        self,
+        aggregate: Aggregate,
+        gives: str,
+        counts_windows: bool = False,
+        inputs_in: Callable[[Any], int] | None = None,
+    ) -> None:
+        super().__init__(aggregate, gives, counts_windows)
+        self._inputs_in = inputs_in
 
     @property
     def ends(self) -> Ends:
         """The forms of what it takes and gives."""
-        return Ends(KEYED, self._gives)
+        return Ends(KEYED, self._gives, {WINDOWS: PLAIN})
 
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
         key, (summary, output) = element
         if len(summary) <= ORIGIN_BYTES:
+            self._count(self._number(summary != NO_SOURCE, output), windowed)
             return [pack(self._gives, summary, (key, output))]
-        origin, row = self._aggregate.of(key, (summary,), windowed)
+        origin, row, count = self._aggregate.of(key, (summary,), windowed)
+        self._count(self._number(count, output), windowed)
         packed = pack(self._gives, origin, (key, output))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+    def _number(self, contributors: int, output: Any) -> int:
+        return contributors if self._inputs_in is None else self._inputs_in(output)
 
 
 class GloballyCombinedDoFn(CombinedDoFn):

@@ -10,10 +10,14 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import StrUtf8Coder, TupleCoder, VarIntCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 import beam_obs as obs
+from beam_obs.testing import assert_metrics
 from tests.engines.prism import prism_options
 from tests.weaving.provenance import made, run_woven
 from tests.weaving.random_steps import STEPS, typed
@@ -70,3 +74,25 @@ def test_files_that_were_written_are_noted_however_late_they_come(optimized: str
     (run,) = obs.Store(str(tmp_path / "store")).runs()
     assert [(one["label"], one["records"]) for one in run.end["outputs"]] == [("write", 2), ("write too", 1)]
     assert run.end["dead_letters"]["count"] == 1
+
+
+def test_what_prism_drops_as_late_is_counted_by_step_and_window(tmp_path: Path) -> None:
+    stream = TestStream(coder=TupleCoder([StrUtf8Coder(), VarIntCoder()])).advance_watermark_to(0)
+    for watermark, first in ((50, 0), (60, 4)):
+        late = [TimestampedValue(("a", at), at % 4) for at in range(first, first + 4)]
+        stream = stream.add_elements(late).advance_watermark_to(watermark)
+    options = PipelineOptions([*prism_options(), "--streaming", f"--obs_store={tmp_path}"])
+
+    with obs.Pipeline("PrismRunner", options, name="late") as p:
+        windows = p | stream.advance_watermark_to_infinity() | beam.WindowInto(FixedWindows(10))
+        groups = windows | "pass" >> obs.Stage(beam.Filter(bool)) | "group" >> beam.GroupByKey()
+        sums = windows | "sum" >> beam.CombinePerKey(sum)
+        (groups, sums) | beam.Flatten() | "last" >> beam.Map(lambda pair: pair)
+
+    for step in ("group", "sum"):
+        assert_metrics(p.result, stage=step, dropped=4)
+    end = obs.Store(str(tmp_path)).find("latest").end or {}
+    assert end["balance"]["holds"] is not False
+    assert end["balance"]["dropped"] == [
+        {"step": step, "count": 4, "windows": {"[0.0, 10.0)": 4}} for step in ("group", "sum")
+    ]

@@ -49,15 +49,20 @@ def info(pcollection: str, count: int) -> metrics_pb2.MonitoringInfo:
 
 
 def test_a_collection_that_a_job_counts_at_its_producer_and_at_a_reader_is_counted_once() -> None:
-    assert counts_of_job([info("parsed", 100), info("side", 2), info("parsed", 100)]) == {
-        "parsed": 100,
-        "side": 2,
-    }
+    told = [info("parsed", 100), info("side", 2), info("parsed", 100)]
+    assert counts_of_job(told) == ({"parsed": 100, "side": 2}, frozenset(), False)
 
 
 def test_counts_of_one_collection_that_differ_are_not_added_up() -> None:
-    assert counts_of_job([info("parsed", 60), info("parsed", 40), info("side", 2)]) == {"side": 2}
-    assert counts_of_job([info("parsed", 60), info("parsed", 40)]) is None
+    told = [info("parsed", 60), info("parsed", 40), info("side", 2)]
+    assert counts_of_job(told) == ({"side": 2}, frozenset({"parsed"}), False)
+
+
+def test_counts_of_prism_may_miss_some() -> None:
+    source = metrics_pb2.MonitoringInfo(
+        urn="beam:metric:data_channel:read_index:v1", labels={"PTRANSFORM": "stage-012_source"}
+    )
+    assert counts_of_job([info("parsed", 60), source]).may_miss
 
 
 def test_quantiles_of_nothing_are_none() -> None:

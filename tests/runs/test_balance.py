@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
 from beam_obs.runs.balance import balance
+from beam_obs.runs.balance_text import balance_text, dropped_texts, unchecked_texts
 from beam_obs.runs.graph import Edge, Graph, Step
+from beam_obs.weaving.report import Gathering
 
 READ = Step("read", False, (), {"None": "p1"})
 PARSE = Step("parse", True, ("p1",), {"None": "p2"}, dead="p3")
@@ -82,3 +85,128 @@ def test_nothing_is_guessed() -> None:
     graph = Graph((READ, PARSE, unknown_tags), GRAPH.edges)
     fewer = {**ELEMENTS, "p5": 1}
     assert balance(graph, Snapshot(STAGES, fewer)).holds is True
+
+
+# What was not checked.
+
+
+def test_a_run_all_edges_of_which_were_checked_says_how_many() -> None:
+    found = balance(GRAPH, Snapshot(STAGES, ELEMENTS)).to_json()
+    assert (found["edges"], found["edges_checked"], found["unchecked_edges"]) == (2, 2, [])
+    assert balance_text(found) == "balanced: every record is accounted for (7 checks, 2 edges)"
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "reason"),
+    [
+        (Snapshot({"check": StageCounts(8, 13)}, {"p2": 8}), "the runner gave no count"),
+        (Snapshot({"check": StageCounts(8, 13)}, {"p1": 10, "p2": 8}), "counted once, by Beam"),
+        (
+            Snapshot({"check": StageCounts(8, 13)}, {"p2": 8}, unclear=frozenset({"p1"})),
+            "the runner gave several counts that differ",
+        ),
+    ],
+)
+def test_an_edge_without_two_counts_is_named(snapshot: Snapshot, reason: str) -> None:
+    found = balance(GRAPH, snapshot).to_json()
+    assert balance_text(found) == "balanced where checked: 1 of 2 edges (2 checks)"
+    assert found["unchecked_edges"] == [{"from": "read", "to": "parse", "reason": reason}]
+    assert unchecked_texts(found) == [f"not checked ({reason}): read -> parse"]
+
+
+def test_a_step_that_gives_each_once_is_checked_by_beams_counts() -> None:
+    double = dataclasses.replace(CHECK, label="double", is_stage=False, outputs={"None": "p4"})
+    graph = Graph(
+        (READ, dataclasses.replace(double, inputs=("p1",), gives_each_once=True), READ), GRAPH.edges[:1]
+    )
+    assert balance(graph, Snapshot(elements={"p1": 10, "p4": 10})).holds is True
+    assert balance(graph, Snapshot(elements={"p1": 10, "p4": 9})).broken[0].text == (
+        "double: in 10, out 9 (1 lost)"
+    )
+
+
+def test_a_step_that_keeps_records_in_state_is_named() -> None:
+    keeping = dataclasses.replace(CHECK, keeps_state=("check/State",))
+    graph = Graph((READ, PARSE, keeping), GRAPH.edges)
+    stages = {**STAGES, "check": StageCounts(8, 13, filtered=6)}
+    found = balance(graph, Snapshot(stages, ELEMENTS)).to_json()
+    assert found["holds"] is True
+    assert found["unchecked_steps"] == [
+        {"step": "check", "reason": "it keeps records in state: what did not come out is there, or lost"}
+    ]
+    assert balance_text(found) == "balanced where checked: 2 of 2 edges (6 checks)"
+
+
+# Steps that bring elements together.
+
+BATCH = Step("batch", False, ("p2",), {"None": "p4"}, keeps_state=("batch/ParDo",))
+BATCHES = Graph((READ, PARSE, BATCH), (*GRAPH.edges[:2], Edge("p4", "batch", ())))
+GATHERED = Gathering("batch", ("p2",), ("batch_1", "batch/ParDo"))
+LATE = dataclasses.replace(GATHERED, may_drop=True)
+
+
+def gathered(
+    count: int, gathering: Gathering = GATHERED, windows: Any = None, ended: bool = True
+) -> dict[str, Any]:
+    snapshot = Snapshot({"parse": STAGES["parse"]}, ELEMENTS, gathered={"batch_1": count})
+    return balance(BATCHES, snapshot, None, [gathering], {"batch": windows or {}}, (), ended).to_json()
+
+
+def test_batches_that_hold_all_that_went_in_are_checked() -> None:
+    assert balance_text(gathered(8)) == "balanced: every record is accounted for (5 checks, 2 edges)"
+
+
+def test_what_went_into_batches_and_never_came_out_is_lost() -> None:
+    (line,) = gathered(6)["broken"]
+    assert line["text"] == "batch: in 8, in its groups 6 (2 lost)"
+
+
+def test_what_batches_hold_when_a_stream_is_cancelled_is_not_lost() -> None:
+    found = gathered(6, ended=False)
+    assert found["holds"] is True
+    assert found["unchecked_steps"][0]["reason"] == "what it held at the end is not known"
+
+
+def test_late_records_are_counted_by_window() -> None:
+    windows = {"[0, 10)": [8, 4], "[10, 20)": [4, 4], "[20, 30)": [3, 2]}
+    found = gathered(10, LATE, windows)
+    assert found["dropped"] == [
+        {"step": "batch", "count": 5, "windows": {"[0, 10)": 4, "[20, 30)": 1}},
+    ]
+    assert balance_text(found).endswith("(5 checks, 2 edges); 5 dropped as late")
+    assert dropped_texts(found) == [
+        "dropped as late by batch: 5, of windows [0, 10): 4, [20, 30): 1",
+    ]
+
+
+def test_windows_that_merge_are_not_told_apart() -> None:
+    found = gathered(3, LATE, {"[0, 10)": [2, 0], "[5, 15)": [2, 0], "[0, 15)": [0, 3]})
+    assert found["dropped"] == [{"step": "batch", "count": 1, "windows": {}}]
+
+
+@pytest.mark.parametrize(("count", "taken", "ended"), [(11, 12, True), (10, 9, True), (10, 12, False)])
+def test_nothing_is_late_of_windows_that_are_not_all_known(count: int, taken: int, ended: bool) -> None:
+    found = gathered(count, LATE, {"[0, 10)": [taken, 10]}, ended)
+    assert found["dropped"] == []
+    assert [step["step"] for step in found["unchecked_steps"]] == ["batch"]
+
+
+def test_a_step_whose_counts_cannot_be_held_against_each_other_is_named() -> None:
+    found = gathered(11, dataclasses.replace(GATHERED, obstacle="its panes overlap"))
+    assert found["holds"] is True
+    assert found["unchecked_steps"] == [{"step": "batch", "reason": "its panes overlap"}]
+
+
+def test_what_a_runner_that_loses_counts_says_is_no_proof_of_a_loss() -> None:
+    stages = {"parse": StageCounts(9, 8, 0, filtered=1), "check": STAGES["check"]}
+    found = balance(GRAPH, Snapshot(stages, ELEMENTS, may_miss=True), {"parse": 1}).to_json()
+    assert found["holds"] is True
+    (edge,) = found["unchecked_edges"]
+    assert (edge["from"], edge["to"]) == ("read", "parse")
+    assert edge["reason"] == "counts differ, and the runner may have lost those of a bundle"
+    assert [step["step"] for step in found["unchecked_steps"]] == ["parse"]
+
+
+def test_what_a_runner_counted_and_the_store_does_not_have_is_lost_all_the_same() -> None:
+    found = balance(GRAPH, Snapshot(STAGES, ELEMENTS, may_miss=True), {"parse": 0})
+    assert [line.text for line in found.broken] == ["parse: dead 1, dead letters kept 0 (1 lost)"]

@@ -1,0 +1,138 @@
+"""What steps that bring elements together take is held against what is in their groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.coders import StrUtf8Coder, TupleCoder, VarIntCoder
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms.trigger import AccumulationMode, AfterCount, Repeatedly
+from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWindows, TimestampedValue
+
+import beam_obs as obs
+from beam_obs.runs.wording import balance_text
+
+
+class Total(beam.CombineFn):
+    """Adds numbers, and refuses what is none."""
+
+    def create_accumulator(self) -> int:
+        return 0
+
+    def add_input(self, accumulator: int, element: Any) -> int:
+        return accumulator + int(element)
+
+    def merge_accumulators(self, accumulators: Any) -> int:
+        return sum(accumulators)
+
+    def extract_output(self, accumulator: int) -> int:
+        return accumulator
+
+
+PAIRS = [("a", "1"), ("a", "2"), ("a", "x"), ("b", "3"), ("c", "y")]
+
+
+def balance_of(build: Callable[[Any], Any], *options: str, runner: str = "FnApiRunner") -> dict[str, Any]:
+    given = PipelineOptions(["--obs_report=off", *options])
+    with obs.Pipeline(runner, given, name="gathering") as p:
+        build(p)
+    return dict((obs.Store().find("latest").end or {})["balance"])
+
+
+def pairs(pipeline: Any) -> Any:
+    return pipeline | beam.Create(PAIRS).with_output_types(tuple[str, str])
+
+
+def numbers(pipeline: Any) -> Any:
+    return pipeline | beam.Create([3, 1, 2, 2])
+
+
+def joined(pipeline: Any) -> Any:
+    return {"a": pairs(pipeline), "b": pipeline | "more" >> beam.Create(PAIRS[:2])} | beam.CoGroupByKey()
+
+
+def windowed(pipeline: Any, windows: Any) -> Any:
+    times = [TimestampedValue((f"{number % 2}", number), number) for number in range(10)]
+    created = pipeline | beam.Create(times).with_output_types(tuple[str, int])
+    return created | beam.WindowInto(windows) | beam.GroupByKey()
+
+
+GROUPS: dict[str, Callable[[Any], Any]] = {
+    "groups": lambda p: pairs(p) | beam.GroupByKey(),
+    "groups, joined": joined,
+    "groups of windows": lambda p: windowed(p, FixedWindows(4)),
+    "a combine": lambda p: numbers(p) | beam.Map(lambda one: ("a", one)) | beam.CombinePerKey(sum),
+    "a combine with refusals": lambda p: pairs(p) | "stage" >> obs.Stage(beam.CombinePerKey(Total())),
+    "a combine of all": lambda p: numbers(p) | beam.CombineGlobally(sum),
+    "a combine of none": lambda p: p | beam.Create([]) | beam.combiners.Count.Globally(),
+    "hot keys": lambda p: (
+        numbers(p) | beam.Map(lambda one: ("a", one)) | beam.CombinePerKey(sum).with_hot_key_fanout(2)
+    ),
+    "counts": lambda p: numbers(p) | beam.combiners.Count.PerElement(),
+    "distinct": lambda p: numbers(p) | beam.Distinct(),
+    "batches": lambda p: pairs(p) | beam.GroupIntoBatches(2),
+    "batches in a stage": lambda p: pairs(p) | "stage" >> obs.Stage(beam.GroupIntoBatches(2)),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_all_that_went_in_is_in_the_groups(name: str) -> None:
+    found = balance_of(lambda p: GROUPS[name](p) | "last" >> beam.Map(lambda one: one))
+    assert balance_text(found).startswith("balanced: every record is accounted for"), found
+
+
+def test_the_best_of_a_step_that_sends_on_a_few_are_not_too_many() -> None:
+    assert balance_of(lambda p: numbers(p) | beam.combiners.Top.Largest(2))["holds"] is True
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (lambda p: windowed(p, SlidingWindows(4, 2)), "a record may be in several of its windows"),
+        (
+            lambda p: (
+                pairs(p)
+                | beam.WindowInto(
+                    GlobalWindows(),
+                    trigger=Repeatedly(AfterCount(2)),
+                    accumulation_mode=AccumulationMode.ACCUMULATING,
+                )
+                | beam.GroupByKey()
+            ),
+            "its panes hold records of those before them",
+        ),
+    ],
+)
+def test_groups_that_hold_a_record_twice_are_named(build: Callable[[Any], Any], reason: str) -> None:
+    found = balance_of(build)
+    assert found["unchecked_steps"] == [{"step": "GroupByKey", "reason": reason}]
+    assert found["holds"] is not False
+
+
+def test_batches_without_lineage_are_named() -> None:
+    found = balance_of(
+        lambda p: pairs(p) | "stage" >> obs.Stage(beam.Filter(bool)) | "batch" >> beam.GroupIntoBatches(2),
+        "--obs_lineage=off",
+    )
+    assert [step["step"] for step in found["unchecked_steps"]] == ["batch"]
+
+
+def late_stream(pipeline: Any) -> Any:
+    stream = TestStream(coder=TupleCoder([StrUtf8Coder(), VarIntCoder()])).advance_watermark_to(0)
+    stream = stream.add_elements([TimestampedValue(("a", at), at) for at in range(4)])
+    stream = stream.advance_watermark_to(50)
+    stream = stream.add_elements([TimestampedValue(("a", at), at) for at in range(4, 6)])
+    return pipeline | stream.advance_watermark_to_infinity() | beam.WindowInto(FixedWindows(10))
+
+
+def test_a_stream_that_drops_nothing_has_dropped_nothing() -> None:
+    found = balance_of(
+        lambda p: late_stream(p) | "group" >> beam.GroupByKey(),
+        "--streaming",
+        runner="BundleBasedDirectRunner",
+    )
+    assert found["dropped"] == []
