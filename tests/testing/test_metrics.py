@@ -8,6 +8,9 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import StrUtf8Coder
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.test_stream import TestStream
 
 import beam_obs as obs
 from beam_obs.testing import assert_balanced, assert_metrics
@@ -76,3 +79,38 @@ def test_a_balance_that_compares_nothing_fails() -> None:
         _ = p | beam.Create([])
     with pytest.raises(AssertionError, match="could not be checked"):
         assert_balanced(p.result)
+
+
+def test_counts_of_a_stream_are_those_of_its_report() -> None:
+    options = PipelineOptions(["--streaming", "--obs_report=off"])
+    stream = TestStream(coder=StrUtf8Coder())
+    for time in (0, 300):
+        stream = stream.advance_watermark_to(time).add_elements(["1", "2", "x"])
+    with obs.Pipeline("DirectRunner", options, name="stream") as p:
+        p | stream.advance_watermark_to_infinity() | "parse" >> obs.Stage(beam.Map(int))
+    for actual in (p.result, obs.Store()):
+        assert_metrics(actual, stage="parse", in_=6, out=4, dead=2)
+
+
+def test_counts_that_beam_loses_prove_nothing() -> None:
+    with beam.Pipeline("BundleBasedDirectRunner") as p:
+        _ = p | beam.Create(["1"]) | "parse" >> obs.Stage(beam.Map(int))
+    with pytest.raises(AssertionError, match=r"give the result of an obs\.Pipeline"):
+        assert_metrics(p.result, stage="parse", in_=1)
+
+
+def test_a_step_that_is_no_stage_has_what_beam_counts() -> None:
+    with obs.Pipeline("FnApiRunner", name="numbers") as p:
+        _ = p | beam.Create([1, 2, 3]) | "odd" >> beam.Filter(lambda number: number % 2)
+    assert_metrics(p.result, stage="odd", in_=3, out=2, dropped=0)
+    with pytest.raises(AssertionError, match=r"filtered +1 +not known +<-"):
+        assert_metrics(p.result, stage="odd", in_=3, filtered=1)
+
+
+def test_a_balance_may_have_to_be_checked_everywhere() -> None:
+    with obs.Pipeline("FnApiRunner", name="numbers") as p:
+        numbers = p | beam.Create([1, 2, 3]) | "odd" >> beam.Filter(lambda number: number % 2)
+        _ = numbers | "double" >> obs.Stage(beam.Map(lambda number: number * 2))
+    assert_balanced(p.result)
+    with pytest.raises(AssertionError, match=r"1 of 2 edges.*\n  not checked \(counted once, by Beam\): C"):
+        assert_balanced(p.result, everywhere=True)
