@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,6 @@ from apache_beam.coders import registry
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 import beam_obs as obs
-from beam_obs.records.payload import decode_payload
 
 _CODER = registry.get_coder(beam.typehints.Tuple[int, frozenset])
 
@@ -57,7 +57,7 @@ def _taken(letter: obs.DeadLetter) -> Any:
     origin = obs.current_origin()
     assert letter.origin == (origin and origin.hex()), letter
     if letter.payload_coder == "pickle":
-        return decode_payload(letter.payload, letter.payload_coder)
+        return pickle.loads(letter.payload)
     return _CODER.decode(letter.payload)
 
 
