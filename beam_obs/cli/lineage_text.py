@@ -25,7 +25,8 @@ def why_lines(answer: Why) -> Iterator[str]:
     """Gives the lines of an answer to `beam-obs why`."""
     record = answer.record
     if record is not None:
-        yield click.style(f"{shown_uri(record.file)}:{record.number}", bold=True)
+        at = f":{record.number}" if record.number else ""
+        yield click.style(f"{shown_uri(record.file)}{at}", bold=True)
         yield f"{_INDENT}{clean(record.text)}"
         yield ""
     yield from _heading(answer.run, answer.certainty)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import BinaryIO
 
 import click
 
 from beam_obs.cli.options import end_if_lost, store_option
 from beam_obs.runs.store import Store
 
+_MOST_BYTES = 1 << 26
+
 
 @click.command()
-@click.argument("target", metavar="FILE[:N] | ORIGIN")
+@click.argument("target", metavar="FILE[:N] | ORIGIN | SINK")
 @click.option(
     "--match",
     "matches",
@@ -20,6 +23,14 @@ from beam_obs.runs.store import Store
     help="Find the record by the value of a field; may be given several times. FILE may then be a pattern, "
     "or the prefix that a sink was given.",
 )
+@click.option(
+    "--record",
+    "given",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="The record itself, as JSON or as it was written, or several of which --match chooses one; - for "
+    "standard input. For tables and topics, e.g. bigquery:PROJECT.DATASET.TABLE, which are not read here.",
+)
 @click.option("--run", metavar="RUN", help="The run that wrote it (default: the newest that did).")
 @store_option
 @click.option(
@@ -27,13 +38,20 @@ from beam_obs.runs.store import Store
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON object.")
 def why(
-    target: str, matches: tuple[str, ...], run: str | None, store: Store, show_all: bool, as_json: bool
+    target: str,
+    matches: tuple[str, ...],
+    given: BinaryIO | None,
+    run: str | None,
+    store: Store,
+    show_all: bool,
+    as_json: bool,
 ) -> None:
     """Show why a record of an output is what it is.
 
     The record is the line N of a text, CSV or JSON file, or the record N of an Avro or Parquet file, counted
-    from 1; or an origin of 32 hex digits. The answer names the steps it passed, for an aggregate how many
-    elements it was made of and their source records, read again and verified; and how sure all of it is.
+    from 1; an origin of 32 hex digits; or of a table or topic what --record hands over. The answer names the
+    steps it passed, for an aggregate how many elements it was made of and their source records, read again
+    and verified; and how sure all of it is.
     """
     from beam_obs.cli.lineage_text import why_lines
     from beam_obs.lineage.backward import why as find_why
@@ -46,7 +64,8 @@ def why(
             raise click.UsageError(f"--match {match}: give FIELD=VALUE")
         wanted[name] = value
     try:
-        answer = find_why(target, wanted, run=run, store=store, all_contributors=show_all)
+        record = None if given is None else given.read(_MOST_BYTES)
+        answer = find_why(target, wanted, run=run, store=store, all_contributors=show_all, record=record)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     if as_json:

@@ -13,14 +13,17 @@ from beam_obs.lineage.ancestry import Ancestry, certainty_of, opaque_text
 from beam_obs.lineage.answers import Why
 from beam_obs.lineage.certainty import Certainty, damaged, least, not_recorded, sampled
 from beam_obs.lineage.files import FileGone, read_content
+from beam_obs.lineage.given_records import given_records, record_of_fields
 from beam_obs.lineage.line_spans import MOST_LINES, Span, spans_around
 from beam_obs.lineage.output_records import (
     AVRO,
+    GIVEN,
     PARQUET,
     NoSuchRecord,
     OutputRecord,
     check_fields,
     files_of,
+    has,
     matching_records,
     only_record,
     record_at,
@@ -42,16 +45,19 @@ def why(
     run: str | None = None,
     store: Store | None = None,
     all_contributors: bool = False,
+    record: bytes | None = None,
 ) -> Why:
     """Returns why a record is what it is.
 
     Args:
       target: ``FILE:N``, the line or record N of an output, from 1; a file of one record; an origin of 32
-        hex digits; or with `match` a file, a pattern or the prefix that a sink was given.
-      match: value by name of the field, of the record that is asked for.
+        hex digits; with `match` a file, a pattern or the prefix that a sink was given; or with `record` any
+        sink, such as ``bigquery:PROJECT.DATASET.TABLE``.
+      match: value by name of the field, of the record that is asked for; of a table or topic of all fields.
       run: as `Store.find` takes it; by default the run of the record's stamp, else the newest that wrote it.
       store: where the run is kept.
       all_contributors: whether all contributors that were kept are read, not only the first ten.
+      record: the record itself, or several of which `match` chooses one, as JSON or as it was written.
 
     Raises:
       UsageError: it cannot be told which record is meant.
@@ -61,18 +67,53 @@ def why(
     """
     store = store or Store()
     origin = as_origin(target)
-    if origin is not None and not match:
+    if origin is not None and not match and record is None:
         return _of_origin(store, origin, run, all_contributors)
+    others: tuple[str, ...] = ()
+    if record is not None or run_choice.is_service(target):
+        run_choice.check_sink(store, target, run)
     try:
-        record, others = _record(target, match)
+        if record is not None:
+            read = _given(target, record, match)
+        elif run_choice.is_service(target):
+            if not match:
+                raise UsageError(_what_is_needed(target))
+            read = record_of_fields(target, match)
+        else:
+            read, others = _record(target, match)
     except (BeamObsError, UsageError):
         raise
     except Exception as error:
         raise FileGone(target, f"it cannot be read: {type(error).__name__}: {error}"[:500]) from error
-    stamp = record.stamp
+    stamp = read.stamp
     if stamp is not None:
-        return _of_stamp(store, record, stamp, run, all_contributors, others)
-    return _of_index(store, record, run, all_contributors, others)
+        return _of_stamp(store, read, stamp, run, all_contributors, others)
+    return _of_index(store, read, run, all_contributors, others)
+
+
+def _given(target: str, content: bytes, match: Mapping[str, str] | None) -> OutputRecord:
+    """Returns the record that was handed over, or the one that matches.
+
+    Raises:
+      UsageError: there is none, or several.
+    """
+    records = given_records(target, content)
+    found = [one for one in records if has(one.fields or {}, dict(match))] if match else records
+    if not found:
+        check_fields(records[0], dict(match or {}))
+        raise UsageError("none of the records that were handed over has these values")
+    if len(found) > 1:
+        raise UsageError(f"{len(found):,} records were handed over: choose one by --match FIELD=VALUE")
+    return found[0]
+
+
+def _what_is_needed(target: str) -> str:
+    return (
+        f"of the records of {target} a run keeps a digest and the origin, not the fields: hand over the "
+        "whole record, as JSON with all of its fields or as it was written, by --record FILE or --record -, "
+        "and choose among several by --match FIELD=VALUE; or give all of its fields by --match; or ask for "
+        "the origin that a stamped record has in its column or attributes (_lineage)"
+    )
 
 
 def as_origin(target: str) -> bytes | None:
@@ -218,7 +259,7 @@ def _found(evidence: RunEvidence, record: OutputRecord) -> _Found:
         lambda label: not _is_of(label, known),
     ):
         rows = evidence.origins_of(record.digests, is_wanted)
-        spans = [] if record.format in (AVRO, PARQUET) else _spans(evidence, record, is_wanted)
+        spans = [] if record.format in (AVRO, PARQUET, GIVEN) else _spans(evidence, record, is_wanted)
         if spans:
             return _of_lines(evidence, record, rows, spans, is_wanted)
         if rows or not sinks:
@@ -302,12 +343,22 @@ def _why_not_indexed(evidence: RunEvidence, record: OutputRecord) -> Certainty:
     if evidence.output_share < 1:
         reason = "the output index has a share of the records, and this is not among them"
         return sampled(evidence.output_share, reason)
+    if record.format == GIVEN:
+        return not_recorded(_why_no_given(evidence, record))
     reason = (
         "the run's output index has no record of these bytes: the file changed since, another run wrote it, "
         "or the line is no record, such as a header, or part of one of more than "
         f"{MOST_LINES} lines"
     )
     return not_recorded(reason)
+
+
+def _why_no_given(evidence: RunEvidence, record: OutputRecord) -> str:
+    reason = "the run's output index has no record of these values: it is not whole, or not as it was written"
+    sinks = run_choice.sinks_of(evidence.record, record.file)
+    if any(_is_of(label, sinks) for label in run_choice.stamped_sinks(evidence)):
+        return f"{reason}; records of this sink are stamped: hand over their lineage attributes too"
+    return f"{reason}; {_what_is_needed(record.file)}"
 
 
 def _is_of(label: str, sinks: tuple[str, ...]) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
+from beam_obs.lineage.digest_search import found_digests
 from beam_obs.lineage.lines import start_of_line
-from beam_obs.records.record_content import DIGEST_BYTES, growing_digests, output_digest
+from beam_obs.records.record_content import growing_digests, output_digest
 
 MOST_LINES = 200
 """A record of more lines is not found."""
@@ -39,10 +40,8 @@ def spans_around(content: bytes, number: int, rows: bytes, row_bytes: int) -> li
       rows: of the output index, each of which begins with a digest.
       row_bytes: size of a row.
     """
-    import numpy as np
-
     at = start_of_line(content, number)
-    if at is None or len(rows) < row_bytes:
+    if at is None:
         return []
     starts, ends = _starts(content, at), _ends(content, at)
     digests = b"".join(
@@ -50,15 +49,8 @@ def spans_around(content: bytes, number: int, rows: bytes, row_bytes: int) -> li
         for start in starts
         for digest in growing_digests(content[begin:end] for begin, end in itertools.pairwise((start, *ends)))
     )
-    whole = len(rows) - len(rows) % row_bytes
-    index = np.frombuffer(rows[:whole], dtype=np.uint8).reshape(-1, row_bytes)[:, :DIGEST_BYTES]
-    known = np.ascontiguousarray(index).view(np.uint64)[:, 0]
-    asked = np.frombuffer(digests, dtype=np.uint64)
-    order = np.argsort(asked)
-    places = np.minimum(np.searchsorted(asked[order], known), len(asked) - 1)  # the shorter list is sorted
-    hits = np.flatnonzero(np.isin(asked, known[asked[order][places] == known]))
     found = []
-    for before, after in (divmod(int(hit), len(ends)) for hit in hits):
+    for before, after in (divmod(hit, len(ends)) for hit in found_digests(digests, rows, row_bytes)):
         if before or after:
             record = content[starts[before] : ends[after]]
             found.append(Span(number - before, number + after, record, output_digest(record)))

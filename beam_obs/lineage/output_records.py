@@ -25,6 +25,7 @@ from beam_obs.records.record_content import output_digest, record_content
 from beam_obs.runs.folder import is_local, local_path
 
 TEXT, CSV, JSON, AVRO, PARQUET = "text", "CSV", "JSON lines", "Avro", "Parquet"
+GIVEN = "a record handed over"
 
 _COMPRESSED = re.compile(r"\.(gz|bz2|xz|lzma|deflate|zst|zstd)$", re.IGNORECASE)
 _WRITTEN_OTHERWISE = frozenset({b"null", b"true", b"false", b"nan", b"none"})
@@ -53,7 +54,7 @@ class OutputRecord:
 
     Args:
       file: its file.
-      number: of its line, or of the record in files of blocks; from 1.
+      number: of its line, or of the record in files of blocks; from 1; 0 where it is of no file.
       format: one of the names above.
       text: the record for people.
       fields: by name; None for text.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from beam_obs.weaving.report import NO_ORIGIN
 _LOOKED_AT = 200
 """Runs whose lists are looked through at most, from the newest back."""
 
+_SERVICE = re.compile(r"(?:bigquery|pubsub|kafka|spanner|bigtable|mongodb|jdbc):(?!//)")
 _SEARCHED = 10
 """Runs whose evidence is searched at most."""
 
@@ -190,8 +192,51 @@ def sinks_of(record: RunRecord, file: str) -> tuple[str, ...]:
         if same_file(one["uri"], file)
     ]
     if not exact:
+        exact = [label for label, uri in _sinks(record) if uri and is_same_service(uri, file)]
+    if not exact:
         exact = [label for label, uri in _sinks(record) if uri and below_prefix(uri, file)]
     return tuple(dict.fromkeys(exact))
+
+
+def is_service(name: str) -> bool:
+    """Returns whether a name is of a table or topic, not of files.
+
+    >>> is_service("bigquery:project.dataset.table"), is_service("gs://bucket/file"), is_service("file.csv")
+    (True, False, False)
+    """
+    return _SERVICE.match(name) is not None
+
+
+def is_same_service(uri: str, name: str) -> bool:
+    """Returns whether a table or topic that a run kept is the one that a person names.
+
+    >>> is_same_service("project:dataset.table", "bigquery:project.dataset.table")
+    True
+    """
+    return is_service(name) and _plain_name(uri) == _plain_name(name)
+
+
+def _plain_name(name: str) -> str:
+    return _SERVICE.sub("", name).replace(":", ".")
+
+
+def stamped_sinks(evidence: RunEvidence) -> list[str]:
+    """Returns the labels of the sinks whose records leave with their lineage attributes."""
+    sinks = evidence.lineage.get("sinks") or ()
+    return [sink["label"] for sink in sinks if isinstance(sink, dict) and sink.get("stamped")]
+
+
+def check_sink(store: Store, name: str, run: str | None) -> None:
+    """Looks whether a run has written to a sink.
+
+    Raises:
+      RunNotFound: there is no such run, or none that has.
+    """
+    records = newest(store) if run is None else [store.find(run)]
+    if any(sinks_of(record, name) for record in records):
+        return
+    whose = f"no run in the store {store.shown_uri} says that it" if run is None else f"run {run} did not say"
+    raise RunNotFound(f"{whose} wrote to {name}{nearest_text(name, known_outputs(store))}", [])
 
 
 def all_sinks(record: RunRecord) -> tuple[str, ...]:

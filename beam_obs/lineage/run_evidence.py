@@ -12,6 +12,7 @@ from typing import Any
 
 from beam_obs.lineage.certainty import Certainty, damaged, least
 from beam_obs.lineage.derivation_search import DerivationSearch
+from beam_obs.lineage.digest_search import found_digests
 from beam_obs.lineage.whole_blocks import DERIVATIONS, FILTERED, OUTPUTS, filtered_rows, whole_blocks
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
@@ -161,7 +162,11 @@ class RunEvidence:
           (label, origin), the origin empty where it was not known.
         """
         found = []
-        for digest in dict.fromkeys(digests):
+        asked = list(dict.fromkeys(digests))
+        if len(asked) > _SEARCHED_ONE_BY_ONE:
+            rows = self.output_rows(is_wanted or (lambda label: True))
+            asked = [asked[number] for number in found_digests(b"".join(asked), rows, OUTPUT_BYTES)]
+        for digest in asked:
             for file, block in self._blocks(OUTPUTS):
                 if is_wanted is not None and not is_wanted(file.step):
                     continue

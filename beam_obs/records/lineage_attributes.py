@@ -14,6 +14,9 @@ from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import ORIGIN_BYTES
 from beam_obs.records.run_context import RunContext
 
+ATTRIBUTE_PREFIX = "beam_obs-"
+"""Before the names of attributes of messages that hold them."""
+
 LINEAGE_FIELD = "_lineage"
 """Key or field of a record that holds its attributes."""
 

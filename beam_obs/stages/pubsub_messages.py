@@ -6,9 +6,8 @@ import hashlib
 from typing import Any
 
 from beam_obs.records.errors import MissingExtra
-from beam_obs.records.lineage_attributes import LineageAttributes
+from beam_obs.records.lineage_attributes import ATTRIBUTE_PREFIX, LineageAttributes
 
-ATTRIBUTE_PREFIX = "beam_obs-"
 TRACEPARENT = "traceparent"
 ATTRIBUTE_BYTES = 1024
 ATTRIBUTE_NAME_BYTES = 256
