@@ -20,7 +20,7 @@ from beam_obs.cli.dead_letter_kinds import (
     short_letter_id,
     stages_of,
 )
-from beam_obs.cli.options import json_option, store_argument, store_option, tell_problems
+from beam_obs.cli.options import json_option, store_argument, store_option, tell_problems, tell_problems_of
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
@@ -113,7 +113,8 @@ def _list_letters(
     more = next(found, None) is not None
     if not shown and problems:
         raise BeamObsError(f"dead letters of run {record.id} are lost: {'; '.join(problems)}")
-    tell_problems([*record.problems, *problems])
+    tell_problems_of(record)
+    tell_problems(problems)
     if as_json:
         return
     if not shown:

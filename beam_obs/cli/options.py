@@ -10,6 +10,7 @@ import click
 
 from beam_obs.runs.configuration import FILE
 from beam_obs.runs.record import RunRecord
+from beam_obs.runs.record_forms import ERASED_AT_END
 from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE, Store
 from beam_obs.runs.wording import clean
 
@@ -77,6 +78,11 @@ def tell_problems(problems: Iterable[str]) -> None:
 def tell_problems_of(*records: RunRecord) -> None:
     """Says on standard error what of the files of runs is missing or damaged."""
     tell_problems(f"run {record.id}: {problem}" for record in records for problem in record.problems)
+    for record in records:
+        if erased := (record.end or {}).get(ERASED_AT_END):
+            click.echo(
+                f"beam-obs: run {record.id}: {erased:,} rows of evidence were erased from it", err=True
+            )
 
 
 def store_argument(store: Store) -> str:

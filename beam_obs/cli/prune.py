@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from beam_obs.cli.erase import erase_person
 from beam_obs.cli.options import store_option
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.runs.prune import FAILED, LINK, NEWEST, OPEN, RUNNING, YOUNG, PrunePlan, parse_age, plan_prune
@@ -27,9 +28,9 @@ _REASONS = {
 }
 
 
-def _age(context: click.Context, parameter: click.Parameter, value: str) -> int:
+def _age(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     try:
-        return parse_age(value)
+        return None if value is None else parse_age(value)
     except UsageError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -38,10 +39,21 @@ def _age(context: click.Context, parameter: click.Parameter, value: str) -> int:
 @click.option(
     "--older-than",
     "seconds",
-    required=True,
     callback=_age,
     metavar="AGE",
     help="Only runs that ended so long ago, e.g. 30d, 12h, 2w.",
+)
+@click.option(
+    "--match",
+    metavar="FIELD=VALUE",
+    help="In place of runs: erase the evidence of whoever has this value in this field, from all runs.",
+)
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="The same for a record's origin, 32 hex digits; may be given several times.",
 )
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
 @click.option("--keep-failed", is_flag=True, help="Keep runs that failed or were lost.")
@@ -62,7 +74,9 @@ def _age(context: click.Context, parameter: click.Parameter, value: str) -> int:
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
 def prune(
-    seconds: int,
+    seconds: int | None,
+    match: str | None,
+    origins: tuple[str, ...],
     pipeline: str | None,
     keep_failed: bool,
     keep_newest: int,
@@ -74,9 +88,19 @@ def prune(
     """Remove old runs from a store, with their dead letters and all other evidence.
 
     A run that is running is never removed. What a pipeline itself wrote is not touched.
+
+    With --match or --origin the runs stay, and one person's evidence is erased from them: dead letters,
+    examples, rows of output indexes, notes of filtered elements, contributors of aggregates, errors.
     """
+    if (seconds is None) == (match is None and not origins):
+        raise click.UsageError("give --older-than AGE, or --match FIELD=VALUE, or --origin ORIGIN")
     if pipeline is not None:
         store.check_pipeline(pipeline)
+    if seconds is None:
+        if keep_failed or include_open or keep_newest != 1:
+            raise click.UsageError("--match and --origin erase from all runs: give them without --keep-...")
+        erase_person(store, match, origins, pipeline, dry_run, as_json)
+        return
     plan = plan_prune(
         store,
         seconds,

@@ -52,7 +52,8 @@ class Ancestry:
             return self._source(origin, end)
         derivation = derivations.get(origin)
         if derivation is None:
-            reason = "no committed derivation names it"
+            erased = self._evidence.erased
+            reason = f"no committed derivation names it{f'; {erased}' if erased else ''}"
             return FromAggregate(
                 origin, "", "aggregate", "", "", 0, 0, 0, 0, (), False, (), not_recorded(reason)
             )
@@ -127,18 +128,19 @@ class Ancestry:
         if derivation.complete:
             return COMPLETELY
         found = []
+        erased = f"; {self._evidence.erased}" if self._evidence.erased else ""
         if derivation.unknown:
             found.append(
                 not_recorded(
                     f"the origins of {derivation.unknown:,} of its {derivation.count:,} elements are not "
-                    f"known{opaque_text(self._evidence)}"
+                    f"known{opaque_text(self._evidence)}{erased}"
                 )
             )
         if self._evidence.derivations.is_truncated(derivation):
             kept = len(derivation.contributors) + len(derivation.unresolved)
             reason = f"{kept:,} contributors are kept of {derivation.count:,} elements, a uniform sample"
             found.append(sampled(kept_share(derivation), reason))
-        return least(found) if found else not_recorded("not all of its contributors were kept")
+        return least(found) if found else not_recorded(f"not all of its contributors were kept{erased}")
 
 
 def certainty_of(tree: FromSource | FromAggregate) -> Certainty:

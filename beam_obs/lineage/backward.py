@@ -317,6 +317,8 @@ def _of_rows(evidence: RunEvidence, found: _Found, all_contributors: bool, other
         certainties.append(
             not_recorded(f"its origin was not known as it entered the sink{opaque_text(evidence)}")
         )
+    if evidence.erased:
+        certainties.append(not_recorded(f"another record of equal bytes may be gone: {evidence.erased}"))
     return Why(
         run_choice.run_of(evidence.record),
         evidence.sure(least(certainties)),
@@ -335,6 +337,8 @@ def _why_not_indexed(evidence: RunEvidence, record: OutputRecord) -> Certainty:
     reason = run_choice.no_lineage(evidence)
     if reason:
         return not_recorded(reason)
+    if evidence.erased:
+        return not_recorded(evidence.erased)
     if evidence.output_share <= 0:
         return not_recorded("the run kept no output index (--obs_output_index=off)")
     blind = run_choice.without_origins(evidence, run_choice.sinks_of(evidence.record, record.file))

@@ -313,6 +313,8 @@ class _Touched:
         if opaque:
             told = "; ".join(f"{label} - {reason}" for label, reason in opaque.items())
             return not_recorded(f"opaque steps keep no origins, and more may be touched: {told}")
+        if evidence.erased:
+            return not_recorded(evidence.erased)
         if evidence.output_share <= 0:
             return not_recorded("the run kept no output index (--obs_output_index=off)")
         if evidence.output_share < 1:

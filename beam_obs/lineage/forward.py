@@ -303,6 +303,9 @@ class Future:
                 ended_at=readers,
                 certainty=not_recorded(reason),
             )
+        if self._evidence.erased:
+            certainty = not_recorded(self._evidence.erased)
+            return dataclasses.replace(found, end="no trace of it", certainty=certainty)
         return self._by_elimination(found, start)
 
     def _gaps(self, origin: bytes, start: str | None) -> Certainty | None:

@@ -17,6 +17,7 @@ from beam_obs.lineage.whole_blocks import DERIVATIONS, FILTERED, OUTPUTS, filter
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
 from beam_obs.records.record_content import DIGEST_BYTES
+from beam_obs.runs.erased_rows import erased_so_far
 from beam_obs.runs.evidence import Evidence, Standing, problem_of_file, read_evidence
 from beam_obs.runs.letter_files import LetterFile, letter_of_json, letter_schema, letters_of_block
 from beam_obs.runs.record import RunRecord
@@ -59,6 +60,11 @@ class RunEvidence:
         self._files: dict[str, list[RowFile]] = {}
         self._problems: dict[str, None] = dict.fromkeys(record.problems)
         self._overlooked = tuple(overlooked)
+        self._erased: dict[str, int] = {}
+        if store.is_being_erased:
+            self._note(
+                "an erasure of the store was begun and has not ended: ask `beam-obs prune` for it again"
+            )
 
     @functools.cached_property
     def evidence(self) -> Evidence:
@@ -77,6 +83,13 @@ class RunEvidence:
           certainty: that of the answer if they are.
         """
         return least([certainty, damaged(self.problems)]) if self.problems else certainty
+
+    @property
+    def erased(self) -> str:
+        """What was erased from the files that were read so far, as a sentence; empty where nothing was."""
+        total = sum(self._erased.values())
+        rows = f"{total:,} row{'' if total == 1 else 's'} of evidence"
+        return f"erased: {rows} went from this run, by `beam-obs prune`" if total else ""
 
     @property
     def own_problems(self) -> tuple[str, ...]:
@@ -136,7 +149,11 @@ class RunEvidence:
     @functools.cached_property
     def derivations(self) -> DerivationSearch:
         """What aggregates were made of."""
-        return DerivationSearch(self.files(DERIVATIONS), self.by_code, self.limit, len(self.partitions))
+        files = self.files(DERIVATIONS)
+        # An aggregate of which contributors were erased still keeps a sample only.
+        erased = sum(erased_so_far(file.metadata) for file in files)
+        limit = None if self.limit is None else self.limit - erased
+        return DerivationSearch(files, self.by_code, limit, len(self.partitions))
 
     # Outputs.
 
@@ -273,6 +290,7 @@ class RunEvidence:
 
     def _row_file(self, name: str, content: bytes) -> RowFile:
         file, manifest = read_row_file(name, content), self.evidence.by_file.get(name)
+        self._erased[name] = erased_so_far(file.metadata)
         if manifest is not None and not any(told.startswith(name) for told in self._problems):
             lost = f"{name} is damaged: {file.rows:,} of {manifest.count:,} rows can be read"
             self._note(file.problem or (lost if file.rows != manifest.count else ""))

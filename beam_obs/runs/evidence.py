@@ -26,6 +26,7 @@ from beam_obs.runs.folder import Found
 from beam_obs.runs.form import fit, parse_object
 from beam_obs.runs.letter_files import LetterFile
 from beam_obs.runs.record_forms import FILES, MANIFESTS_FORM
+from beam_obs.runs.sealing import is_sealed
 
 if TYPE_CHECKING:
     from beam_obs.runs.record import RunRecord
@@ -176,7 +177,8 @@ def _manifest_file(name: str, found: Found) -> tuple[dict[str, Any], str]:
         return {}, f"{name} cannot be read: {found.problem or 'it is gone'}"
     problems: list[str] = []
     digest = _DIGEST_IN_NAME.fullmatch(name)
-    if digest is not None and digest[1] != short_hash(found.content):
+    is_named_so = digest is None or digest[1] == short_hash(found.content)
+    if not is_named_so and is_sealed(found.content) is not True:
         problems.append("its bytes are not those that were written")
     try:
         content = fit(parse_object(found.content), MANIFESTS_FORM, "", problems)

@@ -6,7 +6,6 @@ What is damaged or was changed since is read as far as it can be, and said: no a
 from __future__ import annotations
 
 import datetime
-import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,7 @@ from beam_obs.runs.folder import Found
 from beam_obs.runs.form import fit, parse_object
 from beam_obs.runs.record import END, HEARTBEAT, START, RunRecord
 from beam_obs.runs.record_forms import BEGAN, END_FORM, HEARTBEAT_FORM, START_FORM
+from beam_obs.runs.sealing import is_sealed
 from beam_obs.runs.wording import unnamed_losses
 
 if TYPE_CHECKING:
@@ -24,29 +24,7 @@ if TYPE_CHECKING:
 SEALED = "sealed"
 """Field of ``start.json``: whether the end that is written for it is sealed."""
 
-_SEAL = re.compile(rb',\n "seal": "([0-9a-f]{32})"\n}\Z')
 _CHANGED = "was changed since it was written"
-
-
-def encode_record(content: dict[str, Any]) -> bytes:
-    """Returns the content of a file of a run."""
-    return json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
-
-
-def seal(content: bytes) -> bytes:
-    """Returns the content of ``end.json`` with a hash of all that is before it, by which it is checked.
-
-    >>> is_sealed(seal(encode_record({"status": "done"})))
-    True
-    """
-    body = content.removesuffix(b"\n}")
-    return body + f',\n "seal": "{content_hash(body).hexdigest()}"\n}}'.encode()
-
-
-def is_sealed(content: bytes) -> bool | None:
-    """Returns whether an ``end.json`` is as it was written; None where it has no seal."""
-    found = _SEAL.search(content)
-    return None if found is None else found[1].decode() == content_hash(content[: found.start()]).hexdigest()
 
 
 def time_of_id(run: str) -> str | None:

@@ -9,6 +9,9 @@ from beam_obs.runs.form import Each, Maybe, Needed, Text, Time
 FILES = "files"
 """Field of ``end.json``: the files that the run had by then, each with the hash of its content."""
 
+ERASED_AT_END = "erased"
+"""Field of ``end.json``: how many rows of evidence, and contributors in them, were erased from the run."""
+
 BEGAN = "1970-01-01T00:00:00.000000Z"
 
 _TEXT, _NUMBER, _COUNT = Maybe(str), Maybe(float), Maybe(int)
@@ -165,6 +168,7 @@ END_FORM: dict[str, Any] = {
     ),
     "was_removed": Maybe(bool),
     FILES: Maybe(Each(str)),
+    ERASED_AT_END: Maybe(int),
 }
 
 MANIFESTS_FORM: dict[str, Any] = {

@@ -10,9 +10,10 @@ from typing import Any
 from beam_obs.records.manifest import content_hash
 from beam_obs.records.run_context import RunContext
 from beam_obs.runs.process import this_process
-from beam_obs.runs.read_record import SEALED, encode_record, seal
+from beam_obs.runs.read_record import SEALED
 from beam_obs.runs.record import END, HEARTBEAT, HEARTBEAT_SECONDS, START, RunRecord, now_text
 from beam_obs.runs.record_forms import FILES
+from beam_obs.runs.sealing import encode_record, seal
 from beam_obs.runs.store import Store, StoreNotWritable
 
 

@@ -7,6 +7,7 @@ Run ids are UUIDv7, so that sorting by id sorts by time, and the newest are foun
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import uuid
@@ -21,6 +22,9 @@ from beam_obs.runs.unknown_name import nearest_text
 
 STORE_VARIABLE = "BEAM_OBS_STORE"
 DEFAULT_STORE = ".beam_obs"
+
+PENDING = "erasing.json"
+"""What an erasure that was begun has found, in the root of the store until it is done."""
 
 _SHOWN_CANDIDATES = 8
 _LOOKED_AT = 1_000
@@ -211,6 +215,12 @@ class Store:
             )
         listed = _listed("", [f"{run} ({of})" for run, of in meant])
         raise RunNotFound(f"{selector!r} may be any of {len(meant)} runs{listed}", [run for run, _ in meant])
+
+    @functools.cached_property
+    def is_being_erased(self) -> bool:
+        """Whether an erasure was begun and has not ended."""
+        (found,) = self.files.look([PENDING])
+        return found.content is not None or bool(found.problem)
 
     def _folders(self) -> list[tuple[str, str]]:
         found = self.files.grandchildren("runs", (START, END))
