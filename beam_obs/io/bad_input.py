@@ -52,6 +52,10 @@ class CorruptBlock(BadInput):
     """A block of a file, or what is left of it after a record, cannot be read."""
 
 
+class NotReadBack(BadInput):
+    """A record would not come back from the file that it is written to, or not as it is."""
+
+
 class BadFile(BadInput):
     """A file is refused as a whole."""
 
