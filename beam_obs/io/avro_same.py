@@ -155,7 +155,7 @@ def _is_same_time(logical: str, given: Any, back: datetime.datetime) -> bool:
         given = given.replace(tzinfo=None)
     elif given.tzinfo is None:
         given = given.astimezone(datetime.timezone.utc)  # fastavro takes it for this machine's time
-    return abs(given - back) < unit
+    return bool(abs(given - back) < unit)
 
 
 def _is_same_day(given: Any, back: datetime.date) -> bool:

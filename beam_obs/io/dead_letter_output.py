@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import sys
 
-import apache_beam as beam
 from typing_extensions import Self
 
 from beam_obs.records.errors import UsageError
 from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.stages.role import Ours
 
 
-class DeadLetterOutput(beam.PTransform):
+class DeadLetterOutput(Ours):
     """A transform whose dead letters go to a home that was given, or to an output of their own.
 
     Args:

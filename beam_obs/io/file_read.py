@@ -18,9 +18,11 @@ from beam_obs.io.read_records import ReadRecords, RecordFormat
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
-from beam_obs.records.run_context import DatasetDescription, RunContext, StageDescription, observation_of
+from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.stages.refusal_homes import RefusalHomes
+from beam_obs.stages.role import READ
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -42,6 +44,8 @@ class FileRead(DeadLetterOutput):
       dead_letters: a home for the dead letters.
       redact: names of fields whose values stay out of the dead letters, or a function.
     """
+
+    role = READ
 
     def __init__(
         self,
@@ -84,7 +88,7 @@ class FileRead(DeadLetterOutput):
             raise UsageError(f"{label!r} (made at {self._made_at}) is applied to a pipeline, got {pbegin!r}")
         pipeline = pbegin.pipeline
         observation = observation_of(pipeline)
-        homes = [home for home in (self._dead_letters, observation.dead_letters) if home is not None]
+        homes = RefusalHomes(observation, self._dead_letters, self._as_output)
         finder = _FindFiles(
             self._pattern,
             label,
@@ -99,7 +103,7 @@ class FileRead(DeadLetterOutput):
         settings = ReadSettings(
             stage=label,
             context=observation.context,
-            keeps_dead_letters=bool(homes) or self._as_output,
+            keeps_dead_letters=homes.keep_refusals,
             notes_inputs=observation.observed,
             stamp=self.stamps_lineage,
             fails_on_bad_file=self._on_bad_file == "fail",
@@ -134,9 +138,7 @@ class FileRead(DeadLetterOutput):
         outputs = blocks | pass_on.with_outputs(DEAD_TAG, main="records")
         records, refusals = outputs["records"], outputs[DEAD_TAG]
         refusals.element_type = Any
-        for home in homes:
-            name = "DeadLetters" if home is self._dead_letters else "Evidence"
-            refusals | name >> _Keep(home, label, observation.context)
+        homes.keep(refusals, label)
         if not self._as_output:
             return records
         formatter = FormatDeadLetters(label, observation.context)
@@ -197,16 +199,3 @@ class _FindFiles(StatelessDoFn):
         files = find_files(pattern, *self._arguments)
         columns = None if self._format is None else self._format.common_columns(files)
         return [file._replace(expected_columns=columns) for file in files]
-
-
-class _Keep(beam.PTransform):
-    """Brings refusals to a home."""
-
-    def __init__(self, home: DeadLetters, stage: str, context: RunContext) -> None:
-        super().__init__()
-        self._home = home
-        self._stage = stage
-        self._context = context
-
-    def expand(self, refusals: Any) -> Any:
-        return self._home.add(refusals, self._stage, self._context)

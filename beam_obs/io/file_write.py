@@ -22,6 +22,7 @@ from beam_obs.records.run_context import (
     observation_of,
 )
 from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.stages.role import WRITE
 from beam_obs.stages.stage import Stage
 
 
@@ -34,6 +35,8 @@ class FileWrite(DeadLetterOutput):
       stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
         records have room.
     """
+
+    role = WRITE
 
     def __init__(
         self, file_path_prefix: Any, dead_letters: DeadLetters | None, stamp: bool | None = None

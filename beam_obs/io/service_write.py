@@ -15,9 +15,11 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
-from beam_obs.stages.dead_letters import DeadLetters, KeepRefusals
+from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.evidence import globally
 from beam_obs.stages.observed_pardo import with_room_for_lineage
+from beam_obs.stages.refusal_homes import RefusalHomes
+from beam_obs.stages.role import WRITE
 from beam_obs.stages.service_refusals import ReadFailedRows
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact, redaction_of
@@ -33,6 +35,8 @@ class ServiceWrite(DeadLetterOutput):
       stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
         records have room.
     """
+
+    role = WRITE
 
     def __init__(
         self,
@@ -52,8 +56,6 @@ class ServiceWrite(DeadLetterOutput):
         pipeline = pcoll.pipeline
         label = pipeline._current_transform().full_label
         observation = observation_of(pipeline)
-        of_run = observation.dead_letters if observation.enclosing is None else None
-        homes = [home for home in (self._dead_letters, of_run) if home is not None]
         attributes = stamps_of(observation, label, self._stamp, self._has_room())
         tried, letters = self._tried(pcoll, label, attributes)
         if observation.observed:
@@ -64,8 +66,8 @@ class ServiceWrite(DeadLetterOutput):
                     label, type(self).__name__, described.payload_coder, described.coder_proto
                 )
         result, failures = self._write(tried)
-        keeps = bool(homes) or self._as_output or observation.enclosing is not None
-        if failures is None or not keeps:
+        homes = RefusalHomes(observation, self._dead_letters, self._as_output)
+        if failures is None or not homes.keep_refusals:
             return (result, letters) if self._as_output else result
         reader = ReadFailedRows(
             label,
@@ -76,11 +78,7 @@ class ServiceWrite(DeadLetterOutput):
             ),
         )
         refusals = failures | LATER_LEAF >> beam.ParDo(reader)
-        if observation.enclosing is not None:
-            observation.enclosing.append((refusals, label))
-        for home in homes:
-            name = "DeadLetters" if home is self._dead_letters else "Evidence"
-            _ = refusals | f"{name} of the service" >> KeepRefusals(home, label, observation.context)
+        homes.keep(refusals, label, "{} of the service".format)
         if not self._as_output:
             return result
         formatter = FormatDeadLetters(label, observation.context)

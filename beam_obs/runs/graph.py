@@ -14,7 +14,7 @@ from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions
 from beam_obs.metrics.names import LATER_LEAF, stage_of_step
 from beam_obs.stages.dead_letters import KeepRefusals
 from beam_obs.stages.guarded_combine import SplitCombined
-from beam_obs.weaving.units import is_evidence
+from beam_obs.stages.role import EVIDENCE
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 from beam_obs.wrapper.traced_dofn import innermost
 from beam_obs.wrapper.traced_state import remembers
@@ -209,13 +209,9 @@ def _is_combine(leaf: Any) -> bool:
 
 def _parts(node: Any, without_evidence: bool = False) -> Iterator[Any]:
     for part in node.parts:
-        if not (without_evidence and is_evidence(_name_of_class(part.transform))):
+        if not (without_evidence and getattr(part.transform, "role", None) == EVIDENCE):
             yield part
             yield from _parts(part, without_evidence)
-
-
-def _name_of_class(transform: Any) -> str:
-    return f"{type(transform).__module__}.{type(transform).__qualname__}"
 
 
 def _id(pipeline: Any, pcollection: Any) -> str:

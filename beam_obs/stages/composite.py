@@ -31,6 +31,7 @@ from beam_obs.stages.observed_pardo import (
     refusals_of,
     with_room_for_lineage,
 )
+from beam_obs.stages.role import Ours
 from beam_obs.stages.sink_records import record_check
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
@@ -45,6 +46,7 @@ _INSIDES_LEFT_ALONE: tuple[type, ...] = (
     beam.Reshuffle,
     beam.transforms.util.ReshufflePerKey,
     LookForCopies,
+    Ours,
     Read,
     WriteImpl,
 )

@@ -14,6 +14,7 @@ from beam_obs.records.errors import MissingExtra
 from beam_obs.records.run_context import observation_of
 from beam_obs.stages.counted import CountElements
 from beam_obs.stages.refused_letters import Fallback, KeepRefusedLetters
+from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.stages.service_refusals import ReadFailedRows
 
 _TYPES = {"string": "STRING", "long": "INTEGER", "int": "INTEGER", "bytes": "BYTES", "boolean": "BOOLEAN"}
@@ -39,7 +40,7 @@ DEAD_LETTER_BIGQUERY_SCHEMA: dict[str, list[dict[str, str]]] = {
 """Schema of a table of dead letters; its ``fields`` are what ``bq mk --schema`` takes as a file."""
 
 
-class BigQueryRows(beam.PTransform):
+class BigQueryRows(Ours):
     """Dead letters as rows of a BigQuery table, by streaming inserts: a sink for `obs.DeadLetters`.
 
     The table is made with `DEAD_LETTER_BIGQUERY_SCHEMA` where it is not there. A row that BigQuery refuses
@@ -56,6 +57,8 @@ class BigQueryRows(beam.PTransform):
     Raises:
       MissingExtra: Google's client libraries are not installed.
     """
+
+    role = EVIDENCE
 
     def __init__(self, table: Any, *, fallback: Fallback = None, **arguments: Any) -> None:
         super().__init__()

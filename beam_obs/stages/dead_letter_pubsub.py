@@ -10,6 +10,7 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.pubsub_messages import ATTRIBUTE_BYTES, checked_message, pubsub
 from beam_obs.stages.refused_letters import Fallback
+from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.stages.stage import Stage
 
 ATTRIBUTE_PREFIX = "beam_obs-"
@@ -29,7 +30,7 @@ _ATTRIBUTES = (
 )
 
 
-class PubSubMessages(beam.PTransform):
+class PubSubMessages(Ours):
     """Dead letters as Pub/Sub messages: a sink for `obs.DeadLetters`.
 
     A message's data is the dead letter as JSON, as `obs.JsonLines` writes it. Its attributes
@@ -50,6 +51,8 @@ class PubSubMessages(beam.PTransform):
       MissingExtra: Google's client libraries are not installed.
       ValueError: the topic is not one.
     """
+
+    role = EVIDENCE
 
     def __init__(self, topic: str, *, fallback: Fallback = None) -> None:
         super().__init__()

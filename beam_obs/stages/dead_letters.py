@@ -34,6 +34,7 @@ from beam_obs.stages.evidence import (
     writes_at_once,
 )
 from beam_obs.stages.foreign_failures import ReadForeignFailures, refused_coder, step_of
+from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.wrapper.redaction import redaction_of
 from beam_obs.wrapper.refusal import Refusal
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -205,7 +206,7 @@ class DeadLetters:
         )
 
 
-class KeepRefusals(beam.PTransform):
+class KeepRefusals(Ours):
     """Brings the refusals of a step to a home.
 
     Args:
@@ -213,6 +214,8 @@ class KeepRefusals(beam.PTransform):
       step: full label of the step.
       context: the run.
     """
+
+    role = EVIDENCE
 
     def __init__(self, home: DeadLetters, step: str, context: RunContext) -> None:
         super().__init__()
@@ -250,7 +253,9 @@ class _FormatAndWrite(StatelessDoFn):
         return self._writer.finish_bundle()
 
 
-class _FlattenInto(beam.PTransform):
+class _FlattenInto(Ours):
+    role = EVIDENCE
+
     def __init__(self, sink: beam.PTransform) -> None:
         super().__init__()
         self._sink = sink

@@ -16,12 +16,13 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.records.errors import DeadRateExceeded, UsageError
 from beam_obs.stages.dead_letter_format import window_text
+from beam_obs.stages.role import EVIDENCE, Ours
 
 DEFAULT_MINIMUM = 100
 """Fewest records of a window for its share to be judged, where a Stage gives none of its own."""
 
 
-class JudgeDeadRate(beam.PTransform):
+class JudgeDeadRate(Ours):
     """Fails the job when a window's share of refused records is above a limit.
 
     Takes the pair of what a stage took and what it refused.
@@ -35,6 +36,8 @@ class JudgeDeadRate(beam.PTransform):
       UsageError: the records are an unbounded PCollection in the global window without a trigger, so
         no window of theirs ever ends.
     """
+
+    role = EVIDENCE
 
     def __init__(self, stage: str, limit: float, minimum: int) -> None:
         super().__init__()

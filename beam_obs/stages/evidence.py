@@ -25,6 +25,7 @@ from beam_obs.records.errors import EvidenceNotKept
 from beam_obs.records.manifest import DEAD_LETTERS, Commit, Manifest, commit_content, short_hash
 from beam_obs.records.run_context import RunContext
 from beam_obs.stages.evidence_file import EvidenceFile, reason_of, say_lost, write_whole
+from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 STREAMING_SECONDS = 10
@@ -111,7 +112,7 @@ def writes_at_once(pipeline: Any) -> bool:
     return type(pipeline.runner).__name__ in _BUNDLE_BY_BUNDLE
 
 
-class GatherRows(beam.PTransform):
+class GatherRows(Ours):
     """Rows as they are in batch; in a stream, gathered for some seconds so that files are not tiny.
 
     Gathering is by processing time in the global window: evidence is never late data.
@@ -119,6 +120,8 @@ class GatherRows(beam.PTransform):
     Args:
       at_once: whether rows of a stream are not gathered.
     """
+
+    role = EVIDENCE
 
     def __init__(self, at_once: bool = False) -> None:
         super().__init__()
@@ -158,7 +161,7 @@ def _values(pair: tuple[bytes, Iterable[Any]]) -> Iterable[Any]:
     return pair[1]
 
 
-class CommitEvidence(beam.PTransform):
+class CommitEvidence(Ours):
     """Writes the manifests of finished bundles to ``manifest-*.json`` of the folder.
 
     Manifests cross a shuffle first, so only those of committed bundles are written. In batch they all come at
@@ -169,6 +172,8 @@ class CommitEvidence(beam.PTransform):
       run: the run, where the folder is not its own.
       at_once: whether those of a stream are written one by one, without a shuffle.
     """
+
+    role = EVIDENCE
 
     def __init__(
         self, folder: str | RunContext, run: RunContext | None = None, at_once: bool = False

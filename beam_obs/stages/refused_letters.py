@@ -12,19 +12,22 @@ from beam_obs.records.errors import RefusedRecord
 from beam_obs.records.run_context import observation_of
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import AvroFiles, DeadLetters, JsonLines, KeepRefusals
+from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.wrapper.refusal import Refusal
 
 Fallback = str | AvroFiles | JsonLines | None
 """A folder, `AvroFiles`, `JsonLines`, or None for the run's store alone."""
 
 
-class KeepRefusedLetters(beam.PTransform):
+class KeepRefusedLetters(Ours):
     """Keeps what a sink of dead letters refused, and gives it as dead letters of the sink.
 
     Args:
       label: full label of the sink.
       fallback: where they go besides the run's store; where there is neither, one of them fails the job.
     """
+
+    role = EVIDENCE
 
     def __init__(self, label: str, fallback: Fallback) -> None:
         super().__init__()

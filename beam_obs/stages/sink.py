@@ -14,12 +14,13 @@ from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.stages.counted import CountElements
 from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.stages.role import SINK, Ours
 from beam_obs.stages.source import checked_dataset
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
 
 
-class Sink(Stage):
+class Sink(Stage, Ours):
     """Applies a write and observes it: what enters is counted, its dataset is an output of the run.
 
     The result is the write's own. Each step in it that runs the user's code is guarded, as by a `Stage`,
@@ -49,6 +50,7 @@ class Sink(Stage):
     """
 
     _called = "obs.Sink"
+    role = SINK
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ The result, its types, windows and timestamps are those of the transform inside.
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import sys
 from typing import Any
@@ -26,7 +27,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
-from beam_obs.stages.dead_letters import DeadLetters, KeepRefusals
+from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.dead_rate import DEFAULT_MINIMUM, JudgeDeadRate
 from beam_obs.stages.evidence import globally
 from beam_obs.stages.observed_pardo import (
@@ -37,6 +38,7 @@ from beam_obs.stages.observed_pardo import (
     refusals_of,
     with_room_for_lineage,
 )
+from beam_obs.stages.refusal_homes import RefusalHomes
 from beam_obs.stages.with_dead_letters import WithDeadLetters
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.user_callable import user_callable
@@ -156,24 +158,16 @@ class Stage(beam.PTransform):
         pipeline = pcoll.pipeline
         stage = pipeline._current_transform().full_label
         observation = observation_of(pipeline)
-        # What a Stage inside another's composite refuses comes to the run through the outer one.
-        of_run = observation.dead_letters if observation.enclosing is None else None
-        homes = [home for home in (self._dead_letters, of_run) if home is not None]
         as_output = self._as_output or self._error_handler is not None
-        keeps = bool(homes) or as_output or observation.enclosing is not None
+        homes = RefusalHomes(observation, self._dead_letters, as_output)
+        keeps = homes.keep_refusals
         if self._pardo is None:
             result, refused = self._guard_composite(pcoll, stage, observation, keeps)
         else:
             result, refused = self._observe_pardo(pcoll, stage, observation, keeps)
-        if observation.enclosing is not None:
-            observation.enclosing.extend(refused)
         self._limit_dead_rate(pcoll, stage, observation, refused)
         for refusals, of_step in refused:
-            for home in homes:
-                label = "DeadLetters" if home is self._dead_letters else "Evidence"
-                _ = refusals | _label_of(label, of_step, stage) >> KeepRefusals(
-                    home, of_step, observation.context
-                )
+            homes.keep(refusals, of_step, functools.partial(_label_of, step=of_step, stage=stage))
         if not as_output:
             return result
         # Beside those of other steps, what a combine refuses that is the whole Stage has a label of its own.

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
+from beam_obs.stages.role import ROLE
+
 KV_URN = common_urns.coders.KV.urn
 BYTES_URN = common_urns.coders.BYTES.urn
 ITERABLE_URN = common_urns.coders.ITERABLE.urn
@@ -72,6 +74,10 @@ class Graph:
         """Returns the full name of the class of a step, or an empty text."""
         annotations = self.node(node_id).annotations
         return str(annotations.get(_KEPT_TYPE) or annotations.get(_TYPE, b""), "utf-8", "replace")
+
+    def role(self, node_id: str) -> str:
+        """Returns what a step of ours is, one of `beam_obs.stages.role`; an empty text for others."""
+        return str(self.node(node_id).annotations.get(ROLE, b""), "utf-8", "replace")
 
     def displayed(self, node_id: str, names: tuple[str, ...]) -> str | None:
         """Returns what a step and all that is in it display under the first of the names that any has."""

@@ -10,12 +10,13 @@ from apache_beam.io import textio, tfrecordio
 from apache_beam.options.value_provider import StaticValueProvider
 from apache_beam.transforms.window import GlobalWindows
 
+from beam_obs.stages.role import SINK, WRITE
 from beam_obs.weaving import units
 from beam_obs.weaving.frames import FrameSink, frame_sink
 from beam_obs.weaving.graph import PAR_DO_URN
 from beam_obs.weaving.loom import OUTPUTS, Loom
 from beam_obs.weaving.report import WovenSink
-from beam_obs.weaving.units import Unit, is_internal, is_write_of_ours
+from beam_obs.weaving.units import Unit, is_internal
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 from beam_obs.wrapper.traced_dofn import innermost
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS
@@ -23,7 +24,6 @@ from beam_obs.wrapper.traced_frames import FrameIndexDoFn, WindowedFrameIndexDoF
 from beam_obs.wrapper.traced_grouping import IndexDoFn
 from beam_obs.wrapper.traced_shapes import stamps
 
-_OBSERVED_SINK = "beam_obs.stages.sink.Sink"
 _TESTING = "apache_beam.testing."
 _NAMES_OF_DATA = ("file_pattern", "file_path_prefix", "file_path", "path", "table", "topic", "sink_table")
 _SHARD = re.compile(r"-?%\(\w+\)")
@@ -106,8 +106,7 @@ def sink_label(loom: Loom, node_id: str) -> str:
     """Returns the label by which a run knows a sink: that of our own write around it, where there is one."""
     label = loom.label(node_id)
     for above in loom.graph.ancestors(node_id):
-        name = loom.graph.python_type(above)
-        if is_write_of_ours(name) or name == _OBSERVED_SINK:
+        if loom.graph.role(above) in (WRITE, SINK):
             label = loom.label(above)
     return label
 
@@ -188,7 +187,7 @@ def _encoder(loom: Loom, node_id: str) -> Callable[[Any], bytes] | None:
 def _uri(loom: Loom, node_id: str) -> str | None:
     """Returns where a sink of Beam's writes to, as its display data tells: of files what comes before the
     shard. A write of ours tells the run itself."""
-    if any(is_write_of_ours(loom.graph.python_type(above)) for above in loom.graph.ancestors(node_id)):
+    if any(loom.graph.role(above) == WRITE for above in loom.graph.ancestors(node_id)):
         return None
     uri = loom.graph.displayed(node_id, _NAMES_OF_DATA)
     if uri is None:
@@ -209,7 +208,7 @@ def _path_of_files(loom: Loom, node_id: str) -> str | None:
 def _is_stamped(loom: Loom, node_id: str) -> bool:
     """Returns whether a write of ours stamps its records with their lineage."""
     for above in loom.graph.ancestors(node_id):
-        if is_write_of_ours(loom.graph.python_type(above)):
+        if loom.graph.role(above) == WRITE:
             return any(
                 stamps(innermost(loom.facts(leaf).dofn))
                 for leaf in loom.graph.leaves(above)

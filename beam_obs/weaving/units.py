@@ -14,6 +14,7 @@ from apache_beam.io.filebasedsource import FileBasedSource
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
+from beam_obs.stages.role import EVIDENCE
 from beam_obs.weaving.graph import PAR_DO_URN, Graph
 
 PAR_DO = "ParDo"
@@ -53,13 +54,6 @@ _SOURCES = (
     "apache_beam.io.",
     "apache_beam.transforms.periodicsequence.",
     "apache_beam.testing.synthetic_pipeline.",
-)
-_EVIDENCE = (
-    "beam_obs.stages.evidence.",
-    "beam_obs.stages.dead_letter",
-    "beam_obs.stages.refused_letters.",
-    "beam_obs.stages.dead_rate.",
-    "beam_obs.io.file_read._Keep",
 )
 _WRITES_OF_FRAMES = frozenset(
     {"apache_beam.dataframe.io.WriteViaPandas", "apache_beam.dataframe.io._WriteToPandas"}
@@ -125,15 +119,6 @@ def source_label(graph: Graph, node_id: str) -> str:
     return str(graph.node(node_id).unique_name)
 
 
-def is_evidence(name: str) -> bool:
-    """Returns whether a class is a part of the way that evidence takes out of a pipeline.
-
-    >>> is_evidence("beam_obs.stages.evidence.GatherRows")
-    True
-    """
-    return name.startswith(_EVIDENCE)
-
-
 def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
     """Returns whether an aggregate is the first half of one with hot-key fanout."""
     return any(
@@ -145,7 +130,7 @@ def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
 def _kind(graph: Graph, node_id: str) -> str | None:
     node = graph.node(node_id)
     name = graph.python_type(node_id)
-    if is_evidence(name):
+    if graph.role(node_id) == EVIDENCE:
         return OURS
     if not node.subtransforms:
         if node.spec.urn in _LEAVES:
@@ -191,15 +176,6 @@ def _is_located(pickled: bytes) -> bool:
 
 def _has_located_read(graph: Graph, node_id: str) -> bool:
     return any(is_located_read(graph, found) for found in graph.subtree(node_id))
-
-
-def is_write_of_ours(name: str) -> bool:
-    """Returns whether a class is a write of ours; what it does to records before Beam writes them is woven.
-
-    >>> is_write_of_ours("beam_obs.io.avro_sink.WriteToAvro")
-    True
-    """
-    return name.startswith("beam_obs.io.") and name.rsplit(".", 1)[-1].startswith("Write")
 
 
 def _in_order(graph: Graph, units: list[Unit]) -> list[Unit]:

@@ -12,6 +12,7 @@ import apache_beam as beam
 import fastavro
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.typehints import row_type
 from hypothesis import given
@@ -136,6 +137,47 @@ def test_a_run_tells_which_of_its_sinks_stamp(write: Any, is_stamped: bool) -> N
     end = _run(write)
 
     assert [sink["stamped"] for sink in end["lineage"]["sinks"]] == [is_stamped]
+
+
+class WriteDays(obs.WriteToJson):
+    """A user's own, made of one of ours."""
+
+
+class Archive(obs.WriteToText):
+    """A user's own, made of one of ours."""
+
+
+class Warehouse(obs.Sink):
+    """A user's own, made of one of ours."""
+
+
+@pytest.mark.parametrize(
+    ("base", "subclass"),
+    [
+        (obs.WriteToJson("out"), WriteDays("out")),
+        (
+            obs.WriteToText("out", coder=beam.coders.FastPrimitivesCoder()),
+            Archive("out", coder=beam.coders.FastPrimitivesCoder()),
+        ),
+        (
+            obs.Sink(beam.io.WriteToText("out", coder=beam.coders.FastPrimitivesCoder())),
+            Warehouse(beam.io.WriteToText("out", coder=beam.coders.FastPrimitivesCoder())),
+        ),
+    ],
+    ids=["WriteToJson", "WriteToText", "Sink"],
+)
+@pytest.mark.parametrize("runner", [FnApiRunner, BundleBasedDirectRunner])
+def test_a_subclass_of_a_write_is_told_of_as_its_base(base: Any, subclass: Any, runner: Any) -> None:
+    def told(write: Any) -> Any:
+        with obs.Pipeline(runner(), PipelineOptions(["--obs_store=store"]), name="told") as pipeline:
+            _ = pipeline | beam.Create([{"n": 1}]) | "write" >> write
+        end = obs.Store("store").find("latest").end
+        assert end is not None
+        outputs = [(output["label"], output["records"]) for output in end["outputs"] if "label" in output]
+        return end["lineage"]["sinks"], outputs, end["lineage"]["opaque"]
+
+    assert told(subclass) == told(base)
+    assert [sink["label"] for sink in told(subclass)[0]] == ["write"]
 
 
 def test_avro_is_stamped_where_the_schema_has_room() -> None:

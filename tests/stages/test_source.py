@@ -125,6 +125,51 @@ def test_the_steps_of_a_users_own_source_are_guarded() -> None:
     assert [(letter.stage, letter.payload_text) for letter in dead.elements] == [("fetch/Fetch/parse", "x")]
 
 
+class ReadRows(beam.PTransform):
+    """A user's own source around a read of ours."""
+
+    def __init__(self, home: obs.DeadLetters | None = None) -> None:
+        super().__init__()
+        self._home = home
+
+    def expand(self, pbegin: Any) -> Any:
+        return pbegin | "rows" >> obs.ReadFromCsv("rows.csv", dead_letters=self._home)
+
+
+def _read_rows(pipeline: beam.Pipeline) -> tuple[list[Any], list[Any]]:
+    pathlib.Path("rows.csv").write_text("a,b\n1,2\n3\n5,6\n")
+    kept, dead = Keeper(), Keeper()
+    with pipeline as p:
+        rows, letters = p | "source" >> obs.Source(ReadRows()).with_dead_letters()
+        _ = rows | "kept" >> beam.Map(kept)
+        _ = letters | "dead" >> beam.Map(dead)
+    return [row["a"] for row in kept.elements], dead.elements
+
+
+def test_what_a_read_of_ours_refuses_inside_a_users_source_is_the_sources() -> None:
+    kept, dead = _read_rows(beam.Pipeline(RUNNER))
+
+    assert kept == ["1", "5"]
+    assert [(letter.stage, letter.position) for letter in dead] == [("source/ReadRows/rows", 8)]
+
+
+def test_an_observed_run_has_what_a_read_inside_a_source_refused_once() -> None:
+    kept, dead = _read_rows(obs.Pipeline(RUNNER, name="inside"))
+
+    assert (kept, len(dead)) == (["1", "5"], 1)
+    end = obs.Store().find("latest").end
+    assert end is not None
+    assert end["dead_letters"]["count"] == 1
+
+
+def test_a_read_inside_a_source_keeps_a_home_of_its_own() -> None:
+    pathlib.Path("rows.csv").write_text("a,b\n1,2\n3\n5,6\n")
+    with beam.Pipeline(RUNNER) as p, obs.DeadLetters("own") as home:
+        _ = p | "source" >> obs.Source(ReadRows(home))
+
+    assert len(list(pathlib.Path("own").glob("*.avro"))) == 1
+
+
 def test_a_stream_keeps_its_windows_and_timestamps() -> None:
     options = PipelineOptions()
     options.view_as(StandardOptions).streaming = True

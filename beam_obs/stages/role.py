@@ -1,0 +1,31 @@
+"""What a transform of ours is to those who look at a finished pipeline, whatever its class is called.
+
+It travels as an annotation of the portable pipeline, and a subclass has it from its base.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import apache_beam as beam
+
+ROLE = "beam_obs_role"
+"""Name of the annotation."""
+
+READ = "read"
+WRITE = "write"
+"""Beam's own write stands in it, behind steps of ours that are woven."""
+SINK = "sink"
+"""Any write of Beam's, observed."""
+EVIDENCE = "evidence"
+"""Keeps dead letters or evidence; what it takes is no data of the user's."""
+
+
+class Ours(beam.PTransform):
+    """A transform of ours with a role. It observes its own inside, which those around it leave alone."""
+
+    role: ClassVar[str]
+
+    def annotations(self) -> dict[str, Any]:
+        """Returns what the portable pipeline notes of this transform."""
+        return {**super().annotations(), ROLE: self.role}
