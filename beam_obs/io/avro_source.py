@@ -117,7 +117,7 @@ class ReadFromAvro(FileRead):
             raise UsageError("as_rows=True needs a pattern that is known when the pipeline is built")
         refused: Exception | None = None
         for file in find_files(self._pattern, type(self).__name__, self._compression_type):
-            stream = open_stream(file.path, file.compression)
+            stream = open_stream(file.location, file.compression)
             try:
                 schema = read_head(stream, file.path).schema
             except BadFile as error:

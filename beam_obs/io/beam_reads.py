@@ -18,7 +18,7 @@ from apache_beam.io.range_trackers import OffsetRangeTracker, UnsplittableRangeT
 from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.io.file_version import changed_while_read, file_version
-from beam_obs.io.found_files import fixed_part
+from beam_obs.io.found_files import as_text, fixed_part
 from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.file_state import FileState, state_of
 from beam_obs.records.known_partitions import note_partition
@@ -187,8 +187,8 @@ def _place(source: Any) -> _Place | None:
     start = fixed_part(pattern)
     name = path[len(start) :] if path.startswith(start) else path
     path = path if "://" in path else os.path.abspath(path)
-    partition = Partition(name, file_version(path, state), wide=positions == BLOCKS)
-    note_partition(partition, path)
+    partition = Partition(as_text(name), file_version(path, state), wide=positions == BLOCKS)
+    note_partition(partition, as_text(path))
     return _Place(path, pattern, name, state, partition, format, positions)
 
 
@@ -196,13 +196,14 @@ def _manifest(place: _Place, label: str, count: int, start: int, stop: int) -> M
     size = place.state.size
     whole = start == 0 and (stop >= size or stop == OffsetRangeTracker.OFFSET_INFINITY)
     stop = size if whole else int(min(stop, size))
+    path = as_text(place.path)
     return Manifest(
         kind="inputs",
         stage=label,
-        file=place.path if whole else f"{place.path}#bytes={start}-{stop}",
+        file=path if whole else f"{path}#bytes={start}-{stop}",
         count=count,
         details={
-            "path": place.path,
+            "path": path,
             "name": place.name,
             "version": place.partition.version,
             "partition": f"{place.partition.code:08x}",

@@ -53,6 +53,10 @@ class CsvDialect:
         quote = "" if self.quoting == csv.QUOTE_NONE else self.quotechar or ""
         return quote + (self.escapechar or "") + "\r"
 
+    def may_close_quotes(self, line: str) -> bool:
+        """Returns whether a quoted field that goes on in a line may end in it."""
+        return any(character in line for character in self.special.removesuffix("\r"))
+
 
 class CsvParser:
     """Makes rows of blocks of lines.
@@ -102,7 +106,8 @@ class CsvParser:
             lines.pop()
         if self._cuts_only and not any(character in text for character in self._special):
             delimiter = self._delimiter
-            return [line.split(delimiter) for line in lines], lines
+            rows = [line.split(delimiter) for line in lines]
+            return None if _is_beyond_limit(text, rows) else rows, lines
         try:
             rows = list(csv.reader(itertools.chain(lines, ("",)), **self._arguments))
         except csv.Error:
@@ -251,9 +256,28 @@ class CsvParser:
         return lines, damage
 
 
-def parse_header(line: str, dialect: CsvDialect) -> tuple[str, ...]:
-    """Returns the column names in a header line."""
-    return tuple(next(csv.reader((line,), **dialect.arguments), ()))
+def parse_header(lines: list[str], dialect: CsvDialect) -> tuple[str, ...] | None:
+    """Returns the column names in the lines of a header; None where a quote is not closed at their end.
+
+    Args:
+      lines: each with its end.
+      dialect: how names are set apart. A header of several lines is read strictly, as a row of several is.
+
+    Raises:
+      csv.Error: they are no header.
+
+    >>> parse_header(['id,"name\\n', 'or alias"\\n'], CsvDialect())
+    ('id', 'name\\nor alias')
+    """
+    strict = dialect.strict or len(lines) > 1
+    reader = csv.reader(itertools.chain(lines, ("",)), **{**dialect.arguments, "strict": strict})
+    try:
+        columns = next(reader)
+    except csv.Error:
+        if reader.line_num > len(lines):
+            return None
+        raise
+    return tuple(columns) if reader.line_num <= len(lines) else None
 
 
 def undecodable(error: UnicodeDecodeError, encoding: LineEncoding) -> UndecodableBytes:
@@ -269,6 +293,13 @@ def _lines(encoding: LineEncoding, data: bytes) -> list[bytes]:
     if not lines[-1]:
         lines.pop()
     return lines
+
+
+def _is_beyond_limit(text: str, rows: list[list[str]]) -> bool:
+    """Returns whether a field is longer than `csv.reader` takes it: such a row is refused whatever stands
+    beside it."""
+    limit = csv.field_size_limit()
+    return len(text) > limit and any(len(field) > limit for row in rows for field in row)
 
 
 def _wrong_width(row: list[str], width: int) -> TornRow:

@@ -130,7 +130,7 @@ class ReadFromCsv(FileRead):
         self._splittable = not multiline and line_encoding(encoding)[0].splittable
         self._record = record
         self._csv = _CsvFormat(
-            CsvHeadReader(encoding, dialect, header, names, needed),
+            CsvHeadReader(encoding, dialect, header, names, needed, multiline),
             dialect,
             record,
             tuple(null_values),

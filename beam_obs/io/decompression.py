@@ -16,6 +16,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_obs.io.bad_input import DamagedCompression
+from beam_obs.io.found_files import as_text
 from beam_obs.records.errors import MissingExtra
 
 _CHUNK_BYTES = 1 << 18
@@ -82,8 +83,8 @@ class _Decompressed:
         self._given += length
         if length == 0 and self._damage is not None:
             raise DamagedCompression(
-                f"{self._path}: {self._compression} data {self._damage} (at byte {self._taken} of the file); "
-                f"the {self._given} bytes unpacked so far were read, and may be damaged too",
+                f"{as_text(self._path)}: {self._compression} data {self._damage} (at byte {self._taken} of "
+                f"the file); the {self._given} bytes unpacked so far were read, and may be damaged too",
                 self._damage.kind,
             )
         return b"".join(parts)

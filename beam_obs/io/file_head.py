@@ -9,10 +9,11 @@ from beam_obs.io.bad_input import BadFile, DamagedCompression, EmptyFile, WrongH
 from beam_obs.io.csv_rows import CsvDialect, parse_header
 from beam_obs.io.decompression import open_stream
 from beam_obs.io.found_files import FoundFile
-from beam_obs.io.line_encoding import LineEncoding, line_encoding
+from beam_obs.io.line_encoding import LineEncoding, line_encoding, other_encoding
 
 _HEAD_BYTES = 1 << 14
 _LONGEST_HEADER = 1 << 24
+_LOOKED_AT = 64
 
 
 class FileHead(NamedTuple):
@@ -49,7 +50,7 @@ class HeadReader:
 
     def read(self, file: FoundFile) -> FileHead:
         """Returns the head of `file`."""
-        stream = open_stream(file.path, file.compression)
+        stream = open_stream(file.location, file.compression)
         try:
             return self._read(_Growing(stream), file)
         finally:
@@ -57,6 +58,10 @@ class HeadReader:
 
     def _read(self, data: _Growing, file: FoundFile) -> FileHead:
         encoding, start = line_encoding(self._encoding, data.at_least(4), self._delimiter)
+        if self._delimiter is None:
+            problem = _of_other_encoding(encoding, data, file)
+            if problem is not None:
+                return FileHead(encoding, start, (), problem, data.bytes[:_HEAD_BYTES])
         for _ in range(self._skip_lines):
             start = data.end_of_line(encoding, start)
         return FileHead(encoding, start)
@@ -71,6 +76,7 @@ class CsvHeadReader(HeadReader):
       has_header: whether files have a header line.
       columns: names that a header must have, or the names for files without one; None for any.
       needed: columns that a header must have among others.
+      multiline: whether a quoted name may hold a newline.
     """
 
     def __init__(
@@ -80,8 +86,10 @@ class CsvHeadReader(HeadReader):
         has_header: bool,
         columns: tuple[str, ...] | None,
         needed: tuple[str, ...] = (),
+        multiline: bool = False,
     ) -> None:
         super().__init__(encoding)
+        self._multiline = multiline
         self._dialect = dialect
         self._has_header = has_header
         self.columns = columns
@@ -89,27 +97,55 @@ class CsvHeadReader(HeadReader):
 
     def _read(self, data: _Growing, file: FoundFile) -> FileHead:
         encoding, start = line_encoding(self._encoding, data.at_least(4))
+        problem: BadFile | None = _of_other_encoding(encoding, data, file)
+        if problem is not None:
+            return FileHead(encoding, start, (), problem, data.bytes[:_HEAD_BYTES])
         if not self._has_header:
             return FileHead(encoding, start, self.columns or ())
         raw = b""
+        begin = end = start
         try:
             while not raw:
-                end = data.end_of_line(encoding, start)
-                if end == start:
+                begin, end = end, data.end_of_line(encoding, end)
+                if end == begin:
                     return FileHead(encoding, start, (), EmptyFile(f"{file.path} is empty: it has no header"))
-                raw = data.bytes[start:end].removesuffix(encoding.delimiter)
-                raw = encoding.without_line_end(raw)
-                start = end
+                raw = _without_end(data.bytes[begin:end], encoding)
         except DamagedCompression as error:
             return FileHead(encoding, start, (), error, data.bytes[start : start + _HEAD_BYTES])
         try:
-            columns = self._checked(raw, encoding, file)
+            lines = [self._line(data.bytes[begin:end], encoding, file)]
+            columns = self._parsed(lines, file)
+            while columns is None and self._multiline:
+                line_start, end = end, data.end_of_line(encoding, end)
+                if end == line_start or end - begin > _LONGEST_HEADER:
+                    break
+                lines.append(self._line(data.bytes[line_start:end], encoding, file))
+                if self._dialect.may_close_quotes(lines[-1]):
+                    columns = self._parsed(lines, file)
+            raw = _without_end(data.bytes[begin:end], encoding)
+            if columns is None:
+                hint = (
+                    "" if self._multiline else ", or it goes on in the next line, as multiline=True reads it"
+                )
+                raise WrongHeader(f"{file.path}: a quote in the header is not closed{hint}")
+            self._check(columns, file)
         except BadFile as error:
-            return FileHead(encoding, start, (), error, raw)
-        return FileHead(encoding, start, columns, None, raw)
+            return FileHead(encoding, end, (), error, raw[:_LONGEST_HEADER])
+        return FileHead(encoding, end, columns, None, raw)
 
-    def _checked(self, raw: bytes, encoding: LineEncoding, file: FoundFile) -> tuple[str, ...]:
-        if len(raw) > _LONGEST_HEADER or (b"\0" in raw and encoding.width == 1):
+    def _parsed(self, lines: list[str], file: FoundFile) -> tuple[str, ...] | None:
+        """Returns the columns in the lines of a header; None where it goes on."""
+        try:
+            return parse_header(lines, self._dialect)
+        except Exception as error:
+            raise WrongHeader(f"{file.path}: the header is not CSV: {error}") from None
+
+    def _line(self, whole: bytes, encoding: LineEncoding, file: FoundFile) -> str:
+        """Returns a line of a header as text, with its end."""
+        raw = _without_end(whole, encoding)
+        if b"\r" not in raw and len(raw) > _LONGEST_HEADER:
+            raise WrongHeader(f"{file.path} does not begin with a header: its first line is too long for one")
+        if b"\0" in raw and encoding.width == 1:
             raise WrongHeader(f"{file.path} does not begin with a header: its first line holds NUL bytes")
         try:
             line = raw.decode(encoding.codec)
@@ -120,10 +156,9 @@ class CsvHeadReader(HeadReader):
                 f"{file.path}: lines end with a carriage return alone, which is not supported; "
                 "end them with a newline"
             )
-        try:
-            columns = parse_header(line, self._dialect)
-        except Exception as error:
-            raise WrongHeader(f"{file.path}: the header is not CSV: {error}") from None
+        return whole.decode(encoding.codec)
+
+    def _check(self, columns: tuple[str, ...], file: FoundFile) -> None:
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise WrongHeader(f"{file.path}: the header names {', '.join(map(repr, twice))} more than once")
@@ -134,7 +169,6 @@ class CsvHeadReader(HeadReader):
             check_columns(
                 file.path, columns, (*self._needed, *(name for name in columns if name not in self._needed))
             )
-        return columns
 
 
 def check_columns(path: str, found: tuple[str, ...], expected: tuple[str, ...]) -> None:
@@ -168,6 +202,20 @@ def first_header(files: list[FoundFile], read: Callable[[FoundFile], FileHead]) 
     return None
 
 
+def _without_end(line: bytes, encoding: LineEncoding) -> bytes:
+    return encoding.without_line_end(line.removesuffix(encoding.delimiter))
+
+
+def _of_other_encoding(encoding: LineEncoding, data: _Growing, file: FoundFile) -> WrongHeader | None:
+    """Returns what is wrong with a file whose first bytes are of another encoding than it is read in."""
+    other = other_encoding(encoding.codec, data.bytes[:_LOOKED_AT])
+    if other is None:
+        return None
+    return WrongHeader(
+        f'{file.path} is not {encoding.codec}, its first bytes are those of {other}: give encoding="{other}"'
+    )
+
+
 class _Growing:
     """The first bytes of a stream, more of them as they are asked for."""
 
@@ -182,14 +230,21 @@ class _Growing:
         return self.bytes
 
     def end_of_line(self, encoding: LineEncoding, start: int) -> int:
+        """Returns where the line at `start` ends, or where it is long enough to tell that it is no header:
+        behind a carriage return within it."""
+        looked_at = start
         while True:
-            end = encoding.end_of_line(self.bytes, start)
-            if end or len(self.bytes) - start > _LONGEST_HEADER or not self._grow():
+            end = encoding.end_of_line(self.bytes, looked_at)
+            is_torn = not end and encoding.width == 1 and self.bytes.find(b"\r", looked_at, -1) >= 0
+            if end or is_torn or len(self.bytes) - start > _LONGEST_HEADER:
                 return end or len(self.bytes)
+            looked_at = max(start, len(self.bytes) - len(encoding.delimiter))
+            if not self._grow():
+                return len(self.bytes)
 
     def _grow(self) -> bool:
         try:
-            part = b"" if self._ended else self._stream.read(_HEAD_BYTES)
+            part = b"" if self._ended else self._stream.read(max(_HEAD_BYTES, len(self.bytes)))
         except DamagedCompression:
             if not self.bytes:
                 raise

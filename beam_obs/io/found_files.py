@@ -37,7 +37,8 @@ class FoundFile(NamedTuple):
     """A file to be read.
 
     Args:
-      path: with which Beam opens it; also the URI that records and dead letters name.
+      path: the URI that records and dead letters name.
+      location: with which Beam opens it: the path, but for what is no text in a file's name.
       name: relative to the fixed part of the pattern: the same for a clone of the data elsewhere.
       size: bytes.
       compression: one of Beam's `CompressionTypes`, not ``auto``.
@@ -49,6 +50,7 @@ class FoundFile(NamedTuple):
     """
 
     path: str
+    location: str
     name: str
     size: int
     compression: str
@@ -83,6 +85,10 @@ def find_files(
     matched = FileSystems.match([pattern])[0].metadata_list
     if not matched:
         raise NoFilesFound(pattern, label)
+    if any("://" not in one.path and os.path.isdir(one.path) for one in matched):
+        raise UsageError(
+            f"{label}: {pattern!r} is a folder: give a pattern of files, e.g. {os.path.join(pattern, '*')!r}"
+        )
     start = len(fixed_part(pattern))
     files = []
     for metadata in sorted(matched, key=lambda one: str(one.path)):
@@ -91,8 +97,9 @@ def find_files(
             compression = CompressionTypes.detect_compression_type(metadata.path)
         files.append(
             FoundFile(
-                path=metadata.path,
-                name=metadata.path[start:].replace(os.sep, "/"),
+                path=as_text(metadata.path),
+                location=metadata.path,
+                name=as_text(metadata.path[start:].replace(os.sep, "/")),
                 size=metadata.size_in_bytes,
                 compression=compression,
                 is_splittable=splittable and compression == CompressionTypes.UNCOMPRESSED,
@@ -101,6 +108,15 @@ def find_files(
             )
         )
     return files
+
+
+def as_text(path: str) -> str:
+    """Returns a path as text. Names of local files are bytes: what of them is not UTF-8 is written out.
+
+    >>> as_text(b"caf\\xe9.csv".decode("utf-8", "surrogateescape"))
+    'caf\\\\xe9.csv'
+    """
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def fixed_part(pattern: str) -> str:

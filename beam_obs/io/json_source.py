@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -186,7 +187,7 @@ def _not_json(error: Exception) -> NotJson:
     if isinstance(error, RecursionError):
         return NotJson("its values are nested too deep to be read", "nested too deep")
     if isinstance(error, _NoForm):
-        return NotJson(f"not JSON: {error}", str(error))
+        return NotJson(f"not JSON: {error}", str(error).partition(":")[0])
     return NotJson(f"it has a number that cannot be read: {error}", "number")
 
 
@@ -207,7 +208,15 @@ def _no_form(constant: str) -> Any:
     raise _NoForm(f"it has no form for {constant}")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_form)
+def _finite(text: str, read: type[float] = float, largest: float = sys.float_info.max) -> float:
+    # Called for each number with a point or an exponent; names of its own are the fastest to look up.
+    number = read(text)
+    if -largest <= number <= largest:
+        return number
+    raise _NoForm(f"it has a number beyond what a float holds: {text[:40]}")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_form, parse_float=_finite)
 # Half the time of `decode`, which looks for white space on both sides.
 _scan = _DECODER.scan_once  # type: ignore[attr-defined]
 _NAMES = {

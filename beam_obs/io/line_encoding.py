@@ -20,6 +20,15 @@ _BYTE_ORDER_MARKS: dict[str, tuple[tuple[bytes, str], ...]] = {
     "utf-32-le": ((codecs.BOM_UTF32_LE, "utf-32-le"),),
     "utf-32-be": ((codecs.BOM_UTF32_BE, "utf-32-be"),),
 }
+_OTHER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Those of UTF-32 before those of UTF-16 that they begin with."""
+_FEWEST_BYTES = 8
+"""Every other byte of so many is NUL where the encoding is told by that."""
 _WITHOUT_MARK = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 _STATEFUL = (
     "utf-7",
@@ -145,3 +154,26 @@ def line_encoding(
         ),
         mark,
     )
+
+
+def other_encoding(codec: str, head: bytes) -> str | None:
+    """Returns the encoding that the first bytes of a file are of, where it is not the one it is read in.
+
+    Args:
+      codec: Python's name of the encoding that the file is read in.
+      head: its first bytes.
+
+    >>> other_encoding("utf-8", "a,b".encode("utf-16"))
+    'utf-16'
+    """
+    if codec.startswith(("utf-16", "utf-32")):
+        return None
+    if codec in ("utf-8", "ascii") or b"\0" in head:
+        for mark, name in _OTHER_MARKS:
+            if head.startswith(mark):
+                return name
+    whole = head[: len(head) // 2 * 2]
+    for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(whole) >= _FEWEST_BYTES and not any(whole[first::2]) and all(whole[1 - first :: 2]):
+            return name
+    return None

@@ -120,7 +120,7 @@ class ReadFromParquet(FileRead):
         refused: Exception | None = None
         for file in find_files(self._pattern, type(self).__name__):
             try:
-                with contextlib.closing(open_stream(file.path, file.compression)) as stream:
+                with contextlib.closing(open_stream(file.location, file.compression)) as stream:
                     arrow_schema = ParquetFormat(self._columns).arrow_schema(stream, file)
             except BadFile as error:
                 refused = error

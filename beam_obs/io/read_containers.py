@@ -125,7 +125,7 @@ class ReadContainers(ReadRanges):
     def _read_range(self, progress: Progress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
         file, start, stop = progress.file, claimed.start, claimed.stop
         last_claimed = start - 1
-        stream = open_stream(file.path, file.compression)
+        stream = open_stream(file.location, file.compression)
         try:
             try:
                 head = self._head(stream, file)
@@ -151,9 +151,9 @@ class ReadContainers(ReadRanges):
         file, behind = progress.file, 0
         try:
             # A compressed stream cannot go back, and its head was read from it.
-            with contextlib.closing(open_stream(file.path, file.compression)) as stream:
+            with contextlib.closing(open_stream(file.location, file.compression)) as stream:
                 head = self._format.head(stream, file)
-            with contextlib.closing(open_stream(file.path, file.compression)) as stream:
+            with contextlib.closing(open_stream(file.location, file.compression)) as stream:
                 for block in self._format.open(stream, file, head).blocks(0, None):
                     yield from self._records(progress, block)
                     behind = block.offset + block.size

@@ -107,7 +107,7 @@ class ReadRanges(StatelessDoFn, abc.ABC):
     ) -> Iterator[Any]:
         """Gives the records of one range of a file, in blocks."""
         claimed: OffsetRange = tracker.current_restriction()
-        file = file._replace(state=state_of(file.path))
+        file = file._replace(state=state_of(file.location))
         progress = Progress(file)
         if file.is_splittable:
             yield from self._read_range(progress, tracker, claimed)
@@ -150,7 +150,7 @@ class ReadRanges(StatelessDoFn, abc.ABC):
     def _partition(self, file: FoundFile) -> Partition:
         if self._opened is None or self._opened[0] is not file:
             wide = self.positions == "blocks" or file.size > _LARGEST[file.is_splittable]
-            version = file_version(file.path, file.state or FileState(file.size, 0))
+            version = file_version(file.location, file.state or FileState(file.size, 0))
             partition = Partition(file.name, version, wide=wide)
             note_partition(partition, file.path, self._settings.context.run)
             self._opened = file, partition
@@ -209,7 +209,7 @@ class ReadRanges(StatelessDoFn, abc.ABC):
                 "dead": progress.dead,
                 "positions": self.positions,
             }
-            | changed_while_read(file.path, file.state),
+            | changed_while_read(file.location, file.state),
         )
 
 

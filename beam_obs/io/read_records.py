@@ -110,7 +110,7 @@ class ReadRecords(ReadRanges):
             return
         if start >= stop:
             return
-        stream = open_stream(file.path, file.compression)
+        stream = open_stream(file.location, file.compression)
         try:
             if start <= head.start:
                 first = min(head.start, stop)
@@ -146,7 +146,7 @@ class ReadRecords(ReadRanges):
         if head.problem is not None:
             yield from self._refuse_file(progress, head.problem, head.raw)
             return
-        stream = open_stream(file.path, file.compression)
+        stream = open_stream(file.location, file.compression)
         try:
             reader = LineReader(stream, head.encoding, 0, block_bytes=self._settings.block_bytes)
             reader.skip(head.start)

@@ -117,7 +117,7 @@ class _ReadWholeFiles(ReadRanges):
         file = progress.file
         parts: list[bytes] = []
         length = 0
-        stream = open_stream(file.path, file.compression)
+        stream = open_stream(file.location, file.compression)
         try:
             while length <= self._max_bytes and (part := stream.read(_CHUNK_BYTES)):
                 parts.append(part)

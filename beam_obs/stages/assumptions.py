@@ -202,7 +202,7 @@ def one_of(
     allow_none: bool = False,
     allow_missing: bool = False,
 ) -> Assumption:
-    """Assumes that a field is one of `values`. None among them is as ``allow_none=True``.
+    """Assumes that a field is one of `values`. None among them is as ``allow_none=True``. True is no 1 here.
 
     >>> one_of("carrier", ["UA", "AA"]).breaks({"carrier": "ZZ"})[0].text
     "carrier one_of: carrier is 'ZZ', expected one of 'AA', 'UA'"
@@ -212,24 +212,34 @@ def one_of(
     allowed = [value for value in values if value is not None]
     if not allowed:
         raise UsageError(f"one_of({field!r}) got no values: every record would break it")
-    known: Collection[Any]
-    try:
-        known = frozenset(allowed)
-    except TypeError:
-        known = tuple(allowed)
-    texts = sorted(map(repr, known))
+    known, bools = _told_apart(allowed)
+    texts = sorted(map(repr, (*known, *bools)))
+    test, expression = known.__contains__, "{0} in {known}"
+    if any(value in (0, 1) for value in (*known, *bools)):
+        test = lambda value: value in (bools if value.__class__ is bool else known)  # noqa: E731
+        expression = "{0} in ({bools} if {0}.__class__ is bool else {known})"
     more = f" or {len(texts) - _SHOWN_VALUES} more" if len(texts) > _SHOWN_VALUES else ""
     return _on_field(
         "one_of",
         field,
         f"one of {', '.join(texts[:_SHOWN_VALUES])}{more}",
-        known.__contains__,
-        "{0} in {known}",
-        {"known": known},
+        test,
+        expression,
+        {"known": known, "bools": bools},
         name,
         allow_none or len(allowed) < len(values),
         allow_missing,
     )
+
+
+def _told_apart(values: list[Any]) -> tuple[Collection[Any], frozenset[bool]]:
+    """Returns the values that are no bools, each once where they can be hashed, and the bools."""
+    others = [value for value in values if value.__class__ is not bool]
+    bools = frozenset(value for value in values if value.__class__ is bool)
+    try:
+        return frozenset(others), bools
+    except TypeError:
+        return tuple(others), bools
 
 
 def matches(

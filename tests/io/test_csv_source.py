@@ -196,6 +196,100 @@ def test_a_header_that_is_none_is_one_dead_letter(content: bytes, message: str) 
     assert message in dead[0].error_message
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_name_in_the_header_may_hold_newlines_where_fields_may(end: str, compress: bool) -> None:
+    content = f'id,"name, or{end}alias, or{end}nick"{end}1,a{end}2,"b{end}c"{end}'.encode()
+    path = _file(gzip.compress(content), "in.csv.gz") if compress else _file(content)
+
+    rows = run_read(obs.ReadFromCsv(path, multiline=True, stamp=True))
+
+    name = f"name, or{end}alias, or{end}nick"
+    assert [(row["id"], row[name]) for row in rows] == [("1", "a"), ("2", f"b{end}c")]
+    first = content.index(b"1,a")
+    assert [row["_lineage"]["position"] for row in rows] == [first, first + 3 + len(end)]
+
+
+@pytest.mark.parametrize(
+    ("content", "multiline", "message"),
+    [
+        (
+            '"full\nname"\na\nb\n',
+            False,
+            "a quote in the header is not closed, or it goes on in the next line",
+        ),
+        ('id,"name\n1,a\n2,b\n', False, "a quote in the header is not closed"),
+        ('id,"name\n1,a\n2,b\n', True, "a quote in the header is not closed"),
+        ('id,"name\n1,"a"\n2,b\n', True, "the header is not CSV"),
+    ],
+)
+def test_a_header_whose_quotes_are_not_closed_is_one_dead_letter(
+    content: str, multiline: bool, message: str
+) -> None:
+    rows, dead = run_with_dead_letters(obs.ReadFromCsv(_file(content), multiline=multiline))
+
+    assert rows == []
+    assert [message in letter.error_message for letter in dead] == [True]
+    assert dead[0].payload.startswith(content.encode()[:5])
+
+
+def test_a_file_of_carriage_returns_is_refused_for_its_lines_however_large() -> None:
+    rows, dead = run_with_dead_letters(obs.ReadFromCsv(_file(b"a,b\r" + b"1,2\r" * 5_000_000)))
+
+    assert rows == []
+    assert ["lines end with a carriage return alone" in letter.error_message for letter in dead] == [True]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("read", [obs.ReadFromCsv, obs.ReadFromJson, obs.ReadFromText])
+def test_a_file_of_another_encoding_is_refused_and_told_which(encoding: str, read: Any) -> None:
+    if encoding == "utf-32" and read is not obs.ReadFromCsv:
+        encoding = "utf-16"
+    path = _file('{"id": 1, "name": 2}\n'.encode(encoding))
+
+    rows, dead = run_with_dead_letters(read(path))
+
+    assert rows == []
+    assert [f'give encoding="{encoding}"' in letter.error_message for letter in dead] == [True]
+
+
+@pytest.mark.parametrize("beside", ["y", '"y"', "\xff", "y,z"])
+@pytest.mark.parametrize("size", [1000, 150_000, 1 << 26])
+@pytest.mark.parametrize("multiline", [False, True])
+def test_a_field_is_too_long_or_not_whatever_stands_beside_it(
+    beside: str, size: int, multiline: bool
+) -> None:
+    limit = csv.field_size_limit()
+    content = f"a,b\n1,{'x' * (limit + 1)}\n2,{'x' * limit}\n3,{beside}\n".encode("latin-1")
+
+    rows, dead = run_with_dead_letters(
+        obs.ReadFromCsv(_file(content), desired_bundle_size=size, multiline=multiline)
+    )
+
+    good = ["2", "3"] if "y" in beside and "z" not in beside else ["2"]
+    assert sorted(row["a"] for row in rows) == good
+    assert [letter.payload[:2] for letter in dead] == [b"1,", *([b"3,"] if good == ["2"] else [])]
+    assert "field larger than field limit" in dead[0].error_message
+
+
+def test_a_file_whose_name_is_no_text_is_read() -> None:
+    pathlib.Path("odd").mkdir()
+    with open(b"odd/caf\xe9.csv", "w") as file:
+        file.write("a,b\n1,2\nbad\n")
+    kept, dead = Keeper(), Keeper()
+
+    with obs.Pipeline(RUNNER, name="odd") as p:
+        rows, letters = p | "read" >> obs.ReadFromCsv("odd/*.csv", stamp=True).with_dead_letters()
+        _ = rows | "kept" >> beam.Map(kept)
+        _ = letters | "dead" >> beam.Map(dead)
+
+    assert [row["_lineage"]["source_uri"].rpartition("/")[2] for row in kept.elements] == [r"caf\xe9.csv"]
+    assert [letter.source_uri.rpartition("/")[2] for letter in dead.elements] == [r"caf\xe9.csv"]
+    end = obs.Store().find("latest").end
+    assert end is not None
+    assert end["dead_letters"]["count"] == 1
+
+
 def test_files_without_header_take_the_names_given() -> None:
     path = _file(b"1,2\n3,4\n")
 

@@ -72,3 +72,17 @@ def test_a_relative_pattern_means_the_folder_the_pipeline_is_built_in() -> None:
 def test_what_is_no_pattern_is_refused(pattern: object) -> None:
     with pytest.raises(UsageError, match="give a path or pattern"):
         checked_pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["data", "data/", "da*a"])
+def test_a_folder_is_no_file_and_is_told_what_to_write(pattern: str) -> None:
+    _files("data/01.csv")
+
+    if pattern == "da*a":
+        with pytest.raises(NoFilesFound):
+            find_files(os.path.abspath(pattern), "read")
+        return
+    with pytest.raises(
+        UsageError, match=r"'.*data' is a folder: give a pattern of files, e\.g\. '.*data/\*'"
+    ):
+        find_files(os.path.abspath(pattern), "read")

@@ -50,6 +50,8 @@ def test_objects_are_read_and_blank_lines_left_out() -> None:
         (b'{"a": ', "not JSON: Expecting value at character 6"),
         (b'{"a": 1} {"a": 2}', "not JSON: Extra data at character 9"),
         (b'{"a": NaN}', "not JSON: it has no form for NaN"),
+        (b'{"a": [1e999]}', "not JSON: it has a number beyond what a float holds: 1e999"),
+        (b'{"a": -' + b"9" * 400 + b".5}", "not JSON: it has a number beyond what a float holds: -999"),
         (b"[1, 2]", "the line is a list, expected an object"),
         (b"null", "the line is null, expected an object"),
         (b'{"a": "\xff"}', "byte 7 of the line is not utf-8: ff 22 7d (invalid start byte)"),

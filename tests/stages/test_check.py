@@ -147,6 +147,8 @@ def test_fingerprints_do_not_change_with_the_value_or_the_limit() -> None:
         (obs.between("x", high=2), [-9], [3], "expected at most 2"),
         (obs.between("x", 1, 2, allow_none=True), [None, 1], [0], "expected 1 to 2"),
         (obs.one_of("x", {"a", "b"}), ["a"], ["c", None, [], 1], "expected one of 'a', 'b'"),
+        (obs.one_of("x", {0, 1}), [0, 1, 1.0], [True, False, 2], "expected one of 0, 1"),
+        (obs.one_of("x", [True, "a"]), [True, "a"], [1, False], "expected one of 'a', True"),
         (obs.one_of("x", ["a", None]), ["a", None], ["b"], "expected one of 'a'"),
         (obs.one_of("x", [[1], [2]]), [[1]], [[3]], "expected one of [1], [2]"),
         (
