@@ -21,7 +21,7 @@ from beam_obs.io.file_version import changed_while_read, file_version
 from beam_obs.io.found_files import as_text, fixed_part
 from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.file_state import FileState, state_of
-from beam_obs.records.known_partitions import note_partition
+from beam_obs.records.known_partitions import ANY_RUN, note_partition
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, Ends, pack, unpack
@@ -61,6 +61,8 @@ class _Read(beam.DoFn):
         self._label = label
         self._gives = gives
         self._source = source
+        self.run = ANY_RUN
+        """Id of the run, where it is known."""
 
     @property
     def ends(self) -> Ends:
@@ -74,7 +76,7 @@ class _Read(beam.DoFn):
     def _located(self, source: Any, ranges: Any, path: str | None = None) -> Iterator[Any]:
         """Gives the records of a source with their origins, and names of their files where they are asked
         for; then the account of what was read."""
-        place, offsets = _place(source), _offsets(ranges)
+        place, offsets = _place(source, self._label, self.run), _offsets(ranges)
         start, count = ranges.start_position(), 0
         traced = _traced(source, ranges, place, offsets, self._stamper)
         if self._gives == TRACED and path is None:
@@ -169,7 +171,7 @@ def _offsets(ranges: Any) -> Any:
     return inner if isinstance(inner, OffsetRangeTracker) else None
 
 
-def _place(source: Any) -> _Place | None:
+def _place(source: Any, label: str, run: str) -> _Place | None:
     """Returns where a source's records lie; None where that is not known."""
     if not isinstance(source, _SingleFileSource):
         return None
@@ -188,7 +190,7 @@ def _place(source: Any) -> _Place | None:
     name = path[len(start) :] if path.startswith(start) else path
     path = path if "://" in path else os.path.abspath(path)
     partition = Partition(as_text(name), file_version(path, state), wide=positions == BLOCKS)
-    note_partition(partition, as_text(path))
+    note_partition(partition, as_text(path), run, label, positions)
     return _Place(path, pattern, name, state, partition, format, positions)
 
 

@@ -152,7 +152,9 @@ class ReadRanges(StatelessDoFn, abc.ABC):
             wide = self.positions == "blocks" or file.size > _LARGEST[file.is_splittable]
             version = file_version(file.location, file.state or FileState(file.size, 0))
             partition = Partition(file.name, version, wide=wide)
-            note_partition(partition, file.path, self._settings.context.run)
+            note_partition(
+                partition, file.path, self._settings.context.run, self._settings.stage, self.positions
+            )
             self._opened = file, partition
         return self._opened[1]
 

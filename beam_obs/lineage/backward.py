@@ -167,7 +167,7 @@ def _of_origin(store: Store, origin: bytes, run: str | None, all_contributors: b
         evidence.sure(certainty_of(tree)),
         found_by="given",
         made_of=(tree,),
-        notes=run_choice.notes_on(evidence),
+        notes=(*run_choice.notes_on(evidence), *filter(None, [evidence.failed_at(origin)])),
     )
 
 

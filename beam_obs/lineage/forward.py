@@ -229,8 +229,13 @@ class Future:
             dead_letters=refused,
             filtered=filtered,
         )
-        self._known[origin] = found = self._ended(found, start)
+        self._known[origin] = found = self._failed(self._ended(found, start))
         return found
+
+    def _failed(self, found: Into) -> Into:
+        """Says where an origin failed the run; it may have gone other ways too, which are not committed."""
+        failed = self._evidence.failed_at(found.origin)
+        return found if failed is None else dataclasses.replace(found, end=failed)
 
     def _single_ways_of(self, origin: bytes) -> SingleWays | None:
         """Returns what the place of a source record rules out; None where nothing is known of it."""

@@ -80,6 +80,8 @@ def of_origin(store: Store, origin: bytes, run: str | None, overlooked: list[str
     searched = 0
     for record in newest(store):
         evidence = RunEvidence(store, record, overlooked)
+        if evidence.failed_at(origin) is not None:
+            return evidence
         if is_derived(origin):
             searched += 1
             try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_obs.lineage.certainty import Certainty, damaged, least
@@ -247,6 +247,14 @@ class RunEvidence:
                 if wanted in block.data:
                     yield name, list(letters_of_block(block, schema))
 
+    def failed_at(self, origin: bytes) -> str | None:
+        """Returns how an origin failed the run, in words; None where it did not, or that is not known."""
+        error = (self.record.end or {}).get("error") or {}
+        at = error.get("at") or {}
+        if at.get("origin") != origin.hex():
+            return None
+        return f"failed the run at step {at['step']}: {_first_line(error)}"
+
     def filtered_of(self, origin: bytes) -> list[str]:
         """Returns the labels of the steps that gave nothing of an element of this origin, where noted."""
         found = []
@@ -307,3 +315,11 @@ class RunEvidence:
             if one.content is not None:
                 contents.append((name, one.content))
         return contents
+
+
+def _first_line(error: Mapping[str, Any]) -> str:
+    """Returns an exception of ``end.json`` in a line; of one that came as a traceback, its last line."""
+    lines = [line for line in str(error.get("message") or "").splitlines() if line.strip()]
+    if not lines:
+        return str(error.get("type"))
+    return f"{error.get('type')}: {lines[0]}" if len(lines) == 1 else lines[-1].strip()

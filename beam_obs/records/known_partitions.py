@@ -31,22 +31,44 @@ class SourcePlace(NamedTuple):
     position: int | None = None
 
 
+class ReadOf(NamedTuple):
+    """Which read of this process found a partition.
+
+    Args:
+      uri: file or topic.
+      version: of it.
+      source: label of the step that read it.
+      positions: what its positions count, as ``partitions.json`` calls it.
+    """
+
+    uri: str
+    version: str
+    source: str
+    positions: str
+
+
 class _Known(NamedTuple):
     partition: Partition
     uri: str | None
     origin_of: Callable[[int], bytes]
+    source: str
+    positions: str
 
 
 _KNOWN: dict[tuple[str, bytes], _Known] = {}
 
 
-def note_partition(partition: Partition, uri: str, run: str = ANY_RUN) -> None:
+def note_partition(
+    partition: Partition, uri: str, run: str = ANY_RUN, source: str = "", positions: str = ""
+) -> None:
     """Notes that a read of `run` has found a partition.
 
     Args:
       partition: which.
       uri: where; two files that are copies of one another are one partition, of which no file is told.
       run: id of the run.
+      source: label of the step that reads it.
+      positions: what its positions count.
     """
     key = (run, partition.code.to_bytes(4, "big"))
     # Attributes are written as UTF-8, and a file's name need not be.
@@ -55,9 +77,11 @@ def note_partition(partition: Partition, uri: str, run: str = ANY_RUN) -> None:
     if known is None:
         if len(_KNOWN) >= _MOST:
             _KNOWN.clear()
-        _KNOWN[key] = _Known(partition, uri, partition.origin_of_each())
+        _KNOWN[key] = _Known(partition, uri, partition.origin_of_each(), source, positions)
     elif known.partition != partition or known.uri not in (uri, None):
         _KNOWN[key] = known._replace(uri=None)
+    elif known.source != source:
+        _KNOWN[key] = known._replace(source=source, positions=positions)
 
 
 def place_of(origin: bytes, run: str = ANY_RUN) -> SourcePlace:
@@ -82,6 +106,29 @@ def place_of(origin: bytes, run: str = ANY_RUN) -> SourcePlace:
     if known is None or known.uri is None or (position is not None and known.origin_of(position) != origin):
         return SourcePlace(None, None, position)
     return SourcePlace(known.uri, known.partition.version, position)
+
+
+def read_of(origin: bytes, run: str | None = None) -> ReadOf | None:
+    """Returns the read of this process that found the partition of an origin; None where there is none, or
+    it is of several files that are copies of one another.
+
+    Args:
+      origin: 16 bytes.
+      run: id of the run; None for the newest read, of whatever run.
+
+    >>> february = Partition("02.csv", "1-9e")
+    >>> note_partition(february, "/2013/02.csv", "a run", "read", "bytes")
+    >>> read_of(february.origin(7))
+    ReadOf(uri='/2013/02.csv', version='1-9e', source='read', positions='bytes')
+    """
+    code = origin[:4]
+    position = int.from_bytes(origin[4:9], "big") if origin[0] < _NOT_WHOLE else None
+    for (of_run, of_code), known in reversed(list(_KNOWN.items())):
+        if of_code == code and run in (None, of_run):
+            if known.uri is None or (position is not None and known.origin_of(position) != origin):
+                return None
+            return ReadOf(known.uri, known.partition.version, known.source, known.positions)
+    return None
 
 
 _NOWHERE = SourcePlace()

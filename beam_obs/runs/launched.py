@@ -22,6 +22,7 @@ from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.runs.dead_rate import judge_dead_rate
 from beam_obs.runs.ending import describe_end, describe_error
 from beam_obs.runs.evidence import Evidence, read_evidence
+from beam_obs.runs.failing_record import FailingRecord, failing_record
 from beam_obs.runs.partitions import PARTITIONS, StampedSource, describe_partitions, write_partitions
 from beam_obs.runs.progress import Progress
 from beam_obs.runs.record import now_text
@@ -30,7 +31,7 @@ from beam_obs.runs.report import print_report
 from beam_obs.runs.run import Run
 from beam_obs.stages.evidence_file import reason_of
 from beam_obs.weaving.report import WeaveReport
-from beam_obs.wrapper.traced_note import note_beside
+from beam_obs.wrapper.traced_note import note_of, show_note
 
 if TYPE_CHECKING:
     from beam_obs.runs.observer import Observer
@@ -64,6 +65,7 @@ class Launched:
         self.weave_reports: list[WeaveReport] = []
         """What was woven, once for each time the runner asked for the pipeline; the last one counts."""
         self._verdict: DeadRateExceeded | None = None
+        self._failing: FailingRecord | None = None
         self._progress = Progress(
             run.record.id, observer.settings.progress, run.start["runner"], self._results
         )
@@ -123,7 +125,7 @@ class Launched:
         atexit.unregister(self._program_ends)
         self._progress.stop()
         if error is not None:
-            note_beside(error)
+            self._note_record(error)
         end: dict[str, Any] = {
             "status": status,
             "error": self._error(error) if error is not None else None,
@@ -189,12 +191,35 @@ class Launched:
             if source.partition is not None
         ]
         partitions = describe_partitions(evidence.of_kind("inputs"), kinds, stamped)
+        failing = self._failing.partition() if self._failing is not None else None
+        known = {(row["code"], row["name"], row["version"]) for row in partitions}
+        if failing is not None and (failing["code"], failing["name"], failing["version"]) not in known:
+            # Nothing that a failed bundle read is committed.
+            source = failing["source"]
+            partitions = [row for row in partitions if row["located"] or row["source"] != source]
+            partitions.append(failing)
         if not partitions:
             return {}
         return {PARTITIONS: write_partitions(self.run.store, self.run.record.folder, partitions)}
 
     def _error(self, error: BaseException) -> dict[str, Any]:
-        return describe_error(error, values_are_hidden=self._observer.redaction is not None)
+        found = describe_error(error, values_are_hidden=self._observer.redaction is not None)
+        return found if self._failing is None else found | {"at": self._failing.to_json()}
+
+    def _note_record(self, error: BaseException) -> None:
+        """Finds the record that the run failed at, and shows it beside the exception."""
+        hides_values = self._observer.redaction is not None
+        with _logging_errors(self.run, "look for the failing record of"):
+            self._failing = failing_record(error, self._kinds, hides_values, self.run.record.id)
+            note = note_of(error) if self._failing is None else self._failing.text
+            if note is not None:
+                show_note(error, note)
+
+    @property
+    def _kinds(self) -> dict[str, str]:
+        """Label of a step that reads -> name of its class."""
+        woven = {source.label: source.kind for report in self.weave_reports[-1:] for source in report.sources}
+        return woven | {label: stage.kind for label, stage in self._observer.observation.stages.items()}
 
     @contextlib.contextmanager
     def ending_on_sigterm(self) -> Iterator[None]:

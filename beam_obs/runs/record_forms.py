@@ -121,7 +121,28 @@ END_FORM: dict[str, Any] = {
     "status": Needed(Text(r"[a-z]{1,20}"), "unknown"),
     "finished": Needed(Time(), BEGAN),
     "job_id": _TEXT,
-    "error": Maybe({"type": Needed(str, "?"), "message": Needed(str, ""), "cause": _TEXT}),
+    "error": Maybe(
+        {
+            "type": Needed(str, "?"),
+            "message": Needed(str, ""),
+            "cause": _TEXT,
+            "at": Needed(
+                Maybe(
+                    {
+                        "step": str,
+                        "origin": Text(r"[0-9a-f]{32}"),
+                        "position": _COUNT,
+                        "source": _TEXT,
+                        "uri": _TEXT,
+                        "version": _TEXT,
+                        "line": _COUNT,
+                        "record": _TEXT,
+                    }
+                ),
+                None,
+            ),
+        }
+    ),
     "counts_from": _TEXT,
     "stages": Maybe([_STAGE]),
     "steps": Maybe(

@@ -11,7 +11,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich import box
@@ -212,7 +212,23 @@ def _failure(error: dict[str, Any] | None) -> RenderableType | None:
     for position, line in enumerate(shown or [""]):
         text.append(f"{error['type']}: " if position == 0 else "\n", "bold red")
         text.append(clean(line), "red")
+    record = _failing_record(error.get("at") or {})
+    if record:
+        text.append(f"\n{clean(record)}", "yellow")
     return Padding(text, (1, 2, 0, 2))
+
+
+def _failing_record(at: Mapping[str, Any]) -> str:
+    """Returns the record that the run failed at, in a line; nothing where it is not known."""
+    if not at:
+        return ""
+    place = "" if at.get("position") is None else f"position {at['position']}"
+    if at.get("uri"):
+        where = [part for part in (place, f"origin {at['origin']}") if part]
+        line = "" if at.get("line") is None else f"line {at['line']} of "
+        text = f"at step {at['step']}: {line}{at['uri']} ({', '.join(where)})"
+        return text if at.get("record") is None else f"{text}: {at['record']}"
+    return f"at step {at['step']}: element of origin {at['origin']}{f' ({place})' if place else ''}"
 
 
 def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:

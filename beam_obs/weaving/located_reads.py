@@ -10,7 +10,9 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.io.beam_reads import LocatedRangeRead, LocatedRead, UnsplitLocatedRead
+from beam_obs.records.known_partitions import ANY_RUN
 from beam_obs.records.origin import Partition
+from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.graph import PAR_DO_URN
 from beam_obs.weaving.loom import INPUTS, Loom
 from beam_obs.weaving.report import WovenSource
@@ -60,6 +62,8 @@ def is_range_read(loom: Loom, node_id: str) -> bool:
 def _replace(loom: Loom, node_id: str, dofn: Any, given: str, label: str) -> None:
     node = loom.graph.node(node_id)
     node.outputs[ROWS] = loom.rows_of(given, INPUTS, label)
+    evidence = loom.settings.evidence
+    dofn.run = evidence.run if isinstance(evidence, RunContext) else ANY_RUN
     payload = api.ParDoPayload.FromString(node.spec.payload)
     payload.do_fn.urn = python_urns.PICKLED_DOFN_INFO
     payload.do_fn.payload = pickler.dumps((dofn, (), {}, None, None))

@@ -8,14 +8,16 @@ every engine gives of a failure, if only as text, so that a note is found again 
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
 from types import FunctionType, TracebackType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+from beam_obs.records.known_partitions import ReadOf, read_of
 from beam_obs.records.origin import holds_position
 from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES
 
@@ -23,11 +25,41 @@ NOTE = "beam_obs: "
 """What every note begins with."""
 
 _IN_TEXT = re.compile(rf'^\s*File "<({NOTE}.*)>", line 1, in \w+$', re.MULTILINE)
+_QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_OF_ELEMENT = re.compile(
+    rf"{NOTE}in step (?P<step>{_QUOTED}), element of origin (?P<origin>[0-9a-f]{{32}})"
+    r"(?: \(position (?P<position>\d+)\))?"
+    rf"(?:, read by (?P<source>{_QUOTED}) in (?P<positions>{_QUOTED}) from (?P<uri>{_QUOTED})"
+    rf" of version (?P<version>{_QUOTED}))?"
+)
 _LINKS_LIMIT = 50
 
 
+class Noted(NamedTuple):
+    """What a note says of the element that an exception was raised for.
+
+    Args:
+      step: label of the step.
+      origin: of the element.
+      position: its place in its source; None where the origin does not hold it whole.
+      read: the read that it came from; None where another process read it.
+    """
+
+    step: str
+    origin: bytes
+    position: int | None = None
+    read: ReadOf | None = None
+
+    @property
+    def text(self) -> str:
+        """What is shown behind the exception's message, where no more is known."""
+        where = f" (position {self.position})" if self.position is not None else ""
+        of_file = f" of {self.read.uri}" if self.read is not None else ""
+        return f"{NOTE}in step {self.step!r}, element of origin {self.origin.hex()}{where}{of_file}"
+
+
 def describe(label: str, trace: bytes) -> str:
-    """Returns the note for an element of this trace.
+    """Returns the note for an element of this trace, with all that this process knows of it.
 
     >>> describe("parse", bytes.fromhex("4b318c6100000004001d3ce7345034f1"))
     "beam_obs: in step 'parse', element of origin 4b318c6100000004001d3ce7345034f1 (position 1024)"
@@ -35,7 +67,32 @@ def describe(label: str, trace: bytes) -> str:
     if len(trace) != ORIGIN_BYTES:
         return f"{NOTE}in step {label!r}, element of no known origin"
     where = f" (position {int.from_bytes(trace[4:9], 'big')})" if holds_position(trace) else ""
-    return f"{NOTE}in step {label!r}, element of origin {trace.hex()}{where}"
+    read = read_of(trace)
+    told = "" if read is None else f", read by {read.source!r} in {read.positions!r} from {read.uri!r}"
+    version = "" if read is None else f" of version {read.version!r}"
+    return f"{NOTE}in step {label!r}, element of origin {trace.hex()}{where}{told}{version}"
+
+
+def parse_note(note: str) -> Noted | None:
+    """Returns what `describe` said of an element; None of any other note.
+
+    >>> parse_note(describe("parse", bytes.fromhex("4b318c6100000004001d3ce7345034f1"))).position
+    1024
+    """
+    found = _OF_ELEMENT.fullmatch(note)
+    if found is None:
+        return None
+    position = int(found["position"]) if found["position"] else None
+    texts = [found[name] for name in ("uri", "version", "source", "positions")]
+    try:
+        read = ReadOf(*map(_unquoted, texts)) if found["uri"] else None
+        return Noted(_unquoted(found["step"]), bytes.fromhex(found["origin"]), position, read)
+    except (ValueError, SyntaxError):  # cut, or changed on its way
+        return None
+
+
+def _unquoted(text: str) -> str:
+    return str(ast.literal_eval(text))
 
 
 def noting(label: str) -> Callable[[BaseException, bytes], None]:
@@ -87,13 +144,12 @@ def note_of(error: BaseException) -> str | None:
     return in_text[-1] if in_text else None
 
 
-def note_beside(error: BaseException) -> None:
-    """Shows the note on an exception behind its message too, where Python has notes of exceptions (3.11)."""
-    note = note_of(error)
+def show_note(error: BaseException, note: str) -> None:
+    """Shows a note behind an exception's message too, where Python has notes of exceptions (3.11)."""
     # An exception may refuse attributes; the user must see it all the same.
     with contextlib.suppress(Exception):
         notes = getattr(error, "__notes__", [])
-        if note is not None and note not in notes:
+        if note not in notes:
             error.__notes__ = [*notes, note]  # type: ignore[attr-defined,unused-ignore]
 
 
