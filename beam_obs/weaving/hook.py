@@ -20,7 +20,7 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
 from beam_obs.weaving.graph import keep_types
 from beam_obs.weaving.own_pipeline import read_pipeline
-from beam_obs.weaving.report import WeaveReport, failed
+from beam_obs.weaving.report import CANNOT_BE_READ, WeaveReport, failed
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import is_woven, weave
 
@@ -155,6 +155,6 @@ def _read_back(proto: Any, pipeline: Any, options: Any) -> Any:
         if _WEAVING.settings.strict:
             raise
         _LOGGER.warning("the pipeline runs without lineage: %s", error, exc_info=True)
-        reason = f"Beam cannot read it back: {type(error).__name__}: {error}"
+        reason = f"{CANNOT_BE_READ}: {type(error).__name__}: {error}"
         _WEAVING.reports.append(WeaveReport(opaque={WHOLE_PIPELINE: reason}))
         return pipeline

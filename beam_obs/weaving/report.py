@@ -9,6 +9,17 @@ from beam_obs.records.origin import Partition
 
 WEAVE_FAILED = "the weave failed"
 """So begins the reason of a part that should have been woven: an error of the weave, not a limit."""
+CANNOT_BE_READ = "Beam cannot read it back"
+"""So begins the reason of a pipeline that could be woven and then not be made an object again."""
+
+
+def is_error(reason: str) -> bool:
+    """Returns whether a reason is an error, of the weave or of Beam's reader, not a limit that is known.
+
+    >>> is_error("the weave failed: ValueError: too many"), is_error("its function is not in Python")
+    (True, False)
+    """
+    return reason.startswith((WEAVE_FAILED, CANNOT_BE_READ))
 
 
 def failed(error: Exception) -> str:

@@ -6,6 +6,7 @@ Asked for by variables of the environment, each named ``BEAM_OBS_CONFORMANCE_`` 
     RESULTS   file for results, one line of JSON each
     OPAQUE    file with a list of tests in which a step may be opaque; in all others that is an error
     SAMPLE    ``1``: of the variants of a test only the first, and one other
+    SHARE     of how many tests one is taken, chosen by its name; the first always is
     EVIDENCE  ``1``: derivations and the output index are written too
 """
 
@@ -22,6 +23,7 @@ import pytest
 from apache_beam.runners.portability import prism_runner
 
 from beam_obs.weaving.hook import weaving
+from beam_obs.weaving.report import is_error
 from beam_obs.weaving.settings import WeaveSettings
 
 
@@ -65,8 +67,15 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
                 return (yield)
             finally:
                 opaque = sorted({reason for report in reports for reason in report.opaque.values()})
-                woven = sum(len(report.woven) for report in reports)
-                _note({"test": name, "woven": woven, "opaque": opaque, "strict": strict})
+                _note(
+                    {
+                        "test": name,
+                        "woven": sum(len(report.woven) for report in reports),
+                        "opaque": [reason for reason in opaque if not is_error(reason)],
+                        "errors": [reason for reason in opaque if is_error(reason)],
+                        "strict": strict,
+                    }
+                )
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -87,6 +96,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leaves out variants, where a sample is asked for; notes what is left."""
     if _asked("SAMPLE"):
         _sample(items)
+    share = int(_asked("SHARE") or 1)
+    items[:] = [
+        item for at, item in enumerate(items) if at == 0 or zlib.crc32(item.nodeid.encode()) % share == 0
+    ]
     _note({"collected": [name_of(item.nodeid) for item in items]})
 
 

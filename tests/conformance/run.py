@@ -4,8 +4,9 @@
     python -m tests.conformance.run --expected       woven only, held against what they gave bare
     python -m tests.conformance.run --write-expected notes what they give bare
 
-A step that cannot be woven is an error, except in the tests that are listed as having one. A test that
-fails bare, for want of a cloud or a network, may fail woven; any other difference is an error.
+A step that cannot be woven is an error, except in the tests that are listed as having one; a weave that
+fails, or that Beam cannot read back, is one in every test. A test that fails bare, for want of a cloud or
+a network, may fail woven; any other difference is an error.
 """
 
 from __future__ import annotations
@@ -24,41 +25,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from typing import Any, NamedTuple
 
-MODULES = (
-    "transforms.core_test",
-    "transforms.sideinputs_test",
-    "transforms.util_test",
-    "transforms.userstate_test",
-    "transforms.ptransform_test",
-    "transforms.dofn_lifecycle_test",
-    "transforms.batch_dofn_test",
-    "transforms.combinefn_lifecycle_test",
-    "transforms.combiners_test",
-    "transforms.window_test",
-    "transforms.trigger_test",
-    "transforms.create_test",
-    "transforms.error_handling_test",
-    "transforms.stats_test",
-    "transforms.deduplicate_test",
-    "transforms.periodicsequence_test",
-    "transforms.write_ptransform_test",
-    "transforms.resources_test",
-    "testing.test_pipeline_test",
-    "testing.test_stream_test",
-    "testing.util_test",
-    "testing.synthetic_pipeline_test",
-    "io.textio_test",
-    "io.fileio_test",
-    "pipeline_test",
-    "runners.portability.fn_api_runner.fn_runner_test",
-    "runners.portability.fn_api_runner.translations_test",
-    "runners.portability.fn_api_runner.trigger_manager_test",
-    "runners.portability.fn_api_runner.worker_handlers_test",
-    "runners.direct.direct_runner_test",
-    "runners.direct.sdf_direct_runner_test",
-)
-_LONG = frozenset({"testing.synthetic_pipeline_test"})
-"""Left out of a sample: their pipelines are large, and of steps that the others have too."""
+from tests.conformance.modules import ALL_MODULES, NOT_SAMPLED, SHARE, SHARED
+
 EXPECTED = pathlib.Path(__file__).with_name("expected.json")
 _PASSED, _FAILED, _SKIPPED = "passed", "failed", "skipped"
 _WORSE = {_PASSED: 0, _SKIPPED: 1, _FAILED: 2}
@@ -73,6 +41,8 @@ class Outcome(NamedTuple):
       tests: test -> passed, failed or skipped.
       messages: of the failures.
       opaque: test -> why steps in it were not woven.
+      errors: test -> how the weave failed, or Beam could not read back what was woven.
+      woven: how many steps carried lineage.
       strict: how many tests in which such a step would have been an error.
       seconds: from start to end.
     """
@@ -81,6 +51,8 @@ class Outcome(NamedTuple):
     tests: dict[str, str]
     messages: dict[str, str]
     opaque: dict[str, list[str]]
+    errors: dict[str, list[str]]
+    woven: int
     strict: int
     seconds: float
 
@@ -106,7 +78,8 @@ def run_module(
       module: name below ``apache_beam``.
       mode: ``bare`` or ``woven``.
       opaque: tests in which a step may be opaque; None: in all of them.
-      sample: of the variants of a test only the first, and one other.
+      sample: of the variants of a test only the first, and one other; of modules in `SHARED` one test in
+        `SHARE`.
       select: expression that picks tests, as pytest's ``-k``.
       evidence: write derivations and the output index too.
       timeout: seconds that one test may take.
@@ -120,6 +93,7 @@ def run_module(
             "RESULTS": str(results),
             "OPAQUE": "" if opaque is None else str(may_be_opaque),
             "SAMPLE": "1" if sample else "",
+            "SHARE": str(SHARE) if sample and module in SHARED else "",
             "EVIDENCE": "1" if evidence else "",
         }
         environment = {
@@ -143,7 +117,8 @@ def run_module(
         )
         seconds = time.monotonic() - start
         if not results.exists():
-            return Outcome([], {module: _FAILED}, {module: ran.stdout.decode()[-3000:]}, {}, 0, seconds)
+            message = ran.stdout.decode()[-3000:]
+            return Outcome([], {module: _FAILED}, {module: message}, {}, {}, 0, 0, seconds)
         with results.open() as lines:
             return _outcome(map(json.loads, lines), seconds)
 
@@ -153,21 +128,25 @@ def _outcome(lines: Iterable[dict[str, Any]], seconds: float) -> Outcome:
     tests: dict[str, str] = {}
     messages: dict[str, str] = {}
     opaque: dict[str, list[str]] = {}
-    strict = 0
+    errors: dict[str, list[str]] = {}
+    woven, strict = 0, 0
     for line in lines:
         if "collected" in line:
             collected = line["collected"]
             continue
         name = line["test"]
         if "outcome" not in line:
+            woven += line["woven"]
             strict += line["strict"]
             if line["opaque"]:
                 opaque[name] = line["opaque"]
+            if line["errors"]:
+                errors[name] = line["errors"]
             continue
         tests[name] = max(tests.get(name, _PASSED), line["outcome"], key=_WORSE.__getitem__)
         if line["message"]:
             messages[name] = line["message"]
-    return Outcome(collected, tests, messages, opaque, strict, seconds)
+    return Outcome(collected, tests, messages, opaque, errors, woven, strict, seconds)
 
 
 # What they give bare, on file.
@@ -188,7 +167,7 @@ def versions() -> dict[str, str]:
 
 
 class Compared(NamedTuple):
-    """One module, bare and woven: the names of tests that ended otherwise."""
+    """One module, bare and woven: the names of tests that ended otherwise, or met an error of the weave."""
 
     module: str
     bare: Outcome
@@ -208,15 +187,21 @@ def compare(module: str, expected: dict[str, Any], chosen: argparse.Namespace) -
         tests = {name: outcome for outcome in _WORSE for name in noted[outcome]}
         if chosen.sample or chosen.select:
             tests = {name: outcome for name, outcome in tests.items() if name in woven.collected}
-        bare = Outcome(list(tests), tests, {}, {}, 0, 0)
+        bare = Outcome(list(tests), tests, {}, {}, {}, 0, 0, 0)
     else:
         bare = run_module(module, "bare", **keywords)
-    return _compared(module, bare, woven)
+    return side_by_side(module, bare, woven)
 
 
-def _compared(module: str, bare: Outcome, woven: Outcome) -> Compared:
+def side_by_side(module: str, bare: Outcome, woven: Outcome) -> Compared:
+    """Returns what differs: a test that did not fail bare and ended otherwise woven, and every test in which
+    the weave failed or Beam could not read it back."""
     names = sorted({*bare.tests, *woven.tests})
-    differ = [name for name in names if bare.tests.get(name) not in (woven.tests.get(name), _FAILED)]
+    differ = [
+        name
+        for name in names
+        if name in woven.errors or bare.tests.get(name) not in (woven.tests.get(name), _FAILED)
+    ]
     return Compared(module, bare, woven, differ)
 
 
@@ -229,7 +214,7 @@ def write_expected(modules: Iterable[str], jobs: int) -> int:
     """
 
     def run_both(module: str) -> Compared:
-        return _compared(module, run_module(module, "bare"), run_module(module, "woven"))
+        return side_by_side(module, run_module(module, "bare"), run_module(module, "woven"))
 
     noted = read_expected()["modules"] if EXPECTED.exists() else {}
     differing = 0
@@ -252,7 +237,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help="names below apache_beam; all by default")
     parser.add_argument("--select", default="", help="picks tests, as pytest's -k")
-    parser.add_argument("--sample", action="store_true", help="of variants two, and no long modules")
+    parser.add_argument("--sample", action="store_true", help="of variants two, of some modules a part")
     parser.add_argument("--expected", action="store_true", help="what is on file in place of bare runs")
     parser.add_argument("--write-expected", action="store_true", help="put bare runs on file")
     parser.add_argument("--evidence", action="store_true", help="write derivations and output index too")
@@ -260,11 +245,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--why", action="store_true", help="print what was opaque, and why")
     chosen = parser.parse_args(argv)
     if chosen.write_expected:
-        return 1 if write_expected(chosen.modules or MODULES, chosen.jobs) else 0
+        return 1 if write_expected(chosen.modules or ALL_MODULES, chosen.jobs) else 0
     expected = read_expected()
     # The longest first, so that nothing long is left when all else is done.
     modules = sorted(
-        chosen.modules or (module for module in MODULES if not (chosen.sample and module in _LONG)),
+        chosen.modules or (module for module in ALL_MODULES if not (chosen.sample and module in NOT_SAMPLED)),
         key=lambda name: -expected["modules"].get(name, {}).get("seconds", 0),
     )
     start = time.monotonic()
@@ -294,6 +279,8 @@ def print_one(found: Compared, why: bool) -> None:
     )
     for name in found.differ:
         print(f"  {name}: bare {found.bare.tests.get(name)}, woven {found.woven.tests.get(name)}")
+        for error in found.woven.errors.get(name, ()):
+            print(f"    {error}")
         print("    " + found.woven.messages.get(name, "")[-1500:].replace("\n", "\n    "), flush=True)
     if why:
         for name, reasons in sorted(found.woven.opaque.items()):

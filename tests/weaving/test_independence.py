@@ -59,7 +59,12 @@ class Siblings(beam.PTransform):
             pairs | "sum" >> beam.CombinePerKey(sum),
             pairs | "mean" >> beam.combiners.Mean.PerKey(),
             pairs | "most" >> beam.CombinePerKey(max),
+            pairs | "nearest" >> beam.CombinePerKey(min, key=_from_ten),
         )
+
+
+def _from_ten(number: int) -> int:
+    return abs(number - 10)
 
 
 class GlobalSiblings(Siblings):
