@@ -17,6 +17,7 @@ from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.single_ways import SingleWays
 from beam_obs.lineage.source_records import SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
+from beam_obs.lineage.unaccounted import Unaccounted
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import RANDOM_BITS, is_derived, randomness
 from beam_obs.runs.evidence import Standing
@@ -184,6 +185,7 @@ class Future:
     def __init__(self, evidence: RunEvidence, everything: bool = False) -> None:
         self._evidence = evidence
         self._graph = StepGraph(evidence.record.end)
+        self._unaccounted = Unaccounted(evidence.record.end, self._graph)
         self._left = 1 << 40 if everything else _MOST_AGGREGATES
         self._known: dict[bytes, Into] = {}
         self._ends = frozenset(evidence.lineage.get("ends") or ())
@@ -290,15 +292,19 @@ class Future:
             reason = f"it may be in {which} a sample of the contributors, among those that were not kept"
             return dataclasses.replace(found, certainty=sampled(rate, reason))
         gaps = self._gaps(found.origin, start)
+        open_at = self._unaccounted.may_have(start, found)
+        if open_at:
+            gaps = least([*([gaps] if gaps else []), not_recorded(self._unaccounted.why(open_at))])
         readers = self._graph.readers_beside(start) if start else ()
         if found.written or found.aggregates or found.dead_letters:
             if gaps and gaps.kind != "complete":
                 return dataclasses.replace(found, certainty=gaps)
             return found
         if found.filtered:
-            return dataclasses.replace(found, ended_at=found.filtered, end="filtered")
+            sure = gaps if gaps is not None and open_at else found.certainty
+            return dataclasses.replace(found, ended_at=found.filtered, end="filtered", certainty=sure)
         if gaps is not None:
-            return dataclasses.replace(found, end="no trace of it", certainty=gaps)
+            return dataclasses.replace(found, end="no trace of it", ended_at=open_at, certainty=gaps)
         if readers:
             told = ", ".join(readers)
             reason = f"a side input keeps no origins: it may have been read as one by {told}"
@@ -344,12 +350,12 @@ class Future:
         labels = {*run_choice.all_sinks(self._evidence.record), *self._evidence.derivations.steps}
         labels.update(label for label, _ in self._evidence.output_blocks())
         known = {graph.step_of(label) for label in labels}
-        late = [step for step in self._windowed() if step in behind]
+        late = self._unaccounted.late_at(self._windowed(), behind)
         filtering, fanning, unclear = [], [], []
         for label in behind:
             stage = counts.get(label)
             if stage is not None and stage.get("dropped"):
-                late.append(label)
+                late.setdefault(label, label)
             if label in known:
                 continue
             if stage is not None:
@@ -364,7 +370,10 @@ class Future:
                 filtering.append(label)
             elif went > came:
                 fanning.append(label)
-        end = "filtered, by elimination: all that leaves is recorded, and it did not leave"
+        elsewhere = self._letters_elsewhere(behind)
+        only_late = late and not (filtering or fanning or unclear or elsewhere)
+        what = "dropped as late" if only_late else "filtered"
+        end = f"{what}, by elimination: all that leaves is recorded, and it did not leave"
         if filtering:
             one = (
                 "the only step behind it that gave"
@@ -376,11 +385,11 @@ class Future:
             end += f"; a step that gives several for one may have given none: {', '.join(fanning)}"
         if unclear:
             end += f"; steps whose counts are not known: {', '.join(unclear)}"
-        elsewhere = self._letters_elsewhere(behind)
         if elsewhere:
             end += f"; or refused by {', '.join(elsewhere)}, not all of whose dead letters are in the store"
         if late:
-            end += f"; or it was dropped as late at {', '.join(late)}"
+            or_it = "" if only_late else "or it was dropped as late "
+            end += f"; {or_it}at {'; '.join(late.values())}"
         return dataclasses.replace(
             found, end=end, ended_at=(*filtering, *fanning, *unclear, *elsewhere, *late)
         )
