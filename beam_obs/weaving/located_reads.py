@@ -56,7 +56,12 @@ def weave_range_read(loom: Loom, node_id: str) -> None:
 def is_range_read(loom: Loom, node_id: str) -> bool:
     """Returns whether a step is Beam's DoFn that reads ranges of files, and its ranges have traces."""
     (taken,) = list(loom.graph.node(node_id).inputs.values())[:1]
-    return type(loom.facts(node_id).dofn) is _ReadRange and loom.is_traced(taken)
+    return reads_ranges(loom, node_id) and loom.is_traced(taken)
+
+
+def reads_ranges(loom: Loom, node_id: str) -> bool:
+    """Returns whether a step is Beam's DoFn that reads ranges of files."""
+    return type(loom.facts(node_id).dofn) is _ReadRange
 
 
 def _replace(loom: Loom, node_id: str, dofn: Any, given: str, label: str) -> None:

@@ -80,6 +80,8 @@ class Loom:
         self._units = {unit.node: unit for unit in self.units} | self.unit_of
         self.written: set[str] = set()
         """PCollections that sinks give, names of files and the like: nobody expects origins of them."""
+        self.shown_sources: frozenset[str] = frozenset()
+        """Steps inside of composites of Beam's that start what the user sees as records."""
         self.ends: dict[str, str] = {}
         """Steps that nobody takes from, and what they take."""
         self._facts: dict[str, ParDoFacts] = {}

@@ -223,7 +223,7 @@ def label_of_source(loom: Loom, node_id: str, facts: ParDoFacts) -> str:
 
 def _source(loom: Loom, node_id: str, facts: ParDoFacts) -> Source:
     label = source_label(loom.graph, node_id)
-    if is_internal(loom.graph, node_id):
+    if is_internal(loom.graph, node_id) and node_id not in loom.shown_sources:
         return Source(NOT_A_SOURCE, Partition(label, "", located=False), {})
     if passes_blocks(facts.dofn):
         return Source(TOLD, Partition(label, "", located=False), {})
@@ -319,7 +319,7 @@ def weave_source(loom: Loom, node_id: str) -> None:
     """A source of Beam's own runs as it is; its records are stamped where they leave it."""
     graph = loom.graph
     label = loom.label(node_id)
-    is_source = not is_internal(graph, node_id)
+    is_source = not is_internal(graph, node_id) or node_id in loom.shown_sources
     partition, messages = Partition(label, "", located=False), None
     if graph.python_type(node_id) == _READ_FROM_PUBSUB:
         place = graph.displayed(node_id, ("subscription", "topic"))

@@ -61,6 +61,8 @@ _WRITES_OF_FRAMES = frozenset(
 _CREATE = "apache_beam.transforms.core.Create"
 _GIVEN_A_NAME = "apache_beam.transforms.ptransform."
 WITH_TAGS = "apache_beam.transforms.core._MultiParDo"
+_OF_USERS = (_GIVEN_A_NAME, _CREATE, WITH_TAGS, "apache_beam.yaml.")
+"""Composites of Beam's around what the user gave."""
 OF_ONE_PAR_DO = frozenset({WITH_TAGS, "apache_beam.transforms.core.CombineValues"})
 """Composites of one ParDo each, which people know by the composite's label."""
 _COMBINE_GROUPS_URN = common_urns.combine_components.COMBINE_GROUPED_VALUES.urn
@@ -100,15 +102,16 @@ def find_units(graph: Graph) -> list[Unit]:
 
 def is_internal(graph: Graph, node_id: str) -> bool:
     """Returns whether a step is in a composite of Beam's own, so that what it starts from is no source."""
-    for above in graph.ancestors(node_id):
-        name = graph.python_type(above)
-        if (
-            name.startswith("apache_beam.")
-            and name != _CREATE
-            and not name.startswith((_GIVEN_A_NAME, _CREATE, WITH_TAGS))
-        ):
-            return True
-    return False
+    return any(is_of_beam(graph.python_type(above)) for above in graph.ancestors(node_id))
+
+
+def is_of_beam(name: str) -> bool:
+    """Returns whether a class is a composite of Beam's own, inside of which nothing is the user's.
+
+    >>> is_of_beam("apache_beam.transforms.combiners.Top"), is_of_beam("apache_beam.yaml.x.Chain")
+    (True, False)
+    """
+    return name.startswith("apache_beam.") and not name.startswith(_OF_USERS)
 
 
 def source_label(graph: Graph, node_id: str) -> str:
