@@ -92,7 +92,7 @@ class FrameRead(beam.DoFn):
         folder = fixed_part(self._pattern_of(paths))
         name = path[len(folder) :] if path.startswith(folder) else path
         partition = Partition(name, file_version(path, state))
-        note_partition(partition, path)
+        note_partition(partition, path, source=self._label, positions="files")
         return partition
 
     def _pattern_of(self, paths: Iterable[str]) -> str:

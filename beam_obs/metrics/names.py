@@ -70,3 +70,17 @@ def stage_of_step(step: str) -> str:
     while step.endswith(f"/{INNER_LEAF}"):  # twice where the stage has more than one output
         step = step.removesuffix(f"/{INNER_LEAF}")
     return step
+
+
+def users_step(step: str) -> str:
+    """Returns the name that a step would have without the Stage around it.
+
+    >>> users_step("outer/parse/Observed")
+    'outer/parse'
+    >>> users_step("read/Observed/Process")
+    'read/Process'
+    >>> users_step("parse")
+    'parse'
+    """
+    end = "/Process" if step.endswith(f"/{INNER_LEAF}/Process") else ""
+    return stage_of_step(step) + end if step.endswith(f"/{INNER_LEAF}{end}") else step

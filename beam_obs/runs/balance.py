@@ -25,6 +25,8 @@ from beam_obs.weaving.report import Gathering
 
 KEEPS_STATE = "it keeps records in state: what did not come out is there, or lost"
 MAY_DROP = "it may drop late records, and nothing counts them"
+ENDED_BEFORE = "the run ended before its counts were committed"
+NOT_WHOLE = "the runner lost counts of its own, and those shown were looked at in this process"
 NOT_COUNTED = "the runner gave no count"
 COUNTED_ONCE = "counted once, by Beam"
 UNCLEAR = "the runner gave several counts that differ"
@@ -158,7 +160,7 @@ def balance(
     if not snapshot.stages and not snapshot.elements:
         return checks.none("no counts: the runner gave none")
     if snapshot.live:
-        return checks.none("the run ended before its counts were committed")
+        return checks.none(NOT_WHOLE if has_ended_well else ENDED_BEFORE)
     checks.stages()
     checks.edges()
     return checks.balance(noted)

@@ -18,6 +18,7 @@ from apache_beam.runners.runner import PipelineState
 
 from beam_obs.metrics import live
 from beam_obs.metrics.snapshot import Snapshot, StageCounts, live_snapshot, read_snapshot
+from beam_obs.metrics.users_metrics import users_metrics
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.runs.dead_rate import judge_dead_rate
 from beam_obs.runs.ending import describe_end, describe_error
@@ -79,6 +80,7 @@ class Launched:
             self.conclude("done")
             return
         result.beam_obs_run = self.run  # so that a test finds the run of a result
+        result.metrics = users_metrics(result.metrics)
         self.run.submitted(_job_id(result))
         wait, cancel = result.wait_until_finish, result.cancel
 
@@ -144,7 +146,7 @@ class Launched:
     def _described(self, status: str, error: BaseException | None) -> dict[str, Any]:
         observer, run = self._observer, self.run
         settings = observer.settings
-        snapshot = self._snapshot(status)
+        snapshot = self._snapshot()
         known = observer.executed is not None or not observer.copied
         evidence = read_evidence(run.store, run.record.folder)
         end = describe_end(
@@ -283,19 +285,19 @@ class Launched:
             return read_snapshot(self._counting, self._observer.counted)
         return None
 
-    def _snapshot(self, status: str) -> Snapshot:
+    def _snapshot(self) -> Snapshot:
         if self.result is not None:
             with contextlib.suppress(Exception):
                 found = read_snapshot(self._counting, self._observer.counted)
                 if found.stages or found.elements:
-                    return self._whole(found, status)
+                    return self._whole(found)
         in_process = live_snapshot(self.run.record.id)
         return in_process if in_process.stages else Snapshot()
 
-    def _whole(self, found: Snapshot, status: str) -> Snapshot:
-        """Returns the numbers of a result; those counted here where it lacks some: the bundle-based direct
-        runner loses those of a TestStream's bundles, and no runner has those of a cancelled bundle."""
-        if not isinstance(self._counting, DirectPipelineResult) and status != "cancelled":
+    def _whole(self, found: Snapshot) -> Snapshot:
+        """Returns the numbers of a result; those counted here where the bundle-based direct runner lost some
+        of its own, as it does of a TestStream's bundles."""
+        if not isinstance(self._counting, DirectPipelineResult):
             return found
         here = live_snapshot(self.run.record.id).stages
         if all(found.stages.get(label, StageCounts()).in_ >= counts.in_ for label, counts in here.items()):

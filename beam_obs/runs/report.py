@@ -293,9 +293,9 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     if end.get("lineage"):
         yield _line(f"  {clean(end['lineage']['text'])}", "yellow" if end["lineage"]["opaque"] else "dim")
     if end.get("counts_from") == "live":
-        yield _line(
-            "  counts are live: looked at in this process when the run ended, none was committed", "yellow"
-        )
+        # A job may end well on a runner that loses counts.
+        why = "the runner lost some of its own" if end.get("status") == "done" else "none was committed"
+        yield _line(f"  counts are live: looked at in this process when the run ended, {why}", "yellow")
     errors = sum(stage.get("internal_errors", 0) for stage in end.get("stages") or [])
     if errors:
         yield _line(

@@ -79,12 +79,21 @@ def test_without_beams_counts_stages_are_compared_with_each_other() -> None:
 
 def test_nothing_is_guessed() -> None:
     assert balance(GRAPH, Snapshot()).holds is None
-    live = balance(GRAPH, Snapshot(STAGES, ELEMENTS, live=True))
+    live = balance(GRAPH, Snapshot(STAGES, ELEMENTS, live=True), has_ended_well=False)
     assert (live.holds, live.unchecked) == (None, "the run ended before its counts were committed")
     unknown_tags = dataclasses.replace(CHECK, all_outputs_known=False)
     graph = Graph((READ, PARSE, unknown_tags), GRAPH.edges)
     fewer = {**ELEMENTS, "p5": 1}
     assert balance(graph, Snapshot(STAGES, fewer)).holds is True
+
+
+def test_a_run_that_ended_well_is_not_said_to_have_ended_before_its_counts() -> None:
+    live = balance(GRAPH, Snapshot(STAGES, ELEMENTS, live=True))
+
+    assert live.holds is None
+    assert (
+        live.unchecked == "the runner lost counts of its own, and those shown were looked at in this process"
+    )
 
 
 # What was not checked.

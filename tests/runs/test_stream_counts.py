@@ -21,5 +21,8 @@ def test_each_record_of_a_stream_is_counted(tmp_path: Path, number: int) -> None
     stream = stream.add_elements(["x"]).advance_watermark_to_infinity()
     with obs.Pipeline("BundleBasedDirectRunner", options, name="stream") as p:
         p | stream | "parse" >> obs.Stage(beam.Map(int))
-    (stage,) = (obs.Store(str(tmp_path)).find("latest").end or {})["stages"]
+    end = obs.Store(str(tmp_path)).find("latest").end or {}
+    (stage,) = end["stages"]
     assert (stage["in"], stage["out"], stage["dead"]) == (number + 1, number, 1)
+    assert end["status"] == "done"
+    assert "ended before" not in end["balance"]["unchecked"]
