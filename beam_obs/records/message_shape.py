@@ -6,6 +6,7 @@ hold; punctuation is left out. The shape is made in one pass over the first thou
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection
 
@@ -24,9 +25,19 @@ _TOKEN = re.compile(
 )
 """A word, or a value. A quote within a word is an apostrophe; one that is never closed goes on to the end."""
 _VALUES = re.compile(r"\?(?: \?)+")
+_OPENING = r"(?:(?<!\w{0})|(?<=\W[bruBRU]{0})|(?<=\A[bruBRU]{0}))"
+_QUOTED = re.compile(
+    "|".join(
+        rf"{quote}{_OPENING.format(quote)}(?:[^{quote}\\]|\\.|{quote}(?=\w))*(?:{quote}|\Z)"
+        for quote in "'\""
+    ),
+    re.DOTALL | re.ASCII,
+)
+_NUMBERED = re.compile(r"(?<![\w.:/@-])[\w.:/@-]*?\d[\w.:/@-]*", re.ASCII)
+"""Numbers, and all that has a digit in it: times, versions, identifiers."""
 
 
-def message_shape(message: str, known: Collection[str] = ()) -> str:
+def message_shape(message: str, known: Collection[str] = frozenset()) -> str:
     """Returns the shape of a message.
 
     Args:
@@ -40,11 +51,17 @@ def message_shape(message: str, known: Collection[str] = ()) -> str:
     >>> message_shape("row [1, 'a', None] of 0193-0af1 can't be read")
     "row ? of ? can't be read"
     """
-    found = _TOKEN.findall(message[:_LOOKED_AT])
-    if known:
-        words = [word or _if_known(value, known) for word, value in found]
-    else:
-        words = [word or VALUE for word, _ in found]
+    # Values go first by rules that take a tenth of the time: messages of one kind are mostly equal then.
+    rough = message[:_LOOKED_AT]
+    if "'" in rough or '"' in rough:
+        rough = _QUOTED.sub(lambda found: found[0] if found[0][1:-1] in known else "''", rough)
+    return _shape(_NUMBERED.sub("0", rough), frozenset(known))
+
+
+@functools.lru_cache(maxsize=1024)
+def _shape(message: str, known: frozenset[str]) -> str:
+    found = _TOKEN.findall(message)
+    words = [word or _if_known(value, known) for word, value in found]
     return _VALUES.sub(VALUE, " ".join(words))
 
 

@@ -156,13 +156,18 @@ def _first_seen(
 ) -> dict[Key, tuple[str, int]]:
     """Returns the first run that has each kind, and when; reads no more ends than it must."""
     found: dict[Key, tuple[str, int]] = {}
+    own = [_fingerprint_of(kind) for kind in wanted]
+    asked: dict[Callable[[dict[str, Any]], Key], list[Key]] = {
+        _fingerprint_of: own,
+        _likeness_of: [_likeness_of(kind) for kind in wanted],
+    }
     for run, end in _ends(store, runs, pipeline):
         refused = end.get("dead_letters") or {}
         key_of = _key_of((*wanted, *_kinds_of(refused)))
         seen = _by_key(refused, key_of)
-        for kind in wanted:
-            if key_of(kind) in seen:
-                found.setdefault(_fingerprint_of(kind), (run, seen[key_of(kind)]["first"]))
+        for mine, key in zip(own, asked[key_of], strict=True):
+            if key in seen:
+                found.setdefault(mine, (run, seen[key]["first"]))
         if len(found) == len(wanted):
             break
     return found

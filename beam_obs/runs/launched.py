@@ -146,7 +146,7 @@ class Launched:
     def _described(self, status: str, error: BaseException | None) -> dict[str, Any]:
         observer, run = self._observer, self.run
         settings = observer.settings
-        snapshot = self._snapshot()
+        snapshot = self._snapshot(status)
         known = observer.executed is not None or not observer.copied
         evidence = read_evidence(run.store, run.record.folder)
         end = describe_end(
@@ -285,19 +285,19 @@ class Launched:
             return read_snapshot(self._counting, self._observer.counted)
         return None
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self, status: str) -> Snapshot:
         if self.result is not None:
             with contextlib.suppress(Exception):
                 found = read_snapshot(self._counting, self._observer.counted)
                 if found.stages or found.elements:
-                    return self._whole(found)
+                    return self._whole(found, status)
         in_process = live_snapshot(self.run.record.id)
         return in_process if in_process.stages else Snapshot()
 
-    def _whole(self, found: Snapshot) -> Snapshot:
-        """Returns the numbers of a result; those counted here where the bundle-based direct runner lost some
-        of its own, as it does of a TestStream's bundles."""
-        if not isinstance(self._counting, DirectPipelineResult):
+    def _whole(self, found: Snapshot, status: str) -> Snapshot:
+        """Returns the numbers of a result; those counted here where it lacks some: the bundle-based direct
+        runner loses those of a TestStream's bundles, and no runner has those of a cancelled bundle."""
+        if not isinstance(self._counting, DirectPipelineResult) and status != "cancelled":
             return found
         here = live_snapshot(self.run.record.id).stages
         if all(found.stages.get(label, StageCounts()).in_ >= counts.in_ for label, counts in here.items()):

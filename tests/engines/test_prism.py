@@ -14,9 +14,12 @@ from apache_beam.coders import StrUtf8Coder, TupleCoder, VarIntCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 import beam_obs as obs
+from beam_obs.metrics.live import live_counts
+from beam_obs.metrics.tally import Counts
 from beam_obs.testing import assert_metrics
 from tests.engines.prism import prism_options
 from tests.weaving.provenance import made, run_woven
@@ -96,3 +99,27 @@ def test_what_prism_drops_as_late_is_counted_by_step_and_window(tmp_path: Path) 
     assert end["balance"]["dropped"] == [
         {"step": step, "count": 4, "windows": {"[0.0, 10.0)": 4}} for step in ("group", "sum")
     ]
+
+
+def refuse(moment: float) -> float:
+    raise ValueError("refused")
+
+
+def test_what_a_cancelled_stream_refused_is_in_a_file_or_said_not_to_be(tmp_path: Path) -> None:
+    """Refusals of a stream are gathered for some seconds, what waits is gone when it is cancelled."""
+    store = f"--obs_store={tmp_path}"
+    options = PipelineOptions([*prism_options(), "--streaming", store])
+    p = obs.Pipeline("PrismRunner", options=options, name="ticks")
+    ticks = p | "ticks" >> PeriodicImpulse(fire_interval=0.2)
+    _ = ticks | "parse" >> obs.Stage(beam.Map(refuse))
+    result = p.run()
+    counted, deadline = result.beam_obs_run.record.id, time.monotonic() + 60
+    while live_counts(counted).get("parse", Counts()).dead < 5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    result.cancel()
+
+    (run,) = obs.Store(str(tmp_path)).runs()
+    refused = run.end["dead_letters"]
+    assert refused["in_files"].get("parse", 0) + refused["not_kept"].get("parse", 0) >= 5
+    assert ("refused and not kept" in run.status_text) == bool(refused["not_kept"])
