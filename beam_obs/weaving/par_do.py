@@ -106,13 +106,19 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
         gives_batches=dofn._can_yield_batches,
         is_batching=of_beam and type(inner).__name__ in _BATCHING,
         passes_summaries=of_beam and type(inner).__name__ in _AGGREGATED_NEXT,
-        is_inference=type(inner).__name__ == "_RunInferenceDoFn" and type(inner).__module__ == _INFERENCE,
+        is_inference=_is_inference(inner),
         chooses=isinstance(unchecked(dofn), ChoosingDoFn),
         remembers=remembers(unchecked(inner)),
         combines_groups=isinstance(inner, core.CombineValuesDoFn),
         keeps_batches=of_beam and type(inner).__name__ == _KEEPS_BATCHES,
         obstacle=_obstacle(dofn, defaults),
     )
+
+
+def _is_inference(dofn: Any) -> bool:
+    # Beam's handling of exceptions takes a batch that fails as a whole.
+    kind = type(dofn._fn if isinstance(dofn, core._ExceptionHandlingWrapperDoFn) else dofn)
+    return kind.__name__ == "_RunInferenceDoFn" and kind.__module__ == _INFERENCE
 
 
 def _obstacle(dofn: Any, defaults: list[Any]) -> str | None:

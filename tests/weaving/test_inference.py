@@ -138,3 +138,28 @@ def test_in_a_stage_an_example_that_fails_is_refused_alone_and_the_others_of_its
         (made_of,) = lineage.why(f"{tmp_path / 'out'}:{at}", store=store).made_of
         assert isinstance(made_of, lineage.FromSource)
         assert 10 / int(str(made_of.record.text)) == float(output)
+
+
+def test_with_beams_exception_handling_predictions_have_their_lines_and_a_failed_batch_has_all_of_its_own(
+    tmp_path: Path,
+) -> None:
+    numbers, store = tmp_path / "numbers.txt", obs.Store(str(tmp_path / "store"))
+    numbers.write_text("1\n2\n4\n5\n0\n8\n")
+    options = PipelineOptions([f"--obs_store={tmp_path / 'store'}", "--obs_lineage=strict"])
+    with obs.Pipeline("FnApiRunner", options, name="infer") as p:
+        lines = p | obs.ReadFromText(str(numbers))
+        good, bad = lines | RunInference(Inverts()).with_exception_handling()
+        for name, results in (("good", good), ("bad", bad.failed_inferences)):
+            texts = results | f"{name} text" >> beam.Map(str)
+            _ = texts | name >> beam.io.WriteToText(str(tmp_path / name), shard_name_template="")
+
+    outputs = (tmp_path / "good").read_text().splitlines()
+    assert outputs
+    for at, output in enumerate(outputs, 1):
+        (made_of,) = lineage.why(f"{tmp_path / 'good'}:{at}", store=store).made_of
+        assert isinstance(made_of, lineage.FromSource)
+        assert 10 / int(str(made_of.record.text)) == float(output)
+    fate = lineage.fate(f"{numbers}:5", store=store).into
+    assert fate is not None
+    (batch,) = fate.aggregates
+    assert [written.sink for written in batch.written] == ["bad"]
