@@ -4,7 +4,7 @@ A store may be damaged, or written by someone else: whoever reads it finds the t
 that can be computed with, and nothing nested so deep that walking it fails.
 
 A form is `str`, `int`, `float`, `bool`, `object` (anything plain), a list of one form, a class below, or a
-dict of fields by name. Of these a plain `str` or `int` names the thing: without it nothing of it fits.
+dict of fields by name. Of these a plain `str`, `int` or `Text` names the thing: nothing fits without it.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _fields(value: dict[str, Any], form: dict[str, Any], where: str, problems: l
                 del fitted[name]
         if isinstance(of_field, Needed):
             fitted[name] = of_field.otherwise
-        elif of_field in (str, int):
+        elif of_field in (str, int) or isinstance(of_field, Text):
             raise ValueError(f"{where} has no {name}")
     return fitted
 

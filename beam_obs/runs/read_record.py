@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.manifest import content_hash
+from beam_obs.runs.acyclic import drop_circles
 from beam_obs.runs.evidence import count_dead_letters, files_at_end
 from beam_obs.runs.folder import Found
 from beam_obs.runs.form import fit, parse_object
@@ -59,6 +60,10 @@ def read_record(store: Store, pipeline: str, run: str, start: Found, end: Found)
       end: what there is of ``end.json``.
     """
     started, ended = _read(START, start, START_FORM), _read(END, end, END_FORM)
+    if ended.value is not None:
+        circles: list[str] = []
+        drop_circles(ended.value, circles)
+        ended.problems.extend(f"{END} is damaged: {problem}" for problem in circles)
     problems = [*started.problems, *ended.problems, *unnamed_losses(ended.value or {})]
     if started.value is None and not started.problems:
         problems.append(f"{START} is missing")
@@ -79,6 +84,10 @@ def read_record(store: Store, pipeline: str, run: str, start: Found, end: Found)
     if ended.value is None:
         (beat,) = store.files.look([f"{folder}/{HEARTBEAT}"])
         heartbeat = _read(HEARTBEAT, beat, HEARTBEAT_FORM).value
+        if not ended.problems and beat == Found(None) and (started.value or {}).get(SEALED) is True:
+            # A run has a heartbeat until it has an end.
+            ended.problems.append(f"{END} is missing")
+            problems.append(ended.problems[0])
         refused = count_dead_letters(store, folder)
     return RunRecord(
         pipeline,

@@ -47,8 +47,8 @@ class Run:
         self._ended = threading.Event()
         self._pid = os.getpid()
         try:
+            self._beat()  # first: who finds a run without a heartbeat takes its end for lost
             self._write(START, self.start)
-            self._beat()
         except Exception as error:
             raise StoreNotWritable(store.uri, str(error)) from error
         self._thread = threading.Thread(target=self._beat_on, name="beam_obs heartbeat", daemon=True)
