@@ -35,8 +35,8 @@ from beam_obs.wrapper.failure import is_library
 _VERSION = 1
 _MOST_OBJECTS = 10_000
 _DEEPEST = 60
-_LONGEST = 1_000
-"""Of longer containers the first so many items, and how many there are."""
+_LONGEST = 100_000
+"""Most items of a container that is looked at."""
 
 _PLAIN = (int, float, complex, bool, str, bytes, bytearray, type(None), type(...), type(NotImplemented))
 _BY_THEIR_TEXT = (
@@ -53,7 +53,9 @@ _BY_THEIR_TEXT = (
 )
 _NAMES_OF_VALUES = ("LOAD_CONST", "RETURN_CONST", "KW_NAMES")
 _PASSED_OVER = ("CACHE", "EXTENDED_ARG", "NOP", "RESUME")
-_OF_THE_TEXT = frozenset({"__doc__", "__qualname__", "__firstlineno__", "__module__"})
+_OF_THE_TEXT = frozenset(
+    {"__doc__", "__qualname__", "__firstlineno__", "__module__", "__static_attributes__"}
+)
 _OF_EVERY_CLASS = _OF_THE_TEXT | {
     "__abstractmethods__",
     "__annotate__",
@@ -65,7 +67,6 @@ _OF_EVERY_CLASS = _OF_THE_TEXT | {
     "__dict__",
     "__orig_bases__",
     "__parameters__",
-    "__static_attributes__",
     "__weakref__",
     "_abc_impl",
 }
@@ -182,8 +183,10 @@ class _Walk:
             self._object(value)
 
     def _items(self, kind: str, items: Any) -> None:
+        if len(items) > _LONGEST:
+            raise _TooMuch
         self._give(f"{kind} {len(items)}")
-        for item in items[:_LONGEST]:
+        for item in items:
             self.value(item)
 
     def _function(self, function: types.FunctionType) -> None:
