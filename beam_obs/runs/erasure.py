@@ -368,7 +368,7 @@ class _Erasing:
         for example in examples:
             texts = [str(example.get(name) or "") for name in ("payload_text", "error_message", "example")]
             if example.get("id") in self.person.letters or any(map(self.person.is_named, texts)):
-                cleared: dict[str, Any] = dict.fromkeys(("source_uri", "position"))
+                cleared: dict[str, Any] = dict.fromkeys(("source_uri", "position", "origin"))
                 cleared |= dict.fromkeys(("payload_text", "error_message", "example"), ERASED_TEXT)
                 changed = {name: value for name, value in cleared.items() if name in example}
                 if any(example[name] != value for name, value in changed.items()):
