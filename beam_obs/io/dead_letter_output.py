@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import sys
 
 from typing_extensions import Self
 
 from beam_obs.records.errors import UsageError
+from beam_obs.records.made_at import made_at
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.role import Ours
 
@@ -24,10 +24,7 @@ class DeadLetterOutput(Ours):
 
     def __init__(self, dead_letters: DeadLetters | None) -> None:
         super().__init__()
-        frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_locals.get("self") is self:  # a subclass's __init__
-            frame = frame.f_back
-        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self._made_at = made_at(self)
         if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
             raise UsageError(
                 f"dead_letters={dead_letters!r}: give an obs.DeadLetters, "

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-import sys
 from typing import Any
 
 import apache_beam as beam
@@ -24,6 +23,7 @@ from apache_beam.typehints import TypeCheckError
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
+from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
@@ -95,10 +95,7 @@ class Stage(beam.PTransform):
         max_dead_rate: float | None = None,
         max_dead_minimum: int | None = None,
     ) -> None:
-        frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_locals.get("self") is self:  # a subclass's __init__
-            frame = frame.f_back
-        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self._made_at = made_at(self)
         label = None
         if isinstance(transform, _NamedPTransform):
             label, transform = transform.label, transform.transform

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from apache_beam.typehints import row_type
 
 from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes, LineageAttributes
+from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import RunContext, observation_of
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.observed_pardo import with_room_for_lineage
@@ -68,8 +68,7 @@ class Stamp(beam.PTransform):
         redact: Redact | None = None,
     ) -> None:
         super().__init__(label)
-        frame = sys._getframe(1)
-        self._made_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self._made_at = made_at(self)
         self._dead_letters = dead_letters
         self._redact = redact
 
