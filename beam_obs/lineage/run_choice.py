@@ -317,6 +317,14 @@ def without_origins(evidence: RunEvidence, sinks: tuple[str, ...]) -> str:
     """Returns why what enters these sinks has no origin, with the opaque steps before them; nothing where
     records of one of them at least are noted."""
     opaque = opaque_steps(evidence)
+    themselves = {
+        sink: f"{label} - {reason}"
+        for sink in sinks
+        for label, reason in opaque.items()
+        if reason != NO_ORIGIN and (label == sink or label.startswith(f"{sink}/"))
+    }
+    if sinks and len(themselves) == len(set(sinks)):
+        return f"the sink is opaque: {'; '.join(themselves.values())}"
     blind = [
         sink
         for sink in sinks

@@ -89,21 +89,24 @@ def read_graph(pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = ())
     labels = frozenset(stages)
     root = pipeline._root_transform()
     nodes = [node for part in root.parts if part.full_label not in hidden for node in _told(part, labels)]
-    makers = {
-        id(value): node.full_label
-        for node in nodes
-        for part in (node, *_parts(node))
-        for value in part.outputs.values()
-    }
+    # A composite may give what it takes: the step before it made that.
+    makers: dict[str, str] = {}
+    for node in nodes:
+        for part in (node, *_parts(node)):
+            for value in part.outputs.values():
+                if isinstance(value, PCollection):
+                    makers.setdefault(_id(pipeline, value), node.full_label)
     steps = tuple(
         dataclasses.replace(
             _step(pipeline, node, node.full_label in labels),
-            after=tuple(_taken_from(node, makers)),
+            after=tuple(_taken_from(pipeline, node, makers)),
             **_ways_out(node),
         )
         for node in nodes
     )
-    producers = {id_: step.label for step in steps for id_ in step.outputs.values()}
+    producers = {id_: makers.get(id_, step.label) for step in steps for id_ in step.outputs.values()}
+    # What a step gives need not be a result of its own: a deferred frame holds what it is made of.
+    producers |= {id_: makers[id_] for step in steps for id_ in step.inputs if id_ in makers}
     consumers: dict[str, list[str]] = {}
     for step in steps:
         for id_ in step.inputs:
@@ -188,12 +191,13 @@ def _may_drop(node: Any) -> bool:
     )
 
 
-def _taken_from(node: Any, makers: Mapping[int, str]) -> list[str]:
+def _taken_from(pipeline: Any, node: Any, makers: Mapping[str, str]) -> list[str]:
     """Returns the labels of the steps that a step takes from, itself left out."""
     labels = (
-        makers.get(id(value))
+        makers.get(_id(pipeline, value))
         for part in (node, *_parts(node))
         for value in (*part.main_inputs.values(), *(side.pvalue for side in part.side_inputs))
+        if isinstance(value, PCollection)
     )
     return list(dict.fromkeys(label for label in labels if label not in (None, node.full_label)))
 

@@ -208,3 +208,19 @@ def test_a_sink_that_a_stage_or_a_dataset_is_named_for_is_found_by_its_files(tmp
         line = (tmp_path / path).read_text().splitlines()[first - 1]
         file = "one.csv" if any(f"{name}," in line or f'"{name}"' in line for name in "ab") else "two.csv"
         assert sources_of(tmp_path, f"{path}:{first}") == [(file, lineage.VERIFIED)]
+
+
+def test_what_went_into_an_opaque_write_is_said_to_be_unknown(tmp_path: Path) -> None:
+    options = PipelineOptions([f"--obs_store={tmp_path / 'store'}", "--obs_report=off"])
+    with obs.Pipeline("FnApiRunner", options, name="people") as p:
+        frame = p | "read" >> read_csv(people(tmp_path))
+        frame.to_json(str(tmp_path / "out"), orient="columns", num_shards=1)
+
+    store = obs.Store(str(tmp_path / "store"))
+    reason = "_WriteToPandas - what to_json of pandas makes of a record is not known"
+    fate = lineage.fate(f"{tmp_path / 'one.csv'}:2", store=store)
+    assert fate.certainty.kind == lineage.NOT_RECORDED
+    assert reason in fate.certainty.reason
+    why = lineage.why(f"{tmp_path / 'out'}-00000-of-00001:1", store=store)
+    assert (why.certainty.kind, why.made_of) == (lineage.NOT_RECORDED, ())
+    assert why.certainty.reason == f"the sink is opaque: {reason}"
