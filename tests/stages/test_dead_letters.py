@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import fastavro
 import pytest
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, Repeatedly
@@ -197,8 +197,8 @@ class FailingOnce:
 
 
 def test_a_bundle_that_is_tried_again_doubles_nothing(tmp_path: Path, monkeypatch: Any) -> None:
-    rename = FailingOnce(FileSystems.rename)
-    monkeypatch.setattr(FileSystems, "rename", rename)
+    rename = FailingOnce(os.replace)
+    monkeypatch.setattr(os, "replace", rename)
     with beam.Pipeline(BundleBasedDirectRunner()) as p, obs.DeadLetters(str(tmp_path)) as dead:
         _ = p | beam.Create(["1", "x", "y"]) | "parse" >> obs.Stage(beam.Map(parse), dead_letters=dead)
     assert rename.calls >= 2
