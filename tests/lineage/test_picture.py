@@ -220,3 +220,26 @@ def test_a_picture_of_sixty_steps_does_not_take_long() -> None:
     picture = run_picture(a_run(*steps))
     assert time.process_time() - began < 3
     assert len(picture) < 100_000
+
+
+def test_what_was_not_checked_is_told_where_it_is() -> None:
+    balance = {
+        "holds": True,
+        "checked": 5,
+        "edges": 2,
+        "edges_checked": 1,
+        "unchecked_edges": [{"from": "read", "to": "hold", "reason": "counted once, by Beam"}],
+        "unchecked_steps": [{"step": "hold", "reason": "it keeps records in state"}],
+    }
+    late = {**step("hold", "read", taken=10), "dropped": 4}
+    edges = [edge("read", "hold", 10), edge("hold", "write", 6)]
+    root = parsed(a_run(step("read"), late, step("write", "hold"), edges=edges, balance=balance))
+    assert any("balanced where checked: 1 of 2 edges (5 checks)" in "".join(text.itertext()) for text in root)
+    assert [title(one).partition("\n")[2] for one in of_class(root, "edge")] == [
+        "not checked: counted once, by Beam",
+        "",
+    ]
+    (held,) = [one for one in of_class(root, "step") if one.get("data-step") == "hold"]
+    assert "not checked: it keeps records in state" in title(held)
+    assert held.get("data-dropped") == "4"
+    assert "4 dropped" in texts(held)

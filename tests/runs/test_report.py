@@ -178,3 +178,23 @@ def test_the_list_of_runs_shows_refusals_and_broken_balances() -> None:
 
 def test_clean_keeps_what_can_be_read() -> None:
     assert clean("\u4e2d\u6587 \u00e9 \U0001f600") == "\u4e2d\u6587 \u00e9 \U0001f600"
+
+
+def test_it_names_what_was_not_checked_and_what_came_too_late() -> None:
+    end = run().end or {}
+    balance = {
+        **end["balance"],
+        "edges": 3,
+        "edges_checked": 2,
+        "unchecked_edges": [{"from": "read", "to": "parse", "reason": "counted once, by Beam"}],
+        "unchecked_steps": [{"step": "hold\x1b[31m", "reason": "it keeps records in state"}],
+        "dropped": [{"step": "group", "count": 4, "windows": {"[0, 10)": 3, "[10, 20)": 1}}],
+    }
+    steps = [*end["steps"], {"label": "group", "is_stage": False, "in": 8, "out": 1, "dropped": 4}]
+    text = printed(run(balance=balance, steps=steps), 120)
+    assert "balanced where checked: 2 of 3 edges (12 checks); 4 dropped as late" in text
+    assert "not checked (counted once, by Beam): read -> parse" in text
+    assert "not checked (it keeps records in state): hold\\x1b[31m" in text
+    assert "dropped as late by group: 4, of windows [0, 10): 3, [10, 20): 1" in text
+    (group,) = [line.split() for line in text.splitlines() if line.startswith("    group")]
+    assert group == ["group", "8", "1", "4"]

@@ -15,6 +15,7 @@ from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWi
 
 import beam_obs as obs
 from beam_obs.runs.balance_text import balance_text
+from tests.weaving.random_steps import STEPS, typed
 
 
 class Total(beam.CombineFn):
@@ -136,3 +137,16 @@ def test_a_stream_that_drops_nothing_has_dropped_nothing() -> None:
         runner="BundleBasedDirectRunner",
     )
     assert found["dropped"] == []
+
+
+@pytest.mark.slow
+def test_every_step_of_the_oracle_balances() -> None:
+    def build(pipeline: Any) -> None:
+        sets = pipeline | "one" >> beam.Create([(at % 4, frozenset([at])) for at in range(20)])
+        for name in sorted(STEPS):
+            _ = typed(STEPS[name](typed(sets, f"{name} first"), name), f"{name} last")
+
+    found = balance_of(build)
+    assert found["holds"] is True, found["broken"]
+    assert {step["step"] for step in found["unchecked_steps"]} == {"sliding windows", "state"}
+    assert found["edges_checked"] > 0.9 * found["edges"]
