@@ -49,7 +49,7 @@ def test_a_run_is_kept_with_its_counts_balance_and_dead_letters() -> None:
     assert stage["latency_us_le"]["inf"] == 3
     assert stage["p50_us"] <= stage["p99_us"]
     assert end["balance"]["holds"] is True
-    assert end["balance"]["checked"] == 5
+    assert end["balance"]["checked"] == 6
     (kind,) = end["dead_letters"]["by_fingerprint"]
     assert (kind["stage"], kind["error_type"], kind["payload_text"], kind["count"]) == (
         "parse",
