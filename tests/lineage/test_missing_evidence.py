@@ -167,3 +167,18 @@ def test_evidence_of_before_lengths_were_kept_is_checked_by_its_rows(store: path
     assert fate(FILTERED).certainty.text == "complete"
     damage(store, "derivations", "cut")
     assert fate(FILTERED).certainty.is_damaged
+
+
+def test_a_manifest_that_names_a_file_elsewhere_is_not_followed(store: pathlib.Path) -> None:
+    (folder,) = store.glob("runs/sums/*")
+    (store / "planted.avro").write_bytes(next(iter(folder.glob("outputs-*.avro"))).read_bytes())
+    for file in folder.glob("manifest-*"):
+        content = json.loads(file.read_text())
+        for manifest in content["manifests"]:
+            if manifest["kind"] == "output_index":
+                manifest["file"] = "../../../planted.avro"
+        file.write_text(json.dumps(content))
+    answer = fate(SUMMED)
+    assert "its bytes are not those that were written" in answer.certainty.reason
+    assert answer.into is not None
+    assert not answer.into.written

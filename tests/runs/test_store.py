@@ -208,3 +208,39 @@ def test_a_store_on_another_filesystem_of_beam_works_the_same(tmp_path: pathlib.
     assert [run[9:13] for run, _ in store.ids()] == ["2222"]
     with pytest.raises(FileNotFoundError), store.files.open("nothing"):
         pass
+
+
+@pytest.mark.parametrize("what", ["a link", "a loop", "a pipe", "a folder", "a path that leads out"])
+def test_only_plain_files_below_the_root_are_opened(tmp_path: pathlib.Path, what: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    root = tmp_path / "store"
+    (root / "a").mkdir(parents=True)
+    at = root / "a" / "file"
+    path = "a/file"
+    if what == "a link":
+        at.symlink_to(secret)
+    elif what == "a loop":
+        at.symlink_to(at)
+    elif what == "a pipe":
+        os.mkfifo(at)
+    elif what == "a folder":
+        at.mkdir()
+    else:
+        path = "a/../../secret"
+    (found,) = folder_at(str(root)).look([path])
+    assert found.content is None
+    assert found.problem
+    assert folder_at(str(root)).names("a") == []
+
+
+def test_a_linked_folder_of_a_run_is_told_and_not_read(store: Store, tmp_path: pathlib.Path) -> None:
+    folder = pathlib.Path(store.uri) / "runs" / "flights" / "0193aaaa-2222-7000-8000-000000000002"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    record = store.find("flights@latest")
+    assert record.end is None
+    assert "is a link" in record.problems[0]
+    with pytest.raises(OSError, match="is a link"):
+        store.files.delete_folder(record.folder)
+    assert (tmp_path / "elsewhere" / "end.json").exists()
