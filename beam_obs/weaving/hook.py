@@ -91,11 +91,9 @@ def _to_runner_api(
     if _WEAVING.settings is None or _WEAVING.is_asking:
         return found
     if return_context:
-        # Dataflow's runner asks so, and keeps the context without looking at it; notebooks ask for the
-        # context, of the pipeline as it is.
+        # Dataflow's runner asks so, and keeps the context without looking at it.
         proto, made_with = found
-        is_runner = sys._getframe(1).f_code.co_name == _RUNS
-        return (_woven(proto), made_with) if is_runner and _is_to_be_run(pipeline) else found
+        return (_woven(proto), made_with) if _is_to_be_run(pipeline) else found
     if use_fake_coders:
         keep_types(found)
         return found

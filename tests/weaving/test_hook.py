@@ -82,3 +82,23 @@ def test_a_pipeline_that_is_looked_at_is_not_woven() -> None:
         assert reports == []
 
     assert len(reports) == 1
+
+
+class AsksForContext(FnApiRunner):
+    """Asks for the form of a pipeline and its context together, as Dataflow's runner does."""
+
+    given: Any = None
+
+    def run_pipeline(self, pipeline: Any, options: Any) -> Any:
+        proto, context = pipeline.to_runner_api(return_context=True)
+        assert context is not None
+        type(self).given = proto
+        return super().run_pipeline(pipeline, options)
+
+
+def test_a_runner_that_asks_for_the_context_too_is_given_the_woven_pipeline(tmp_path: pathlib.Path) -> None:
+    options = PipelineOptions([f"--obs_store={tmp_path}", "--obs_report=off"])
+    with obs.Pipeline(AsksForContext(), options, name="context") as pipeline:
+        pipeline | beam.Create([1]) | "same" >> beam.Map(lambda number: number)
+
+    assert is_woven(AsksForContext.given)
