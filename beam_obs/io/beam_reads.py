@@ -187,9 +187,9 @@ def _place(source: Any, label: str, run: str) -> _Place | None:
         return None
     pattern = str(reader._pattern.get())
     start = fixed_part(pattern)
-    name = path[len(start) :] if path.startswith(start) else path
+    name = as_text(path[len(start) :] if path.startswith(start) else path)
     path = path if "://" in path else os.path.abspath(path)
-    partition = Partition(as_text(name), file_version(path, state), wide=positions == BLOCKS)
+    partition = Partition(name, file_version(path, state), wide=positions == BLOCKS)
     note_partition(partition, as_text(path), run, label, positions)
     return _Place(path, pattern, name, state, partition, format, positions)
 

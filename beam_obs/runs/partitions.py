@@ -98,7 +98,7 @@ def write_partitions(store: Store, folder: str, partitions: list[dict[str, Any]]
       partitions: of the run.
     """
     text = json.dumps({"partitions": partitions}, indent=1, ensure_ascii=False)
-    content = text.encode("utf-8", "surrogateescape")
+    content = text.encode("utf-8", "backslashreplace")
     store.files.write(f"{folder}/{PARTITIONS}", content)
     return content_hash(content).hexdigest()
 

@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing import test_stream
 
 import beam_obs as obs
+from beam_obs import lineage
 from tests.io.pipelines import RUNNER, Keeper, counters, run_read, run_with_dead_letters
 
 
@@ -282,12 +283,14 @@ def test_a_file_whose_name_is_no_text_is_read() -> None:
         rows, letters = p | "read" >> obs.ReadFromCsv("odd/*.csv", stamp=True).with_dead_letters()
         _ = rows | "kept" >> beam.Map(kept)
         _ = letters | "dead" >> beam.Map(dead)
+        _ = p | "bare" >> beam.io.ReadFromText("odd/*.csv") | "json" >> obs.WriteToJson("out/lines")
 
     assert [row["_lineage"]["source_uri"].rpartition("/")[2] for row in kept.elements] == [r"caf\xe9.csv"]
     assert [letter.source_uri.rpartition("/")[2] for letter in dead.elements] == [r"caf\xe9.csv"]
     end = obs.Store().find("latest").end
     assert end is not None
     assert end["dead_letters"]["count"] == 1
+    assert lineage.why("out/lines-00000-of-00001.jsonl:2").certainty.text == "complete"
 
 
 def test_files_without_header_take_the_names_given() -> None:
