@@ -197,14 +197,16 @@ class ReadContainers(ReadRanges):
     ) -> tuple[list[Any], list[tuple[int, BadInput]]]:
         """Makes the records of values; returns them, and the numbers of those that are refused, and why."""
         kept: Sequence[int] = range(len(values))
+        places: Sequence[int] = range(first, first + len(values))
         readable = values
         if unreadable:
             gone = {number for number, _ in unreadable}
             kept = [number for number in kept if number not in gone]
+            places = [first + number for number in kept]
             readable = [values[number] for number in kept]
         lineage = None
         if self._settings.stamp and readable:
-            lineage = self._lineage(file, [first + number for number in kept])
+            lineage = self._lineage(file, places)
         records, refused = self._make(readable, lineage)
         if unreadable:
             refused = [*unreadable, *((kept[number], error) for number, error in refused)]

@@ -12,6 +12,7 @@ import hashlib
 import io
 import lzma
 import os
+import re
 import stat
 import zlib
 from collections.abc import Callable
@@ -25,6 +26,7 @@ LARGEST_DIGESTED = 1 << 30
 """Files of more bytes are not digested again: only their size is compared."""
 
 _CHUNK_BYTES = 1 << 20
+_BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 _Made = TypeVar("_Made", covariant=True)
 
 
@@ -42,6 +44,15 @@ class FileGone(BeamObsError):
         self.reason = reason
 
 
+def path_on_disk(uri: str) -> str:
+    """Returns the path of a local file. Bytes of its name that are no text stand written out in a run."""
+    path = local_path(uri)
+    if "\\x" not in path or os.path.exists(path):
+        return path
+    name = _BYTE.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(path))
+    return os.fsdecode(name)
+
+
 def open_raw(uri: str) -> BinaryIO:
     """Opens a file as it is.
 
@@ -50,7 +61,7 @@ def open_raw(uri: str) -> BinaryIO:
     """
     try:
         if is_local(uri):
-            path = local_path(uri)
+            path = path_on_disk(uri)
             if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits for whoever writes it
                 raise FileGone(uri, "it is no plain file")
             return open(path, "rb")
@@ -142,7 +153,7 @@ def present_state(uri: str) -> FileState:
       FileGone: there is no such file, or it cannot be asked.
     """
     try:
-        state = state_of(local_path(uri) if is_local(uri) else uri)
+        state = state_of(path_on_disk(uri) if is_local(uri) else uri)
     except OSError as error:
         raise FileGone(uri, str(error)) from None
     if state is None:

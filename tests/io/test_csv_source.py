@@ -290,7 +290,9 @@ def test_a_file_whose_name_is_no_text_is_read() -> None:
     end = obs.Store().find("latest").end
     assert end is not None
     assert end["dead_letters"]["count"] == 1
-    assert lineage.why("out/lines-00000-of-00001.jsonl:2").certainty.text == "complete"
+    answer = lineage.why("out/lines-00000-of-00001.jsonl:2")
+    assert answer.certainty.text == "complete"
+    assert [one.record.state for one in answer.made_of] == ["verified"]
 
 
 def test_files_without_header_take_the_names_given() -> None:
