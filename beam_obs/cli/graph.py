@@ -27,6 +27,8 @@ def graph(run: str, output: pathlib.Path, store: Store) -> None:
     Counts are on the edges; dead letters, what was filtered and parts without lineage are marked.
     RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
     """
+    if output.suffix.lower() not in ("", ".svg"):
+        raise click.UsageError(f"the picture is SVG, no {output.suffix[1:]}: write --output {output.stem}.svg")
     record = store.find(run)
     tell_problems_of(record)
     picture = run_picture(record)

@@ -76,6 +76,12 @@ def test_a_picture_goes_to_standard_output(
     assert f"run {run}" in capsys.readouterr().out
 
 
+def test_another_kind_of_picture_is_refused(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["graph", run, "--output", "steps.png"]) == 2
+    assert "the picture is SVG, no png: write --output steps.svg" in capsys.readouterr().err
+    assert not pathlib.Path("steps.png").exists()
+
+
 def test_no_such_run_is_said_in_one_line(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["graph", "nobody@latest", "--output", "g.svg"]) == 1
     assert "no pipeline 'nobody'" in capsys.readouterr().err
