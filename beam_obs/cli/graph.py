@@ -28,7 +28,9 @@ def graph(run: str, output: pathlib.Path, store: Store) -> None:
     RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
     """
     if output.suffix.lower() not in ("", ".svg"):
-        raise click.UsageError(f"the picture is SVG, no {output.suffix[1:]}: write --output {output.stem}.svg")
+        raise click.UsageError(
+            f"the picture is SVG, no {output.suffix[1:]}: write --output {output.stem}.svg"
+        )
     record = store.find(run)
     tell_problems_of(record)
     picture = run_picture(record)

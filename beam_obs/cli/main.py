@@ -14,8 +14,9 @@ import sys
 import click
 
 from beam_obs.cli.clean_output import clean_output
-from beam_obs.cli.options import keep_filesystem_options, take_filesystem_options
+from beam_obs.cli.options import take_filesystem_options
 from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.filesystems import reach_filesystems_by
 from beam_obs.runs.wording import clean_lines
 
 _COMMANDS = {
@@ -74,8 +75,8 @@ def exit_code(arguments: list[str] | None = None) -> int:
         given = list(sys.argv[1:] if arguments is None else arguments)
         # What `run` is given is the program's.
         given, of_filesystems = (given, []) if given[:1] == ["run"] else take_filesystem_options(given)
+        reach_filesystems_by(of_filesystems)
         with beam_obs.make_context("beam-obs", given) as context:
-            keep_filesystem_options(context, of_filesystems)
             beam_obs.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as error:

@@ -18,7 +18,6 @@ _OF_FILESYSTEMS = re.compile(
     r"--(?:(?:s3|hdfs|azure|blob_service|gcs)_\w+|no_auth|impersonate_service_account)(=.*)?", re.DOTALL
 )
 _FLAGS = ("--no_auth", "--s3_disable_ssl", "--hdfs_full_urls")
-_META = "beam_obs.filesystem"
 
 
 def take_filesystem_options(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -43,13 +42,8 @@ def take_filesystem_options(arguments: list[str]) -> tuple[list[str], list[str]]
     return rest, taken
 
 
-def keep_filesystem_options(context: click.Context, arguments: list[str]) -> None:
-    """Keeps options of filesystems for the stores that a command opens."""
-    context.meta[_META] = arguments
-
-
 def _store(context: click.Context, parameter: click.Parameter, value: str | None) -> Store:
-    return Store(value, context.meta.get(_META, ()), must_exist=True)
+    return Store(value, must_exist=True)
 
 
 store_option = click.option(

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 
 from beam_obs.records.errors import BeamObsError, MissingExtra
 from beam_obs.records.file_state import FileState, state_of
+from beam_obs.runs.filesystems import filesystems
 from beam_obs.runs.folder import is_local, local_path
 
 LARGEST_DIGESTED = 1 << 30
@@ -66,9 +67,8 @@ def open_raw(uri: str) -> BinaryIO:
                 raise FileGone(uri, "it is no plain file")
             return open(path, "rb")
         from apache_beam.io.filesystem import CompressionTypes
-        from apache_beam.io.filesystems import FileSystems
 
-        stream: Any = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
+        stream: Any = filesystems().open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
         return stream  # type: ignore[no-any-return]
     except FileGone:
         raise

@@ -22,6 +22,7 @@ from beam_obs.lineage.lines import count_lines, start_of_line
 from beam_obs.records.errors import BeamObsError, MissingExtra, UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD
 from beam_obs.records.record_content import output_digest, record_content
+from beam_obs.runs.filesystems import filesystems
 from beam_obs.runs.folder import is_local, local_path
 
 TEXT, CSV, JSON, AVRO, PARQUET = "text", "CSV", "JSON lines", "Avro", "Parquet"
@@ -90,9 +91,7 @@ def files_of(output: str) -> list[str]:
             found = [os.path.join(path, name) for name in os.listdir(path)]
         files = sorted(name for name in found if os.path.isfile(name))
     else:
-        from apache_beam.io.filesystems import FileSystems
-
-        matched = FileSystems.match([output, f"{output}*"])
+        matched = filesystems().match([output, f"{output}*"])
         files = sorted({one.path for result in matched for one in result.metadata_list})
     if not files:
         raise FileGone(output, "there is no such file, and none that begins so")

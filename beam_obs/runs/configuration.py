@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from beam_obs.records.errors import UsageError
-from beam_obs.runs.folder import is_local, local_path
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -108,6 +107,6 @@ def _checked(settings: Any, path: str) -> Configuration:
                 f"{path}: filesystem.{name} is {value!r}; give a text, a whole number, true or false"
             )
     store = settings.get("store")
-    if store is not None and is_local(store):
-        store = os.path.join(os.path.dirname(path), os.path.expanduser(local_path(store)))
+    if store and "://" not in store:
+        store = os.path.join(os.path.dirname(path), os.path.expanduser(store))
     return Configuration(path, store or None, settings.get("shared", False), filesystem)

@@ -7,16 +7,16 @@ Others may write to a store: no link below its root is followed, and nothing but
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from beam_obs.records.new_file import write_new_file
+from beam_obs.runs.filesystems import filesystems
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
@@ -94,15 +94,9 @@ class Folder(Protocol):
         """Opens a file for reading; FileNotFoundError where there is none."""
 
 
-def folder_at(uri: str, arguments: Sequence[str] = ()) -> Folder:
-    """Returns access to the folder at a path or URI. Nothing is read or made yet.
-
-    Args:
-      uri: path or URI.
-      arguments: options of its filesystem, as on a pipeline's command line; those of a pipeline that this
-        process has made go before them.
-    """
-    return LocalFolder(local_path(uri)) if is_local(uri) else BeamFolder(uri, arguments)
+def folder_at(uri: str) -> Folder:
+    """Returns access to the folder at a path or URI. Nothing is read or made yet."""
+    return LocalFolder(local_path(uri)) if is_local(uri) else BeamFolder(uri)
 
 
 class LocalFolder:
@@ -211,19 +205,12 @@ class BeamFolder:
     the write, which object stores do not make atomic.
     """
 
-    def __init__(self, uri: str, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, uri: str) -> None:
         self._root = uri.rstrip("/")
-        self._arguments = list(arguments)
 
-    @functools.cached_property
+    @property
     def _filesystems(self) -> Any:
-        from apache_beam.io.filesystems import FileSystems
-        from apache_beam.options.pipeline_options import PipelineOptions
-
-        # A pipeline sets its own; a command has none.
-        if FileSystems._pipeline_options is None and self._arguments:
-            FileSystems.set_options(PipelineOptions(self._arguments))
-        return FileSystems
+        return filesystems()
 
     def _path(self, path: str) -> str:
         return "/".join((self._root, *_parts(path))) if path else self._root

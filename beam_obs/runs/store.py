@@ -98,8 +98,6 @@ class Store:
     Args:
       uri: root of the store, a path or a URI of a filesystem that Beam knows; the default is that of
         the commands: the variable ``BEAM_OBS_STORE``, else what ``beam_obs.toml`` says, else ``.beam_obs``.
-      filesystem: options of its filesystem, as on a pipeline's command line, besides those of
-        ``beam_obs.toml``: ``["--s3_endpoint_url=http://localhost:9000"]``.
       must_exist: whether it is an error, when runs are looked for, that there is no store.
 
     Raises:
@@ -109,15 +107,12 @@ class Store:
     []
     """
 
-    def __init__(
-        self, uri: str | None = None, filesystem: Sequence[str] = (), must_exist: bool = False
-    ) -> None:
+    def __init__(self, uri: str | None = None, must_exist: bool = False) -> None:
         self._must_exist = must_exist
         given = uri or default_store()
         self.local = is_local(given)
         self.uri = os.path.abspath(local_path(given)) if self.local else given.rstrip("/")
-        arguments = [] if self.local else [*find_configuration().filesystem_arguments, *filesystem]
-        self.files: Folder = folder_at(self.uri, arguments)
+        self.files: Folder = folder_at(self.uri)
 
     @property
     def is_default(self) -> bool:
