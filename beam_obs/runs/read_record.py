@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from beam_obs.runs.store import Store
 
 SEALED = "sealed"
-"""Field of ``start.json``: whether the end that is written for it is sealed."""
+"""Field of ``start.json``: whether it is sealed, and the end that is written for it."""
 
 _CHANGED = "was changed since it was written"
 
@@ -71,6 +71,10 @@ def read_record(store: Store, pipeline: str, run: str, start: Found, end: Found)
         sealed = is_sealed(end.content)
         if sealed is False or (sealed is None and (started.value or {}).get(SEALED) is True):
             problems.append(f"{END} {_CHANGED}")
+    if start.content is not None and started.value is not None:
+        sealed = is_sealed(start.content)
+        if sealed is False or (sealed is None and started.value.get(SEALED) is True):
+            problems.append(f"{START} {_CHANGED}")
     hashed = files_at_end(ended.value).get(START)
     if hashed is not None and start.content is not None and hashed != content_hash(start.content).hexdigest():
         problems.append(f"{START} {_CHANGED}")
@@ -96,7 +100,7 @@ def read_record(store: Store, pipeline: str, run: str, start: Found, end: Found)
         ended.value,
         heartbeat,
         refused,
-        tuple(problems),
+        tuple(dict.fromkeys(problems)),
         end_is_unreadable=bool(ended.value is None and ended.problems),
     )
 

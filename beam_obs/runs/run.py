@@ -48,7 +48,7 @@ class Run:
         self._pid = os.getpid()
         try:
             self._beat()  # first: who finds a run without a heartbeat takes its end for lost
-            self._write(START, self.start)
+            store.files.write(f"{self.record.folder}/{START}", self._start_content)
         except Exception as error:
             raise StoreNotWritable(store.uri, str(error)) from error
         self._thread = threading.Thread(target=self._beat_on, name="beam_obs heartbeat", daemon=True)
@@ -87,17 +87,19 @@ class Run:
     def restore_start(self) -> bool:
         """Writes the start again where it is gone; returns whether it was: somebody removed the folder."""
         path = f"{self.record.folder}/{START}"
-        return self.store.files.read(path) is None and self.store.files.write_new(
-            path, encode_record(self.start)
-        )
+        return self.store.files.read(path) is None and self.store.files.write_new(path, self._start_content)
 
     def finish(self, end: dict[str, Any]) -> RunRecord:
         """Writes ``end.json``, unless there is one, and returns the run as the store has it."""
         end = {"status": end["status"], "finished": now_text(), "job_id": self.job_id, **end}
-        end[FILES] = {START: content_hash(encode_record(self.start)).hexdigest(), **end.get(FILES, {})}
+        end[FILES] = {START: content_hash(self._start_content).hexdigest(), **end.get(FILES, {})}
         self.store.files.write_new(f"{self.record.folder}/{END}", seal(encode_record(end)))
         self.store.files.delete(f"{self.record.folder}/{HEARTBEAT}")
         return RunRecord(self.record.pipeline, self.record.id, self.start, end)
+
+    @property
+    def _start_content(self) -> bytes:
+        return seal(encode_record(self.start))
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         self.store.files.write(f"{self.record.folder}/{name}", encode_record(content))
