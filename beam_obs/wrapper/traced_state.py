@@ -33,6 +33,15 @@ class _Call:
         self.cleared: set[str] = set()
         self.written: set[str] = set()
 
+    def of_history(self, limit: int | None) -> bytes:
+        """Returns the trace of what comes of all that the key has seen; a long history is kept summed up."""
+        traces = list(self.history.read())
+        if limit is not None and len(traces) > 2 * limit:
+            traces = [summarize(traces, limit)]
+            self.history.clear()
+            self.history.add(traces[0])
+        return summarize([*traces, *([self.trace] if self.trace is not None else [])], limit)
+
     def settle(self, states: frozenset[str]) -> None:
         """Brings the history up to date, after the last output."""
         if states and self.cleared >= states:
@@ -137,12 +146,12 @@ def _outputs(
     results: Any, call: _Call, step: Step, limit: int | None, states: frozenset[str]
 ) -> Iterator[Any]:
     trace = call.trace or UNKNOWN
+    of_history: bytes | None = None
     try:
         for result in results if results is not None else ():
-            own = call.trace if not call.has_read else None
+            own = call.trace if not call.has_read else of_history
             if own is None:
-                traces = [*call.history.read(), *([call.trace] if call.trace is not None else [])]
-                own = summarize(traces, limit)
+                own = of_history = call.of_history(limit)
             yield step.pack(own, result)
     except Exception as error:
         noting(step.label)(error, trace)
