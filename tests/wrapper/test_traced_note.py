@@ -183,8 +183,13 @@ def shown(error: BaseException) -> tuple[type, str]:
     return type(error), str(error)
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
-@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize(
+    ("runner", "name"),
+    [
+        *(("FnApiRunner", name) for name in TRANSFORMS),
+        *(("bundles", name) for name in ("key", "text", "own", "at start", "at process", "combine at add")),
+    ],
+)
 def test_an_exception_is_shown_as_bare(name: str, runner: str) -> None:
     bare = raised(beam.Pipeline(RUNNERS[runner]()), TRANSFORMS[name]())
     woven = raised(observed(RUNNERS[runner]()), TRANSFORMS[name]())
