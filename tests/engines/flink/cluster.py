@@ -8,6 +8,7 @@ machine.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import pathlib
 import shutil
@@ -168,6 +169,7 @@ class Cluster:
                 cwd=self.folder,
                 env=environment,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     def _asked(self, path: str) -> bytes:
@@ -213,6 +215,15 @@ def running_cluster(folder: pathlib.Path) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+_PARENT_DIED = 1
+"""Linux's PR_SET_PDEATHSIG."""
+
+
+def _end_with_parent() -> None:
+    """Lets a process end with the tests, also when those are killed and can stop nothing."""
+    ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGKILL)
 
 
 def _address(task_manager: int) -> str:
