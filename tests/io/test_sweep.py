@@ -272,7 +272,7 @@ def test_any_range_size_and_any_splits_account_for_every_row(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=8, suppress_health_check=_ANY)
+@settings(deadline=None, max_examples=10, suppress_health_check=_ANY)
 @given(samples, fractions, st.sampled_from([1, 7, 1 << 15]))
 def test_every_range_size_accounts_for_every_row(
     sample: Sample, fractions: list[float], block_bytes: int
