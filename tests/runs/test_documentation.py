@@ -20,5 +20,5 @@ def test_its_code_runs(run_program: Callable[..., tuple[int, str, str]]) -> None
 
 
 def test_it_lists_every_option() -> None:
-    listed = re.findall(r"^\| `--obs_(\w+)=", PAGE.read_text(), flags=re.MULTILINE)
+    listed = re.findall(r"^\| `--obs_(\w+)[=`]", PAGE.read_text(), flags=re.MULTILINE)
     assert set(listed) == set(RunSettings._fields)
