@@ -164,7 +164,7 @@ def test_an_age_without_a_unit_is_wrong_usage(capsys: Capture, age: str) -> None
 
 def test_an_age_must_be_given(capsys: Capture) -> None:
     add_run(1, 90)
-    assert "Missing option '--older-than'" in prune(capsys, code=2)
+    assert "give --older-than AGE, or --match" in prune(capsys, code=2)
     assert left() == [1]
 
 
