@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import glob
 import itertools
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +14,8 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_obs.records.origin import Partition
+from beam_obs.runs.evidence import read_evidence
+from beam_obs.runs.store import Store
 from beam_obs.testing.retrying_runner import RetryingRunner
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.report import WeaveReport
@@ -133,16 +133,12 @@ def read_derivations(folder: str, partitions: Iterable[Partition]) -> Iterable[D
 
 
 def read_rows(folder: str, kind: str) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Gives the rows of one kind that committed manifests name, each with the step of its file."""
-    for path in glob.glob(f"{folder}/manifest-*.json"):
-        with open(path) as file:
-            manifests = json.load(file)["manifests"]
-        for manifest in manifests:
-            if manifest["kind"] == kind:
-                with open(f"{folder}/{manifest['file']}", "rb") as rows:
-                    reader = fastavro.reader(rows)
-                    for row in reader:
-                        yield reader.metadata[STEP_METADATA], row  # type: ignore[misc]
+    """Gives the rows of one kind that manifests which count name, each with the step of its file."""
+    for manifest in read_evidence(Store(folder), "").of_kind(kind):
+        with open(f"{folder}/{manifest.file}", "rb") as rows:
+            reader = fastavro.reader(rows)
+            for row in reader:
+                yield reader.metadata[STEP_METADATA], row  # type: ignore[misc]
 
 
 def made(label: str, index: int) -> bytes:
