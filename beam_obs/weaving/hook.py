@@ -90,14 +90,13 @@ def _to_runner_api(
     found = _TO_RUNNER_API(pipeline, return_context, context, use_fake_coders, default_environment)
     if _WEAVING.settings is None or _WEAVING.is_asking:
         return found
-    if return_context:
-        # Dataflow's runner asks so, and keeps the context without looking at it.
-        proto, made_with = found
-        return (_woven(proto), made_with) if _is_to_be_run(pipeline) else found
-    if use_fake_coders:
-        keep_types(found)
-        return found
-    return _woven(found) if _is_to_be_run(pipeline) else found
+    # Dataflow's runner asks for the context too, and keeps it without looking at it.
+    proto, made_with = found if return_context else (found, None)
+    if not use_fake_coders and _is_to_be_run(pipeline):
+        proto = _woven(proto)
+    else:
+        keep_types(proto)  # a runner may read it back, and run what it made of it
+    return (proto, made_with) if return_context else proto
 
 
 def _is_to_be_run(pipeline: Any) -> bool:

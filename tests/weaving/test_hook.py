@@ -14,6 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 import beam_obs as obs
+from beam_obs import lineage
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import is_woven, weave
@@ -58,6 +59,25 @@ def test_an_interactive_run_has_one_report_with_its_counts_and_lineage(
     assert run.end["lineage"]["opaque"] == {}
     assert [(one["label"], one["in"], one["out"]) for one in run.end["stages"]] == [("stage", 3, 3)]
     assert capsys.readouterr().err.count("notebook  done") == 1
+
+
+def test_what_an_interactive_run_writes_is_known(tmp_path: pathlib.Path) -> None:
+    options = PipelineOptions([f"--obs_store={tmp_path / 'store'}", "--obs_report=off"])
+    pipeline = obs.Pipeline(InteractiveRunner(), options, name="notebook")
+    letters = _upper(pipeline, tmp_path)
+    letters | "write" >> beam.io.WriteToText(str(tmp_path / "out"))
+    interactive_beam.watch({"pipeline": pipeline, "letters": letters})
+    pipeline.run()
+
+    store = obs.Store(str(tmp_path / "store"))
+    (made_of,) = lineage.why(f"{tmp_path}/out-00000-of-00001:2", store=store).to_json()["made_of"]
+    assert (made_of["source"], made_of["line"], made_of["state"]) == ("read", 2, "verified")
+    (written,) = (
+        one
+        for one in lineage.fate(f"{tmp_path}/in.txt:2", store=store).to_json()["fate"]["written"]
+        if one["sink"] == "write"
+    )
+    assert written["uri"] == str(tmp_path / "out")
 
 
 def test_what_is_woven_is_not_woven_again() -> None:
