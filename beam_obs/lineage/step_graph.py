@@ -62,6 +62,12 @@ class StepGraph:
         for edge in (end or {}).get("edges") or ():
             if edge.get("side"):
                 self._beside.setdefault(edge["from"], []).append(edge["to"])
+        # Within a step, and of what gives a main input too, the edges do not tell.
+        for maker, readers in (((end or {}).get("lineage") or {}).get("side_reads") or {}).items():
+            source = self.step_of(maker)
+            targets = [step for step in map(self.step_of, readers) if step is not None]
+            if source is not None:
+                self._beside.setdefault(source, []).extend(targets)
         for source, target in self._edges(end or {}):
             if source in self.steps and target in self.steps and target not in self.after[source]:
                 self.after[source].append(target)

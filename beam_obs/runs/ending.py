@@ -140,6 +140,7 @@ def describe_lineage(woven: WeaveReport, outputs: list[DatasetDescription]) -> d
         "ends": sorted(set(woven.ends)),
         "sources": sorted({source.label for source in woven.sources}),
         "single_ways": woven.single_ways,
+        "side_reads": woven.side_reads,
     }
 
 

@@ -115,6 +115,7 @@ _LINEAGE = {
     "ends": [str],
     "sources": [str],
     "single_ways": Each([str]),
+    "side_reads": Each([str]),
 }
 
 END_FORM: dict[str, Any] = {

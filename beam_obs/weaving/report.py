@@ -112,6 +112,7 @@ class WeaveReport:
       limit: contributors that are kept of an aggregate; None for all.
       output_share: of the records that enter a sink, how many the output index has; 0 where none is written.
       single_ways: label of a step -> labels of the sources each record of which comes to it once at most.
+      side_reads: label of a step -> labels of those that read records which it gives as a side input.
       filtered_share: the same of the elements that a step gave nothing of.
       gatherings: steps that bring elements together, and count what is in their groups.
     """
@@ -125,6 +126,7 @@ class WeaveReport:
     output_share: float = 0.0
     filtered_share: float = 0.0
     single_ways: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    side_reads: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     gatherings: list[Gathering] = dataclasses.field(default_factory=list)
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from beam_obs.weaving import units
 from beam_obs.weaving.frames import is_frame_read
-from beam_obs.weaving.graph import PAR_DO_URN
+from beam_obs.weaving.graph import PAR_DO_URN, Graph
 from beam_obs.weaving.located_reads import reads_ranges
 from beam_obs.weaving.loom import Loom
 from beam_obs.weaving.units import is_internal, is_of_beam
@@ -68,6 +68,11 @@ def _starts_anew(loom: Loom, leaf: str, taken: str) -> bool:
         return True
     if reads_ranges(loom, leaf) or is_frame_read(loom, leaf):
         return True
+    return puts_in_default(graph, leaf)
+
+
+def puts_in_default(graph: Graph, leaf: str) -> bool:
+    """Returns whether a step is that of a CombineGlobally which gives its side input, or else a default."""
     parent = graph.parents.get(leaf)
-    is_default = node.unique_name.endswith("/InjectDefault")
+    is_default = str(graph.node(leaf).unique_name).endswith("/InjectDefault")
     return is_default and parent is not None and graph.python_type(parent) == _COMBINE_GLOBALLY

@@ -18,6 +18,7 @@ from beam_obs.weaving.loom import DERIVATIONS, FILTERED, Loom
 from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
 from beam_obs.weaving.report import NO_ORIGIN, WovenSource
+from beam_obs.weaving.shown_sources import puts_in_default
 from beam_obs.weaving.units import is_internal, source_label
 from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, innermost, load_woven
 from beam_obs.wrapper.traced_forms import KEYED, LISTED, PLAIN, ROWS, SEED, TRACED, Ends
@@ -46,7 +47,6 @@ _STANDARD_WINDOWS = frozenset(
     }
 )
 _READ_FROM_PUBSUB = "apache_beam.io.gcp.pubsub.ReadFromPubSub"
-_COMBINE_GLOBALLY = "apache_beam.transforms.core.CombineGlobally"
 
 
 def weave_impulse(loom: Loom, node_id: str) -> None:
@@ -195,7 +195,6 @@ def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str
     }
     only = next(iter(forms)) if len(forms) == 1 else "None"
     windowing = loom.windowing(main)
-    parent = loom.graph.parents.get(node_id)
     return TracedSettings(
         label=loom.shown_label(node_id),
         takes=takes,
@@ -208,9 +207,7 @@ def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str
         keeps_batches=facts.keeps_batches,
         is_inference=facts.is_inference and takes != SEED and loom.only_inference_takes(main),
         defaults_to_side=(
-            parent is not None
-            and loom.graph.python_type(parent) == _COMBINE_GLOBALLY
-            and loom.label(node_id).endswith("/InjectDefault")
+            puts_in_default(loom.graph, node_id)
             and all(loom.is_traced(node.inputs[tag]) for tag in facts.payload.side_inputs)
         ),
     )

@@ -22,6 +22,7 @@ from beam_obs.weaving.loom import Loom
 from beam_obs.weaving.report import NotWoven, WeaveReport, failed
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.shown_sources import find_shown_sources
+from beam_obs.weaving.side_reads import find_side_reads
 from beam_obs.weaving.single_ways import find_single_ways
 from beam_obs.weaving.units import Unit
 from beam_obs.weaving.writer import write_rows
@@ -116,6 +117,7 @@ def weave_units(proto: api.Pipeline, settings: WeaveSettings, left: Mapping[str,
     loom = Loom(woven, settings, left)
     loom.report.single_ways = find_single_ways(loom)
     loom.shown_sources = find_shown_sources(loom)
+    loom.report.side_reads = find_side_reads(loom)
     units.make_generic(loom.graph)
     for unit in loom.units:
         with _answering(unit):

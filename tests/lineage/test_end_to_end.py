@@ -511,6 +511,32 @@ def test_what_is_read_as_a_side_input_is_said_so() -> None:
     assert [(sink.label, sink.records) for sink in touched.sinks] == [("write", None)]
 
 
+class Known(beam.PTransform):
+    """Makes something of records, and reads it as a side input."""
+
+    def expand(self, records: Any) -> Any:
+        counts = (
+            records
+            | "name" >> beam.Map(lambda record: (record["name"], 1))
+            | "count" >> beam.CombinePerKey(sum)
+        )
+        names = records.pipeline | beam.Create(["a", "b"])
+        return names | "look up" >> beam.Map(
+            lambda name, known: f"{name} {known[name]}", beam.pvalue.AsDict(counts)
+        )
+
+
+def test_what_is_read_as_a_side_input_within_one_step_is_said_so() -> None:
+    write_rows()
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="within") as p:
+        p | "read" >> obs.ReadFromCsv("in.csv") | "known" >> Known() | "write" >> beam.io.WriteToText("out")
+    answer = fate("in.csv:2")
+    assert answer.certainty.kind == NOT_RECORDED
+    assert "read as one by known" in answer.certainty.reason
+    (touched,) = affected(source="in.csv").runs
+    assert touched.side_readers == ("known",)
+
+
 def test_a_record_of_several_lines_is_found_by_each_of_them() -> None:
     write_rows(rows=["id,text", '1,"one', 'two"', "2,three"])
     with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="quoted") as p:

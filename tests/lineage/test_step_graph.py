@@ -51,3 +51,12 @@ def test_a_side_input_is_no_way() -> None:
     assert found.between("a", "d") == ()
     assert found.readers_beside("a") == ("d",)
     assert found.readers_beside("c") == ()
+
+
+def test_within_a_step_the_weave_tells_who_reads_beside() -> None:
+    edges = [{"from": "a", "to": "b", "side": False}, {"from": "b", "to": "c", "side": False}]
+    read = {"b/make": ["b/look up"], "of ours": ["b"]}
+    steps = [{"label": label, "after": []} for label in "abc"]
+    found = StepGraph({"steps": steps, "edges": edges, "lineage": {"side_reads": read}})
+    assert found.readers_beside("a") == found.readers_beside("b") == ("b",)
+    assert found.readers_beside("c") == ()
