@@ -83,6 +83,9 @@ class ReadRanges(StatelessDoFn, abc.ABC):
     """What positions count: bytes of the file; or ``blocks``, see `beam_obs.records.block_position`; or
     ``files``, which are one record each."""
 
+    multiline: bool | None = None
+    """Whether a row of text may take more than one line; None where records are no rows."""
+
     gives_records = False
     """For the weave: what leaves are blocks."""
 
@@ -211,6 +214,7 @@ class ReadRanges(StatelessDoFn, abc.ABC):
                 "dead": progress.dead,
                 "positions": self.positions,
             }
+            | ({} if self.multiline is None else {"multiline": self.multiline})
             | changed_while_read(file.location, file.state),
         )
 

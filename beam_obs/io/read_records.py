@@ -77,6 +77,7 @@ class ReadRecords(ReadRanges):
     def __init__(self, format: RecordFormat, settings: ReadSettings) -> None:
         super().__init__(settings)
         self._format = format
+        self.multiline = format.multiline
 
     def setup(self) -> None:
         """Makes what is not pickled."""

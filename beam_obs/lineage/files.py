@@ -6,6 +6,7 @@ Local files by the operating system; any others by Beam, which is imported only 
 from __future__ import annotations
 
 import bz2
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -117,6 +118,30 @@ def read_content(uri: str) -> bytes:
             return stream.read()
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise FileGone(uri, f"it cannot be read: {type(error).__name__}: {error}") from None
+
+
+def content_before_damage(uri: str) -> bytes | None:
+    """Returns what our own reads get of a compressed file that is damaged; None where it is none."""
+    from apache_beam.io.filesystem import CompressionTypes
+
+    from beam_obs.io.bad_input import DamagedCompression
+    from beam_obs.io.decompression import open_stream
+
+    path = path_on_disk(uri) if is_local(uri) else uri
+    compression = CompressionTypes.detect_compression_type(path)
+    if compression == CompressionTypes.UNCOMPRESSED:
+        return None
+    parts: list[bytes] = []
+    try:
+        filesystems()
+        with contextlib.closing(open_stream(path, compression)) as stream:
+            while part := stream.read(_CHUNK_BYTES):
+                parts.append(part)
+    except DamagedCompression:
+        return b"".join(parts)
+    except Exception:
+        return None  # it is not there, or not what its extension says
+    return None
 
 
 def present_version(uri: str, expected: str, state: FileState | None = None) -> str | None:

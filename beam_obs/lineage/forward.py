@@ -12,12 +12,14 @@ from beam_obs.lineage.backward import as_origin
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, damaged, least, not_recorded, sampled
 from beam_obs.lineage.files import FileGone
 from beam_obs.lineage.placed_outputs import places_of
-from beam_obs.lineage.positions import place_of_number, why_no_record
+from beam_obs.lineage.positions import NoSuchPlace, place_of_number, why_no_record
+from beam_obs.lineage.refused_together import refused_together, takes_in
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.single_ways import SingleWays
-from beam_obs.lineage.source_records import SourceRecord, read_source_record
+from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.lineage.unaccounted import Unaccounted
+from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import RANDOM_BITS, is_derived, randomness
 from beam_obs.runs.evidence import Standing
@@ -28,6 +30,8 @@ from beam_obs.wrapper.traced_rows import Derivation
 
 DEPTH = 8
 _MOST_AGGREGATES = 200
+_FAR = 1 << 62
+"""A position behind any other."""
 
 
 class NotRead(BeamObsError):
@@ -118,16 +122,27 @@ def _of_place(
         return Fate(run, not_recorded(reason), partition=partition)
     notes: tuple[str, ...] = ()
     positions: tuple[int, ...] = (number,)
+    doubt = ""
+    if partition.records == 0:
+        whole = _without_place(evidence, partition, None)
+        if whole is not None:
+            return whole
     if not is_position:
         try:
             place = place_of_number(partition, number)
+        except NoSuchPlace:
+            behind = _without_place(evidence, partition, _FAR) if partition.positions == "bytes" else None
+            if behind is None:
+                raise
+            unknown = not_recorded(f"what {partition.uri} holds behind the damage is not known")
+            return dataclasses.replace(behind, certainty=unknown)
         except BeamObsError:
             raise
         except Exception as error:
             reason = f"it cannot be read: {type(error).__name__}: {error}"[:500]
             raise FileGone(str(partition.uri), reason) from error
         notes = (place.note,) if place.note else ()
-        positions = place.positions
+        positions, doubt = place.positions, place.doubt
     if not run_choice.is_as_read(partition):
         notes += (f"{partition.uri} is not the file that was read: it was {partition.version}",)
     if not positions:
@@ -136,11 +151,39 @@ def _of_place(
     for position in positions:
         origin = partition.partition.origin(position)
         record = read_source_record(partition, position)
-        answer = _answer(evidence, origin, partition, position, record, notes, everything)
+        other = _answer(evidence, origin, partition, position, record, notes, everything)
+        if answer is None or takes_in(evidence, partition, other, positions[0]):
+            answer = other
         if answer.into is not None and not answer.into.end:
             break
     assert answer is not None
+    found = answer.into
+    if found is not None and (found.end or answer.position != positions[0]):
+        # Nothing is known of a record that begins there, which proves something only where one does.
+        shown = answer.record
+        if partition.positions == "blocks" and shown and shown.state == UNVERIFIED and shown.text is None:
+            doubt = f"that there is such a record is not known: {shown.note}"
+        if doubt:
+            into = dataclasses.replace(found, end="no trace of it", ended_at=()) if found.end else found
+            sure = least([answer.certainty, not_recorded(doubt)])
+            return dataclasses.replace(answer, certainty=sure, into=into)
     return answer
+
+
+def _without_place(evidence: RunEvidence, partition: SourcePartition, position: int | None) -> Fate | None:
+    """Returns the answer about a line that cannot be read, as the read could not; None where it could.
+
+    Args:
+      position: as `refused_together` takes it.
+    """
+    together = refused_together(evidence, partition, position)
+    if together is None:
+        return None
+    letter, standing, note = together
+    origin = partition.partition.origin(letter.position or 0)
+    into = Into(origin, dead_letters=(_named_letter(letter, standing),))
+    run = run_choice.run_of(evidence.record)
+    return Fate(run, evidence.sure(COMPLETELY), into, partition, None, None, (note,))
 
 
 def _answer(
@@ -162,7 +205,14 @@ def _answer(
     future = Future(evidence, everything)
     into = future.of(origin, partition.source if partition is not None else None)
     if into.end and partition is not None and position is not None and run_choice.is_as_read(partition):
-        nothing = why_no_record(partition, position)
+        together = refused_together(evidence, partition, position)
+        nothing = why_no_record(partition, position) if together is None else ""
+        if together is not None:
+            letter, standing, note = together
+            notes = (*notes, note)
+            into = dataclasses.replace(
+                into, dead_letters=(_named_letter(letter, standing),), end="", ended_at=()
+            )
         if nothing:
             return Fate(run, evidence.sure(COMPLETELY), None, partition, position, None, (*notes, nothing))
     copies = evidence.copies_of(partition) if partition is not None else ()
@@ -429,14 +479,15 @@ def _named(derivation: Derivation) -> Into:
 
 
 def _refused(evidence: RunEvidence, origin: bytes) -> tuple[Refused, ...]:
-    return tuple(
-        Refused(
-            letter.id,
-            letter.stage,
-            letter.error_type,
-            letter.error_message,
-            standing is Standing.COMMITTED,
-            standing is Standing.SUPERSEDED,
-        )
-        for letter, standing in evidence.dead_letters_of(origin)
+    return tuple(_named_letter(letter, standing) for letter, standing in evidence.dead_letters_of(origin))
+
+
+def _named_letter(letter: DeadLetter, standing: Standing) -> Refused:
+    return Refused(
+        letter.id,
+        letter.stage,
+        letter.error_type,
+        letter.error_message,
+        standing is Standing.COMMITTED,
+        standing is Standing.SUPERSEDED,
     )

@@ -34,10 +34,12 @@ class Place(NamedTuple):
       positions: where its record may begin: of a line of a CSV file that lies within quotes, at that line,
         or where they were opened; none where the place belongs to no record.
       note: what is to be said about it.
+      doubt: why it is not sure that a record begins there; empty where it is.
     """
 
     positions: tuple[int, ...]
     note: str = ""
+    doubt: str = ""
 
 
 def place_of_number(partition: SourcePartition, number: int) -> Place:
@@ -95,18 +97,26 @@ def _place_of_line(partition: SourcePartition, number: int) -> Place:
         )
     if start == 0 and content.startswith(b"\xef\xbb\xbf"):
         start = 3
-    if is_csv and content.count(b'"', 0, start) % 2:
+    doubt = ""
+    if is_csv and b'"' in content:
+        if partition.multiline is None:
+            doubt = "the run does not tell whether its rows may take several lines"
+        elif partition.multiline and number == 1:
+            doubt = "line 1 may be the header"
+    if is_csv and partition.multiline is not False and content.count(b'"', 0, start) % 2:
         inside = start
         while inside > 0 and content.count(b'"', 0, inside) % 2:
             inside = content.rfind(b"\n", 0, inside - 1) + 1
         begins = content.count(b"\n", 0, inside) + 1
-        return Place((start, inside), f"the line lies within quotes that were opened in line {begins:,}")
-    return Place((start,))
+        told = f"the line lies within quotes that were opened in line {begins:,}"
+        return Place((start, inside), told, doubt)
+    return Place((start,), doubt=doubt)
 
 
 def _skipped_lines(partition: SourcePartition, content: bytes, leaves_out_blanks: bool) -> int:
     """Returns how many lines at the start of a file were not read, by the count of those that were."""
-    if partition.records is None or (b'"' in content and "csv" in partition.kind.lower()):
+    may_span = "csv" in partition.kind.lower() and partition.multiline is not False
+    if partition.records is None or (may_span and b'"' in content):
         # Where quotes may hold line ends, records cannot be counted by lines.
         return 0
     lines = count_lines(content)

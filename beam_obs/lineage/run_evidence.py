@@ -224,6 +224,14 @@ class RunEvidence:
             if standing is not Standing.SUPERSEDED or letter.key not in kept
         ]
 
+    def dead_letters_of_kind(self, stage: str, error_type: str) -> Iterator[tuple[DeadLetter, Standing]]:
+        """Gives the dead letters of a stage with a type of error, those that count first."""
+        standings = dict(self.evidence.dead_letter_files)
+        for file, letters in self._dead_letter_blocks(error_type.encode()):
+            for letter in letters:
+                if letter.stage == stage and letter.error_type == error_type:
+                    yield letter, standings[file]
+
     def stages_of_letters_without_origin(self) -> frozenset[str]:
         """Returns the stages that have a dead letter without an origin, as far as there are few letters."""
         names = (*self.evidence.committed, *self.evidence.uncommitted)

@@ -13,6 +13,7 @@ from typing import Any
 from beam_obs.lineage.files import (
     FileGone,
     as_it_is,
+    content_before_damage,
     open_content,
     present_state,
     present_version,
@@ -112,14 +113,21 @@ def lines_of(uri: str, state: FileState | None = None) -> Lines:
 
 @functools.lru_cache(maxsize=8)
 def _lines_of(uri: str, state: FileState) -> Lines:
-    return Lines(read_content(uri))
+    try:
+        return Lines(read_content(uri))
+    except FileGone as gone:
+        content = content_before_damage(uri)
+        if content is None:
+            raise gone from None
+        return Lines(content)
 
 
 def _line(partition: SourcePartition, uri: str, position: int, state: FileState) -> SourceRecord:
     is_csv = "csv" in partition.kind.lower()
     lines = lines_of(uri, state)
     record = lines.line_at(position)
-    while is_csv and record.count(b'"') % 2 and record.count(b"\n") < _LONGEST_LINES:
+    spans = is_csv and partition.multiline is not False
+    while spans and record.count(b'"') % 2 and record.count(b"\n") < _LONGEST_LINES:
         more = lines.line_at(position + len(record))
         if not more:
             break

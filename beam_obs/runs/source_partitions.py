@@ -34,6 +34,7 @@ class SourcePartition:
       records: how many were read; None where it is not known.
       dead: how many were refused as they were read.
       changed_while_read: whether it was written to while it was read.
+      multiline: whether a row of it may take more than one line; None where it is not known.
     """
 
     code: int
@@ -49,6 +50,7 @@ class SourcePartition:
     records: int | None
     dead: int
     changed_while_read: bool = False
+    multiline: bool | None = None
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> SourcePartition:
@@ -67,6 +69,7 @@ class SourcePartition:
             fields.get("records"),
             int(fields.get("dead") or 0),
             bool(fields.get("changed_while_read", False)),
+            multiline if isinstance(multiline := fields.get("multiline"), bool) else None,
         )
 
     @property
