@@ -32,7 +32,7 @@ def time_of_id(run: str) -> str | None:
     """Returns when a run began by its id; None where that is no UUIDv7.
 
     >>> time_of_id("0193aaaa-1111-7000-8000-000000000001")
-    '2024-12-09T05:24:38.417000Z'
+    '2024-12-09T09:04:52.497000Z'
     """
     if _ID.fullmatch(run) is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.metrics.metric import MetricsFilter
 
 RUNNER = "FnApiRunner"
 
@@ -60,7 +61,7 @@ def run_write(write: Any, elements: list[Any], hint: Any = None) -> list[str]:
 def counters(result: Any, step: str) -> dict[str, int]:
     """Returns our counters of one stage."""
     found: dict[str, int] = {}
-    for counter in result.metrics().query()["counters"]:
-        if counter.key.metric.namespace == "beam_obs" and counter.key.step.startswith(f"{step}/Observed"):
+    for counter in result.metrics().query(MetricsFilter().with_namespace("beam_obs"))["counters"]:
+        if counter.key.step == step or counter.key.step.startswith(f"{step}/Observed"):
             found[counter.key.metric.name] = counter.committed
     return found
