@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_obs.runs.balance_text import balance_text, dropped_texts, unchecked_texts
+from beam_obs.runs.fitting import FittingColumn, FittingTable, clipped, told, whole
 from beam_obs.runs.record import RunRecord, parse_time
 from beam_obs.runs.store import Store
 from beam_obs.runs.wording import (
@@ -41,6 +42,8 @@ SHORT_ID = 13
 """So much of a run's id is its time in milliseconds: enough to tell runs apart, as a rule."""
 
 _SHOWN_KINDS = 10
+_NAME_COLUMNS = 16
+"""Names go on in the next line before a column of numbers is left out, but are not narrower than this."""
 _STATUS_STYLES = {
     "done": "bold green",
     "running": "bold cyan",
@@ -198,8 +201,8 @@ def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
         *([str(code["package"])] if code.get("package") else []),
     ]
     job = f" {marks.dot} job {clean(record.job_id)}" if record.job_id else ""
-    yield _line(f"  run {record.id}{job}", "")
-    yield _line("  " + f" {marks.dot} ".join(clean(fact) for fact in facts), "dim")
+    yield told(f"run {record.id}{job}")
+    yield told(f" {marks.dot} ".join(clean(fact) for fact in facts), "dim")
 
 
 def _failure(error: dict[str, Any] | None) -> RenderableType | None:
@@ -208,13 +211,13 @@ def _failure(error: dict[str, Any] | None) -> RenderableType | None:
     lines = [line for line in str(error.get("message") or "").splitlines() if line.strip()]
     # Beam repeats the error at the end, behind the frames of its own code.
     shown = lines if len(lines) <= 6 else [lines[0], *lines[-4:]]
-    text = Text(no_wrap=True, overflow="ellipsis")
+    text = whole("")
     for position, line in enumerate(shown or [""]):
         text.append(f"{error['type']}: " if position == 0 else "\n", "bold red")
-        text.append(clean(line), "red")
+        text.append(clipped(clean(line)), "red")
     record = _failing_record(error.get("at") or {})
     if record:
-        text.append(f"\n{clean(record)}", "yellow")
+        text.append(f"\n{clipped(clean(record))}", "yellow")
     return Padding(text, (1, 2, 0, 2))
 
 
@@ -239,67 +242,65 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
     dropped = any(step.get("dropped") for step in (*stages.values(), *steps))
     late = ("dropped",) if dropped else ()
     of_stages = ("dead", "filtered", *late, "p50", "p99") if stages else late
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    table.add_column("  step", min_width=12)
-    for column in ("in", "out", *of_stages):
-        table.add_column(column, justify="right", no_wrap=True)
-    for step in steps:
-        label = clean(step["label"])
-        stage = stages.get(step["label"])
-        if stage is None:
-            table.add_row(
-                _line(f"  {tail(label)}", "dim"),
-                _number(step.get("in"), marks, "dim"),
-                _number(step.get("out"), marks, "dim"),
-                *((Text(), Text()) if stages else ()),
-                *((_late(step, marks),) if dropped else ()),
-            )
-            continue
-        cells = [_number(stage["in"], marks), _number(stage["out"], marks)]
-        cells.append(_number(stage["dead"], marks, "bold red" if stage["dead"] else "dim"))
-        cells.append(_number(stage["filtered"], marks, "" if stage["filtered"] else "dim"))
-        if dropped:
-            cells.append(_late(stage, marks))
-        cells.extend(
-            Text(microseconds_text(stage[name], marks.micro, marks.none)) for name in ("p50_us", "p99_us")
-        )
-        name = _line("", "")
-        name.append(f"{marks.stage} ", "cyan").append(tail(label), "bold")
-        table.add_row(name, *cells)
-    return Padding(table, (1, 2, 1, 2))
+    columns = [FittingColumn("  step", "left", _NAME_COLUMNS)]
+    columns.extend(FittingColumn(header) for header in ("in", "out", *of_stages))
+    rows = [_step(step, stages, dropped, marks) for step in steps]
+    gives_way = ("p99", "p50", "filtered", *late, "dead")
+    return Padding(FittingTable(columns, rows, gives_way, header_style="dim"), (1, 2, 1, 2))
 
 
-def _late(step: dict[str, Any], marks: _Marks) -> Text:
+def _step(
+    step: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]], dropped: bool, marks: _Marks
+) -> list[Text]:
+    """Returns the row of a step."""
+    label, stage = tail(clean(step["label"])), stages.get(step["label"])
+    if stage is None:
+        counts = [_number(step.get("in"), marks, "dim"), _number(step.get("out"), marks, "dim")]
+        of_stages = [Text(), Text()] if stages else []
+        late = [_late(step, marks)] if dropped else []
+        return [whole(f"  {label}", "dim"), *counts, *of_stages, *late, *of_stages]
+    cells = [_number(stage["in"], marks), _number(stage["out"], marks)]
+    cells.append(_number(stage["dead"], marks, "bold red" if stage["dead"] else "dim"))
+    cells.append(_number(stage["filtered"], marks, "" if stage["filtered"] else "dim"))
+    if dropped:
+        cells.append(_late(stage, marks))
+    times = (microseconds_text(stage[name], marks.micro, marks.none) for name in ("p50_us", "p99_us"))
+    name = whole("").append(f"{marks.stage} ", "cyan").append(label, "bold")
+    return [name, *cells, *map(Text, times)]
+
+
+def _late(step: Mapping[str, Any], marks: _Marks) -> Text:
     return _number(step.get("dropped") or 0, marks, "yellow" if step.get("dropped") else "dim")
 
 
 def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     for line in lost_evidence(end):
-        yield _line(f"  {line}", "bold yellow")
+        yield told(f"{line}", "bold yellow")
     balance = end.get("balance") or {}
     if end.get("counts_from") is None:
-        yield _line(f"\n  {clean(balance.get('unchecked') or 'no counts')}", "yellow")
+        yield Text()
+        yield told(clean(balance.get("unchecked") or "no counts"), "yellow")
         return
     holds = balance.get("holds")
     mark = {True: f"{marks.tick} ", False: f"{marks.cross} ", None: ""}[holds]
     style = {True: "green", False: "bold red", None: "dim"}[holds]
-    yield _line(f"  {mark}{balance_text(balance)}", style)
+    yield told(f"{mark}{balance_text(balance)}", style)
     for line in balance.get("broken") or ():
-        yield _line(f"      {clean(line['text'])}", "red")
+        yield told(f"{clean(line['text'])}", "red", 6)
     for text in dropped_texts(balance):
-        yield _line(f"      {text}", "yellow")
+        yield told(f"{text}", "yellow", 6)
     for text in unchecked_texts(balance):
-        yield _line(f"      {text}", "dim")
+        yield told(f"{text}", "dim", 6)
     if end.get("lineage"):
-        yield _line(f"  {clean(end['lineage']['text'])}", "yellow" if end["lineage"]["opaque"] else "dim")
+        yield told(f"{clean(end['lineage']['text'])}", "yellow" if end["lineage"]["opaque"] else "dim")
     if end.get("counts_from") == "live":
         # A job may end well on a runner that loses counts.
         why = "the runner lost some of its own" if end.get("status") == "done" else "none was committed"
-        yield _line(f"  counts are live: looked at in this process when the run ended, {why}", "yellow")
+        yield told(f"counts are live: looked at in this process when the run ended, {why}", "yellow")
     errors = sum(stage.get("internal_errors", 0) for stage in end.get("stages") or [])
     if errors:
-        yield _line(
-            f"  {errors:,} errors of beam_obs itself were swallowed; no record was lost by them", "yellow"
+        yield told(
+            f"{errors:,} errors of beam_obs itself were swallowed; no record was lost by them", "yellow"
         )
     notes = []
     if end.get("stages"):
@@ -307,7 +308,7 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     if any(not step["is_stage"] for step in end.get("steps") or []):
         notes.append("other steps as Beam counts them")
     if notes:
-        yield _line(f"  {'; '.join(notes)}", "dim")
+        yield told(f"{'; '.join(notes)}", "dim")
 
 
 def _dead_letters(refused: dict[str, Any], status: str, marks: _Marks) -> Iterator[RenderableType]:
@@ -381,12 +382,12 @@ def _next_commands(record: RunRecord, store: Store) -> Iterator[RenderableType]:
     table.add_column()
     short = record.id[:SHORT_ID]
     where = "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"
-    table.add_row(Text("store", "dim"), _line(store.uri, ""))
+    table.add_row(Text("store", "dim"), whole(store.uri))
     if record.refused:
-        table.add_row(Text("next", "dim"), _line(f"beam-obs dead-letters list {short}{where}", "cyan"))
-        table.add_row("", _line(f"beam-obs show {short} --json{where}", "cyan"))
+        table.add_row(Text("next", "dim"), whole(f"beam-obs dead-letters list {short}{where}", "cyan"))
+        table.add_row("", whole(f"beam-obs show {short} --json{where}", "cyan"))
     else:
-        table.add_row(Text("next", "dim"), _line(f"beam-obs show {short} --json{where}", "cyan"))
+        table.add_row(Text("next", "dim"), whole(f"beam-obs show {short} --json{where}", "cyan"))
     yield Padding(table, (0, 2, 0, 2))
 
 
@@ -408,28 +409,33 @@ def _number(value: int | None, marks: _Marks, style: str = "") -> Text:
 
 def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> RenderableType:
     """Returns a table of runs, newest first as given."""
-    table = Table(box=None if ascii_only else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("run", no_wrap=True)
-    table.add_column("pipeline", min_width=12)
-    table.add_column("started (UTC)", no_wrap=True)
-    table.add_column("took", justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("code", min_width=12)
+    columns = (
+        FittingColumn("run", "left"),
+        FittingColumn("pipeline", "left", _NAME_COLUMNS),
+        FittingColumn("started (UTC)", "left"),
+        FittingColumn("took"),
+        FittingColumn("status", "left", 12, is_last=True),
+        FittingColumn("code", "left", 12),
+    )
+    rows = []
     for record in records:
-        status = Text(record.status, _STATUS_STYLES.get(record.status, "bold"))
+        status = whole(record.status, _STATUS_STYLES.get(record.status, "bold"))
         if record.refused:
             status.append(f", {record.refused:,} dead", "red")
         if ((record.end or {}).get("balance") or {}).get("holds") is False:
             status.append(", not balanced", "bold red")
-        table.add_row(
-            record.id[:SHORT_ID],
-            _line(clean(record.pipeline), ""),
-            f"{parse_time(record.start['started']):%Y-%m-%d %H:%M:%S}",
-            seconds_text(record.seconds),
-            status,
-            _line(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
+        rows.append(
+            (
+                Text(record.id[:SHORT_ID]),
+                whole(clean(record.pipeline)),
+                Text(f"{parse_time(record.start['started']):%Y-%m-%d %H:%M:%S}"),
+                Text(seconds_text(record.seconds)),
+                status,
+                _line(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
+            )
         )
-    return table
+    lines = None if ascii_only else box.SIMPLE_HEAD
+    return FittingTable(columns, rows, ("code", "took", "started (UTC)"), lines)
 
 
 def writes_unicode(console: Console) -> bool:

@@ -96,6 +96,35 @@ def test_no_line_is_longer_than_the_terminal(columns: int) -> None:
     assert all("81 ms" in line for line in numbers)
 
 
+@pytest.mark.parametrize("columns", [40, 60])
+def test_ids_names_and_sentences_are_whole_where_the_terminal_is_narrow(columns: int) -> None:
+    at = {"step": "parse", "uri": "in.txt", "line": 3, "position": 4, "origin": "67d720c3" * 4}
+    error = {"type": "ValueError", "message": "no number: 'three'", "at": at}
+    names = [f"a step of a long name, number {number}" for number in range(3)]
+    steps = [{"label": name, "is_stage": False, "in": 1_000_000, "out": 1_000_000} for name in names]
+    record = run(status="failed", error=error, steps=[*steps, {"label": "parse"}])
+    text = printed(record, columns)
+    lines = text.splitlines()
+    assert max(cell_len(line) for line in lines) <= columns
+    assert record.id in text
+    assert "67d720c3" * 4 in text
+    (step,) = [line.split() for line in lines if line.lstrip().startswith("\u25c6 parse")]
+    assert step[2:4] == ["336,776", "336,762"]
+    told = " ".join(word for line in lines for word in line.split() if not word[0].isdigit())
+    assert all(name.rpartition(" ")[0] in told for name in names)
+    assert "balanced: every record is accounted for" in told
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_ids_and_names_of_runs_are_whole_where_the_terminal_is_narrow(columns: int) -> None:
+    file = io.StringIO()
+    print_plainly(Console(file=file, width=columns), render_runs([run(status="failed")]))
+    lines = file.getvalue().splitlines()
+    assert max(cell_len(line) for line in lines) <= columns
+    assert any("0193aaaa-1111" in line and "flights" in line and "failed" in line for line in lines)
+    assert ("code" in lines[1]) == (columns == 100)
+
+
 def test_it_says_what_was_refused_and_where() -> None:
     text = printed(run())
     assert "flights  done, 14 dead" in text
