@@ -158,7 +158,8 @@ def _of_place(
             break
     assert answer is not None
     found = answer.into
-    if found is not None and (found.end or answer.position != positions[0]):
+    is_guess = answer.position != positions[0] and partition.multiline is None
+    if found is not None and (found.end or is_guess):
         # Nothing is known of a record that begins there, which proves something only where one does.
         shown = answer.record
         if partition.positions == "blocks" and shown and shown.state == UNVERIFIED and shown.text is None:

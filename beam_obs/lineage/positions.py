@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from typing import Any, NamedTuple
@@ -101,16 +102,34 @@ def _place_of_line(partition: SourcePartition, number: int) -> Place:
     if is_csv and b'"' in content:
         if partition.multiline is None:
             doubt = "the run does not tell whether its rows may take several lines"
-        elif partition.multiline and number == 1:
-            doubt = "line 1 may be the header"
+        elif partition.multiline:
+            doubt = "rows of the file may take several lines, and none is known to begin in this one"
     if is_csv and partition.multiline is not False and content.count(b'"', 0, start) % 2:
-        inside = start
-        while inside > 0 and content.count(b'"', 0, inside) % 2:
-            inside = content.rfind(b"\n", 0, inside - 1) + 1
+        inside, quotes = start, 1
+        while inside > 0 and quotes % 2:
+            line_before = content.rfind(b"\n", 0, inside - 1) + 1
+            quotes += content.count(b'"', line_before, inside)
+            inside = line_before
+        if partition.multiline and not _is_one_row(content, inside, start):
+            return Place((start,), doubt=doubt)
         begins = content.count(b"\n", 0, inside) + 1
         told = f"the line lies within quotes that were opened in line {begins:,}"
         return Place((start, inside), told, doubt)
     return Place((start,), doubt=doubt)
+
+
+def _is_one_row(content: bytes, begin: int, within: int) -> bool:
+    """Returns whether a row of CSV that begins at one byte goes on in the line at another."""
+    end, quotes = begin, 0
+    while end < len(content) and (end <= within or quotes % 2):
+        next_line = content.find(b"\n", end) + 1 or len(content)
+        quotes += content.count(b'"', end, next_line)
+        end = next_line
+    try:
+        text = content[begin:end].decode("utf-8", "backslashreplace")
+        return len(list(csv.reader(io.StringIO(text, newline=""), strict=True))) == 1
+    except csv.Error:
+        return False
 
 
 def _skipped_lines(partition: SourcePartition, content: bytes, leaves_out_blanks: bool) -> int:

@@ -74,16 +74,34 @@ def test_the_header_of_a_file_with_quotes_was_not_filtered(multiline: bool) -> N
     answer = fate("in.csv:1")
     if multiline:
         assert answer.certainty.kind == NOT_RECORDED
-        assert "may be the header" in answer.certainty.reason
+        assert "none is known to begin" in answer.certainty.reason
     else:
         assert any("its header" in note for note in answer.notes)
 
 
-def test_a_quote_that_is_not_closed_costs_its_own_line_where_rows_may_take_several() -> None:
-    pathlib.Path("in.csv").write_text('id,text\n0,a\n2,"b\n3,c\n4,d\n')
+@pytest.mark.parametrize("second", ['2,"b', '2,5" disk'])
+def test_where_rows_may_take_several_lines_a_quote_proves_nothing_about_later_lines(second: str) -> None:
+    pathlib.Path("in.csv").write_text(f'id,text\n0,a\n{second}\n3,c\n4,"d\ne"\n')
     run(obs.ReadFromCsv("in.csv", multiline=True))
-    assert refusal(fate("in.csv:3")) == "TornRow"
-    assert is_filtered(fate("in.csv:4"))
+    for line in (4, 6):
+        answer = fate(f"in.csv:{line}")
+        assert answer.certainty.kind == NOT_RECORDED
+        assert answer.into is not None
+        assert not answer.into.written
+        assert not answer.into.dead_letters
+    own = fate("in.csv:5").into
+    assert own is not None
+    assert own.written
+
+
+def test_any_line_of_a_row_that_takes_several_leads_to_it() -> None:
+    pathlib.Path("in.csv").write_text('id,text\n0,a\n2,"b\nc\nd"\n4,e\n')
+    run(obs.ReadFromCsv("in.csv", multiline=True))
+    for line in (3, 4, 5):
+        answer = fate(f"in.csv:{line}")
+        assert answer.certainty.kind == COMPLETE
+        assert answer.into is not None
+        assert answer.into.written
 
 
 def test_rows_behind_the_damage_in_a_row_group_were_refused_with_it() -> None:
