@@ -15,7 +15,7 @@ PRISM := $(shell sed -n 's/^apache-beam==//p' requirements-dev.lock)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule test test-oldest engines test-engines conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines conformance conformance-sample oracle lint \
         format lock clean full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-import bench-store bench-flights bench-answers
 
@@ -35,6 +35,11 @@ demo: $(STAMP)  ## the flights pipeline on January and on damaged files, with it
 
 demo-schedule: $(STAMP)  ## a conference's schedule before and after its site was redesigned
 	@$(BIN)/python -m pipelines.schedule.demo
+
+pictures: $(STAMP)  ## the pictures of the documentation, made anew from the demo
+	$(BIN)/python -m pipelines.flights.demo > /dev/null 2>&1
+	$(BIN)/beam-obs show latest --store demo-output/store --svg docs/report.svg
+	$(BIN)/beam-obs graph latest --store demo-output/store --output docs/flights-graph.svg
 
 test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)

@@ -6,8 +6,10 @@ records is shown without control characters, on lines that are never longer than
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import os
 import re
 import shlex
 import sys
@@ -108,14 +110,29 @@ def record_json(record: RunRecord, store: Store) -> dict[str, Any]:
 
 
 def report_svg(record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, title: str = "") -> str:
-    """Returns the report as a picture of a terminal, in SVG."""
+    """Returns the report as a picture of a terminal, in SVG; a picture is for others, so that what lies below
+    the working folder is shown from there."""
     console = _CleanConsole(
         record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
-    console.print(render_report(record, store))
+    below = os.getcwd() + os.sep
+    start, end = _seen_from(below, record.start), _seen_from(below, record.end)
+    seen = dataclasses.replace(record, start=start, end=end)
+    console.print(render_report(seen, store))
     picture = console.export_svg(title=title or f"{record.pipeline}: {record.status_text}")
     # Whoever opens the picture is not to ask a server for fonts; any monospace one will do.
     return re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)
+
+
+def _seen_from(folder: str, value: Any) -> Any:
+    """Returns JSON-able values with paths below a folder as they are seen from it."""
+    if isinstance(value, str):
+        return value.replace(folder, "")
+    if isinstance(value, list):
+        return [_seen_from(folder, part) for part in value]
+    if isinstance(value, dict):
+        return {name: _seen_from(folder, part) for name, part in value.items()}
+    return value
 
 
 def console_for(file: Any) -> Console:
@@ -382,7 +399,7 @@ def _next_commands(record: RunRecord, store: Store) -> Iterator[RenderableType]:
     table.add_column()
     short = record.id[:SHORT_ID]
     where = "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"
-    table.add_row(Text("store", "dim"), whole(store.uri))
+    table.add_row(Text("store", "dim"), whole(store.shown_uri))
     if record.refused:
         table.add_row(Text("next", "dim"), whole(f"beam-obs dead-letters list {short}{where}", "cyan"))
         table.add_row("", whole(f"beam-obs show {short} --json{where}", "cyan"))

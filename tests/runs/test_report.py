@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from typing import Any
 
 import pytest
@@ -171,6 +172,15 @@ def test_internal_errors_and_dropped_records_are_told_when_there_are_any() -> No
     text = printed(run(stages=[stage("parse", 10, 5, dropped=5, internal_errors=3)]))
     assert "dropped" in text
     assert "3 errors of beam_obs itself" in text
+
+
+def test_a_picture_shows_what_lies_below_the_working_folder_from_there() -> None:
+    here = os.getcwd()
+    outputs = [{"name": "write", "uri": f"{here}/out/rows", "records": 3}]
+    picture = report_svg(run(outputs=outputs), Store("kept"))
+    assert "out/rows" in picture
+    assert "kept" in picture
+    assert here not in picture
 
 
 def test_a_terminal_without_unicode_gets_ascii() -> None:
