@@ -292,7 +292,10 @@ class Launched:
                 if found.stages or found.elements:
                     return self._whole(found, status)
         in_process = live_snapshot(self.run.record.id)
-        return in_process if in_process.stages else Snapshot()
+        if in_process.stages:
+            return in_process
+        # Of a stream without Stages the direct runner tells nothing: there is no count to hold ours against.
+        return Snapshot(live=isinstance(self._counting, DirectPipelineResult))
 
     def _whole(self, found: Snapshot, status: str) -> Snapshot:
         """Returns the numbers of a result; those counted here where it lacks some: the bundle-based direct

@@ -297,6 +297,8 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     if end.get("counts_from") is None:
         yield Text()
         yield told(clean(balance.get("unchecked") or "no counts"), "yellow")
+        for text in dropped_texts(balance):
+            yield told(f"{text}", "yellow", 6)
         return
     holds = balance.get("holds")
     mark = {True: f"{marks.tick} ", False: f"{marks.cross} ", None: ""}[holds]

@@ -122,21 +122,31 @@ def test_batches_without_lineage_are_named() -> None:
     assert [step["step"] for step in found["unchecked_steps"]] == ["batch"]
 
 
-def late_stream(pipeline: Any) -> Any:
+def late_stream(pipeline: Any, watermark: int = 50) -> Any:
     stream = TestStream(coder=TupleCoder([StrUtf8Coder(), VarIntCoder()])).advance_watermark_to(0)
     stream = stream.add_elements([TimestampedValue(("a", at), at) for at in range(4)])
-    stream = stream.advance_watermark_to(50)
+    stream = stream.advance_watermark_to(watermark)
     stream = stream.add_elements([TimestampedValue(("a", at), at) for at in range(4, 6)])
     return pipeline | stream.advance_watermark_to_infinity() | beam.WindowInto(FixedWindows(10))
 
 
 def test_a_stream_that_drops_nothing_has_dropped_nothing() -> None:
     found = balance_of(
-        lambda p: late_stream(p) | "group" >> beam.GroupByKey(),
+        lambda p: late_stream(p, watermark=4) | "group" >> beam.GroupByKey(),
         "--streaming",
         runner="BundleBasedDirectRunner",
     )
     assert found["dropped"] == []
+
+
+def test_what_a_stream_without_counts_dropped_as_late_is_found() -> None:
+    found = balance_of(
+        lambda p: late_stream(p) | "group" >> beam.GroupByKey(),
+        "--streaming",
+        runner="BundleBasedDirectRunner",
+    )
+    assert found["dropped"] == [{"step": "group", "count": 2, "windows": {"[0.0, 10.0)": 2}}]
+    assert found["holds"] is None
 
 
 @pytest.mark.slow
