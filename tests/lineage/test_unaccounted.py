@@ -14,7 +14,7 @@ from apache_beam.transforms.userstate import BagStateSpec
 
 import beam_obs as obs
 from beam_obs import lineage
-from beam_obs.lineage.forward import Future
+from beam_obs.lineage.future import Future
 from beam_obs.records.origin import Partition
 from tests.lineage.evidence import WrittenRun
 
