@@ -239,7 +239,8 @@ class Observer:
 
     def _weaving(self) -> contextlib.AbstractContextManager[list[WeaveReport]]:
         keeps_keys = self.redaction is None
-        return weaving_as_asked(self.pipeline.options, self.observation.context, keeps_keys)
+        gathers = not writes_at_once(self.pipeline)
+        return weaving_as_asked(self.pipeline.options, self.observation.context, keeps_keys, gathers)
 
     @contextlib.contextmanager
     def _noting_copies(self) -> Iterator[None]:

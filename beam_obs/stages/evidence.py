@@ -100,14 +100,15 @@ class WriteEvidence(StatelessDoFn):
         self._rows = self._open_file(self._file)
 
 
-_BUNDLE_BY_BUNDLE = ("DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner")
+_BUNDLE_BY_BUNDLE = ("DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner", "FnApiRunner")
 
 
 def writes_at_once(pipeline: Any) -> bool:
     """Returns whether a stream's rows and manifests are to be written as they come.
 
-    The direct runner does a stream bundle by bundle on this machine, where files cost nothing, and what waits
-    in it when it is cancelled is lost. A step there gets only what finished bundles gave.
+    The direct runners do a stream bundle by bundle on this machine, where files cost nothing, and what waits
+    in one when it is cancelled is lost, or fails it when the stream ends before the wait does. A step there
+    gets only what finished bundles gave.
     """
     return type(pipeline.runner).__name__ in _BUNDLE_BY_BUNDLE
 

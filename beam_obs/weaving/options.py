@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,7 +83,7 @@ def weave_version(options: PipelineOptions) -> int | None:
 
 @contextlib.contextmanager
 def weaving_as_asked(
-    options: Any, evidence: str | RunContext | None, keeps_keys: bool = True
+    options: Any, evidence: str | RunContext | None, keeps_keys: bool = True, gathers_rows: bool = True
 ) -> Iterator[list[WeaveReport]]:
     """While it lasts, the pipelines that this thread runs are woven, if the options ask for it.
 
@@ -90,6 +91,7 @@ def weaving_as_asked(
       options: of the pipeline.
       evidence: folder of derivations and output index, or the run whose folder it is.
       keeps_keys: whether keys of aggregates may be kept as text.
+      gathers_rows: whether rows of a stream wait for others before they are written.
 
     Gives the list to which a report is added each time a runner asks for the pipeline; the last one counts.
     """
@@ -97,5 +99,5 @@ def weaving_as_asked(
     if settings is None:
         yield []
         return
-    with weaving(settings) as reports:
+    with weaving(dataclasses.replace(settings, gathers_rows=gathers_rows)) as reports:
         yield reports

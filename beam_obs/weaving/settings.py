@@ -26,6 +26,7 @@ class WeaveSettings:
         behind a step with timers fails there where its input comes from several outputs.
       splits_reads: whether reads may be splittable DoFns. On the bundle-based direct runner those can have
         but one output.
+      gathers_rows: whether rows of a stream wait for others before they are written.
     """
 
     strict: bool = False
@@ -36,3 +37,4 @@ class WeaveSettings:
     keeps_keys: bool = True
     shuffles_manifests: bool = True
     splits_reads: bool = True
+    gathers_rows: bool = True

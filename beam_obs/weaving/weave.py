@@ -74,7 +74,7 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
     if chosen.strict and loom.report.opaque:
         raise NotWoven(loom.report.opaque)
     if chosen.evidence is not None:
-        write_rows(loom, chosen.evidence, chosen.shuffles_manifests)
+        write_rows(loom, chosen.evidence, chosen.shuffles_manifests, chosen.gathers_rows)
     for name in loom.says:
         loom.graph.node(name).annotations[_WOVEN] = str(WEAVE_VERSION).encode()
     return Woven(loom.graph.proto, loom.report)

@@ -37,13 +37,16 @@ _BY_HAND = "beam_obs_rows"
 _BATCH_MANIFESTS = "manifests"
 
 
-def write_rows(loom: Loom, evidence: str | RunContext, shuffles_manifests: bool = True) -> None:
+def write_rows(
+    loom: Loom, evidence: str | RunContext, shuffles_manifests: bool = True, gathers_rows: bool = True
+) -> None:
     """Adds the steps that write the rows of a woven pipeline.
 
     Args:
       loom: the weave, all but done.
       evidence: folder of the evidence, or the run whose folder it is.
       shuffles_manifests: whether manifests cross a shuffle before they are committed.
+      gathers_rows: whether rows of a stream wait for others before they are written.
     """
     if not loom.rows:
         return
@@ -70,7 +73,7 @@ def write_rows(loom: Loom, evidence: str | RunContext, shuffles_manifests: bool 
     if manifests:
         flat = wiring.flatten("Manifests", manifests, StrUtf8Coder())
         starts.append(_Start(_BATCH_MANIFESTS, "", flat, is_default=True))
-    inside = _move_into(loom.graph, starts, _Write(evidence, shuffles_manifests))
+    inside = _move_into(loom.graph, starts, _Write(evidence, shuffles_manifests, gathers_rows))
     wiring.move_into(inside)
 
 
@@ -93,10 +96,11 @@ class _Start(NamedTuple):
 
 
 class _Write(beam.PTransform):
-    def __init__(self, evidence: str | RunContext, shuffles_manifests: bool) -> None:
+    def __init__(self, evidence: str | RunContext, shuffles_manifests: bool, gathers_rows: bool) -> None:
         super().__init__()
         self._evidence = evidence
         self._shuffles_manifests = shuffles_manifests
+        self._at_once = not gathers_rows
 
     def _extract_input_pvalues(self, pvalueish: Any) -> Any:
         return pvalueish, tuple(start.rows for start in pvalueish)
@@ -118,13 +122,13 @@ class _Write(beam.PTransform):
             flat = tuple(filtered) | "All filtered" >> beam.Flatten()
             manifests.append(self._of_stream(FILTERED, _Start(FILTERED, "", "", True), flat))
         if self._shuffles_manifests:
-            return tuple(manifests) | "Commit" >> CommitEvidence(self._evidence)
+            return tuple(manifests) | "Commit" >> CommitEvidence(self._evidence, at_once=self._at_once)
         flat = tuple(manifests) | "All manifests" >> beam.Flatten()
         return flat | "Commit" >> beam.ParDo(WriteManifest(self._evidence))
 
     def _of_stream(self, name: str, start: _Start, rows: Any) -> Any:
         if start.kind != INPUTS:
-            rows = rows | f"Gather {name}" >> GatherRows()
+            rows = rows | f"Gather {name}" >> GatherRows(self._at_once)
         write = beam.ParDo(_writer(start.kind, start.label, self._evidence))
         return rows | name >> write.with_output_types(str)
 
