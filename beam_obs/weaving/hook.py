@@ -94,7 +94,7 @@ def _to_runner_api(
     proto, made_with = found if return_context else (found, None)
     if not use_fake_coders and _is_to_be_run(pipeline):
         proto = _woven(proto)
-    else:
+    elif use_fake_coders or _running_frame() is not None:
         keep_types(proto)  # a runner may read it back, and run what it made of it
     return (proto, made_with) if return_context else proto
 
@@ -105,13 +105,19 @@ def _is_to_be_run(pipeline: Any) -> bool:
     Not so where a person looks at it, and where a runner makes pipelines of its own and has others run them:
     the interactive one takes a pipeline apart and asks for its form, and for those of copies, many times.
     """
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_name != _RUNS:
-        frame = frame.f_back
+    frame = _running_frame()
     if frame is None:
         return False
     runner, given = (frame.f_locals.get(name) for name in frame.f_code.co_varnames[:2])
     return given is pipeline and not type(runner).__module__.startswith(_RUNS_OTHERS)
+
+
+def _running_frame() -> FrameType | None:
+    """Returns the innermost frame in which a runner runs a pipeline; None where a person asks."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != _RUNS:
+        frame = frame.f_back
+    return frame
 
 
 def _woven(proto: Any, **changes: Any) -> Any:
