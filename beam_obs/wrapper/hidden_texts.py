@@ -50,9 +50,6 @@ class HiddenTexts:
         words = "|".join(re.escape(value) for value in sorted(given - anywhere, key=len, reverse=True))
         self._words = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) if words else None
 
-    def __bool__(self) -> bool:
-        return bool(self._forms) or self._words is not None
-
     def scrub(self, text: str) -> str:
         """Returns a text without the values; `REDACTED` alone where one is found but not where it ends."""
         found = text

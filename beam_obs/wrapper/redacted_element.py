@@ -79,7 +79,8 @@ def without(value: Any, names: frozenset[str], hidden: HiddenTexts) -> Any:
     if parts is not None:
         return _rebuilt(value, [without(part, names, hidden) for part in parts])
     if isinstance(value, str):
-        return hidden.scrub(str(value)) if hidden.is_in(str(value)) else value
+        scrubbed = hidden.scrub(str(value))
+        return value if scrubbed == value else scrubbed
     return value if _is_plain(value) and not _tells(value, hidden) else REDACTED
 
 
