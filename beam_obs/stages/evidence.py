@@ -151,11 +151,15 @@ def _under_one_key(of_rows: Any) -> Any:
 
     Names of files come with the maximal timestamp, which no window holds: a shuffle on Prism drops them.
     """
-    return beam.Map(_keyed).with_output_types(typehints.KV[bytes, of_rows])
+    return beam.ParDo(PutUnderOneKey()).with_output_types(typehints.KV[bytes, of_rows])
 
 
-def _keyed(row: Any, timestamp: Any = beam.DoFn.TimestampParam) -> TimestampedValue:
-    return TimestampedValue((b"", row), min(timestamp, GlobalWindow().max_timestamp()))
+class PutUnderOneKey(StatelessDoFn):
+    """Gives each row under the same key, at a time within the global window."""
+
+    def process(self, row: Any, timestamp: Any = beam.DoFn.TimestampParam) -> list[TimestampedValue]:
+        """Takes one row."""
+        return [TimestampedValue((b"", row), min(timestamp, GlobalWindow().max_timestamp()))]
 
 
 def _values(pair: tuple[bytes, Iterable[Any]]) -> Iterable[Any]:
@@ -197,6 +201,16 @@ class CommitEvidence(Ours):
         step = flat.pipeline._current_transform().full_label
         write = _WriteManifests(self._folder, self._run if bounded else None, step)
         return keyed | "Shuffle" >> shuffle | "Write" >> beam.ParDo(write)
+
+
+def commit_of_batch(folder: str | RunContext, step: str) -> beam.DoFn:
+    """Returns what commits all manifests of a batch, which come as one group.
+
+    Args:
+      folder: folder of the evidence, or the run whose folder it is.
+      step: full label of the commit.
+    """
+    return _WriteManifests(folder, folder if isinstance(folder, RunContext) else None, step)
 
 
 def _now_and_then() -> Any:

@@ -1,7 +1,8 @@
 """The way of evidence out of a woven pipeline: rows to files of the run's folder, manifests to their commit.
 
-What writes the rows of a batch is put into the proto by hand: built as Beam builds steps it would take
-longer than all the rest of a weave. The rest is built so, in a pipeline of its own, and moved over.
+What writes and commits the rows of a batch is put into the proto by hand: built as Beam builds steps it
+would take longer than all the rest of a weave. What a stream needs is built so, in a pipeline of its own,
+and moved over.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.coders import BytesCoder, StrUtf8Coder
+from apache_beam.coders import BytesCoder, IterableCoder, StrUtf8Coder, TupleCoder
 from apache_beam.pipeline import ComponentIdMap
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
@@ -23,7 +24,15 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
-from beam_obs.stages.evidence import CommitEvidence, GatherRows, WriteEvidence, WriteManifest, slug
+from beam_obs.stages.evidence import (
+    CommitEvidence,
+    GatherRows,
+    PutUnderOneKey,
+    WriteEvidence,
+    WriteManifest,
+    commit_of_batch,
+    slug,
+)
 from beam_obs.weaving.graph import Graph
 from beam_obs.weaving.loom import FILTERED, INPUTS, WINDOW_COUNTS, Loom, par_do_spec
 from beam_obs.weaving.own_pipeline import own_pipeline
@@ -72,6 +81,9 @@ def write_rows(
         manifests.append(wiring.par_do(FILTERED, _writer(FILTERED, "", evidence), rows))
     if manifests:
         flat = wiring.flatten("Manifests", manifests, StrUtf8Coder())
+        if shuffles_manifests and not starts:
+            wiring.commit(flat, evidence)
+            return
         starts.append(_Start(_BATCH_MANIFESTS, "", flat, is_default=True))
     inside = _move_into(loom.graph, starts, _Write(evidence, shuffles_manifests, gathers_rows))
     wiring.move_into(inside)
@@ -208,6 +220,20 @@ class _Wiring:
         """Returns several PCollections as one."""
         return self._add(name, api.FunctionSpec(urn=common_urns.primitives.FLATTEN.urn), taken, coder)
 
+    def commit(self, manifests: str, evidence: str | RunContext) -> None:
+        """Commits manifests behind a shuffle, as `CommitEvidence` does, and puts all steps in a composite."""
+        name, pair = "Commit", [BytesCoder(), StrUtf8Coder()]
+        step = commit_of_batch(evidence, f"{LABEL}/{name}")
+        keyed = self._add(f"{name}/Key", par_do_spec(PutUnderOneKey()), [manifests], TupleCoder(pair))
+        shuffle = api.FunctionSpec(urn=common_urns.primitives.GROUP_BY_KEY.urn)
+        grouped = TupleCoder([BytesCoder(), IterableCoder(StrUtf8Coder())])
+        shuffled = self._add(f"{name}/Shuffle", shuffle, [keyed], grouped)
+        self.par_do(f"{name}/Write", step, shuffled)
+        composite = self._graph.parts.transforms[_BY_HAND]
+        composite.unique_name = LABEL
+        _put_at_the_root(self._graph, _BY_HAND)
+        self.move_into(_BY_HAND)
+
     def move_into(self, composite: str) -> None:
         """Puts the steps into a composite, before all that is in it."""
         graph = self._graph
@@ -316,11 +342,16 @@ def _move(graph: Graph, pipeline: Any, ends: dict[str, str]) -> str:
     for name, strategy in made.components.windowing_strategies.items():
         parts.windowing_strategies[name].CopyFrom(strategy)
         parts.windowing_strategies[name].environment_id = graph.environment
-    if graph.proto.root_transform_ids and not graph.node(graph.proto.root_transform_ids[0]).spec.urn:
-        graph.node(graph.proto.root_transform_ids[0]).subtransforms.append(composite)
-    else:
-        graph.proto.root_transform_ids.append(composite)
+    _put_at_the_root(graph, composite)
     for requirement in made.requirements:
         if requirement not in graph.proto.requirements:
             graph.proto.requirements.append(requirement)
     return composite
+
+
+def _put_at_the_root(graph: Graph, composite: str) -> None:
+    roots = graph.proto.root_transform_ids
+    if roots and not graph.node(roots[0]).spec.urn:
+        graph.node(roots[0]).subtransforms.append(composite)
+    else:
+        roots.append(composite)
