@@ -1,0 +1,69 @@
+"""Continuous integration: every service calls the one script, on the Pythons that the project declares."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+
+import pytest
+import yaml
+
+PROJECT = pathlib.Path(__file__).parent.parent
+TARGETS = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+DECLARED = re.findall(r"Python :: (3\.\d+)", (PROJECT / "pyproject.toml").read_text())
+
+
+def services() -> dict[str, tuple[list[list[str]], set[str]]]:
+    """Returns, for each service, how it calls the script, and on which Pythons."""
+    build = yaml.safe_load((PROJECT / "cloudbuild.yaml").read_text())
+    assert {step["entrypoint"] for step in build["steps"]} == {".ci/run"}
+    of_build = [step["args"] for step in build["steps"]], {step["name"][7:] for step in build["steps"]}
+    jobs = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
+    calls = [step["run"].split()[1:] for job in jobs for step in job["steps"] if "run" in step]
+    assert all(step["run"].startswith(".ci/run") for job in jobs for step in job["steps"] if "run" in step)
+    matrix = {
+        python for job in jobs for python in job.get("strategy", {}).get("matrix", {}).get("python", ())
+    }
+    fixed = {
+        step["with"]["python-version"]
+        for job in jobs
+        for step in job["steps"]
+        if "setup-python" in step.get("uses", "") and "matrix" not in step["with"]["python-version"]
+    }
+    return {"Cloud Build": of_build, "GitHub": (calls, matrix | fixed)}
+
+
+@pytest.mark.parametrize("service", services())
+def test_a_service_calls_the_script_with_targets_that_there_are(service: str) -> None:
+    calls, _ = services()[service]
+    assert calls
+    assert {target for call in calls for target in call} <= TARGETS
+
+
+def test_the_pythons_are_those_that_the_project_declares() -> None:
+    found = {service: pythons for service, (_, pythons) in services().items()}
+    assert found["GitHub"] == set(DECLARED)
+    assert found["Cloud Build"] == {DECLARED[0], DECLARED[-1]}
+
+
+def test_the_script_makes_what_it_is_asked_for_and_stops_at_the_first_that_fails() -> None:
+    done = subprocess.run(
+        [PROJECT / ".ci" / "run", "help", "no-such-target", "help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stdout.count("sets up") + done.stdout.count("set up") >= 1
+    assert "no-such-target" in done.stderr
+
+
+def test_the_hooks_run_the_tools_of_the_environment() -> None:
+    hooks = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert [hook["entry"].split()[0] for hook in hooks] == [
+        ".venv/bin/ruff",
+        ".venv/bin/ruff",
+        ".venv/bin/mypy",
+        ".venv/bin/python",
+    ]
