@@ -48,6 +48,10 @@ class NotJson(BadInput):
     """A line is not a JSON object."""
 
 
+class DuplicateKey(BadInput):
+    """A JSON object has a key more than once, so that all values but one would be lost."""
+
+
 class CorruptBlock(BadInput):
     """A block of a file, or what is left of it after a record, cannot be read."""
 

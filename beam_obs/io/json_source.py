@@ -12,23 +12,27 @@ from apache_beam.io.filesystem import CompressionTypes
 from beam_obs.io.bad_input import BadInput, NotJson
 from beam_obs.io.file_head import FileHead, HeadReader
 from beam_obs.io.file_read import FileRead
+from beam_obs.io.json_keys import check_keys
 from beam_obs.io.line_encoding import line_encoding
 from beam_obs.io.parsed_lines import LineParser, MadeRecords
 from beam_obs.io.read_records import RecordFormat
 from beam_obs.io.text_lines import TextParser
 from beam_obs.io.typed_records import check_room
 from beam_obs.io.typed_values import ValueMaker, stamped
+from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LineageAttributes
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.redaction import Redact
+
+DUPLICATE_KEYS = ("refuse", "last")
 
 
 class ReadFromJson(FileRead):
     """Reads files of JSON lines: one object on each line.
 
-    A line that is not text, not JSON (NaN and infinities are not), no object, or that does not fit the
-    record's types becomes a dead letter with its bytes, file and offset; the lines around it are read.
-    Where dead letters have no home, the first of them fails the job. Blank lines are left out.
+    A line that is not text, not JSON (NaN and infinities are not), no object, that has a key twice, or that
+    does not fit the record's types becomes a dead letter with its bytes, file and offset; the lines around it
+    are read. Where dead letters have no home, the first of them fails the job. Blank lines are left out.
 
     Args:
       file_pattern: path or pattern on any Beam filesystem.
@@ -71,6 +75,7 @@ class ReadFromJson(FileRead):
         file_pattern: Any,
         record: type = dict,
         *,
+        duplicate_keys: str = "refuse",
         encoding: str = "utf-8",
         compression_type: str = CompressionTypes.AUTO,
         min_bundle_size: int = 0,
@@ -92,11 +97,17 @@ class ReadFromJson(FileRead):
             dead_letters=dead_letters,
             redact=redact,
         )
+        if duplicate_keys not in DUPLICATE_KEYS:
+            raise UsageError(
+                f"duplicate_keys={duplicate_keys!r}: give one of {', '.join(map(repr, DUPLICATE_KEYS))}"
+            )
         if stamp:
             check_room(record)
         self._splittable = line_encoding(encoding)[0].splittable
         self._record = record
-        self._json = _JsonFormat(encoding, None if record is dict else ValueMaker(record))
+        self._json = _JsonFormat(
+            encoding, None if record is dict else ValueMaker(record), duplicate_keys == "refuse"
+        )
 
     def _format(self) -> RecordFormat:
         return self._json
@@ -109,9 +120,10 @@ class ReadFromJson(FileRead):
 
 
 class _JsonFormat(RecordFormat):
-    def __init__(self, encoding: str, maker: ValueMaker | None) -> None:
+    def __init__(self, encoding: str, maker: ValueMaker | None, unique_keys: bool) -> None:
         self._heads = HeadReader(encoding)
         self._maker = maker
+        self._unique_keys = unique_keys
 
     @property
     def heads(self) -> HeadReader:
@@ -128,13 +140,13 @@ class _JsonFormat(RecordFormat):
         records: list[Any] = []
         refused: list[tuple[int, BadInput]] = []
         blank: list[int] = []
-        add = records.append
+        add, unique_keys = records.append, self._unique_keys
         for number, line in enumerate(rows):
             if not line or line.isspace():
                 blank.append(number)
                 continue
             try:
-                values = parse_object(line)
+                values = parse_object(line, unique_keys)
                 add(values if as_it_is else make(values, None if lineage is None else lineage[number]))
             except BadInput as error:
                 refused.append((number, error))
@@ -142,16 +154,21 @@ class _JsonFormat(RecordFormat):
 
     def taken_apart(self, row: Any, head: FileHead) -> dict[str, Any] | None:
         try:
-            return parse_object(row)
+            return parse_object(row, self._unique_keys)
         except BadInput:
             return None
 
 
-def parse_object(line: str) -> dict[str, Any]:
+def parse_object(line: str, unique_keys: bool = True) -> dict[str, Any]:
     """Returns the JSON object that a line holds.
+
+    Args:
+      line: the line.
+      unique_keys: whether an object with a key more than once is refused.
 
     Raises:
       NotJson: it holds none.
+      DuplicateKey: an object has a key more than once.
 
     >>> parse_object('{"delay": NaN}')
     Traceback (most recent call last):
@@ -169,6 +186,9 @@ def parse_object(line: str) -> dict[str, Any]:
         raise _not_json(error) from None
     if type(value) is not dict:
         raise NotJson(f"the line is {_NAMES[type(value)]}, expected an object", "no object")
+    # As many colons as keys, the least that there can be: most lines are known to be sound by that.
+    if unique_keys and line.count(":") != len(value):
+        check_keys(line, value)
     if "\\ud" in line or "\\uD" in line:
         _check_surrogates(line, value)
     return value

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import beam_obs as obs
+from beam_obs.io.bad_input import DuplicateKey
 from beam_obs.io.found_files import NoFilesFound
+from beam_obs.io.json_source import parse_object
 from beam_obs.records.origin import Partition
 from tests.io.pipelines import RUNNER, Keeper, counters, run_read, run_with_dead_letters
 from tests.io.splitting import check_ranges, found, read_split, read_whole, reader_of
@@ -38,6 +40,30 @@ def _file(text: str | bytes, name: str = "in.jsonl") -> str:
     return str(path)
 
 
+class _Pairs(tuple[Any, ...]):
+    """Keys and values of an object, in which a key may be there twice."""
+
+
+def _written(value: Any, colon: str, is_ascii: bool) -> str:
+    """Returns a value as JSON."""
+    if isinstance(value, list):
+        return f"[{', '.join(_written(item, colon, is_ascii) for item in value)}]"
+    if isinstance(value, _Pairs):
+        pairs = (
+            json.dumps(key, ensure_ascii=is_ascii) + colon + _written(inner, colon, is_ascii)
+            for key, inner in value
+        )
+        return f"{{{', '.join(pairs)}}}"
+    return json.dumps(value, ensure_ascii=is_ascii)
+
+
+def _is_doubled(value: Any) -> bool:
+    if isinstance(value, _Pairs):
+        keys = [key for key, _ in value]
+        return len(set(keys)) < len(keys) or any(_is_doubled(inner) for _, inner in value)
+    return isinstance(value, list) and any(map(_is_doubled, value))
+
+
 def test_objects_are_read_and_blank_lines_left_out() -> None:
     path = _file('\ufeff{"a": 1}\r\n\n  \n {"b": [null, {"c": "\u2028"}]} \n{"d": 1e3}')
 
@@ -59,6 +85,11 @@ def test_objects_are_read_and_blank_lines_left_out() -> None:
         (b'{"a": ' + b"[" * 100_000 + b"}", "its values are nested too deep to be read"),
         (b'{"a": ' + b"1" * 5000 + b"}", "it has a number that cannot be read"),
         (b"1,2", "not JSON: Extra data at character 1"),
+        (b'{"a":1,"a":2}', "key 'a' is there more than once in an object"),
+        (b'{"a": 1, "a" : 1}', "key 'a' is there more than once in an object"),
+        (b'{"a": 1, "\\u0061"\t:2}', "key 'a' is there more than once in an object"),
+        (b'{"a": [{"b": {"c": 1, "d": 0, "c": null}}]}', "key 'c' is there more than once in an object"),
+        (b'{"a": {"b": 1}, "a": {"c": "x : y"}}', "key 'a' is there more than once in an object"),
     ],
 )
 def test_a_bad_line_is_a_dead_letter_with_its_place(line: bytes, message: str) -> None:
@@ -71,6 +102,56 @@ def test_a_bad_line_is_a_dead_letter_with_its_place(line: bytes, message: str) -
     assert dead[0].error_message.startswith(message)
     assert dead[0].source_uri == str(pathlib.Path(path).resolve())
     assert bytes.fromhex(dead[0].origin)[4:9] == (9).to_bytes(5, "big")
+
+
+@pytest.mark.parametrize("line", ['{"a": 1, "a": 2}', '{"a": {"x": 0}, "a": 2}'])
+def test_the_last_value_of_a_key_is_taken_where_that_is_asked_for(line: str) -> None:
+    assert run_read(obs.ReadFromJson(_file(line), duplicate_keys="last")) == [{"a": 2}]
+
+
+def test_what_becomes_of_a_key_that_is_there_twice_is_one_of_two() -> None:
+    with pytest.raises(obs.UsageError, match="duplicate_keys='first': give one of 'refuse', 'last'"):
+        obs.ReadFromJson(_file("{}"), duplicate_keys="first")
+
+
+def test_no_value_of_a_key_that_is_there_twice_is_kept_where_it_is_redacted() -> None:
+    path = _file('{"name": "Ada", "name": "Lovelace", "id": 1}')
+
+    _, (letter,) = run_with_dead_letters(obs.ReadFromJson(path, redact=["name"]))
+
+    assert letter.error_type == "beam_obs.DuplicateKey"
+    assert b"Ada" not in letter.payload
+    assert "Ada" not in letter.payload_text + letter.error_message
+
+
+_pairs = st.recursive(
+    st.one_of(st.none(), st.integers(), st.sampled_from(["", ":", '":', " :", "a", '{"a": 1, "a": 2}'])),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(st.tuples(st.sampled_from(["a", "b", 'c"', ":", " : "]), inner), max_size=3).map(_Pairs),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "\t:"]), _pairs), max_size=4).map(_Pairs),
+    st.sampled_from([":", ": ", " :", "\t: ", " \r: "]),
+    st.booleans(),
+)
+def test_an_object_is_refused_where_any_of_its_objects_has_a_key_twice_and_only_there(
+    pairs: _Pairs, colon: str, is_ascii: bool
+) -> None:
+    line = _written(pairs, colon, is_ascii)
+
+    try:
+        parsed = parse_object(line)
+    except DuplicateKey:
+        parsed = None
+
+    assert parsed == (None if _is_doubled(pairs) else json.loads(line))
+    assert parse_object(line, unique_keys=False) == json.loads(line)
 
 
 def test_a_pair_of_surrogates_is_a_letter() -> None:

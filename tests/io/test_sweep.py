@@ -136,6 +136,7 @@ _json_lines = st.lists(
             lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
         ),
         st.sampled_from([b"", b"  ", b"[1]", b"1e999", b'{"a": 1e999}', b'{"a": NaN}', b'{"a": ', b"\xff{}"]),
+        st.sampled_from([b'{"a":1,"a":2}', b'{"b": {"a" :1, "a" :2}}', b'{"a": ":", "b": "\\":"}']),
         st.binary(max_size=6).map(lambda line: line.replace(b"\n", b"")),
     ),
     max_size=20,
@@ -146,6 +147,9 @@ def _json_row(line: bytes) -> Any:
     def refuse(_: str) -> Any:
         raise ValueError
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return dict(pairs) if len(dict(pairs)) == len(pairs) else refuse("")
+
     def finite(text: str) -> float:
         number = float(text)
         return number if abs(number) != float("inf") else refuse(text)
@@ -154,7 +158,7 @@ def _json_row(line: bytes) -> Any:
         text = line.removesuffix(b"\r").decode()
         if not text or text.isspace():
             return None
-        value = json.loads(text, parse_constant=refuse, parse_float=finite)
+        value = json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
         json.dumps(value, ensure_ascii=False).encode()
     except ValueError:
         return REFUSED
