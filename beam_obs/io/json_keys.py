@@ -34,8 +34,11 @@ def check_keys(line: str, value: dict[str, Any]) -> None:
     beam_obs.io.bad_input.DuplicateKey: key 'a' is there more than once in an object
     """
     most = _most_pairs(line)
-    if most == len(value) or most == _keys_of(value):
-        return
+    try:
+        if most == len(value) or most == _keys_of(value):
+            return
+    except RecursionError:
+        pass
     try:
         _ALL_PAIRS.decode(line)
     except RecursionError:
@@ -45,19 +48,33 @@ def check_keys(line: str, value: dict[str, Any]) -> None:
 def _most_pairs(line: str) -> int:
     """Returns a number of pairs that a line has not more of: a key's end, or space behind it, is before each
     of their colons."""
-    return line.count('":') + line.count(" :") + line.count("\t:") + line.count("\r:")
+    most = line.count('":') + line.count(" :")
+    # One character is looked for in a fifth of the time that two are.
+    if "\t" in line:
+        most += line.count("\t:")
+    if "\r" in line:
+        most += line.count("\r:")
+    return most
 
 
 def _keys_of(value: dict[str, Any]) -> int:
     """Returns the number of keys of a value at all depths."""
+    keys = len(value)
+    for item in value.values():
+        if type(item) is dict:
+            keys += _keys_of(item)
+        elif type(item) is list:
+            keys += _keys_in(item)
+    return keys
+
+
+def _keys_in(items: list[Any]) -> int:
     keys = 0
-    inside: list[Any] = [value]
-    while inside:
-        one = inside.pop()
-        if type(one) is dict:
-            keys += len(one)
-            one = one.values()
-        inside.extend(item for item in one if type(item) is dict or type(item) is list)
+    for item in items:
+        if type(item) is dict:
+            keys += _keys_of(item)
+        elif type(item) is list:
+            keys += _keys_in(item)
     return keys
 
 
