@@ -6,6 +6,8 @@ A refusal of a read carries the bytes as they stand in the file, with file, byte
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from beam_obs.records.errors import BeamObsError
@@ -14,6 +16,8 @@ from beam_obs.wrapper.failure import Failure, fingerprint, type_name
 from beam_obs.wrapper.hidden_texts import REDACTED
 from beam_obs.wrapper.redaction import NONE, Redaction, scrub
 from beam_obs.wrapper.refusal import Refusal
+
+_SHOWN_NAMES = 20
 
 
 class BadInput(BeamObsError, ValueError):
@@ -84,6 +88,31 @@ class WrongHeader(BadFile):
 
     def __reduce__(self) -> tuple[type[WrongHeader], tuple[str, tuple[str, ...], tuple[str, ...]]]:  # type: ignore[override]
         return (WrongHeader, (str(self), self.missing, self.extra))
+
+
+class DuplicateColumns(WrongHeader):
+    """A file has a column more than once, so that all values of it but one would be lost.
+
+    Args:
+      path: of the file.
+      names: of such columns.
+      where: what of the file has them.
+    """
+
+    def __init__(self, path: str, names: tuple[str, ...], where: str) -> None:
+        shown = ", ".join(map(repr, names[:_SHOWN_NAMES])) + (" ..." if len(names) > _SHOWN_NAMES else "")
+        super().__init__(f"{path} has {shown} more than once {where}", extra=names)
+        self._given = (path, names, where)
+
+    def __reduce__(self) -> tuple[type[DuplicateColumns], tuple[str, tuple[str, ...], str]]:  # type: ignore[override]
+        return (DuplicateColumns, self._given)
+
+    @classmethod
+    def check(cls, path: str, names: Sequence[str], where: str) -> None:
+        """Raises where a name is there twice."""
+        counts = Counter(names)
+        if len(counts) < len(names):
+            raise cls(path, tuple(name for name, count in counts.items() if count > 1), where)
 
 
 class NotAContainer(BadFile):

@@ -8,7 +8,7 @@ from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
 
-from beam_obs.io.bad_input import BadInput
+from beam_obs.io.bad_input import BadInput, DuplicateColumns
 from beam_obs.io.csv_rows import CsvDialect, CsvParser
 from beam_obs.io.file_head import CsvHeadReader, FileHead, HeadReader, first_header
 from beam_obs.io.file_read import FileRead
@@ -21,6 +21,8 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, LineageAttributes
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.redaction import Redact
+
+UNNAMED_COLUMNS = ("number", "refuse")
 
 
 class ReadFromCsv(FileRead):
@@ -40,6 +42,10 @@ class ReadFromCsv(FileRead):
         an Enum, or Optional of these); columns without a field are left out, and a file without the
         column of a field that has no default is refused.
       header: whether files begin with a header line.
+      skip_lines: lines to leave out at the start of each file, before the header if there is one. They are
+        lines as an editor shows them: quotes in them mean nothing, and they may hold anything.
+      unnamed_columns: ``"number"`` names a column that the header gives no name by its place, from 1: the
+        third ``_3``; ``"refuse"`` refuses its file.
       multiline: whether a quoted field may hold a newline; such files are not split.
       null_values: texts that an Optional field of a typed record takes for None.
       encoding: any text encoding of Python's in which lines can be found. A byte order mark is left
@@ -81,6 +87,8 @@ class ReadFromCsv(FileRead):
         record: type = dict,
         *,
         header: bool = True,
+        skip_lines: int = 0,
+        unnamed_columns: str = "number",
         multiline: bool = False,
         null_values: Sequence[str] = ("",),
         encoding: str = "utf-8",
@@ -118,6 +126,15 @@ class ReadFromCsv(FileRead):
             raise UsageError("header=False: give the names of the columns as columns=")
         if names is not None and len(set(names)) < len(names):
             raise UsageError(f"columns={list(names)!r}: a name is given twice")
+        if names is not None and "" in names:
+            place = names.index("") + 1
+            raise UsageError(f"columns={list(names)!r}: name {place} is empty; write e.g. '_{place}'")
+        if not isinstance(skip_lines, int) or skip_lines < 0:
+            raise UsageError(f"skip_lines={skip_lines!r}: give a number of lines, 0 or more")
+        if unnamed_columns not in UNNAMED_COLUMNS:
+            raise UsageError(
+                f"unnamed_columns={unnamed_columns!r}: give one of {', '.join(map(repr, UNNAMED_COLUMNS))}"
+            )
         dialect = CsvDialect(delimiter, quotechar, escapechar, doublequote, skipinitialspace, quoting, strict)
         needed: tuple[str, ...] = ()
         if record is not dict:
@@ -129,8 +146,18 @@ class ReadFromCsv(FileRead):
             check_room(record, names)
         self._splittable = not multiline and line_encoding(encoding)[0].splittable
         self._record = record
+        self._has_header = header
         self._csv = _CsvFormat(
-            CsvHeadReader(encoding, dialect, header, names, needed, multiline),
+            CsvHeadReader(
+                encoding,
+                dialect,
+                header,
+                names,
+                needed,
+                multiline,
+                skip_lines,
+                unnamed_columns == "number",
+            ),
             dialect,
             record,
             tuple(null_values),
@@ -139,6 +166,13 @@ class ReadFromCsv(FileRead):
 
     def _format(self) -> RecordFormat:
         return self._csv
+
+    _without_doubled = "name the columns yourself: columns=[...], header=False, skip_lines= for the header"
+
+    def _check_columns(self, file: FoundFile) -> None:
+        problem = self._csv.heads.read(file).problem if self._has_header else None
+        if isinstance(problem, DuplicateColumns):
+            raise problem
 
     def _can_split(self) -> bool:
         return self._splittable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from beam_obs.io.bad_input import BadFile, DamagedCompression, EmptyFile, WrongHeader
+from beam_obs.io.bad_input import BadFile, DamagedCompression, DuplicateColumns, EmptyFile, WrongHeader
 from beam_obs.io.csv_rows import CsvDialect, parse_header
 from beam_obs.io.decompression import open_stream
 from beam_obs.io.found_files import FoundFile
@@ -14,6 +14,7 @@ from beam_obs.io.line_encoding import LineEncoding, line_encoding, other_encodin
 _HEAD_BYTES = 1 << 14
 _LONGEST_HEADER = 1 << 24
 _LOOKED_AT = 64
+_SHOWN = 20
 
 
 class FileHead(NamedTuple):
@@ -25,6 +26,7 @@ class FileHead(NamedTuple):
       columns: names in the header, or those given for files without one; empty for a text.
       problem: why the file is refused, or None.
       raw: the header line's bytes, for the dead letter of a refused file.
+      header: byte offset of the header line; None where there is none.
     """
 
     encoding: LineEncoding
@@ -32,6 +34,12 @@ class FileHead(NamedTuple):
     columns: tuple[str, ...] = ()
     problem: BadFile | None = None
     raw: bytes = b""
+    header: int | None = None
+
+    @property
+    def places(self) -> dict[str, int | None]:
+        """What a manifest tells of it: where the header begins, and the first record."""
+        return {"header": self.header, "first": self.start}
 
 
 class HeadReader:
@@ -62,9 +70,13 @@ class HeadReader:
             problem = _of_other_encoding(encoding, data, file)
             if problem is not None:
                 return FileHead(encoding, start, (), problem, data.bytes[:_HEAD_BYTES])
+        return FileHead(encoding, self._behind_skipped_lines(data, encoding, start))
+
+    def _behind_skipped_lines(self, data: _Growing, encoding: LineEncoding, start: int) -> int:
+        """Returns where the lines end that are left out; they may hold anything."""
         for _ in range(self._skip_lines):
-            start = data.end_of_line(encoding, start)
-        return FileHead(encoding, start)
+            start = data.end_of_any_line(encoding, start)
+        return start
 
 
 class CsvHeadReader(HeadReader):
@@ -77,6 +89,8 @@ class CsvHeadReader(HeadReader):
       columns: names that a header must have, or the names for files without one; None for any.
       needed: columns that a header must have among others.
       multiline: whether a quoted name may hold a newline.
+      skip_lines: lines to leave out before the header, or before the first row.
+      numbers_unnamed: whether columns without a name are named by their places, not refused.
     """
 
     def __init__(
@@ -87,8 +101,11 @@ class CsvHeadReader(HeadReader):
         columns: tuple[str, ...] | None,
         needed: tuple[str, ...] = (),
         multiline: bool = False,
+        skip_lines: int = 0,
+        numbers_unnamed: bool = True,
     ) -> None:
-        super().__init__(encoding)
+        super().__init__(encoding, skip_lines=skip_lines)
+        self._numbers_unnamed = numbers_unnamed
         self._multiline = multiline
         self._dialect = dialect
         self._has_header = has_header
@@ -100,15 +117,15 @@ class CsvHeadReader(HeadReader):
         problem: BadFile | None = _of_other_encoding(encoding, data, file)
         if problem is not None:
             return FileHead(encoding, start, (), problem, data.bytes[:_HEAD_BYTES])
-        if not self._has_header:
-            return FileHead(encoding, start, self.columns or ())
         raw = b""
-        begin = end = start
         try:
+            begin = end = start = self._behind_skipped_lines(data, encoding, start)
+            if not self._has_header:
+                return FileHead(encoding, start, self.columns or ())
             while not raw:
                 begin, end = end, data.end_of_line(encoding, end)
                 if end == begin:
-                    return FileHead(encoding, start, (), EmptyFile(f"{file.path} is empty: it has no header"))
+                    return FileHead(encoding, start, (), self._without_header(file))
                 raw = _without_end(data.bytes[begin:end], encoding)
         except DamagedCompression as error:
             return FileHead(encoding, start, (), error, data.bytes[start : start + _HEAD_BYTES])
@@ -128,10 +145,31 @@ class CsvHeadReader(HeadReader):
                     "" if self._multiline else ", or it goes on in the next line, as multiline=True reads it"
                 )
                 raise WrongHeader(f"{file.path}: a quote in the header is not closed{hint}")
+            columns = self._named(columns, file)
             self._check(columns, file)
         except BadFile as error:
-            return FileHead(encoding, end, (), error, raw[:_LONGEST_HEADER])
-        return FileHead(encoding, end, columns, None, raw)
+            return FileHead(encoding, end, (), error, raw[:_LONGEST_HEADER], begin)
+        return FileHead(encoding, end, columns, None, raw, begin)
+
+    def _without_header(self, file: FoundFile) -> EmptyFile:
+        if not self._skip_lines:
+            return EmptyFile(f"{file.path} is empty: it has no header")
+        lines = "line" if self._skip_lines == 1 else f"{self._skip_lines:,} lines"
+        return EmptyFile(f"{file.path} has no header behind the {lines} that skip_lines= leaves out")
+
+    def _named(self, columns: tuple[str, ...], file: FoundFile) -> tuple[str, ...]:
+        """Returns the columns with names for those that have none."""
+        unnamed = [number for number, name in enumerate(columns, 1) if not name]
+        if not unnamed:
+            return columns
+        if not self._numbers_unnamed:
+            what = "column" if len(unnamed) == 1 else "columns"
+            shown = ", ".join(map(str, unnamed[:_SHOWN])) + (" ..." if len(unnamed) > _SHOWN else "")
+            raise WrongHeader(
+                f"{file.path}: the header has no name for {what} {shown} of {len(columns)}; "
+                'unnamed_columns="number" names them by their places'
+            )
+        return tuple(name or f"_{number}" for number, name in enumerate(columns, 1))
 
     def _parsed(self, lines: list[str], file: FoundFile) -> tuple[str, ...] | None:
         """Returns the columns in the lines of a header; None where it goes on."""
@@ -159,9 +197,7 @@ class CsvHeadReader(HeadReader):
         return whole.decode(encoding.codec)
 
     def _check(self, columns: tuple[str, ...], file: FoundFile) -> None:
-        twice = sorted({name for name in columns if columns.count(name) > 1})
-        if twice:
-            raise WrongHeader(f"{file.path}: the header names {', '.join(map(repr, twice))} more than once")
+        DuplicateColumns.check(file.path, columns, "in its header")
         expected = self.columns if self.columns is not None else file.expected_columns
         if expected is not None:
             check_columns(file.path, columns, expected)
@@ -183,7 +219,7 @@ def check_columns(path: str, found: tuple[str, ...], expected: tuple[str, ...]) 
     extra = tuple(name for name in found if name not in expected)
     if missing or extra:
         parts = [
-            f"{what} {', '.join(map(repr, names[:20]))}{' ...' if len(names) > 20 else ''}"
+            f"{what} {', '.join(map(repr, names[:_SHOWN]))}{' ...' if len(names) > _SHOWN else ''}"
             for what, names in (("missing", missing), ("not expected", extra))
             if names
         ]
@@ -241,6 +277,15 @@ class _Growing:
             looked_at = max(start, len(self.bytes) - len(encoding.delimiter))
             if not self._grow():
                 return len(self.bytes)
+
+    def end_of_any_line(self, encoding: LineEncoding, start: int) -> int:
+        """Returns where the line at `start` ends, whatever it holds; the file's end where nothing ends it."""
+        looked_at = start
+        while not (end := encoding.end_of_line(self.bytes, looked_at)):
+            looked_at = max(start, len(self.bytes) - len(encoding.delimiter))
+            if not self._grow():
+                return len(self.bytes)
+        return end
 
     def _grow(self) -> bool:
         try:

@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.pvalue import PBegin
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, SwitchingDirectRunner
 
+from beam_obs.io.bad_input import DuplicateColumns
 from beam_obs.io.dead_letter_output import DeadLetterOutput
 from beam_obs.io.found_files import FoundFile, checked_pattern, find_files
 from beam_obs.io.read_blocks import PassOn, ReadBlock
@@ -26,6 +27,9 @@ from beam_obs.stages.role import READ
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+
+_LOOKED_AT = 8
+"""Files whose columns are looked at, at most, when the pipeline is built: mostly the first tells enough."""
 
 ON_BAD_FILE = ("dead_letter", "fail")
 
@@ -99,7 +103,7 @@ class FileRead(DeadLetterOutput):
             self._format(),
         )
         if self._validate and isinstance(self._pattern, str):
-            finder.check()
+            self._refuse_doubled_columns(finder.files()[:_LOOKED_AT], label)
         settings = ReadSettings(
             stage=label,
             context=observation.context,
@@ -143,6 +147,29 @@ class FileRead(DeadLetterOutput):
             return records
         formatter = FormatDeadLetters(label, observation.context)
         return records, refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
+
+    def _refuse_doubled_columns(self, files: list[FoundFile], label: str) -> None:
+        """Raises where each of the files has a column twice, so that the read would give nothing else.
+
+        A file that cannot be opened where the pipeline is built is left to the run."""
+        doubled: DuplicateColumns | None = None
+        for file in files:
+            try:
+                self._check_columns(file)
+            except DuplicateColumns as error:
+                doubled = doubled or error
+                continue
+            except Exception:  # filesystems raise errors of their own
+                return
+            return
+        if doubled is not None:
+            raise UsageError(f"{label!r} (made at {self._made_at}): {doubled}; {self._without_doubled}")
+
+    _without_doubled = ""
+    """What to write where a column is there twice."""
+
+    def _check_columns(self, file: FoundFile) -> None:
+        """Raises `DuplicateColumns` where a file has a column twice that is read."""
 
     def _reader(self, settings: ReadSettings) -> beam.DoFn:
         """Returns what reads the files."""
@@ -189,9 +216,9 @@ class _FindFiles(StatelessDoFn):
         self._arguments = (label, compression_type, splittable, range_bytes, min_range_bytes)
         self._format = format
 
-    def check(self) -> None:
-        """Raises where the pattern finds nothing."""
-        find_files(self._pattern, *self._arguments)
+    def files(self) -> list[FoundFile]:
+        """Returns the files of a pattern that is known; raises where it finds nothing."""
+        return find_files(self._pattern, *self._arguments)
 
     def process(self, _: bytes) -> list[FoundFile]:
         """Gives the files."""

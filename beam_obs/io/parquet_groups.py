@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from beam_obs.io.bad_input import BadFile, CorruptBlock, NotAContainer, WrongHeader
+from beam_obs.io.bad_input import BadFile, CorruptBlock, DuplicateColumns, NotAContainer, WrongHeader
 from beam_obs.io.found_files import FoundFile
 from beam_obs.io.parquet_footer import Footer, read_footer
 from beam_obs.io.parquet_values import values_of
@@ -103,10 +103,7 @@ class ParquetFormat(ContainerFormat):
         )
         if missing:
             raise WrongHeader(f"{path} has no column {', '.join(map(repr, missing))}", missing)
-        read = self._columns_read(metadata)
-        twice = sorted({name for name in read if read.count(name) > 1})
-        if twice:
-            raise WrongHeader(f"{path} has {', '.join(map(repr, twice))} more than once among its columns")
+        DuplicateColumns.check(path, self._columns_read(metadata), "among its columns")
 
     def _columns_read(self, metadata: Any) -> list[str]:
         """Returns the names of the columns that are read; of nested ones the outermost."""

@@ -15,7 +15,7 @@ from apache_beam.typehints import schemas
 from beam_obs.io.bad_input import BadFile
 from beam_obs.io.decompression import open_stream
 from beam_obs.io.file_read import FileRead
-from beam_obs.io.found_files import find_files
+from beam_obs.io.found_files import FoundFile, find_files
 from beam_obs.io.named_values import record_maker, rows_of
 from beam_obs.io.parquet_groups import ParquetFormat, parquet
 from beam_obs.io.read_containers import ReadContainers
@@ -105,6 +105,12 @@ class ReadFromParquet(FileRead):
 
     def _reader(self, settings: ReadSettings) -> beam.DoFn:
         return ReadContainers(ParquetFormat(self._columns), self._make, settings)
+
+    _without_doubled = "columns=[...] reads others and leaves these out"
+
+    def _check_columns(self, file: FoundFile) -> None:
+        with contextlib.closing(open_stream(file.location, file.compression)) as stream:
+            ParquetFormat(self._columns).head(stream, file)
 
     def _can_split(self) -> bool:
         return True

@@ -70,6 +70,8 @@ class Progress:
         self.records = 0
         self.dead = 0
         self.bytes = 0
+        self.details: dict[str, Any] = {}
+        """What the manifest is to tell of the file beside what it tells of all."""
 
 
 class ReadRanges(StatelessDoFn, abc.ABC):
@@ -215,6 +217,7 @@ class ReadRanges(StatelessDoFn, abc.ABC):
                 "positions": self.positions,
             }
             | ({} if self.multiline is None else {"multiline": self.multiline})
+            | progress.details
             | changed_while_read(file.location, file.state),
         )
 

@@ -109,6 +109,7 @@ class ReadRecords(ReadRanges):
             if stop > 1:
                 tracker.try_claim(stop - 1)
             return
+        progress.details = head.places
         if start >= stop:
             return
         stream = open_stream(file.location, file.compression)
@@ -147,6 +148,7 @@ class ReadRecords(ReadRanges):
         if head.problem is not None:
             yield from self._refuse_file(progress, head.problem, head.raw)
             return
+        progress.details = head.places
         stream = open_stream(file.location, file.compression)
         try:
             reader = LineReader(stream, head.encoding, 0, block_bytes=self._settings.block_bytes)

@@ -90,23 +90,21 @@ def _place_of_line(partition: SourcePartition, number: int) -> Place:
     is_csv = "csv" in kind
     if (is_csv or "json" in kind) and not line.strip():
         return Place((), f"line {number:,} is blank: no record")
-    skipped = _skipped_lines(partition, content, is_csv or "json" in kind) if number < _MOST_SKIPPED else 0
-    if number <= skipped:
-        what = "its header" if is_csv and skipped == 1 else f"one of the {skipped:,} that were skipped"
-        return Place(
-            (), f"line {number:,} is no record: the file has {skipped:,} more than were read; it is {what}"
-        )
     if start == 0 and content.startswith(b"\xef\xbb\xbf"):
         start = 3
+    what = _what_is_no_record(partition, content, start, number)
+    if what:
+        return Place((), f"line {number:,} is no record: {what}")
     doubt = ""
     if is_csv and b'"' in content:
         if partition.multiline is None:
             doubt = "the run does not tell whether its rows may take several lines"
         elif partition.multiline:
             doubt = "rows of the file may take several lines, and none is known to begin in this one"
-    if is_csv and partition.multiline is not False and content.count(b'"', 0, start) % 2:
+    first = partition.first or 0
+    if is_csv and partition.multiline is not False and content.count(b'"', first, start) % 2:
         inside, quotes = start, 1
-        while inside > 0 and quotes % 2:
+        while inside > first and quotes % 2:
             line_before = content.rfind(b"\n", 0, inside - 1) + 1
             quotes += content.count(b'"', line_before, inside)
             inside = line_before
@@ -130,6 +128,24 @@ def _is_one_row(content: bytes, begin: int, within: int) -> bool:
         return len(list(csv.reader(io.StringIO(text, newline=""), strict=True))) == 1
     except csv.Error:
         return False
+
+
+def _what_is_no_record(partition: SourcePartition, content: bytes, start: int, number: int) -> str:
+    """Returns what a line is that was left out at the start of a file; nothing where it may be a record."""
+    if partition.first is not None:
+        if start >= partition.first:
+            return ""
+        if partition.header is None:
+            return "the read leaves out what stands before the first record"
+        return "it is the file's header" if start >= partition.header else "it stands before the header"
+    if number >= _MOST_SKIPPED:
+        return ""
+    is_csv = "csv" in partition.kind.lower()
+    skipped = _skipped_lines(partition, content, is_csv or "json" in partition.kind.lower())
+    if number > skipped:
+        return ""
+    what = "its header" if is_csv and skipped == 1 else f"one of the {skipped:,} that were skipped"
+    return f"the file has {skipped:,} more than were read; it is {what}"
 
 
 def _skipped_lines(partition: SourcePartition, content: bytes, leaves_out_blanks: bool) -> int:

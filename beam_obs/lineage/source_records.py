@@ -42,7 +42,7 @@ class SourceRecord:
       note: what of it is to be said; empty where it is verified.
       text: the record for people; None where it was not read.
       line: 1-based number of its first line, in files of lines.
-      header: the first line of a CSV file, where this is another.
+      header: that of a CSV file, where this is another line.
     """
 
     state: str
@@ -132,8 +132,16 @@ def _line(partition: SourcePartition, uri: str, position: int, state: FileState)
         if not more:
             break
         record += more
-    header = _text(lines.line_at(0)) if is_csv and position > 0 else None
+    header = _header(partition, lines) if is_csv and position > 0 else None
     return SourceRecord(VERIFIED, text=_text(record), line=lines.number_at(position), header=header)
+
+
+def _header(partition: SourcePartition, lines: Lines) -> str | None:
+    if partition.first is None:  # as an older release read it
+        return _text(lines.line_at(0))
+    if partition.header is None:
+        return None
+    return _text(lines.content[partition.header : partition.first])
 
 
 def _text(line: bytes) -> str:

@@ -20,6 +20,7 @@ from beam_obs.runs.store import Store
 
 PARTITIONS = "partitions.json"
 _CHANGED = "changed_while_read"
+_TOLD = ("format", "pattern", "multiline", "header", "first")
 
 
 class StampedSource(NamedTuple):
@@ -43,8 +44,8 @@ def describe_partitions(
 
     Each is a dict: code (8 hex digits), name, version, located, wide, positions (``bytes``, ``blocks``,
     ``files``, ``index``, ``messages`` by their ids, or empty where there are none), uri and size (or None),
-    source (label of the step), kind (name of its class), records (or None), dead; format, pattern
-    and multiline, where the manifests tell them; changed_while_read, where the file was.
+    source (label of the step), kind (name of its class), records (or None), dead; format, pattern,
+    multiline, header and first, where the manifests tell them; changed_while_read, where the file was.
 
     Args:
       manifests: of inputs.
@@ -176,4 +177,4 @@ def _row(manifest: Manifest, kinds: Mapping[str, str]) -> dict[str, Any]:
         "records": 0,
         "dead": 0,
     }
-    return row | {name: details[name] for name in ("format", "pattern", "multiline") if name in details}
+    return row | {name: details[name] for name in _TOLD if name in details}

@@ -35,6 +35,9 @@ class SourcePartition:
       dead: how many were refused as they were read.
       changed_while_read: whether it was written to while it was read.
       multiline: whether a row of it may take more than one line; None where it is not known.
+      first: byte offset of its first record, of a compressed file in what it holds; None where it is not
+        known.
+      header: that of its header; None where it has none, or `first` is not known.
     """
 
     code: int
@@ -51,6 +54,8 @@ class SourcePartition:
     dead: int
     changed_while_read: bool = False
     multiline: bool | None = None
+    first: int | None = None
+    header: int | None = None
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> SourcePartition:
@@ -70,6 +75,8 @@ class SourcePartition:
             int(fields.get("dead") or 0),
             bool(fields.get("changed_while_read", False)),
             multiline if isinstance(multiline := fields.get("multiline"), bool) else None,
+            _offset(fields.get("first")),
+            _offset(fields.get("header")),
         )
 
     @property
@@ -96,6 +103,10 @@ class SourcePartition:
     def to_json(self) -> dict[str, Any]:
         """Returns the partition as JSON-able values."""
         return dataclasses.asdict(self) | {"code": f"{self.code:08x}"}
+
+
+def _offset(value: Any) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
 
 
 def partitions_of(

@@ -183,14 +183,15 @@ def test_a_bad_file_can_fail_the_job() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a,a\n1,2\n", "names 'a' more than once"),
+        (b"a,a\n1,2\n", "has 'a' more than once in its header"),
+        (b"_2,\n1,2\n", "has '_2' more than once in its header"),
         (b"a,\xff\n1,2\n", "the header is not utf-8"),
         (b"a,b\r1,2\r", "carriage return alone"),
         (b"a\0,b\n", "NUL bytes"),
     ],
 )
 def test_a_header_that_is_none_is_one_dead_letter(content: bytes, message: str) -> None:
-    rows, dead = run_with_dead_letters(obs.ReadFromCsv(_file(content)))
+    rows, dead = run_with_dead_letters(obs.ReadFromCsv(_file(content), validate=False))
 
     assert rows == []
     assert len(dead) == 1
@@ -293,6 +294,102 @@ def test_a_file_whose_name_is_no_text_is_read() -> None:
     answer = lineage.why("out/lines-00000-of-00001.jsonl:2")
     assert answer.certainty.text == "complete"
     assert [one.record.state for one in answer.made_of] == ["verified"]
+
+
+def test_a_name_that_every_header_has_twice_is_an_error_when_the_pipeline_is_built() -> None:
+    _file(b"id,name,name\n1,2,3\n", "in/1.csv")
+    path = _file(b"id,name,name\n4,5,6\n", "in/2.csv")
+
+    with pytest.raises(obs.UsageError, match=r"1\.csv has 'name' more than once in its header; .*skip_lines"):
+        run_read(obs.ReadFromCsv("in/*.csv"))
+
+    names = ["id", "first", "last"]
+    own_names = obs.ReadFromCsv(path, names, header=False, skip_lines=1)
+    assert run_read(own_names) == [{"id": "4", "first": "5", "last": "6"}]
+
+
+def test_a_name_that_some_header_has_twice_is_a_dead_letter_of_its_file() -> None:
+    _file(b"a,a\n1,2\n", "in/1.csv")
+    _file(b"a,b\n3,4\n", "in/2.csv")
+
+    rows, dead = run_with_dead_letters(obs.ReadFromCsv("in/*.csv", columns=["a", "b"]))
+
+    assert rows == [{"a": "3", "b": "4"}]
+    assert [(letter.error_type, letter.payload) for letter in dead] == [("beam_obs.DuplicateColumns", b"a,a")]
+
+
+def test_columns_without_a_name_are_named_by_their_places() -> None:
+    path = _file(b',a,"",b,\n1,2,3,4,5\n')
+
+    assert run_read(obs.ReadFromCsv(path)) == [{"_1": "1", "a": "2", "_3": "3", "b": "4", "_5": "5"}]
+
+
+def test_a_file_with_columns_without_a_name_is_refused_where_that_is_asked_for() -> None:
+    path = _file(b"a,,b,\n1,2,3,4\n")
+
+    rows, dead = run_with_dead_letters(obs.ReadFromCsv(path, unnamed_columns="refuse"))
+
+    assert rows == []
+    assert "the header has no name for columns 2, 4 of 4" in dead[0].error_message
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 26])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("compress", [False, True])
+def test_lines_before_the_header_are_left_out_whatever_they_hold(
+    size: int, encoding: str, compress: bool
+) -> None:
+    text = 'made by "us\n\r junk \r " \u00e9\n\n\na,b\n1,2\n3,"4"\n'
+    content = text.encode(encoding)
+    path = _file(gzip.compress(content), "in.csv.gz") if compress else _file(content)
+
+    rows = run_read(
+        obs.ReadFromCsv(path, skip_lines=3, encoding=encoding, desired_bundle_size=size, stamp=True)
+    )
+
+    assert sorted((row["a"], row["b"]) for row in rows) == [("1", "2"), ("3", "4")]
+    if encoding != "utf-16":
+        assert sorted(row["_lineage"]["position"] for row in rows) == [
+            content.index(b"1,2"),
+            content.index(b'3,"4"'),
+        ]
+
+
+def test_a_line_that_is_left_out_may_be_longer_than_what_is_read_at_once() -> None:
+    path = _file(b"x\r" * 50_000 + b"\xff\0\na,b\n1,2\n")
+
+    assert run_read(obs.ReadFromCsv(path, skip_lines=1)) == [{"a": "1", "b": "2"}]
+    assert run_read(obs.ReadFromText(path, skip_header_lines=1)) == ["a,b", "1,2"]
+
+
+def test_quotes_in_lines_that_are_left_out_hold_no_newlines() -> None:
+    path = _file('"a note\nof two lines"\na,"b\nc"\n1,"2\n3"\n')
+
+    rows = run_read(obs.ReadFromCsv(path, skip_lines=2, multiline=True))
+
+    assert rows == [{"a": "1", "b\nc": "2\n3"}]
+
+
+def test_a_file_of_fewer_lines_than_are_left_out_has_no_header() -> None:
+    path = _file(b"a,b\n1,2\n")
+
+    rows, dead = run_with_dead_letters(obs.ReadFromCsv(path, skip_lines=2))
+
+    assert rows == []
+    assert "in.csv has no header behind the 2 lines that skip_lines= leaves out" in dead[0].error_message
+    assert run_with_dead_letters(obs.ReadFromCsv(path, ["a"], header=False, skip_lines=9)) == ([], [])
+
+
+def test_answers_know_the_lines_that_were_left_out() -> None:
+    path = _file('made by "us\nyesterday\na,b\n1,2\n3\n')
+    with obs.Pipeline(RUNNER, name="left-out") as p:
+        _ = p | "read" >> obs.ReadFromCsv(path, skip_lines=2) | "json" >> obs.WriteToJson("out")
+
+    (made_of,) = lineage.why("out-00000-of-00001.jsonl:1").made_of
+    assert (made_of.record.line, made_of.record.header, made_of.record.text) == (4, "a,b", "1,2")
+    assert "line 2 is no record: it stands before the header" in lineage.fate(f"{path}:2").notes
+    assert "line 3 is no record: it is the file's header" in lineage.fate(f"{path}:3").notes
+    assert lineage.fate(f"{path}:4").into is not None
 
 
 def test_files_without_header_take_the_names_given() -> None:

@@ -268,13 +268,27 @@ def test_a_column_that_is_there_twice_is_not_lost() -> None:
     twice = pyarrow.Table.from_arrays([pyarrow.array([1])] * 3, names=["a", "b", "a"])
     path = _written("in.parquet", twice)
 
-    rows, dead = run_with_dead_letters(obs.ReadFromParquet(path))
+    rows, dead = run_with_dead_letters(obs.ReadFromParquet(path, validate=False))
 
     assert rows == []
+    assert dead[0].error_type == "beam_obs.DuplicateColumns"
     assert dead[0].error_message.endswith("has 'a' more than once among its columns")
     assert run_read(obs.ReadFromParquet(path, columns=["b"])) == [{"b": 1}]
     with pytest.raises(obs.UsageError, match="has 'a' more than once"):
         obs.ReadFromParquet(path, as_rows=True)
+
+
+def test_columns_that_every_file_has_twice_are_an_error_when_the_pipeline_is_built() -> None:
+    pathlib.Path("in").mkdir()
+    twice = pyarrow.Table.from_arrays([pyarrow.array([1])] * 3, names=["a", "b", "a"])
+    path = _written("in/1.parquet", twice)
+
+    with pytest.raises(obs.UsageError, match=r"1\.parquet has 'a' more than once .*; columns=.* reads"):
+        run_read(obs.ReadFromParquet(path))
+
+    _written("in/2.parquet", {"a": [1], "b": [2]})
+    rows, dead = run_with_dead_letters(obs.ReadFromParquet("in/*"))
+    assert (rows, len(dead)) == ([{"a": 1, "b": 2}], 1)
 
 
 def test_rows_have_rows_inside() -> None:

@@ -111,13 +111,20 @@ def _csv_row(line: bytes) -> Any:
 def csv_samples(draw: Any) -> Sample:
     lines = draw(_csv_lines)
     ends = b"\n" if draw(st.booleans()) else b""
-    content, rows = b"a,b\n", {}
+    left_out = draw(st.lists(_csv_lines.map(b"".join), max_size=3))
+    names = draw(st.sampled_from([("a", "b"), ("", "b"), ("a", ""), ("", "")]))
+    header = ",".join(names).encode() if any(names) else b'"",'
+    keys = tuple(name or f"_{place}" for place, name in enumerate(names, 1))
+    content, rows = b"".join(line + b"\n" for line in (*left_out, header)), {}
     for number, line in enumerate(lines):
         row = _csv_row(line)
         if row is not None:
-            rows[len(content)] = row
+            rows[len(content)] = row if row is REFUSED else dict(zip(keys, row.values(), strict=True))
         content += line + (b"\n" if number < len(lines) - 1 else ends)
-    return Sample("in.csv", content, rows, lambda path: obs.ReadFromCsv(path, stamp=True))
+    skip_lines = len(left_out)
+    return Sample(
+        "in.csv", content, rows, lambda path: obs.ReadFromCsv(path, stamp=True, skip_lines=skip_lines)
+    )
 
 
 # JSON lines.
