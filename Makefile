@@ -37,7 +37,7 @@ demo-schedule: $(STAMP)  ## a conference's schedule before and after its site wa
 	@$(BIN)/python -m pipelines.schedule.demo
 
 pictures: $(STAMP)  ## the pictures of the documentation, made anew from the demo
-	$(BIN)/python -m pipelines.flights.demo > /dev/null 2>&1
+	$(BIN)/python -m pipelines.flights.demo > /dev/null
 	$(BIN)/beam-obs show latest --store demo-output/store --svg docs/report.svg
 	$(BIN)/beam-obs graph latest --store demo-output/store --output docs/flights-graph.svg
 

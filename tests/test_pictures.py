@@ -1,0 +1,88 @@
+"""The pictures of the documentation: made by `make pictures`, and made so that they can be read.
+
+Never held is that they are equal byte by byte: times, ids and the version of the code differ from run to run.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.svg_texts import outside, overlapping, text_boxes
+
+PROJECT = pathlib.Path(__file__).parent.parent
+PICTURES = {"report.svg": "NotANumber: flight is 'N900PC'", "flights-graph.svg": "key by carrier and day"}
+"""The pictures that the pages show, and a text that each has."""
+_ABSOLUTE = re.compile(r"""(?:^|[\s'"(=:,])(?:/[\w.]|[A-Za-z]:\\)""")
+
+
+def words_of(picture: str) -> list[str]:
+    """All that a picture says: texts, tooltips and attributes."""
+    said = []
+    for element in ElementTree.fromstring(picture).iter():
+        said += [element.text or "", element.tail or "", *element.attrib.values()]
+    return [words.replace("\xa0", " ") for words in said]
+
+
+def assert_readable(picture: str, expected: str) -> None:
+    boxes = text_boxes(picture)
+    assert len(boxes) > 40
+    assert expected in " ".join(box.text.replace("\xa0", " ") for box in boxes)
+    assert overlapping(boxes) == []
+    assert outside(picture) == []
+    assert [words for words in words_of(picture) if _ABSOLUTE.search(words)] == []
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_on_file_is_readable_and_names_no_path_of_a_machine(name: str) -> None:
+    assert_readable((PROJECT / "docs" / name).read_text(encoding="utf-8"), PICTURES[name])
+
+
+def test_the_pages_show_these_pictures_and_no_others() -> None:
+    pages = [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]
+    shown = {name for page in pages for name in re.findall(r"!\[[^]]*\]\((?:docs/)?([^)]+)\)", page.read_text())}
+    assert shown == set(PICTURES)
+    assert {path.name for path in (PROJECT / "docs").glob("*.svg")} == set(PICTURES)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_pictures_makes_them(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "clone-of-the-project"
+    (folder / "docs").mkdir(parents=True)
+    shutil.copytree(PROJECT / "pipelines", folder / "pipelines")
+    installed = folder / "installed"
+    for name in ("requirements-dev.lock", "pyproject.toml"):
+        (folder / name).write_text("")
+    installed.write_text("")
+    made = subprocess.run(
+        ["make", f"--file={PROJECT / 'Makefile'}", f"BIN={pathlib.Path(sys.executable).parent}"]
+        + [f"STAMP={installed}", "pictures"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    for name, expected in PICTURES.items():
+        picture = (folder / "docs" / name).read_text(encoding="utf-8")
+        assert_readable(picture, expected)
+        # Also where a long path was cut at its front.
+        assert not [words for words in words_of(picture) if folder.name in words]
+
+
+def test_texts_that_lie_on_each_other_are_found() -> None:
+    picture = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 100"><style>text{font-size:10px}</style>
+        <g transform="translate(10,0)"><text x="0" y="20">twelve chars</text><text x="70" y="20">on it</text></g>
+        <text x="84" y="50">beside</text><text x="10" y="50">twelve chars</text></svg>"""
+    assert overlapping(text_boxes(picture)) == [("twelve chars", "on it")]
+    assert outside(picture) == []
+    assert outside(picture.replace("200 100", "112 100")) == ["beside"]
