@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 _CELL = 0.61
 """Width of a letter, of its font's size."""
 _SLACK = 0.5
+_NARROWEST = 12.0
+"""Width of a letter of a report, whose font has 20 units."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 _FONT_SIZE = re.compile(r"font-size:\s*([\d.]+)px")
@@ -55,6 +57,16 @@ def overlapping(boxes: list[TextBox]) -> list[tuple[str, str]]:
         for other in boxes[number + 1 :]
         if one.overlaps(other)
     ]
+
+
+def squeezed(picture: str) -> list[str]:
+    """Returns the texts that are made to fit a length in which their letters lie on each other."""
+    found = []
+    for element in ElementTree.fromstring(picture).iter(f"{_SVG}text"):
+        text = (element.text or "").rstrip("\n")
+        if text and float(element.get("textLength", "inf")) / len(text) < _NARROWEST:
+            found.append(text)
+    return found
 
 
 def outside(picture: str) -> list[str]:

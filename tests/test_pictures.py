@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.svg_texts import outside, overlapping, text_boxes
+from tests.svg_texts import outside, overlapping, squeezed, text_boxes
 
 PROJECT = pathlib.Path(__file__).parent.parent
 PICTURES = {"report.svg": "NotANumber: flight is 'N900PC'", "flights-graph.svg": "key by carrier and day"}
@@ -36,6 +36,7 @@ def assert_readable(picture: str, expected: str) -> None:
     assert len(boxes) > 40
     assert expected in " ".join(box.text.replace("\xa0", " ") for box in boxes)
     assert overlapping(boxes) == []
+    assert squeezed(picture) == []
     assert outside(picture) == []
     assert [words for words in words_of(picture) if _ABSOLUTE.search(words)] == []
 
@@ -86,3 +87,4 @@ def test_texts_that_lie_on_each_other_are_found() -> None:
     assert overlapping(text_boxes(picture)) == [("twelve chars", "on it")]
     assert outside(picture) == []
     assert outside(picture.replace("200 100", "112 100")) == ["beside"]
+    assert squeezed(picture.replace('x="70"', 'x="70" textLength="50"')) == ["on it"]
