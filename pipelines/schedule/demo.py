@@ -19,7 +19,7 @@ from pipelines.schedule.upload import count_sessions
 FOLDER = pathlib.Path("demo-output/schedule")
 SITE = FOLDER / "site"
 STORE = FOLDER / "store"
-PAGES = pathlib.Path(__file__).parent / "pages"
+PAGES = pathlib.Path(os.path.relpath(pathlib.Path(__file__).parent / "pages"))
 
 
 def main() -> None:
