@@ -1,5 +1,7 @@
-"""Where the texts of a picture stand: boxes computed from font sizes and lengths, as wide as the widest of the common
-monospace fonts would draw them. Knows as much of SVG as the pictures of this project use.
+"""Where the texts of a picture stand: boxes computed from font sizes and lengths.
+
+They are as wide as the widest of the common monospace fonts would draw them. Knows as much of SVG as the
+pictures of this project use.
 """
 
 from __future__ import annotations

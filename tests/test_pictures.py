@@ -18,6 +18,7 @@ import pytest
 from tests.svg_texts import outside, overlapping, squeezed, text_boxes
 
 PROJECT = pathlib.Path(__file__).parent.parent
+BIN = pathlib.Path(sys.executable).parent
 PICTURES = {"report.svg": "NotANumber: flight is 'N900PC'", "flights-graph.svg": "key by carrier and day"}
 """The pictures that the pages show, and a text that each has."""
 _ABSOLUTE = re.compile(r"""(?:^|[\s'"(=:,])(?:/[\w.]|[A-Za-z]:\\)""")
@@ -48,7 +49,9 @@ def test_a_picture_on_file_is_readable_and_names_no_path_of_a_machine(name: str)
 
 def test_the_pages_show_these_pictures_and_no_others() -> None:
     pages = [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]
-    shown = {name for page in pages for name in re.findall(r"!\[[^]]*\]\((?:docs/)?([^)]+)\)", page.read_text())}
+    shown = {
+        name for page in pages for name in re.findall(r"!\[[^]]*\]\((?:docs/)?([^)]+)\)", page.read_text())
+    }
     assert shown == set(PICTURES)
     assert {path.name for path in (PROJECT / "docs").glob("*.svg")} == set(PICTURES)
 
@@ -64,8 +67,7 @@ def test_make_pictures_makes_them(tmp_path: pathlib.Path) -> None:
         (folder / name).write_text("")
     installed.write_text("")
     made = subprocess.run(
-        ["make", f"--file={PROJECT / 'Makefile'}", f"BIN={pathlib.Path(sys.executable).parent}"]
-        + [f"STAMP={installed}", "pictures"],
+        ["make", f"--file={PROJECT / 'Makefile'}", f"BIN={BIN}", f"STAMP={installed}", "pictures"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
@@ -81,8 +83,10 @@ def test_make_pictures_makes_them(tmp_path: pathlib.Path) -> None:
 
 
 def test_texts_that_lie_on_each_other_are_found() -> None:
-    picture = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 100"><style>text{font-size:10px}</style>
-        <g transform="translate(10,0)"><text x="0" y="20">twelve chars</text><text x="70" y="20">on it</text></g>
+    picture = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 100">
+        <style>text{font-size:10px}</style>
+        <g transform="translate(10,0)">
+        <text x="0" y="20">twelve chars</text><text x="70" y="20">on it</text></g>
         <text x="84" y="50">beside</text><text x="10" y="50">twelve chars</text></svg>"""
     assert overlapping(text_boxes(picture)) == [("twelve chars", "on it")]
     assert outside(picture) == []

@@ -185,7 +185,7 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
         ("code", letter.code),
         ("committed", _COMMITTED[standing]),
         ("coder", f"{letter.payload_coder}, {len(letter.payload):,} bytes"),
-        ("redacted", "yes: values were left out, so it cannot be replayed" if letter.redacted else None),
+        ("redacted", "yes: values were left out, it is not the whole record" if letter.redacted else None),
     ]
     for name, value in rows:
         if value not in (None, ""):

@@ -118,7 +118,7 @@ class ObservabilityOptions(PipelineOptions):
             default=WHOLE,
             metavar="|".join(PAYLOADS),
             help="What is kept of refused records: all of them, their structure without values, or nothing. "
-            "Only whole ones can be replayed (default: whole).",
+            "Only from whole ones can a record be had back (default: whole).",
         )
         group.add_argument(
             "--obs_redact",

@@ -60,7 +60,7 @@ class Stage(beam.PTransform):
       partial: whether the outputs that a generator gave before it failed are passed on. By default
         an element's outputs are passed on all or not at all (up to 10,000 of them).
       redact: names of fields whose values stay out of the dead letters, or a function that gives an
-        element's redacted form; such dead letters cannot be replayed.
+        element's redacted form; the record cannot be had back from such dead letters.
       max_dead_rate: share of its records, 0 to 1, that this stage may refuse: an observed batch run that
         exceeds it fails when all is written; elsewhere each window is judged, and fails the job.
       max_dead_minimum: fewest records for the share to be judged.

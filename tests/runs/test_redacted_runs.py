@@ -150,12 +150,12 @@ def test_wrong_options_are_refused_when_the_pipeline_is_made(option: dict[str, s
         obs.Pipeline(RUNNER, options=PipelineOptions(**option))
 
 
-def test_a_redacted_letter_says_that_it_cannot_be_replayed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_redacted_letter_says_that_it_is_not_the_whole_record(capsys: pytest.CaptureFixture[str]) -> None:
     with obs.Pipeline(RUNNER, argv=["--obs_report=off"], name="shown", redact=["email"]) as p:
         build(p)
     for letter in letters("shown"):
         capsys.readouterr()
         assert exit_code(["dead-letters", "show", letter.id]) == 0
         shown = capsys.readouterr().out
-        assert "cannot be replayed" in shown
+        assert "it is not the whole record" in shown
         assert SECRET not in shown
