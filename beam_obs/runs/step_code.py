@@ -5,6 +5,9 @@ that it uses likewise, as far as they are the user's; of a DoFn or CombineFn its
 docstrings, line numbers, file names and the hash seed make no difference, another Python does. By a
 digest of its own goes what the code was given: arguments, closures, defaults, attributes, globals, and
 the values of a Create.
+
+Of a class of ours there is only what it holds of the user's, as its method `users_parts` says: neither where
+it is defined nor how it is made may tell two runs apart.
 """
 
 from __future__ import annotations
@@ -29,10 +32,10 @@ from apache_beam.transforms.core import PartitionFn
 from apache_beam.transforms.trigger import TriggerFn
 from apache_beam.transforms.window import WindowFn
 
-from beam_obs.stages.assumptions import Assumption
 from beam_obs.wrapper.failure import is_library
 
-_VERSION = 1
+_VERSION = 2
+"""Of the digests; those of two versions are not compared."""
 _MOST_OBJECTS = 10_000
 _DEEPEST = 60
 _LONGEST = 100_000
@@ -51,6 +54,7 @@ _BY_THEIR_TEXT = (
     slice,
     uuid.UUID,
 )
+_OURS = "beam_obs"
 _NAMES_OF_VALUES = ("LOAD_CONST", "RETURN_CONST", "KW_NAMES")
 _PASSED_OVER = ("CACHE", "EXTENDED_ARG", "NOP", "RESUME")
 _OF_THE_TEXT = frozenset(
@@ -70,7 +74,7 @@ _OF_EVERY_CLASS = _OF_THE_TEXT | {
     "__weakref__",
     "_abc_impl",
 }
-_LOOKED_INTO: tuple[type, ...] = (beam.DoFn, beam.CombineFn, PartitionFn, WindowFn, TriggerFn, Assumption)
+_LOOKED_INTO: tuple[type, ...] = (beam.DoFn, beam.CombineFn, PartitionFn, WindowFn, TriggerFn)
 
 
 def step_code(pipeline: beam.Pipeline) -> dict[str, Any]:
@@ -142,16 +146,21 @@ class _Walk:
         if isinstance(value, _PLAIN) and not isinstance(value, enum.Enum):
             self._give(f"{type(value).__name__} {value!r}" if not isinstance(value, str) else f"str {value}")
             return
-        if id(value) in self._seen:
+        is_ours = _is_ours(type(value))
+        if id(value) in self._seen and not is_ours:
             self._give(f"again {self._seen[id(value)]}")
             return
         if len(self._seen) >= _MOST_OBJECTS or self._depth >= _DEEPEST:
             raise _TooMuch
-        self._seen[id(value)] = len(self._seen)
+        if not is_ours:
+            self._seen[id(value)] = len(self._seen)
         self._kept.append(value)
         self._depth += 1
         before = self._is_users
-        self._look_at(value)
+        if is_ours:
+            self._ours(value)
+        else:
+            self._look_at(value)
         self._is_users = before
         self._depth -= 1
 
@@ -182,6 +191,13 @@ class _Walk:
         else:
             self._object(value)
 
+    def _ours(self, value: Any) -> None:
+        """Goes through what an object of ours holds of the user's."""
+        parts = getattr(type(value), "users_parts", None)
+        for part in parts(value) if parts is not None else ():
+            self.has_found = self._is_users = True
+            self.value(part)
+
     def _items(self, kind: str, items: Any) -> None:
         if len(items) > _LONGEST:
             raise _TooMuch
@@ -196,7 +212,7 @@ class _Walk:
             self._instructions(function)
         else:
             self._is_users = False
-            self._do(f"{function.__module__}.{function.__qualname__}")
+            self._do(_OURS if _is_ours(function) else f"{function.__module__}.{function.__qualname__}")
         self.value(function.__defaults__)
         self.value(function.__kwdefaults__)
         for cell in function.__closure__ or ():
@@ -222,7 +238,7 @@ class _Walk:
     def _class(self, kind: type) -> None:
         file = _file_of(sys.modules.get(kind.__module__))
         if not self._follows(kind.__module__, file):
-            self._do(f"{kind.__module__}.{kind.__qualname__}")
+            self._do(_OURS if _is_ours(kind) else f"{kind.__module__}.{kind.__qualname__}")
             return
         self.has_found = self._is_users = True
         for base in kind.__bases__:
@@ -239,7 +255,7 @@ class _Walk:
             self._give(value.name)
             return
         is_users = self._follows(kind.__module__, _file_of(sys.modules.get(kind.__module__)))
-        if isinstance(value, (WindowFn, TriggerFn, Assumption)):
+        if isinstance(value, (WindowFn, TriggerFn)):
             is_users = self._is_users
         elif not is_users and not isinstance(value, _LOOKED_INTO):
             return
@@ -250,7 +266,7 @@ class _Walk:
     def _follows(self, module: str | None, file: str) -> bool:
         """Returns whether code is the user's: of the program, or of the package of the step's own code."""
         package = (module or "").partition(".")[0]
-        if package in ("apache_beam", "beam_obs", "builtins"):
+        if package in ("apache_beam", _OURS, "builtins"):
             return False
         if not is_library(file):
             return True
@@ -318,6 +334,11 @@ def _constant(value: Any, names: set[str], attributes: set[str]) -> str:
     if isinstance(value, frozenset):
         return f"{{{', '.join(sorted(_constant(item, names, attributes) for item in value))}}}"
     return repr(value)
+
+
+def _is_ours(value: Any) -> bool:
+    """Returns whether a class or function is of beam_obs."""
+    return str(getattr(value, "__module__", None) or "").partition(".")[0] == _OURS
 
 
 def _sorted_by(value: Any) -> tuple[str, str]:

@@ -120,6 +120,11 @@ class Assumption:
     allow_missing: bool = False
     each: bool = False
 
+    def users_parts(self) -> tuple[Any, ...]:
+        """Returns what it holds of the user's."""
+        limits = (self.expected, self.constants, self.allow_none, self.allow_missing)
+        return self.name, [path.parts for path in self.paths], self.test, *limits
+
     def breaks(self, record: Any) -> list[Break]:
         """Returns how `record` breaks this assumption: empty where it holds."""
         if not self.paths:

@@ -58,6 +58,10 @@ class CheckRecords(beam.DoFn):
         self.__dict__.update(state)
         self._bind()
 
+    def users_parts(self) -> tuple[Any, ...]:
+        """Returns what it holds of the user's."""
+        return self._assumptions
+
     def infer_output_type(self, input_type: Any) -> Any:
         """Records keep their type."""
         return input_type.tuple_types[1] if self._numbered else input_type

@@ -90,6 +90,10 @@ class _Key(beam.DoFn):
         self._unique = unique
         self._coder = coders.FastPrimitivesCoder().as_deterministic_coder("unique")
 
+    def users_parts(self) -> tuple[Any, ...]:
+        """Returns what it holds of the user's."""
+        return (self._unique,)
+
     def process(self, record: Any, timestamp: Any = beam.DoFn.TimestampParam) -> Iterable[Any]:
         return [(self._key(record), (timestamp, record))]
 

@@ -61,6 +61,10 @@ class GuardedCombineFn(beam.CombineFn):
         self._step = step
         self._hides_values = hides_values
 
+    def users_parts(self) -> tuple[Any, ...]:
+        """Returns what it holds of the user's."""
+        return (self._fn,)
+
     def setup(self, *args: Any, **kwargs: Any) -> None:
         """Sets the user's CombineFn up."""
         self._fn.setup(*args, **kwargs)

@@ -84,6 +84,10 @@ class ObservedDoFn(beam.DoFn):
     def __repr__(self) -> str:
         return f"ObservedDoFn({self._dofn!r})"
 
+    def users_parts(self) -> tuple[Any, ...]:
+        """Returns what it holds of the user's."""
+        return self._dofn, self._settings.redaction
+
     # What Beam calls on workers.
 
     def setup(self) -> None:

@@ -40,6 +40,10 @@ class Redaction:
     fields: frozenset[str] = frozenset()
     function: Callable[[Any], Any] | None = None
 
+    def users_parts(self) -> tuple[Any, ...]:
+        """Returns what it holds of the user's."""
+        return self.payload, self.fields, self.function
+
     def apply(self, element: Any) -> tuple[Any, HiddenTexts | None]:
         """Returns the element as it may be kept, and what must not appear beside it.
 

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import textwrap
+import types
 from typing import Any
 
 import apache_beam as beam
@@ -184,6 +185,44 @@ def test_what_stands_within_stages_and_checks_is_looked_at() -> None:
 
     assert {label for label, code in steps(1).items() if code != steps(2)[label]} == {"check", "stage"}
     assert steps(1) == steps(1)
+
+
+def test_limits_of_a_check_are_what_its_step_was_given() -> None:
+    def check(limit: int) -> Any:
+        p = beam.Pipeline()
+        _ = p | "numbers" >> beam.Create([1]) | "check" >> obs.Check(obs.between("n", 0, limit))
+        return by_step(step_code(p)["steps"])["check"]
+
+    ((code, values),) = check(1)
+    ((same_code, other_values),) = check(2)
+    assert (code == same_code, values == other_values) == (True, False)
+
+
+def test_where_a_class_or_function_of_ours_is_defined_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def steps() -> dict[str, Any]:
+        p = beam.Pipeline()
+        numbers = p | "numbers" >> beam.Create([{"n": 1}])
+        checked = numbers | "check" >> obs.Check(
+            obs.between("n", 0, 9),
+            obs.one_of("n", [1, 2]),
+            obs.holds("odd", lambda one: one["n"] % 2),
+            obs.unique("n"),
+        )
+        plus = checked | "plus" >> obs.Stage(beam.Map(lambda one: one["n"] + 1), redact=lambda one: 0)
+        summed = plus | "sum" >> obs.Stage(beam.CombineGlobally(lambda found: sum(found)))
+        _ = summed | "text" >> beam.Map(str) | "write" >> obs.WriteToText("out")
+        return dict(step_code(p)["steps"])
+
+    before = steps()
+    moved = 0
+    for name, module in list(sys.modules.items()):
+        if name.startswith("beam_obs."):
+            for one in list(vars(module).values()):
+                if isinstance(one, (type, types.FunctionType)) and one.__module__ == name:
+                    monkeypatch.setattr(one, "__module__", "beam_obs.new_room.new_file")
+                    moved += 1
+    assert moved > 100
+    assert steps() == before
 
 
 def test_what_goes_too_deep_costs_its_step_only() -> None:
