@@ -16,6 +16,7 @@ from beam_obs.io.read_blocks import ReadBlock
 from beam_obs.io.read_ranges import Progress, ReadRanges, ReadSettings
 from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD
+from beam_obs.records.public_names import pickled_by_public_name
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.redaction import Redact
 
@@ -23,6 +24,7 @@ _CHUNK_BYTES = 1 << 20
 _KEPT_BYTES = 1 << 20
 
 
+@pickled_by_public_name
 class File(NamedTuple):
     """A file as a record.
 

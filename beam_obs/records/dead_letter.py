@@ -10,6 +10,8 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
+from beam_obs.records.public_names import pickled_by_public_name
+
 PAYLOAD_TEXT_LIMIT = 4096
 """Longest `payload_text`, in bytes of UTF-8."""
 
@@ -19,6 +21,7 @@ FINGERPRINT_VERSION = 2
 of a line in place of the shape. Those of different versions cannot be compared."""
 
 
+@pickled_by_public_name
 class DeadLetter(NamedTuple):
     """One refused element.
 

@@ -101,15 +101,3 @@ class DeadRateExceeded(BeamObsError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (DeadRateExceeded, (self.stage, self.dead, self.taken, self.limit, self.commonest))
-
-
-def public_type(name: str) -> str:
-    """Returns the full name of an error's class as stores keep it: one of ours without the module it is in.
-
-    Modules move, and stores outlive them; those of earlier releases have the module in its name.
-
-    >>> public_type("beam_obs.io.bad_input.TornRow"), public_type("app.errors.BadRow")
-    ('beam_obs.TornRow', 'app.errors.BadRow')
-    """
-    package, dot, rest = name.partition(".")
-    return f"{package}.{rest.rpartition('.')[2]}" if dot and package == "beam_obs" else name

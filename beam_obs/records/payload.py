@@ -24,6 +24,7 @@ from beam_obs.records.data_coders import (
     primitives_coder,
 )
 from beam_obs.records.dead_letter import PAYLOAD_TEXT_LIMIT
+from beam_obs.records.public_names import former_homes
 
 if TYPE_CHECKING:
     from apache_beam.coders import Coder
@@ -149,10 +150,11 @@ def decode_payload(payload: bytes, name: str, portable: bytes = b"", *, trust_pi
     if name == "repr":
         return payload.decode("utf-8", "replace")
     if trust_pickles:
-        if name == "pickle":
-            return pickle.loads(payload)
-        coder = coder_from_portable(portable) if portable else _standard_coder(name, _make_coder)
-        return coder.decode(payload)
+        with former_homes():
+            if name == "pickle":
+                return pickle.loads(payload)
+            coder = coder_from_portable(portable) if portable else _standard_coder(name, _make_coder)
+            return coder.decode(payload)
     check_length(name, payload)
     try:
         return _data_coder(name, portable).decode(payload)

@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from beam_obs.records.errors import public_type
 from beam_obs.records.message_shape import message_shape
+from beam_obs.records.public_names import public_type
 from beam_obs.runs.evidence import read_evidence, summarize_dead_letters
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.source_places import place_examples

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.records.errors import public_type
 from beam_obs.records.payload import decode_payload, payload_text
+from beam_obs.records.public_names import public_type
 from beam_obs.testing.difference import cut
 from beam_obs.wrapper.failure import class_name
 

@@ -14,13 +14,14 @@ import sysconfig
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from beam_obs.records.errors import public_type
+import beam_obs
+from beam_obs.records.public_names import public_type
 from beam_obs.wrapper.failure_kind import Words, shape_of, words_of
 
 MESSAGE_LIMIT = 16_384
 """Longest error message kept, in characters."""
 
-_OUR_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OUR_FOLDER = os.path.dirname(os.path.abspath(beam_obs.__file__)) + os.sep
 _OURS = (_OUR_FOLDER, "<observed ", "<woven ", "<beam_obs: ")
 _BEAM_RUNNERS = os.sep + os.path.join("apache_beam", "runners") + os.sep
 _LIBRARY_FOLDERS = tuple(
