@@ -36,7 +36,7 @@ KEPT = [
     "UndecodableBytes",
     "WrongHeader",
 ]
-"""Errors that stores of users name. One that is called otherwise makes every kind of refusal of it a new one."""
+"""Errors that stores name. One that is called otherwise makes every kind of refusal of it a new one."""
 
 
 @pytest.mark.parametrize("name", KEPT)

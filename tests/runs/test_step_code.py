@@ -198,7 +198,7 @@ def test_limits_of_a_check_are_what_its_step_was_given() -> None:
     assert (code == same_code, values == other_values) == (True, False)
 
 
-def test_where_a_class_or_function_of_ours_is_defined_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_class_of_ours_is_defined_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def steps() -> dict[str, Any]:
         p = beam.Pipeline()
         numbers = p | "numbers" >> beam.Create([{"n": 1}])
