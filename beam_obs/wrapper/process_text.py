@@ -10,11 +10,11 @@ The value of a function's local variable `trace` is what `traced_origin.current_
 from __future__ import annotations
 
 import functools
-import linecache
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from beam_obs.wrapper.traced_forms import KEYED, PLAIN, TRACED
+from beam_obs.wrapper.traced_origin import OBSERVED, WOVEN
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE
 
 GENERATOR = "generator"
@@ -210,12 +210,11 @@ class Way(NamedTuple):
 @functools.cache
 def maker(way: Way) -> Callable[[dict[str, Any]], tuple[Callable[..., Any], Callable[[], Any] | None]]:
     """Returns what makes a process function, and what reads its counts, of the names that its text has."""
-    name = f"<{'observed' if way.takes == PLAIN else 'woven'} {' '.join(map(str, way))}>"
+    # A traceback shows it in place of a file; lines of a text that nobody has written would tell nothing.
+    name = f"{OBSERVED if way.takes == PLAIN else WOVEN}{DO_FN if way.kind == GENERATOR else way.kind}>"
     text = "def make({names}):\n{body}\n    return process, {read}\n"
     names, body = _names(way), _indented(_body(way), 4)
     source = text.format(names=", ".join(names), body=body, read="read" if way.is_stage else "None")
-    # So that a debugger and a traceback find the lines.
-    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     namespace: dict[str, Any] = {}
     exec(compile(source, name, "exec"), namespace)
     make = namespace["make"]

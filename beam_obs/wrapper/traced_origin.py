@@ -9,6 +9,11 @@ import sys
 
 from beam_obs.wrapper.traced_contributors import ORIGIN_BYTES
 
+WOVEN = "<beam_obs woven "
+"""How the names begin by which tracebacks show process functions of ours that carry a trace."""
+OBSERVED = "<beam_obs observed "
+"""The same, of those that carry none."""
+
 
 def current_origin() -> bytes | None:
     """Returns the origin of the element that is being processed, 16 bytes, or None where none is known.
@@ -21,7 +26,7 @@ def current_origin() -> bytes | None:
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if code.co_filename.startswith("<woven ") or (code.co_name in _NAMES and "trace" in code.co_varnames):
+        if code.co_filename.startswith(WOVEN) or (code.co_name in _NAMES and "trace" in code.co_varnames):
             trace = frame.f_locals.get("trace")
             return trace if isinstance(trace, bytes) and len(trace) == ORIGIN_BYTES else None
         frame = frame.f_back  # type: ignore[assignment]

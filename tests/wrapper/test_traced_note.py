@@ -275,3 +275,21 @@ def test_a_program_that_ends_with_it_prints_both(tmp_path: pathlib.Path) -> None
     # Python 3.10 prints notes only where a package teaches it to.
     if sys.version_info >= (3, 11):
         assert last[1].startswith("beam_obs: in step 'step', element of origin ")
+
+
+def _inverse(number: int) -> float:
+    return 1 / number
+
+
+def test_generated_frames_have_plain_names_and_one_line_each(
+    tmp_path: pathlib.Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ZeroDivisionError) as caught, obs.Pipeline("FnApiRunner", name="p") as p:
+        _ = p | beam.Create([0], reshuffle=False) | "fails" >> beam.Map(lambda number: _inverse(number))
+    lines = "".join(traceback.format_tb(caught.value.__traceback__)).splitlines()
+
+    (woven,) = [at for at, line in enumerate(lines) if line.startswith('  File "<beam_obs woven Map>"')]
+    assert "apache_beam/runners/common.py" in lines[woven - 1]
+    assert lines[woven + 1].startswith("  File \"<beam_obs: in step 'fails', element of origin ")
+    assert "test_traced_note.py" in lines[woven + 2]

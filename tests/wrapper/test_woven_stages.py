@@ -151,7 +151,7 @@ def stage(transform: Any, keeps_dead_letters: bool = True, **settings: Any) -> T
 def test_a_woven_stage_has_one_process_function(name: str) -> None:
     dofn = pickler.loads(pickler.dumps(stage(TRANSFORMS[name]())))
 
-    assert dofn.process.__code__.co_filename.startswith("<woven ")
+    assert dofn.process.__code__.co_filename.startswith("<beam_obs woven ")
     assert "left" in dofn.process.__code__.co_freevars
 
 
