@@ -21,6 +21,7 @@ from beam_obs.records.lineage_attributes import LINEAGE_AVRO_FIELD, LINEAGE_FIEL
 from beam_obs.records.run_context import observation_of
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.untyped import untyped
 
 _BLOCK_BYTES = 16_000
 
@@ -132,6 +133,7 @@ class WriteToAvro(FileWrite):
             ) from None
 
 
+@untyped
 class AvroEncoder:
     """Encodes a record as Avro, without the schema.
 

@@ -26,6 +26,7 @@ from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS, TRACED, Ends, pack, unpack
 from beam_obs.wrapper.traced_source import Source, Stamper
+from beam_obs.wrapper.untyped import Untyped
 
 BYTES, BLOCKS = "bytes", "blocks"
 _FORMATS: tuple[tuple[type, str, str], ...] = (
@@ -48,7 +49,7 @@ class _Place(NamedTuple):
     positions: str
 
 
-class _Read(beam.DoFn):
+class _Read(Untyped, beam.DoFn):
     """A read that gives origins.
 
     Args:

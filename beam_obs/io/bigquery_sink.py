@@ -15,6 +15,7 @@ from beam_obs.records.lineage_attributes import LINEAGE_BIGQUERY_FIELD, LINEAGE_
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.untyped import Untyped, untyped
 
 
 class WriteToBigQuery(ServiceWrite):
@@ -95,6 +96,7 @@ class WriteToBigQuery(ServiceWrite):
         return result, reported
 
 
+@untyped
 class RowAttempt:
     """Tries whether a request can be made of a row.
 
@@ -116,6 +118,7 @@ class RowAttempt:
         return row
 
 
+@untyped
 class StampRow:
     """Gives a row with lineage attributes.
 
@@ -167,7 +170,7 @@ def takes_attributes(schema: Any) -> bool | None:
     )
 
 
-class ReadLoadReports(beam.DoFn):
+class ReadLoadReports(Untyped, beam.DoFn):
     """Asks for what load jobs reported of the records that they left out."""
 
     def setup(self) -> None:

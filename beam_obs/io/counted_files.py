@@ -21,6 +21,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.manifest import Manifest
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+from beam_obs.wrapper.untyped import untyped
 
 _ADDED_TOGETHER = 1024
 
@@ -123,6 +124,7 @@ class CountedWriter(FileBasedSinkWriter):
         self._pending = []
 
 
+@untyped
 def file_name(
     file: WrittenFile, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
 ) -> TimestampedValue:

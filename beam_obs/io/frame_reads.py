@@ -24,11 +24,12 @@ from beam_obs.records.origin import Partition
 from beam_obs.wrapper.traced_contributors import UNKNOWN
 from beam_obs.wrapper.traced_dofn import innermost
 from beam_obs.wrapper.traced_forms import PLAIN, ROWS, Ends, pack
+from beam_obs.wrapper.untyped import Untyped
 
 _WHOLE_FILE = 0
 
 
-class FrameRead(beam.DoFn):
+class FrameRead(Untyped, beam.DoFn):
     """Reads ranges of files as Beam's own DoFn does, and gives each frame the origin of its file.
 
     Args:

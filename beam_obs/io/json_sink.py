@@ -20,6 +20,7 @@ from beam_obs.io.text_sink import CountedTextSink
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.untyped import untyped
 
 
 class WriteToJson(FileWrite):
@@ -95,6 +96,7 @@ class WriteToJson(FileWrite):
         return sink
 
 
+@untyped
 class JsonEncoder:
     """Encodes a record as JSON in UTF-8.
 
@@ -114,6 +116,7 @@ class JsonEncoder:
         return self._encode(plain(record)).encode()
 
 
+@untyped
 class StampingJsonEncoder:
     """Encodes a record as JSON in UTF-8, with its lineage attributes.
 

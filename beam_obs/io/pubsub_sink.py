@@ -11,6 +11,7 @@ from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.pubsub_messages import checked_message, is_message, pubsub, stamped_message
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.untyped import untyped
 
 
 class WriteToPubSub(ServiceWrite):
@@ -76,6 +77,7 @@ class WriteToPubSub(ServiceWrite):
         return pcoll | "Write" >> write, None
 
 
+@untyped
 class StampMessage:
     """Gives a message with lineage attributes, if it has room for them.
 
@@ -109,6 +111,7 @@ class StampMessage:
             return checked
 
 
+@untyped
 def _checked_data(data: Any) -> Any:
     if not isinstance(data, (bytes, str)):
         raise TypeError(f"a message is bytes, got {type(data).__qualname__}")

@@ -26,6 +26,7 @@ from beam_obs.stages.assumptions import Assumption, Unique
 from beam_obs.stages.check_records import COPY, KEPT, NOT_COMPARABLE, all_breaks
 from beam_obs.stages.field_path import MISSING
 from beam_obs.wrapper.choosing_dofn import ChoosingDoFn, Member
+from beam_obs.wrapper.untyped import Untyped
 
 _SEEN = ReadModifyWriteStateSpec("seen", coders.BooleanCoder())
 _SEEN_STATE = beam.DoFn.StateParam(_SEEN)
@@ -34,7 +35,7 @@ _COMPARED, _ALONE, _OPAQUE = b"=", b"-", b"?"
 """First byte of a key: to be compared; None or missing, so alone; without a deterministic encoding."""
 
 
-class LookForCopies(beam.PTransform):
+class LookForCopies(Untyped, beam.PTransform):
     """Gives pairs of what is known of a record's uniqueness and the record.
 
     Args:
@@ -83,7 +84,7 @@ class LookForCopies(beam.PTransform):
         return numbered
 
 
-class _Key(beam.DoFn):
+class _Key(Untyped, beam.DoFn):
     """Gives (key, (event time, record))."""
 
     def __init__(self, unique: Unique) -> None:
@@ -142,7 +143,7 @@ def _judged(member: Member, seen: int, window: Any) -> Member:
     return trace, WindowedValue((seen, record), timestamp, (window,))
 
 
-class _NumberArrivals(beam.DoFn):
+class _NumberArrivals(Untyped, beam.DoFn):
     """Keeps the first record of a key to arrive."""
 
     remembers = False

@@ -17,9 +17,10 @@ from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes, Linea
 from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.untyped import Untyped
 
 
-class CountElements(beam.DoFn):
+class CountElements(Untyped, beam.DoFn):
     """Passes elements on as they are.
 
     Args:

@@ -16,6 +16,7 @@ from beam_obs.stages.counted import CountElements
 from beam_obs.stages.refused_letters import Fallback, KeepRefusedLetters
 from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.stages.service_refusals import ReadFailedRows
+from beam_obs.wrapper.untyped import untyped
 
 _TYPES = {"string": "STRING", "long": "INTEGER", "int": "INTEGER", "bytes": "BYTES", "boolean": "BOOLEAN"}
 _MICROSECONDS = ("event_time", "failed_at", "first_failed_at")
@@ -86,7 +87,7 @@ class BigQueryRows(Ours):
         counted = letters | INNER_LEAF >> beam.ParDo(CountElements(label, context)).with_output_types(
             DeadLetter
         )
-        rows = counted | "Rows" >> beam.Map(DeadLetter.to_json_dict).with_output_types(dict[str, Any])
+        rows = counted | "Rows" >> beam.Map(_json_dict).with_output_types(dict[str, Any])
         failed = (rows | "Write" >> self._write).failed_rows_with_errors
         refusals = (
             failed
@@ -96,6 +97,12 @@ class BigQueryRows(Ours):
         return refusals | "Refused" >> KeepRefusedLetters(label, self._fallback)
 
 
+@untyped
+def _json_dict(letter: DeadLetter) -> dict[str, Any]:
+    return letter.to_json_dict()
+
+
+@untyped
 def _with_json(failure: tuple[Any, dict[str, Any], Any]) -> tuple[str, bytes, Any]:
     """Puts a refused row back into the form in which dead letters are written."""
     destination, row, errors = failure

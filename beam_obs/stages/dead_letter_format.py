@@ -17,11 +17,12 @@ from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import parse_origin
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.refusal import Refusal
+from beam_obs.wrapper.untyped import Untyped
 
 coders.registry.register_coder(DeadLetter, coders.RowCoder)
 
 
-class FormatDeadLetters(beam.DoFn):
+class FormatDeadLetters(Untyped, beam.DoFn):
     """Makes a `DeadLetter` of each `Refusal`.
 
     Args:

@@ -12,6 +12,7 @@ from beam_obs.stages.pubsub_messages import ATTRIBUTE_BYTES, checked_message, pu
 from beam_obs.stages.refused_letters import Fallback
 from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.stages.stage import Stage
+from beam_obs.wrapper.untyped import untyped
 
 ATTRIBUTE_PREFIX = "beam_obs-"
 _ATTRIBUTES = (
@@ -72,6 +73,7 @@ class PubSubMessages(Ours):
         return messages | "Write" >> self._write
 
 
+@untyped
 def message_of(written: bytes) -> Any:
     """Returns the message of a dead letter.
 
@@ -92,6 +94,7 @@ def message_of(written: bytes) -> Any:
     return checked_message(pubsub().PubsubMessage(written, attributes))
 
 
+@untyped
 def _json(letter: DeadLetter) -> bytes:
     return letter.to_json().encode("utf-8", "backslashreplace")
 

@@ -17,6 +17,7 @@ from apache_beam.transforms.window import GlobalWindows
 from beam_obs.records.errors import DeadRateExceeded, UsageError
 from beam_obs.stages.dead_letter_format import window_text
 from beam_obs.stages.role import EVIDENCE, Ours
+from beam_obs.wrapper.untyped import Untyped, untyped
 
 DEFAULT_MINIMUM = 100
 """Fewest records of a window for its share to be judged, where a Stage gives none of its own."""
@@ -69,10 +70,12 @@ class JudgeDeadRate(Ours):
         )
 
 
+@untyped
 def _one_taken(_: Any) -> tuple[int, int]:
     return 1, 0
 
 
+@untyped
 def _one_refused(_: Any) -> tuple[int, int]:
     return 0, 1
 
@@ -92,7 +95,7 @@ class _SumPairs(beam.CombineFn):
         return accumulator
 
 
-class _Judge(beam.DoFn):
+class _Judge(Untyped, beam.DoFn):
     def __init__(self, stage: str, limit: float, minimum: int) -> None:
         self._stage = stage
         self._limit = limit

@@ -27,6 +27,7 @@ from beam_obs.records.run_context import RunContext
 from beam_obs.stages.evidence_file import EvidenceFile, reason_of, say_lost, write_whole
 from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+from beam_obs.wrapper.untyped import untyped
 
 STREAMING_SECONDS = 10
 """How long a stream's rows and manifests are gathered before they are written."""
@@ -162,6 +163,7 @@ class PutUnderOneKey(StatelessDoFn):
         return [TimestampedValue((b"", row), min(timestamp, GlobalWindow().max_timestamp()))]
 
 
+@untyped
 def _values(pair: tuple[bytes, Iterable[Any]]) -> Iterable[Any]:
     return pair[1]
 

@@ -21,12 +21,13 @@ from beam_obs.records.payload import coder_name
 from beam_obs.wrapper.failure import Failure, class_name, fingerprint
 from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.refusal import Refusal, refuse_failure
+from beam_obs.wrapper.untyped import Untyped
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line \d+, in (?P<function>\S+)')
 _NOT_THE_USERS = (f"{os.sep}apache_beam{os.sep}", f"{os.sep}asgarde{os.sep}", "<frozen ")
 
 
-class ReadForeignFailures(beam.DoFn):
+class ReadForeignFailures(Untyped, beam.DoFn):
     """Makes a `Refusal` of each failure.
 
     Args:

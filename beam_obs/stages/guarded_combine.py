@@ -24,6 +24,7 @@ from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.refusal import DEAD_TAG, lineage_of, refuse_failure
 from beam_obs.wrapper.traced_note import NOTE, put_note
 from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.untyped import Untyped
 
 _UNCHANGING = (int, float, complex, str, bytes, bool, type(None), frozenset)
 _INPUT = "input"
@@ -179,7 +180,7 @@ class GuardedCombineFn(beam.CombineFn):
         return _Refused(what, value, refused[-1].failure, time.time_ns() // 1000, current_origin())
 
 
-class SplitCombined(beam.DoFn):
+class SplitCombined(Untyped, beam.DoFn):
     """Takes results and refusals of a `GuardedCombineFn` apart.
 
     Args:

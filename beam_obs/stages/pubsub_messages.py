@@ -7,6 +7,7 @@ from typing import Any
 
 from beam_obs.records.errors import MissingExtra
 from beam_obs.records.lineage_attributes import ATTRIBUTE_PREFIX, LineageAttributes
+from beam_obs.wrapper.untyped import untyped
 
 TRACEPARENT = "traceparent"
 ATTRIBUTE_BYTES = 1024
@@ -29,6 +30,7 @@ def pubsub() -> Any:
     return beams
 
 
+@untyped
 def checked_message(message: Any) -> Any:
     """Gives back a `PubsubMessage` that the service takes.
 

@@ -14,6 +14,7 @@ from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import AvroFiles, DeadLetters, JsonLines, KeepRefusals
 from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.wrapper.refusal import Refusal
+from beam_obs.wrapper.untyped import Untyped
 
 Fallback = str | AvroFiles | JsonLines | None
 """A folder, `AvroFiles`, `JsonLines`, or None for the run's store alone."""
@@ -50,7 +51,7 @@ class KeepRefusedLetters(Ours):
         return refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
 
 
-class _Fail(beam.DoFn):
+class _Fail(Untyped, beam.DoFn):
     def __init__(self, label: str) -> None:
         self._label = label
 

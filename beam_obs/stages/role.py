@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import apache_beam as beam
 
+from beam_obs.wrapper.untyped import Untyped
+
 ROLE = "beam_obs_role"
 """Name of the annotation."""
 
@@ -21,7 +23,7 @@ EVIDENCE = "evidence"
 """Keeps dead letters or evidence; what it takes is no data of the user's."""
 
 
-class Ours(beam.PTransform):
+class Ours(Untyped, beam.PTransform):
     """A transform of ours with a role. It observes its own inside, which those around it leave alone."""
 
     role: ClassVar[str]

@@ -16,6 +16,7 @@ from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.failure import Failure, fingerprint, type_name
 from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.refusal import NO_ELEMENT, Refusal, refuse_failure
+from beam_obs.wrapper.untyped import Untyped
 
 _REASONS_NAMED = 10
 
@@ -24,7 +25,7 @@ class RefusedByService(BeamObsError):
     """A service did not take a record."""
 
 
-class ReadFailedRows(beam.DoFn):
+class ReadFailedRows(Untyped, beam.DoFn):
     """Makes a `Refusal` of each row that BigQuery refused, and counts it as dead instead of passed on.
 
     Takes what Beam gives as ``failed_rows_with_errors``: ``(destination, row, errors)`` of streaming

@@ -14,6 +14,8 @@ from typing import Any
 from apache_beam.io import avroio, textio, tfrecordio
 from fastavro import parse_schema, schemaless_writer
 
+from beam_obs.wrapper.untyped import untyped
+
 
 def record_check(sink: Any) -> Callable[[Any], Any] | None:
     """Returns a function that gives back a record the sink can write and raises on any other.
@@ -25,11 +27,11 @@ def record_check(sink: Any) -> Callable[[Any], Any] | None:
       None where the sink's records cannot be tried.
     """
     if isinstance(sink, textio._TextSink):
-        return functools.partial(_encodes, sink.coder)
+        return untyped(functools.partial(_encodes, sink.coder))
     if isinstance(sink, avroio._FastAvroSink):
-        return functools.partial(_fits_schema, sink._schema)
+        return untyped(functools.partial(_fits_schema, sink._schema))
     if isinstance(sink, tfrecordio._TFRecordSink):
-        return functools.partial(_encodes, sink.coder)
+        return untyped(functools.partial(_encodes, sink.coder))
     return None
 
 

@@ -41,13 +41,14 @@ from beam_obs.stages.observed_pardo import (
 from beam_obs.stages.refusal_homes import RefusalHomes
 from beam_obs.stages.with_dead_letters import WithDeadLetters
 from beam_obs.wrapper.redaction import Redact, redaction_of
+from beam_obs.wrapper.untyped import Untyped
 from beam_obs.wrapper.user_callable import user_callable
 
 _LOGGER = logging.getLogger(__name__)
 _NO_LABEL = "obs.Stage without a label"
 
 
-class Stage(beam.PTransform):
+class Stage(Untyped, beam.PTransform):
     """Applies a transform and observes it: a ParDo, Map, FlatMap or Filter, or any composite of them.
 
     A record on which the user's code raises becomes a dead letter and the rest goes on. Dead letters

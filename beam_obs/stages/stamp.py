@@ -23,12 +23,13 @@ from beam_obs.stages.pubsub_messages import is_message, stamped_message
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.untyped import Untyped, untyped
 
 _LOGGER = logging.getLogger(__name__)
 _FIELD = f"'{LINEAGE_FIELD}: dict | None = None'"
 
 
-class Stamp(beam.PTransform):
+class Stamp(Untyped, beam.PTransform):
     """Adds to each record where it came from, and which run and code made it: its lineage attributes.
 
     - A dict gets the key ``_lineage``.
@@ -83,6 +84,7 @@ class Stamp(beam.PTransform):
         return Stage(label >> stamp, dead_letters=self._dead_letters, redact=self._redact).expand(pcoll)
 
 
+@untyped
 class StampRecord:
     """Gives a record with its attributes.
 

@@ -39,6 +39,7 @@ from beam_obs.weaving.own_pipeline import own_pipeline
 from beam_obs.weaving.row_file import open_rows
 from beam_obs.wrapper.gathered import sum_of_rows
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+from beam_obs.wrapper.untyped import Untyped, untyped
 
 LABEL = "beam_obs evidence of lineage"
 _BY_BEAM = "beam_obs_lineage"
@@ -107,7 +108,7 @@ class _Start(NamedTuple):
     rows: Any = None
 
 
-class _Write(beam.PTransform):
+class _Write(Untyped, beam.PTransform):
     def __init__(self, evidence: str | RunContext, shuffles_manifests: bool, gathers_rows: bool) -> None:
         super().__init__()
         self._evidence = evidence
@@ -156,7 +157,7 @@ def _writer(kind: str, label: str, evidence: str | RunContext) -> beam.DoFn:
     return WriteEvidence(opening, evidence, f"{kind}-{slug(label)}" if label else kind, ".avro", True)
 
 
-class _ReadManifest(beam.DoFn):
+class _ReadManifest(Untyped, beam.DoFn):
     """Takes rows that are manifests already."""
 
     def process(self, row: bytes) -> list[str]:
@@ -299,6 +300,7 @@ def _move_into(graph: Graph, starts: list[_Start], write: _Write) -> str:
     return _move(graph, pipeline, ends)
 
 
+@untyped
 def _same(value: Any) -> Any:
     return value
 

@@ -10,12 +10,13 @@ import apache_beam as beam
 from beam_obs.wrapper.traced_contributors import UNKNOWN
 from beam_obs.wrapper.traced_note import noting
 from beam_obs.wrapper.traced_shapes import Step
+from beam_obs.wrapper.untyped import Untyped
 
 Member = tuple[Any, Any]
 """A value of a group with its trace, or a result with the trace of the value that it stands for."""
 
 
-class ChoosingDoFn(beam.DoFn):
+class ChoosingDoFn(Untyped, beam.DoFn):
     """Gives results for single values of a group, by `choose`; when woven each has its value's origin.
 
     Nothing of a group is held but what `choose` holds: it may be larger than memory.

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 
 import apache_beam as beam
 
+from beam_obs.wrapper.untyped import Untyped
 
-class StatelessDoFn(beam.DoFn):
+
+class StatelessDoFn(Untyped, beam.DoFn):
     """A DoFn without state and timers.
 
     >>> dir(StatelessDoFn())

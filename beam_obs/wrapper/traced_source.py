@@ -16,6 +16,7 @@ from beam_obs.records.origin import Partition, position_of_message, unlocated_or
 from beam_obs.wrapper.traced_contributors import NO_SOURCE, UNKNOWN
 from beam_obs.wrapper.traced_forms import PLAIN, TRACED, Ends, pack
 from beam_obs.wrapper.traced_shapes import Step
+from beam_obs.wrapper.untyped import Untyped
 
 BY_INDEX = "index"
 BY_CONTENT = "content"
@@ -81,7 +82,7 @@ class Stamper:
         return origin if occurrence == 0 else unlocated_origin(source.partition, content, occurrence)
 
 
-class StampDoFn(beam.DoFn):
+class StampDoFn(Untyped, beam.DoFn):
     """Stamps what leaves a source that is woven as a whole.
 
     Args:
