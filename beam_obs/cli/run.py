@@ -12,6 +12,10 @@ import click
 from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE
 
 
+_PREFIXES = ("--obs_", "--obs-")
+"""How options of ours begin; those with hyphens are refused where the others are looked at."""
+
+
 class _TakesObsOptions(click.Command):
     """A command that takes ``--obs_...`` options before its first argument; their names are checked later."""
 
@@ -22,10 +26,10 @@ class _TakesObsOptions(click.Command):
         while waiting and waiting[0].startswith("-"):
             argument = waiting.pop(0)
             taken = [argument]
-            if ("=" not in argument and argument in ("--store", "--name")) or argument.startswith("--obs_"):
+            if ("=" not in argument and argument in ("--store", "--name")) or argument.startswith(_PREFIXES):
                 taken += waiting[:1] if "=" not in argument else []
                 del waiting[: len(taken) - 1]
-            (obs if argument.startswith("--obs_") else rest).extend(taken)
+            (obs if argument.startswith(_PREFIXES) else rest).extend(taken)
         ctx.obj = obs
         return super().parse_args(ctx, rest + waiting)
 

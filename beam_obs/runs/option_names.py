@@ -55,7 +55,8 @@ def settle_options(options: PipelineOptions) -> None:
     unknown = (command_line | handed_on | for_all | keywords) - known
     if unknown:
         # Options of the user's own may begin like ours.
-        unknown -= set(options.get_all_options())
+        of_the_user = options.get_all_options().keys() - known
+        unknown = {name for name in unknown if _underscored(name) not in of_the_user}
     for name in sorted(unknown):
         near = _nearest(name, known)
         if name in keywords:
@@ -97,7 +98,7 @@ def _filesystem_arguments() -> list[str]:
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
     names = [one.removeprefix(_PREFIX) for one in known if one.startswith(_PREFIX)]
-    near = difflib.get_close_matches(name.removeprefix(_PREFIX), names, 1)
+    near = difflib.get_close_matches(_underscored(name).removeprefix(_PREFIX), names, 1)
     return f"{_PREFIX}{near[0]}" if near else None
 
 
@@ -108,11 +109,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _underscored(name: str) -> str:
+    return name.replace("-", "_")
+
+
 def _names(arguments: Iterable[Any]) -> set[str]:
+    """Returns the names of options of ours, also of those that are written with hyphens."""
     return {
         argument.removeprefix("--").partition("=")[0]
         for argument in arguments
-        if isinstance(argument, str) and argument.startswith(f"--{_PREFIX}")
+        if isinstance(argument, str) and argument.startswith((f"--{_PREFIX}", "--obs-"))
     }
 
 

@@ -77,6 +77,7 @@ def test_options_of_ours_before_the_program_hold_where_the_program_has_none(run_
     ("option", "said"),
     [
         ("--obs_redacted=email", "unknown option --obs_redacted; did you mean --obs_redact?"),
+        ("--obs-report=off", "unknown option --obs-report; did you mean --obs_report?"),
         ("--obs_report=html", "one of text, json, off"),
     ],
 )

@@ -29,6 +29,9 @@ def make(argv: list[str] | None = None, **keywords: str) -> None:
         ("--obs_stor", "--obs_store?"),
         ("--obs_linage=off", "--obs_lineage?"),
         ("--obs_zzz=1", "--obs_zzz\n"),
+        ("--obs-report=off", "unknown option --obs-report; did you mean --obs_report?"),
+        ("--obs-store-shared", "--obs_store_shared?"),
+        ("--obs-lineag=off", "--obs_lineage?"),
     ],
 )
 def test_a_misspelt_argument_is_refused_with_the_nearest_name(
