@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import click
@@ -12,7 +13,20 @@ from rich.text import Text
 from beam_obs.cli.erase import erase_person
 from beam_obs.cli.options import store_option
 from beam_obs.records.errors import BeamObsError, UsageError
-from beam_obs.runs.prune import FAILED, LINK, NEWEST, OPEN, RUNNING, YOUNG, PrunePlan, parse_age, plan_prune
+from beam_obs.runs.folder import is_local, local_path
+from beam_obs.runs.leftovers import Leftover, remove_leftovers
+from beam_obs.runs.prune import (
+    FAILED,
+    LINK,
+    NEWEST,
+    OPEN,
+    RUNNING,
+    UNFINISHED,
+    YOUNG,
+    PrunePlan,
+    parse_age,
+    plan_prune,
+)
 from beam_obs.runs.prune import prune as prune_runs
 from beam_obs.runs.report import SHORT_ID, console_for, print_plainly
 from beam_obs.runs.store import Store
@@ -25,6 +39,7 @@ _REASONS = {
     NEWEST: "newest of their pipelines (--keep-newest)",
     FAILED: "failed or lost (--keep-failed)",
     LINK: "links to other folders, which are left alone",
+    UNFINISHED: "unfinished files: of runs that may go on, or written to in the last day",
 }
 
 
@@ -33,6 +48,13 @@ def _age(context: click.Context, parameter: click.Parameter, value: str | None) 
         return None if value is None else parse_age(value)
     except UsageError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _folders(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for uri in values:
+        if is_local(uri) and not os.path.isdir(local_path(uri)):
+            raise click.BadParameter(f"{uri!r} is no folder")
+    return values
 
 
 @click.command()
@@ -70,6 +92,14 @@ def _age(context: click.Context, parameter: click.Parameter, value: str | None) 
     is_flag=True,
     help="Also runs whose job was left to its runner (submitted), and templates: their jobs may go on.",
 )
+@click.option(
+    "--leftovers-in",
+    "folders",
+    callback=_folders,
+    multiple=True,
+    metavar="FOLDER",
+    help="Look for unfinished files in this folder, too, e.g. of dead letters; may be given several times.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
@@ -81,6 +111,7 @@ def prune(
     keep_failed: bool,
     keep_newest: int,
     include_open: bool,
+    folders: tuple[str, ...],
     dry_run: bool,
     store: Store,
     as_json: bool,
@@ -88,6 +119,9 @@ def prune(
     """Remove old runs from a store, with their dead letters and all other evidence.
 
     A run that is running is never removed. What a pipeline itself wrote is not touched.
+
+    Files that killed processes left half written (.partial-..., .write-check-...) go with them: those of runs
+    that have ended, and others that were last written to so long ago, a day at least.
 
     With --match or --origin the runs stay, and one person's evidence is erased from them: dead letters,
     examples, rows of output indexes, notes of filtered elements, contributors of aggregates, errors.
@@ -97,7 +131,7 @@ def prune(
     if pipeline is not None:
         store.check_pipeline(pipeline)
     if seconds is None:
-        if keep_failed or include_open or keep_newest != 1:
+        if keep_failed or include_open or keep_newest != 1 or folders:
             raise click.UsageError("--match and --origin erase from all runs: give them without --keep-...")
         erase_person(store, match, origins, pipeline, dry_run, as_json)
         return
@@ -108,15 +142,26 @@ def prune(
         keep_failed=keep_failed,
         keep_newest=keep_newest,
         include_open=include_open,
+        folders=folders,
     )
     failures = [] if dry_run else prune_runs(store, [record for record, _ in plan.remove])
-    failed = {record.id for record, _ in failures}
-    removed = [(record, size) for record, size in plan.remove if record.id not in failed]
-    done = PrunePlan(tuple(removed), plan.kept)
+    stuck = [] if dry_run else remove_leftovers(plan.leftovers)
+    failed, left = {record.id for record, _ in failures}, {leftover for leftover, _ in stuck}
+    done = PrunePlan(
+        tuple((record, size) for record, size in plan.remove if record.id not in failed),
+        plan.kept,
+        tuple(leftover for leftover in plan.leftovers if leftover not in left),
+    )
     _print_json(done, dry_run) if as_json else _print(done, dry_run)
-    if failures:
-        told = "".join(f"\n  {record.id} ({record.pipeline}): {problem}" for record, problem in failures)
-        raise BeamObsError(f"{len(failures):,} runs could not be removed:{told}")
+    told = [f"{record.id} ({record.pipeline}): {problem}" for record, problem in failures]
+    told += [f"{clean(leftover.path)}: {problem}" for leftover, problem in stuck]
+    if told:
+        what = " and ".join(
+            f"{number:,} {name}{'' if number == 1 else 's'}"
+            for number, name in ((len(failures), "run"), (len(stuck), "unfinished file"))
+            if number
+        )
+        raise BeamObsError("\n  ".join((f"{what} could not be removed:", *told)))
 
 
 def _print_json(plan: PrunePlan, dry_run: bool) -> None:
@@ -131,7 +176,9 @@ def _print_json(plan: PrunePlan, dry_run: bool) -> None:
         for record, size in plan.remove
     ]
     total = sum(size for _, size in plan.remove)
-    click.echo(json.dumps({"dry_run": dry_run, "removed": runs, "bytes": total, "kept": plan.kept}))
+    leftovers = [{"path": leftover.path, "bytes": leftover.size} for leftover in plan.leftovers]
+    told = {"dry_run": dry_run, "removed": runs, "bytes": total, "leftovers": leftovers, "kept": plan.kept}
+    click.echo(json.dumps(told))
 
 
 def _print(plan: PrunePlan, dry_run: bool) -> None:
@@ -152,5 +199,15 @@ def _print(plan: PrunePlan, dry_run: bool) -> None:
         f"{number:,} run{'' if number == 1 else 's'}, {bytes_text(total)}{letters}" if number else "nothing"
     )
     click.echo(f"{verb} {what}")
+    if plan.leftovers:
+        _print_leftovers(plan.leftovers, verb)
     for reason, count in plan.kept.items():
         click.echo(f"kept {count:,}: {_REASONS[reason]}")
+
+
+def _print_leftovers(leftovers: tuple[Leftover, ...], verb: str) -> None:
+    """Names the unfinished files: they are few, and none of them is seen elsewhere."""
+    total, number = sum(leftover.size for leftover in leftovers), len(leftovers)
+    click.echo(f"{verb} {number:,} unfinished file{'' if number == 1 else 's'}, {bytes_text(total)}:")
+    for leftover in leftovers:
+        click.echo(f"  {clean(leftover.path)}  {bytes_text(leftover.size)}")

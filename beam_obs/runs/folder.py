@@ -60,6 +60,20 @@ class Found(NamedTuple):
     problem: str = ""
 
 
+class Listed(NamedTuple):
+    """A file of a folder.
+
+    Args:
+      path: relative to the folder.
+      size: bytes.
+      modified: when it was last written to, in seconds since the epoch; None where that is not known.
+    """
+
+    path: str
+    size: int
+    modified: float | None
+
+
 class Folder(Protocol):
     """What a store asks of a filesystem. Paths are relative to the folder, with ``/``."""
 
@@ -83,6 +97,9 @@ class Folder(Protocol):
 
     def sizes(self, path: str) -> dict[str, int]:
         """Returns the bytes of each file below a folder, by path relative to it."""
+
+    def listed(self, path: str = "") -> list[Listed]:
+        """Returns the plain files below a folder, or of all of it; no link is gone through."""
 
     def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
         """Removes a folder and all below it; those files of it that are named `last` after the others."""
@@ -151,6 +168,18 @@ class LocalFolder:
                 file = os.path.join(folder, name)
                 with contextlib.suppress(FileNotFoundError):
                     found[os.path.relpath(file, root).replace(os.sep, "/")] = os.lstat(file).st_size
+        return found
+
+    def listed(self, path: str = "") -> list[Listed]:
+        found = []
+        for folder, _, names in os.walk(self._path(path, is_folder=True)):
+            for name in names:
+                file = os.path.join(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    state = os.lstat(file)
+                    if stat.S_ISREG(state.st_mode):
+                        relative = os.path.relpath(file, self._root).replace(os.sep, "/")
+                        found.append(Listed(relative, state.st_size, state.st_mtime))
         return found
 
     def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
@@ -251,6 +280,13 @@ class BeamFolder:
 
     def sizes(self, path: str) -> dict[str, int]:
         return {name[len(path) + 1 :]: size for name, size in self._sizes(f"{path}/**").items()}
+
+    def listed(self, path: str = "") -> list[Listed]:
+        found = self._filesystems.match([f"{self._path(path)}/**"])[0].metadata_list
+        start = len(self._root) + 1
+        return [
+            Listed(one.path[start:], one.size_in_bytes, one.last_updated_in_seconds or None) for one in found
+        ]
 
     def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
         names = list(self.sizes(path))

@@ -1,4 +1,4 @@
-"""Removing old runs from a store: which may go, and why the others stay.
+"""Removing old runs from a store, and files that were never finished: which may go, and why the others stay.
 
 A run that may still be written to is never removed, and neither is the newest of its pipeline, unless that is
 asked for: what comes next is compared with it.
@@ -12,12 +12,16 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from beam_obs.records.errors import UsageError
-from beam_obs.runs.folder import NotPlain
+from beam_obs.runs.folder import NotPlain, folder_at
+from beam_obs.runs.leftovers import Leftover, find_leftovers
 from beam_obs.runs.record import END, START, RunRecord, now_text, seconds_between
 from beam_obs.runs.store import Store
 
 YOUNG, RUNNING, OPEN, NEWEST, FAILED, LINK = "young", "running", "open", "newest", "failed", "link"
 """Why a run stays: too young, alive, its job may go on, newest of its pipeline, failed, a link elsewhere."""
+
+UNFINISHED = "unfinished"
+"""Why a file stays that is not finished: someone may be writing it."""
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AGE = re.compile(r"(\d{1,9})\s*([smhdw])")
@@ -29,11 +33,13 @@ class PrunePlan:
 
     Args:
       remove: the runs that may go, oldest first, each with the bytes of its folder.
-      kept: number of runs that stay, by reason.
+      kept: number of runs that stay, by reason; and of files, `UNFINISHED`.
+      leftovers: files that were never finished, in the store and in the folders that were named.
     """
 
     remove: tuple[tuple[RunRecord, int], ...]
     kept: dict[str, int]
+    leftovers: tuple[Leftover, ...] = ()
 
 
 def parse_age(text: str) -> int:
@@ -59,6 +65,7 @@ def plan_prune(
     keep_failed: bool = False,
     keep_newest: int = 1,
     include_open: bool = False,
+    folders: Iterable[str] = (),
 ) -> PrunePlan:
     """Returns which runs may be removed. Nothing is removed yet.
 
@@ -70,13 +77,16 @@ def plan_prune(
       keep_newest: how many of the newest runs of each pipeline stay whatever their age; those that are
         running or open do not count.
       include_open: whether runs may go whose job was left to its runner, and templates.
+      folders: where to look for files that were never finished beside the store, e.g. of dead letters.
     """
     now = now_text()
     settled: dict[str, int] = {}
     remove: list[RunRecord] = []
-    kept = dict.fromkeys((YOUNG, RUNNING, OPEN, NEWEST, FAILED, LINK), 0)
+    kept = dict.fromkeys((YOUNG, RUNNING, OPEN, NEWEST, FAILED, LINK, UNFINISHED), 0)
+    ended: dict[str, bool] = {}
     for record in store.runs(pipeline):
         status = record.status
+        ended[record.folder] = status not in ("running", "submitted", "template")
         is_open = status in ("submitted", "template")
         is_newest = False
         if status != "running" and not is_open:
@@ -100,7 +110,16 @@ def plan_prune(
             sized.append((record, sum(store.files.sizes(record.folder).values())))
         except NotPlain:  # noqa: PERF203
             kept[LINK] += 1
-    return PrunePlan(tuple(sized), {reason: number for reason, number in kept.items() if number})
+    gone = {record.folder for record, _ in sized}
+    below = "" if pipeline is None else f"runs/{pipeline}"
+    found = [find_leftovers(store.files, older_than_seconds, ended, gone, below)]
+    found += [find_leftovers(folder_at(folder), older_than_seconds) for folder in folders]
+    kept[UNFINISHED] = sum(each.kept for each in found)
+    return PrunePlan(
+        tuple(sized),
+        {reason: number for reason, number in kept.items() if number},
+        tuple(leftover for each in found for leftover in each.remove),
+    )
 
 
 def prune(store: Store, runs: Iterable[RunRecord]) -> list[tuple[RunRecord, str]]:

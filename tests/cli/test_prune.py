@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import pathlib
+import subprocess
+import sys
+import time
 from typing import Any
 
 import apache_beam as beam
@@ -13,6 +17,8 @@ import pytest
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.runs import process
+from beam_obs.runs.folder import BeamFolder
+from beam_obs.runs.leftovers import find_leftovers, remove_leftovers
 from beam_obs.runs.store import Store
 
 Capture = pytest.CaptureFixture[str]
@@ -189,3 +195,111 @@ def test_a_link_in_a_store_is_not_followed(tmp_path: pathlib.Path, capsys: Captu
     ]
     assert not inside.exists()
     assert "kept 1: links to other folders" in text
+
+
+def leave(path: str, days: float = 0, size: int = 10) -> pathlib.Path:
+    """Leaves a file that was last written to so many days ago."""
+    file = pathlib.Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"x" * size)
+    when = time.time() - days * 86_400
+    os.utime(file, (when, when))
+    return file
+
+
+def test_unfinished_files_of_ended_runs_go_and_are_named(capsys: Capture) -> None:
+    of_ended = leave(f"{add_run(1, 0.1)}/.partial-0123abcd-dead_letters-parse-1.avro", size=2048)
+    of_running = leave(f"{add_run(2, 0, status='')}/.partial-0123abcd-outputs-1.avro")
+
+    text = prune(capsys, "--older-than", "30d", "--dry-run")
+    assert of_ended.exists()
+    assert "would remove 1 unfinished file, 2.0 kB:" in text
+    assert f"{of_ended.name}  2.0 kB" in text
+    assert "kept 1: unfinished files" in text
+
+    text = prune(capsys, "--older-than", "30d")
+    assert "removed 1 unfinished file" in text
+    assert (of_ended.exists(), of_running.exists()) == (False, True)
+    assert left() == [1, 2]
+
+
+def test_other_unfinished_files_go_when_they_are_old(capsys: Capture) -> None:
+    add_run(1, 1)
+    old = [
+        leave(".beam_obs/.write-check-0123abcd", 40),
+        leave(".beam_obs/.partial-0123abcd-erasing.json", 40),
+        leave(".beam_obs/runs/nightly/killed/.partial-0123abcd-start.json", 40),
+    ]
+    young = leave(".beam_obs/.write-check-89abcdef", 0.5)
+    others = [leave(".beam_obs/.partial-of-mine", 40), leave(".beam_obs/dead_letters/nightly/state/a", 40)]
+
+    told = json.loads(prune(capsys, "--older-than", "0s", "--json"))
+
+    assert len(told["leftovers"]) == 3
+    assert {"path": ".write-check-0123abcd", "bytes": 10} in told["leftovers"]
+    assert told["kept"]["unfinished"] == 1
+    assert not any(file.exists() for file in old)
+    assert all(file.exists() for file in (young, *others))
+
+
+def test_a_folder_of_dead_letters_is_looked_through_where_it_is_named(capsys: Capture) -> None:
+    add_run(1, 1)
+    old = leave("refused/.partial-0123abcd-dead_letters-parse-1.avro", 2)
+    kept = leave("refused/dead_letters-parse-2.avro", 2)
+
+    text = prune(capsys, "--older-than", "1d", "--leftovers-in", "refused")
+
+    assert old.name in text
+    assert (old.exists(), kept.exists()) == (False, True)
+    assert "'nowhere' is no folder" in prune(
+        capsys, "--older-than", "1d", "--leftovers-in", "nowhere", code=2
+    )
+
+
+def test_unfinished_files_of_one_pipeline_alone_go_where_asked(capsys: Capture) -> None:
+    mine = leave(f"{add_run(1, 1)}/.partial-0123abcd-outputs-1.avro")
+    other = leave(f"{add_run(2, 1, pipeline='yearly')}/.partial-0123abcd-outputs-1.avro")
+
+    prune(capsys, "--older-than", "30d", "--pipeline", "nightly")
+
+    assert (mine.exists(), other.exists()) == (False, True)
+
+
+def test_what_a_killed_process_was_writing_is_found_by_its_name(capsys: Capture) -> None:
+    killed = """
+import os
+from beam_obs.records.new_file import NewFile
+from beam_obs.runs.store import Store
+
+folder = Store().files
+NewFile(".beam_obs/runs/nightly/0193aaaa-0001-7000-8000-000000000000/outputs-1.avro").file.write(b"half")
+folder.delete = lambda path: os._exit(0)
+Store.check_writable(type("Killed", (), {"files": folder, "uri": ""})())
+"""
+    add_run(1, 1)
+    subprocess.run([sys.executable, "-c", killed], check=True, timeout=60)
+    for path in pathlib.Path(".beam_obs").glob(".write-check-*"):
+        os.utime(path, (0, 0))
+
+    told = json.loads(prune(capsys, "--older-than", "30d", "--json"))
+
+    names = [leftover["path"].rpartition("/")[2] for leftover in told["leftovers"]]
+    assert len(names) == 2
+    assert any(name.startswith(".partial-") and name.endswith("-outputs-1.avro") for name in names)
+    assert any(name.startswith(".write-check-") for name in names)
+
+
+def test_unfinished_files_are_found_by_a_filesystem_of_beam(tmp_path: pathlib.Path) -> None:
+    run = tmp_path / "runs/p/r"
+    old = leave(str(run / ".partial-0123abcd-outputs-1.avro"), 40)
+    leave(str(tmp_path / ".write-check-0123abcd"), 0.1)
+    leave(str(run / "outputs-1.avro"), 40)
+
+    found = find_leftovers(BeamFolder(str(tmp_path)), 3600)
+
+    assert [(leftover.path, leftover.size) for leftover in found.remove] == [
+        ("runs/p/r/.partial-0123abcd-outputs-1.avro", 10)
+    ]
+    assert found.kept == 1
+    assert remove_leftovers(found.remove) == []
+    assert not old.exists()
