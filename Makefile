@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines conformance conformance-sample oracle lint \
-        format lock clean full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
+        site format lock clean full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-import bench-store bench-flights bench-answers
 
 help:  ## what can be made
@@ -88,6 +88,10 @@ lint: $(STAMP)  ## style, types, and links in the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+site: $(STAMP)  ## the documentation as a site, in build/site, with the reference from the docstrings
+	$(BIN)/python -m sphinx -q -W --keep-going --builder html docs build/site
+	@echo "build/site/index.html"
 
 format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -35,8 +35,8 @@ class WriteToAvro(FileWrite):
     as it is; where dead letters have no home it fails the job.
 
     Args:
-      file_path_prefix, codec, file_name_suffix, num_shards, shard_name_template, mime_type,
-        use_fastavro, triggering_frequency: as of `beam.io.WriteToAvro`.
+      file_path_prefix: as of `beam.io.WriteToAvro`, as are codec, file_name_suffix, num_shards,
+        shard_name_template, mime_type, use_fastavro and triggering_frequency.
       schema: the Avro schema as a dict; None takes it from the PCollection's Beam schema.
       stamp: whether records get their lineage attributes; by default in an observed pipeline that is woven
         and where ``schema`` has a field for them. With True and no schema the field is added to the schema

@@ -33,9 +33,9 @@ class WriteToJson(FileWrite):
     Args:
       default: gives a JSON value for one that JSON does not have, e.g. ``str`` for dates, as
         `json.dumps` takes it.
-      file_path_prefix, file_name_suffix, num_shards, shard_name_template, compression_type,
-        max_records_per_shard, max_bytes_per_shard, skip_if_empty, triggering_frequency: as of
-        `beam.io.WriteToText`.
+      file_path_prefix: as of `beam.io.WriteToText`, as are file_name_suffix, num_shards,
+        shard_name_template, compression_type, max_records_per_shard, max_bytes_per_shard, skip_if_empty and
+        triggering_frequency.
       stamp: whether objects get their lineage attributes as their last key, ``_lineage``; by default in
         an observed pipeline that is woven. Values that are no objects have no room: with True they are dead
         letters.

@@ -26,9 +26,9 @@ class WriteToText(FileWrite):
     fails the job.
 
     Args:
-      file_path_prefix, file_name_suffix, append_trailing_newlines, num_shards, shard_name_template,
-        coder, compression_type, header, footer, max_records_per_shard, max_bytes_per_shard,
-        skip_if_empty, triggering_frequency: as of `beam.io.WriteToText`.
+      file_path_prefix: as of `beam.io.WriteToText`, as are file_name_suffix, append_trailing_newlines,
+        num_shards, shard_name_template, coder, compression_type, header, footer, max_records_per_shard,
+        max_bytes_per_shard, skip_if_empty and triggering_frequency.
       stamp: not supported, since lines have no room for lineage attributes: the output index of a woven run
         leads a line back to its source.
       dead_letters: a home for the dead letters.
