@@ -13,10 +13,11 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import BinaryIO, NamedTuple, Protocol
 
+from beam_obs.records.errors import BeamObsError
 from beam_obs.records.new_file import write_new_file
-from beam_obs.runs.filesystems import filesystems
+from beam_obs.runs.objects import AT_ONCE, Listed, Objects, objects_of
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
@@ -60,20 +61,6 @@ class Found(NamedTuple):
     problem: str = ""
 
 
-class Listed(NamedTuple):
-    """A file of a folder.
-
-    Args:
-      path: relative to the folder.
-      size: bytes.
-      modified: when it was last written to, in seconds since the epoch; None where that is not known.
-    """
-
-    path: str
-    size: int
-    modified: float | None
-
-
 class Folder(Protocol):
     """What a store asks of a filesystem. Paths are relative to the folder, with ``/``."""
 
@@ -95,8 +82,8 @@ class Folder(Protocol):
     def names(self, path: str) -> list[str]:
         """Returns the names of the files in a folder, sorted; none where there is no such folder."""
 
-    def sizes(self, path: str) -> dict[str, int]:
-        """Returns the bytes of each file below a folder, by path relative to it."""
+    def bytes_below(self, paths: list[str]) -> list[int | None]:
+        """Returns the bytes of all files below each of many folders; None for one that a link leads to."""
 
     def listed(self, path: str = "") -> list[Listed]:
         """Returns the plain files below a folder, or of all of it; no link is gone through."""
@@ -107,13 +94,10 @@ class Folder(Protocol):
     def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
         """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds a marker."""
 
-    def open(self, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
-        """Opens a file for reading; FileNotFoundError where there is none."""
-
 
 def folder_at(uri: str) -> Folder:
     """Returns access to the folder at a path or URI. Nothing is read or made yet."""
-    return LocalFolder(local_path(uri)) if is_local(uri) else BeamFolder(uri)
+    return LocalFolder(local_path(uri)) if is_local(uri) else RemoteFolder(uri)
 
 
 class LocalFolder:
@@ -135,7 +119,7 @@ class LocalFolder:
 
     def read(self, path: str) -> bytes | None:
         try:
-            with self.open(path) as file:
+            with self._open(path) as file:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -160,15 +144,20 @@ class LocalFolder:
         except OSError:
             return []
 
-    def sizes(self, path: str) -> dict[str, int]:
-        root = self._path(path, is_folder=True)
-        found = {}
+    def bytes_below(self, paths: list[str]) -> list[int | None]:
+        return [self._bytes_below(path) for path in paths]
+
+    def _bytes_below(self, path: str) -> int | None:
+        try:
+            root = self._path(path, is_folder=True)
+        except NotPlain:
+            return None
+        total = 0
         for folder, _, names in os.walk(root):
             for name in names:
-                file = os.path.join(folder, name)
                 with contextlib.suppress(FileNotFoundError):
-                    found[os.path.relpath(file, root).replace(os.sep, "/")] = os.lstat(file).st_size
-        return found
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
 
     def listed(self, path: str = "") -> list[Listed]:
         found = []
@@ -215,7 +204,7 @@ class LocalFolder:
         ]
 
     @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
+    def _open(self, path: str) -> Iterator[BinaryIO]:
         target = self._path(path)
         if not stat.S_ISREG(os.lstat(target).st_mode):  # opening a pipe waits for whoever writes it
             raise NotPlain(target, "is not a plain file, and nothing else is opened in a store")
@@ -227,7 +216,7 @@ def _open_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
-class BeamFolder:
+class RemoteFolder:
     """A folder on a filesystem that Apache Beam knows, e.g. ``gs://bucket/store``.
 
     A file appears whole when it is closed; two writers of one new file are told apart by a look before
@@ -238,87 +227,74 @@ class BeamFolder:
         self._root = uri.rstrip("/")
 
     @property
-    def _filesystems(self) -> Any:
-        return filesystems()
+    def _objects(self) -> Objects:
+        return objects_of(self._root)
 
     def _path(self, path: str) -> str:
         return "/".join((self._root, *_parts(path))) if path else self._root
 
     def read(self, path: str) -> bytes | None:
-        if not self._filesystems.exists(self._path(path)):
-            return None
-        with self.open(path) as file:
-            return file.read()
+        return self._objects.read(self._path(path))
 
     def look(self, paths: list[str]) -> list[Found]:
-        with ThreadPoolExecutor(max_workers=16) as pool:
+        if len(paths) < 2:
+            return [_look(self.read, path) for path in paths]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(lambda path: _look(self.read, path), paths))
 
     def write(self, path: str, content: bytes) -> None:
-        with contextlib.suppress(OSError):  # the folder is there, or the filesystem has none
-            self._filesystems.mkdirs(self._path(path).rpartition("/")[0])
-        with self._filesystems.create(self._path(path), compression_type="uncompressed") as file:
-            file.write(content)
+        self._objects.write(self._path(path), content)
 
     def write_new(self, path: str, content: bytes) -> bool:
-        if self._filesystems.exists(self._path(path)):
+        if self._objects.exists(self._path(path)):
             return False
         self.write(path, content)
         return True
 
     def delete(self, path: str) -> None:
-        if self._filesystems.exists(self._path(path)):
-            self._filesystems.delete([self._path(path)])
-
-    def _sizes(self, pattern: str) -> dict[str, int]:
-        found = self._filesystems.match([f"{self._root}/{pattern}"])[0].metadata_list
-        start = len(self._root) + 1
-        return {metadata.path[start:]: metadata.size_in_bytes for metadata in found}
-
-    def _match(self, pattern: str) -> list[str]:
-        return list(self._sizes(pattern))
-
-    def sizes(self, path: str) -> dict[str, int]:
-        return {name[len(path) + 1 :]: size for name, size in self._sizes(f"{path}/**").items()}
-
-    def listed(self, path: str = "") -> list[Listed]:
-        found = self._filesystems.match([f"{self._path(path)}/**"])[0].metadata_list
-        start = len(self._root) + 1
-        return [
-            Listed(one.path[start:], one.size_in_bytes, one.last_updated_in_seconds or None) for one in found
-        ]
-
-    def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
-        names = list(self.sizes(path))
-        for part in ([name for name in names if name not in last], [name for name in last if name in names]):
-            if part:
-                self._filesystems.delete([self._path(f"{path}/{name}") for name in part])
-        with contextlib.suppress(OSError):  # a filesystem without folders has none left
-            if self._filesystems.exists(self._path(path)):
-                self._filesystems.delete([self._path(path)])
+        self._objects.delete([self._path(path)])
 
     def names(self, path: str) -> list[str]:
-        depth = path.count("/") + 1
-        return sorted(
-            found.rpartition("/")[2] for found in self._match(f"{path}/*") if found.count("/") == depth
-        )
+        return sorted(name for name in self._sizes(path) if "/" not in name)
+
+    def listed(self, path: str = "") -> list[Listed]:
+        start = len(self._root) + 1
+        return [
+            file._replace(path=file.path[start:]) for file in self._objects.listed(f"{self._path(path)}/")
+        ]
+
+    def _sizes(self, path: str) -> dict[str, int]:
+        """Returns the bytes of each file below a folder, by path relative to it."""
+        start = len(path) + 1 if path else 0
+        return {file.path[start:]: file.size for file in self.listed(path)}
+
+    def bytes_below(self, paths: list[str]) -> list[int | None]:
+        if not paths:
+            return []
+        # One listing, of what is above all of them: a request for each would take its time from each.
+        above = paths[0] if len(paths) == 1 else os.path.commonpath(paths)
+        totals = dict.fromkeys(paths, 0)
+        for name, size in self._sizes(above).items():
+            whole = f"{above}/{name}" if above else name
+            folder = whole
+            while folder:
+                folder = folder.rpartition("/")[0]
+                if folder in totals:
+                    totals[folder] += size
+        return [totals[path] for path in paths]
+
+    def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
+        names = list(self._sizes(path))
+        for part in ([name for name in names if name not in last], [name for name in last if name in names]):
+            if part:
+                self._objects.delete([self._path(f"{path}/{name}") for name in part])
+        with contextlib.suppress(OSError):  # a filesystem without folders has none left
+            if self._objects.exists(self._path(path)):
+                self._objects.delete([self._path(path)])
 
     def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
-        depth = path.count("/") + 3
-        found = [
-            match.split("/")
-            for marker in markers
-            for match in self._match(f"{path}/*/*/{marker}")
-            if match.count("/") == depth
-        ]
-        return sorted({(parts[-3], parts[-2]) for parts in found})
-
-    @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
-        if not self._filesystems.exists(self._path(path)):
-            raise FileNotFoundError(self._path(path))
-        with self._filesystems.open(self._path(path), compression_type="uncompressed") as file:
-            yield cast(BinaryIO, file)
+        found = (name.split("/") for name in self._sizes(path))
+        return sorted({(parts[0], parts[1]) for parts in found if len(parts) == 3 and parts[2] in markers})
 
 
 def _parts(path: str) -> list[str]:
@@ -334,5 +310,6 @@ def _look(read: Callable[[str], bytes | None], path: str) -> Found:
     except MemoryError:
         raise
     except Exception as error:  # filesystems raise errors of their own, and names may be none at all
-        reason = str(error) if isinstance(error, NotPlain) else f"{type(error).__name__}: {error}"
+        is_told = isinstance(error, (NotPlain, BeamObsError))
+        reason = str(error) if is_told else f"{type(error).__name__}: {error}"
         return Found(None, reason)

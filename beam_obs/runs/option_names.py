@@ -17,7 +17,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.records.errors import UsageError
-from beam_obs.runs.configuration import find_configuration
+from beam_obs.runs.filesystems import configured_arguments
 from beam_obs.runs.options import ObservabilityOptions
 from beam_obs.weaving.options import LineageOptions
 
@@ -64,7 +64,7 @@ def settle_options(options: PipelineOptions) -> None:
         if near or name in handed_on | for_all:
             print(f"{sys.argv[0]}: error: unknown option --{name}{_meant(near, '--{}')}", file=sys.stderr)
             raise SystemExit(2)
-    _give(options, [*_FOR_ALL, *_filesystem_arguments()])
+    _give(options, [*_FOR_ALL, *configured_arguments()])
     _say_swallowed((command_line & known) - handed_on - for_all)
 
 
@@ -78,22 +78,6 @@ def _give(options: PipelineOptions, arguments: list[str]) -> None:
         of_class = cls(arguments)
         for name in wanted & vars(of_class._visible_options).keys():
             setattr(options.view_as(cls), name, getattr(of_class, name))
-
-
-def _filesystem_arguments() -> list[str]:
-    """Returns what the file of settings says of filesystems.
-
-    Raises:
-      UsageError: it has an option that no filesystem has.
-    """
-    configuration = find_configuration()
-    arguments = configuration.filesystem_arguments
-    if arguments:
-        known = PipelineOptions([]).get_all_options()
-        for name in configuration.filesystem.keys() - known.keys():
-            near = next(iter(difflib.get_close_matches(name, known, 1)), None)
-            raise UsageError(f"{configuration.path}: there is no option {name!r}{_meant(near, '{}')}")
-    return arguments
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from beam_obs.records.errors import UsageError
-from beam_obs.runs.folder import NotPlain, folder_at
+from beam_obs.runs.folder import folder_at
 from beam_obs.runs.leftovers import Leftover, find_leftovers
 from beam_obs.runs.record import END, START, RunRecord, now_text, seconds_between
 from beam_obs.runs.store import Store
@@ -105,11 +105,13 @@ def plan_prune(
         else:
             remove.append(record)
     sized = []
-    for record in reversed(remove):
-        try:
-            sized.append((record, sum(store.files.sizes(record.folder).values())))
-        except NotPlain:  # noqa: PERF203
+    oldest_first = list(reversed(remove))
+    sizes = store.files.bytes_below([record.folder for record in oldest_first])
+    for record, size in zip(oldest_first, sizes, strict=True):
+        if size is None:
             kept[LINK] += 1
+        else:
+            sized.append((record, size))
     gone = {record.folder for record, _ in sized}
     below = "" if pipeline is None else f"runs/{pipeline}"
     found = [find_leftovers(store.files, older_than_seconds, ended, gone, below)]
