@@ -32,7 +32,8 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
     """List runs, the newest first."""
     if pipeline is not None:
         store.check_pipeline(pipeline)
-    found = store.runs(pipeline, limit or None)
+    ids = store.ids(pipeline)
+    found = store.read(ids[: limit or None])
     tell_problems_of(*found)
     if as_json:
         for record in found:
@@ -56,7 +57,7 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
         click.echo(f"no runs in the store {store.shown_uri}")
         return
     print_plainly(console, render_runs(found, ascii_only=not writes_unicode(console)))
-    more = store.count(pipeline) - len(found)
+    more = len(ids) - len(found)
     if more > 0:
         click.echo(f"and {more:,} older (--limit 0 lists all)")
 

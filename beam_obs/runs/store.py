@@ -166,10 +166,7 @@ class Store:
         Raises:
           RunNotFound: there are none.
         """
-        names = sorted({of for of, _ in self._folders()})
-        if name not in names:
-            nearest = nearest_text(name, names)
-            raise RunNotFound(f"no pipeline {name!r} in the store {self.shown_uri!r}{nearest}", [])
+        _check_name(name, self.ids(), self.shown_uri)
 
     def find(self, selector: str) -> RunRecord:
         """Returns the run that is meant.
@@ -184,7 +181,7 @@ class Store:
         name, _, wanted = selector.rpartition("@")
         found = self.ids()
         if name:
-            self.check_pipeline(name)
+            _check_name(name, found, self.shown_uri)
             found = [(run, of) for run, of in found if of == name]
         back = _LATEST.fullmatch(wanted)
         if back is not None:
@@ -230,6 +227,13 @@ class Store:
         return [
             read_record(self, name, run, *found[2 * at : 2 * at + 2]) for at, (run, name) in enumerate(ids)
         ]
+
+
+def _check_name(name: str, ids: list[tuple[str, str]], store: str) -> None:
+    """Raises RunNotFound where none of the runs is of a pipeline of that name."""
+    names = sorted({of for _, of in ids})
+    if name not in names:
+        raise RunNotFound(f"no pipeline {name!r} in the store {store!r}{nearest_text(name, names)}", [])
 
 
 def _is_store(folder: str) -> bool:
