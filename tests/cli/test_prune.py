@@ -17,7 +17,7 @@ import pytest
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.runs import process
-from beam_obs.runs.folder import BeamFolder
+from beam_obs.runs.folder import RemoteFolder
 from beam_obs.runs.leftovers import find_leftovers, remove_leftovers
 from beam_obs.runs.store import Store
 
@@ -295,7 +295,7 @@ def test_unfinished_files_are_found_by_a_filesystem_of_beam(tmp_path: pathlib.Pa
     leave(str(tmp_path / ".write-check-0123abcd"), 0.1)
     leave(str(run / "outputs-1.avro"), 40)
 
-    found = find_leftovers(BeamFolder(str(tmp_path)), 3600)
+    found = find_leftovers(RemoteFolder(str(tmp_path)), 3600)
 
     assert [(leftover.path, leftover.size) for leftover in found.remove] == [
         ("runs/p/r/.partial-0123abcd-outputs-1.avro", 10)
