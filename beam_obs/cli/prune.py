@@ -198,7 +198,8 @@ def _print(plan: PrunePlan, dry_run: bool) -> None:
     what = (
         f"{number:,} run{'' if number == 1 else 's'}, {bytes_text(total)}{letters}" if number else "nothing"
     )
-    click.echo(f"{verb} {what}")
+    if number or not plan.leftovers:
+        click.echo(f"{verb} {what}")
     if plan.leftovers:
         _print_leftovers(plan.leftovers, verb)
     for reason, count in plan.kept.items():

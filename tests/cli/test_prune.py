@@ -215,6 +215,7 @@ def test_unfinished_files_of_ended_runs_go_and_are_named(capsys: Capture) -> Non
     assert of_ended.exists()
     assert "would remove 1 unfinished file, 2.0 kB:" in text
     assert f"{of_ended.name}  2.0 kB" in text
+    assert "remove nothing" not in text
     assert "kept 1: unfinished files" in text
 
     text = prune(capsys, "--older-than", "30d")
