@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.records.errors import BeamObsError
+from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.runs.evidence import Standing, read_evidence, read_letters
 from beam_obs.runs.source_places import placed_letters
-from beam_obs.runs.store import Store
+from beam_obs.runs.store import RunNotFound, Store
 
 
 def read_dead_letters(
@@ -24,8 +24,10 @@ def read_dead_letters(
       stage: full label of the stage that refused them; None for all.
 
     Raises:
-      RunNotFound: there is neither such a folder nor such a run.
-      BeamObsError: some are missing or damaged; raised behind those that can be read.
+      RunNotFound: there is neither such a folder nor such a run. A folder that nothing was refused to is not
+        made; on an object store that is no error.
+      UsageError: it is neither a folder of dead letters nor the name of a run.
+      BeamObsError: some are missing or damaged; raised behind those that can be read. Or a filesystem fails.
 
     >>> import apache_beam as beam
     >>> import beam_obs as obs
@@ -34,20 +36,41 @@ def read_dead_letters(
     >>> [letter.payload_text for letter in obs.read_dead_letters("refused")]
     ['x']
     """
+    if not isinstance(where, (str, os.PathLike)) or not os.fspath(where):
+        raise UsageError(f"read_dead_letters got {where!r}: give a folder of dead letters, or a run as 'latest'")
     name = os.fspath(where)
+    problems: list[str] = []
     if "://" in name or os.path.isdir(name):
-        folder = Store(name)
-        evidence = read_evidence(folder, "")
-        problems = list(evidence.problems)
-        for file in evidence.committed:
-            letters, problem = read_letters(folder, "", file, evidence.by_file[file])
-            yield from (letter for letter in letters if stage in (None, letter.stage))
-            problems += [problem] if problem else []
+        yield from _of_folder(name, stage, problems)
     else:
-        of_run = store or Store()
-        problems = []
-        for letter, standing in placed_letters(of_run, of_run.find(name), stage, problems=problems):
-            if standing is Standing.COMMITTED:
-                yield letter
+        yield from _of_run(name, store or Store(), stage, problems)
     if problems:
         raise BeamObsError(f"dead letters of {name!r} are not all there: {'; '.join(problems)}")
+
+
+def _of_folder(name: str, stage: str | None, problems: list[str]) -> Iterator[DeadLetter]:
+    folder = Store(name)
+    if folder.local and os.path.isdir(os.path.join(folder.uri, "runs")):
+        raise UsageError(
+            f"{name!r} is a store: name one of its runs, read_dead_letters('latest', store=obs.Store({name!r}))"
+        )
+    try:
+        evidence = read_evidence(folder, "")
+    except OSError as error:  # Beam's own among them
+        raise BeamObsError(f"{name!r} cannot be read: {error}") from error
+    problems += evidence.problems
+    for file in evidence.committed:
+        letters, problem = read_letters(folder, "", file, evidence.by_file[file])
+        yield from (letter for letter in letters if stage in (None, letter.stage))
+        problems += [problem] if problem else []
+
+
+def _of_run(name: str, store: Store, stage: str | None, problems: list[str]) -> Iterator[DeadLetter]:
+    try:
+        record = store.find(name)
+    except RunNotFound as error:
+        message = f"there is no folder {name!r} (one that nothing was refused to is not made), and {error}"
+        raise RunNotFound(message, error.candidates) from None
+    for letter, standing in placed_letters(store, record, stage, problems=problems):
+        if standing is Standing.COMMITTED:
+            yield letter
