@@ -37,7 +37,9 @@ def read_dead_letters(
     ['x']
     """
     if not isinstance(where, (str, os.PathLike)) or not os.fspath(where):
-        raise UsageError(f"read_dead_letters got {where!r}: give a folder of dead letters, or a run as 'latest'")
+        raise UsageError(
+            f"read_dead_letters got {where!r}: give a folder of dead letters, or a run as 'latest'"
+        )
     name = os.fspath(where)
     problems: list[str] = []
     if "://" in name or os.path.isdir(name):
@@ -52,7 +54,7 @@ def _of_folder(name: str, stage: str | None, problems: list[str]) -> Iterator[De
     folder = Store(name)
     if folder.local and os.path.isdir(os.path.join(folder.uri, "runs")):
         raise UsageError(
-            f"{name!r} is a store: name one of its runs, read_dead_letters('latest', store=obs.Store({name!r}))"
+            f"{name!r} is a store: name a run of it, read_dead_letters('latest', store=obs.Store({name!r}))"
         )
     try:
         evidence = read_evidence(folder, "")

@@ -193,6 +193,8 @@ def test_a_store_on_another_filesystem_of_beam_works_the_same(tmp_path: pathlib.
     store = Store("elsewhere://bucket/store")
     assert not store.local
     store.check_writable()
+    store.files.write("manifest-1.json", b"{}")
+    assert store.files.names("") == ["manifest-1.json"]
     add_run(store, "flights", "0193aaaa-1111-7000-8000-000000000001", {"status": "done"})
     add_run(store, "flights", "0193aaaa-2222-7000-8000-000000000002")
     assert store.find("flights@latest").id[9:13] == "2222"
