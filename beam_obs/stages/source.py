@@ -102,7 +102,11 @@ class Source(Stage):
         if observation.observed:
             name = self._dataset or self.label
             observation.stages[stage] = StageDescription(stage, type(transform).__name__, "none")
-            observation.inputs.append(DatasetDescription(name, name, stage))
+            # A read of ours tells itself what it reads; within this one it is the same dataset.
+            inner = [one for one in observation.inputs if one.label.startswith(f"{stage}/")]
+            uri = inner[0].uri if len(inner) == 1 else name
+            observation.inputs[:] = [one for one in observation.inputs if one not in inner]
+            observation.inputs.append(DatasetDescription(name, uri, stage))
         count = CountElements(stage, observation.context)
         if self.stamps_lineage:
             coder = registry.get_coder(elements.element_type)
