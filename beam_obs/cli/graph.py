@@ -6,7 +6,7 @@ import pathlib
 
 import click
 
-from beam_obs.cli.options import store_option, tell_problems_of
+from beam_obs.cli.options import all_steps_option, store_option, tell_problems_of
 from beam_obs.lineage.picture import run_picture
 from beam_obs.runs.store import Store
 
@@ -20,8 +20,9 @@ from beam_obs.runs.store import Store
     metavar="FILE.svg",
     help="The file to write; - for standard output.",
 )
+@all_steps_option
 @store_option
-def graph(run: str, output: pathlib.Path, store: Store) -> None:
+def graph(run: str, output: pathlib.Path, all_steps: bool, store: Store) -> None:
     """Draw the step graph of a run, in SVG.
 
     Counts are on the edges; dead letters, what was filtered and parts without lineage are marked.
@@ -33,7 +34,7 @@ def graph(run: str, output: pathlib.Path, store: Store) -> None:
         )
     record = store.find(run)
     tell_problems_of(record)
-    picture = run_picture(record)
+    picture = run_picture(record, all_steps)
     if str(output) == "-":
         click.echo(picture.encode(), nl=False)
     else:

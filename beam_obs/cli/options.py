@@ -54,6 +54,12 @@ store_option = click.option(
     f"{DEFAULT_STORE}). Options of the filesystem are those of a pipeline: --s3_endpoint_url=...",
 )
 
+all_steps_option = click.option(
+    "--all-steps",
+    is_flag=True,
+    help="Tell apart the steps in a composite of Beam's own, as a write or RunInference; by default one.",
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from beam_obs.cli.options import json_option, store_option, tell_problems_of
+from beam_obs.cli.options import all_steps_option, json_option, store_option, tell_problems_of
 from beam_obs.runs.report import (
     console_for,
     print_plainly,
@@ -71,18 +71,20 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
 @click.option(
     "--svg", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Write the report as a picture."
 )
-def show(run: str, store: Store, as_json: bool, svg: pathlib.Path | None) -> None:
+@all_steps_option
+def show(run: str, store: Store, as_json: bool, svg: pathlib.Path | None, all_steps: bool) -> None:
     """Show the report of a run.
 
-    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
+    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. JSON has all steps.
     """
     record = store.find(run)
     tell_problems_of(record)
     if svg is not None:
-        svg.write_text(report_svg(record, store), encoding="utf-8")
+        svg.write_text(report_svg(record, store, all_steps=all_steps), encoding="utf-8")
         click.echo(f"wrote {svg}")
     elif as_json:
         click.echo(json.dumps(record_json(record, store), indent=1))
     else:
         console = console_for(sys.stdout)
-        print_plainly(console, render_report(record, store, ascii_only=not writes_unicode(console)))
+        plain = not writes_unicode(console)
+        print_plainly(console, render_report(record, store, ascii_only=plain, all_steps=all_steps))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.folding import folded
 from beam_obs.runs.record import RunRecord
 
 _WHILE_RUNNING = re.compile(r"\[while running '([^'\n]{1,500})'\]")
@@ -90,13 +91,17 @@ class MarkedGraph:
     edges: tuple[MarkedEdge, ...]
 
 
-def marked_graph(record: RunRecord) -> MarkedGraph:
+def marked_graph(record: RunRecord, all_steps: bool = False) -> MarkedGraph:
     """Returns the graph of a run.
+
+    Args:
+      record: the run.
+      all_steps: whether steps within a composite of Beam's own are told apart.
 
     Raises:
       NoStepsYet: the run has not ended, or its runner told none.
     """
-    end = record.end or {}
+    end = folded(record.end or {}, all_steps)
     stages = {stage["label"]: stage for stage in end.get("stages") or ()}
     steps = end.get("steps") or [{"label": label, "is_stage": True} for label in stages]
     if not steps:

@@ -68,13 +68,17 @@ text{fill:#e6edf3}
 _STATUS_CLASSES = {"done": "good", "failed": "dead", "lost": "dead", "cancelled": "opaque"}
 
 
-def run_picture(record: RunRecord) -> str:
+def run_picture(record: RunRecord, all_steps: bool = False) -> str:
     """Returns the step graph of a run as an SVG document.
+
+    Args:
+      record: the run.
+      all_steps: whether steps within a composite of Beam's own have boxes of their own.
 
     Raises:
       NoStepsYet: the run has not ended, or its runner told no steps.
     """
-    graph = marked_graph(record)
+    graph = marked_graph(record, all_steps)
     cards = [_Card(step) for step in graph.steps]
     places = {step.label: number for number, step in enumerate(graph.steps)}
     links = [

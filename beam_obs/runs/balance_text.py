@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_obs.runs.wording import clean
+from beam_obs.runs.wording import clean, number_of
 
 _MOST_NAMED = 4
 NOT_BALANCED = "not balanced"
@@ -24,14 +24,14 @@ def balance_text(balance: Mapping[str, Any]) -> str:
         return f"balance not checked: {clean(balance.get('unchecked') or 'no counts')}"
     if not holds:
         return NOT_BALANCED
-    checks, edges = _number_of(balance["checked"], "check"), balance.get("edges")
+    checks, edges = number_of(balance["checked"], "check"), balance.get("edges")
     if edges is None:  # a run of before edges were counted
         return f"balanced: every record is accounted for ({checks})"
     checked = balance.get("edges_checked") or 0
     if checked == edges and not balance.get("unchecked_steps"):
-        text = f"balanced: every record is accounted for ({checks}, {_number_of(edges, 'edge')})"
+        text = f"balanced: every record is accounted for ({checks}, {number_of(edges, 'edge')})"
     else:
-        text = f"balanced where checked: {checked:,} of {_number_of(edges, 'edge')} ({checks})"
+        text = f"balanced where checked: {checked:,} of {number_of(edges, 'edge')} ({checks})"
     late = sum(dropped["count"] for dropped in balance.get("dropped") or ())
     return f"{text}; {late:,} dropped as late" if late else text
 
@@ -74,7 +74,3 @@ def _named(texts: Sequence[str]) -> str:
     more = len(texts) - _MOST_NAMED
     named = ", ".join(clean(text) for text in texts[:_MOST_NAMED])
     return f"{named} and {more:,} more" if more > 0 else named
-
-
-def _number_of(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -19,7 +19,7 @@ from beam_obs.runs.evidence import (
     summarize_lost,
     summarize_windows,
 )
-from beam_obs.runs.graph import Graph, Step
+from beam_obs.runs.graph import Composite, Graph, Step
 from beam_obs.runs.noted_files import noted_file_lines
 from beam_obs.runs.redaction import redact_text
 from beam_obs.runs.source_places import place_examples
@@ -90,6 +90,7 @@ def describe_end(
             for step in (graph.steps if graph is not None else ())
         ],
         "edges": _edges(graph, elements) if graph is not None else [],
+        "composites": [_composite(one, elements) for one in (graph.composites if graph is not None else ())],
         "balance": balanced.to_json(),
         "lineage_lost": summarize_lost(evidence, snapshot.commits_lost),
         "checks": summarize_checks(evidence),
@@ -187,19 +188,34 @@ def _stage(label: str, kind: str, counts: StageCounts, dropped: int) -> dict[str
 
 
 def _step(step: Step, elements: Any, dropped: int) -> dict[str, Any]:
-    def count(ids: Any) -> int | None:
-        known = [elements[id_] for id_ in ids if elements is not None and id_ in elements]
-        return sum(known) if known and len(known) == len(ids) else None
-
     return {
         "label": step.label,
         "is_stage": step.is_stage,
-        "in": count(step.inputs),
-        "out": count(tuple(step.outputs.values())),
+        "in": _count(step.inputs, elements),
+        "out": _count(tuple(step.outputs.values()), elements),
         "dropped": dropped,
         "keeps_state": bool(step.keeps_state),
         "after": list(step.after),
     }
+
+
+def _composite(composite: Composite, elements: Any) -> dict[str, Any]:
+    """Returns what is kept of steps that are one row; what a write gives are no records, but files maybe."""
+    row = composite.row
+    given = _count(composite.outputs, elements)
+    told = {"label": composite.label, "in": _count(composite.inputs, elements), "writes": row.is_write}
+    if not row.is_write:
+        return told | {"out": given}
+    failed = 0 if composite.failed is None else _count((composite.failed,), elements)
+    return told | {
+        "failed": None if row.may_leave_out else failed,
+        "files": given if row.gives_files else None,
+    }
+
+
+def _count(ids: tuple[str, ...], elements: Any) -> int | None:
+    known = [elements[id_] for id_ in ids if elements is not None and id_ in elements]
+    return sum(known) if known and len(known) == len(ids) else None
 
 
 def _edges(graph: Graph, elements: Any) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from apache_beam.transforms.userstate import is_stateful_dofn
 from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions
 
 from beam_obs.metrics.names import LATER_LEAF, stage_of_step
+from beam_obs.runs.one_row import Row, rows_of
 from beam_obs.stages.dead_letters import KeepRefusals
 from beam_obs.stages.guarded_combine import SplitCombined
 from beam_obs.stages.role import EVIDENCE
@@ -20,6 +21,8 @@ from beam_obs.wrapper.traced_dofn import innermost
 from beam_obs.wrapper.traced_state import remembers
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
+_FAILED_TAGS = ("FailedRows", "FailedRowsWithErrors")
+"""Outputs in Beam's writes that hold each record once which the service has refused."""
 _ONE_WINDOW = frozenset({GlobalWindows, FixedWindows, Sessions})
 """Functions that put an element into one window."""
 
@@ -69,26 +72,52 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
+class Composite:
+    """Steps that people see as one row.
+
+    Args:
+      label: full label of the composite.
+      inputs: ids of its main inputs.
+      outputs: ids of its outputs, without dead letters.
+      row: what kind of row it is.
+      failed: id of the output in it that holds what a service refused, where there is one.
+    """
+
+    label: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    row: Row
+    failed: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Graph:
-    """Steps in the order they were applied, and the PCollections between them."""
+    """Steps in the order they were applied, the PCollections between them, and what is one row of them."""
 
     steps: tuple[Step, ...]
     edges: tuple[Edge, ...]
+    composites: tuple[Composite, ...] = ()
 
 
-def read_graph(pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = ()) -> Graph:
+def read_graph(
+    pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = (), rows: Mapping[str, Row] | None = None
+) -> Graph:
     """Returns the graph of a pipeline that was run.
 
-    A composite without a stage inside is one step; one with stages is told by its parts.
+    A composite that is one row is one step, unless there are stages in it: those are steps, and what is
+    beside them. Any other composite is told by its parts.
 
     Args:
       pipeline: the ``beam.Pipeline``; its ids of PCollections are those that the runner used.
       stages: labels of the stages.
       hidden: labels of top steps of our own, which the report leaves out.
+      rows: what is one row, as the pipeline that the user built tells it; by default this one.
     """
     labels = frozenset(stages)
+    rows = rows_of(pipeline) if rows is None else rows
     root = pipeline._root_transform()
-    nodes = [node for part in root.parts if part.full_label not in hidden for node in _told(part, labels)]
+    shown = [part for part in root.parts if part.full_label not in hidden]
+    nodes = [node for part in shown for node in _told(part, labels, rows)]
     # A composite may give what it takes: the step before it made that.
     makers: dict[str, str] = {}
     for node in nodes:
@@ -111,19 +140,49 @@ def read_graph(pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = ())
     for step in steps:
         for id_ in step.inputs:
             consumers.setdefault(id_, []).append(step.label)
-    return Graph(
-        steps, tuple(Edge(id_, label, tuple(consumers.get(id_, ()))) for id_, label in producers.items())
+    edges = tuple(Edge(id_, label, tuple(consumers.get(id_, ()))) for id_, label in producers.items())
+    composites = tuple(
+        _composite(pipeline, node, rows[node.full_label])
+        for part in shown
+        for node in (part, *_parts(part))
+        if node.full_label in rows
     )
+    told = {step.label for step in steps}
+    return Graph(steps, edges, tuple(one for one in composites if one.row.is_write or one.label not in told))
 
 
-def _told(node: Any, stages: frozenset[str]) -> Iterator[Any]:
+def _told(
+    node: Any, stages: frozenset[str], rows: Mapping[str, Row], is_in_row: bool = False
+) -> Iterator[Any]:
     if isinstance(node.transform, KeepRefusals):
         return
-    if node.full_label in stages or not any(label.startswith(f"{node.full_label}/") for label in stages):
+    is_in_row = is_in_row or node.full_label in rows
+    has_stages = any(label.startswith(f"{node.full_label}/") for label in stages)
+    if node.full_label in stages or not node.parts or (is_in_row and not has_stages):
         yield node
     else:
         for part in node.parts:
-            yield from _told(part, stages)
+            yield from _told(part, stages, rows, is_in_row)
+
+
+def _composite(pipeline: Any, node: Any, row: Row) -> Composite:
+    outputs = {
+        str(tag): _id(pipeline, value)
+        for tag, value in node.outputs.items()
+        if isinstance(value, PCollection) and not str(tag).startswith(DEAD_TAG)
+    }
+    inputs = tuple(
+        _id(pipeline, value) for value in node.main_inputs.values() if isinstance(value, PCollection)
+    )
+    # A write of ours counts what its service refused among its dead letters.
+    corrected = any(part.full_label.endswith(f"/{LATER_LEAF}") for part in _parts(node))
+    refused = (
+        _id(pipeline, value)
+        for part in (_parts(node) if row.is_write and not corrected else ())
+        for tag, value in part.outputs.items()
+        if tag in _FAILED_TAGS
+    )
+    return Composite(node.full_label, inputs, tuple(outputs.values()), row, next(refused, None))
 
 
 def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:

@@ -159,6 +159,18 @@ END_FORM: dict[str, Any] = {
             }
         ]
     ),
+    "composites": Maybe(
+        [
+            {
+                "label": str,
+                "in": _COUNT,
+                "out": _COUNT,
+                "writes": Needed(bool, False),
+                "failed": _COUNT,
+                "files": _COUNT,
+            }
+        ]
+    ),
     "edges": Maybe([{"from": str, "to": str, "count": _COUNT, "side": bool}]),
     "balance": Maybe(
         {

@@ -26,6 +26,7 @@ from rich.text import Text
 
 from beam_obs.runs.balance_text import balance_text, dropped_texts, unchecked_texts
 from beam_obs.runs.fitting import FittingColumn, FittingTable, clipped, told, whole
+from beam_obs.runs.folding import WITHIN, folded_record
 from beam_obs.runs.record import RunRecord, parse_time
 from beam_obs.runs.store import Store
 from beam_obs.runs.wording import (
@@ -35,6 +36,7 @@ from beam_obs.runs.wording import (
     letters_beside,
     lost_evidence,
     microseconds_text,
+    number_of,
     seconds_text,
     tail,
 )
@@ -109,7 +111,9 @@ def record_json(record: RunRecord, store: Store) -> dict[str, Any]:
     }
 
 
-def report_svg(record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, title: str = "") -> str:
+def report_svg(
+    record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, title: str = "", all_steps: bool = False
+) -> str:
     """Returns the report as a picture of a terminal, in SVG; a picture is for others, so that what lies below
     the working folder is shown from there."""
     console = _CleanConsole(
@@ -118,7 +122,7 @@ def report_svg(record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, ti
     below = os.getcwd() + os.sep
     start, end = _seen_from(below, record.start), _seen_from(below, record.end)
     seen = dataclasses.replace(record, start=start, end=end)
-    console.print(render_report(seen, store))
+    console.print(render_report(seen, store, all_steps=all_steps))
     picture = console.export_svg(title=title or f"{record.pipeline}: {record.status_text}")
     # Whoever opens the picture is not to ask a server for fonts; any monospace one will do.
     return re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)
@@ -147,14 +151,18 @@ def console_for(file: Any) -> Console:
     )
 
 
-def render_report(record: RunRecord, store: Store, ascii_only: bool = False) -> RenderableType:
+def render_report(
+    record: RunRecord, store: Store, ascii_only: bool = False, all_steps: bool = False
+) -> RenderableType:
     """Returns the report as something that `rich` prints.
 
     Args:
       record: the run.
       store: where it is kept.
       ascii_only: whether the terminal shows ASCII only.
+      all_steps: whether steps within a composite of Beam's own have rows of their own.
     """
+    record = folded_record(record, all_steps)
     parts = [part for part in _parts(record, store, _ASCII if ascii_only else _UNICODE) if part is not None]
     return Group(*parts)
 
@@ -347,6 +355,8 @@ def _dead_letters(refused: dict[str, Any], status: str, marks: _Marks) -> Iterat
         what.append(f"{clean(kind['error_type'].rpartition('.')[2])}: {clean(kind['error_message'])}", "red")
         what.append(f"\n{clean(kind['payload_text']) or marks.none}", "dim")
         stage = Text(tail(clean(kind["stage"]), 24), "bold")
+        if kind.get(WITHIN):
+            stage.append(f"\n{tail(clean(kind[WITHIN]), 24)}", "not bold")
         stage.append(f"\n{kind['fingerprint']}", "dim not bold")
         table.add_row(Text(f"{kind['count']:,}", "bold red"), stage, what)
         if kind.get("source_uri"):
@@ -378,16 +388,17 @@ def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iter
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
     table.add_column(min_width=16)
-    for _ in range(3):
+    for _ in range(4):
         table.add_column(justify="right", no_wrap=True)
     for dataset in datasets:
         files = dataset.get("files") or []
         sizes = [file.get("bytes", 0) for file in files]
-        records = dataset.get("records")
+        records, written = dataset.get("records"), dataset.get("file_count")
         table.add_row(
             Text(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
             _line(tail(clean(dataset.get("uri") or ""), 60), "dim"),
-            Text(f"{records:,} records" if records is not None else "", ""),
+            Text(number_of(records, "record") if records is not None else ""),
+            Text(number_of(written, "file") if written is not None else ""),
             Text(bytes_text(sum(sizes)) if any(sizes) else ""),
             Text(f"digest {dataset['digest'][:8]}" if dataset.get("digest") else "", "dim"),
         )

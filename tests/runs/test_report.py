@@ -176,7 +176,7 @@ def test_internal_errors_and_dropped_records_are_told_when_there_are_any() -> No
 
 def test_a_picture_shows_what_lies_below_the_working_folder_from_there() -> None:
     here = os.getcwd()
-    outputs = [{"name": "write", "uri": f"{here}/out/rows", "records": 3}]
+    outputs = [{"name": "write", "label": "write", "uri": f"{here}/out/rows", "records": 3}]
     picture = report_svg(run(outputs=outputs), Store("kept"))
     assert "out/rows" in picture
     assert "kept" in picture
