@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from beam_obs.runs.folding import folded_record
 from beam_obs.runs.kinds import GONE, NEW, KindChange, compare_kinds, dead_letters_of
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.store import Store
@@ -135,15 +136,16 @@ def compare_runs(store: Store, before: RunRecord, after: RunRecord) -> RunDiffer
       before: the one run.
       after: the other.
     """
-    ends = before.end or {}, after.end or {}
+    rows = folded_record(before), folded_record(after)
+    ends = rows[0].end or {}, rows[1].end or {}
     inputs = _datasets(
-        *(end.get("inputs") or run.start.get("inputs") or [] for end, run in _with(ends, before, after)),
+        *(end.get("inputs") or run.start.get("inputs") or [] for end, run in _with(ends, *rows)),
         by_files=True,
     )
     outputs = _datasets(*(end.get("outputs") or [] for end in ends), by_files=False)
-    letters = dead_letters_of(store, before), dead_letters_of(store, after)
+    letters = dead_letters_of(store, rows[0]), dead_letters_of(store, rows[1])
     kinds = tuple(compare_kinds(*letters, ends[1].get("stages")))
-    steps = _steps(_told(before), _told(after), inputs, outputs, kinds)
+    steps = _steps(_told(rows[0]), _told(rows[1]), inputs, outputs, kinds)
     return RunDifference(
         before, after, _code(before, after), _options(before, after), inputs, steps, kinds, outputs
     )

@@ -202,11 +202,12 @@ class _Folding:
         for output, label in zip(outputs, of_rows, strict=True):
             if output.get("uri") == output.get("name"):
                 output["uri"] = sinks.get(output["label"]) or output.get("uri")
-            if output.get("name") == output["label"]:
-                output["name"] = label
             composite = self._composites.get(label)
             if composite is None or not composite["writes"] or of_rows.count(label) > 1 or label not in rows:
                 continue
+            if output.get("name") == output["label"]:
+                output["name"] = label
+            output["label"] = label
             if output.get("records") is None and self._told.get("status") == "done":
                 output["records"] = self._stages.get(label, rows[label]).get("out")
             output["file_count"] = len(output.get("files") or ()) or composite.get("files")

@@ -13,6 +13,7 @@ from apache_beam.runners.runner import PipelineResult
 from beam_obs.metrics.snapshot import Snapshot, StageCounts, read_snapshot
 from beam_obs.runs.balance import balance
 from beam_obs.runs.balance_text import balance_text, unchecked_texts
+from beam_obs.runs.folding import folded
 from beam_obs.runs.record import RunRecord
 from beam_obs.testing.difference import table
 from beam_obs.testing.observed_run import find_run
@@ -131,7 +132,10 @@ def _found_in_store(record: RunRecord, label: str) -> dict[str, int | None]:
     if end["counts_from"] is None:
         raise AssertionError(f"run {record.id} has no counts: {end['balance']['unchecked']}")
     stages = {stage["label"]: stage for stage in end["stages"]}
-    steps = {step["label"]: step for step in end["steps"]}
+    rows = folded(end)
+    # A stage in a composite has counts of its own, and the composite those of its row.
+    stages = {stage["label"]: stage for stage in rows["stages"]} | stages
+    steps = {step["label"]: step for step in (*end["steps"], *rows["steps"])}
     if label not in stages and label not in steps:
         raise _no_such_stage(label, stages or steps)
     told = stages.get(label) or steps[label]

@@ -12,10 +12,12 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 import beam_obs as obs
 from beam_obs.lineage.marked_graph import marked_graph
+from beam_obs.runs.difference import compare_runs
 from beam_obs.runs.folding import folded
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.report import console_for, render_report
 from beam_obs.runs.store import Store
+from beam_obs.testing import assert_metrics
 
 QUIET = "--obs_report=off"
 LINES = ["the rose is red", "the violet is blue", "sugar is sweet"]
@@ -193,6 +195,28 @@ def test_a_read_in_a_source_is_one_input_and_says_where_it_read(of_beam: bool) -
     assert inputs[0].split()[0] == "poem"
     assert inputs[0].split()[1].endswith("lines.txt")
     assert not inputs[1]
+
+
+def test_two_runs_are_compared_by_row() -> None:
+    def build(lines: Any) -> Any:
+        return lines | "infer" >> obs.Stage(RunInference(Doubles())) | "write" >> beam.io.WriteToText("out")
+
+    before = run_of(build)
+    with obs.Pipeline("FnApiRunner", argv=[QUIET], name="folded") as p:
+        build(p | "lines" >> beam.Create(LINES[:2]))
+    found = compare_runs(Store(), before, Store().find("folded@latest"))
+
+    counts = {step.label: (step.counts["in"], step.counts["out"]) for step in found.steps[1:]}
+    assert counts == {"infer": ((3, 2), (2, 1)), "write": ((2, 1), (2, 1))}
+    assert [kind.kind["stage"] for kind in found.kinds] == ["infer"]
+    assert [output.records for output in found.outputs] == [(2, 1)]
+
+
+def test_a_row_has_counts_for_tests_and_so_has_the_stage_in_it() -> None:
+    run_of(lambda lines: lines | "infer" >> obs.Stage(RunInference(Doubles())))
+
+    assert_metrics(Store(), stage="infer", in_=3, out=2, dead=1)
+    assert_metrics(Store(), stage="infer/RunInference/BeamML_RunInference", out=2, dead=1)
 
 
 # Runs of releases that did not note what is one row.
