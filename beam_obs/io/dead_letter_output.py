@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
+from apache_beam.pvalue import PCollection
 from typing_extensions import Self
 
 from beam_obs.records.errors import UsageError
@@ -27,7 +29,7 @@ class DeadLetterOutput(Ours):
         self._made_at = made_at(self)
         if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
             raise UsageError(
-                f"dead_letters={dead_letters!r}: give an obs.DeadLetters, "
+                f"dead_letters={dead_letters!r}: give an obs.DeadLetters, e.g. obs.DeadLetters(folder), "
                 "or use .with_dead_letters() for an output of your own"
             )
         self._dead_letters = dead_letters
@@ -43,3 +45,11 @@ class DeadLetterOutput(Ours):
         result = copy.copy(self)
         result._as_output = True
         return result
+
+    def _check_pcollection(self, pcoll: Any, label: str) -> None:
+        """Raises a UsageError where the transform is applied to something else than a PCollection."""
+        if not isinstance(pcoll, PCollection):
+            raise UsageError(
+                f"obs.{type(self).__name__} {label!r} (made at {self._made_at}) needs a PCollection of "
+                f"records, got {pcoll!r}"
+            )

@@ -24,6 +24,7 @@ from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.refusal_homes import RefusalHomes
 from beam_obs.stages.role import READ
+from beam_obs.stages.with_dead_letters import WithDeadLetters
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -146,7 +147,8 @@ class FileRead(DeadLetterOutput):
         if not self._as_output:
             return records
         formatter = FormatDeadLetters(label, observation.context)
-        return records, refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
+        letters = refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
+        return WithDeadLetters((records, letters), label, self._made_at)
 
     def _refuse_doubled_columns(self, files: list[FoundFile], label: str) -> None:
         """Raises where each of the files has a column twice, so that the read would give nothing else.

@@ -24,6 +24,7 @@ from beam_obs.records.run_context import (
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.role import WRITE
 from beam_obs.stages.stage import Stage
+from beam_obs.stages.with_dead_letters import WithDeadLetters
 
 
 class FileWrite(DeadLetterOutput):
@@ -49,6 +50,7 @@ class FileWrite(DeadLetterOutput):
         """Applies the write; gives the names of the files."""
         pipeline = pcoll.pipeline
         label = pipeline._current_transform().full_label
+        self._check_pcollection(pcoll, label)
         observation = observation_of(pipeline)
         attributes = stamps_of(observation, label, self._stamp, self._has_room())
         encoded, letters = self._encoded(pcoll, label, attributes)
@@ -67,7 +69,7 @@ class FileWrite(DeadLetterOutput):
         if observation.observed:
             observation.evidence.append(files | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str))
         names = files | "Names" >> beam.Map(file_name).with_output_types(str)
-        return (names, letters) if self._as_output else names
+        return WithDeadLetters((names, letters), label, self._made_at) if self._as_output else names
 
     def _encoded(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:
         """Encodes the records as a stage that goes by the label of the write."""

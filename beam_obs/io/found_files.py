@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.records.errors import PlacedError, UsageError
 from beam_obs.records.file_state import FileState
 
 _GLOB = re.compile(r"[*?\[]")
 
 
-class NoFilesFound(BeamObsError, OSError):
+class NoFilesFound(PlacedError, OSError):
     """A pattern finds no file.
 
     Args:
@@ -28,9 +28,6 @@ class NoFilesFound(BeamObsError, OSError):
         super().__init__(f"{label}: {what} {pattern!r}")
         self.pattern = pattern
         self.label = label
-
-    def __reduce__(self) -> tuple[type[NoFilesFound], tuple[str, str]]:
-        return (NoFilesFound, (self.pattern, self.label))
 
 
 class FoundFile(NamedTuple):

@@ -22,6 +22,7 @@ from beam_obs.stages.refusal_homes import RefusalHomes
 from beam_obs.stages.role import WRITE
 from beam_obs.stages.service_refusals import ReadFailedRows
 from beam_obs.stages.stage import Stage
+from beam_obs.stages.with_dead_letters import WithDeadLetters
 from beam_obs.wrapper.redaction import Redact, redaction_of
 
 
@@ -55,6 +56,7 @@ class ServiceWrite(DeadLetterOutput):
         """Applies the write; gives what Beam's gives."""
         pipeline = pcoll.pipeline
         label = pipeline._current_transform().full_label
+        self._check_pcollection(pcoll, label)
         observation = observation_of(pipeline)
         attributes = stamps_of(observation, label, self._stamp, self._has_room())
         tried, letters = self._tried(pcoll, label, attributes)
@@ -68,7 +70,7 @@ class ServiceWrite(DeadLetterOutput):
         result, failures = self._write(tried)
         homes = RefusalHomes(observation, self._dead_letters, self._as_output)
         if failures is None or not homes.keep_refusals:
-            return (result, letters) if self._as_output else result
+            return WithDeadLetters((result, letters), label, self._made_at) if self._as_output else result
         reader = ReadFailedRows(
             label,
             observation.context,
@@ -88,7 +90,7 @@ class ServiceWrite(DeadLetterOutput):
         both = (globally(letters, "Globally"), globally(of_service, "Globally of the service"))
         if str(letters.windowing) == str(of_service.windowing):
             both = (letters, of_service)
-        return result, both | "All letters" >> beam.Flatten()
+        return WithDeadLetters((result, both | "All letters" >> beam.Flatten()), label, self._made_at)
 
     def _tried(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:
         """Tries the records by a stage that goes by the label of the write."""

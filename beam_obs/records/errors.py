@@ -5,16 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from beam_obs.records.made_at import users_line
+
 
 class BeamObsError(Exception):
     """Base of every error that beam_obs raises on purpose."""
 
 
-class UsageError(BeamObsError, ValueError):
+class PlacedError(BeamObsError):
+    """An error that is told with the line of the user's program at which it was found, while that builds a
+    pipeline.
+
+    Args:
+      message: without that line, or with it.
+    """
+
+    def __init__(self, message: str) -> None:
+        place = users_line()
+        super().__init__(message if place is None or place in message else f"{message} (at {place})")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The message has its place, which whoever unpickles it would take for their own.
+        return (_as_it_was, (type(self), self.args), self.__dict__)
+
+
+class UsageError(PlacedError, ValueError):
     """A construct was used wrongly; raised when the pipeline is built, before anything runs."""
 
 
-class MissingExtra(BeamObsError, ImportError):
+class MissingExtra(PlacedError, ImportError):
     """A feature needs packages that are not installed.
 
     Args:
@@ -101,3 +120,9 @@ class DeadRateExceeded(BeamObsError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (DeadRateExceeded, (self.stage, self.dead, self.taken, self.limit, self.commonest))
+
+
+def _as_it_was(kind: type[PlacedError], told: tuple[Any, ...]) -> PlacedError:
+    error = kind.__new__(kind)
+    error.args = told
+    return error

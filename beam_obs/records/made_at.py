@@ -1,8 +1,14 @@
-"""Where in the user's program a transform was made, for messages about it."""
+"""Where in the user's program something was made or asked for, for messages about it."""
 
 from __future__ import annotations
 
+import os
 import sys
+from types import FrameType
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NOT_BUILDING = ("beam_obs.cli", "apache_beam.runners.worker")
+"""Modules from which a user's line is asked for neither a transform nor a setting: a command, a worker."""
 
 
 def made_at(transform: object) -> str:
@@ -12,6 +18,32 @@ def made_at(transform: object) -> str:
       transform: of ours, or of a subclass of the user's.
     """
     frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_locals.get("self") is transform:  # a subclass's __init__
+    while frame.f_back is not None and (
+        frame.f_locals.get("self") is transform  # a subclass's __init__
+        or frame.f_code.co_filename.startswith(_OURS)
+    ):
         frame = frame.f_back
+    return _place(frame)
+
+
+def users_line() -> str | None:
+    """Returns file and line of the user's program that is being run to build a pipeline; None in a worker,
+    and where a command of ours asks by itself."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith(_NOT_BUILDING):
+            return None
+        package = module.partition(".")[0]
+        if not (
+            frame.f_code.co_filename.startswith(_OURS)
+            or package == "apache_beam"
+            or package in sys.stdlib_module_names
+        ):
+            return _place(frame)
+        frame = frame.f_back
+    return None
+
+
+def _place(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -83,12 +83,6 @@ def test_a_stage_put_around_a_stage_is_refused(stage: Any) -> None:
         stage()
 
 
-def test_results_with_dead_letters_that_are_not_unpacked_are_refused() -> None:
-    lines = beam.Pipeline() | beam.Create(["1"])
-    with pytest.raises(obs.UsageError, match=rf"(?s)'parse' \(made at {HERE}\).*write good, dead = "):
-        _ = lines | "parse" >> obs.Stage(beam.Map(int)).with_dead_letters() | beam.Map(print)
-
-
 def test_results_with_dead_letters_can_be_flattened() -> None:
     with beam.Pipeline("FnApiRunner") as p:
         both = p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int)).with_dead_letters()
