@@ -86,7 +86,8 @@ def read_head(stream: Any, path: str) -> AvroHead:
             f"{path}: the schema in its header cannot be read: {type(error).__name__}: {error}",
             type(error).__name__,
         ) from None
-    _check_codec(opened.codec, path)
+    if not knows_codec(opened.codec):
+        raise NotAContainer(f"{path}: its codec {opened.codec!r} is not known", "codec")
     return AvroHead(header, opened.writer_schema)
 
 
@@ -295,12 +296,19 @@ def _start_of(segment: bytes) -> bytes:
     return segment[:KEPT_BYTES]
 
 
-def _check_codec(codec: str, path: str) -> None:
-    """Fails the job where the codec of a file cannot be read here, which is no fault of the file's."""
-    block = io.BytesIO()
+def knows_codec(codec: str) -> bool:
+    """Whether there is a codec of Avro's of this name.
+
+    Raises:
+      MissingExtra: there is, but a package is not installed that it needs.
+
+    >>> knows_codec("deflate"), knows_codec("gzip")
+    (True, False)
+    """
     try:
-        fastavro.writer(block, "null", [None], codec=codec)
+        fastavro.writer(io.BytesIO(), "null", [None], codec=codec)
     except ValueError as error:
         if "install" in str(error):
             raise MissingExtra(f"Avro's codec {codec!r}", "avro") from None
-        raise NotAContainer(f"{path}: its codec {codec!r} is not known", "codec") from None
+        return False
+    return True

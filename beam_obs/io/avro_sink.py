@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from apache_beam.typehints import schemas
 from fastavro import parse_schema
 from fastavro.write import Writer
 
+from beam_obs.io.avro_blocks import knows_codec
 from beam_obs.io.avro_faithful import Faithful
 from beam_obs.io.avro_stamp import WithoutStamp, encoded_attributes, takes_attributes
 from beam_obs.io.counted_files import CountedSink
@@ -44,7 +46,8 @@ class WriteToAvro(FileWrite):
       dead_letters: a home for the dead letters.
 
     Raises:
-      UsageError: the schema is none, or ``stamp=True`` and it has no field for the attributes.
+      MissingExtra: the codec needs the extra ``avro``.
+      UsageError: the schema or the codec is none, or ``stamp=True`` and it has no field for the attributes.
 
     >>> import apache_beam as beam, fastavro, glob
     >>> import beam_obs as obs
@@ -57,7 +60,7 @@ class WriteToAvro(FileWrite):
 
     def __init__(
         self,
-        file_path_prefix: str,
+        file_path_prefix: str | os.PathLike[str],
         schema: Any = None,
         codec: str = "deflate",
         file_name_suffix: str = "",
@@ -70,12 +73,26 @@ class WriteToAvro(FileWrite):
         stamp: bool | None = None,
         dead_letters: DeadLetters | None = None,
     ) -> None:
-        super().__init__(file_path_prefix, dead_letters, stamp)
+        super().__init__(
+            file_path_prefix,
+            dead_letters,
+            stamp,
+            num_shards=num_shards,
+            triggering_frequency=triggering_frequency,
+        )
+        if not isinstance(codec, str) or not knows_codec(codec):
+            raise UsageError(
+                f"codec={codec!r} is not one of Avro's: give 'deflate', 'null', 'bzip2', 'xz', 'snappy', "
+                "'zstandard' or 'lz4'"
+            )
         if schema is not None:
             try:
                 parse_schema(schema)
             except Exception as error:
-                raise UsageError(f"schema= is not an Avro schema: {error}") from error
+                raise UsageError(
+                    f"schema={schema!r} is not an Avro schema ({error}): give a dict, as "
+                    "json.load makes of a file"
+                ) from error
         self._schema = schema
         if stamp and schema is not None and not self._has_room():
             raise UsageError(
@@ -84,7 +101,7 @@ class WriteToAvro(FileWrite):
                 "index of the run leads each record back to its source"
             )
         self._make_sink: Callable[[Any], Any] = lambda of_schema: _CountedAvroSink(
-            file_path_prefix,
+            self._prefix,
             of_schema,
             codec,
             file_name_suffix,

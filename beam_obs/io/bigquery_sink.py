@@ -74,7 +74,10 @@ class WriteToBigQuery(ServiceWrite):
                 "output index of the run leads each row back to its source"
             )
         arguments.setdefault("insert_retry_strategy", "RETRY_ON_TRANSIENT_ERROR")
-        self._of_beam = beams.WriteToBigQuery(table, dataset, project, schema, **arguments)
+        try:
+            self._of_beam = beams.WriteToBigQuery(table, dataset, project, schema, **arguments)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"obs.WriteToBigQuery: {error}") from error
         self._table = table if callable(table) and not arguments.get("table_side_inputs") else None
         self._reports_bad_records = _may_leave_out(arguments.get("additional_bq_parameters"))
 

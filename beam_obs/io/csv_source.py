@@ -18,6 +18,7 @@ from beam_obs.io.parsed_lines import LineParser, MadeRecords
 from beam_obs.io.read_records import RecordFormat
 from beam_obs.io.typed_records import RecordMaker, check_room, dicts_of, record_fields
 from beam_obs.records.errors import UsageError
+from beam_obs.records.given import given_names
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, LineageAttributes
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.redaction import Redact
@@ -119,9 +120,7 @@ class ReadFromCsv(FileRead):
             dead_letters=dead_letters,
             redact=redact,
         )
-        if isinstance(columns, str):
-            raise UsageError(f"columns={columns!r}: give a list of names")
-        names = None if columns is None else tuple(columns)
+        names = None if columns is None else given_names(columns, "columns")
         if names is None and not header:
             raise UsageError("header=False: give the names of the columns as columns=")
         if names is not None and len(set(names)) < len(names):
@@ -160,7 +159,7 @@ class ReadFromCsv(FileRead):
             ),
             dialect,
             record,
-            tuple(null_values),
+            given_names(null_values, "null_values", "['', 'NA']", "texts"),
             multiline,
         )
 

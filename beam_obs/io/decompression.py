@@ -48,6 +48,30 @@ def open_stream(path: str, compression: str) -> Any:
     return _Decompressed(raw, path, compression)
 
 
+def check_compression(compression: str, path: str = "") -> None:
+    """Looks whether files of a compression can be read or written here.
+
+    Args:
+      compression: one of Beam's `CompressionTypes`.
+      path: by whose extension ``auto`` is found.
+
+    Raises:
+      MissingExtra: a package is not installed that it needs.
+    """
+    if compression == CompressionTypes.AUTO:
+        compression = CompressionTypes.detect_compression_type(path)
+    if compression == CompressionTypes.ZSTD:
+        _zstandard()
+
+
+def _zstandard() -> Any:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise MissingExtra("Zstandard", "zstd") from error
+    return zstandard
+
+
 def _open(path: str) -> Any:
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
@@ -191,9 +215,5 @@ def _new_decompressor(compression: str) -> Any:
     if compression == CompressionTypes.LZMA:
         return lzma.LZMADecompressor()
     if compression == CompressionTypes.ZSTD:
-        try:
-            import zstandard
-        except ImportError as error:
-            raise MissingExtra("Zstandard", "zstd") from error
-        return zstandard.ZstdDecompressor(max_window_size=2**31).decompressobj()
+        return _zstandard().ZstdDecompressor(max_window_size=2**31).decompressobj()
     raise ValueError(f"unknown compression {compression!r}")

@@ -12,6 +12,7 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, Sw
 
 from beam_obs.io.bad_input import DuplicateColumns
 from beam_obs.io.dead_letter_output import DeadLetterOutput
+from beam_obs.io.decompression import check_compression
 from beam_obs.io.found_files import FoundFile, checked_pattern, find_files
 from beam_obs.io.read_blocks import PassOn, ReadBlock
 from beam_obs.io.read_ranges import EVIDENCE_TAG, ReadSettings, ReadUnsplit
@@ -19,6 +20,7 @@ from beam_obs.io.read_records import ReadRecords, RecordFormat
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
+from beam_obs.records.given import given_number
 from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
 from beam_obs.stages.dead_letters import DeadLetters
@@ -69,14 +71,14 @@ class FileRead(DeadLetterOutput):
         self._pattern = checked_pattern(file_pattern)
         if not CompressionTypes.is_valid_compression_type(compression_type):
             raise UsageError(
-                f"compression_type={compression_type!r} is not one of beam.io's CompressionTypes"
+                f"compression_type={compression_type!r} is not one of Beam's: give "
+                "beam.io.filesystem.CompressionTypes.GZIP or another of them"
             )
-        if min_bundle_size < 0 or desired_bundle_size < 1:
-            raise UsageError("min_bundle_size is at least 0, desired_bundle_size at least 1")
+        check_compression(compression_type, self._pattern if isinstance(self._pattern, str) else "")
         if on_bad_file not in ON_BAD_FILE:
             raise UsageError(f"on_bad_file={on_bad_file!r}: give one of {', '.join(map(repr, ON_BAD_FILE))}")
-        self._min_bundle_size = min_bundle_size
-        self._desired_bundle_size = desired_bundle_size
+        self._min_bundle_size = given_number(min_bundle_size, "min_bundle_size")
+        self._desired_bundle_size = given_number(desired_bundle_size, "desired_bundle_size", 1)
         self._compression_type = compression_type
         self._validate = validate
         self._on_bad_file = on_bad_file
@@ -219,8 +221,12 @@ class _FindFiles(StatelessDoFn):
         self._format = format
 
     def files(self) -> list[FoundFile]:
-        """Returns the files of a pattern that is known; raises where it finds nothing."""
-        return find_files(self._pattern, *self._arguments)
+        """Returns the files of a pattern that is known; raises where it finds nothing, or what cannot be
+        unpacked here."""
+        files = find_files(self._pattern, *self._arguments)
+        for file in files:
+            check_compression(file.compression)
+        return files
 
     def process(self, _: bytes) -> list[FoundFile]:
         """Gives the files."""

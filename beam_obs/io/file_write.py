@@ -14,6 +14,7 @@ from apache_beam.io import filebasedsink
 
 from beam_obs.io.counted_files import NoteFiles, WrittenFile, file_name
 from beam_obs.io.dead_letter_output import DeadLetterOutput
+from beam_obs.records.given import given_number, given_path, is_known_later
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import (
     DatasetDescription,
@@ -31,7 +32,8 @@ class FileWrite(DeadLetterOutput):
     """Writes a PCollection to files.
 
     Args:
-      file_path_prefix: as Beam's sinks take it.
+      file_path_prefix: as Beam's sinks take it, or a path-like object.
+      numbers: arguments that are whole numbers, by name; those that are None are left out.
       dead_letters: a home for the dead letters.
       stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
         records have room.
@@ -40,9 +42,20 @@ class FileWrite(DeadLetterOutput):
     role = WRITE
 
     def __init__(
-        self, file_path_prefix: Any, dead_letters: DeadLetters | None, stamp: bool | None = None
+        self,
+        file_path_prefix: Any,
+        dead_letters: DeadLetters | None,
+        stamp: bool | None = None,
+        **numbers: int | None,
     ) -> None:
         super().__init__(dead_letters)
+        if not is_known_later(file_path_prefix):
+            file_path_prefix = given_path(
+                file_path_prefix, "file_path_prefix", "'gs://bucket/trips'", "the beginning of a path"
+            )
+        for argument, number in numbers.items():
+            if number is not None:
+                given_number(number, argument, 0 if argument == "num_shards" else 1)
         self._prefix = file_path_prefix
         self._stamp = stamp
 

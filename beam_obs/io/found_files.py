@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import PCollection
 
 from beam_obs.records.errors import PlacedError, UsageError
 from beam_obs.records.file_state import FileState
+from beam_obs.records.given import given_path, is_known_later
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -82,10 +84,9 @@ def find_files(
     matched = FileSystems.match([pattern])[0].metadata_list
     if not matched:
         raise NoFilesFound(pattern, label)
-    if any("://" not in one.path and os.path.isdir(one.path) for one in matched):
-        raise UsageError(
-            f"{label}: {pattern!r} is a folder: give a pattern of files, e.g. {os.path.join(pattern, '*')!r}"
-        )
+    for one in matched:
+        if "://" not in one.path and os.path.isdir(one.path):
+            raise _folder_given(pattern, one.path)
     start = len(fixed_part(pattern))
     files = []
     for metadata in sorted(matched, key=lambda one: str(one.path)):
@@ -135,12 +136,27 @@ def checked_pattern(pattern: Any) -> Any:
     Raises:
       UsageError: it is no pattern.
     """
-    if hasattr(pattern, "get") and hasattr(pattern, "is_accessible"):
+    if is_known_later(pattern):
         return pattern
-    if isinstance(pattern, os.PathLike):
-        pattern = os.fspath(pattern)
-    if not isinstance(pattern, str) or not pattern:
+    if isinstance(pattern, PCollection):
         raise UsageError(
-            f"file_pattern={pattern!r}: give a path or pattern, e.g. 'gs://bucket/flights-*.csv'"
+            f"file_pattern={pattern!r}: give a path or pattern; files whose names are records are read by "
+            "beam.io.ReadAllFromText and its kind"
         )
-    return pattern if "://" in pattern else os.path.abspath(pattern)
+    if isinstance(pattern, (list, tuple, set)):
+        raise UsageError(
+            f"file_pattern={pattern!r}: give one path or pattern, e.g. 'gs://bucket/flights-*.csv'; for "
+            "several, a read of each and a beam.Flatten()"
+        )
+    pattern = given_path(
+        pattern, "file_pattern", "'gs://bucket/flights-*.csv'", "a path or pattern that is not empty"
+    )
+    if "://" in pattern:
+        return pattern
+    if os.path.isdir(pattern):
+        raise _folder_given(pattern, pattern)
+    return os.path.abspath(pattern)
+
+
+def _folder_given(pattern: str, folder: str) -> UsageError:
+    return UsageError(f"{pattern!r} is a folder: give a pattern of files, e.g. {os.path.join(folder, '*')!r}")

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import decimal
 import json
+import os
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from apache_beam import coders
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.utils.timestamp import Timestamp
 
+from beam_obs.io.decompression import check_compression
 from beam_obs.io.file_write import FileWrite
 from beam_obs.io.text_sink import CountedTextSink
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes
@@ -51,7 +53,7 @@ class WriteToJson(FileWrite):
 
     def __init__(
         self,
-        file_path_prefix: str,
+        file_path_prefix: str | os.PathLike[str],
         file_name_suffix: str = ".jsonl",
         num_shards: int = 0,
         shard_name_template: str | None = None,
@@ -65,10 +67,19 @@ class WriteToJson(FileWrite):
         stamp: bool | None = None,
         dead_letters: DeadLetters | None = None,
     ) -> None:
-        super().__init__(file_path_prefix, dead_letters, stamp)
+        super().__init__(
+            file_path_prefix,
+            dead_letters,
+            stamp,
+            num_shards=num_shards,
+            max_records_per_shard=max_records_per_shard,
+            max_bytes_per_shard=max_bytes_per_shard,
+            triggering_frequency=triggering_frequency,
+        )
+        check_compression(compression_type, file_name_suffix)
         self._default = default
         self._make_sink: Callable[[], Any] = lambda: CountedTextSink(
-            file_path_prefix,
+            self._prefix,
             file_name_suffix,
             True,
             num_shards,

@@ -124,8 +124,10 @@ def line_encoding(
         name = codecs.lookup(encoding).name
         if not getattr(codecs.lookup(encoding), "_is_text_encoding", True):
             raise LookupError
-    except LookupError:
-        raise UsageError(f"encoding={encoding!r} is not a text encoding that Python knows") from None
+    except (LookupError, TypeError, ValueError):
+        raise UsageError(
+            f"encoding={encoding!r} is not a text encoding of Python's: give one as 'utf-8' or 'latin-1'"
+        ) from None
     if name == "utf-8-sig":
         name = "utf-8"
     if name.startswith(_STATEFUL):

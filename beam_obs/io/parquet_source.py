@@ -21,6 +21,7 @@ from beam_obs.io.parquet_groups import ParquetFormat, parquet
 from beam_obs.io.read_containers import ReadContainers
 from beam_obs.io.read_ranges import ReadSettings
 from beam_obs.records.errors import UsageError
+from beam_obs.records.given import given_names
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.redaction import Redact
 
@@ -94,9 +95,7 @@ class ReadFromParquet(FileRead):
             dead_letters=dead_letters,
             redact=redact,
         )
-        if isinstance(columns, str):
-            raise UsageError(f"columns={columns!r}: give a list of names")
-        self._columns = columns
+        self._columns = None if columns is None else given_names(columns, "columns")
         self._record: Any = record
         self._make = record_maker(record, stamp, as_rows)
         if as_rows:

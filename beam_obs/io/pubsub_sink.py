@@ -8,7 +8,7 @@ from typing import Any
 from beam_obs.io.service_write import ServiceWrite
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.stages.dead_letters import DeadLetters
-from beam_obs.stages.pubsub_messages import checked_message, is_message, pubsub, stamped_message
+from beam_obs.stages.pubsub_messages import checked_message, is_message, not_a_topic, pubsub, stamped_message
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.traced_origin import current_origin
 from beam_obs.wrapper.untyped import untyped
@@ -35,7 +35,7 @@ class WriteToPubSub(ServiceWrite):
 
     Raises:
       MissingExtra: Google's client libraries are not installed.
-      ValueError: the topic is not one.
+      UsageError: the topic is not one.
     """
 
     def __init__(
@@ -56,7 +56,10 @@ class WriteToPubSub(ServiceWrite):
         ordered = {"publish_with_ordering_key": True} if publish_with_ordering_key else {}
         self._arguments: Any = ((id_label, timestamp_attribute), ordered)
         self._topic = topic
-        beams.WriteToPubSub(topic, with_attributes, id_label, timestamp_attribute, **ordered)
+        try:
+            beams.WriteToPubSub(topic, with_attributes, id_label, timestamp_attribute, **ordered)
+        except (ValueError, TypeError) as error:
+            raise not_a_topic("obs.WriteToPubSub", topic, error) from error
         self._with_attributes = with_attributes
 
     def _has_room(self) -> bool:

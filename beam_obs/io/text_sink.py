@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from apache_beam.io import textio
 from apache_beam.io.filesystem import CompressionTypes
 
 from beam_obs.io.counted_files import CountedSink
+from beam_obs.io.decompression import check_compression
 from beam_obs.io.file_write import FileWrite
 from beam_obs.records.errors import UsageError
 from beam_obs.stages.dead_letters import DeadLetters
@@ -43,7 +45,7 @@ class WriteToText(FileWrite):
 
     def __init__(
         self,
-        file_path_prefix: str,
+        file_path_prefix: str | os.PathLike[str],
         file_name_suffix: str = "",
         append_trailing_newlines: bool = True,
         num_shards: int = 0,
@@ -60,7 +62,15 @@ class WriteToText(FileWrite):
         stamp: bool | None = None,
         dead_letters: DeadLetters | None = None,
     ) -> None:
-        super().__init__(file_path_prefix, dead_letters)
+        super().__init__(
+            file_path_prefix,
+            dead_letters,
+            num_shards=num_shards,
+            max_records_per_shard=max_records_per_shard,
+            max_bytes_per_shard=max_bytes_per_shard,
+            triggering_frequency=triggering_frequency,
+        )
+        check_compression(compression_type, file_name_suffix)
         if stamp:
             raise UsageError(
                 "obs.WriteToText(stamp=True): a line has no room for lineage attributes. Leave stamp= out: "
@@ -69,7 +79,7 @@ class WriteToText(FileWrite):
             )
         self._coder = coders.ToBytesCoder() if coder is None else coder
         self._make_sink: Callable[[], Any] = lambda: CountedTextSink(
-            file_path_prefix,
+            self._prefix,
             file_name_suffix,
             append_trailing_newlines,
             num_shards,

@@ -14,6 +14,7 @@ from beam_obs.io.parsed_lines import LineParser, MadeRecords
 from beam_obs.io.read_records import RecordFormat
 from beam_obs.io.text_lines import TextParser
 from beam_obs.records.errors import UsageError
+from beam_obs.records.given import given_number
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, LineageAttributes
 from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.wrapper.redaction import Redact
@@ -96,8 +97,7 @@ class ReadFromText(FileRead):
             raise UsageError(
                 "obs.ReadFromText has no escapechar=; use beam.io.ReadFromText where delimiters are escaped"
             )
-        if skip_header_lines < 0:
-            raise UsageError(f"skip_header_lines={skip_header_lines}: give 0 or more")
+        given_number(skip_header_lines, "skip_header_lines")
         if delimiter is not None:
             if not isinstance(delimiter, bytes) or not delimiter:
                 raise UsageError(f"delimiter={delimiter!r}: give bytes, at least one")

@@ -14,7 +14,7 @@ from beam_obs.io.decompression import open_stream
 from beam_obs.io.file_read import FileRead
 from beam_obs.io.read_blocks import ReadBlock
 from beam_obs.io.read_ranges import Progress, ReadRanges, ReadSettings
-from beam_obs.records.errors import UsageError
+from beam_obs.records.given import given_number
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD
 from beam_obs.records.public_names import pickled_by_public_name
 from beam_obs.stages.dead_letters import DeadLetters
@@ -91,9 +91,7 @@ class ReadAllFiles(FileRead):
             dead_letters=dead_letters,
             redact=redact,
         )
-        if max_bytes < 1:
-            raise UsageError(f"max_bytes={max_bytes}: give 1 or more")
-        self._max_bytes = max_bytes
+        self._max_bytes = given_number(max_bytes, "max_bytes", 1)
 
     def _reader(self, settings: ReadSettings) -> beam.DoFn:
         return _ReadWholeFiles(settings, self._max_bytes)

@@ -20,7 +20,7 @@ def made_at(transform: object) -> str:
     frame = sys._getframe(2)
     while frame.f_back is not None and (
         frame.f_locals.get("self") is transform  # a subclass's __init__
-        or frame.f_code.co_filename.startswith(_OURS)
+        or _is_ours(frame)
     ):
         frame = frame.f_back
     return _place(frame)
@@ -35,14 +35,17 @@ def users_line() -> str | None:
         if module.startswith(_NOT_BUILDING):
             return None
         package = module.partition(".")[0]
-        if not (
-            frame.f_code.co_filename.startswith(_OURS)
-            or package == "apache_beam"
-            or package in sys.stdlib_module_names
-        ):
+        if not (_is_ours(frame) or package == "apache_beam" or package in sys.stdlib_module_names):
             return _place(frame)
         frame = frame.f_back
     return None
+
+
+def _is_ours(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    # What dataclasses and named tuples generate has no file of its own.
+    generated = file == "<string>" and str(frame.f_globals.get("__name__")).startswith("beam_obs.")
+    return generated or file.startswith(_OURS)
 
 
 def _place(frame: FrameType) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_obs.runs.observer import Observer, running_observer
+from beam_obs.runs.observer import Observer, checked_name, running_observer
 from beam_obs.wrapper.redaction import Redact, redaction_of
 
 _ATTRIBUTE = "_beam_obs_observer"
@@ -68,7 +68,7 @@ def instrument(
       A handle whose `uninstall` ends it; also a context manager.
 
     Raises:
-      UsageError: `redact` is neither names nor a function.
+      UsageError: `redact` is neither names nor a function, or `name` cannot be one.
 
     >>> import apache_beam as beam
     >>> import beam_obs as obs
@@ -78,6 +78,8 @@ def instrument(
     'done'
     """
     redaction_of(redact)
+    if name is not None:
+        checked_name(name)
     handle = Instrumentation(name, store, redact)
     if not _ORIGINALS:
         _install()

@@ -92,7 +92,7 @@ class Observer:
         self._committed: set[int] = set()
         self.observation = observation_of(pipeline)
         context = self.observation.context
-        context.pipeline = self.settings.pipeline or _checked_name(name)
+        context.pipeline = self.settings.pipeline or checked_name(name)
         context.store = self.store.uri
         self.observation.settings.sample_rate = self.settings.sample_rate
         self.observation.settings.output_cap = self.settings.output_cap
@@ -259,10 +259,10 @@ class Observer:
             del self.pipeline.to_runner_api
 
 
-def _checked_name(name: str | None) -> str:
+def checked_name(name: str | None) -> str:
     if name is None:
         return re.sub(r"[^A-Za-z0-9._-]+", "-", default_pipeline_name()).strip("-._")[:128] or "pipeline"
-    if PIPELINE_NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or PIPELINE_NAME.fullmatch(name) is None:
         raise UsageError(
             f"a pipeline cannot be named {name!r}: its name is a folder's in the store; "
             "use letters, digits, '.', '_' and '-', at most 128 of them"

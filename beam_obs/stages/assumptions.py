@@ -23,9 +23,19 @@ from typing import Any, NamedTuple
 
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.stages.field_path import MISSING, FieldPath
+from beam_obs.wrapper.user_callable import refusal_of_arguments
 
 _SHOWN_VALUE = 200
 _SHOWN_VALUES = 10
+_EXAMPLES = {
+    "between": 'obs.between("dep_time", 0, 2400)',
+    "one_of": 'obs.one_of("carrier", {"AA", "UA"})',
+    "matches": 'obs.matches("tail", "N[0-9]+")',
+    "of_type": 'obs.of_type("count", int)',
+    "not_null": 'obs.not_null("id")',
+    "unique": 'obs.unique("id")',
+    "holds": 'obs.holds("lands later", operator.lt, "leaves", "lands")',
+}
 
 Field = str | tuple[str, ...]
 """A field's name, ``"a.b"`` for b inside a, or a tuple of names where a name has a dot of its own."""
@@ -120,6 +130,10 @@ class Assumption:
     allow_missing: bool = False
     each: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise UsageError(f"an assumption got name={self.name!r}: say in words what is assumed")
+
     def users_parts(self) -> tuple[Any, ...]:
         """Returns what it holds of the user's."""
         limits = (self.expected, self.constants, self.allow_none, self.allow_missing)
@@ -180,11 +194,20 @@ def between(
     >>> between("price", low=0).breaks({"price": -1})[0].text
     'price between: price is -1, expected at least 0'
     """
+    _paths("between", (field,))
     if low is None and high is None:
         raise UsageError(f"between({field!r}) has no limit: give low, high or both")
     if low is not None and high is not None:
-        if not _in_order(low, high):
-            raise UsageError(f"between({field!r}, {low!r}, {high!r}): nothing lies between these")
+        in_order = _in_order(low, high)
+        if in_order is None:
+            raise UsageError(
+                f"between({field!r}, {low!r}, {high!r}): {type(low).__name__} and {type(high).__name__} "
+                "cannot be compared: give two limits of the field's own type"
+            )
+        if not in_order:
+            raise UsageError(
+                f"between({field!r}, {low!r}, {high!r}): nothing lies between these: give the lower one first"
+            )
         expected, source = f"{low!r} to {high!r}", "{low} <= {0} <= {high}"
     elif high is None:
         expected, source = f"at least {low!r}", "{low} <= {0}"
@@ -293,7 +316,7 @@ def of_type(
     """
     if not types or not all(isinstance(one, type) for one in types):
         raise UsageError(
-            f"of_type({field!r}, {', '.join(map(repr, types))}): give one class or several, "
+            f"of_type({', '.join(map(repr, (field, *types)))}): give one class or several, one by one, "
             "and allow_none=True for None"
         )
     bool_counts = bool in types or object in types
@@ -353,6 +376,10 @@ def holds(
     if not callable(predicate):
         raise UsageError(f"holds({name!r}) got {predicate!r} as its predicate: give a function")
     paths = _paths("holds", fields) if fields else ()
+    given = f"the values of {_listed(paths)}" if paths else "the record"
+    refusal = refusal_of_arguments(predicate, max(1, len(paths)))
+    if refusal is not None:
+        raise UsageError(f"holds({name!r}): its predicate cannot be called with {given}: {refusal}")
     values = ", ".join(f"{{{position}}}" for position in range(max(1, len(paths))))
     return Assumption(
         name,
@@ -422,7 +449,8 @@ def fits_schema(
         parsed: Any = parse_schema(given)  # type: ignore[arg-type]
     except Exception as error:
         raise UsageError(
-            f"fits_schema got what is no Avro schema: {type(error).__name__}: {error}"
+            f"fits_schema got {_shown(schema)}, which is no Avro schema ({type(error).__name__}: {error}): "
+            'give a dict, as {"type": "record", "name": "Trip", "fields": [...]}, or its JSON text'
         ) from error
     called = parsed.get("name") or parsed.get("type") if isinstance(parsed, dict) else None
     path = FieldPath(field)
@@ -469,6 +497,20 @@ def _on_field(
 
 
 def _paths(kind: str, fields: tuple[Field, ...]) -> tuple[FieldPath, ...]:
+    for field in fields:
+        if isinstance(field, list):
+            raise UsageError(
+                f"{kind}() got the list {field!r} as a field: "
+                + (
+                    f"write obs.{kind}({', '.join(map(repr, field))})"
+                    if kind in ("not_null", "unique")
+                    else "give one name; for several fields, an assumption for each"
+                )
+            )
+        if not isinstance(field, (str, tuple)):
+            raise UsageError(
+                f"{kind}() got {field!r} as a field: its name comes first, e.g. {_EXAMPLES.get(kind, kind)}"
+            )
     paths = tuple(FieldPath(field) for field in fields)
     if not paths or not all(path.parts for path in paths):
         raise UsageError(f"{kind}() got no field: give the name of one")
@@ -494,11 +536,12 @@ def _nearest_name(field: str, names: tuple[str, ...]) -> str | None:
     return next(iter(difflib.get_close_matches(field, names, 1)), None)
 
 
-def _in_order(low: Any, high: Any) -> bool:
+def _in_order(low: Any, high: Any) -> bool | None:
+    """Whether the one is not above the other; None where they cannot be compared."""
     try:
         return bool(low <= high)
     except TypeError:
-        return False
+        return None
 
 
 def _shown(value: Any) -> str:

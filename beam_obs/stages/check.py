@@ -11,6 +11,7 @@ A Stage in every way, but for what is inside: see `beam_obs.stages.assumptions` 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import operator
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -103,7 +104,8 @@ class Check(Stage):
 
     def _observe_pardo(self, records: Any, stage: str, observation: Observation, keeps: bool) -> Any:
         for assumption in self._assumptions:
-            _check_fields(assumption, records.element_type, stage)
+            called = f"obs.Check {stage!r} (made at {self._made_at})"
+            _check_fields(assumption, records.element_type, called)
         settings = guard_settings(records, stage, observation, keeps, redact=self._redact)
         if observation.observed:
             observation.stages[stage] = describe_stage(settings, "Check")
@@ -147,8 +149,7 @@ def _problem(assumptions: tuple[Any, ...], on_break: Any) -> str:
             kind = type(assumption).__name__
             return f"got a {kind}: give its {len(assumption)} assumptions one by one, obs.Check(*assumptions)"
         if not isinstance(assumption, Assumption):
-            advice = 'obs.holds("what is assumed", predicate)' if callable(assumption) else "obs.between(...)"
-            return f"got {assumption!r}, which is no assumption: write {advice}"
+            return f"got {assumption!r}, which is no assumption: {_instead_of(assumption)}"
     names = [assumption.name for assumption in assumptions]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -158,7 +159,20 @@ def _problem(assumptions: tuple[Any, ...], on_break: Any) -> str:
     return ""
 
 
-def _check_fields(assumption: Assumption, record_type: Any, stage: str) -> None:
+def _instead_of(given: Any) -> str:
+    """Returns what to write instead of what is no assumption."""
+    if getattr(given, "__module__", None) == Assumption.__module__:
+        return f"call it, e.g. obs.{getattr(given, '__name__', 'between')}(...)"
+    if isinstance(given, beam.PTransform):
+        return "put an obs.Stage around a transform"
+    if callable(given):
+        return 'write obs.holds("what is assumed", predicate)'
+    if isinstance(given, str):
+        return f"say what is assumed of the field, e.g. obs.not_null({given!r})"
+    return 'write e.g. obs.between("dep_time", 0, 2400)'
+
+
+def _check_fields(assumption: Assumption, record_type: Any, check: str) -> None:
     """Refuses a field that records of this type never have."""
     fields = _fields_of(record_type)
     if fields is None or assumption.allow_missing:
@@ -167,9 +181,11 @@ def _check_fields(assumption: Assumption, record_type: Any, stage: str) -> None:
         first = path.parts[0]
         if first not in fields and not first.isdecimal() and not hasattr(record_type, first):
             called = getattr(record_type, "__name__", "the record")
+            nearest = difflib.get_close_matches(first, fields, 1)
+            meant = f" (did you mean {nearest[0]!r}?)" if nearest else ""
             raise UsageError(
-                f"stage {stage!r}: assumption {assumption.name!r} is about {str(path)!r}, but {called} has "
-                f"no field {first!r}; it has {', '.join(fields)}"
+                f"{check}: assumption {assumption.name!r} is about {str(path)!r}, but {called} has no field "
+                f"{first!r}{meant}: it has {', '.join(fields)}"
             )
 
 

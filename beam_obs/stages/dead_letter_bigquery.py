@@ -10,7 +10,7 @@ from apache_beam.coders import BytesCoder
 
 from beam_obs.metrics.names import INNER_LEAF, LATER_LEAF
 from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, DeadLetter
-from beam_obs.records.errors import MissingExtra
+from beam_obs.records.errors import MissingExtra, UsageError
 from beam_obs.records.run_context import observation_of
 from beam_obs.stages.counted import CountElements
 from beam_obs.stages.refused_letters import Fallback, KeepRefusedLetters
@@ -57,6 +57,7 @@ class BigQueryRows(Ours):
 
     Raises:
       MissingExtra: Google's client libraries are not installed.
+      UsageError: the table is none, or an argument is not one of Beam's.
     """
 
     role = EVIDENCE
@@ -70,15 +71,16 @@ class BigQueryRows(Ours):
         except ImportError as error:
             raise MissingExtra("BigQuery", "gcp") from error
         self._fallback = fallback
-        self._write = bigquery.WriteToBigQuery(
-            table,
-            **{
-                "schema": DEAD_LETTER_BIGQUERY_SCHEMA,
-                "insert_retry_strategy": "RETRY_ON_TRANSIENT_ERROR",
-                **arguments,
-                "method": bigquery.WriteToBigQuery.Method.STREAMING_INSERTS,
-            },
-        )
+        given = {
+            "schema": DEAD_LETTER_BIGQUERY_SCHEMA,
+            "insert_retry_strategy": "RETRY_ON_TRANSIENT_ERROR",
+            **arguments,
+            "method": bigquery.WriteToBigQuery.Method.STREAMING_INSERTS,
+        }
+        try:
+            self._write = bigquery.WriteToBigQuery(table, **given)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"obs.BigQueryRows: {error}") from error
 
     def expand(self, letters: Any) -> Any:
         """Writes the letters; gives those that BigQuery refused, as dead letters."""

@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.stages.dead_letters import DeadLetters
-from beam_obs.stages.pubsub_messages import ATTRIBUTE_BYTES, checked_message, pubsub
+from beam_obs.stages.pubsub_messages import ATTRIBUTE_BYTES, checked_message, not_a_topic, pubsub
 from beam_obs.stages.refused_letters import Fallback
 from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.stages.stage import Stage
@@ -50,14 +50,18 @@ class PubSubMessages(Ours):
 
     Raises:
       MissingExtra: Google's client libraries are not installed.
-      ValueError: the topic is not one.
+      UsageError: the topic is not one.
     """
 
     role = EVIDENCE
 
     def __init__(self, topic: str, *, fallback: Fallback = None) -> None:
         super().__init__()
-        self._write = pubsub().WriteToPubSub(topic, with_attributes=True)
+        beams = pubsub()
+        try:
+            self._write = beams.WriteToPubSub(topic, with_attributes=True)
+        except (ValueError, TypeError) as error:
+            raise not_a_topic("obs.PubSubMessages", topic, error) from error
         self._fallback = fallback
 
     def expand(self, letters: Any) -> Any:

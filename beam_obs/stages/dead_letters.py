@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
+from beam_obs.records.given import given_path
 from beam_obs.records.run_context import RunContext, observation_of
 from beam_obs.stages.dead_letter_files import AvroRows, JsonRows
 from beam_obs.stages.dead_letter_format import FormatDeadLetters
@@ -48,7 +50,10 @@ class AvroFiles:
       folder: path or URI of the folder.
     """
 
-    folder: str
+    folder: str | os.PathLike[str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", given_path(self.folder, "folder", "'gs://bucket/dead'"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +64,10 @@ class JsonLines:
       folder: path or URI of the folder.
     """
 
-    folder: str
+    folder: str | os.PathLike[str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", given_path(self.folder, "folder", "'gs://bucket/dead'"))
 
 
 class DeadLetters:
@@ -76,17 +84,19 @@ class DeadLetters:
 
     def __init__(
         self,
-        sink: str | AvroFiles | JsonLines | beam.PTransform = "dead_letters",
+        sink: str | os.PathLike[str] | AvroFiles | JsonLines | beam.PTransform = "dead_letters",
         *,
         label: str = "DeadLetters",
     ) -> None:
-        if isinstance(sink, str):
+        if isinstance(sink, (str, os.PathLike)):
             sink = AvroFiles(sink)
         if not isinstance(sink, (AvroFiles, JsonLines, beam.PTransform, RunContext)):
             raise UsageError(
                 f"obs.DeadLetters got {sink!r} as its sink; give a folder, obs.AvroFiles(folder), "
                 "obs.JsonLines(folder) or a PTransform"
             )
+        if not isinstance(label, str) or not label:
+            raise UsageError(f"obs.DeadLetters got label={label!r}: give a text")
         self._sink: Any = sink
         self._label = label
         self._collected: list[Any] = []

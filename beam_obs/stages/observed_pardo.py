@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import inspect
 from typing import Any
 
 from apache_beam import pvalue, typehints
@@ -13,12 +14,14 @@ from apache_beam.runners.common import DoFnSignature
 from apache_beam.transforms.core import ParDo
 from apache_beam.typehints import typecheck
 
+from beam_obs.records.errors import UsageError
 from beam_obs.records.payload import coder_name, portable_coder
 from beam_obs.records.run_context import Observation, StageDescription
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.refusal import DEAD_TAG
+from beam_obs.wrapper.user_callable import MAP_TUPLE, refusal_of_arguments, user_callable
 
 
 def guard_settings(
@@ -52,6 +55,7 @@ def observed_pardo(pardo: ParDo, pcoll: Any, settings: GuardSettings) -> ParDo:
     pardo.infer_batch_converters(pcoll.element_type)
     inner = copy.copy(pardo)
     has_arguments = bool(pardo.args or pardo.kwargs)
+    _check_arguments(pardo, settings.stage)
     dofn = pardo.fn
     if pcoll.pipeline._options.view_as(TypeOptions).runtime_type_check:
         dofn = _checking_types(pardo, settings.stage)
@@ -60,6 +64,21 @@ def observed_pardo(pardo: ParDo, pcoll: Any, settings: GuardSettings) -> ParDo:
     inner.display_data = pardo.display_data
     inner.output_tags = set()
     return inner
+
+
+def _check_arguments(pardo: ParDo, stage: str) -> None:
+    """Raises where the user's code cannot be called with an element: it would refuse every one."""
+    kind, function = user_callable(pardo.fn)
+    if kind == MAP_TUPLE:  # how many parts an element has is its own matter
+        return
+    refusal = refusal_of_arguments(function, 1 + len(pardo.args), pardo.kwargs)
+    if refusal is not None:
+        name = getattr(function, "__qualname__", type(function).__qualname__).rpartition("<locals>.")[2]
+        more = len(pardo.args) + len(pardo.kwargs)
+        given = f"an element and {more} more" if more else "an element alone"
+        raise UsageError(
+            f"stage {stage!r}: {name}{inspect.signature(function)} cannot be called with {given}: {refusal}"
+        )
 
 
 def drop_checks_of_outputs(inner: ParDo, pipeline: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from beam_obs.records.errors import MissingExtra
+from beam_obs.records.errors import MissingExtra, UsageError
 from beam_obs.records.lineage_attributes import ATTRIBUTE_PREFIX, LineageAttributes
 from beam_obs.wrapper.untyped import untyped
 
@@ -28,6 +28,11 @@ def pubsub() -> Any:
     except ImportError as error:
         raise MissingExtra("Pub/Sub", "gcp") from error
     return beams
+
+
+def not_a_topic(transform: str, topic: Any, error: Exception) -> UsageError:
+    """Returns what to raise where Beam refuses a topic."""
+    return UsageError(f"{transform} got topic={topic!r}: {error}; give 'projects/<project>/topics/<topic>'")
 
 
 @untyped

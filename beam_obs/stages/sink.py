@@ -50,6 +50,7 @@ class Sink(Stage, Ours):
     """
 
     _called = "obs.Sink"
+    _takes = "a write, e.g. obs.Sink(beam.io.WriteToText(prefix))"
     role = SINK
 
     def __init__(

@@ -5,6 +5,7 @@ trips = p | "trips" >> obs.Source(beam.io.ReadFromBigQuery(table=...), dataset="
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import apache_beam as beam
@@ -55,6 +56,7 @@ class Source(Stage):
     """
 
     _called = "obs.Source"
+    _takes = "a read, e.g. obs.Source(beam.io.ReadFromBigQuery(table=...))"
 
     def __init__(
         self,
@@ -128,6 +130,8 @@ def checked_dataset(dataset: Any, stage: Stage) -> str | None:
     Raises:
       UsageError: it is none.
     """
+    if isinstance(dataset, os.PathLike):
+        dataset = os.fspath(dataset)
     if dataset is not None and (not isinstance(dataset, str) or not dataset):
         raise UsageError(f"{stage._called} at {stage._made_at} got dataset={dataset!r}: give a name or URI")
     return dataset

@@ -23,6 +23,7 @@ from apache_beam.typehints import TypeCheckError
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
+from beam_obs.records.given import given_number
 from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
@@ -46,6 +47,8 @@ from beam_obs.wrapper.user_callable import user_callable
 
 _LOGGER = logging.getLogger(__name__)
 _NO_LABEL = "obs.Stage without a label"
+_EMPTY_LABEL = _NamedPTransform.__name__
+"""What Beam calls a transform by whose label is empty."""
 
 
 class Stage(Untyped, beam.PTransform):
@@ -85,6 +88,7 @@ class Stage(Untyped, beam.PTransform):
     """
 
     _called = "obs.Stage"
+    _takes = "a transform, e.g. obs.Stage(beam.Map(parse))"
 
     def __init__(
         self,
@@ -110,15 +114,20 @@ class Stage(Untyped, beam.PTransform):
                 "obs.DeadLetters or an ErrorHandler of Beam's, or use .with_dead_letters() for an output "
                 "of your own"
             )
-        _refuse_what_is_none(transform, self._called, self._made_at)
+        _refuse_what_is_none(transform, self)
         self._pardo, self._tags, self._main_tag, self._unknown_tags = _parts(transform)
         self._transform = transform
         self._dead_letters = dead_letters
         self._partial = partial
         redaction_of(redact)
         self._redact = redact
-        if max_dead_rate is not None and not 0 <= max_dead_rate <= 1:
-            raise UsageError(f"{self._called} at {self._made_at} got max_dead_rate={max_dead_rate}: 0 to 1")
+        if max_dead_rate is not None and not _is_share(max_dead_rate):
+            raise UsageError(
+                f"{self._called} at {self._made_at} got max_dead_rate={max_dead_rate!r}: give a share of "
+                "records from 0 to 1, e.g. 0.1 for a tenth"
+            )
+        if max_dead_minimum is not None:
+            given_number(max_dead_minimum, "max_dead_minimum")
         self._max_dead_rate, self._max_dead_minimum = max_dead_rate, max_dead_minimum
         self._as_output = False
         self.guarded: list[str] = []
@@ -147,7 +156,7 @@ class Stage(Untyped, beam.PTransform):
 
     def expand(self, pcoll: Any) -> Any:
         """Applies the transform to `pcoll`."""
-        if self.label == _NO_LABEL:
+        if self.label in (_NO_LABEL, _EMPTY_LABEL):
             raise UsageError(
                 f"the {self._called} at {self._made_at} has no label. Labels are names of metrics and must "
                 f'not change with the code around them: write "parse" >> {self._called}(...)'
@@ -183,9 +192,15 @@ class Stage(Untyped, beam.PTransform):
         return WithDeadLetters((result, letters), stage, self._made_at)
 
     def _check_input(self, pcoll: Any) -> None:
+        if isinstance(pcoll, pvalue.PBegin):
+            raise UsageError(
+                f"{self._called} {self.label!r} (made at {self._made_at}) needs a PCollection, got a pipeline"
+                ": apply it to what a step before it gives; a read of Beam's is observed by an obs.Source, "
+                "and one of ours needs nothing around it"
+            )
         if not isinstance(pcoll, pvalue.PCollection):
             raise UsageError(
-                f"stage {self.label!r} (made at {self._made_at}) needs a PCollection, got {pcoll!r}"
+                f"{self._called} {self.label!r} (made at {self._made_at}) needs a PCollection, got {pcoll!r}"
             )
 
     def _limit_dead_rate(self, pcoll: Any, stage: str, observation: Observation, refused: list[Any]) -> None:
@@ -254,19 +269,27 @@ def _flat(pcoll: Any, letters: list[Any]) -> Any:
     return tuple(letters) | "Letters" >> beam.Flatten()
 
 
-def _refuse_what_is_none(transform: Any, called: str, made_at: str) -> None:
+def _is_share(number: Any) -> bool:
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and 0 <= number <= 1
+
+
+def _refuse_what_is_none(transform: Any, stage: Stage) -> None:
     """Refuses what is no transform, or has been observed already, and says what to write."""
-    advice = "give it a transform, e.g. obs.Stage(beam.Map(parse))"
+    called = stage._called
+    advice = f"give it {stage._takes}"
     if isinstance(transform, Stage):
         advice = "one of them is enough: a Stage already keeps, counts and times what it is put around"
     elif isinstance(transform, beam.DoFn) or (
         isinstance(transform, type) and issubclass(transform, beam.DoFn)
     ):
         name = getattr(transform, "__name__", type(transform).__name__)
-        advice = f"a DoFn becomes a transform by ParDo: obs.Stage(beam.ParDo({name}()))"
+        advice = f"a DoFn becomes a transform by ParDo: {called}(beam.ParDo({name}()))"
+    elif isinstance(transform, type) and issubclass(transform, beam.PTransform):
+        advice = f"make one of the class: {called}({transform.__name__}(...))"
     elif isinstance(transform, beam.PTransform):
         return
-    raise UsageError(f"{called} at {made_at} got {transform!r}; {advice}")
+    got = f"an {transform._called}" if isinstance(transform, Stage) else repr(transform)
+    raise UsageError(f"{called} at {stage._made_at} got {got}; {advice}")
 
 
 def _parts(transform: Any) -> tuple[Any, Any, Any, Any]:

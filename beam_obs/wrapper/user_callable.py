@@ -8,7 +8,7 @@ by their code; one that is not known (another version of Beam) is called as it i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -73,3 +73,24 @@ def user_callable(dofn: beam.DoFn) -> UserCallable:
         if callable(inner):
             return UserCallable(kind, inner)
     return UserCallable(FLAT_MAP, dofn.process)
+
+
+def refusal_of_arguments(
+    function: Callable[..., Any], positions: int, keywords: Iterable[str] = ()
+) -> str | None:
+    """Returns why a function cannot be called with so many arguments; None where it can, or nobody knows.
+
+    >>> refusal_of_arguments(lambda element, other: element, 1)
+    "missing a required argument: 'other'"
+    >>> refusal_of_arguments(str.upper, 1), refusal_of_arguments(print, 3)
+    (None, None)
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*range(positions), **dict.fromkeys(keywords))
+    except TypeError as error:
+        return str(error)
+    return None

@@ -9,10 +9,12 @@ import io
 import json
 import lzma
 import pathlib
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any
 
+import apache_beam as beam
 import fastavro
 import pytest
 import zstandard
@@ -192,3 +194,29 @@ def test_blocks_before_the_damage_are_read_of_an_avro_file_that_was_compressed()
 
     assert [row["n"] for row in rows] == list(range(500))
     assert [block_position(letter.position) for letter in dead] == [(len(sink.getvalue()), 0)]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: obs.ReadFromText("logs/*.zst"),
+        lambda: obs.ReadFromCsv("logs/*", compression_type=CompressionTypes.ZSTD),
+        lambda: obs.WriteToJson("logs/out", file_name_suffix=".jsonl.zst"),
+        lambda: obs.WriteToText("logs/out", compression_type=CompressionTypes.ZSTD),
+    ],
+)
+def test_a_compression_whose_package_is_missing_is_told_when_the_pipeline_is_built(
+    build: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(obs.MissingExtra, match=rf"beam_obs\[zstd\]' \(at {__file__}:\d+\)"):
+        build()
+
+
+def test_a_file_found_whose_compression_is_missing_is_told_when_the_pipeline_is_built(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log.zst").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(obs.MissingExtra, match=r"beam_obs\[zstd\]"):
+        _ = beam.Pipeline() | "read" >> obs.ReadFromText(str(tmp_path / "*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import gzip
+import io
 import json
 import math
 import pathlib
@@ -327,3 +328,14 @@ def test_a_stream_is_written_window_by_window() -> None:
         _ = p | stream | "write" >> obs.WriteToText("out", triggering_frequency=60) | beam.Map(names)
 
     assert sorted("".join(pathlib.Path(name).read_text() for name in names.elements).split()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("codec", ["snappy", "zstandard", "lz4"])
+def test_a_codec_whose_package_is_missing_is_told_when_the_pipeline_is_built(codec: str) -> None:
+    try:
+        fastavro.writer(io.BytesIO(), "null", [None], codec=codec)
+    except ValueError:
+        with pytest.raises(obs.MissingExtra, match=rf"codec '{codec}'.*beam_obs\[avro\]"):
+            obs.WriteToAvro("out", {"type": "record", "name": "Day", "fields": []}, codec=codec)
+    else:
+        pytest.skip("its package is installed")

@@ -42,7 +42,8 @@ def _write(kind: Any, **arguments: Any) -> Any:
 
 
 def _pubsub(p: Any, numbers: Any) -> Any:
-    return numbers | "step" >> obs.WriteToPubSub("projects/big-city/topics/trips").with_dead_letters()
+    write = obs.WriteToPubSub("projects/big-city/topics/trips")
+    return numbers | beam.Map(bytes) | "step" >> write.with_dead_letters()
 
 
 def _bigquery(p: Any, numbers: Any) -> Any:
