@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from beam_obs.cli.options import end_if_lost, store_option
+from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.store import Store
-from beam_obs.runs.unknown_name import UnknownName
+from beam_obs.runs.unknown_name import UnknownName, beginning_of
 from beam_obs.runs.wording import clean
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def affected(source: str | None, code: str | None, store: Store, as_json: bool) 
 
     if (source is None) == (code is None):
         raise click.UsageError("give --source FILE or --code VERSION")
+    if code is not None:
+        code = _version(code, known_codes(store))
     answer = find_affected(source=source, code=code, store=store)
     if as_json:
         click.echo(json.dumps(answer.to_json(), indent=1))
@@ -47,6 +50,23 @@ def affected(source: str | None, code: str | None, store: Store, as_json: bool) 
         known = known_codes(store) if source is None else known_sources(store)
         raise UnknownName(f"no run in the store {store.shown_uri} {what}", name, known)
     end_if_lost(answer.is_lost)
+
+
+def _version(given: str, known: list[str]) -> str:
+    """Returns the version of code that is meant: one that there is, or the only one that begins so.
+
+    Raises:
+      BeamObsError: several begin so.
+    """
+    begins = beginning_of(given)
+    if given in known or not begins:
+        return given
+    # A hash is often copied without what it is of.
+    found = [one for one in known if one.startswith(begins) or one.partition(":")[2].startswith(begins)]
+    if len(found) > 1:
+        listed = "".join(f"\n  {clean(one)}" for one in found)
+        raise BeamObsError(f"{given!r} may be any of {len(found)} versions of the code:{listed}")
+    return found[0] if found else given
 
 
 def _lines(answer: Affected) -> Iterator[str]:

@@ -30,7 +30,7 @@ from beam_obs.runs.record import RunRecord
 from beam_obs.runs.report import console_for, print_plainly
 from beam_obs.runs.source_places import placed_letters
 from beam_obs.runs.store import Store
-from beam_obs.runs.unknown_name import UnknownName
+from beam_obs.runs.unknown_name import UnknownName, beginning_of
 from beam_obs.runs.wording import clean
 
 _COMMITTED = {
@@ -100,6 +100,7 @@ def _list_letters(
     store: Store, record: RunRecord, stage: str | None, fingerprint: str | None, limit: int, as_json: bool
 ) -> None:
     problems: list[str] = []
+    fingerprint = None if fingerprint is None else beginning_of(fingerprint)
     _check_kind(store, record, stage, fingerprint)
     found = placed_letters(store, record, stage, fingerprint, problems)
     console = console_for(sys.stdout)
@@ -133,7 +134,7 @@ def _check_kind(store: Store, record: RunRecord, stage: str | None, fingerprint:
     kinds = [kind["fingerprint"] for kind in refused["by_fingerprint"] if stage in (None, kind["stage"])]
     if fingerprint is None or refused.get("other_fingerprints") or not kinds:
         return
-    if not any(kind.startswith(fingerprint.lower()) for kind in kinds):
+    if not any(kind.startswith(fingerprint) for kind in kinds):
         of = f" of stage {stage!r}" if stage is not None else ""
         raise UnknownName(
             f"run {record.id} has no kind of refusal{of} whose fingerprint is {fingerprint!r} or begins so",
@@ -219,7 +220,7 @@ def _entry(letter: DeadLetter, standing: Standing) -> Text:
 
 
 def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
-    run, _, rest = id.partition(".")
+    run, _, rest = beginning_of(id).partition(".")
     record = store.find(run)
     found = []
     problems: list[str] = []

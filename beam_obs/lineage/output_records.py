@@ -94,7 +94,10 @@ def files_of(output: str) -> list[str]:
         matched = filesystems().match([output, f"{output}*"])
         files = sorted({one.path for result in matched for one in result.metadata_list})
     if not files:
-        raise FileGone(output, "there is no such file, and none that begins so")
+        origin = ""
+        if re.fullmatch("[0-9a-fA-F]{6,31}", output):
+            origin = f"; an origin is given by its 32 hex digits, and these are {len(output)}"
+        raise FileGone(output, f"there is no such file, and none that begins so{origin}")
     return files
 
 

@@ -18,7 +18,7 @@ from beam_obs.runs.configuration import find_configuration
 from beam_obs.runs.folder import Folder, folder_at, is_local, local_path
 from beam_obs.runs.read_record import read_record
 from beam_obs.runs.record import END, START, RunRecord
-from beam_obs.runs.unknown_name import nearest_text
+from beam_obs.runs.unknown_name import beginning_of, nearest_text
 
 STORE_VARIABLE = "BEAM_OBS_STORE"
 DEFAULT_STORE = ".beam_obs"
@@ -192,7 +192,8 @@ class Store:
                 of = f"pipeline {name!r}" if name else f"the store {self.uri!r}"
                 raise RunNotFound(f"no run {selector!r}: {of} has {len(found)}", [run for run, _ in found])
             return self.read(found[steps : steps + 1])[0]
-        meant = [(run, of) for run, of in found if run.startswith(wanted.lower())] if wanted else []
+        begins = beginning_of(wanted)
+        meant = [(run, of) for run, of in found if run.startswith(begins)] if begins else []
         if len(meant) == 1:
             return self.read(meant)[0]
         if not meant:

@@ -28,6 +28,15 @@ class UnknownName(BeamObsError):
         self.name = name
 
 
+def beginning_of(given: str) -> str:
+    """Returns the beginning of an id, fingerprint or version as typed, or copied where it was shortened.
+
+    >>> beginning_of("sha256:9617178B9d083…"), beginning_of("01a2241c-ec6b...")
+    ('sha256:9617178b9d083', '01a2241c-ec6b')
+    """
+    return given.strip().rstrip("…~").removesuffix("...").lower()
+
+
 def nearest_text(name: str, known: Iterable[str]) -> str:
     """Returns the nearest names as the end of a message, else all that there are, if they are few."""
     names = list(dict.fromkeys(known))

@@ -315,3 +315,45 @@ def test_what_a_store_says_is_neither_markup_nor_for_the_terminal(
         printed = "".join(capsys.readouterr())
         assert printed
         assert printed.replace("\n", "").isprintable()
+
+
+def _lettered(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """Returns the id and the fingerprint of a dead letter as the commands show them."""
+    first = output(capsys, *LETTERS).splitlines()[0].split()
+    return first[0], first[2]
+
+
+def test_what_is_shown_shortened_is_taken_by_every_command(
+    flights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    letter, fingerprint = _lettered(capsys)
+    version = obs.Store().find("latest").start["code"]["version"]
+    for beginning in (flights[:13], f"{flights[:20]}…", f"{flights[:10]}~", flights[:13].upper()):
+        assert flights in output(capsys, "show", beginning)
+        assert flights in output(capsys, "sources", beginning, "--json")
+        assert letter in output(capsys, "dead-letters", "list", beginning, "--letters")
+    for beginning in (letter, letter.upper(), f"{letter}…"):
+        assert flights in output(capsys, "dead-letters", "show", beginning)
+    for beginning in (fingerprint[:6], fingerprint[:6].upper(), f"{fingerprint[:8]}…"):
+        assert fingerprint in output(capsys, *LETTERS, "--fingerprint", beginning)
+    for beginning in (version[:14], f"{version[:14]}…", version.partition(":")[2][:8], version.upper()):
+        assert flights[:13] in output(capsys, "affected", "--code", beginning)
+
+
+def test_the_beginning_of_several_versions_of_the_code_is_said_with_them(
+    flights: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = obs.Store().find("latest").start["code"]["version"]
+    changed = f"{version[:-1]}{'0' if version[-1] != '0' else '1'}"
+    monkeypatch.setattr("beam_obs.runs.observer.code_version", lambda *given: {"version": changed})
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="flights") as p:
+        p | beam.Create(["a,1"]) | "split" >> obs.Stage(beam.Map(split))
+    told = error(capsys, "affected", "--code", version[:-2], code=1)
+    assert f"may be any of 2 versions of the code:\n  {changed}\n  {version}\n" in told
+    assert flights[:13] in output(capsys, "affected", "--code", version)
+
+
+def test_the_beginning_of_an_origin_is_said_to_be_one(
+    flights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "an origin is given by its 32 hex digits" in error(capsys, "why", "67d720c3", code=1)

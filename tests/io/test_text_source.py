@@ -213,7 +213,7 @@ def test_a_pattern_may_be_known_only_when_the_job_runs() -> None:
         ({"compression_type": "rar"}, "CompressionTypes"),
         ({"on_bad_file": "ignore"}, "'dead_letter', 'fail'"),
         ({"dead_letters": "folder"}, "obs.DeadLetters"),
-        ({"desired_bundle_size": 0}, "at least 1"),
+        ({"desired_bundle_size": 0}, "1 or more"),
     ],
 )
 def test_what_is_not_supported_is_refused_when_the_read_is_made(
