@@ -121,7 +121,8 @@ def _inputs_of_as_many(loom: Loom, leaf: str) -> list[str] | None:
     node = loom.original.components.transforms[leaf]
     if node.spec.urn == common_urns.primitives.FLATTEN.urn:
         return list(node.inputs.values())
-    if node.spec.urn != PAR_DO_URN:
+    # A step under guard gives nothing of what it refuses.
+    if node.spec.urn != PAR_DO_URN or len(node.outputs) > 1:
         return None
     facts = loom.facts(leaf)
     (main,) = [pcoll for tag, pcoll in node.inputs.items() if tag not in facts.payload.side_inputs]

@@ -62,12 +62,24 @@ def windowed(pipeline: Any, windows: Any) -> Any:
     return created | beam.WindowInto(windows) | beam.GroupByKey()
 
 
+class TotalOfNumbers(beam.PTransform):
+    """Adds what is a number; a step of its own refuses the rest."""
+
+    def expand(self, pcoll: Any) -> Any:
+        return (
+            pcoll
+            | "number" >> beam.MapTuple(lambda key, text: (key, int(text)))
+            | "add" >> beam.CombinePerKey(sum)
+        )
+
+
 GROUPS: dict[str, Callable[[Any], Any]] = {
     "groups": lambda p: pairs(p) | beam.GroupByKey(),
     "groups, joined": joined,
     "groups of windows": lambda p: windowed(p, FixedWindows(4)),
     "a combine": lambda p: numbers(p) | beam.Map(lambda one: ("a", one)) | beam.CombinePerKey(sum),
     "a combine with refusals": lambda p: pairs(p) | "stage" >> obs.Stage(beam.CombinePerKey(Total())),
+    "a combine behind refusals": lambda p: pairs(p) | "stage" >> obs.Stage(TotalOfNumbers()),
     "a combine of all": lambda p: numbers(p) | beam.CombineGlobally(sum),
     "a combine of none": lambda p: p | beam.Create([]) | beam.combiners.Count.Globally(),
     "hot keys": lambda p: (
