@@ -115,6 +115,10 @@ class DuplicateColumns(WrongHeader):
             raise cls(path, tuple(name for name, count in counts.items() if count > 1), where)
 
 
+class NotText(BadFile):
+    """A file that is to be read as text is of another format, or compressed."""
+
+
 class NotAContainer(BadFile):
     """A file is not of its format: it has no such header or footer, or one that cannot be read."""
 

@@ -284,7 +284,9 @@ def undecodable(error: UnicodeDecodeError, encoding: LineEncoding) -> Undecodabl
     """Returns the error of a line whose bytes are not text."""
     found = error.object[error.start : error.start + 4].hex(" ")
     return UndecodableBytes(
-        f"byte {error.start} of the line is not {encoding.codec}: {found} ({error.reason})", error.reason
+        f"byte {error.start} of the line is not {encoding.codec}: {found} ({error.reason}); "
+        "encoding= reads a file of another",
+        error.reason,
     )
 
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from beam_obs.io.bad_input import BadFile, DamagedCompression, DuplicateColumns, EmptyFile, WrongHeader
+from apache_beam.io.filesystem import CompressionTypes
+
+from beam_obs.io.bad_input import (
+    BadFile,
+    DamagedCompression,
+    DuplicateColumns,
+    EmptyFile,
+    NotText,
+    WrongHeader,
+)
 from beam_obs.io.csv_rows import CsvDialect, parse_header
 from beam_obs.io.decompression import open_stream
 from beam_obs.io.found_files import FoundFile
 from beam_obs.io.line_encoding import LineEncoding, line_encoding, other_encoding
+from beam_obs.io.other_formats import HEAD_BYTES, other_format
 
 _HEAD_BYTES = 1 << 14
 _LONGEST_HEADER = 1 << 24
@@ -67,7 +77,7 @@ class HeadReader:
     def _read(self, data: _Growing, file: FoundFile) -> FileHead:
         encoding, start = line_encoding(self._encoding, data.at_least(4), self._delimiter)
         if self._delimiter is None:
-            problem = _of_other_encoding(encoding, data, file)
+            problem = _no_such_text(encoding, data, file)
             if problem is not None:
                 return FileHead(encoding, start, (), problem, data.bytes[:_HEAD_BYTES])
         return FileHead(encoding, self._behind_skipped_lines(data, encoding, start))
@@ -114,7 +124,7 @@ class CsvHeadReader(HeadReader):
 
     def _read(self, data: _Growing, file: FoundFile) -> FileHead:
         encoding, start = line_encoding(self._encoding, data.at_least(4))
-        problem: BadFile | None = _of_other_encoding(encoding, data, file)
+        problem = _no_such_text(encoding, data, file)
         if problem is not None:
             return FileHead(encoding, start, (), problem, data.bytes[:_HEAD_BYTES])
         raw = b""
@@ -242,8 +252,13 @@ def _without_end(line: bytes, encoding: LineEncoding) -> bytes:
     return encoding.without_line_end(line.removesuffix(encoding.delimiter))
 
 
-def _of_other_encoding(encoding: LineEncoding, data: _Growing, file: FoundFile) -> WrongHeader | None:
-    """Returns what is wrong with a file whose first bytes are of another encoding than it is read in."""
+def _no_such_text(encoding: LineEncoding, data: _Growing, file: FoundFile) -> BadFile | None:
+    """Returns what is wrong with a file whose first bytes are no text, or of another encoding."""
+    if encoding.width == 1:
+        is_unpacked = file.compression != CompressionTypes.UNCOMPRESSED
+        found = other_format(data.bytes[:HEAD_BYTES], is_unpacked)
+        if found is not None:
+            return NotText(f"{file.path} is no text but {found}", found)
     other = other_encoding(encoding.codec, data.bytes[:_LOOKED_AT])
     if other is None:
         return None

@@ -183,9 +183,10 @@ def parse_object(line: str, unique_keys: bool = True) -> dict[str, Any]:
     except StopIteration:
         value = _decode(line)
     except (ValueError, RecursionError) as error:
-        raise _not_json(error) from None
+        raise _not_json(error, line) from None
     if type(value) is not dict:
-        raise NotJson(f"the line is {_NAMES[type(value)]}, expected an object", "no object")
+        hint = _hint(line) if type(value) is list else ""
+        raise NotJson(f"the line is {_NAMES[type(value)]}, expected an object{hint}", "no object")
     # As many colons as keys, the least that there can be: most lines are known to be sound by that.
     if unique_keys and line.count(":") != len(value):
         check_keys(line, value)
@@ -198,17 +199,27 @@ def _decode(line: str) -> Any:
     try:
         return _DECODER.decode(line)
     except (ValueError, RecursionError) as error:
-        raise _not_json(error) from None
+        raise _not_json(error, line) from None
 
 
-def _not_json(error: Exception) -> NotJson:
+def _not_json(error: Exception, line: str) -> NotJson:
     if isinstance(error, json.JSONDecodeError):
-        return NotJson(f"not JSON: {error.msg} at character {error.pos}", error.msg)
+        return NotJson(f"not JSON: {error.msg} at character {error.pos}{_hint(line)}", error.msg)
     if isinstance(error, RecursionError):
         return NotJson("its values are nested too deep to be read", "nested too deep")
     if isinstance(error, _NoForm):
         return NotJson(f"not JSON: {error}", str(error).partition(":")[0])
     return NotJson(f"it has a number that cannot be read: {error}", "number")
+
+
+def _hint(line: str) -> str:
+    """Returns what to do about a line where a file seems to be one list, or to have objects of many lines."""
+    text = line.strip()
+    if text.startswith("[") or text in ("]", "],") or text.endswith("},"):
+        return "; a file that is one JSON list becomes JSON lines by: jq -c '.[]'"
+    if text in ("{", "}") or (text.startswith("{") and text.endswith((",", "{", "["))):
+        return "; objects of several lines become JSON lines by: jq -c ."
+    return ""
 
 
 def _check_surrogates(line: str, value: dict[str, Any]) -> None:

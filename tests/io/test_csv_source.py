@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import bz2
 import csv
 import dataclasses
 import datetime
@@ -7,11 +8,15 @@ import decimal
 import enum
 import gzip
 import io
+import lzma
 import pathlib
 import random
+import tarfile
+import zipfile
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import fastavro
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing import test_stream
@@ -253,6 +258,39 @@ def test_a_file_of_another_encoding_is_refused_and_told_which(encoding: str, rea
 
     assert rows == []
     assert [f'give encoding="{encoding}"' in letter.error_message for letter in dead] == [True]
+
+
+@pytest.mark.parametrize("read", [obs.ReadFromCsv, obs.ReadFromJson, obs.ReadFromText])
+def test_a_file_that_is_no_text_is_one_dead_letter_that_says_what_it_is(read: Any) -> None:
+    text = b'{"a": 1}\n' * 100
+    packed, zipped, tarred = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    fastavro.writer(packed, {"type": "record", "name": "R", "fields": []}, [{}])
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("in.csv", text)
+    with tarfile.open(fileobj=tarred, mode="w") as tar:
+        member = tarfile.TarInfo("in.csv")
+        member.size = len(text)
+        tar.addfile(member, io.BytesIO(text))
+    files = {
+        "a.gz.txt": (gzip.compress(text), 'gzip data: give compression_type="gzip", or name it *.gz'),
+        "b.bz.txt": (bz2.compress(text), 'bzip2 data: give compression_type="bzip2"'),
+        "c.xz.txt": (lzma.compress(text), 'lzma data: give compression_type="lzma"'),
+        "d.gz": (gzip.compress(gzip.compress(text)), "gzip data once more"),
+        "e.zip": (zipped.getvalue(), "a zip archive, or an Office file"),
+        "f.tar": (tarred.getvalue(), "a tar archive: unpack it first"),
+        "g.tar.gz": (gzip.compress(tarred.getvalue()), "a tar archive: unpack it first"),
+        "h.avro": (packed.getvalue(), "an Avro file: read it by obs.ReadFromAvro"),
+        "i.parquet": (b"PAR1\x15\x04\n\n", "a Parquet file: read it by obs.ReadFromParquet"),
+    }
+    for name, (content, _) in files.items():
+        _file(content, f"in/{name}")
+
+    rows, dead = run_with_dead_letters(read("in/*"))
+
+    assert rows == []
+    assert [letter.error_type for letter in dead] == ["beam_obs.NotText"] * len(files)
+    for letter, (name, (_, message)) in zip(dead, files.items(), strict=True):
+        assert f"{name} is no text but {message}" in letter.error_message
 
 
 @pytest.mark.parametrize("beside", ["y", '"y"', "\xff", "y,z"])

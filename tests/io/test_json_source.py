@@ -104,6 +104,21 @@ def test_a_bad_line_is_a_dead_letter_with_its_place(line: bytes, message: str) -
     assert bytes.fromhex(dead[0].origin)[4:9] == (9).to_bytes(5, "big")
 
 
+@pytest.mark.parametrize("text", ['[\n{"a": 1},\n{"a": 2}\n]\n', '[{"a": 1}, {"a": 2}]', '{"a": 1},\n'])
+def test_a_file_that_is_one_list_is_told_how_it_becomes_lines(text: str) -> None:
+    _, dead = run_with_dead_letters(obs.ReadFromJson(_file(text)))
+
+    assert all(letter.error_message.endswith("jq -c '.[]'") for letter in dead)
+    assert dead
+
+
+@pytest.mark.parametrize("text", ["{\n", '{"a": {\n', '{"a": 1,\n'])
+def test_an_object_of_several_lines_is_told_how_it_becomes_one(text: str) -> None:
+    _, dead = run_with_dead_letters(obs.ReadFromJson(_file(text)))
+
+    assert [letter.error_message.endswith("jq -c .") for letter in dead] == [True]
+
+
 @pytest.mark.parametrize("line", ['{"a": 1, "a": 2}', '{"a": {"x": 0}, "a": 2}'])
 def test_the_last_value_of_a_key_is_taken_where_that_is_asked_for(line: str) -> None:
     assert run_read(obs.ReadFromJson(_file(line), duplicate_keys="last")) == [{"a": 2}]
