@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ from beam_obs.lineage.output_records import (
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import is_derived, parse_origin
-from beam_obs.runs.store import RunNotFound, Store
+from beam_obs.runs.store import RunNotFound, Store, store_at
 from beam_obs.wrapper.traced_rows import OUTPUT_BYTES
 
 _EQUAL_SHOWN = 5
@@ -43,7 +44,7 @@ def why(
     match: Mapping[str, str] | None = None,
     *,
     run: str | None = None,
-    store: Store | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
     all_contributors: bool = False,
     record: bytes | None = None,
 ) -> Why:
@@ -55,7 +56,7 @@ def why(
         sink, such as ``bigquery:PROJECT.DATASET.TABLE``.
       match: value by name of the field, of the record that is asked for; of a table or topic of all fields.
       run: as `Store.find` takes it; by default the run of the record's stamp, else the newest that wrote it.
-      store: where the run is kept.
+      store: where the run is kept, or its folder; by default that of the commands.
       all_contributors: whether all contributors that were kept are read, not only the first ten.
       record: the record itself, or several of which `match` chooses one, as JSON or as it was written.
 
@@ -65,7 +66,7 @@ def why(
       FileGone: there is no such file.
       NoSuchRecord: the file has no such record.
     """
-    store = store or Store()
+    store = store_at(store)
     origin = as_origin(target)
     if origin is not None and not match and record is None:
         return _of_origin(store, origin, run, all_contributors)

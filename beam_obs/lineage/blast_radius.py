@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 from typing import Any
 
 from beam_obs.lineage import run_choice
@@ -25,7 +26,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.origin import TOP_BIT, is_derived
 from beam_obs.records.record_content import DIGEST_BYTES
 from beam_obs.runs.source_partitions import SourcePartition
-from beam_obs.runs.store import Store
+from beam_obs.runs.store import Store, store_at
 from beam_obs.wrapper.traced_rows import OUTPUT_BYTES
 
 
@@ -118,7 +119,7 @@ def affected(
     *,
     source: str | None = None,
     code: str | None = None,
-    store: Store | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
     limit: int | None = None,
 ) -> Affected:
     """Returns the runs and outputs that a file, or a version of the code, has touched.
@@ -126,7 +127,7 @@ def affected(
     Args:
       source: the file, in any version.
       code: the version of the code, or its beginning.
-      store: where the runs are kept.
+      store: where the runs are kept, or its folder; by default that of the commands.
       limit: at most so many runs, from the newest back; None for all.
 
     Raises:
@@ -134,7 +135,7 @@ def affected(
     """
     if (source is None) == (code is None):
         raise UsageError("give a source or a version of the code, not both")
-    store = store or Store()
+    store = store_at(store)
     touched: list[TouchedRun] = []
     overlooked: list[str] = []
     for one in store.ids():

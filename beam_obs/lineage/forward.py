@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import Fate, Into
@@ -17,7 +18,7 @@ from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_sourc
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import is_derived
 from beam_obs.runs.source_partitions import SourcePartition
-from beam_obs.runs.store import Store
+from beam_obs.runs.store import Store, store_at
 from beam_obs.runs.unknown_name import nearest_text
 
 _FAR = 1 << 62
@@ -33,7 +34,11 @@ class NotRead(BeamObsError):
 
 
 def fate(
-    target: str, *, run: str | None = None, store: Store | None = None, everything: bool = False
+    target: str,
+    *,
+    run: str | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
+    everything: bool = False,
 ) -> Fate:
     """Returns what became of a source record, or of an aggregate.
 
@@ -41,7 +46,7 @@ def fate(
       target: ``FILE:N``, the line N of a file, or the record N of a file of blocks, from 1; ``FILE@POSITION``
         as origins and dead letters tell it; or an origin of 32 hex digits.
       run: as `Store.find` takes it; by default the newest that read the file as it is now.
-      store: where the run is kept.
+      store: where the run is kept, or its folder; by default that of the commands.
       everything: whether all aggregates are followed, not only the first 200.
 
     Raises:
@@ -51,7 +56,7 @@ def fate(
       NoSuchPlace: the file has no such line or record.
       FileGone: there is no such file.
     """
-    store = store or Store()
+    store = store_at(store)
     origin = as_origin(target)
     if origin is not None:
         return _of_origin(store, origin, run, everything)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
 from beam_obs.lineage import run_choice
@@ -10,7 +11,7 @@ from beam_obs.lineage.answers import RunOf
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, not_recorded
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.runs.source_partitions import SourcePartition
-from beam_obs.runs.store import Store
+from beam_obs.runs.store import Store, store_at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +42,17 @@ class Sources:
         }
 
 
-def sources(run: str = "latest", *, store: Store | None = None) -> Sources:
+def sources(run: str = "latest", *, store: Store | str | os.PathLike[str] | None = None) -> Sources:
     """Returns what a run read.
 
     Args:
       run: as `Store.find` takes it.
-      store: where the run is kept.
+      store: where the run is kept, or its folder; by default that of the commands.
 
     Raises:
       RunNotFound: there is no such run.
     """
-    store = store or Store()
+    store = store_at(store)
     evidence = RunEvidence(store, store.find(run))
     record = evidence.record
     certainty = COMPLETELY

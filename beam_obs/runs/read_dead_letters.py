@@ -9,18 +9,21 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.runs.evidence import Standing, read_evidence, read_letters
 from beam_obs.runs.source_places import placed_letters
-from beam_obs.runs.store import RunNotFound, Store
+from beam_obs.runs.store import RunNotFound, Store, store_at
 
 
 def read_dead_letters(
-    where: str | os.PathLike[str], *, store: Store | None = None, stage: str | None = None
+    where: str | os.PathLike[str],
+    *,
+    store: Store | str | os.PathLike[str] | None = None,
+    stage: str | None = None,
 ) -> Iterator[DeadLetter]:
     """Gives the dead letters that count: those of bundles that were committed.
 
     Args:
       where: the folder of an `obs.DeadLetters`, on any filesystem of Beam; or a run, as the commands take it:
         its id, the beginning of one, ``latest`` or ``PIPELINE@latest``.
-      store: the store of the run; by default that of the commands.
+      store: the store of the run, or its folder; by default that of the commands.
       stage: full label of the stage that refused them; None for all.
 
     Raises:
@@ -45,7 +48,7 @@ def read_dead_letters(
     if "://" in name or os.path.isdir(name):
         yield from _of_folder(name, stage, problems)
     else:
-        yield from _of_run(name, store or Store(), stage, problems)
+        yield from _of_run(name, store_at(store), stage, problems)
     if problems:
         raise BeamObsError(f"dead letters of {name!r} are not all there: {'; '.join(problems)}")
 

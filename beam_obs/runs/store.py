@@ -230,6 +230,13 @@ class Store:
         ]
 
 
+def store_at(where: Store | str | os.PathLike[str] | None) -> Store:
+    """Returns a store given as itself, or by its folder, which must be there; else that of the commands."""
+    if where is None:
+        return Store()
+    return where if isinstance(where, Store) else Store(os.fspath(where), must_exist=True)
+
+
 def _check_name(name: str, ids: list[tuple[str, str]], store: str) -> None:
     """Raises RunNotFound where none of the runs is of a pipeline of that name."""
     names = sorted({of for _, of in ids})

@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 import fastavro
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 import beam_obs as obs
 from beam_obs.lineage import (
@@ -30,6 +31,7 @@ from beam_obs.lineage import (
     sources,
     why,
 )
+from beam_obs.runs.store import StoreNotFound
 
 ROWS = ["id,name,value", "1,a,10", "2,b,20", "3,a,x", "4,b,-5", "5,a,30", "6,c,40"]
 
@@ -692,3 +694,17 @@ def test_an_older_run_answers_for_a_file_that_was_put_back() -> None:
     assert answer.run is not None
     assert answer.run.id == first
     assert "has no such record" in answer.notes[-1]
+
+
+def test_a_store_may_be_given_by_its_folder() -> None:
+    pathlib.Path("poem.txt").write_text("rose\nviolet\n")
+    options = PipelineOptions(["--obs_store=kept", "--obs_report=off"])
+    with obs.Pipeline("FnApiRunner", options, name="poem") as p:
+        _ = p | "read" >> beam.io.ReadFromText("poem.txt") | "write" >> beam.io.WriteToText("out")
+    for store in ("kept", pathlib.Path("kept")):
+        assert why("out:2", store=store).certainty.kind == COMPLETE
+        assert [one.sink for one in fate("poem.txt:1", store=store).into.written] == ["write"]
+        assert affected(source="poem.txt", store=store).runs
+        assert [one.name for one in sources("latest", store=store).partitions] == ["poem.txt"]
+    with pytest.raises(StoreNotFound, match="no store at 'elsewhere'"):
+        why("out:2", store="elsewhere")
