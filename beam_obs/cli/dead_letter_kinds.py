@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from beam_obs.cli.options import store_argument, tell_problems_of
+from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
+from beam_obs.runs.folding import WITHIN, kinds_by_row
 from beam_obs.runs.kinds import (
     GONE,
     NEW,
@@ -39,7 +41,7 @@ def short_letter_id(id: str) -> str:
 
 def check_stage(stage: str, known: Collection[str], where: str) -> None:
     """Raises an UnknownName where there is no such stage."""
-    if stage not in known:
+    if not any(is_within(one, stage) for one in known):
         raise UnknownName(f"{where} has no stage {stage!r}", stage, sorted(known))
 
 
@@ -63,7 +65,11 @@ def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit:
     refused = dead_letters_of(store, record)
     if stage is not None:
         check_stage(stage, stages_of(record) | set(refused["by_stage"]), f"run {record.id}")
-    every = [kind for kind in refused.get("by_fingerprint") or () if stage in (None, kind["stage"])]
+    every = [
+        kind
+        for kind in refused.get("by_fingerprint") or ()
+        if stage is None or is_within(kind["stage"], stage)
+    ]
     kinds = every[: limit or None]
     if as_json:
         for kind in kinds:
@@ -73,7 +79,8 @@ def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit:
         click.echo(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
         return
     console = console_for(sys.stdout)
-    stages = len({kind["stage"] for kind in every})
+    kinds = kinds_by_row(record.end, kinds)
+    stages = len({kind["stage"] for kind in kinds_by_row(record.end, every)})
     title = _line(f"{clean(record.pipeline)}  {record.id[:SHORT_ID]}  ", "bold")
     title.append(f"{record.status_text}: {_count(len(every), 'kind')} in {_count(stages, 'stage')}")
     print_plainly(console, title)
@@ -118,7 +125,7 @@ def list_kinds_of_pipeline(store: Store, pipeline: str, stage: str | None, limit
     if stage is not None:
         of_gone = {change.kind["stage"] for change in found.changes}
         check_stage(stage, stages_of(found.newest) | of_gone, f"pipeline {pipeline!r}")
-    every = [change for change in found.changes if stage in (None, change.kind["stage"])]
+    every = [change for change in found.changes if stage is None or is_within(change.kind["stage"], stage)]
     changes = every[: limit or None]
     if as_json:
         runs = {"run": found.newest.id, "previous_run": found.previous.id if found.previous else None}
@@ -165,8 +172,9 @@ def _change(change: KindChange, found: PipelineKinds, arrow: str) -> Text:
     entry = _line("")
     before = f"{change.before:,} {arrow} " if found.previous is not None else ""
     entry.append(f"{before + format(change.after, ','):>9}  ", "bold")
-    _tell(entry, change.kind)
     assert found.newest is not None
+    (kind,) = kinds_by_row(found.newest.end, [change.kind])
+    _tell(entry, kind)
     if change.since_run is not None and change.since is not None and change.since_run != found.newest.id:
         again = "came back: " if change.came_back else ""
         text = f"{again}first seen {moment_text(change.since)} in run {change.since_run[:SHORT_ID]}"
@@ -179,7 +187,10 @@ def _change(change: KindChange, found: PipelineKinds, arrow: str) -> Text:
 def _tell(entry: Text, kind: dict[str, Any]) -> None:
     """Adds what a kind is: stage, error, an example, its place, and when it was seen."""
     indent = "\n" + 11 * " "
-    entry.append(clean(kind["stage"]), "bold").append(f"  {kind['fingerprint']}", "dim")
+    entry.append(clean(kind["stage"]), "bold")
+    if kind.get(WITHIN):
+        entry.append(f", in {clean(kind[WITHIN])}")
+    entry.append(f"  {kind['fingerprint']}", "dim")
     error = kind["error_type"].rpartition(".")[2]
     entry.append(f"{indent}{clean(error)}: {clean(kind['error_message'])}", "red")
     if kind.get("payload_text"):

@@ -21,6 +21,7 @@ from beam_obs.cli.dead_letter_kinds import (
     stages_of,
 )
 from beam_obs.cli.options import json_option, store_argument, store_option, tell_problems, tell_problems_of
+from beam_obs.metrics.names import is_within
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
@@ -56,7 +57,7 @@ def dead_letters() -> None:
     help="In place of RUN: what is new, recurring and gone in the newest finished run of this pipeline.",
 )
 @click.option("--letters", is_flag=True, help="List single dead letters, not kinds.")
-@click.option("--stage", metavar="LABEL", help="Only what this stage refused.")
+@click.option("--stage", metavar="LABEL", help="Only what this stage, or a part of it, refused.")
 @click.option(
     "--fingerprint", metavar="HEX", help="List the dead letters of this kind, or of kinds that begin so."
 )
@@ -101,8 +102,10 @@ def _list_letters(
 ) -> None:
     problems: list[str] = []
     fingerprint = None if fingerprint is None else beginning_of(fingerprint)
-    _check_kind(store, record, stage, fingerprint)
-    found = placed_letters(store, record, stage, fingerprint, problems)
+    stages = _check_kind(store, record, stage, fingerprint)
+    found = itertools.chain.from_iterable(
+        placed_letters(store, record, one, fingerprint, problems) for one in stages
+    )
     console = console_for(sys.stdout)
     shown = 0
     for letter, standing in itertools.islice(found, limit or None):
@@ -126,14 +129,27 @@ def _list_letters(
     click.echo(f"\nbeam-obs dead-letters show ID{store_argument(store)}")
 
 
-def _check_kind(store: Store, record: RunRecord, stage: str | None, fingerprint: str | None) -> None:
-    """Raises an UnknownName where the run has no such stage, or no kind of such a fingerprint."""
+def _check_kind(
+    store: Store, record: RunRecord, stage: str | None, fingerprint: str | None
+) -> list[str] | list[None]:
+    """Returns the stages that are asked for by the label of one, or of what they are in; None for all.
+
+    Raises:
+      UnknownName: the run has no such stage, or no kind of such a fingerprint.
+    """
     refused = dead_letters_of(store, record)
+    stages: list[str] | list[None] = [None]
     if stage is not None:
-        check_stage(stage, stages_of(record) | set(refused["by_stage"]), f"run {record.id}")
-    kinds = [kind["fingerprint"] for kind in refused["by_fingerprint"] if stage in (None, kind["stage"])]
+        known = stages_of(record) | set(refused["by_stage"])
+        check_stage(stage, known, f"run {record.id}")
+        stages = sorted(one for one in known if is_within(one, stage))
+    kinds = [
+        kind["fingerprint"]
+        for kind in refused["by_fingerprint"]
+        if stage is None or is_within(kind["stage"], stage)
+    ]
     if fingerprint is None or refused.get("other_fingerprints") or not kinds:
-        return
+        return stages
     if not any(kind.startswith(fingerprint) for kind in kinds):
         of = f" of stage {stage!r}" if stage is not None else ""
         raise UnknownName(
@@ -141,6 +157,7 @@ def _check_kind(store: Store, record: RunRecord, stage: str | None, fingerprint:
             fingerprint,
             kinds,
         )
+    return stages
 
 
 @dead_letters.command()

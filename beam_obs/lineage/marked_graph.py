@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.folding import folded
 from beam_obs.runs.record import RunRecord
@@ -128,7 +129,7 @@ def marked_graph(record: RunRecord, all_steps: bool = False) -> MarkedGraph:
                 stage.get("dropped") or step.get("dropped") or 0,
                 unchecked.get(label, ""),
                 {part: reason for part, reason in opaque.items() if _overlap(part, label)},
-                any(_is_within(part, label) for part in failed),
+                any(is_within(part, label) for part in failed),
             )
         )
     return MarkedGraph(tuple(marked), tuple(_edges(end, {step["label"] for step in steps})))
@@ -156,8 +157,4 @@ def _edges(end: Mapping[str, Any], labels: set[str]) -> Iterator[MarkedEdge]:
 
 
 def _overlap(part: str, label: str) -> bool:
-    return _is_within(part, label) or _is_within(label, part)
-
-
-def _is_within(part: str, label: str) -> bool:
-    return part == label or part.startswith(f"{label}/")
+    return is_within(part, label) or is_within(label, part)

@@ -52,6 +52,15 @@ LATER_LEAF = "ObservedLater"
 """Label of a second one, behind a write, that corrects the stage's counts by what a service refused."""
 
 
+def is_within(label: str, step: str) -> bool:
+    """Returns whether a label is that of a step, or of a part of it.
+
+    >>> is_within("infer/RunInference", "infer"), is_within("inference", "infer")
+    (True, False)
+    """
+    return label == step or label.startswith(f"{step}/")
+
+
 def stage_of_step(step: str) -> str:
     """Returns the stage's label for the step name that a runner reports.
 

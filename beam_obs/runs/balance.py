@@ -19,6 +19,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from beam_obs.metrics.names import is_within
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
 from beam_obs.runs.graph import Edge, Graph, Step
 from beam_obs.weaving.report import Gathering
@@ -198,7 +199,7 @@ class _Checks:
             self._leave_unsure()
         for label, step in self._steps.items():
             for parts, reason in ((step.keeps_state, KEEPS_STATE), (step.may_drop, MAY_DROP)):
-                if not all(any(_is_within(part, found) for found in self._gathered) for part in parts):
+                if not all(any(is_within(part, found) for found in self._gathered) for part in parts):
                     self._open_steps.setdefault(label, reason)
         if not self._lines:
             return self.none("no stage, and nothing else to compare with")
@@ -282,7 +283,7 @@ class _Checks:
         self._lines.append(Line(label, ("in", taken), ("in its groups + dropped as late", taken), True))
 
     def _step_of(self, label: str) -> str:
-        found = [step for step in self._steps if _is_within(label, step)]
+        found = [step for step in self._steps if is_within(label, step)]
         return max(found, key=len) if found else label
 
     # Stages.
@@ -374,7 +375,3 @@ class _Checks:
 
     def _why_not_counted(self, pcollection: str) -> str:
         return UNCLEAR if pcollection in self._snapshot.unclear else NOT_COUNTED
-
-
-def _is_within(part: str, label: str) -> bool:
-    return part == label or part.startswith(f"{label}/")

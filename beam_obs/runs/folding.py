@@ -55,6 +55,17 @@ def folded(end: Mapping[str, Any], all_steps: bool = False) -> dict[str, Any]:
     return _Folding(end, all_steps).end()
 
 
+def kinds_by_row(end: Mapping[str, Any] | None, kinds: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns kinds of refusal with the row that they are of as ``stage``, and `WITHIN` for the part of it.
+
+    Args:
+      end: content of ``end.json`` of their run; None before it has ended.
+      kinds: as in its ``dead_letters``.
+    """
+    folding = _Folding(end or {}, False)
+    return [folding.kind(kind) for kind in kinds]
+
+
 class _Folding:
     """An end while it is folded."""
 
@@ -216,10 +227,11 @@ class _Folding:
     def _refusals(self) -> dict[str, Any]:
         refused = dict(self._told.get("dead_letters") or {})
         if "by_fingerprint" in refused:
-            refused["by_fingerprint"] = [self._kind(kind) for kind in refused["by_fingerprint"]]
+            refused["by_fingerprint"] = [self.kind(kind) for kind in refused["by_fingerprint"]]
         return refused
 
-    def _kind(self, kind: Mapping[str, Any]) -> dict[str, Any]:
+    def kind(self, kind: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a kind of refusal by row."""
         row = self.row_of(kind["stage"])
         return {**kind, "stage": row, WITHIN: kind["stage"][len(row) :].strip("/")}
 

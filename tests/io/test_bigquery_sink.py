@@ -10,6 +10,8 @@ import apache_beam as beam
 import pytest
 
 import beam_obs as obs
+from beam_obs.lineage.marked_graph import marked_graph
+from beam_obs.runs.folding import folded
 from beam_obs.stages.service_refusals import ReadFailedRows
 from beam_obs.testing import assert_balanced
 from tests.bigquery_server import BigQueryServer, running_service
@@ -246,3 +248,37 @@ def test_a_row_that_is_no_dict_is_refused_where_a_stamp_is_asked_for(service: Bi
     )
 
     assert "gets no lineage attributes: write dicts" in letter.error_message
+
+
+def test_the_row_of_a_write_gives_the_rows_that_the_service_took(
+    service: BigQueryServer, tmp_path: pathlib.Path
+) -> None:
+    tables = [service.add_table(name, carrier="STRING", minutes="INTEGER") for name in "abc"]
+    inserts = {"method": "STREAMING_INSERTS", "insert_retry_strategy": "RETRY_NEVER"}
+    loads = {"method": "FILE_LOADS", "validate": False, "custom_gcs_temp_location": str(tmp_path)}
+    with obs.Pipeline(RUNNER, argv=["--obs_report=off"], name="bq") as p:
+        rows = p | "rows" >> beam.Create([*GOOD, BAD])
+        rows | "ours" >> obs.WriteToBigQuery(tables[0], **inserts)
+        rows | "of Beam" >> beam.io.WriteToBigQuery(tables[1], **inserts)
+        good = rows | "good" >> beam.Filter(lambda row: row["minutes"] != "late")
+        good | "loads" >> obs.Sink(beam.io.WriteToBigQuery(tables[2], **loads))
+        leaving_out = {"additional_bq_parameters": {"maxBadRecords": 1}}
+        good | "may leave out" >> beam.io.WriteToBigQuery(tables[2], **loads, **leaving_out)
+    record = obs.Store().find("latest")
+
+    found = {step.label: (step.taken, step.given) for step in marked_graph(record).steps}
+    assert found == {
+        "rows": (None, 3),
+        "ours": (3, 2),
+        "of Beam": (3, 2),
+        "good": (3, 2),
+        "loads": (2, 2),
+        "may leave out": (2, None),
+    }
+    outputs = folded(record.end or {})["outputs"]
+    assert {one["label"]: one["records"] for one in outputs} == {
+        "ours": 2,
+        "of Beam": 2,
+        "loads": 2,
+        "may leave out": None,
+    }

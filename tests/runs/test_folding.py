@@ -11,6 +11,7 @@ import pytest
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 import beam_obs as obs
+from beam_obs.cli.main import exit_code
 from beam_obs.lineage.marked_graph import marked_graph
 from beam_obs.runs.difference import compare_runs
 from beam_obs.runs.folding import folded
@@ -217,6 +218,29 @@ def test_a_row_has_counts_for_tests_and_so_has_the_stage_in_it() -> None:
 
     assert_metrics(Store(), stage="infer", in_=3, out=2, dead=1)
     assert_metrics(Store(), stage="infer/RunInference/BeamML_RunInference", out=2, dead=1)
+
+
+def test_dead_letters_are_found_by_the_label_of_their_row(capsys: pytest.CaptureFixture[str]) -> None:
+    run_of(lambda lines: lines | "infer" >> obs.Stage(RunInference(Doubles())))
+
+    assert exit_code(["dead-letters", "list", "latest", "--stage", "infer"]) == 0
+    assert "infer, in RunInference/BeamML_RunInference" in capsys.readouterr().out
+    assert exit_code(["dead-letters", "list", "latest", "--stage", "infer", "--letters"]) == 0
+    assert "ValueError: no violets" in capsys.readouterr().out
+    assert exit_code(["dead-letters", "list", "latest", "--stage", "inf"]) == 1
+
+
+def test_commands_tell_all_steps_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    run_of(lambda lines: lines | "infer" >> obs.Stage(RunInference(Doubles())))
+
+    assert exit_code(["show", "latest"]) == 0
+    assert "BatchElements" not in capsys.readouterr().out
+    assert exit_code(["show", "latest", "--all-steps"]) == 0
+    assert "infer/RunInference/BatchElements" in capsys.readouterr().out
+    assert exit_code(["graph", "latest", "--output", "-"]) == 0
+    assert "BatchElements" not in capsys.readouterr().out
+    assert exit_code(["graph", "latest", "--output", "-", "--all-steps"]) == 0
+    assert 'data-step="infer/RunInference/BatchElements"' in capsys.readouterr().out
 
 
 # Runs of releases that did not note what is one row.
