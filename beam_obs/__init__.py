@@ -81,6 +81,8 @@ if TYPE_CHECKING:
     from beam_obs.weaving.report import NotWoven as NotWoven
     from beam_obs.wrapper.traced_origin import current_origin as current_origin
 
+    __version__: str
+
 _HOMES = {
     "AssumptionBroken": "stages.assumptions",
     "AvroFiles": "stages.dead_letters",
@@ -155,16 +157,18 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return importlib.metadata.version("beam-obs")
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker is to find a name that is misspelt
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return importlib.metadata.version("beam-obs")
+        try:
+            home = _HOMES[name]
+        except KeyError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

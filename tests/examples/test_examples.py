@@ -60,7 +60,7 @@ def test_check(run, tmp_path: pathlib.Path) -> None:  # type: ignore[no-untyped-
 def test_composite(run) -> None:  # type: ignore[no-untyped-def]
     printed = run(*program("composite.py"))
     assert "('tea', 725)" in printed
-    assert "revenue/Revenue/parse json.decoder.JSONDecodeError not JSON" in printed
+    assert "revenue/Revenue/parse: json.decoder.JSONDecodeError: not JSON" in printed
     assert "KeyError" in printed
     assert "not balanced" not in printed
 
