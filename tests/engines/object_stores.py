@@ -5,18 +5,62 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import pathlib
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
+_INSTALLED = pathlib.Path(__file__).parents[2] / ".engines" / "bin"
+
+_ONE_BY_ONE = """
+from apache_beam.io.gcp import gcsio
+
+
+def copy_batch(self, pairs):
+    return [(source, target, self.copy(source, target)) for source, target in pairs]
+
+
+def delete_batch(self, paths):
+    return [(path, self.delete(path)) for path in paths]
+
+
+gcsio.GcsIO.copy_batch, gcsio.GcsIO.delete_batch = copy_batch, delete_batch
+"""
+"""What a program does for Beam's file sinks: the emulator cannot read batches of Google's client."""
+
+_AS_NOBODY = """
+from apache_beam.internal.gcp import auth
+
+auth._Credentials._credentials_init = True
+"""
+"""The same for Beam's reads and writes: else each program looks half a minute for credentials."""
+
+
+class ObjectStore(NamedTuple):
+    """A server with a bucket of the name ``bucket``.
+
+    Args:
+      uri: of the bucket.
+      options: that lead to the server, of pipelines and commands.
+      environment: variables that lead to it.
+      preamble: what a program has to do before its pipeline for Beam to work with the server.
+    """
+
+    uri: str
+    options: list[str]
+    environment: dict[str, str]
+    preamble: str = ""
+
 
 @contextlib.contextmanager
-def running_s3() -> Iterator[list[str]]:
-    """Gives the options that lead to a server of S3, with a bucket named ``bucket``."""
+def running_s3() -> Iterator[ObjectStore]:
+    """Gives a server of S3: moto's."""
     if importlib.util.find_spec("moto") is None:
         pytest.skip("moto's server is not installed: make install")
     import boto3
@@ -27,12 +71,30 @@ def running_s3() -> Iterator[list[str]]:
         endpoint = f"http://127.0.0.1:{port}"
         keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
         boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket="bucket")
-        yield [
+        options = [
             f"--s3_endpoint_url={endpoint}",
             "--s3_access_key_id=key",
             "--s3_secret_access_key=secret",
             "--s3_region_name=us-east-1",
         ]
+        yield ObjectStore("s3://bucket", options, {})
+
+
+@contextlib.contextmanager
+def running_gcs() -> Iterator[ObjectStore]:
+    """Gives a server of Google Cloud Storage: fake-gcs-server."""
+    found = shutil.which("fake-gcs-server", path=f"{_INSTALLED}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None:
+        pytest.skip("fake-gcs-server is not installed: make engines (it needs Go)")
+    import requests
+
+    port = free_port()
+    where = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}"]
+    with running([found, "-backend", "memory", *where], port):
+        endpoint = f"http://127.0.0.1:{port}"
+        requests.post(f"{endpoint}/storage/v1/b", json={"name": "bucket"}, timeout=30).raise_for_status()
+        environment = {"STORAGE_EMULATOR_HOST": endpoint}
+        yield ObjectStore("gs://bucket", [], environment, _AS_NOBODY + _ONE_BY_ONE)
 
 
 def free_port() -> int:

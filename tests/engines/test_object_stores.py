@@ -1,84 +1,176 @@
-"""A pipeline with its input, output and store on an object store, and commands on that store."""
+"""Flights with input, output and store on an object store, and every command on that store."""
 
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import pytest
+from apache_beam.io.filesystems import FileSystems
 
-from tests.engines.object_stores import running_s3
+from beam_obs.cli.main import exit_code
+from beam_obs.runs import objects
+from tests.engines.object_stores import ObjectStore, running_gcs, running_s3
 
 pytestmark = pytest.mark.engines
 
+ROOT = pathlib.Path(__file__).parents[2]
+FLIGHTS = ROOT / "pipelines" / "flights" / "data" / "flights-2013-01.csv"
+
 PROGRAM = """
 import sys
-import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
-import beam_obs as obs
+from pipelines.flights import batch
 
-options = PipelineOptions(["--runner=FnApiRunner", *sys.argv[1:]])
-FileSystems.set_options(options)
-with FileSystems.create("s3://bucket/numbers.txt") as file:
-    file.write(b"1\\n2\\nthree\\n")
-with obs.Pipeline(options=options, name="numbers") as p:
-    lines = p | "read" >> beam.io.ReadFromText("s3://bucket/numbers.txt")
-    numbers = lines | "parse" >> obs.Stage(beam.Map(int))
-    sums = numbers | "sum" >> beam.CombineGlobally(sum) | "dict" >> beam.Map(lambda total: {"sum": total})
-    sums | "write" >> obs.WriteToJson("s3://bucket/out", ".jsonl")
+bucket, flights, *options = sys.argv[1:]
+FileSystems.set_options(PipelineOptions(options))
+with open(flights, "rb") as file, FileSystems.create(f"{bucket}/in/flights.csv") as copy:
+    copy.write(file.read())
+for part in ("first", "second"):
+    files = [f"--input={bucket}/in/flights*.csv", f"--output={bucket}/out/{part}"]
+    batch.main(["--runner=FnApiRunner", f"--obs_store={bucket}/store", *files, *options])
 """
 
 
 class Bucket(NamedTuple):
-    options: list[str]
+    server: ObjectStore
     folder: pathlib.Path
-
-    def run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+    report: str
 
     def command(self, *arguments: str) -> str:
-        """What a command prints that finds the store by the file of settings."""
-        return self.run("-m", "beam_obs.cli", *arguments)
+        """What a command prints, in a process of its own, that finds the store by the file of settings."""
+        return self.command_in(self.folder, *arguments)
+
+    def command_in(self, folder: pathlib.Path, *arguments: str) -> str:
+        return run(folder, self.server, "-m", "beam_obs.cli", *arguments)
 
 
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    """A bucket with a run in it."""
+def run(folder: pathlib.Path, server: ObjectStore, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, **server.environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module", params=[running_s3, running_gcs], ids=["s3", "gs"])
+def bucket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """A bucket with two runs of flights in it: 300, of which one is torn."""
     folder = tmp_path_factory.mktemp("bucket")
-    with running_s3() as options:
-        found = Bucket(options, folder)
-        (folder / "program.py").write_text(PROGRAM)
-        report = found.run("program.py", "--obs_store=s3://bucket/store", *options)
-        assert "balanced" in report
-        settings = [f'{name} = "{value}"' for name, _, value in (one[2:].partition("=") for one in options)]
+    header, *rows = FLIGHTS.read_text().splitlines()[:301]
+    rows[9] = rows[9][:20]
+    (folder / "flights.csv").write_text("\n".join([header, *rows, ""]))
+    with request.param() as server:
+        (folder / "program.py").write_text(server.preamble + PROGRAM)
+        report = run(folder, server, "program.py", server.uri, str(folder / "flights.csv"), *server.options)
+        settings = [
+            f'{name} = "{value}"' for name, _, value in (one[2:].partition("=") for one in server.options)
+        ]
         (folder / "beam_obs.toml").write_text(
-            "\n".join(['store = "s3://bucket/store"', "[filesystem]", *settings])
+            "\n".join([f'store = "{server.uri}/store"', "[filesystem]", *settings])
         )
-        yield found
+        yield Bucket(server, folder, report)
 
 
-def test_a_run_is_kept_whole(bucket: Bucket) -> None:
-    found = json.loads(bucket.command("show", "latest", "--json"))
-    assert found["status"] == "done"
-    assert found["dead"] == 1
-    assert found["end"]["lineage"]["opaque"] == {}
+@pytest.fixture
+def printed(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    """What a command prints, within this process."""
+    before = FileSystems._pipeline_options
+    FileSystems.set_options(None)
+    monkeypatch.setattr(objects, "_CLIENTS", {})
+    monkeypatch.chdir(bucket.folder)
+    for name, value in bucket.server.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def print_it(*arguments: str) -> str:
+        capsys.readouterr()
+        code = exit_code(list(arguments))
+        output, errors = capsys.readouterr()
+        assert (code, errors) == (0, "")
+        return output
+
+    yield print_it
+    FileSystems.set_options(before)
 
 
-def test_why_reads_the_source_again(bucket: Bucket) -> None:
-    why = bucket.command("why", "s3://bucket/out-00000-of-00001.jsonl:1")
-    assert "s3://bucket/numbers.txt:2 @2  verified" in why
+def test_the_report_is_balanced_and_names_the_store(bucket: Bucket) -> None:
+    assert bucket.report.count("✓ balanced where checked: 20 of 21 edges") == 2
+    assert f"store  {bucket.server.uri}/store" in bucket.report
+
+
+def test_every_command_reads_the_store(bucket: Bucket, printed: Callable[..., str]) -> None:
+    uri = bucket.server.uri
+    assert printed("runs").count("done, 1 dead") == 2
+    shown = json.loads(printed("show", "flights@latest", "--json"))
+    assert (shown["status"], shown["dead"], shown["end"]["lineage"]["opaque"]) == ("done", 1, {})
+    assert "balanced" in printed("show", "latest")
+    assert printed("graph", "latest", "--output", "-").startswith("<svg")
+    assert f"{uri}/out/second" in printed("diff", "latest~1", "latest")
+    assert f"{uri}/in/flights.csv" in printed("sources", "latest")
+    assert "TornRow" in printed("dead-letters", "list", "latest")
+    assert "recurring" in printed("dead-letters", "list", "--pipeline", "flights")
+    letters = printed("dead-letters", "list", "latest", "--letters", "--json").splitlines()
+    letter = next(letter for letter in map(json.loads, letters) if "TornRow" in letter["error_type"])
+    assert f"{uri}/in/flights.csv" in printed("dead-letters", "show", letter["id"])
+    why = printed("why", f"{uri}/out/second-statistics", "--match", "carrier=UA", "--match", "day=2013-01-01")
+    assert f"{uri}/in/flights.csv:2 " in why
+    assert "verified" in why
+    assert "TornRow" in printed("fate", f"{uri}/in/flights.csv:11")
+    assert "write statistics" in printed("fate", f"{uri}/in/flights.csv:2")
+    assert "write statistics" in printed("affected", "--source", f"{uri}/in/flights.csv")
+    assert f"{uri}/store" in printed("config")
 
 
 def test_options_of_the_filesystem_may_stand_on_the_command(bucket: Bucket, tmp_path: pathlib.Path) -> None:
-    elsewhere = bucket._replace(folder=tmp_path)
-    where = ("--store", "s3://bucket/store", *bucket.options)
-    assert "three" in elsewhere.command("dead-letters", "list", "latest", *where)
+    where = ("--store", f"{bucket.server.uri}/store", *bucket.server.options)
+    assert "TornRow" in bucket.command_in(tmp_path, "dead-letters", "list", "latest", *where)
+
+
+def test_the_store_may_stand_in_the_variable(
+    bucket: Bucket, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEAM_OBS_STORE", f"{bucket.server.uri}/store")
+    assert "done, 1 dead" in bucket.command_in(tmp_path, "runs", *bucket.server.options)
+
+
+def test_a_bucket_that_there_is_not_is_told(bucket: Bucket) -> None:
+    arguments = ["-m", "beam_obs.cli", "runs", "--store", f"{bucket.server.uri}et/store"]
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=bucket.folder,
+        env={**os.environ, **bucket.server.environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("/store/runs/: there is no bucket 'bucketet'\n")
+
+
+def test_prune_erases_a_record_and_then_removes_runs(bucket: Bucket) -> None:
+    """The last, since it takes away what the others read."""
+    listing = ("dead-letters", "list", "latest", "--letters", "--json")
+    (letter,) = _json_lines(bucket.command(*listing))
+    assert "1 dead letter" in bucket.command("prune", "--origin", letter["origin"])
+    assert _json_lines(bucket.command(*listing)) == []
+    bucket.command("prune", "--older-than", "0s", "--dry-run")
+    assert len(_json_lines(bucket.command("runs", "--json"))) == 2
+    bucket.command("prune", "--older-than", "0s")
+    assert len(_json_lines(bucket.command("runs", "--json"))) == 1
+
+
+def _json_lines(printed: str) -> list[Any]:
+    return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
