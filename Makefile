@@ -11,13 +11,14 @@ OLDEST_BIN := $(OLDEST_VENV)/bin
 OLDEST_STAMP := $(OLDEST_VENV)/.installed
 
 PRISM := $(shell sed -n 's/^apache-beam==//p' requirements-dev.lock)
+FAKE_GCS := 1.56.1
 
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines conformance conformance-sample oracle lint \
         site format lock clean full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-import bench-store bench-flights bench-answers
+        bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -54,8 +55,8 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
 	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
 
-# Prism, Beam's portable runner, of the release that the tests run on, takes an installed Go; Flink takes Maven and Java.
-engines: .engines/bin/prism-$(PRISM) .engines/flink/installed  ## installs what tests on real engines need
+# Prism, of the release that the tests run on, and a server of gs:// take an installed Go; Flink takes Maven and Java.
+engines: .engines/bin/prism-$(PRISM) .engines/bin/fake-gcs-server-$(FAKE_GCS) .engines/flink/installed  ## installs what tests on real engines need
 
 .engines/bin/prism-$(PRISM):
 	@if command -v go > /dev/null; then \
@@ -64,6 +65,13 @@ engines: .engines/bin/prism-$(PRISM) .engines/flink/installed  ## installs what 
 	    echo "Prism could not be built: tests on it are skipped"; \
 	else echo "Go is not installed: tests on Prism are skipped"; fi
 
+.engines/bin/fake-gcs-server-$(FAKE_GCS):
+	@if command -v go > /dev/null; then \
+	    GOBIN=$(CURDIR)/.engines/bin go install github.com/fsouza/fake-gcs-server@v$(FAKE_GCS) && \
+	    mv .engines/bin/fake-gcs-server $@ && ln -sf $(notdir $@) .engines/bin/fake-gcs-server || \
+	    echo "fake-gcs-server could not be built: tests on gs:// are skipped"; \
+	else echo "Go is not installed: tests on gs:// are skipped"; fi
+
 .engines/flink/installed: tests/engines/flink/pom.xml
 	@if command -v mvn > /dev/null; then \
 	    rm -rf $(@D) && mvn --quiet --batch-mode --file $< \
@@ -71,7 +79,7 @@ engines: .engines/bin/prism-$(PRISM) .engines/flink/installed  ## installs what 
 	    echo "Flink could not be installed: tests on it are skipped"; \
 	else echo "Maven is not installed: tests on Flink are skipped"; fi
 
-test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, and the Pub/Sub emulator of an installed Google Cloud SDK
+test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, and an installed Pub/Sub emulator
 	$(BIN)/python -m pytest -m engines -rs tests/engines $(PYTEST_ARGS)
 
 conformance: $(STAMP)  ## Beam's own tests, woven against bare, module by module
@@ -97,7 +105,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-answers bench-flights  ## every benchmark
+bench: bench-stage bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-answers bench-flights  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -125,6 +133,9 @@ bench-import: $(STAMP)  ## time that `import beam_obs` adds
 
 bench-store: $(STAMP)  ## time that each command takes on a store of 1,000 runs
 	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
+
+bench-remote-store: $(STAMP)  ## the same on a store of 100 runs in S3, a server of this machine
+	$(BIN)/python -m benchmarks.remote_store $(BENCH_ARGS)
 
 bench-answers: $(STAMP)  ## time of answers about lineage, cold, on a run of a million records
 	$(BIN)/python -m benchmarks.answers $(BENCH_ARGS)
