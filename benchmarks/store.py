@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
@@ -44,21 +45,23 @@ def make_store(root: pathlib.Path, runs: int) -> None:
         (folder / "start.json").write_text(json.dumps({**start, "id": run, "pipeline": pipeline}))
 
 
-def seconds(command: tuple[str, ...], where: list[str]) -> float:
-    """Returns how long a command takes in a process of its own.
+def seconds(command: tuple[str, ...], where: list[str]) -> tuple[float, float]:
+    """Returns how long a command takes in a process of its own, and what it takes of the processors.
 
     Args:
       command: its arguments.
       where: those that lead to the store.
     """
-    began = time.perf_counter()
+    began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-m", "beam_obs.cli", *command, *where],
         check=True,
         stdout=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    return time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processors = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
+    return time.perf_counter() - began, processors
 
 
 def commands_on(store: obs.Store) -> list[tuple[str, ...]]:
@@ -70,7 +73,7 @@ def commands_on(store: obs.Store) -> list[tuple[str, ...]]:
     return [
         ("runs",),
         ("runs", "--limit", "0"),
-        ("runs", "--pipeline", "nightly-7"),
+        ("runs", "--pipeline", "nightly-8"),
         ("show", "latest"),
         ("show", latest.id[:13]),
         ("dead-letters", "list", "nightly-0@latest"),
@@ -89,9 +92,10 @@ def slowest(commands: list[tuple[str, ...]], where: list[str], repeats: int) -> 
     worst = 0.0
     for command in commands:
         times = 1 if command == _PRUNE else repeats
-        median = statistics.median(seconds(command, where) for _ in range(times))
+        taken = [seconds(command, where) for _ in range(times)]
+        median, processors = (statistics.median(each) for each in zip(*taken, strict=True))
         worst = max(worst, median)
-        print(f"{median:6.2f} s  beam-obs {' '.join(command)}")
+        print(f"{median:6.2f} s, {processors:5.2f} s of processors  beam-obs {' '.join(command)}", flush=True)
     return worst
 
 
