@@ -47,8 +47,21 @@ class MissingExtra(PlacedError, ImportError):
         self.extra = extra
 
 
+def no_home(stage: str) -> str:
+    """Returns what is to be said of a step whose dead letters have no home: which homes there are.
+
+    Args:
+      stage: label of the step.
+    """
+    return (
+        f"stage {stage!r}, whose dead letters have no home: use `beam-obs run` or obs.Pipeline for the store "
+        "of the run, `.with_dead_letters()` for an output of your own, or "
+        "`dead_letters=obs.DeadLetters(folder)`"
+    )
+
+
 class RefusedRecord(BeamObsError):
-    """A record was refused by a step whose dead letters go nowhere, so the bundle fails.
+    """A record was refused by a step whose dead letters have no home, so the bundle fails.
 
     Args:
       stage: label of the step that refused the record.
@@ -56,10 +69,7 @@ class RefusedRecord(BeamObsError):
     """
 
     def __init__(self, stage: str, error: str) -> None:
-        super().__init__(
-            f"{error} [refused by stage {stage!r}, whose dead letters go nowhere: "
-            "use obs.Pipeline, `.with_dead_letters()` or `dead_letters=` to keep them]"
-        )
+        super().__init__(f"{error} [refused by {no_home(stage)}]")
         self.stage = stage
         self.error = error
 

@@ -10,14 +10,16 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter_ns
 from types import GeneratorType
-from typing import Any
+from typing import Any, NoReturn
 
 from apache_beam.coders import Coder
 from apache_beam.pvalue import TaggedOutput
 
+from beam_obs.records.errors import no_home
 from beam_obs.records.run_context import ObservationSettings, RunContext
 from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.refusal import DEAD_TAG, NO_ELEMENT, refuse_element
+from beam_obs.wrapper.traced_note import NOTE, put_note
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -84,7 +86,7 @@ class Guard:
         """
         settings = self.settings
         if not settings.keeps_dead_letters or isinstance(error, MemoryError):
-            raise error
+            self.fail(error)
         if settings.record_of is not None and element is not NO_ELEMENT:
             element = settings.record_of(element)
         refusal = refuse_element(
@@ -96,11 +98,17 @@ class Guard:
             self.dead += 1
         return [TaggedOutput(DEAD_TAG, refusal)]
 
+    def fail(self, error: Exception) -> NoReturn:
+        """Raises an error that is being handled and makes no dead letter; a traceback of it says why."""
+        if not self.settings.keeps_dead_letters:
+            put_note(error, f"{NOTE}refused by {no_home(self.settings.stage)}")
+        raise error
+
     def refuse_part(self, part: Any, error: Exception) -> list[Any]:
         """Returns the dead letter of a part of an element, whose coder is not that of the elements."""
         settings = self.settings
         if not settings.keeps_dead_letters or isinstance(error, MemoryError):
-            raise error
+            self.fail(error)
         self.leftovers += 1
         return [
             TaggedOutput(DEAD_TAG, refuse_element(part, error, settings.stage, None, "", settings.redaction))

@@ -264,7 +264,7 @@ class ObservedDoFn(beam.DoFn):
     def _one_by_one(self, batch: Any, args: Any, kwargs: Any, error: Exception) -> list[Any]:
         guard, converter = self._guard, self._dofn.input_batch_converter
         if not self._settings.keeps_dead_letters or isinstance(error, MemoryError):
-            raise error
+            guard.fail(error)
         results: list[Any] = []
         for element in converter.explode_batch(batch):
             guard.taken += 1

@@ -176,7 +176,7 @@ class BatchSplitter:
             results = list(self._function(batch, *args, **kwargs) or ())
         except Exception as error:
             if not guard.settings.keeps_dead_letters or isinstance(error, MemoryError):
-                raise
+                guard.fail(error)
             return None
         guard.out += len(results)
         return results

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
+import traceback
 from typing import Any
 
 import apache_beam as beam
@@ -93,3 +96,32 @@ def test_results_with_dead_letters_can_be_flattened() -> None:
 def test_assumptions_in_a_list_are_refused() -> None:
     with pytest.raises(obs.UsageError, match=r"got a list: give its 2 assumptions one by one, obs.Check\(\*"):
         obs.Check([obs.not_null("a"), obs.not_null("b")])  # type: ignore[arg-type]
+
+
+HOMES = (
+    r"`beam-obs run` or obs.Pipeline .*`\.with_dead_letters\(\)` .*`dead_letters=obs\.DeadLetters\(folder\)`"
+)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda p: p | beam.Create(["x"]) | "step" >> obs.Stage(beam.Map(int)),
+        lambda p: p | beam.Create(["x"]) | "step" >> obs.Stage(beam.FlatMap(lambda text: [int(text)])),
+        lambda p: p | beam.Create(["x"]) | "step" >> obs.Stage(beam.ParDo(Parse())),
+        lambda p: p | beam.Create([{"a": 1}]) | "step" >> obs.Check(obs.between("a", 5)),
+        lambda p: p | beam.Create([1j]) | "step" >> obs.WriteToJson("out"),
+        lambda p: p | "step" >> obs.ReadFromCsv("torn.csv"),
+    ],
+)
+def test_a_refusal_without_a_home_names_the_homes_there_are(step: Any) -> None:
+    pathlib.Path("torn.csv").write_text("a,b\n1\n")
+    with pytest.raises(Exception, match="step") as raised, beam.Pipeline("FnApiRunner") as p:
+        step(p)
+    told = "".join(traceback.format_exception(raised.value))
+    assert re.search(rf"refused by stage 'step', whose dead letters have no home: use {HOMES}", told)
+
+
+def test_a_refusal_without_a_home_is_the_error_that_the_code_raised() -> None:
+    with pytest.raises(ValueError, match="invalid literal"), beam.Pipeline("FnApiRunner") as p:
+        _ = p | beam.Create(["x"]) | "parse" >> obs.Stage(beam.Map(int))
