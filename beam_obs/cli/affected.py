@@ -34,7 +34,7 @@ def affected(source: str | None, code: str | None, store: Store, as_json: bool) 
     from beam_obs.lineage.blast_radius import affected as find_affected
     from beam_obs.lineage.run_choice import known_codes, known_sources
 
-    if (source is None) == (code is None):
+    if (source is None) == (code is None) or "" in (source, code):
         raise click.UsageError("give --source FILE or --code VERSION")
     if code is not None:
         code = _version(code, known_codes(store))

@@ -238,6 +238,11 @@ def _entry(letter: DeadLetter, standing: Standing) -> Text:
 
 def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
     run, _, rest = beginning_of(id).partition(".")
+    if not rest:
+        raise click.UsageError(
+            f"{id!r} is no id of a dead letter, as RUN.PART: `beam-obs dead-letters list RUN --letters` "
+            "tells them, and with --fingerprint HEX those of one kind"
+        )
     record = store.find(run)
     found = []
     problems: list[str] = []

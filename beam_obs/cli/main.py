@@ -6,6 +6,7 @@ Commands that read a local store do not import Apache Beam.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import io
 import os
@@ -41,6 +42,14 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        nearest = difflib.get_close_matches(args[0], _COMMANDS, 1)
+        if args[0] not in _COMMANDS and nearest:
+            ctx.fail(f"no command {args[0]!r}; did you mean {nearest[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:

@@ -65,12 +65,17 @@ def run(
     """
     if not as_module and not os.path.isfile(program):
         raise click.UsageError(f"no program {program!r}; for a module write: beam-obs run -m {program}")
+    from beam_obs.records.errors import UsageError
     from beam_obs.runs.instrument import instrument
     from beam_obs.runs.option_names import give_every_pipeline
 
+    try:
+        observing = instrument(name, store)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
     sys.argv = [program, *arguments]
     give_every_pipeline(options)
-    with instrument(name, store):
+    with observing:
         # What follows is the program's: its exceptions, its SystemExit and so its exit code.
         try:
             _run_module(program) if as_module else _run_file(program)

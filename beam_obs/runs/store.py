@@ -18,7 +18,7 @@ from beam_obs.runs.configuration import find_configuration
 from beam_obs.runs.folder import Folder, folder_at, is_local, local_path
 from beam_obs.runs.read_record import read_record
 from beam_obs.runs.record import END, START, RunRecord
-from beam_obs.runs.unknown_name import beginning_of, nearest_text
+from beam_obs.runs.unknown_name import beginning_of, nearest_names, nearest_text
 
 STORE_VARIABLE = "BEAM_OBS_STORE"
 DEFAULT_STORE = ".beam_obs"
@@ -201,9 +201,11 @@ class Store:
                 raise RunNotFound(
                     f"{selector!r} is a pipeline, not a run: write {selector}@latest for its newest one", []
                 )
+            nearest = nearest_names(selector, sorted({of for _, of in found}))
+            meant_so = f"; the newest of the nearest pipeline is {nearest[0]}@latest" if nearest else ""
             newest = [f"{run} ({of})" for run, of in found]
             raise RunNotFound(
-                f"no run {selector!r} in the store {self.uri!r}{_listed('the newest are', newest)}",
+                f"no run {selector!r} in the store {self.uri!r}{meant_so}{_listed('the newest are', newest)}",
                 [run for run, _ in found],
             )
         listed = _listed("", [f"{run} ({of})" for run, of in meant])

@@ -200,6 +200,7 @@ def test_a_folder_that_is_no_store_is_said(
         (("runs", "--pipeline", "flihgts"), "no pipeline 'flihgts'", "the nearest is:\n  flights"),
         (("show", "nobody@latest"), "no pipeline 'nobody'", "there is:\n  flights"),
         (("show", "0193"), "no run '0193'", "(flights)"),
+        (("show", "flihgts"), "no run 'flihgts'", "nearest pipeline is flights@latest"),
         (("dead-letters", "show", "0193.1"), "no run '0193'", "(flights)"),
         (("dead-letters", "list", "--pipeline", "nobody"), "no pipeline 'nobody'", "flights"),
         (("dead-letters", "list", "latest", "--stage", "chekc"), "no stage 'chekc'", "  check"),
@@ -357,3 +358,20 @@ def test_the_beginning_of_an_origin_is_said_to_be_one(
     flights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "an origin is given by its 32 hex digits" in error(capsys, "why", "67d720c3", code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("shwo", "latest"), "no command 'shwo'; did you mean 'show'?"),
+        (("affected", "--code", ""), "give --source FILE or --code VERSION"),
+        (("dead-letters", "show", "0123456789abcdef"), "is no id of a dead letter, as RUN.PART"),
+        (("run", "--name", "a/b", __file__), "a pipeline cannot be named 'a/b'"),
+    ],
+)
+def test_wrong_usage_says_what_to_write(
+    arguments: tuple[str, ...], says: str, flights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = error(capsys, *arguments, code=2)
+    assert says in told
+    assert "(at " not in told
