@@ -25,6 +25,7 @@ from beam_obs.metrics.names import is_within
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
+from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.runs.evidence import Standing
 from beam_obs.runs.kinds import dead_letters_of
 from beam_obs.runs.record import RunRecord
@@ -103,8 +104,9 @@ def _list_letters(
     problems: list[str] = []
     fingerprint = None if fingerprint is None else beginning_of(fingerprint)
     stages = _check_kind(store, record, stage, fingerprint)
+    begins = (fingerprint or "").lower()
     found = itertools.chain.from_iterable(
-        placed_letters(store, record, one, fingerprint, problems) for one in stages
+        placed_letters(store, record, WantedLetters(one, begins), problems) for one in stages
     )
     console = console_for(sys.stdout)
     shown = 0
@@ -246,11 +248,11 @@ def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
     record = store.find(run)
     found = []
     problems: list[str] = []
-    for letter, standing in placed_letters(store, record, problems=problems):
+    for letter, standing in placed_letters(store, record, WantedLetters(own_id=rest), problems):
         own = letter.id.partition(".")[2]
         if own == rest:
             return record, letter, standing
-        if rest and own.startswith(rest):
+        if rest:
             found.append((letter, standing))
     if len(found) == 1:
         return record, *found[0]

@@ -34,9 +34,14 @@ def refused_together(
     """
     if not partition.dead or partition.uri is None:
         return None
+    found = [
+        (letter, standing)
+        for letter, standing in evidence.dead_letters_of_types(partition.source, _WHAT)
+        if letter.source_uri == partition.uri and _stands_for(letter, position)
+    ]
     for error_type, what in _WHAT.items():
-        for letter, standing in evidence.dead_letters_of_kind(partition.source, error_type):
-            if letter.source_uri == partition.uri and _stands_for(letter, position):
+        for letter, standing in found:
+            if letter.error_type == error_type:
                 return letter, standing, what
     return None
 

@@ -17,9 +17,11 @@ from beam_obs.lineage.whole_blocks import DERIVATIONS, FILTERED, OUTPUTS, filter
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.origin import Partition
 from beam_obs.records.record_content import DIGEST_BYTES
+from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.runs.erased_rows import erased_so_far
-from beam_obs.runs.evidence import Evidence, Standing, problem_of_file, read_evidence
-from beam_obs.runs.letter_files import LetterFile, letter_of_json, letter_schema, letters_of_block
+from beam_obs.runs.evidence import Evidence, Standing, read_evidence
+from beam_obs.runs.file_problem import problem_of_file
+from beam_obs.runs.kept_letters import KeptLetters, kept_letters
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.row_files import Block, RowFile, find_all, read_row_file
 from beam_obs.runs.source_partitions import SourcePartition, code_of, partitions_of
@@ -209,14 +211,7 @@ class RunEvidence:
     def dead_letters_of(self, origin: bytes) -> list[tuple[DeadLetter, Standing]]:
         """Returns the dead letters of an origin, each with whether it counts; of one that a later attempt at
         the job refused again only the last."""
-        printed = origin.hex().encode()
-        standings = dict(self.evidence.dead_letter_files)
-        found = [
-            (letter, standings[file])
-            for file, letters in self._dead_letter_blocks(printed)
-            for letter in letters
-            if letter.origin == origin.hex()
-        ]
+        found = list(self._letters(WantedLetters(origin=origin.hex())))
         kept = {letter.key for letter, standing in found if standing is Standing.COMMITTED}
         return [
             (letter, standing)
@@ -224,36 +219,42 @@ class RunEvidence:
             if standing is not Standing.SUPERSEDED or letter.key not in kept
         ]
 
-    def dead_letters_of_kind(self, stage: str, error_type: str) -> Iterator[tuple[DeadLetter, Standing]]:
-        """Gives the dead letters of a stage with a type of error, those that count first."""
-        standings = dict(self.evidence.dead_letter_files)
-        for file, letters in self._dead_letter_blocks(error_type.encode()):
-            for letter in letters:
-                if letter.stage == stage and letter.error_type == error_type:
-                    yield letter, standings[file]
+    def dead_letters_of_types(
+        self, stage: str, error_types: Iterable[str]
+    ) -> Iterator[tuple[DeadLetter, Standing]]:
+        """Gives the dead letters of a stage with any of these types of error, those that count first."""
+        return self._letters(WantedLetters(stage, error_types=tuple(error_types)))
 
     def stages_of_letters_without_origin(self) -> frozenset[str]:
-        """Returns the stages that have a dead letter without an origin, as far as there are few letters."""
-        names = (*self.evidence.committed, *self.evidence.uncommitted)
-        if sum(manifest.count for manifest in self.evidence.of_kind("dead_letters")) > _MOST_LETTERS:
-            return frozenset()
-        letters = (letter for name, content in self._contents(names) for letter in LetterFile(name, content))
-        return frozenset(letter.stage for letter in letters if letter.origin is None)
-
-    def _dead_letter_blocks(self, wanted: bytes) -> Iterator[tuple[str, list[DeadLetter]]]:
-        names = [name for name, _ in self.evidence.dead_letter_files]
-        for name, content in self._contents(names):
-            if name.endswith(".jsonl"):
-                lines = (letter_of_json(line) for line in content.splitlines() if wanted in line)
-                yield name, [letter for letter in lines if letter is not None]
+        """Returns the stages that have a dead letter without an origin: as indexes tell it, and of files that
+        have none as far as there are few letters."""
+        found: set[str] = set()
+        read = 0
+        for file in self._letter_files((*self.evidence.committed, *self.evidence.uncommitted)):
+            if file.index is not None:
+                found.update(kind.stage for kind in file.index.kinds if not kind.has_origin)
                 continue
-            file = self._row_file(name, content)
-            schema = letter_schema(file.metadata)
-            if schema is None and name in self.evidence.by_file:
-                self._note(f"{name} is damaged: its rows are no dead letters")
-            for block in file.blocks if schema is not None else ():
-                if wanted in block.data:
-                    yield name, list(letters_of_block(block, schema))
+            read += file.letters.rows
+            if read > _MOST_LETTERS:
+                return frozenset()
+            found.update(letter.stage for letter in file.letters if letter.origin is None)
+        return frozenset(found)
+
+    def _letters(self, wanted: WantedLetters) -> Iterator[tuple[DeadLetter, Standing]]:
+        standings = dict(self.evidence.dead_letter_files)
+        for file in self._letter_files(standings):
+            yield from ((letter, standings[file.name]) for letter in file.wanted(wanted))
+            self._note_problem(file.name, file.problem_so_far)
+
+    def _letter_files(self, names: Iterable[str]) -> Iterator[KeptLetters]:
+        for file in kept_letters(self.store, self.record.folder, names, self.evidence.by_file):
+            self._note_problem(file.name, file.problem)
+            self._erased[file.name] = erased_so_far(file.letters.metadata)
+            yield file
+
+    def _note_problem(self, name: str, problem: str) -> None:
+        if not any(told.startswith(name) for told in self._problems):
+            self._note(problem)
 
     def failed_at(self, origin: bytes) -> str | None:
         """Returns how an origin failed the run, in words; None where it did not, or that is not known."""

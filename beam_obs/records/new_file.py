@@ -32,21 +32,23 @@ class NewFile:
         self._partial = os.path.join(self._folder, f".partial-{os.urandom(4).hex()}-{name}")
         self.file = open(self._partial, "wb")  # noqa: SIM115 - closed when it gets its name
 
-    def finish(self, replaces: bool = True) -> bool:
+    def finish(self, replaces: bool = True, is_synced: bool = True) -> bool:
         """Gives the file its last name; returns False where there is one that it must not replace.
 
         A name is a promise: what crashes afterwards, the machine itself even, finds the content behind it.
         """
         try:
             self.file.flush()
-            sync(self.file.fileno())
+            if is_synced:
+                sync(self.file.fileno())
             self.file.close()
             if not self._named(replaces):
                 return False
         except BaseException:
             self.discard()
             raise
-        self._sync_folder()
+        if is_synced:
+            self._sync_folder()
         return True
 
     def discard(self) -> None:
@@ -87,13 +89,14 @@ sync = os.fsync
 """Waits until a file or a folder is on the disk; takes milliseconds, which tests leave out."""
 
 
-def write_new_file(path: str, content: bytes, replaces: bool = True) -> bool:
+def write_new_file(path: str, content: bytes, replaces: bool = True, is_synced: bool = True) -> bool:
     """Writes a file whole; returns False where there is one that it must not replace.
 
     Args:
       path: of the file.
       content: of the file.
       replaces: whether it takes the place of one that is there.
+      is_synced: whether it is on the disk before it has its name; not where it can be done without.
     """
     new = NewFile(path)
     try:
@@ -101,4 +104,4 @@ def write_new_file(path: str, content: bytes, replaces: bool = True) -> bool:
     except BaseException:
         new.discard()
         raise
-    return new.finish(replaces)
+    return new.finish(replaces, is_synced)

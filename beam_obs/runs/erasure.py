@@ -14,6 +14,7 @@ from typing import Any
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
+from beam_obs.records.letter_index import INDEX_DIGEST, index_name
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, content_hash
 from beam_obs.records.origin import is_derived, parse_origin
 from beam_obs.runs.erased_rows import (
@@ -25,8 +26,10 @@ from beam_obs.runs.erased_rows import (
     without_letters,
     without_outputs,
 )
-from beam_obs.runs.evidence import Evidence, problem_of_file, read_evidence, read_letters
+from beam_obs.runs.evidence import Evidence, read_evidence
+from beam_obs.runs.file_problem import problem_of_file
 from beam_obs.runs.form import parse_object
+from beam_obs.runs.kept_letters import kept_letters
 from beam_obs.runs.letter_files import LetterFile
 from beam_obs.runs.record import END, RunRecord
 from beam_obs.runs.record_forms import ERASED_AT_END, FILES
@@ -201,8 +204,9 @@ class _Erasing:
         for record in self._records:
             evidence = read_evidence(self._store, record.folder, record.end)
             self._left.extend(f"run {record.id}: {problem}" for problem in evidence.problems)
-            for name, _ in evidence.dead_letter_files:
-                for letter in read_letters(self._store, record.folder, name, None).letters:
+            names = (name for name, _ in evidence.dead_letter_files)
+            for file in kept_letters(self._store, record.folder, names, {}):
+                for letter in file.letters:
                     if self.person.has_refused(letter):
                         letters.add(letter.id)
                         origin = _origin(letter.origin or "")
@@ -226,6 +230,8 @@ class _Erasing:
                 self._remove(record, name)
             elif kind is not None:
                 so_far += self._erase_rows(record, evidence, name, kind, told)
+        for name in told:
+            self._remove_index(record, name)
         hashes = self._correct_manifests(record, told)
         self._correct_end(record, hashes, so_far)
         return self._counts != before
@@ -243,6 +249,11 @@ class _Erasing:
         self._count("files that were not finished", 1)
         if not self._dry_run:
             self._store.files.delete(f"{record.folder}/{name}")
+
+    def _remove_index(self, record: RunRecord, name: str) -> None:
+        """Removes the index of a file that has other rows now: it has hashes of those that went."""
+        if not self._dry_run:
+            self._store.files.delete(f"{record.folder}/{index_name(name)}")
 
     def _erase_rows(
         self, record: RunRecord, evidence: Evidence, name: str, kind: str, told: dict[str, dict[str, Any]]
@@ -295,7 +306,7 @@ class _Erasing:
     def _erase_lines(
         self, record: RunRecord, name: str, content: bytes, told: dict[str, dict[str, Any]]
     ) -> int:
-        letters = list(LetterFile(name, content))
+        letters = list(LetterFile.of_content(name, content))
         kept = [letter for letter in letters if not self.person.has_refused(letter)]
         if len(kept) < len(letters):
             self._count(_KINDS["dead_letters-"], len(letters) - len(kept))
@@ -330,6 +341,7 @@ class _Erasing:
                     if row.get("file") in told:
                         now = told[row["file"]]
                         row["count"] = now["count"]
+                        details.pop(INDEX_DIGEST, None)
                         details.update({key: now[key] for key in (FILE_BYTES, FILE_DIGEST) if key in details})
             if json.dumps(content, sort_keys=True) != before:
                 content.pop("seal", None)

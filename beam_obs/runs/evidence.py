@@ -10,21 +10,20 @@ import enum
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.manifest import (
-    FILE_BYTES,
-    FILE_DIGEST,
     LOST,
     Manifest,
     content_hash,
     short_hash,
     split_superseded,
 )
+from beam_obs.records.wanted_letters import ALL_LETTERS, WantedLetters
 from beam_obs.runs.folder import Found
 from beam_obs.runs.form import fit, parse_object
-from beam_obs.runs.letter_files import LetterFile
+from beam_obs.runs.kept_letters import kept_letters
 from beam_obs.runs.record_forms import FILES, MANIFESTS_FORM
 from beam_obs.runs.sealing import is_sealed
 
@@ -150,27 +149,6 @@ def files_at_end(end: Mapping[str, Any] | None) -> dict[str, str]:
     return dict((end or {}).get(FILES) or {})
 
 
-def problem_of_file(manifest: Manifest, found: Found) -> str:
-    """Returns why a file is not the one that its manifest names, as a sentence; empty where it is.
-
-    Args:
-      manifest: of a bundle that was committed.
-      found: what there is.
-    """
-    name = manifest.file
-    if found.content is None:
-        rows = f"{manifest.count:,} row{'' if manifest.count == 1 else 's'}"
-        why = f"cannot be read: {found.problem}" if found.problem else "is missing"
-        return f"{name}, of {rows}, {why}"
-    written = manifest.details.get(FILE_BYTES)
-    if isinstance(written, int) and written > len(found.content):
-        return f"{name} is cut: it has {len(found.content):,} of {written:,} bytes"
-    digest = manifest.details.get(FILE_DIGEST)
-    if digest is not None and digest != content_hash(found.content).hexdigest():
-        return f"{name} is damaged: its bytes are not those that were written"
-    return ""
-
-
 def _manifest_file(name: str, found: Found) -> tuple[dict[str, Any], str]:
     """Returns what a file of manifests says, as far as it fits, and what is wrong with it."""
     if found.content is None:
@@ -208,8 +186,8 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
         for fingerprint, told in manifest.details.get("fingerprints", {}).items():
             _add(kinds, manifest.stage, fingerprint, told, told["count"])
     uncommitted: dict[str, int] = {}
-    for name in evidence.uncommitted:
-        for letter in read_letters(store, folder, name, None).letters:
+    for file in kept_letters(store, folder, evidence.uncommitted, {}):
+        for letter in file.letters:
             uncommitted[letter.stage] = uncommitted.get(letter.stage, 0) + 1
             if not evidence.manifests:
                 _add(kinds, letter.stage, letter.fingerprint, _told(letter), 1)
@@ -225,9 +203,7 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
             + uncommitted.get(stage, 0)
             for stage in sorted(by_stage.keys() | uncommitted.keys())
         },
-        "superseded": sum(
-            read_letters(store, folder, name, None).letters.rows for name in evidence.superseded
-        ),
+        "superseded": sum(file.letters.rows for file in kept_letters(store, folder, evidence.superseded, {})),
         "by_stage": by_stage,
         "by_fingerprint": sorted(kinds.values(), key=lambda kind: (-kind["count"], kind["stage"])),
         "other_fingerprints": others,
@@ -287,43 +263,13 @@ def count_dead_letters(store: Store, folder: str) -> int:
     evidence = read_evidence(store, folder)
     if evidence.manifests:
         return sum(manifest.count for manifest in evidence.of_kind(DEAD_LETTERS))
-    return sum(read_letters(store, folder, name, None).letters.rows for name in evidence.uncommitted)
-
-
-class Letters(NamedTuple):
-    """The dead letters of a file.
-
-    Args:
-      letters: those that can be read.
-      problem: why they are not all that its manifest names, as a sentence; empty where they are.
-    """
-
-    letters: LetterFile
-    problem: str
-
-
-def read_letters(store: Store, folder: str, name: str, manifest: Manifest | None) -> Letters:
-    """Returns the dead letters of one file; of a file that is not whole those before the break.
-
-    Args:
-      store: the store.
-      folder: the run's folder, relative to the store.
-      name: of the file.
-      manifest: that names it; None where none does.
-    """
-    (found,) = store.files.look([_below(folder, name)])
-    letters = LetterFile(name, found.content or b"")
-    problem = problem_of_file(manifest, found) if manifest is not None else ""
-    if manifest is not None and not problem and letters.rows != manifest.count:
-        problem = f"{name} is damaged: it has {letters.rows:,} of {manifest.count:,} dead letters"
-    return Letters(letters, problem)
+    return sum(file.letters.rows for file in kept_letters(store, folder, evidence.uncommitted, {}))
 
 
 def dead_letters(
     store: Store,
     record: RunRecord,
-    stage: str | None = None,
-    fingerprint: str | None = None,
+    wanted: WantedLetters = ALL_LETTERS,
     problems: list[str] | None = None,
 ) -> Iterator[tuple[DeadLetter, Standing]]:
     """Gives the dead letters of a run one by one, each with whether it counts.
@@ -331,24 +277,16 @@ def dead_letters(
     Args:
       store: the store.
       record: the run.
-      stage: label of the stage; None for all.
-      fingerprint: the fingerprint, or its beginning; None for all.
+      wanted: which.
       problems: where it is noted what is missing or damaged.
     """
     problems = [] if problems is None else problems
     evidence = read_evidence(store, record.folder, record.end)
     problems.extend(evidence.problems)
-    for name, standing in evidence.dead_letter_files:
-        manifest = evidence.by_file.get(name) if standing is Standing.COMMITTED else None
-        letters, problem = read_letters(store, record.folder, name, manifest)
-        read = 0
-        for letter in letters:
-            read += 1
-            if stage in (None, letter.stage) and letter.fingerprint.startswith(fingerprint or ""):
-                yield letter, standing
-        if manifest is not None and not problem and read != manifest.count:
-            problem = f"{name} is damaged: {read:,} of {manifest.count:,} dead letters can be read"
-        problems.extend([problem] if problem else [])
+    standings = dict(evidence.dead_letter_files)
+    for file in kept_letters(store, record.folder, standings, evidence.by_file):
+        yield from ((letter, standings[file.name]) for letter in file.wanted(wanted))
+        problems.extend([file.problem_so_far] if file.problem_so_far else [])
 
 
 def _told(letter: DeadLetter) -> dict[str, Any]:

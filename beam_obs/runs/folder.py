@@ -125,7 +125,7 @@ class LocalFolder:
             return None
 
     def look(self, paths: list[str]) -> list[Found]:
-        return [_look(self.read, path) for path in paths]
+        return [look_at(self.read, path) for path in paths]
 
     def write(self, path: str, content: bytes) -> None:
         write_new_file(self._path(path), content)
@@ -238,9 +238,9 @@ class RemoteFolder:
 
     def look(self, paths: list[str]) -> list[Found]:
         if len(paths) < 2:
-            return [_look(self.read, path) for path in paths]
+            return [look_at(self.read, path) for path in paths]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda path: _look(self.read, path), paths))
+            return list(pool.map(lambda path: look_at(self.read, path), paths))
 
     def write(self, path: str, content: bytes) -> None:
         self._objects.write(self._path(path), content)
@@ -304,7 +304,13 @@ def _parts(path: str) -> list[str]:
     return parts
 
 
-def _look(read: Callable[[str], bytes | None], path: str) -> Found:
+def look_at(read: Callable[[str], bytes | None], path: str) -> Found:
+    """Returns what there is at a path; never raises for what it meets.
+
+    Args:
+      read: reads a file.
+      path: of the file.
+    """
     try:
         return Found(read(path))
     except MemoryError:

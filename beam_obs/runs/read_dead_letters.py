@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError, UsageError
-from beam_obs.runs.evidence import Standing, read_evidence, read_letters
+from beam_obs.records.wanted_letters import WantedLetters
+from beam_obs.runs.evidence import Standing, read_evidence
+from beam_obs.runs.kept_letters import kept_letters
 from beam_obs.runs.source_places import placed_letters
 from beam_obs.runs.store import RunNotFound, Store, store_at
 
@@ -64,10 +66,9 @@ def _of_folder(name: str, stage: str | None, problems: list[str]) -> Iterator[De
     except OSError as error:  # Beam's own among them
         raise BeamObsError(f"{name!r} cannot be read: {error}") from error
     problems += evidence.problems
-    for file in evidence.committed:
-        letters, problem = read_letters(folder, "", file, evidence.by_file[file])
-        yield from (letter for letter in letters if stage in (None, letter.stage))
-        problems += [problem] if problem else []
+    for file in kept_letters(folder, "", evidence.committed, evidence.by_file):
+        yield from file.wanted(WantedLetters(stage))
+        problems += [file.problem_so_far] if file.problem_so_far else []
 
 
 def _of_run(name: str, store: Store, stage: str | None, problems: list[str]) -> Iterator[DeadLetter]:
@@ -76,6 +77,6 @@ def _of_run(name: str, store: Store, stage: str | None, problems: list[str]) -> 
     except RunNotFound as error:
         message = f"there is no folder {name!r} (one that nothing was refused to is not made), and {error}"
         raise RunNotFound(message, error.candidates) from None
-    for letter, standing in placed_letters(store, record, stage, problems=problems):
+    for letter, standing in placed_letters(store, record, WantedLetters(stage), problems):
         if standing is Standing.COMMITTED:
             yield letter

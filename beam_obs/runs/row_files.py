@@ -6,16 +6,21 @@ inflating and searching them a tenth of one.
 
 from __future__ import annotations
 
+import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from beam_obs.records.avro_number import read_avro_long
 
 _MAGIC = b"Obj\x01"
 _WORKERS = 4
 _MANY_BYTES = 1 << 20
+_MOST_TOGETHER = 64
+_HEADER_BYTES = 1 << 14
+_HEAD_BYTES = 20
+_SYNC = 16
 _LARGEST_BLOCK = 1 << 28
 """Bytes of a block that is not inflated: writers end one after some 64 kB, or behind its only row."""
 
@@ -76,23 +81,87 @@ def read_row_file(name: str, content: bytes) -> RowFile:
     return RowFile(name, step, metadata, blocks, f"{name} {problem}" if problem else "")
 
 
-def blocks_of(content: bytes) -> Iterator[Block | None]:
-    """Gives the blocks of a file one by one; None for each that cannot be inflated."""
-    metadata, packed, _ = _taken_apart(content)
-    is_deflated = metadata.get("avro.codec", b"null") == b"deflate"
-    for count, data in packed:
-        inflated = _inflate(data) if is_deflated else bytes(data)
-        yield None if inflated is None else Block(count, inflated)
+class PackedBlock(NamedTuple):
+    """A block as it stands in a file.
+
+    Args:
+      count: how many rows it has.
+      at: where its bytes begin.
+      size: how many they are.
+    """
+
+    count: int  # type: ignore[assignment]
+    at: int
+    size: int
+
+
+class BlockFile:
+    """An evidence file of which only those blocks are read that are wanted.
+
+    Args:
+      file: open for reading, at any place.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = file.seek(0, os.SEEK_END)
+        self.metadata, self._sync, self._first = self._read_header()
+
+    def packed(self) -> list[PackedBlock]:
+        """Returns the blocks, by their heads; of a file that is not whole those before the break."""
+        return list(self._heads()) if len(self._sync) == _SYNC else []
+
+    def inflated(self, packed: Iterable[PackedBlock]) -> Iterator[Block | None]:
+        """Gives blocks inflated, in order, few of them at a time; None for each that cannot be."""
+        is_deflated = self.metadata.get("avro.codec", b"null") == b"deflate"
+        waiting = list(packed)
+        done, together = 0, 1
+        while done < len(waiting):
+            some = waiting[done : done + together]
+            data = [memoryview(self._bytes(block)) for block in some]
+            inflated = _inflate_all(data) if is_deflated else [bytes(one) for one in data]
+            for block, found in zip(some, inflated, strict=True):
+                yield None if found is None else Block(block.count, found)
+            # Whoever wants the first rows only need not wait for many, and many go to several processors.
+            done, together = done + together, min(2 * together, _MOST_TOGETHER)
+
+    def _bytes(self, block: PackedBlock) -> bytes:
+        self._file.seek(block.at)
+        return self._file.read(block.size)
+
+    def _read_header(self) -> tuple[dict[str, bytes], bytes, int]:
+        size = _HEADER_BYTES
+        while True:
+            self._file.seek(0)
+            content = self._file.read(size)
+            metadata, at = _header(content)
+            if at < len(content) - _SYNC or len(content) < size or not content.startswith(_MAGIC):
+                return metadata, content[at : at + _SYNC], at + _SYNC
+            size *= 8
+
+    def _heads(self) -> Iterator[PackedBlock]:
+        self._file.seek(self._first)
+        at, head = self._first, self._file.read(_HEAD_BYTES)
+        while at < self._size:
+            try:
+                count, behind = read_avro_long(head, 0)
+                size, behind = read_avro_long(head, behind)
+            except (IndexError, ValueError):
+                return
+            end = at + behind + size
+            if count < 0 or size < 0 or end > self._size:
+                return
+            self._file.seek(end)
+            read = self._file.read(_SYNC + _HEAD_BYTES)
+            if read[:_SYNC] != self._sync:
+                return
+            yield PackedBlock(count, at + behind, size)
+            at, head = end + _SYNC, read[_SYNC:]
 
 
 def read_metadata(content: bytes) -> dict[str, bytes]:
     """Returns what the header of a file says."""
     return _header(content)[0]
-
-
-def count_rows(content: bytes) -> int:
-    """Returns how many rows a file says that it has, by the heads of its blocks."""
-    return sum(count for count, _ in _taken_apart(content)[1])
 
 
 def _taken_apart(content: bytes) -> tuple[dict[str, bytes], list[tuple[int, memoryview]], str]:

@@ -11,6 +11,7 @@ from typing import Any
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.known_partitions import SourcePlace
 from beam_obs.records.origin import TOP_BIT, is_derived, parse_origin
+from beam_obs.records.wanted_letters import ALL_LETTERS, WantedLetters
 from beam_obs.runs.evidence import Evidence, Standing, dead_letters, read_evidence
 from beam_obs.runs.partitions import describe_partitions
 from beam_obs.runs.record import RunRecord
@@ -58,14 +59,13 @@ class SourcePlaces:
 def placed_letters(
     store: Store,
     record: RunRecord,
-    stage: str | None = None,
-    fingerprint: str | None = None,
+    wanted: WantedLetters = ALL_LETTERS,
     problems: list[str] | None = None,
 ) -> Iterator[tuple[DeadLetter, Standing]]:
     """Gives the dead letters of a run as `dead_letters` does, each with its place in its source where the run
     knows it."""
     places: SourcePlaces | None = None
-    for letter, standing in dead_letters(store, record, stage, fingerprint, problems):
+    for letter, standing in dead_letters(store, record, wanted, problems):
         if letter.origin is None or letter.source_uri is not None:
             yield letter, standing
             continue

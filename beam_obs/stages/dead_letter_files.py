@@ -8,6 +8,7 @@ from fastavro import parse_schema
 from fastavro.write import Writer
 
 from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, FINGERPRINT_VERSION, DeadLetter
+from beam_obs.records.letter_index import LetterIndexWriter
 from beam_obs.records.manifest import Manifest
 
 _SCHEMA = parse_schema(DEAD_LETTER_SCHEMA)
@@ -65,16 +66,24 @@ class AvroRows:
     def __init__(self, file: Any, stage: str) -> None:
         self._writer = Writer(file, _SCHEMA, codec="deflate", sync_interval=_BLOCK_BYTES, compression_level=1)
         self._census = _Census(stage)
+        self._index = LetterIndexWriter()
+        self._row: dict[str, Any] = {}
 
     def write(self, letter: DeadLetter) -> None:
         """Adds one dead letter."""
-        self._writer.write(letter._asdict())
+        self._row.update(zip(DeadLetter._fields, letter, strict=True))
+        self._writer.write(self._row)
         self._census.add(letter)
+        self._index.add(letter)
 
     def close(self) -> Manifest:
         """Ends the file."""
         self._writer.flush()
         return self._census.manifest()
+
+    def index(self) -> bytes:
+        """Returns what says where its letters are, where they are many."""
+        return self._index.content()
 
 
 class JsonRows:
@@ -97,3 +106,7 @@ class JsonRows:
     def close(self) -> Manifest:
         """Ends the file."""
         return self._census.manifest()
+
+    def index(self) -> bytes:
+        """Returns nothing: lines are read from the first to the last."""
+        return b""

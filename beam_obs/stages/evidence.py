@@ -24,7 +24,7 @@ from beam_obs.metrics import names
 from beam_obs.records.errors import EvidenceNotKept
 from beam_obs.records.manifest import DEAD_LETTERS, Commit, Manifest, commit_content, short_hash
 from beam_obs.records.run_context import RunContext
-from beam_obs.stages.evidence_file import EvidenceFile, reason_of, say_lost, write_whole
+from beam_obs.stages.evidence_file import EvidenceFile, reason_of, say_lost, write_index, write_whole
 from beam_obs.stages.role import EVIDENCE, Ours
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.untyped import untyped
@@ -44,6 +44,9 @@ class RowFile(Protocol):
 
     def close(self) -> Manifest:
         """Ends the file; the manifest's `file` is filled in by the caller."""
+
+    def index(self) -> bytes:
+        """Returns what is kept beside the file, so that readers need not read all of it; may be nothing."""
 
 
 class WriteEvidence(StatelessDoFn):
@@ -87,11 +90,11 @@ class WriteEvidence(StatelessDoFn):
         if self._rows is not None:
             manifest = self._rows.close()
             self._file.finish()
-            self._rows = None
             name = self._path.rpartition("/")[2]
-            manifest = dataclasses.replace(
-                manifest, file=name, details={**manifest.details, **self._file.told()}
-            )
+            index = write_index(self._path, self._rows.index())
+            self._rows = None
+            details = {**manifest.details, **self._file.told(), **index}
+            manifest = dataclasses.replace(manifest, file=name, details=details)
             yield GlobalWindows.windowed_value(manifest.to_json())
 
     def _open(self) -> None:

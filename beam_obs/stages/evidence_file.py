@@ -14,6 +14,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_obs.records.errors import EvidenceNotKept
+from beam_obs.records.letter_index import INDEX_DIGEST, index_name
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, LOST, content_hash
 from beam_obs.records.new_file import NewFile, write_new_file
 
@@ -119,6 +120,33 @@ def write_whole(path: str, content: bytes) -> None:
         return
     with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         file.write(content)
+
+
+def write_index(path: str, content: bytes) -> dict[str, Any]:
+    """Writes what says where rows of a file are; returns what a manifest says of it.
+
+    A file can do without: it is then read as a whole. Nothing waits until it is on the disk, since it is
+    checked when it is read.
+
+    Args:
+      path: of the file.
+      content: of the index; there is none where it is empty.
+    """
+    if not content:
+        return {}
+    folder, slash, name = path.rpartition("/")
+    target = f"{folder}{slash}{index_name(name)}"
+    try:
+        if "://" in path:
+            write_whole(target, content)
+        else:
+            write_new_file(target, content, is_synced=False)
+    except MemoryError:
+        raise
+    except Exception as error:
+        _LOGGER.info("no index of %s is written: %s", path, reason_of(error))
+        return {}
+    return {INDEX_DIGEST: content_hash(content).hexdigest()}
 
 
 def reason_of(error: BaseException) -> str:

@@ -11,7 +11,8 @@ from apache_beam import pvalue
 from apache_beam.testing.util import assert_that
 
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.runs.evidence import Standing, read_evidence, read_letters
+from beam_obs.runs.evidence import Standing, read_evidence
+from beam_obs.runs.kept_letters import kept_letters
 from beam_obs.runs.source_places import placed_letters
 from beam_obs.runs.store import Store
 from beam_obs.testing.difference import numbered, table
@@ -121,10 +122,11 @@ def _letters(actual: Any) -> list[DeadLetter]:
         if not store.count():
             evidence = read_evidence(store, "")
             problems = list(evidence.problems)
-            found = [read_letters(store, "", name, evidence.by_file[name]) for name in evidence.committed]
-            problems.extend(problem for _, problem in found if problem)
+            files = list(kept_letters(store, "", evidence.committed, evidence.by_file))
+            found = [letter for file in files for letter in file.letters]
+            problems.extend(file.problem_so_far for file in files if file.problem_so_far)
             _refuse_damage(problems)
-            return [letter for letters, _ in found for letter in letters]
+            return found
         actual = store
     if isinstance(actual, Iterable) and not isinstance(actual, Store):
         letters = list(actual)

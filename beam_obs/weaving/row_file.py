@@ -84,6 +84,10 @@ class EncodedRows:
         self._end_block()
         return Manifest(self._kind, self._step, "", self._count)
 
+    def index(self) -> bytes:
+        """Returns nothing: its blocks are searched as they are."""
+        return b""
+
     def _end_block(self) -> None:
         if not self._in_block:
             return
