@@ -7,6 +7,7 @@ Others may write to a store: no link below its root is followed, and nothing but
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import shutil
@@ -70,6 +71,9 @@ class Folder(Protocol):
     def look(self, paths: list[str]) -> list[Found]:
         """Returns what there is at many paths, in order; never raises for what it meets."""
 
+    def open(self, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """Opens a file for reading, at any place; FileNotFoundError where there is none."""
+
     def write(self, path: str, content: bytes) -> None:
         """Writes a file whole, in place of any there was; makes its folders."""
 
@@ -119,7 +123,7 @@ class LocalFolder:
 
     def read(self, path: str) -> bytes | None:
         try:
-            with self._open(path) as file:
+            with self.open(path) as file:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -204,7 +208,7 @@ class LocalFolder:
         ]
 
     @contextlib.contextmanager
-    def _open(self, path: str) -> Iterator[BinaryIO]:
+    def open(self, path: str) -> Iterator[BinaryIO]:
         target = self._path(path)
         if not stat.S_ISREG(os.lstat(target).st_mode):  # opening a pipe waits for whoever writes it
             raise NotPlain(target, "is not a plain file, and nothing else is opened in a store")
@@ -235,6 +239,12 @@ class RemoteFolder:
 
     def read(self, path: str) -> bytes | None:
         return self._objects.read(self._path(path))
+
+    def open(self, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        content = self.read(path)
+        if content is None:
+            raise FileNotFoundError(self._path(path))
+        return io.BytesIO(content)
 
     def look(self, paths: list[str]) -> list[Found]:
         if len(paths) < 2:

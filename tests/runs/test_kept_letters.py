@@ -1,4 +1,4 @@
-"""Dead letters are found by the index of their file as they are without it, which is never believed blindly."""
+"""Dead letters are found by the index of their file as they are without it, and it is never just believed."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_block_without_what_is_asked_for_is_not_looked_at(tmp_path: pathlib.Pa
 
     assert file.index is not None
     may_be_in = file.index.rows_of(WantedLetters(own_id=written[500].id.partition(".")[2]))
-    assert [row for row in range(2_000) if may_be_in(row, row + 1)][0] == 500
+    assert next(row for row in range(2_000) if may_be_in(row, row + 1)) == 500
     assert not file.index.rows_of(WantedLetters(fingerprint="ee"))(0, 2_000)
 
 
@@ -180,7 +180,7 @@ def test_commands_answer_alike_with_an_index_and_without(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run_with_refusals(tmp_path)
-    every = [letter for letter in obs.read_dead_letters("latest")]
+    every = list(obs.read_dead_letters("latest"))
     assert len(every) == 1_500
     commands = [
         ("dead-letters", "show", every[700].id),
@@ -202,7 +202,7 @@ def test_an_index_goes_with_the_rows_that_are_erased(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run_with_refusals(tmp_path)
-    every = [letter for letter in obs.read_dead_letters("latest")]
+    every = list(obs.read_dead_letters("latest"))
 
     erase(Store(), Person(origins=frozenset([bytes.fromhex(str(every[700].origin))])))
 
