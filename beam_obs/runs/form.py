@@ -113,7 +113,8 @@ def _fields(value: dict[str, Any], form: dict[str, Any], where: str, problems: l
     fitted = dict(value)
     for name, of_field in form.items():
         if name in value:
-            if type(value[name]) is of_field:
+            kind = type(value[name])
+            if kind is of_field or (isinstance(of_field, (Needed, Maybe)) and kind is of_field.form):
                 continue
             try:
                 fitted[name] = fit(value[name], of_field, f"{where}.{name}" if where else name, problems)

@@ -7,11 +7,13 @@ Run ids are UUIDv7, so that sorting by id sorts by time, and the newest are foun
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import os
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.configuration import find_configuration
@@ -227,9 +229,11 @@ class Store:
         """Returns the runs with these ids, each given with the name of its pipeline, in order."""
         paths = [f"runs/{name}/{run}/{file}" for run, name in ids for file in (START, END)]
         found = self.files.look(paths)
-        return [
-            read_record(self, name, run, *found[2 * at : 2 * at + 2]) for at, (run, name) in enumerate(ids)
-        ]
+        with _without_collecting():
+            return [
+                read_record(self, name, run, *found[2 * at : 2 * at + 2])
+                for at, (run, name) in enumerate(ids)
+            ]
 
 
 def store_at(where: Store | str | os.PathLike[str] | None) -> Store:
@@ -244,6 +248,18 @@ def _check_name(name: str, ids: list[tuple[str, str]], store: str) -> None:
     names = sorted({of for _, of in ids})
     if name not in names:
         raise RunNotFound(f"no pipeline {name!r} in the store {store!r}{nearest_text(name, names)}", [])
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Keeps the collector of cycles, of which records have none, from going through them again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _is_store(folder: str) -> bool:
