@@ -248,12 +248,11 @@ def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
     record = store.find(run)
     found = []
     problems: list[str] = []
-    for letter, standing in placed_letters(store, record, WantedLetters(own_id=rest), problems):
-        own = letter.id.partition(".")[2]
-        if own == rest:
+    wanted = WantedLetters(own_id=rest)
+    for letter, standing in placed_letters(store, record, wanted, problems) if rest else ():
+        if letter.id.partition(".")[2] == rest:
             return record, letter, standing
-        if rest:
-            found.append((letter, standing))
+        found.append((letter, standing))
     if len(found) == 1:
         return record, *found[0]
     if found:
