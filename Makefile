@@ -92,7 +92,7 @@ conformance-sample: $(STAMP)  ## the same without the bare runs and most variant
 oracle: $(STAMP)  ## lineage of random pipelines whose values know their own
 	$(BIN)/python -m pytest --numprocesses 2 -m oracle -rP --show-capture=stdout --disable-warnings tests/weaving $(PYTEST_ARGS)
 
-lint: $(STAMP)  ## style, types, and links in the documentation
+lint: $(STAMP)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
