@@ -44,9 +44,12 @@ def test_no_page_speaks_of_what_is_not_there_yet(word: str) -> None:
     assert [page.name for page in USER_PAGES if word in page.read_text().lower()] == []
 
 
-def test_every_page_is_found_from_the_readme() -> None:
+def test_every_page_is_found_from_the_readme_and_in_the_site() -> None:
     linked = set(_LINK.findall((PROJECT / "README.md").read_text()))
-    assert [page.name for page in USER_PAGES[1:] if f"docs/{page.name}" not in linked] == []
+    site = set((PROJECT / "docs/index.md").read_text().splitlines())
+    pages = [page for page in USER_PAGES[1:] if page.stem != "index"]
+    assert [page.name for page in pages if f"docs/{page.name}" not in linked] == []
+    assert [page.name for page in pages if page.stem not in site] == []
 
 
 def test_every_make_target_and_benchmark_that_a_page_names_is_there() -> None:
