@@ -12,6 +12,7 @@ from apache_beam.typehints import schemas
 from fastavro import parse_schema
 from fastavro.write import Writer
 
+from beam_obs.beam_private import BaseAvroSink
 from beam_obs.io.avro_blocks import knows_codec
 from beam_obs.io.avro_faithful import Faithful
 from beam_obs.io.avro_stamp import WithoutStamp, encoded_attributes, takes_attributes
@@ -208,7 +209,7 @@ class StampingAvroEncoder(AvroEncoder):
         return self._encode({**made, LINEAGE_FIELD: None})[:-1] + encoded_attributes(attributes)
 
 
-class _CountedAvroSink(CountedSink, avroio._BaseAvroSink):
+class _CountedAvroSink(CountedSink, BaseAvroSink):
     """Beam's Avro sink, given records that are encoded already."""
 
     def open(self, temp_path: str) -> _AvroBlocks:

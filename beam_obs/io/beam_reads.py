@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.io import avroio, parquetio, textio, tfrecordio
-from apache_beam.io.filebasedsource import _SingleFileSource
-from apache_beam.io.iobase import _SDFBoundedSourceRestrictionProvider
 from apache_beam.io.range_trackers import OffsetRangeTracker, UnsplittableRangeTracker
 from apache_beam.pvalue import TaggedOutput
 
+from beam_obs.beam_private import (
+    FastAvroSource,
+    ParquetSource,
+    SDFBoundedSourceRestrictionProvider,
+    SingleFileSource,
+    TextSource,
+    TFRecordSource,
+)
 from beam_obs.io.file_version import changed_while_read, file_version
 from beam_obs.io.found_files import as_text, fixed_part
 from beam_obs.records.block_position import INDEX_BITS
@@ -30,10 +35,10 @@ from beam_obs.wrapper.untyped import Untyped
 
 BYTES, BLOCKS = "bytes", "blocks"
 _FORMATS: tuple[tuple[type, str, str], ...] = (
-    (textio._TextSource, "text", BYTES),
-    (tfrecordio._TFRecordSource, "tfrecord", BYTES),
-    (avroio._FastAvroSource, "avro", BLOCKS),
-    (parquetio._ParquetSource, "parquet", BLOCKS),
+    (TextSource, "text", BYTES),
+    (TFRecordSource, "tfrecord", BYTES),
+    (FastAvroSource, "avro", BLOCKS),
+    (ParquetSource, "parquet", BLOCKS),
 )
 
 
@@ -98,7 +103,7 @@ class LocatedRead(_Read):
     def process(
         self,
         element: Any,
-        tracker: Any = beam.DoFn.RestrictionParam(_SDFBoundedSourceRestrictionProvider()),  # noqa: B008
+        tracker: Any = beam.DoFn.RestrictionParam(SDFBoundedSourceRestrictionProvider()),  # noqa: B008
     ) -> Iterator[Any]:
         """Gives the records of one range of a source."""
         restriction = tracker.current_restriction()
@@ -174,7 +179,7 @@ def _offsets(ranges: Any) -> Any:
 
 def _place(source: Any, label: str, run: str) -> _Place | None:
     """Returns where a source's records lie; None where that is not known."""
-    if not isinstance(source, _SingleFileSource):
+    if not isinstance(source, SingleFileSource):
         return None
     reader = source._file_based_source
     found = next((rest for kind, *rest in _FORMATS if isinstance(reader, kind)), None)

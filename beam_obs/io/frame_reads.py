@@ -15,6 +15,7 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms import core
 
+from beam_obs.beam_private import RestrictionDoFnParam
 from beam_obs.io.file_version import changed_while_read, file_version
 from beam_obs.io.found_files import fixed_part
 from beam_obs.records.file_state import FileState, state_of
@@ -70,7 +71,7 @@ class FrameRead(Untyped, beam.DoFn):
         names, defaults = core.get_function_arguments(self._reader, "process")
         provided = core.DoFn.RestrictionParam(innermost(self._reader))
         return names, [
-            provided if isinstance(default, core._RestrictionDoFnParam) else default for default in defaults
+            provided if isinstance(default, RestrictionDoFnParam) else default for default in defaults
         ]
 
     def process(self, file: Any, path_indices: Any, tracker: Any) -> Iterator[Any]:
@@ -150,9 +151,7 @@ class UnsplitFrameRead(FrameRead):
 
     def _inspect_process(self) -> Any:
         names, defaults = core.get_function_arguments(self._reader, "process")
-        at = next(
-            at for at, default in enumerate(defaults) if isinstance(default, core._RestrictionDoFnParam)
-        )
+        at = next(at for at, default in enumerate(defaults) if isinstance(default, RestrictionDoFnParam))
         del names[len(names) - len(defaults) + at], defaults[at]
         return names, defaults
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from apache_beam.coders import coders
-from apache_beam.io import textio
 from apache_beam.io.filesystem import CompressionTypes
 
+from beam_obs.beam_private import TextSink
 from beam_obs.io.counted_files import CountedSink
 from beam_obs.io.decompression import check_compression
 from beam_obs.io.file_write import FileWrite
@@ -17,7 +17,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.stages.dead_letters import DeadLetters
 
 
-class CountedTextSink(CountedSink, textio._TextSink):
+class CountedTextSink(CountedSink, TextSink):
     """Beam's text sink, given bytes."""
 
 

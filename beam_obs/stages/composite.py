@@ -18,8 +18,8 @@ from apache_beam import typehints
 from apache_beam.io.iobase import Read, WriteImpl
 from apache_beam.transforms.core import ParDo
 from apache_beam.transforms.external import ExternalTransform
-from apache_beam.transforms.ptransform import _NamedPTransform
 
+from beam_obs.beam_private import NamedPTransform
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.run_context import Observation
 from beam_obs.stages.check_uniqueness import LookForCopies
@@ -107,7 +107,7 @@ class GuardedExpansion:
         self._observation.enclosing = self._enclosing
 
     def _guarded_apply(self, transform: Any, pvalueish: Any = None, label: str | None = None) -> Any:
-        if label or isinstance(transform, _NamedPTransform) or not isinstance(pvalueish, beam.PCollection):
+        if label or isinstance(transform, NamedPTransform) or not isinstance(pvalueish, beam.PCollection):
             # Beam comes back with the label set on the transform.
             return self._apply(transform, pvalueish, label)
         above = [applied.transform for applied in self._transforms_above()]

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
-from apache_beam.io import avroio, textio, tfrecordio
 from fastavro import parse_schema, schemaless_writer
 
+from beam_obs.beam_private import FastAvroSink, TextSink, TFRecordSink
 from beam_obs.wrapper.untyped import untyped
 
 
@@ -26,11 +26,11 @@ def record_check(sink: Any) -> Callable[[Any], Any] | None:
     Returns:
       None where the sink's records cannot be tried.
     """
-    if isinstance(sink, textio._TextSink):
+    if isinstance(sink, TextSink):
         return untyped(functools.partial(_encodes, sink.coder))
-    if isinstance(sink, avroio._FastAvroSink):
+    if isinstance(sink, FastAvroSink):
         return untyped(functools.partial(_fits_schema, sink._schema))
-    if isinstance(sink, tfrecordio._TFRecordSink):
+    if isinstance(sink, TFRecordSink):
         return untyped(functools.partial(_encodes, sink.coder))
     return None
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam import pvalue
-from apache_beam.transforms.core import ParDo, _MultiParDo
+from apache_beam.transforms.core import ParDo
 from apache_beam.transforms.error_handling import ErrorHandler
-from apache_beam.transforms.ptransform import _NamedPTransform
 from apache_beam.typehints import TypeCheckError
 
+from beam_obs.beam_private import MultiParDo, NamedPTransform
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
@@ -102,7 +102,7 @@ class Stage(Untyped, beam.PTransform):
     ) -> None:
         self._made_at = made_at(self)
         label = None
-        if isinstance(transform, _NamedPTransform):
+        if isinstance(transform, NamedPTransform):
             label, transform = transform.label, transform.transform
         super().__init__(label)
         self._error_handler = dead_letters if isinstance(dead_letters, ErrorHandler) else None
@@ -294,7 +294,7 @@ def _refuse_what_is_none(transform: Any, stage: Stage) -> None:
 
 def _parts(transform: Any) -> tuple[Any, Any, Any, Any]:
     """Returns the ParDo, its tags, main tag and whether unknown ones are allowed; Nones for a composite."""
-    if isinstance(transform, _MultiParDo):
+    if isinstance(transform, MultiParDo):
         return transform._do_transform, transform._tags, transform._main_tag, transform._allow_unknown_tags
     if isinstance(transform, ParDo) and not isinstance(transform, beam.WindowInto):
         return transform, None, None, None

@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.typehints import row_type
 
+from beam_obs.beam_private import user_type_is_generated
 from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes, LineageAttributes
 from beam_obs.records.made_at import made_at
@@ -121,7 +122,7 @@ def _stamp_other(record: Any, attributes_of: Callable[[Any], LineageAttributes])
         stamped = record.copy()
         stamped[LINEAGE_FIELD] = attributes_of(record.get(LINEAGE_FIELD))
         return stamped
-    if isinstance(record, beam.Row) or row_type._user_type_is_generated(type(record)):
+    if isinstance(record, beam.Row) or user_type_is_generated(type(record)):
         # A row that was encoded comes back as a named tuple of Beam's making.
         fields = record._asdict()
         return beam.Row(**{**fields, LINEAGE_FIELD: attributes_of(fields.get(LINEAGE_FIELD))})

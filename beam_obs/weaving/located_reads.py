@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from apache_beam.internal import pickler
-from apache_beam.io.filebasedsource import _ReadRange
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
+from beam_obs.beam_private import ReadRange
 from beam_obs.io.beam_reads import LocatedRangeRead, LocatedRead, UnsplitLocatedRead
 from beam_obs.records.known_partitions import ANY_RUN
 from beam_obs.records.origin import Partition
@@ -61,7 +61,7 @@ def is_range_read(loom: Loom, node_id: str) -> bool:
 
 def reads_ranges(loom: Loom, node_id: str) -> bool:
     """Returns whether a step is Beam's DoFn that reads ranges of files."""
-    return type(loom.facts(node_id).dofn) is _ReadRange
+    return type(loom.facts(node_id).dofn) is ReadRange
 
 
 def _replace(loom: Loom, node_id: str, dofn: Any, given: str, label: str) -> None:

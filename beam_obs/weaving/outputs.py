@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from apache_beam.io import textio, tfrecordio
 from apache_beam.options.value_provider import StaticValueProvider
 from apache_beam.transforms.window import GlobalWindows
 
+from beam_obs.beam_private import TextSink, TFRecordSink
 from beam_obs.stages.role import SINK, WRITE
 from beam_obs.weaving import units
 from beam_obs.weaving.frames import FrameSink, frame_sink
@@ -178,7 +178,7 @@ def _encoder(loom: Loom, node_id: str) -> Callable[[Any], bytes] | None:
     for leaf in loom.graph.leaves(node_id):
         if loom.graph.node(leaf).spec.urn == PAR_DO_URN:
             sink = getattr(loom.facts(leaf).dofn, "sink", None)
-            if isinstance(sink, (textio._TextSink, tfrecordio._TFRecordSink)):
+            if isinstance(sink, (TextSink, TFRecordSink)):
                 encode: Callable[[Any], bytes] = sink.coder.encode
                 return encode
     return None

@@ -10,6 +10,7 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms import core, userstate
 
+from beam_obs.beam_private import DoFnParam, ExceptionHandlingWrapperDoFn, RestrictionDoFnParam
 from beam_obs.wrapper.choosing_dofn import ChoosingDoFn
 from beam_obs.wrapper.traced_buffers import emits_at_the_end, unchecked
 from beam_obs.wrapper.traced_dofn import innermost
@@ -20,7 +21,6 @@ _BATCHING = frozenset({"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"}
 _AGGREGATED_NEXT = frozenset({"_TopPerBundle"})
 _KEEPS_BATCHES = "_GroupIntoBatchesDoFn"
 _INFERENCE = "apache_beam.ml.inference.base"
-_CHECKED = ("_runtime_parameter_constraints", "_runtime_output_constraints")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
         args,
         kwargs,
         is_stateful=bool(states or timers),
-        is_splittable=any(isinstance(default, core._RestrictionDoFnParam) for default in defaults),
+        is_splittable=any(isinstance(default, RestrictionDoFnParam) for default in defaults),
         holds_back=not callable_only and emits_at_the_end(inner),
         passes_seeds=passes_seeds(inner),
         takes_batches=dofn._process_batch_defined,
@@ -117,16 +117,16 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
 
 def _is_inference(dofn: Any) -> bool:
     # Beam's handling of exceptions takes a batch that fails as a whole.
-    kind = type(dofn._fn if isinstance(dofn, core._ExceptionHandlingWrapperDoFn) else dofn)
+    kind = type(dofn._fn if isinstance(dofn, ExceptionHandlingWrapperDoFn) else dofn)
     return kind.__name__ == "_RunInferenceDoFn" and kind.__module__ == _INFERENCE
 
 
 def _obstacle(dofn: Any, defaults: list[Any]) -> str | None:
     if (dofn._process_batch_defined or dofn._can_yield_batches) and emits_at_the_end(innermost(dofn)):
         return "it takes or gives batches, and gives more when a bundle ends"
-    if any(hasattr(dofn, name) for name in _CHECKED):
+    if hasattr(dofn, "_runtime_output_constraints"):
         return "its types are checked as it runs"
-    asked = [default for default in defaults if isinstance(default, core._DoFnParam)]
+    asked = [default for default in defaults if isinstance(default, DoFnParam)]
     if core.DoFn.KeyParam in asked and core.DoFn.WindowedValueParam in asked:
         return "it asks for the key and the windowed value"
     return None

@@ -11,12 +11,12 @@ import contextlib
 from collections.abc import Iterable
 
 from apache_beam.internal import pickler
-from apache_beam.io.parquetio import _ParquetSource
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms.trigger import DefaultTrigger
 from apache_beam.utils import proto_utils
 
+from beam_obs.beam_private import ParquetSource
 from beam_obs.weaving import units
 from beam_obs.weaving.located_reads import label_of_read
 from beam_obs.weaving.loom import Loom
@@ -124,4 +124,4 @@ class _Walk:
 def _gives_groups_of_rows(node: api.PTransform) -> bool:
     """Returns whether the records of a read have the origin of their row group."""
     payload = api.ReadPayload.FromString(node.spec.payload)
-    return isinstance(pickler.loads(payload.source.payload), _ParquetSource)
+    return isinstance(pickler.loads(payload.source.payload), ParquetSource)

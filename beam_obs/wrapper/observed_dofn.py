@@ -18,6 +18,13 @@ from apache_beam.transforms.window import WindowFn
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_obs.beam_private import (
+    DoFnParam,
+    RestrictionDoFnParam,
+    StateDoFnParam,
+    TimerDoFnParam,
+    WatermarkEstimatorParam,
+)
 from beam_obs.metrics import live
 from beam_obs.metrics.tally import Tally
 from beam_obs.wrapper.guard import Guard, GuardSettings
@@ -313,32 +320,32 @@ def _timer_callbacks(dofn: beam.DoFn) -> frozenset[str]:
 
 
 def _with_provider(default: Any, dofn: beam.DoFn) -> Any:
-    if isinstance(default, core._RestrictionDoFnParam) and default.restriction_provider is None:
+    if isinstance(default, RestrictionDoFnParam) and default.restriction_provider is None:
         return core.DoFn.RestrictionParam(dofn)
-    if isinstance(default, core._WatermarkEstimatorParam) and default.watermark_estimator_provider is None:
+    if isinstance(default, WatermarkEstimatorParam) and default.watermark_estimator_provider is None:
         return core.DoFn.WatermarkEstimatorParam(dofn)
     return default
 
 
 def _is_splittable(defaults: list[Any]) -> bool:
-    kinds = (core._RestrictionDoFnParam, core._WatermarkEstimatorParam)
+    kinds = (RestrictionDoFnParam, WatermarkEstimatorParam)
     return any(isinstance(default, kinds) for default in defaults)
 
 
 def _is_stateful(defaults: list[Any]) -> bool:
-    kinds = (core._StateDoFnParam, core._TimerDoFnParam)
+    kinds = (StateDoFnParam, TimerDoFnParam)
     return any(isinstance(default, kinds) for default in defaults)
 
 
 def _is_parameter(default: Any) -> bool:
     """Whether Beam fills an argument in; `DoFn.BundleFinalizerParam` is given as a class."""
     kind = default if isinstance(default, type) else type(default)
-    return issubclass(kind, core._DoFnParam)
+    return issubclass(kind, DoFnParam)
 
 
 def _element_at(names: list[str], defaults: list[Any]) -> int:
     for position, default in enumerate(defaults):
-        if isinstance(default, core._DoFnParam) and default == core.DoFn.ElementParam:
+        if isinstance(default, DoFnParam) and default == core.DoFn.ElementParam:
             return len(names) - len(defaults) + position
     return 0
 

@@ -15,10 +15,17 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.internal import pickler
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.runners.common import MethodWrapper, _get_arg_placeholders
+from apache_beam.runners.common import MethodWrapper
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.window import GlobalWindows, WindowFn
 
+from beam_obs.beam_private import (
+    DoFnParam,
+    RestrictionDoFnParam,
+    StateDoFnParam,
+    WatermarkEstimatorParam,
+    get_arg_placeholders,
+)
 from beam_obs.wrapper.choosing_dofn import choosing_process
 from beam_obs.wrapper.gathered import flush_gathered
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
@@ -308,10 +315,10 @@ class TracedDoFn(beam.DoFn):
         takes, dofn = self._settings.takes, self._dofn
         shown: list[Any] = []
         for default in defaults:
-            if isinstance(default, core._RestrictionDoFnParam):
+            if isinstance(default, RestrictionDoFnParam):
                 provider = default.restriction_provider or dofn
                 shown.append(core.DoFn.RestrictionParam(TracedRestrictionProvider(provider, takes)))
-            elif isinstance(default, core._WatermarkEstimatorParam):
+            elif isinstance(default, WatermarkEstimatorParam):
                 estimators = default.watermark_estimator_provider or dofn
                 shown.append(
                     core.DoFn.WatermarkEstimatorParam(TracedWatermarkEstimatorProvider(estimators, takes))
@@ -383,7 +390,7 @@ class TracedDoFn(beam.DoFn):
         placed = [
             at
             for at, placeholder in self._placeholders()
-            if isinstance(placeholder, core._DoFnParam) and placeholder == core.DoFn.WindowedValueParam
+            if isinstance(placeholder, DoFnParam) and placeholder == core.DoFn.WindowedValueParam
         ]
         ((_, wants_key),) = wants.items()
         (at,) = placed
@@ -401,7 +408,7 @@ class TracedDoFn(beam.DoFn):
     def _placeholders(self) -> list[tuple[int, Any]]:
         self.process = lambda *args, **kwargs: None  # type: ignore[assignment]
         args, kwargs = self._given
-        found, _, _ = _get_arg_placeholders(
+        found, _, _ = get_arg_placeholders(
             MethodWrapper(self, "process"), list(args or ()), dict(kwargs or {})
         )
         return list(found)
@@ -416,7 +423,7 @@ class TracedDoFn(beam.DoFn):
         at = {
             placeholder.state_spec.name: position
             for position, placeholder in self._placeholders()
-            if isinstance(placeholder, core._StateDoFnParam)
+            if isinstance(placeholder, StateDoFnParam)
         }
         history_at = at.pop(HISTORY)
         if not remembers(unchecked(innermost(self._dofn))):
@@ -447,7 +454,7 @@ class TracedDoFn(beam.DoFn):
         state_names = {
             argument: default.state_spec.name
             for argument, default in zip(names[len(names) - len(defaults) :], defaults, strict=True)
-            if isinstance(default, core._StateDoFnParam)
+            if isinstance(default, StateDoFnParam)
         }
         return _WovenTimer(
             callback, stateful_timer(callback, self._step, self._settings.limit, states, state_names)
@@ -552,7 +559,7 @@ def _accept(results: Any) -> None:
 
 
 def _is(default: Any, param: Any) -> bool:
-    return isinstance(default, core._DoFnParam) and default == param
+    return isinstance(default, DoFnParam) and default == param
 
 
 def _element_at(names: list[str], defaults: list[Any]) -> int:

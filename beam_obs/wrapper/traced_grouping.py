@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.coders import Coder
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.trigger import _UnwindowedValues
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_obs.beam_private import UnwindowedValues
 from beam_obs.records.origin import RANDOM_BITS, derived_origin, randomness
 from beam_obs.records.record_content import output_digest, record_content
 from beam_obs.wrapper.gathered import GIVEN, WINDOWS, WindowTally, flush_gathered
@@ -260,7 +260,7 @@ class GroupedDoFn(_BehindAggregate):
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
         key, grouped = element
         values: Any
-        if isinstance(grouped, (list, tuple, _UnwindowedValues)):
+        if isinstance(grouped, (list, tuple, UnwindowedValues)):
             pairs = grouped if type(grouped) is list else list(grouped)
             if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
                 trace, value = pairs[0]
