@@ -78,6 +78,9 @@ NAMES = {
     "NamedPTransform": Private(
         "apache_beam.transforms.ptransform", "_NamedPTransform", "the label of what is wrapped"
     ),
+    "PTransformFnPTransform": Private(
+        "apache_beam.transforms.ptransform", "_PTransformFnPTransform", "the function that is a composite"
+    ),
     "ParquetSource": Private("apache_beam.io.parquetio", "_ParquetSource", "positions of its records"),
     "ReadRange": Private(
         "apache_beam.io.filebasedsource", "_ReadRange", "the DoFn that reads parts of files"
@@ -114,6 +117,7 @@ ATTRIBUTES = (
     Private("apache_beam.pipeline:Pipeline", "_root_transform", "the steps of a pipeline"),
     Private("apache_beam.pvalue:PCollection", "_windowing", "windows without triggers"),
     Private("apache_beam.io.filesystems:FileSystems", "_pipeline_options", "options in force are kept"),
+    Private("apache_beam.internal.gcp.auth:_Credentials", "_credentials_init", "none are looked for"),
     Private("apache_beam.options.pipeline_options:PipelineOptions", "_all_options", "misspelt options"),
     Private("apache_beam.options.pipeline_options:PipelineOptions", "_flags", "misspelt options"),
     Private("apache_beam.options.pipeline_options:PipelineOptions", "_visible_options", "misspelt options"),
@@ -193,6 +197,7 @@ CLASSES = (
     Private(_UTIL, "_WindowAwareBatchingDoFn", "makes lists of elements"),
     Private("apache_beam.io.gcp.pubsub", "PubsubMessage", "is a record of bytes"),
     Private("apache_beam.io.gcp.pubsub", "ReadFromPubSub", "its records are messages"),
+    Private("apache_beam.internal.gcp.auth", "_Credentials", "none are looked for"),
     Private(_FRAMES, "ReadViaPandas", "reads frames"),
     Private(_FRAMES, "WriteViaPandas", "writes frames"),
     Private(_FRAMES, "_ReadFromPandas", "reads frames"),

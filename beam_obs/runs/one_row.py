@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from apache_beam.io.filebasedsink import FileBasedSink
 from apache_beam.io.fileio import WriteToFiles
 from apache_beam.io.iobase import WriteImpl
-from apache_beam.transforms.ptransform import _NamedPTransform, _PTransformFnPTransform
 
+from beam_obs.beam_private import NamedPTransform, PTransformFnPTransform
 from beam_obs.stages.role import SINK, WRITE
 from beam_obs.stages.stage import Stage
 
@@ -106,14 +106,14 @@ def _may_leave_out(node: Any) -> bool:
 
 def _within(transform: Any) -> Any:
     """Returns what a Stage is put around, without its name; a transform that is no Stage as it is."""
-    while isinstance(transform, (Stage, _NamedPTransform)):
+    while isinstance(transform, (Stage, NamedPTransform)):
         transform = transform._transform if isinstance(transform, Stage) else transform.transform
     return transform
 
 
 def _expanding_module(transform: Any) -> str:
     """Returns the name of the module whose code expands a transform; of a function that is one, its own."""
-    if isinstance(transform, _PTransformFnPTransform):
+    if isinstance(transform, PTransformFnPTransform):
         return str(getattr(transform._fn, "__module__", None) or "")
     kinds = (kind for kind in type(transform).__mro__ if "expand" in vars(kind))
     return str(next(kinds, type(transform)).__module__)

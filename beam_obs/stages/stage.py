@@ -47,7 +47,7 @@ from beam_obs.wrapper.user_callable import user_callable
 
 _LOGGER = logging.getLogger(__name__)
 _NO_LABEL = "obs.Stage without a label"
-_EMPTY_LABEL = _NamedPTransform.__name__
+_EMPTY_LABEL = NamedPTransform.__name__
 """What Beam calls a transform by whose label is empty."""
 
 
