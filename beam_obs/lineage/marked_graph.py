@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
-from beam_obs.runs.folding import folded
+from beam_obs.runs.folding import WITHIN, folded
 from beam_obs.runs.record import RunRecord
 
 _WHILE_RUNNING = re.compile(r"\[while running '([^'\n]{1,500})'\]")
@@ -51,6 +51,7 @@ class MarkedStep:
       unchecked: why the balance could not check it, or empty.
       opaque: label of the part that carries no lineage -> reason.
       has_failed: whether the run failed while it ran.
+      parts: which parts of a composite failed, or refused records, each as a line for people.
     """
 
     label: str
@@ -63,6 +64,7 @@ class MarkedStep:
     unchecked: str = ""
     opaque: Mapping[str, str] = dataclasses.field(default_factory=dict)
     has_failed: bool = False
+    parts: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +110,8 @@ def marked_graph(record: RunRecord, all_steps: bool = False) -> MarkedGraph:
     if not steps:
         raise NoStepsYet(record.id, record.status)
     refused: Counter[str] = Counter()
-    for kind in (end.get("dead_letters") or {}).get("by_fingerprint") or ():
+    kinds = (end.get("dead_letters") or {}).get("by_fingerprint") or ()
+    for kind in kinds:
         refused[kind["stage"]] += kind["count"]
     opaque = (end.get("lineage") or {}).get("opaque") or {}
     failed = _WHILE_RUNNING.findall(str((end.get("error") or {}).get("message") or ""))[-1:]
@@ -130,9 +133,23 @@ def marked_graph(record: RunRecord, all_steps: bool = False) -> MarkedGraph:
                 unchecked.get(label, ""),
                 {part: reason for part, reason in opaque.items() if _overlap(part, label)},
                 any(is_within(part, label) for part in failed),
+                tuple(_parts(label, failed, kinds)),
             )
         )
     return MarkedGraph(tuple(marked), tuple(_edges(end, {step["label"] for step in steps})))
+
+
+def _parts(label: str, failed: Sequence[str], kinds: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yields which parts of a step failed, and which refused how many records."""
+    refused: Counter[str] = Counter()
+    for kind in kinds:
+        if kind["stage"] == label and kind.get(WITHIN):
+            refused[kind[WITHIN]] += kind["count"]
+    for part, count in refused.items():
+        yield f"{count:,} refused in {part}"
+    for part in failed:
+        if is_within(part, label) and part != label:
+            yield f"the run failed in {part[len(label) + 1 :]}"
 
 
 def _edges(end: Mapping[str, Any], labels: set[str]) -> Iterator[MarkedEdge]:

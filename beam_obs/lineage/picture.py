@@ -329,6 +329,7 @@ def _tooltip(step: MarkedStep) -> str:
     )
     if step.unchecked:
         lines.append(f"not checked: {clean(step.unchecked)}")
+    lines.extend(clean(part) for part in step.parts)
     if step.has_failed:
         lines.append("the run failed here")
     return "\n".join(lines)

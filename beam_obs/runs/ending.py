@@ -208,7 +208,7 @@ def _composite(composite: Composite, elements: Any) -> dict[str, Any]:
         return told | {"out": given}
     failed = 0 if composite.failed is None else _count((composite.failed,), elements)
     return told | {
-        "failed": None if row.may_leave_out else failed,
+        "failed": failed if row.is_counted else None,
         "files": given if row.gives_files else None,
     }
 

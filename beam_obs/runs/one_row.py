@@ -30,12 +30,13 @@ class Row(NamedTuple):
     Args:
       is_write: whether it writes what it takes, so that what it gives is not its records.
       gives_files: whether it gives an element for each file that it has written.
-      may_leave_out: whether it was told to leave out what its service refuses, and tells nobody.
+      is_counted: whether what it takes are records all of which it writes, or tells; not of frames, nor where
+        it was told to leave out what its service refuses.
     """
 
     is_write: bool
     gives_files: bool = False
-    may_leave_out: bool = False
+    is_counted: bool = True
 
 
 def rows_of(pipeline: Any) -> dict[str, Row]:
@@ -74,8 +75,8 @@ def is_write(transform: Any) -> bool:
     """
     if getattr(transform, "role", None) in (WRITE, SINK):
         return True
-    kind = type(_within(transform))
-    return kind.__module__.startswith(_OF_WRITES) and "Write" in kind.__name__
+    kinds = type(_within(transform)).__mro__
+    return any(kind.__module__.startswith(_OF_WRITES) and "Write" in kind.__name__ for kind in kinds)
 
 
 def _rows(node: Any) -> Iterator[tuple[str, Row]]:
@@ -84,7 +85,8 @@ def _rows(node: Any) -> Iterator[tuple[str, Row]]:
             yield from _rows(part)
             continue
         if part.main_inputs and is_write(part.transform):
-            yield part.full_label, Row(True, _gives_files(part), _may_leave_out(part))
+            is_counted = not (_takes_frames(part.transform) or _may_leave_out(part))
+            yield part.full_label, Row(True, _gives_files(part), is_counted)
         else:
             yield part.full_label, Row(False)
 
@@ -96,6 +98,11 @@ def _gives_files(node: Any) -> bool:
     if isinstance(transform, WriteImpl):
         return isinstance(transform.sink, FileBasedSink)
     return any(map(_gives_files, node.parts))
+
+
+def _takes_frames(transform: Any) -> bool:
+    kind = type(_within(transform))  # by name: its module needs pandas
+    return (kind.__module__, kind.__name__) == ("apache_beam.dataframe.io", "_WriteToPandas")
 
 
 def _may_leave_out(node: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.dataframe.convert import to_dataframe
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 import beam_obs as obs
@@ -145,6 +146,7 @@ def test_a_row_tells_which_part_of_it_refused_a_record() -> None:
     assert rows(record) == {"lines": (None, 3), "infer": (3, 2)}
     (step,) = [step for step in marked_graph(record).steps if step.label == "infer"]
     assert (step.is_stage, step.dead) == (True, 1)
+    assert step.parts == ("1 refused in RunInference/BeamML_RunInference",)
     text = text_of(record)
     assert line_of(text, "infer")[:4] == ["3", "2", "1", "0"]
     assert "1  infer " in text
@@ -180,6 +182,25 @@ def test_of_a_write_that_did_not_end_well_nobody_says_what_it_wrote() -> None:
 
     assert rows(record).get("WriteToText", (None, None))[1] is None
     assert "3 records" not in text_of(record)
+
+
+def test_a_write_of_frames_gives_no_count_for_it_takes_no_records() -> None:
+    def build(lines: Any) -> None:
+        rows = lines | "rows" >> beam.Map(lambda line: beam.Row(text=str(line)))
+        to_dataframe(rows, label="lines of text").to_csv("frame.csv")
+
+    record = run_of(build)
+
+    (write,) = [label for label in rows(record) if label.startswith("WriteToPandas")]
+    assert rows(record)[write][1] is None
+    assert [one["records"] for one in folded(record.end or {})["outputs"]] == [None]
+
+
+def test_a_users_write_that_is_beams_but_for_its_name_is_a_write() -> None:
+    class OurWrite(beam.io.WriteToText):
+        pass
+
+    assert rows(run_of(lambda lines: lines | "write" >> OurWrite("out")))["write"] == (3, 3)
 
 
 @pytest.mark.parametrize("of_beam", [True, False])
