@@ -398,7 +398,7 @@ def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iter
             Text(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
             _line(tail(clean(dataset.get("uri") or ""), 60), "dim"),
             Text(number_of(records, "record") if records is not None else ""),
-            Text(number_of(written, "file") if written is not None else ""),
+            Text("" if written in (None, 1) else number_of(written, "file")),
             Text(bytes_text(sum(sizes)) if any(sizes) else ""),
             Text(f"digest {dataset['digest'][:8]}" if dataset.get("digest") else "", "dim"),
         )

@@ -92,8 +92,15 @@ def test_a_write_of_files_is_one_row_that_gives_the_records_it_wrote(write: Buil
 
     assert [label for label in rows(record) if label.startswith("write")] == ["write"]
     assert rows(record)["write"] == (3, 3)
-    assert line_of(text_of(record), "write")[:5] == ["out", "3", "records", "1", "file"]
+    assert line_of(text_of(record), "write")[:3] == ["out", "3", "records"]
     assert (record.end or {})["balance"]["broken"] == []
+
+
+def test_outputs_say_of_how_many_files_a_write_is() -> None:
+    record = run_of(lambda lines: lines | "write" >> beam.io.WriteToText("out", num_shards=2))
+
+    assert rows(record)["write"] == (3, 3)
+    assert line_of(text_of(record), "write") == ["out", "3", "records", "2", "files"]
 
 
 def as_dict(line: str) -> dict[str, str]:
