@@ -337,7 +337,8 @@ def test_what_is_shown_shortened_is_taken_by_every_command(
         assert flights in output(capsys, "dead-letters", "show", beginning)
     for beginning in (fingerprint[:6], fingerprint[:6].upper(), f"{fingerprint[:8]}…"):
         assert fingerprint in output(capsys, *LETTERS, "--fingerprint", beginning)
-    for beginning in (version[:14], f"{version[:14]}…", version.partition(":")[2][:8], version.upper()):
+    bare = version.rpartition(":")[2]
+    for beginning in (version[:10], f"{version[:10]}…", bare[:8], version.upper()):
         assert flights[:13] in output(capsys, "affected", "--code", beginning)
 
 
