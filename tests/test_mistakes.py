@@ -148,6 +148,8 @@ TRIPS: list[tuple[str, Mistake, str]] = [
     ("a dataset by number", lambda p, trips: obs.Source(beam.Create([1]), dataset=3), "give a name or URI"),  # type: ignore[arg-type]
     ("a pipeline with a slash", lambda p, trips: obs.Pipeline(name="a/b"), r"use letters, digits"),
     ("a pipeline by number", lambda p, trips: obs.Pipeline(name=3), r"cannot be named 3"),  # type: ignore[arg-type]
+    ("a store by number", lambda p, trips: obs.Store(3), r"store=3: give a path, e\.g\. 'gs://"),  # type: ignore[arg-type]
+    ("instrument with a number", lambda p, trips: obs.instrument(store=3), r"store=3: give a path"),  # type: ignore[arg-type]
     ("instrument by number", lambda p, trips: obs.instrument(name=3), r"cannot be named 3"),  # type: ignore[arg-type]
 ]
 
@@ -253,6 +255,13 @@ def test_what_is_a_path_may_be_path_like(tmp_path: pathlib.Path) -> None:
     written = {path.name.split("-")[0] for path in tmp_path.iterdir() if path.is_file()}
     assert {"json", "text", "avro"} <= written
     assert [letter.stage for letter in obs.read_dead_letters(store)] == ["fare"]
+
+
+def test_a_store_may_be_path_like(tmp_path: pathlib.Path) -> None:
+    observed = obs.instrument(name="trips", store=tmp_path / "store")
+    with observed, beam.Pipeline("FnApiRunner", argv=["--obs_report=off"]) as p:
+        _ = p | beam.Create([1])
+    assert obs.Store(tmp_path / "store").find("trips@latest").status == "done"
 
 
 def test_a_record_that_lacks_fields_of_the_schema_is_a_dead_letter_that_names_them() -> None:

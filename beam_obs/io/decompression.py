@@ -48,17 +48,17 @@ def open_stream(path: str, compression: str) -> Any:
     return _Decompressed(raw, path, compression)
 
 
-def check_compression(compression: str, path: str = "") -> None:
+def check_compression(compression: str, path: Any = "") -> None:
     """Looks whether files of a compression can be read or written here.
 
     Args:
       compression: one of Beam's `CompressionTypes`.
-      path: by whose extension ``auto`` is found.
+      path: by whose extension ``auto`` is found, if it is a text that is known by now.
 
     Raises:
       MissingExtra: a package is not installed that it needs.
     """
-    if compression == CompressionTypes.AUTO:
+    if compression == CompressionTypes.AUTO and isinstance(path, str):
         compression = CompressionTypes.detect_compression_type(path)
     if compression == CompressionTypes.ZSTD:
         _zstandard()

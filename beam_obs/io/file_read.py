@@ -74,7 +74,7 @@ class FileRead(DeadLetterOutput):
                 f"compression_type={compression_type!r} is not one of Beam's: give "
                 "beam.io.filesystem.CompressionTypes.GZIP or another of them"
             )
-        check_compression(compression_type, self._pattern if isinstance(self._pattern, str) else "")
+        check_compression(compression_type, self._pattern)
         if on_bad_file not in ON_BAD_FILE:
             raise UsageError(f"on_bad_file={on_bad_file!r}: give one of {', '.join(map(repr, ON_BAD_FILE))}")
         self._min_bundle_size = given_number(min_bundle_size, "min_bundle_size")

@@ -8,11 +8,13 @@ while it runs are left alone.
 from __future__ import annotations
 
 import functools
+import os
 from types import TracebackType
 from typing import Any
 
 import apache_beam as beam
 
+from beam_obs.records.given import given_path
 from beam_obs.runs.observer import Observer, checked_name, running_observer
 from beam_obs.wrapper.redaction import Redact, redaction_of
 
@@ -52,7 +54,7 @@ _ORIGINALS: dict[str, Any] = {}
 
 
 def instrument(
-    name: str | None = None, store: str | None = None, *, redact: Redact | None = None
+    name: str | None = None, store: str | os.PathLike[str] | None = None, *, redact: Redact | None = None
 ) -> Instrumentation:
     """Observes every `beam.Pipeline` made from now on, as if each were an `obs.Pipeline`.
 
@@ -68,7 +70,7 @@ def instrument(
       A handle whose `uninstall` ends it; also a context manager.
 
     Raises:
-      UsageError: `redact` is neither names nor a function, or `name` cannot be one.
+      UsageError: `redact` is neither names nor a function, or `name` or `store` cannot be one.
 
     >>> import apache_beam as beam
     >>> import beam_obs as obs
@@ -80,7 +82,8 @@ def instrument(
     redaction_of(redact)
     if name is not None:
         checked_name(name)
-    handle = Instrumentation(name, store, redact)
+    root = given_path(store, "store", "'gs://bucket/runs'") if store else None
+    handle = Instrumentation(name, root, redact)
     if not _ORIGINALS:
         _install()
     Instrumentation._installed.append(handle)

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 
 from beam_obs.records.errors import BeamObsError
+from beam_obs.records.given import given_path
 from beam_obs.runs.configuration import find_configuration
 from beam_obs.runs.folder import Folder, folder_at, is_local, local_path
 from beam_obs.runs.read_record import read_record
@@ -103,15 +104,15 @@ class Store:
       must_exist: whether it is an error, when runs are looked for, that there is no store.
 
     Raises:
-      UsageError: ``beam_obs.toml`` is looked at, and has something wrong.
+      UsageError: `uri` is no path, or ``beam_obs.toml`` is looked at, and has something wrong.
 
     >>> Store("nowhere").runs()
     []
     """
 
-    def __init__(self, uri: str | None = None, must_exist: bool = False) -> None:
+    def __init__(self, uri: str | os.PathLike[str] | None = None, must_exist: bool = False) -> None:
         self._must_exist = must_exist
-        given = uri or default_store()
+        given = given_path(uri, "store", "'gs://bucket/runs'") if uri else default_store()
         self.local = is_local(given)
         self.uri = os.path.abspath(local_path(given)) if self.local else given.rstrip("/")
         self.files: Folder = folder_at(self.uri)
