@@ -299,8 +299,7 @@ class RemoteFolder:
             if part:
                 self._objects.delete([self._path(f"{path}/{name}") for name in part])
         with contextlib.suppress(OSError):  # a filesystem without folders has none left
-            if self._objects.exists(self._path(path)):
-                self._objects.delete([self._path(path)])
+            self._objects.delete_empty_folder(self._path(path))
 
     def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
         found = (name.split("/") for name in self._sizes(path))

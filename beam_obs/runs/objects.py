@@ -70,6 +70,9 @@ class Objects(Protocol):
     def delete(self, uris: list[str]) -> None:
         """Removes objects, where there are any."""
 
+    def delete_empty_folder(self, uri: str) -> None:
+        """Removes a folder that has nothing in it any more, of a filesystem that keeps folders."""
+
 
 def objects_of(uri: str) -> Objects:
     """Returns access to the objects of the filesystem that a URI is of.
@@ -126,6 +129,9 @@ class BeamObjects:
             there = [uri for uri in uris if filesystems().exists(uri)]
             if there:
                 filesystems().delete(there)
+
+    def delete_empty_folder(self, uri: str) -> None:
+        self.delete([uri])
 
 
 class S3Objects:
@@ -189,6 +195,9 @@ class S3Objects:
             for problem in done.get("Errors", ()):
                 uri = f"s3://{bucket}/{problem.get('Key')}"
                 raise OutOfReach(uri, f"cannot be removed: {problem.get('Message') or problem.get('Code')}")
+
+    def delete_empty_folder(self, uri: str) -> None:
+        """Does nothing: there are no folders, but in names."""
 
 
 class GcsObjects:
@@ -262,6 +271,9 @@ class GcsObjects:
             AT_ONCE
         ) as pool:  # a batch request is made of as many, and not all servers know it
             list(pool.map(self._delete, uris))
+
+    def delete_empty_folder(self, uri: str) -> None:
+        """Does nothing: there are no folders, but in names."""
 
     def _delete(self, uri: str) -> None:
         with self._told(uri), contextlib.suppress(self._not_found):
