@@ -18,7 +18,7 @@ BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines conformance conformance-sample oracle lint \
         site format lock clean full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers
+        bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers bench-refusals
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -105,7 +105,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-answers bench-flights  ## every benchmark
+bench: bench-stage bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-answers bench-refusals bench-flights  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -136,6 +136,9 @@ bench-store: $(STAMP)  ## time that each command takes on a store of 1,000 runs
 
 bench-remote-store: $(STAMP)  ## the same on a store of 100 runs in S3, a server of this machine
 	$(BIN)/python -m benchmarks.remote_store $(BENCH_ARGS)
+
+bench-refusals: $(STAMP)  ## time of commands, cold, on a run with a million dead letters
+	$(BIN)/python -m benchmarks.refusals $(BENCH_ARGS)
 
 bench-answers: $(STAMP)  ## time of answers about lineage, cold, on a run of a million records
 	$(BIN)/python -m benchmarks.answers $(BENCH_ARGS)
