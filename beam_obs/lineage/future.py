@@ -112,7 +112,7 @@ class Future:
         return may_reach
 
     def _written(self, origin: bytes, refused: tuple[Refused, ...]) -> tuple[Written, ...]:
-        """Returns what entered sinks and ends, but for those that refused all of it."""
+        """Returns what entered sinks and ends, by label, but for those that refused all of it."""
         by_sink: dict[str, list[bytes]] = {}
         for label, digest in self._evidence.outputs_of(origin):
             by_sink.setdefault(label, []).append(digest)
@@ -127,7 +127,7 @@ class Future:
                 any(label == end or label.startswith(f"{end}/") for end in self._ends),
                 places_of(run_choice.files_of_sink(record, label), origin, digests),
             )
-            for label, digests in by_sink.items()
+            for label, digests in sorted(by_sink.items())
             if len(digests) > letters[label]
         )
 
