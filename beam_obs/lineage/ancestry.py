@@ -12,6 +12,7 @@ from beam_obs.lineage.derivation_search import kept_share
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
+from beam_obs.records.number_text import counted
 from beam_obs.records.origin import is_derived
 from beam_obs.runs.source_partitions import code_of
 from beam_obs.wrapper.traced_rows import BUNDLE, STATE, Derivation
@@ -132,13 +133,14 @@ class Ancestry:
         if derivation.unknown:
             found.append(
                 not_recorded(
-                    f"the origins of {derivation.unknown:,} of its {derivation.count:,} elements are not "
-                    f"known{opaque_text(self._evidence)}{erased}"
+                    f"the origins of {derivation.unknown:,} of its {counted(derivation.count, 'element')} "
+                    f"are not known{opaque_text(self._evidence)}{erased}"
                 )
             )
         if self._evidence.derivations.is_truncated(derivation):
             kept = len(derivation.contributors) + len(derivation.unresolved)
-            reason = f"{kept:,} contributors are kept of {derivation.count:,} elements, a uniform sample"
+            told = f"{counted(kept, 'contributor')} {'is' if kept == 1 else 'are'} kept of "
+            reason = f"{told}{counted(derivation.count, 'element')}, a uniform sample"
             found.append(sampled(kept_share(derivation), reason))
         return least(found) if found else not_recorded(f"not all of its contributors were kept{erased}")
 

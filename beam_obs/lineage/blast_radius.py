@@ -23,6 +23,7 @@ from beam_obs.lineage.files import same_file
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import UsageError
+from beam_obs.records.number_text import counted
 from beam_obs.records.origin import TOP_BIT, is_derived
 from beam_obs.records.record_content import DIGEST_BYTES
 from beam_obs.runs.source_partitions import SourcePartition
@@ -322,7 +323,9 @@ class _Touched:
             return sampled(evidence.output_share, "the output index has a share of the records")
         if unsure:
             return sampled(
-                0.0, f"{unsure:,} more aggregates keep a sample of contributors, and may be touched"
+                0.0,
+                f"{counted(unsure, 'more aggregate')} {'keeps' if unsure == 1 else 'keep'} a sample of "
+                "contributors, and may be touched",
             )
         return COMPLETELY
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 
 from beam_obs.records.errors import BeamObsError, MissingExtra
 from beam_obs.records.file_state import FileState, state_of
+from beam_obs.records.number_text import counted
 from beam_obs.runs.filesystems import filesystems
 from beam_obs.runs.folder import is_local, local_path
 
@@ -162,7 +163,7 @@ def present_version(uri: str, expected: str, state: FileState | None = None) -> 
     if is_local(uri):
         old_size, _, _ = expected.partition("-")
         if old_size.isdigit() and int(old_size) != state.size:
-            return f"{state.size} bytes"
+            return f"{counted(state.size, 'byte')}"
         if state.size > LARGEST_DIGESTED:
             return None
         return as_it_is(_local_version, uri, state)

@@ -21,6 +21,7 @@ from beam_obs.lineage.files import FileGone, read_content
 from beam_obs.lineage.lines import count_lines, start_of_line
 from beam_obs.records.errors import BeamObsError, MissingExtra, UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD
+from beam_obs.records.number_text import counted
 from beam_obs.records.record_content import output_digest, record_content
 from beam_obs.runs.filesystems import filesystems
 from beam_obs.runs.folder import is_local, local_path
@@ -121,10 +122,10 @@ def record_at(file: str, number: int) -> OutputRecord:
             if record.number == number:
                 return record
             total = record.number
-        raise NoSuchRecord(f"{file} has {total:,} records, and no record {number:,}")
+        raise NoSuchRecord(f"{file} has {counted(total, 'record')}, and no record {number:,}")
     start = start_of_line(content, number)
     if start is None:
-        raise NoSuchRecord(f"{file} has {count_lines(content):,} lines, and no line {number:,}")
+        raise NoSuchRecord(f"{file} has {counted(count_lines(content), 'line')}, and no line {number:,}")
     end = content.find(b"\n", start)
     return _line_record(file, number, content[start : len(content) if end < 0 else end], format, content)
 

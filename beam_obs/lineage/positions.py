@@ -13,6 +13,7 @@ from beam_obs.lineage.source_records import gives_row_groups, lines_of, parquet_
 from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import BlockPosition
 from beam_obs.records.errors import BeamObsError, MissingExtra
+from beam_obs.records.number_text import counted
 from beam_obs.runs.source_partitions import SourcePartition
 
 _MOST_SKIPPED = 100
@@ -73,7 +74,7 @@ def why_no_record(partition: SourcePartition, position: int) -> str:
         return ""
     lines = lines_of(partition.uri)
     if position >= len(lines.content):
-        return f"{partition.uri} has {len(lines.content):,} bytes, and none at {position:,}"
+        return f"{partition.uri} has {counted(len(lines.content), 'byte')}, and none at {position:,}"
     if not lines.begins_at(position):
         return f"no line begins at byte {position:,}: it is within line {lines.number_at(position):,}"
     return ""
@@ -84,7 +85,9 @@ def _place_of_line(partition: SourcePartition, number: int) -> Place:
     lines = lines_of(partition.uri)
     content, start = lines.content, lines.start_of(number)
     if start is None:
-        raise NoSuchPlace(f"{partition.uri} has {count_lines(content):,} lines, and no line {number:,}")
+        raise NoSuchPlace(
+            f"{partition.uri} has {counted(count_lines(content), 'line')}, and no line {number:,}"
+        )
     line = lines.line_at(start)
     kind = partition.kind.lower()
     is_csv = "csv" in kind
@@ -181,7 +184,7 @@ def _place_in_blocks(uri: str, number: int, records: int | None) -> Place:
             left -= count
             total += count
             at = behind + size + len(sync)
-        raise NoSuchPlace(f"{uri} has {total:,} records, and no record {number:,}")
+        raise NoSuchPlace(f"{uri} has {counted(total, 'record')}, and no record {number:,}")
     try:
         import pyarrow.parquet
     except ImportError:
@@ -191,9 +194,10 @@ def _place_in_blocks(uri: str, number: int, records: int | None) -> Place:
         for group, offset in enumerate(parquet_group_offsets(metadata)):
             rows = metadata.row_group(group).num_rows
             if left < rows and gives_row_groups(metadata, records):
-                note = f"the read gives each row group an origin: record {number:,} is one of {rows:,} rows"
+                of_rows = counted(rows, "row")
+                note = f"the read gives each row group an origin: record {number:,} is one of {of_rows}"
                 return Place((BlockPosition(offset, 0).number,), note)
             if left < rows:
                 return Place((BlockPosition(offset, left).number,))
             left -= rows
-    raise NoSuchPlace(f"{uri} has {metadata.num_rows:,} records, and no record {number:,}")
+    raise NoSuchPlace(f"{uri} has {counted(metadata.num_rows, 'record')}, and no record {number:,}")

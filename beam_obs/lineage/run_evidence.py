@@ -15,6 +15,7 @@ from beam_obs.lineage.derivation_search import DerivationSearch
 from beam_obs.lineage.digest_search import found_digests
 from beam_obs.lineage.whole_blocks import DERIVATIONS, FILTERED, OUTPUTS, filtered_rows, whole_blocks
 from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.number_text import counted
 from beam_obs.records.origin import Partition
 from beam_obs.records.record_content import DIGEST_BYTES
 from beam_obs.records.wanted_letters import WantedLetters
@@ -90,7 +91,7 @@ class RunEvidence:
     def erased(self) -> str:
         """What was erased from the files that were read so far, as a sentence; empty where nothing was."""
         total = sum(self._erased.values())
-        rows = f"{total:,} row{'' if total == 1 else 's'} of evidence"
+        rows = f"{counted(total, 'row')} of evidence"
         return f"erased: {rows} went from this run, by `beam-obs prune`" if total else ""
 
     @property
@@ -309,7 +310,7 @@ class RunEvidence:
         file, manifest = read_row_file(name, content), self.evidence.by_file.get(name)
         self._erased[name] = erased_so_far(file.metadata)
         if manifest is not None and not any(told.startswith(name) for told in self._problems):
-            lost = f"{name} is damaged: {file.rows:,} of {manifest.count:,} rows can be read"
+            lost = f"{name} is damaged: {file.rows:,} of {counted(manifest.count, 'row')} can be read"
             self._note(file.problem or (lost if file.rows != manifest.count else ""))
         return file
 

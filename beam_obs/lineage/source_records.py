@@ -24,6 +24,7 @@ from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import block_position
 from beam_obs.records.errors import MissingExtra
 from beam_obs.records.file_state import FileState
+from beam_obs.records.number_text import counted
 from beam_obs.runs.source_partitions import SourcePartition
 
 VERIFIED, CHANGED, GONE, UNVERIFIED = "verified", "changed", "gone", "not verified"
@@ -84,7 +85,7 @@ def read_source_record(partition: SourcePartition, position: int | None) -> Sour
 
 def _read(partition: SourcePartition, uri: str, position: int, state: FileState) -> SourceRecord:
     if partition.positions == "files":
-        return SourceRecord(VERIFIED, text=f"the whole file, {partition.size or 0:,} bytes")
+        return SourceRecord(VERIFIED, text=f"the whole file, {counted(partition.size or 0, 'byte')}")
     if partition.positions == "blocks":
         value = _block_record(uri, position, partition.records, state)
         return SourceRecord(VERIFIED, text=json.dumps(value, ensure_ascii=False, default=str))
@@ -212,7 +213,7 @@ def _parquet_record(uri: str, position: int, records: int | None) -> Any:
         block, index = block_position(position, sorted(offsets))
         group = offsets.index(block)
         if gives_row_groups(file.metadata, records):
-            return f"row group {group} of {file.metadata.row_group(group).num_rows:,} rows"
+            return f"row group {group} of {counted(file.metadata.row_group(group).num_rows, 'row')}"
         for batch in file.iter_batches(1000, row_groups=[group], use_threads=False):
             if index < batch.num_rows:
                 return batch.slice(index, 1).to_pylist()[0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from beam_obs.records.made_at import users_line
+from beam_obs.records.number_text import counted
 
 
 class BeamObsError(Exception):
@@ -114,7 +115,7 @@ class DeadRateExceeded(BeamObsError):
     ) -> None:
         kinds = "".join(f"\n  {count:>9,}  {error}" for count, error in commonest)
         super().__init__(
-            f"stage {stage!r} refused {dead:,} of {taken:,} records ({dead / taken:.1%}), "
+            f"stage {stage!r} refused {dead:,} of {counted(taken, 'record')} ({dead / taken:.1%}), "
             f"more than the {limit:.1%} that its max_dead_rate allows{':' if kinds else ''}{kinds}"
         )
         self.stage = stage

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_obs.runs.wording import clean, number_of
+from beam_obs.records.number_text import counted
+from beam_obs.runs.wording import clean
 
 _MOST_NAMED = 4
 NOT_BALANCED = "not balanced"
@@ -24,14 +25,14 @@ def balance_text(balance: Mapping[str, Any]) -> str:
         return f"balance not checked: {clean(balance.get('unchecked') or 'no counts')}"
     if not holds:
         return NOT_BALANCED
-    checks, edges = number_of(balance["checked"], "check"), balance.get("edges")
+    checks, edges = counted(balance["checked"], "check"), balance.get("edges")
     if edges is None:  # a run of before edges were counted
         return f"balanced: every record is accounted for ({checks})"
     checked = balance.get("edges_checked") or 0
     if checked == edges and not balance.get("unchecked_steps"):
-        text = f"balanced: every record is accounted for ({checks}, {number_of(edges, 'edge')})"
+        text = f"balanced: every record is accounted for ({checks}, {counted(edges, 'edge')})"
     else:
-        text = f"balanced where checked: {checked:,} of {number_of(edges, 'edge')} ({checks})"
+        text = f"balanced where checked: {checked:,} of {counted(edges, 'edge')} ({checks})"
     late = sum(dropped["count"] for dropped in balance.get("dropped") or ())
     return f"{text}; {late:,} dropped as late" if late else text
 

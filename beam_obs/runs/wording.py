@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from beam_obs.records.number_text import counted
+
 
 def clean(text: Any) -> str:
     """Returns text on one line, without anything that a terminal would act upon.
@@ -87,7 +89,8 @@ def lost_evidence(end: Mapping[str, Any]) -> list[str]:
     lines = unnamed_losses(end)
     lost = end.get("lineage_lost") or {}
     if lost.get("files"):
-        lines.append(f"lineage lost: {lost['rows']:,} rows could not be written ({clean(lost['reason'])})")
+        rows = counted(lost["rows"], "row")
+        lines.append(f"lineage lost: {rows} could not be written ({clean(lost['reason'])})")
     return lines
 
 
@@ -107,11 +110,6 @@ def _second_text(microseconds: int) -> str:
     except (OverflowError, ValueError, OSError):
         return "at no time"
     return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def tail(label: str, limit: int = 44) -> str:
-    """Returns a label that is not too long; of a long one the end is kept, where the names differ."""
-    return label if len(label) <= limit else "…" + label[-limit + 1 :]
 
 
 def seconds_text(seconds: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from beam_obs.records.errors import BeamObsError
+from beam_obs.records.number_text import counted
 from beam_obs.records.origin import Partition
 
 WEAVE_FAILED = "the weave failed"
@@ -136,7 +137,7 @@ class WeaveReport:
         lineage: 2 of 3 transforms, 1 opaque: c - it processes batches
         """
         total = len(self.woven) + len(self.opaque)
-        text = f"lineage: {len(self.woven)} of {total} transforms"
+        text = f"lineage: {len(self.woven):,} of {counted(total, 'transform')}"
         return text if not self.opaque else f"{text}, {len(self.opaque)} opaque: {_list_of(self.opaque)}"
 
 

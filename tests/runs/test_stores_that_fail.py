@@ -124,7 +124,7 @@ def test_lineage_that_was_lost_is_said_in_the_report_and_in_answers(
 
     assert record.status == "done"
     assert record.end["lineage_lost"]["rows"] == 1
-    assert "lineage lost: 1 rows could not be written (No space left on device)" in capsys.readouterr().err
+    assert "lineage lost: 1 row could not be written (No space left on device)" in capsys.readouterr().err
     certainty = lineage.why("n-00000-of-00001:1", store=obs.Store(str(disk))).certainty
     assert certainty.kind == lineage.NOT_RECORDED
     assert "is missing" in certainty.reason

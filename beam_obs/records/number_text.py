@@ -1,0 +1,16 @@
+"""Numbers of things, in words."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number of things.
+
+    Args:
+      number: how many there are.
+      noun: what one of them is called; the last word takes the plural.
+
+    >>> counted(1, "record"), counted(2000, "record"), counted(0, "dead letter")
+    ('1 record', '2,000 records', '0 dead letters')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
