@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from beam_obs.cli.options import end_if_lost, store_option
+from beam_obs.cli.telling import tell
 from beam_obs.records.errors import BeamObsError
+from beam_obs.records.number_text import counted
 from beam_obs.runs.store import Store
 from beam_obs.runs.unknown_name import UnknownName, beginning_of
 from beam_obs.runs.wording import clean
@@ -42,8 +44,7 @@ def affected(source: str | None, code: str | None, store: Store, as_json: bool) 
     if as_json:
         click.echo(json.dumps(answer.to_json(), indent=1))
     else:
-        for line in _lines(answer):
-            click.echo(line)
+        tell(*_lines(answer))
     if not answer.runs and not answer.overlooked:
         name = str(code if source is None else source)
         what = f"has code {name}" if source is None else f"read {name}"
@@ -81,7 +82,7 @@ def _lines(answer: Affected) -> Iterator[str]:
 
 
 def _run(touched: TouchedRun) -> Iterator[str]:
-    from beam_obs.cli.lineage_text import certainty_text, counted, run_text, shown_uri
+    from beam_obs.cli.lineage_text import certainty_text, run_text, shown_uri
 
     yield click.style(run_text(touched.run), bold=True)
     yield f"  answer  {certainty_text(touched.certainty)}"
@@ -94,17 +95,17 @@ def _run(touched: TouchedRun) -> Iterator[str]:
         yield "  nothing that was written is known to come from it"
     for sink in touched.sinks:
         where = f"  {clean(shown_uri(sink.uri))}" if sink.uri else ""
-        of = "" if sink.of is None else f" of {sink.of:,}"
+        of = " of the records" if sink.of is None else f" of {counted(sink.of, 'record')}"
         if sink.records is None and touched.side_readers:
-            total = "" if sink.of is None else f"{sink.of:,} "
-            yield f"  may have influenced the {total}records of {clean(sink.label)}{where}"
+            records = "records" if sink.of is None else counted(sink.of, "record")
+            yield f"  may have influenced the {records} of {clean(sink.label)}{where}"
             continue
         count = "all" if sink.records is None else f"{sink.records:,}"
         through = f", {sink.by_aggregates:,} through aggregates" if sink.by_aggregates else ""
-        yield f"  touched {count}{of} records of {clean(sink.label)}{through}{where}"
+        yield f"  touched {count}{of} of {clean(sink.label)}{through}{where}"
         yield from (f"            {clean(shown_uri(file))}" for file in sink.files[:_FILES_SHOWN])
         if len(sink.files) > _FILES_SHOWN:
-            yield f"            and {len(sink.files) - _FILES_SHOWN:,} more files"
+            yield f"            and {counted(len(sink.files) - _FILES_SHOWN, 'more file')}"
     if touched.also_needed:
         yield "  the aggregates among them were made of these too:"
         yield from (f"            {clean(shown_uri(file))}" for file in touched.also_needed[:_FILES_SHOWN])

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from beam_obs.cli.options import json_option
+from beam_obs.cli.telling import tell
 from beam_obs.runs.configuration import FILE, find_configuration
 from beam_obs.runs.redaction import redact
 from beam_obs.runs.store import STORE_VARIABLE, Store
@@ -39,8 +40,8 @@ def config(as_json: bool) -> None:
             click.echo(json.dumps({"setting": name, "value": value, "from": source}))
         return
     if not in_file:
-        click.echo(f"no {FILE} here or above")
+        tell(f"no {FILE} here or above")
     width = max(len(name) for name, _, _ in told)
     for name, value, source in told:
         shown = str(value).lower() if isinstance(value, bool) else clean(str(value))
-        click.echo(f"{name:{width}}  {shown}  ({clean(source)})")
+        tell(f"{name:{width}}  {shown}  ({clean(source)})")

@@ -8,12 +8,15 @@ from collections.abc import Collection
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from beam_obs.cli.options import store_argument, tell_problems_of
+from beam_obs.cli.telling import tell
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
+from beam_obs.records.number_text import counted
+from beam_obs.runs.fitting import MOST_TEXT, clipped, hanging, whole
 from beam_obs.runs.folding import WITHIN, kinds_by_row
 from beam_obs.runs.kinds import (
     GONE,
@@ -76,30 +79,28 @@ def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit:
             click.echo(json.dumps({"run": record.id, "pipeline": record.pipeline, **kind}))
         return
     if not every:
-        click.echo(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
+        tell(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
         return
     console = console_for(sys.stdout)
     kinds = kinds_by_row(record.end, kinds)
     stages = len({kind["stage"] for kind in kinds_by_row(record.end, every)})
-    title = _line(f"{clean(record.pipeline)}  {record.id[:SHORT_ID]}  ", "bold")
-    title.append(f"{record.status_text}: {_count(len(every), 'kind')} in {_count(stages, 'stage')}")
+    title = whole(f"{clean(record.pipeline)}  {record.id[:SHORT_ID]}  ", "bold")
+    title.append(f"{record.status_text}: {counted(len(every), 'kind')} in {counted(stages, 'stage')}")
     print_plainly(console, title)
     for kind in kinds:
-        entry = _line("")
+        entry = Text()
         entry.append(f"\n{kind['count']:>9,}  ", "bold red")
-        _tell(entry, kind)
-        print_plainly(console, entry)
+        _tell(entry, kind, console)
+        print_plainly(console, hanging(entry))
     if len(every) > len(kinds):
-        click.echo(f"\nand {len(every) - len(kinds):,} more kinds (--limit 0 lists all)")
-    if refused.get("other_fingerprints"):
-        click.echo(
-            f"\nand {refused['other_fingerprints']:,} letters of kinds beyond the first 1,000 of a bundle"
-        )
+        tell(f"\nand {counted(len(every) - len(kinds), 'more kind')} (--limit 0 lists all)")
+    if others := refused.get("other_fingerprints"):
+        tell(f"\nand {counted(others, 'letter')} of kinds beyond the first 1,000 of a bundle")
     for line in letters_beside(refused, record.status):
-        click.echo(f"\n{line}")
+        tell(f"\n{line}")
     where = store_argument(store)
-    click.echo(f"\nbeam-obs dead-letters list {record.id[:SHORT_ID]} --fingerprint HEX{where}")
-    click.echo(f"beam-obs dead-letters show ID{where}")
+    tell(f"\nbeam-obs dead-letters list {record.id[:SHORT_ID]} --fingerprint HEX{where}")
+    tell(f"beam-obs dead-letters show ID{where}")
 
 
 def list_kinds_of_pipeline(store: Store, pipeline: str, stage: str | None, limit: int, as_json: bool) -> None:
@@ -119,7 +120,7 @@ def list_kinds_of_pipeline(store: Store, pipeline: str, stage: str | None, limit
     store.check_pipeline(pipeline)
     found = pipeline_kinds(store, pipeline)
     if found.newest is None:
-        told = f"{_count(len(found.left_out), 'run')}, none of which has finished"
+        told = f"{counted(len(found.left_out), 'run')}, none of which has finished"
         raise BeamObsError(f"pipeline {pipeline!r} has {told} in the store {store.uri!r}")
     tell_problems_of(*(one for one in (found.newest, found.previous) if one is not None), *found.left_out)
     if stage is not None:
@@ -142,49 +143,50 @@ def list_kinds_of_pipeline(store: Store, pipeline: str, stage: str | None, limit
             print_plainly(console, Text(f"\n{state}  {len(of_state):,}", _STATE_STYLES[state]))
         for change in changes:
             if change.state == state:
-                print_plainly(console, _change(change, found, "→" if writes_unicode(console) else "->"))
+                print_plainly(console, _change(change, found, console))
     if len(every) > len(changes):
-        click.echo(f"\nand {len(every) - len(changes):,} more kinds (--limit 0 lists all)")
+        tell(f"\nand {counted(len(every) - len(changes), 'more kind')} (--limit 0 lists all)")
     where = store_argument(store)
     if every:
-        click.echo(f"\nbeam-obs dead-letters list {found.newest.id[:SHORT_ID]} --fingerprint HEX{where}")
+        tell(f"\nbeam-obs dead-letters list {found.newest.id[:SHORT_ID]} --fingerprint HEX{where}")
     if found.previous is not None:
         ids = f"{found.previous.id[:SHORT_ID]} {found.newest.id[:SHORT_ID]}"
-        click.echo(f"beam-obs diff {ids}{where}")
+        tell(f"beam-obs diff {ids}{where}")
 
 
 def _print_runs(console: Console, found: PipelineKinds) -> None:
     assert found.newest is not None
     for name, record in (("newest", found.newest), ("before it", found.previous)):
         if record is None:
-            click.echo(f"{name:<10} none: every kind is new")
+            tell(f"{name:<10} none: every kind is new")
             continue
-        line = _line(f"{name:<10} {record.id[:SHORT_ID]}  ")
+        line = Text(f"{name:<10} {record.id[:SHORT_ID]}  ")
         line.append(f"{record.start['started'][:19].replace('T', ' ')}  {record.status_text}", "bold")
-        print_plainly(console, line)
+        print_plainly(console, hanging(line))
         if (record.end or {}).get("counts_from") == "live":
-            click.echo("           it failed on its way: what is not in it may be there still")
+            tell("           it failed on its way: what is not in it may be there still")
     if found.left_out:
-        click.echo(f"           left out: {_count(len(found.left_out), 'run')} without an end, or cancelled")
+        tell(f"           left out: {counted(len(found.left_out), 'run')} without an end, or cancelled")
 
 
-def _change(change: KindChange, found: PipelineKinds, arrow: str) -> Text:
-    entry = _line("")
+def _change(change: KindChange, found: PipelineKinds, console: Console) -> RenderableType:
+    arrow = "→" if writes_unicode(console) else "->"
+    entry = Text()
     before = f"{change.before:,} {arrow} " if found.previous is not None else ""
     entry.append(f"{before + format(change.after, ','):>9}  ", "bold")
     assert found.newest is not None
     (kind,) = kinds_by_row(found.newest.end, [change.kind])
-    _tell(entry, kind)
+    _tell(entry, kind, console)
     if change.since_run is not None and change.since is not None and change.since_run != found.newest.id:
         again = "came back: " if change.came_back else ""
         text = f"{again}first seen {moment_text(change.since)} in run {change.since_run[:SHORT_ID]}"
         entry.append(f"\n           {text}", "yellow" if again else "dim")
     if change.reached is False:
         entry.append("\n           its stage took no record in the newest run", "yellow")
-    return entry
+    return hanging(entry)
 
 
-def _tell(entry: Text, kind: dict[str, Any]) -> None:
+def _tell(entry: Text, kind: dict[str, Any], console: Console) -> None:
     """Adds what a kind is: stage, error, an example, its place, and when it was seen."""
     indent = "\n" + 11 * " "
     entry.append(clean(kind["stage"]), "bold")
@@ -192,19 +194,13 @@ def _tell(entry: Text, kind: dict[str, Any]) -> None:
         entry.append(f", in {clean(kind[WITHIN])}")
     entry.append(f"  {kind['fingerprint']}", "dim")
     error = kind["error_type"].rpartition(".")[2]
-    entry.append(f"{indent}{clean(error)}: {clean(kind['error_message'])}", "red")
+    most_text = MOST_TEXT if console.is_terminal else None
+    message = f"{clean(error)}: {clean(kind['error_message'])}"
+    entry.append(f"{indent}{clipped(message, most_text)}", "red")
     if kind.get("payload_text"):
-        entry.append(f"{indent}{clean(kind['payload_text'])}")
+        entry.append(f"{indent}{clipped(clean(kind['payload_text']), most_text)}")
     if kind.get("source_uri"):
         at = f" at {kind['position']:,}" if kind.get("position") is not None else ""
         entry.append(f"{indent}{clean(kind['source_uri'])}{at}", "dim")
     seen = f"{moment_text(kind['first'], kind['last'])}, e.g. {short_letter_id(kind['id'])}"
     entry.append(f"{indent}{seen}", "dim")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _line(text: str, style: str = "") -> Text:
-    return Text(text, style, no_wrap=True, overflow="ellipsis")

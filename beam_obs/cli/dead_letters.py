@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import click
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from beam_obs.cli.dead_letter_kinds import (
@@ -21,12 +22,15 @@ from beam_obs.cli.dead_letter_kinds import (
     stages_of,
 )
 from beam_obs.cli.options import json_option, store_argument, store_option, tell_problems, tell_problems_of
+from beam_obs.cli.telling import tell
 from beam_obs.metrics.names import is_within
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
+from beam_obs.records.number_text import counted
 from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.runs.evidence import Standing
+from beam_obs.runs.fitting import MOST_TEXT, clipped, hanging
 from beam_obs.runs.kinds import dead_letters_of
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.report import console_for, print_plainly
@@ -115,7 +119,7 @@ def _list_letters(
         if as_json:
             click.echo(_json(letter, standing))
         else:
-            print_plainly(console, _entry(letter, standing))
+            print_plainly(console, _entry(letter, standing, console))
     more = next(found, None) is not None
     if not shown and problems:
         raise BeamObsError(f"dead letters of run {record.id} are lost: {'; '.join(problems)}")
@@ -124,11 +128,11 @@ def _list_letters(
     if as_json:
         return
     if not shown:
-        click.echo(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
+        tell(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
         return
     if more:
-        click.echo("and more (--limit 0 lists all)")
-    click.echo(f"\nbeam-obs dead-letters show ID{store_argument(store)}")
+        tell("and more (--limit 0 lists all)")
+    tell(f"\nbeam-obs dead-letters show ID{store_argument(store)}")
 
 
 def _check_kind(
@@ -204,15 +208,15 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
         ("attempt", letter.attempt),
         ("code", letter.code),
         ("committed", _COMMITTED[standing]),
-        ("coder", f"{letter.payload_coder}, {len(letter.payload):,} bytes"),
+        ("coder", f"{letter.payload_coder}, {counted(len(letter.payload), 'byte')}"),
         ("redacted", "yes: values were left out, it is not the whole record" if letter.redacted else None),
     ]
     for name, value in rows:
         if value not in (None, ""):
-            click.echo(f"{name:<12} {clean(value)}")
-    click.echo(f"\n{_indented('payload', _decoded(record, letter, trust_pickles))}")
+            tell(f"{name:<12} {clean(value)}")
+    tell(f"\n{_indented('payload', _decoded(record, letter, trust_pickles))}")
     if letter.traceback:
-        click.echo(f"\n{_indented('traceback', letter.traceback)}")
+        tell(f"\n{_indented('traceback', letter.traceback)}")
 
 
 def _json(letter: DeadLetter, standing: Standing) -> str:
@@ -225,17 +229,18 @@ def _json(letter: DeadLetter, standing: Standing) -> str:
     )
 
 
-def _entry(letter: DeadLetter, standing: Standing) -> Text:
+def _entry(letter: DeadLetter, standing: Standing, console: Console) -> RenderableType:
     """Returns a dead letter as the list shows it: what refused it, the error, the record, and its place."""
-    entry = Text(no_wrap=True, overflow="ellipsis")
+    entry = Text()
+    most_text = MOST_TEXT if console.is_terminal else None
     entry.append(_short_id(letter), "cyan").append(f"  {clean(letter.stage)}", "bold")
     entry.append(f"  {letter.fingerprint}", "dim")
     entry.append("" if standing is Standing.COMMITTED else f"  {standing.value}", "yellow")
-    entry.append(f"\n  {clean(letter.error_type)}: {clean(letter.error_message)}", "red")
-    entry.append(f"\n  {clean(letter.payload_text)}")
+    error = clipped(f"{clean(letter.error_type)}: {clean(letter.error_message)}", most_text)
+    entry.append(f"\n  {error}", "red").append(f"\n  {clipped(clean(letter.payload_text), most_text)}")
     if letter.source_uri:
         entry.append(f"\n  {_place(letter)}", "dim")
-    return entry
+    return hanging(entry)
 
 
 def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:

@@ -10,6 +10,7 @@ import click
 from beam_obs.cli.options import store_option, tell_problems_of
 from beam_obs.runs.difference import compare_runs
 from beam_obs.runs.difference_report import render_difference
+from beam_obs.runs.fitting import MOST_TEXT
 from beam_obs.runs.report import console_for, print_plainly, writes_unicode
 from beam_obs.runs.store import Store
 
@@ -32,4 +33,5 @@ def diff(before: str, after: str, store: Store, as_json: bool) -> None:
         click.echo(json.dumps(difference.to_json(), indent=1))
         return
     console = console_for(sys.stdout)
-    print_plainly(console, render_difference(difference, ascii_only=not writes_unicode(console)))
+    most_text = MOST_TEXT if console.is_terminal else None
+    print_plainly(console, render_difference(difference, not writes_unicode(console), most_text))

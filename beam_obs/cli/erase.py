@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import click
 
 from beam_obs.cli.options import tell_problems
+from beam_obs.cli.telling import tell
+from beam_obs.records.number_text import counted
 from beam_obs.records.origin import parse_origin
 from beam_obs.runs.erasure import Person, erase
 from beam_obs.runs.store import Store
@@ -45,12 +47,8 @@ def erase_person(
     else:
         verb = "would erase" if dry_run else "erased"
         what = ", ".join(f"{count:,} {name}" for name, count in found.counts.items())
-        of = (
-            f" from {len(found.runs):,} run{'' if len(found.runs) == 1 else 's'}: {what}"
-            if what
-            else " nothing"
-        )
-        click.echo(f"{verb}{of}")
+        of = f" from {counted(len(found.runs), 'run')}: {what}" if what else " nothing"
+        tell(f"{verb}{of}")
     if found.left:
         tell_problems(found.left)
         raise click.exceptions.Exit(1)

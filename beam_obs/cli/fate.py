@@ -7,6 +7,7 @@ import json
 import click
 
 from beam_obs.cli.options import end_if_lost, store_option
+from beam_obs.cli.telling import tell
 from beam_obs.runs.store import Store
 
 
@@ -33,6 +34,5 @@ def fate(target: str, run: str | None, store: Store, show_all: bool, as_json: bo
     if as_json:
         click.echo(json.dumps(answer.to_json(), indent=1))
     else:
-        for line in fate_lines(answer):
-            click.echo(line)
+        tell(*fate_lines(answer))
     end_if_lost(answer.is_lost)

@@ -7,6 +7,7 @@ import pathlib
 import click
 
 from beam_obs.cli.options import all_steps_option, store_option, tell_problems_of
+from beam_obs.cli.telling import tell
 from beam_obs.lineage.picture import run_picture
 from beam_obs.runs.store import Store
 
@@ -39,4 +40,4 @@ def graph(run: str, output: pathlib.Path, all_steps: bool, store: Store) -> None
         click.echo(picture.encode(), nl=False)
     else:
         output.write_text(picture, encoding="utf-8")
-        click.echo(f"wrote {output}")
+        tell(f"wrote {output}")

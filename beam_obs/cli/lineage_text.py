@@ -11,6 +11,7 @@ from beam_obs.lineage.answers import Fate, FromAggregate, FromSource, Into, RunO
 from beam_obs.lineage.certainty import COMPLETE, NOT_RECORDED, Certainty
 from beam_obs.lineage.source_records import CHANGED, GONE, VERIFIED, SourceRecord
 from beam_obs.lineage.step_graph import PathPart
+from beam_obs.records.number_text import counted
 from beam_obs.runs.source_partitions import SourcePartition
 from beam_obs.runs.wording import clean
 from beam_obs.wrapper.traced_rows import BUNDLE, STATE
@@ -102,15 +103,6 @@ def shown_uri(uri: str) -> str:
         return uri
     below = os.path.relpath(uri)
     return uri if below.startswith(os.pardir) else below
-
-
-def counted(number: int, noun: str) -> str:
-    """Returns a number of things.
-
-    >>> counted(1, "record"), counted(2000, "record")
-    ('1 record', '2,000 records')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _heading(run: RunOf | None, certainty: Certainty) -> Iterator[str]:

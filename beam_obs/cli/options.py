@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import click
 
+from beam_obs.records.number_text import counted
 from beam_obs.runs.configuration import FILE
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.record_forms import ERASED_AT_END
@@ -81,7 +82,9 @@ def tell_problems_of(*records: RunRecord) -> None:
     for record in records:
         if erased := (record.end or {}).get(ERASED_AT_END):
             click.echo(
-                f"beam-obs: run {record.id}: {erased:,} rows of evidence were erased from it", err=True
+                f"beam-obs: run {record.id}: {counted(erased, 'row')} of evidence "
+                f"{'was' if erased == 1 else 'were'} erased from it",
+                err=True,
             )
 
 

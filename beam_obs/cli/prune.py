@@ -7,12 +7,14 @@ import os
 import sys
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from beam_obs.cli.erase import erase_person
 from beam_obs.cli.options import store_option
+from beam_obs.cli.telling import tell
 from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.records.number_text import counted
+from beam_obs.runs.fitting import FittingColumn, FittingTable, whole
 from beam_obs.runs.folder import is_local, local_path
 from beam_obs.runs.leftovers import Leftover, remove_leftovers
 from beam_obs.runs.prune import (
@@ -157,7 +159,7 @@ def prune(
     told += [f"{clean(leftover.path)}: {problem}" for leftover, problem in stuck]
     if told:
         what = " and ".join(
-            f"{number:,} {name}{'' if number == 1 else 's'}"
+            counted(number, name)
             for number, name in ((len(failures), "run"), (len(stuck), "unfinished file"))
             if number
         )
@@ -183,32 +185,38 @@ def _print_json(plan: PrunePlan, dry_run: bool) -> None:
 
 def _print(plan: PrunePlan, dry_run: bool) -> None:
     if plan.remove:
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-        for justify in ("left", "left", "left", "left", "right"):
-            table.add_column(justify=justify, no_wrap=True, overflow="ellipsis")
-        for record, size in plan.remove:
-            started = record.start["started"][:19].replace("T", " ")
-            name = Text(clean(record.pipeline))
-            table.add_row(record.id[:SHORT_ID], name, started, record.status_text, bytes_text(size))
-        print_plainly(console_for(sys.stdout), table)
+        columns = (
+            FittingColumn("", "left"),
+            FittingColumn("", "left", 16),
+            FittingColumn("", "left", name="started"),
+            FittingColumn("", "left", 8, is_last=True),
+            FittingColumn("", name="size"),
+        )
+        rows = [
+            (
+                Text(record.id[:SHORT_ID]),
+                whole(clean(record.pipeline)),
+                Text(record.start["started"][:19].replace("T", " ")),
+                whole(record.status_text),
+                Text(bytes_text(size)),
+            )
+            for record, size in plan.remove
+        ]
+        print_plainly(console_for(sys.stdout), FittingTable(columns, rows))
     number, total = len(plan.remove), sum(size for _, size in plan.remove)
     dead = sum(record.refused for record, _ in plan.remove)
-    letters = f", with {dead:,} dead letters" if dead else ""
+    letters = f", with {counted(dead, 'dead letter')}" if dead else ""
     verb = "would remove" if dry_run else "removed"
-    what = (
-        f"{number:,} run{'' if number == 1 else 's'}, {bytes_text(total)}{letters}" if number else "nothing"
-    )
+    what = f"{counted(number, 'run')}, {bytes_text(total)}{letters}" if number else "nothing"
     if number or not plan.leftovers:
-        click.echo(f"{verb} {what}")
+        tell(f"{verb} {what}")
     if plan.leftovers:
         _print_leftovers(plan.leftovers, verb)
-    for reason, count in plan.kept.items():
-        click.echo(f"kept {count:,}: {_REASONS[reason]}")
+    tell(*(f"kept {count:,}: {_REASONS[reason]}" for reason, count in plan.kept.items()))
 
 
 def _print_leftovers(leftovers: tuple[Leftover, ...], verb: str) -> None:
     """Names the unfinished files: they are few, and none of them is seen elsewhere."""
-    total, number = sum(leftover.size for leftover in leftovers), len(leftovers)
-    click.echo(f"{verb} {number:,} unfinished file{'' if number == 1 else 's'}, {bytes_text(total)}:")
-    for leftover in leftovers:
-        click.echo(f"  {clean(leftover.path)}  {bytes_text(leftover.size)}")
+    total = sum(leftover.size for leftover in leftovers)
+    tell(f"{verb} {counted(len(leftovers), 'unfinished file')}, {bytes_text(total)}:")
+    tell(*(f"  {clean(leftover.path)}  {bytes_text(leftover.size)}" for leftover in leftovers))

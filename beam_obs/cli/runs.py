@@ -9,11 +9,12 @@ import sys
 import click
 
 from beam_obs.cli.options import all_steps_option, json_option, store_option, tell_problems_of
+from beam_obs.cli.telling import tell
 from beam_obs.runs.report import (
     console_for,
     print_plainly,
+    print_report_on,
     record_json,
-    render_report,
     render_runs,
     report_svg,
     writes_unicode,
@@ -54,7 +55,7 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
         return
     console = console_for(sys.stdout)
     if not found:
-        click.echo(f"no runs in the store {store.shown_uri}")
+        tell(f"no runs in the store {store.shown_uri}")
         return
     print_plainly(console, render_runs(found, ascii_only=not writes_unicode(console)))
     more = len(ids) - len(found)
@@ -81,10 +82,8 @@ def show(run: str, store: Store, as_json: bool, svg: pathlib.Path | None, all_st
     tell_problems_of(record)
     if svg is not None:
         svg.write_text(report_svg(record, store, all_steps=all_steps), encoding="utf-8")
-        click.echo(f"wrote {svg}")
+        tell(f"wrote {svg}")
     elif as_json:
         click.echo(json.dumps(record_json(record, store), indent=1))
     else:
-        console = console_for(sys.stdout)
-        plain = not writes_unicode(console)
-        print_plainly(console, render_report(record, store, ascii_only=plain, all_steps=all_steps))
+        print_report_on(console_for(sys.stdout), record, store, all_steps)

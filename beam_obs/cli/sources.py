@@ -8,6 +8,7 @@ import sys
 import click
 
 from beam_obs.cli.options import end_if_lost, store_option
+from beam_obs.cli.telling import tell
 from beam_obs.runs.store import Store
 
 
@@ -28,23 +29,21 @@ def sources(run: str, store: Store, as_json: bool) -> None:
         click.echo(json.dumps(answer.to_json(), indent=1))
         end_if_lost(answer.is_lost)
         return
-    click.echo(f"run       {run_text(answer.run)}")
-    click.echo(f"answer    {certainty_text(answer.certainty)}")
+    tell(f"run       {run_text(answer.run)}", f"answer    {certainty_text(answer.certainty)}")
     if not answer.partitions:
         end_if_lost(answer.is_lost)
         return
     from rich import box
-    from rich.table import Table
 
-    from beam_obs.runs.report import console_for, print_plainly
+    from beam_obs.runs.fitting import FittingColumn, FittingTable, whole
+    from beam_obs.runs.report import console_for, print_plainly, writes_unicode
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("source")
-    table.add_column("file", overflow="fold")
-    table.add_column("version")
-    for name in ("records", "dead"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for partition in answer.partitions:
-        table.add_row(*partition_row(partition))
+    console = console_for(sys.stdout)
+    columns = [FittingColumn(name, "left", least) for name, least in (("source", 8), ("file", 12))]
+    columns.append(FittingColumn("version", "left"))
+    columns.extend(map(FittingColumn, ("records", "dead")))
+    rows = [tuple(map(whole, partition_row(partition))) for partition in answer.partitions]
+    lines = box.SIMPLE_HEAD if writes_unicode(console) else None
+    table = FittingTable(columns, rows, ("version",), lines)
     click.echo()
-    print_plainly(console_for(sys.stdout), table)
+    print_plainly(console, table)

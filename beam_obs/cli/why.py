@@ -8,6 +8,7 @@ from typing import BinaryIO
 import click
 
 from beam_obs.cli.options import end_if_lost, store_option
+from beam_obs.cli.telling import tell
 from beam_obs.runs.store import Store
 
 _MOST_BYTES = 1 << 26
@@ -71,6 +72,5 @@ def why(
     if as_json:
         click.echo(json.dumps(answer.to_json(), indent=1))
     else:
-        for line in why_lines(answer):
-            click.echo(line)
+        tell(*why_lines(answer))
     end_if_lost(answer.is_lost)

@@ -11,10 +11,9 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
+from beam_obs.records.number_text import counted
 from beam_obs.runs.balance_text import balance_text
 from beam_obs.runs.difference import (
     CHANGED,
@@ -26,10 +25,11 @@ from beam_obs.runs.difference import (
     StepChange,
     relative_change,
 )
+from beam_obs.runs.fitting import MOST_TEXT, FittingColumn, FittingTable, Heading, clipped, told, whole
 from beam_obs.runs.kinds import GONE, NEW, RECURRING, KindChange
 from beam_obs.runs.record import RunRecord
 from beam_obs.runs.report import SHORT_ID
-from beam_obs.runs.wording import bytes_text, clean, seconds_text, tail
+from beam_obs.runs.wording import bytes_text, clean, seconds_text
 
 _SHOWN_FILES = 8
 _SHOWN_KINDS = 12
@@ -38,18 +38,26 @@ _STYLES = {NEW: "green", GONE: "red", CHANGED: "yellow"}
 _KIND_STYLES = {NEW: "bold red", GONE: "green", RECURRING: "yellow"}
 
 
-def render_difference(difference: RunDifference, ascii_only: bool = False) -> RenderableType:
+_NAME = FittingColumn("", "left", 16, 28)
+_SENTENCE = FittingColumn("", "left", 24)
+
+
+def render_difference(
+    difference: RunDifference, ascii_only: bool = False, most_text: int | None = MOST_TEXT
+) -> RenderableType:
     """Returns the difference as something that `rich` prints.
 
     Args:
       difference: the difference.
       ascii_only: whether the terminal shows ASCII only.
+      most_text: most characters of an error's message or of a record that are shown; None for all.
     """
-    return Group(*_Rendering("->" if ascii_only else "→", ascii_only).parts(difference))
+    return Group(*_Rendering("->" if ascii_only else "→", ascii_only, most_text).parts(difference))
 
 
 class _Rendering:
-    def __init__(self, arrow: str, ascii_only: bool) -> None:
+    def __init__(self, arrow: str, ascii_only: bool, most_text: int | None) -> None:
+        self._most_text = most_text
         self._arrow = arrow
         self._ascii_only = ascii_only
 
@@ -67,18 +75,18 @@ class _Rendering:
 
     def _header(self, before: RunRecord, after: RunRecord) -> Iterator[RenderableType]:
         names = [before.pipeline, *([after.pipeline] if after.pipeline != before.pipeline else [])]
-        title = _line(f" {self._arrow} ".join(map(clean, names)), "bold")
+        title = Text().append(f" {self._arrow} ".join(map(clean, names)), "bold")
         title.append(f"  {before.id[:SHORT_ID]} {self._arrow} {after.id[:SHORT_ID]}", "not bold")
-        yield Rule(title, align="left", style="dim", characters="-" if self._ascii_only else "─")
+        yield Heading(title, "-" if self._ascii_only else "─")
         for name, record in (("before", before), ("after", after)):
             took = f", took {seconds_text(record.seconds)}" if record.seconds is not None else ""
             started = record.start["started"][:19].replace("T", " ")
-            line = _line(f"  {name:<7} {record.id[:SHORT_ID]}  {started} UTC{took}  ", "dim")
-            yield line.append(record.status_text, "bold not dim")
+            line = whole(f"{name:<7} {record.id[:SHORT_ID]}  {started} UTC{took}  ", "dim")
+            yield Padding(line.append(record.status_text, "bold not dim"), (0, 0, 0, 2))
             balance = (record.end or {}).get("balance")
             if balance:
                 style = "red" if balance.get("holds") is False else "dim"
-                yield _line(f"          {balance_text(balance)}", style)
+                yield told(balance_text(balance), style, 10)
 
     def _first(self, difference: RunDifference) -> Iterator[RenderableType]:
         if not difference.steps:
@@ -87,11 +95,13 @@ class _Rendering:
                 for name, record in (("before", difference.before), ("after", difference.after))
                 if (record.end or {}).get("counts_from") is None
             ]
-            yield _line(f"\n  No counts to compare: the run {' and that '.join(which)} has none.", "yellow")
+            yield Text()
+            yield told(f"No counts to compare: the run {' and that '.join(which)} has none.", "yellow")
             return
         first = difference.first
         if not first:
-            yield _line(f"\n  {self._nothing_changed(difference)}", "green")
+            yield Text()
+            yield told(self._nothing_changed(difference), "green")
             return
         yield _title("Changed first")
         yield self._reasons(first)
@@ -118,15 +128,13 @@ class _Rendering:
         return f"Every step has the same {what}, though {' and '.join(differ)} {differs}."
 
     def _reasons(self, steps: Any) -> RenderableType:
-        table = _table()
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=28)
-        table.add_column(min_width=16)
+        rows = []
         for step in steps:
             reasons = step.own or (self._counts_in_words(step),)
             for position, reason in enumerate(reasons):
-                label = Text(tail(clean(step.label), 28), "bold") if position == 0 else Text()
-                table.add_row(label, _line(reason))
-        return Padding(table, (0, 2, 0, 2))
+                label = whole(clean(step.label) if position == 0 else "", "bold")
+                rows.append((label, whole(clipped(reason, self._most_text))))
+        return Padding(FittingTable((_NAME, _SENTENCE), rows), (0, 2, 0, 2))
 
     def _counts_in_words(self, step: StepChange) -> str:
         told = [
@@ -143,12 +151,11 @@ class _Rendering:
             yield _title(title, f"the same{clean(version)}")
             return
         yield _title(title)
-        table = _table()
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=28)
-        table.add_column(min_width=16)
-        for name, (before, after) in changed.items():
-            table.add_row(clean(name), _line(f"{_value(before)} {self._arrow} {_value(after)}", "yellow"))
-        yield Padding(table, (0, 2, 0, 2))
+        rows = [
+            (whole(clean(name)), whole(f"{_value(before)} {self._arrow} {_value(after)}", "yellow"))
+            for name, (before, after) in changed.items()
+        ]
+        yield Padding(FittingTable((_NAME, _SENTENCE), rows), (0, 2, 0, 2))
 
     def _datasets(self, title: str, datasets: tuple[DatasetChange, ...]) -> Iterator[RenderableType]:
         if not datasets:
@@ -159,31 +166,29 @@ class _Rendering:
             yield _title(title, f"the same ({number:,})")
             return
         yield _title(title, f"{number:,} the same" if number else "")
-        table = _table()
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=28)
-        table.add_column(min_width=16)
-        table.add_column(no_wrap=True)
+        rows: list[tuple[Text, ...]] = []
         for dataset in shown:
-            name = Text(tail(clean(dataset.name), 28), "bold")
+            name = whole(clean(dataset.name), "bold")
             records, known = dataset.records, None not in dataset.records
-            what = _line(f"{self._numbers(records)} records {_percent(records)}" if known else "")
+            noun = "record" if records == (1, 1) else "records"
+            what = whole(f"{self._numbers(records)} {noun} {_percent(records)}" if known else "")
             if dataset.state in (NEW, GONE):
-                what = _line(f"{dataset.state} ", _STYLES[dataset.state])
+                what = whole("").append(f"{dataset.state} ", _STYLES[dataset.state])
                 what.append(clean(dataset.uri[0] or dataset.uri[1]), "dim")
             digest = f"digest {_short(dataset.digest[0])} {self._arrow} {_short(dataset.digest[1])}"
             unknown = "no versions" if title == "Inputs" else "no digests"
             side = digest if any(dataset.digest) else unknown if dataset.state == UNKNOWN else ""
-            table.add_row(name, what, Text(side, "dim"))
-            for file in dataset.files[:_SHOWN_FILES]:
-                table.add_row("", self._file(file), "")
+            rows.append((name, what, Text(side, "dim")))
+            rows.extend((Text(), self._file(file), Text()) for file in dataset.files[:_SHOWN_FILES])
             if dataset.files:
                 more = len(dataset.files) - _SHOWN_FILES
                 rest = f"and {more:,} more; " if more > 0 else ""
-                table.add_row("", _line(f"  {rest}{dataset.same_files:,} files the same", "dim"), "")
-        yield Padding(table, (0, 2, 0, 2))
+                same = whole(f"  {rest}{counted(dataset.same_files, 'file')} the same", "dim")
+                rows.append((Text(), same, Text()))
+        yield Padding(FittingTable((_NAME, _SENTENCE, FittingColumn("", "left")), rows), (0, 2, 0, 2))
 
     def _file(self, file: dict[str, Any]) -> Text:
-        line = _line(f"{_SIGNS[file['state']]} {clean(file['name'])}", _STYLES[file["state"]])
+        line = whole("").append(f"{_SIGNS[file['state']]} {clean(file['name'])}", _STYLES[file["state"]])
         sizes = [bytes_text(size) for size in file["bytes"] if size is not None]
         return line.append(f"  {f' {self._arrow} '.join(dict.fromkeys(sizes))}", "dim")
 
@@ -202,21 +207,20 @@ class _Rendering:
             return
         yield _title("Steps", f"{same:,} with the same counts" if same else "")
         dropped = any(any(step.counts.get("dropped", (0, 0))) for step in shown)
-        table = _table(show_header=True)
-        table.add_column("", min_width=14)
         names = ("in", "out", "dead", "filtered", *(("dropped",) if dropped else ()))
         names = tuple(name for name in names if any(any(step.counts.get(name, ())) for step in shown))
+        columns = [FittingColumn("", "left", 14, hangs=2)]
         for name in names:
-            table.add_column(name, justify="right", no_wrap=True)
+            columns.append(FittingColumn(name))
             if name in ("in", "out"):
-                table.add_column("", justify="right", no_wrap=True)
-        for step in shown:
-            table.add_row(*self._step(step, names))
-        yield Padding(table, (0, 2, 0, 2))
+                columns.append(FittingColumn("", name=f"change of {name}"))
+        gives_way = ("change of out", "change of in", "filtered", "dropped", "dead")
+        rows = [list(self._step(step, names)) for step in shown]
+        yield Padding(FittingTable(columns, rows, gives_way, header_style="dim"), (0, 2, 0, 2))
 
     def _step(self, step: StepChange, names: tuple[str, ...]) -> Iterator[Text]:
         sign = ("> " if self._ascii_only else "▸ ") if step.is_first else "  "
-        label = _line(f"{sign}{tail(clean(step.label))}", "bold" if step.is_first else "")
+        label = whole("").append(f"{sign}{clean(step.label)}", "bold" if step.is_first else "")
         if step.state in (NEW, GONE):
             label.append(f" {step.state}", _STYLES[step.state])
         yield label
@@ -238,34 +242,26 @@ class _Rendering:
         order = (NEW, GONE, RECURRING)
         shown = [kind for kind in kinds if kind.state != RECURRING or kind.before != kind.after]
         shown.sort(key=lambda kind: order.index(kind.state))
-        table = _table()
-        table.add_column(no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-        table.add_column(min_width=16)
+        rows = []
         for kind in shown[:_SHOWN_KINDS]:
             stage, fingerprint = kind.kind["stage"], kind.kind["fingerprint"]
             error = kind.kind["error_type"].rpartition(".")[2]
-            what = _line(f"{clean(error)}: {clean(kind.kind['error_message'])}", "red")
-            what.append(f"\n{clean(kind.kind['payload_text'])}", "dim")
-            where = Text(tail(clean(stage), 24), "bold").append(f"\n{fingerprint}", "dim not bold")
+            told_error = clipped(f"{clean(error)}: {clean(kind.kind['error_message'])}", self._most_text)
+            what = whole(told_error, "red")
+            if payload := clipped(clean(kind.kind["payload_text"]), self._most_text):
+                what.append(f"\n{payload}", "dim not red")
+            where = whole(clean(stage), "bold").append(f"\n{fingerprint}", "dim not bold")
             state = Text(kind.state if kind.state != RECURRING else "", _KIND_STYLES[kind.state])
-            table.add_row(state, self._numbers((kind.before, kind.after)), where, what)
-        yield Padding(table, (0, 2, 0, 2))
+            rows.append((state, Text(self._numbers((kind.before, kind.after))), where, what))
+        columns = (FittingColumn("", "left"), FittingColumn(""), FittingColumn("", "left", 16, 24), _SENTENCE)
+        yield Padding(FittingTable(columns, rows), (0, 2, 0, 2))
         if len(shown) > _SHOWN_KINDS:
-            yield _line(f"  and {len(shown) - _SHOWN_KINDS:,} more (--json has all)", "dim")
+            yield told(f"and {len(shown) - _SHOWN_KINDS:,} more (--json has all)", "dim")
 
 
-def _table(show_header: bool = False) -> Table:
-    return Table(box=None, show_header=show_header, pad_edge=False, padding=(0, 1), header_style="dim")
-
-
-def _title(text: str, rest: str = "") -> Text:
-    return _line(f"\n  {text}", "bold").append(f"  {rest}" if rest else "", "not bold dim")
-
-
-def _line(text: str, style: str = "") -> Text:
-    return Text(text, style, no_wrap=True, overflow="ellipsis")
+def _title(text: str, rest: str = "") -> RenderableType:
+    title = whole(text, "bold").append(f"  {rest}" if rest else "", "not bold dim")
+    return Padding(title, (1, 0, 0, 2))
 
 
 def _value(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, Manifest, content_hash
+from beam_obs.records.number_text import counted
 from beam_obs.runs.folder import Found
 
 _PART_BYTES = 1 << 20
@@ -18,7 +19,7 @@ def problem_of_file(manifest: Manifest, found: Found) -> str:
       found: what there is.
     """
     if found.content is None:
-        rows = f"{manifest.count:,} row{'' if manifest.count == 1 else 's'}"
+        rows = counted(manifest.count, "row")
         why = f"cannot be read: {found.problem}" if found.problem else "is missing"
         return f"{manifest.file}, of {rows}, {why}"
     return _unlike(manifest, len(found.content), content_hash(found.content).hexdigest())
@@ -41,7 +42,7 @@ def problem_of_open_file(manifest: Manifest, file: BinaryIO) -> str:
 def _unlike(manifest: Manifest, size: int, digest: str) -> str:
     written = manifest.details.get(FILE_BYTES)
     if isinstance(written, int) and written > size:
-        return f"{manifest.file} is cut: it has {size:,} of {written:,} bytes"
+        return f"{manifest.file} is cut: it has {size:,} of {counted(written, 'byte')}"
     if manifest.details.get(FILE_DIGEST) not in (None, digest):
         return f"{manifest.file} is damaged: its bytes are not those that were written"
     return ""

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from rich.box import Box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
+from rich.rule import Rule
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-_MOST_TEXT = 400
+from beam_obs.records.number_text import counted
+
+MOST_TEXT = 400
+"""Most characters of a text of others that are shown on a terminal."""
+
 _MANY_ROWS = 100
+_LABEL = re.compile(r" *\S{1,12}(?: \S{1,8})? {2,}(?=\S)")
+_LEAST_COLUMNS = 8
+"""So wide stays a column that may be narrowed, even where there is no room."""
 _USUAL_COLUMNS = 12
 """So wide is a column that may be narrowed, where there is room."""
 
@@ -29,66 +38,92 @@ class FittingColumn:
       header: its head.
       justify: where its cells are put.
       least: the width to which it may be narrowed; None for one that is never narrowed.
+      most: the width from which its cells go on in the next line, whatever room there is; None for none.
       is_last: whether it is narrowed only where all others that may give way have done so.
+      name: by which it gives way; its head, where there is none.
+      hangs: so far to the right a cell goes on in the next line, below what stands behind its mark.
     """
 
     header: str
     justify: Literal["left", "right"] = "right"
     least: int | None = None
+    most: int | None = None
     is_last: bool = False
+    name: str = ""
+    hangs: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class FittingTable:
     """A table that leaves out columns where it is wider than the terminal.
 
+    One without heads whose columns have no room at all is printed as lines: each cell below the one before.
+
     Args:
       columns: all columns.
       rows: a cell for each column.
-      gives_way: heads of the columns that are left out, the first of them first.
+      gives_way: names of the columns that are left out, the first of them first.
       box: lines of the table; None for none.
       header_style: style of the heads.
     """
 
     columns: Sequence[FittingColumn]
     rows: Sequence[Sequence[Text]]
-    gives_way: Sequence[str]
+    gives_way: Sequence[str] = ()
     box: Box | None = None
     header_style: str = "bold"
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Segment]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[Table | Padding | Segment]:
         """Yields the table with the columns for which there is room."""
         shown = list(range(len(self.columns)))
-        for header in self.gives_way:
+        for name in self.gives_way:
             if self._too_wide(shown, [self._wanted(number) for number in shown], options) <= 0:
                 break
-            shown = [number for number in shown if self.columns[number].header != header]
-        widths = {number: max(self._widest(number), self._usual(number)) for number in shown}
+            shown = [number for number in shown if self._name(number) != name]
+        has_heads = any(column.header for column in self.columns)
+        if not has_heads and self._too_wide(shown, map(self._least, shown), options) > 0:
+            for row in self.rows:
+                yield from _as_lines([row[number] for number in shown])
+            return
+        widths = {number: self._liked(number) for number in shown}
         for number in sorted(shown, key=lambda number: (self.columns[number].is_last, -number)):
             over = self._too_wide(shown, widths.values(), options)
             widths[number] -= min(max(over, 0), widths[number] - self._least(number))
-        table = Table(box=self.box, pad_edge=False, padding=(0, 1), header_style=self.header_style)
+        box = self.box if self._too_wide(shown, widths.values(), options) <= 0 else None
+        over = self._too_wide(shown, widths.values(), options, has_box=box is not None)
+        for number in reversed(shown):
+            if over > 0 and self.columns[number].least is not None:
+                less = min(over, max(0, widths[number] - _LEAST_COLUMNS))
+                widths[number], over = widths[number] - less, over - less
+        table = Table(
+            box=box,
+            pad_edge=False,
+            padding=(0, 1),
+            header_style=self.header_style,
+            show_header=has_heads,
+        )
         for number in shown:
             column = self.columns[number]
             table.add_column(column.header, justify=column.justify, width=widths[number])
-        is_long = len(self.rows) > _MANY_ROWS and self._is_of_lines(widths)
+        between = "" if box is None else box.mid_left + box.mid_vertical + box.mid_right
+        hangs = any(self.columns[number].hangs for number in shown)
+        is_long = len(self.rows) > _MANY_ROWS and not between.strip() and not hangs
         for row in self.rows[:1] if is_long else self.rows:
-            table.add_row(*(row[number] for number in shown))
+            table.add_row(*(self._cell(row[number], number, widths[number]) for number in shown))
         if is_long:
-            yield from self._lines(console, options, table, widths)
+            yield from self._lines(console, options, table, box is not None, widths)
         else:
             yield table
 
-    def _is_of_lines(self, widths: Mapping[int, int]) -> bool:
-        """Returns whether each row is one line, and what is between its cells is blank."""
-        between = "" if self.box is None else self.box.mid_left + self.box.mid_vertical + self.box.mid_right
-        return not between.strip() and all(
-            self._widest(number) <= width or all(_is_cut(row[number]) for row in self.rows)
-            for number, width in widths.items()
-        )
-
     def _lines(
-        self, console: Console, options: ConsoleOptions, first: Table, widths: Mapping[int, int]
+        self,
+        console: Console,
+        options: ConsoleOptions,
+        first: Table,
+        has_box: bool,
+        widths: Mapping[int, int],
     ) -> Iterator[Segment]:
         """Gives the lines of a long table as `rich` does, which takes a millisecond for each row.
 
@@ -96,25 +131,28 @@ class FittingTable:
           console: to print on.
           options: of it.
           first: the table with its first row only.
+          has_box: whether it has lines, which are blank between cells.
           widths: of the columns that are shown, by number.
         """
         lines = console.render_lines(first, options, pad=False)
-        behind = 0 if self.box is None else 1
+        behind = 1 if has_box else 0
         for line in lines[: len(lines) - behind]:
             yield from (*line, Segment.line())
         for row in self.rows[1:]:
-            yield from self._line(console, [(row[number], number, width) for number, width in widths.items()])
+            cells = [(_folded(row[number], width, console), number) for number, width in widths.items()]
+            for at in range(max(len(texts) for texts, _ in cells)):
+                parts = [(texts[at] if at < len(texts) else Text(), number) for texts, number in cells]
+                yield from self._line(console, parts, has_box, widths)
         for line in lines[len(lines) - behind :]:
             yield from (*line, Segment.line())
 
-    def _line(self, console: Console, cells: Iterable[tuple[Text, int, int]]) -> Iterator[Segment]:
-        edge, between = ("", "  ") if self.box is None else (" ", "   ")
+    def _line(
+        self, console: Console, cells: Iterable[tuple[Text, int]], has_box: bool, widths: Mapping[int, int]
+    ) -> Iterator[Segment]:
+        edge, between = (" ", "   ") if has_box else ("", "  ")
         before = edge
-        for cell, number, width in cells:
-            if cell.cell_len > width:
-                cell = cell.copy()
-                cell.truncate(width, overflow="ellipsis")
-            room = " " * (width - cell.cell_len)
+        for cell, number in cells:
+            room = " " * (widths[number] - cell.cell_len)
             is_left = self.columns[number].justify == "left"
             yield Segment(before if is_left else before + room)
             style = console.get_style(cell.style) if cell.style else None
@@ -123,12 +161,24 @@ class FittingTable:
         yield Segment(f"{before[: -len(between)]}{edge}")
         yield Segment.line()
 
-    def _too_wide(self, shown: Sequence[int], widths: Iterable[int], options: ConsoleOptions) -> int:
-        lines = 0 if self.box is None else len(shown) + 1
+    def _cell(self, cell: Text, number: int, width: int) -> RenderableType:
+        hangs = self.columns[number].hangs
+        return cell if not hangs or cell.cell_len <= width else _hung(cell, hangs)
+
+    def _too_wide(
+        self, shown: Sequence[int], widths: Iterable[int], options: ConsoleOptions, has_box: bool = True
+    ) -> int:
+        lines = 0 if self.box is None or not has_box else len(shown) + 1
         return sum(widths) + 2 * (len(shown) - 1) + lines - options.max_width
 
-    def _usual(self, number: int) -> int:
-        return 0 if self.columns[number].least is None else _USUAL_COLUMNS
+    def _name(self, number: int) -> str:
+        return self.columns[number].name or self.columns[number].header
+
+    def _liked(self, number: int) -> int:
+        column = self.columns[number]
+        usual = _USUAL_COLUMNS if column.header and column.least is not None else 0
+        width = max(self._widest(number), usual)
+        return width if column.most is None else min(width, column.most)
 
     def _widest(self, number: int) -> int:
         return self._all_widest[number]
@@ -136,7 +186,11 @@ class FittingTable:
     @functools.cached_property
     def _all_widest(self) -> list[int]:
         return [
-            max(cell_len(column.header), *(row[number].cell_len for row in self.rows), 0)
+            max(
+                cell_len(column.header),
+                *(cell_len(line) for row in self.rows for line in row[number].plain.split("\n")),
+                0,
+            )
             for number, column in enumerate(self.columns)
         ]
 
@@ -148,9 +202,31 @@ class FittingTable:
         return self._widest(number) if least is None else min(self._widest(number), least)
 
 
-def _is_cut(cell: Text) -> bool:
-    """Whether a text ends with an ellipsis where it has no room."""
-    return bool(cell.no_wrap) and cell.overflow == "ellipsis"
+def _folded(cell: Text, width: int, console: Console) -> Sequence[Text]:
+    """Returns the lines of a cell."""
+    return [cell] if cell.cell_len <= width else list(cell.wrap(console, width, overflow="fold"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Heading:
+    """A title in a line across the terminal; one that is too long has the line below it.
+
+    Args:
+      title: the title.
+      characters: of the line.
+    """
+
+    title: Text
+    characters: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Rule | Text]:
+        """Yields title and line."""
+        if self.title.cell_len + 2 <= options.max_width:
+            yield Rule(self.title, align="left", style="dim", characters=self.characters)
+            return
+        title = whole("").append_text(self.title)
+        yield title
+        yield Rule(style="dim", characters=self.characters)
 
 
 def whole(text: str, style: str = "") -> Text:
@@ -163,10 +239,67 @@ def told(text: str, style: str = "", indent: int = 2) -> Any:
     return Padding(whole(text, style), (0, 0, 0, indent))
 
 
-def clipped(text: str, most: int = _MOST_TEXT) -> str:
-    """Returns text of others, cut where it would fill the terminal.
+def hanging(text: Text) -> RenderableType:
+    """Returns lines each of which goes on, where it is too long, below its first word, or behind its label.
 
-    >>> clipped("abcdef", 4), clipped("abc", 4)
-    ('abc…', 'abc')
+    A label is a short word or two with two blanks or more behind it.
     """
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return Group(*map(_HangingLine, text.split("\n", allow_blank=True)))
+
+
+def _hung(text: Text, hangs: int) -> Table:
+    """Returns a text the begin of which has a column of its own."""
+    grid = Table.grid()
+    grid.add_column(width=hangs, no_wrap=True)
+    grid.add_column()
+    grid.add_row(text[:hangs], whole("").append_text(text[hangs:]))
+    return grid
+
+
+@dataclasses.dataclass(frozen=True)
+class _HangingLine:
+    line: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        plain = self.line.plain
+        if cell_len(plain) <= options.max_width:
+            yield whole("").append_text(self.line)
+            return
+        found = _LABEL.match(plain)
+        indent = len(plain) - len(plain.lstrip(" "))
+        if found is not None and found.end() <= options.max_width // 2:
+            hangs, words = found.end(), plain[found.end() :].split()
+            if any(options.max_width - hangs < cell_len(word) <= options.max_width - 2 for word in words):
+                yield whole("").append_text(self.line[:hangs])
+                yield Padding(whole("").append_text(self.line[hangs:]), (0, 0, 0, 2))
+            else:
+                yield _hung(self.line, hangs)
+            return
+        # Of a deep tree something is to be seen too.
+        yield Padding(
+            whole("").append_text(self.line[indent:]), (0, 0, 0, min(indent, options.max_width // 2))
+        )
+
+
+def clipped(text: str, most: int | None = MOST_TEXT) -> str:
+    """Returns text of others, cut where it would fill a terminal; says how much of it is left out.
+
+    Args:
+      text: the text.
+      most: most characters; None for all there are.
+
+    >>> clipped("abcdef", 4), clipped("abc", 4), clipped("abcdef", None)
+    ('abcd [and 2 more characters]', 'abc', 'abcdef')
+    """
+    if most is None or len(text) <= most:
+        return text
+    return f"{text[:most]} [and {counted(len(text) - most, 'more character')}]"
+
+
+def _as_lines(cells: Sequence[Text]) -> Iterator[Padding]:
+    """Yields the lines of cells, each below the one before; beside a first cell of one line is the next."""
+    lines = [line for cell in cells for line in cell.split("\n") if line.plain]
+    if len(lines) > 1 and "\n" not in cells[0].plain and cells[0].plain:
+        lines[:2] = [Text("  ").join(lines[:2])]
+    for number, line in enumerate(lines):
+        yield Padding(whole("").append_text(line), (0, 0, 0, 2 if number else 0))

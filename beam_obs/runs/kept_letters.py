@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.letter_index import INDEX_DIGEST, LetterIndex, index_name
 from beam_obs.records.manifest import FILE_DIGEST, Manifest, content_hash
+from beam_obs.records.number_text import counted
 from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.runs.file_problem import problem_of_file, problem_of_open_file
 from beam_obs.runs.folder import Found, look_at
@@ -58,7 +59,8 @@ class KeptLetters:
         with self._opens() as file:
             problem = problem_of_open_file(manifest, file)
         if not problem and self.letters.rows != manifest.count:
-            return f"{self.name} is damaged: it has {self.letters.rows:,} of {manifest.count:,} dead letters"
+            kept = counted(manifest.count, "dead letter")
+            return f"{self.name} is damaged: it has {self.letters.rows:,} of {kept}"
         return problem
 
     @property
@@ -68,7 +70,7 @@ class KeptLetters:
             return self.problem
         count = self._manifest.count
         can_be = max(0, count - self.letters.unreadable)
-        return f"{self.name} is damaged: {can_be:,} of {count:,} dead letters can be read"
+        return f"{self.name} is damaged: {can_be:,} of {counted(count, 'dead letter')} can be read"
 
     def wanted(self, wanted: WantedLetters) -> Iterator[DeadLetter]:
         """Gives those of its letters that are wanted and can be read, in the order of the file."""

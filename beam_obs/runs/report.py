@@ -19,13 +19,13 @@ from typing import Any
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
-from rich.rule import Rule
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
+from beam_obs.records.number_text import counted
 from beam_obs.runs.balance_text import balance_text, dropped_texts, unchecked_texts
-from beam_obs.runs.fitting import FittingColumn, FittingTable, clipped, told, whole
+from beam_obs.runs.columns import is_terminal, wanted_columns
+from beam_obs.runs.fitting import MOST_TEXT, FittingColumn, FittingTable, Heading, clipped, told, whole
 from beam_obs.runs.folding import WITHIN, folded_record
 from beam_obs.runs.record import RunRecord, parse_time
 from beam_obs.runs.store import Store
@@ -36,9 +36,7 @@ from beam_obs.runs.wording import (
     letters_beside,
     lost_evidence,
     microseconds_text,
-    number_of,
     seconds_text,
-    tail,
 )
 
 PLAIN_COLUMNS = 100
@@ -48,6 +46,10 @@ SHORT_ID = 13
 _SHOWN_KINDS = 10
 _NAME_COLUMNS = 16
 """Names go on in the next line before a column of numbers is left out, but are not narrower than this."""
+_COUNT = FittingColumn("")
+_STAGE = FittingColumn("", "left", 16, 24)
+"""Of names, and of fingerprints, which have 16 digits."""
+_SENTENCE = FittingColumn("", "left", 24)
 _STATUS_STYLES = {
     "done": "bold green",
     "running": "bold cyan",
@@ -70,8 +72,14 @@ def print_report(record: RunRecord, store: Store, kind: str) -> None:
     if kind == "json":
         print(json.dumps(record_json(record, store), ensure_ascii=True), flush=True)
     elif kind == "text":
-        console = console_for(sys.stderr)
-        print_plainly(console, render_report(record, store, ascii_only=not writes_unicode(console)))
+        print_report_on(console_for(sys.stderr), record, store)
+
+
+def print_report_on(console: Console, record: RunRecord, store: Store, all_steps: bool = False) -> None:
+    """Prints a run's report; where it is read by no person nothing of it is left out."""
+    most_text = MOST_TEXT if console.is_terminal else None
+    report = render_report(record, store, not writes_unicode(console), most_text, all_steps)
+    print_plainly(console, report)
 
 
 class _CleanConsole(Console):
@@ -91,10 +99,8 @@ class _CleanConsole(Console):
 def print_plainly(console: Console, what: RenderableType) -> None:
     """Prints without the blanks that tables put at the ends of lines."""
     with console.capture() as captured:
-        console.print(Group(what))  # a text on its own loses that it is to be cut, not broken
-    text = "".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines())
-    # Where a line is cut `rich` puts an ellipsis, whatever the terminal shows.
-    console.file.write(text if writes_unicode(console) else text.replace("…", "~"))
+        console.print(Group(what))  # a text on its own loses that it is to be folded
+    console.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1]))
     console.file.flush()
 
 
@@ -140,11 +146,14 @@ def _seen_from(folder: str, value: Any) -> Any:
 
 
 def console_for(file: Any) -> Console:
-    """Returns a console that is plain, and 100 columns wide, where `file` is not a terminal."""
-    terminal = bool(getattr(file, "isatty", lambda: False)())
+    """Returns a console that is plain, and 100 columns wide, where `file` is not a terminal.
+
+    The variable COLUMNS says another width, as it does for terminals.
+    """
+    terminal = is_terminal(file)
     return _CleanConsole(
         file=file,
-        width=None if terminal else PLAIN_COLUMNS,
+        width=None if terminal else wanted_columns() or PLAIN_COLUMNS,
         force_terminal=None if terminal else False,
         color_system="auto" if terminal else None,
         soft_wrap=False,
@@ -152,7 +161,11 @@ def console_for(file: Any) -> Console:
 
 
 def render_report(
-    record: RunRecord, store: Store, ascii_only: bool = False, all_steps: bool = False
+    record: RunRecord,
+    store: Store,
+    ascii_only: bool = False,
+    most_text: int | None = MOST_TEXT,
+    all_steps: bool = False,
 ) -> RenderableType:
     """Returns the report as something that `rich` prints.
 
@@ -160,11 +173,12 @@ def render_report(
       record: the run.
       store: where it is kept.
       ascii_only: whether the terminal shows ASCII only.
+      most_text: most characters of an error's message or of a record that are shown; None for all.
       all_steps: whether steps within a composite of Beam's own have rows of their own.
     """
     record = folded_record(record, all_steps)
-    parts = [part for part in _parts(record, store, _ASCII if ascii_only else _UNICODE) if part is not None]
-    return Group(*parts)
+    parts = _parts(record, store, _ASCII if ascii_only else _UNICODE, most_text)
+    return Group(*(part for part in parts if part is not None))
 
 
 class _Marks:
@@ -185,37 +199,41 @@ _UNICODE = _Marks("✓", "✗", "◆", "–", "·", "µs")  # noqa: RUF001 - a d
 _ASCII = _Marks("ok", "!!", "*", "-", "-", "us")
 
 
-def _parts(record: RunRecord, store: Store, marks: _Marks) -> Iterator[RenderableType | None]:
+def _parts(
+    record: RunRecord, store: Store, marks: _Marks, most_text: int | None
+) -> Iterator[RenderableType | None]:
     end = record.end or {}
     yield Text()
     yield from _header(record, marks)
-    yield _failure(end.get("error"))
+    yield _failure(end.get("error"), most_text)
     if record.status == "template":
-        yield _line(f"\n  A classic template of Dataflow: {clean(record.start['template'])}", "")
-        yield _line(
-            "  Its jobs leave their dead letters here, and no counts. A Flex template has a run of", "dim"
+        yield Text()
+        yield told(f"A classic template of Dataflow: {clean(record.start['template'])}")
+        yield told(
+            "Its jobs leave their dead letters here, and no counts. A Flex template has a run of its own for "
+            "each job.",
+            "dim",
         )
-        yield _line("  its own for each job.", "dim")
     elif record.end is None:
-        yield _line("\n  No counts yet: they are written when the run ends.", "dim")
+        yield Text()
+        yield told("No counts yet: they are written when the run ends.", "dim")
     else:
         yield _steps(end, marks)
         yield from _notes(end, marks)
-    yield from _dead_letters(end.get("dead_letters") or {}, record.status, marks)
-    yield from _checks(end.get("checks") or [])
-    yield from _datasets("Inputs", end.get("inputs") or record.start.get("inputs") or [], marks)
-    yield from _datasets("Outputs", end.get("outputs") or [], marks)
+    yield from _dead_letters(end.get("dead_letters") or {}, record.status, marks, most_text)
+    yield from _checks(end.get("checks") or [], most_text)
+    yield from _datasets("Inputs", end.get("inputs") or record.start.get("inputs") or [])
+    yield from _datasets("Outputs", end.get("outputs") or [])
     yield from _next_commands(record, store)
     yield Text()
 
 
 def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
-    title = Text(no_wrap=True, overflow="ellipsis")
-    title.append(f"{clean(record.pipeline)}  ", "bold")
+    title = Text().append(f"{clean(record.pipeline)}  ", "bold")
     title.append(record.status, _STATUS_STYLES.get(record.status, "bold"))
     if record.refused:
         title.append(f", {record.refused:,} dead", "bold red")
-    yield Rule(title, align="left", style="dim", characters="─" if marks is _UNICODE else "-")
+    yield Heading(title, "─" if marks is _UNICODE else "-")
     start = record.start
     code = start.get("code") or {}
     facts = [
@@ -230,19 +248,21 @@ def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
     yield told(f" {marks.dot} ".join(clean(fact) for fact in facts), "dim")
 
 
-def _failure(error: dict[str, Any] | None) -> RenderableType | None:
+def _failure(error: dict[str, Any] | None, most_text: int | None) -> RenderableType | None:
     if not error:
         return None
     lines = [line for line in str(error.get("message") or "").splitlines() if line.strip()]
     # Beam repeats the error at the end, behind the frames of its own code.
-    shown = lines if len(lines) <= 6 else [lines[0], *lines[-4:]]
+    shown = lines
+    if len(lines) > 6:
+        shown = [lines[0], f"[{counted(len(lines) - 5, 'line')} left out: --json has all]", *lines[-4:]]
     text = whole("")
     for position, line in enumerate(shown or [""]):
         text.append(f"{error['type']}: " if position == 0 else "\n", "bold red")
-        text.append(clipped(clean(line)), "red")
+        text.append(clipped(clean(line), most_text), "red")
     record = _failing_record(error.get("at") or {})
     if record:
-        text.append(f"\n{clipped(clean(record))}", "yellow")
+        text.append(f"\n{clipped(clean(record), most_text)}", "yellow")
     return Padding(text, (1, 2, 0, 2))
 
 
@@ -267,7 +287,7 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
     dropped = any(step.get("dropped") for step in (*stages.values(), *steps))
     late = ("dropped",) if dropped else ()
     of_stages = ("dead", "filtered", *late, "p50", "p99") if stages else late
-    columns = [FittingColumn("  step", "left", _NAME_COLUMNS)]
+    columns = [FittingColumn("  step", "left", _NAME_COLUMNS, hangs=2)]
     columns.extend(FittingColumn(header) for header in ("in", "out", *of_stages))
     rows = [_step(step, stages, dropped, marks) for step in steps]
     gives_way = ("p99", "p50", "filtered", *late, "dead")
@@ -278,7 +298,7 @@ def _step(
     step: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]], dropped: bool, marks: _Marks
 ) -> list[Text]:
     """Returns the row of a step."""
-    label, stage = tail(clean(step["label"])), stages.get(step["label"])
+    label, stage = clean(step["label"]), stages.get(step["label"])
     if stage is None:
         counts = [_number(step.get("in"), marks, "dim"), _number(step.get("out"), marks, "dim")]
         of_stages = [Text(), Text()] if stages else []
@@ -327,7 +347,9 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     errors = sum(stage.get("internal_errors", 0) for stage in end.get("stages") or [])
     if errors:
         yield told(
-            f"{errors:,} errors of beam_obs itself were swallowed; no record was lost by them", "yellow"
+            f"{counted(errors, 'error')} of beam_obs itself {'was' if errors == 1 else 'were'} swallowed; "
+            "no record was lost",
+            "yellow",
         )
     notes = []
     if end.get("stages"):
@@ -338,87 +360,80 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
         yield told(f"{'; '.join(notes)}", "dim")
 
 
-def _dead_letters(refused: dict[str, Any], status: str, marks: _Marks) -> Iterator[RenderableType]:
+def _dead_letters(
+    refused: dict[str, Any], status: str, marks: _Marks, most_text: int | None
+) -> Iterator[RenderableType]:
     beside = letters_beside(refused, status)
     if not refused.get("count") and not beside:
         return
     yield _title("Dead letters", f"{refused['count']:,}")
     for line in beside:
-        yield _line(f"  {line}", "yellow")
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column(min_width=16)
+        yield told(line, "yellow")
+    rows: list[tuple[Text, ...]] = []
     kinds = refused.get("by_fingerprint") or []
     for kind in kinds[:_SHOWN_KINDS]:
-        what = _line("", "")
-        what.append(f"{clean(kind['error_type'].rpartition('.')[2])}: {clean(kind['error_message'])}", "red")
-        what.append(f"\n{clean(kind['payload_text']) or marks.none}", "dim")
-        stage = Text(tail(clean(kind["stage"]), 24), "bold")
-        if kind.get(WITHIN):
-            stage.append(f"\n{tail(clean(kind[WITHIN]), 24)}", "not bold")
-        stage.append(f"\n{kind['fingerprint']}", "dim not bold")
-        table.add_row(Text(f"{kind['count']:,}", "bold red"), stage, what)
+        error = f"{kind['error_type'].rpartition('.')[2]}: {kind['error_message']}"
+        what = whole(clipped(clean(error), most_text), "red")
+        what.append(f"\n{clipped(clean(kind['payload_text']), most_text) or marks.none}", "dim not red")
         if kind.get("source_uri"):
             at = f" at {kind['position']:,}" if kind.get("position") is not None else ""
-            table.add_row("", "", _line(f"{tail(clean(kind['source_uri']), 48)}{at}", "dim"))
-    yield Padding(table, (0, 2, 0, 2))
+            what.append(f"\n{clean(kind['source_uri'])}{at}", "dim not red")
+        stage = whole(clean(kind["stage"]), "bold")
+        if kind.get(WITHIN):
+            stage.append(f"\n{clean(kind[WITHIN])}", "not bold")
+        stage.append(f"\n{kind['fingerprint']}", "dim not bold")
+        rows.append((Text(f"{kind['count']:,}", "bold red"), stage, what))
+    yield Padding(FittingTable((_COUNT, _STAGE, _SENTENCE), rows), (0, 2, 0, 2))
     if len(kinds) > _SHOWN_KINDS:
-        yield _line(f"  and {len(kinds) - _SHOWN_KINDS:,} more kinds", "dim")
+        yield told(f"and {counted(len(kinds) - _SHOWN_KINDS, 'more kind')}", "dim")
 
 
-def _checks(checks: list[dict[str, Any]]) -> Iterator[RenderableType]:
+def _checks(checks: list[dict[str, Any]], most_text: int | None) -> Iterator[RenderableType]:
     if not checks:
         return
     yield _title("Assumptions broken", "counted only, the records went on")
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column(min_width=16)
-    for check in checks:
-        stage = Text(tail(clean(check["stage"]), 24), "bold")
-        table.add_row(Text(f"{check['broken']:,}", "bold yellow"), stage, _line(clean(check["example"]), ""))
-    yield Padding(table, (0, 2, 0, 2))
+    rows = [
+        (
+            Text(f"{check['broken']:,}", "bold yellow"),
+            whole(clean(check["stage"]), "bold"),
+            whole(clipped(clean(check["example"]), most_text)),
+        )
+        for check in checks
+    ]
+    yield Padding(FittingTable((_COUNT, _STAGE, _SENTENCE), rows), (0, 2, 0, 2))
 
 
-def _datasets(title: str, datasets: list[dict[str, Any]], marks: _Marks) -> Iterator[RenderableType]:
+def _datasets(title: str, datasets: list[dict[str, Any]]) -> Iterator[RenderableType]:
     if not datasets:
         return
     yield _title(title)
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column(min_width=16)
-    for _ in range(4):
-        table.add_column(justify="right", no_wrap=True)
+    columns = (_STAGE, _SENTENCE, *(FittingColumn("") for _ in range(4)))
+    rows: list[tuple[Text, ...]] = []
     for dataset in datasets:
         files = dataset.get("files") or []
         sizes = [file.get("bytes", 0) for file in files]
         records, written = dataset.get("records"), dataset.get("file_count")
-        table.add_row(
-            Text(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
-            _line(tail(clean(dataset.get("uri") or ""), 60), "dim"),
-            Text(number_of(records, "record") if records is not None else ""),
-            Text("" if written in (None, 1) else number_of(written, "file")),
+        cells = (
+            whole(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
+            whole(clean(dataset.get("uri") or ""), "dim"),
+            Text("" if records is None else counted(records, "record")),
+            Text("" if written in (None, 1) else counted(written, "file")),
             Text(bytes_text(sum(sizes)) if any(sizes) else ""),
             Text(f"digest {dataset['digest'][:8]}" if dataset.get("digest") else "", "dim"),
         )
-    yield Padding(table, (0, 2, 0, 2))
+        rows.append(cells)
+    yield Padding(FittingTable(columns, rows), (0, 2, 0, 2))
 
 
 def _next_commands(record: RunRecord, store: Store) -> Iterator[RenderableType]:
     yield Text()
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(no_wrap=True)
-    table.add_column()
     short = record.id[:SHORT_ID]
     where = "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"
-    table.add_row(Text("store", "dim"), whole(store.shown_uri))
-    if record.refused:
-        table.add_row(Text("next", "dim"), whole(f"beam-obs dead-letters list {short}{where}", "cyan"))
-        table.add_row("", whole(f"beam-obs show {short} --json{where}", "cyan"))
-    else:
-        table.add_row(Text("next", "dim"), whole(f"beam-obs show {short} --json{where}", "cyan"))
-    yield Padding(table, (0, 2, 0, 2))
+    commands = [f"beam-obs dead-letters list {short}{where}"] if record.refused else []
+    commands.append(f"beam-obs show {short} --json{where}")
+    rows = [(Text("store", "dim"), whole(store.shown_uri))]
+    rows.extend((Text("" if n else "next", "dim"), whole(text, "cyan")) for n, text in enumerate(commands))
+    yield Padding(FittingTable((FittingColumn("", "left"), _SENTENCE), rows), (0, 2, 0, 2))
 
 
 def _title(text: str, count: str = "") -> RenderableType:
@@ -426,11 +441,6 @@ def _title(text: str, count: str = "") -> RenderableType:
     if count:
         title.append(f"  {count}", "bold red")
     return title
-
-
-def _line(text: str, style: str) -> Text:
-    """Returns text that is cut, not broken, where its line is too short."""
-    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
 def _number(value: int | None, marks: _Marks, style: str = "") -> Text:
@@ -461,7 +471,7 @@ def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> Rende
                 Text(f"{parse_time(record.start['started']):%Y-%m-%d %H:%M:%S}"),
                 Text(seconds_text(record.seconds)),
                 status,
-                _line(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
+                whole(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
             )
         )
     lines = None if ascii_only else box.SIMPLE_HEAD

@@ -144,15 +144,6 @@ def microseconds_text(value: float | None, micro: str = "µs", none: str = "-") 
     return none
 
 
-def number_of(number: int, thing: str) -> str:
-    """Returns a number with what it is of.
-
-    >>> number_of(1, "file"), number_of(2000, "record")
-    ('1 file', '2,000 records')
-    """
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 def bytes_text(size: int) -> str:
     """Returns a size for people.
 

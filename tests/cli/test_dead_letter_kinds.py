@@ -103,7 +103,7 @@ def test_kinds_are_filtered_by_stage_and_letters_by_fingerprint(capsys: pytest.C
     assert "ZeroDivisionError" in inverted["error_type"]
     letters = lines(capsys, *LIST, "latest", "--fingerprint", inverted["fingerprint"])
     assert [letter["payload_text"] for letter in letters] == ["0"]
-    assert "and 1 more kinds" in output(capsys, *LIST, "latest", "--limit", "1")
+    assert "and 1 more kind" in output(capsys, *LIST, "latest", "--limit", "1")
 
 
 def test_the_newest_run_is_held_against_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
