@@ -77,7 +77,7 @@ class FittingTable:
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[Table | Padding | Segment]:
         """Yields the table with the columns for which there is room."""
-        shown = list(range(len(self.columns)))
+        shown = [number for number in range(len(self.columns)) if self._widest(number)]
         for name in self.gives_way:
             if self._too_wide(shown, [self._wanted(number) for number in shown], options) <= 0:
                 break
