@@ -296,6 +296,20 @@ def clipped(text: str, most: int | None = MOST_TEXT) -> str:
     return f"{text[:most]} [and {counted(len(text) - most, 'more character')}]"
 
 
+def shortened(text: str, most: int | None = MOST_TEXT) -> str:
+    """Returns the message of an error, without its middle where it would fill a terminal: the cause stands at
+    the end as often as at the beginning.
+
+    >>> shortened("no number: " + "9" * 40 + " in row 7.", 20), shortened("abc", 20)
+    ('no number: [41 characters left out]  in row 7.', 'abc')
+    """
+    if most is None or len(text) <= most:
+        return text
+    kept = most // 2
+    left_out = counted(len(text) - 2 * kept, "character")
+    return f"{text[:kept]} [{left_out} left out] {text[-kept:]}"
+
+
 def _as_lines(cells: Sequence[Text]) -> Iterator[Padding]:
     """Yields the lines of cells, each below the one before; beside a first cell of one line is the next."""
     lines = [line for cell in cells for line in cell.split("\n") if line.plain]

@@ -25,7 +25,16 @@ from rich.text import Text
 from beam_obs.records.number_text import counted
 from beam_obs.runs.balance_text import balance_text, dropped_texts, unchecked_texts
 from beam_obs.runs.columns import is_terminal, wanted_columns
-from beam_obs.runs.fitting import MOST_TEXT, FittingColumn, FittingTable, Heading, clipped, told, whole
+from beam_obs.runs.fitting import (
+    MOST_TEXT,
+    FittingColumn,
+    FittingTable,
+    Heading,
+    clipped,
+    shortened,
+    told,
+    whole,
+)
 from beam_obs.runs.folding import WITHIN, folded_record
 from beam_obs.runs.record import RunRecord, parse_time
 from beam_obs.runs.store import Store
@@ -259,7 +268,7 @@ def _failure(error: dict[str, Any] | None, most_text: int | None) -> RenderableT
     text = whole("")
     for position, line in enumerate(shown or [""]):
         text.append(f"{error['type']}: " if position == 0 else "\n", "bold red")
-        text.append(clipped(clean(line), most_text), "red")
+        text.append(shortened(clean(line), most_text), "red")
     record = _failing_record(error.get("at") or {})
     if record:
         text.append(f"\n{clipped(clean(record), most_text)}", "yellow")
@@ -373,7 +382,7 @@ def _dead_letters(
     kinds = refused.get("by_fingerprint") or []
     for kind in kinds[:_SHOWN_KINDS]:
         error = f"{kind['error_type'].rpartition('.')[2]}: {kind['error_message']}"
-        what = whole(clipped(clean(error), most_text), "red")
+        what = whole(shortened(clean(error), most_text), "red")
         what.append(f"\n{clipped(clean(kind['payload_text']), most_text) or marks.none}", "dim not red")
         if kind.get("source_uri"):
             at = f" at {kind['position']:,}" if kind.get("position") is not None else ""

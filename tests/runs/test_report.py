@@ -237,3 +237,15 @@ def test_it_names_what_was_not_checked_and_what_came_too_late() -> None:
     assert "dropped as late by group: 4, of windows [0, 10): 3, [10, 20): 1" in text
     (group,) = [line.split() for line in text.splitlines() if line.startswith("    group")]
     assert group == ["group", "8", "1", "4"]
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_of_a_long_error_its_cause_is_seen(columns: int) -> None:
+    message = f"the reading {'9' * 600} is none: the cause"
+    (kind, *_) = (run().end or {})["dead_letters"]["by_fingerprint"]
+    refused = {"count": 1, "by_fingerprint": [{**kind, "error_message": message}]}
+    error = {"type": "ValueError", "message": message}
+    text = printed(run(status="failed", error=error, dead_letters=refused), columns)
+    told = " ".join(text.split())
+    assert told.count("ValueError: the reading") == 2
+    assert told.count("is none: the cause") == 2
