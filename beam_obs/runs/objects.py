@@ -226,6 +226,7 @@ class GcsObjects:
                 google.auth.default(scopes=options.view_as(GoogleCloudOptions).gcp_oauth_scopes)
             self._client = gcsio.create_storage_client(options, use_credentials=has_credentials)
         self._not_found = NotFound
+        self._deleting = ThreadPoolExecutor(AT_ONCE)  # one for all who remove, each of whom may be a thread
         # Any request of ours may be made twice: content is written whole, whatever there was.
         retry = DEFAULT_RETRY.with_timeout(_PATIENCE_SECONDS)
         self._patience = {"retry": retry, "timeout": _PATIENCE_SECONDS}
@@ -267,10 +268,7 @@ class GcsObjects:
             ]
 
     def delete(self, uris: list[str]) -> None:
-        with ThreadPoolExecutor(
-            AT_ONCE
-        ) as pool:  # a batch request is made of as many, and not all servers know it
-            list(pool.map(self._delete, uris))
+        list(self._deleting.map(self._delete, uris))  # not all servers know the batches of the client
 
     def delete_empty_folder(self, uri: str) -> None:
         """Does nothing: there are no folders, but in names."""

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from beam_obs.records.errors import UsageError
 from beam_obs.runs.folder import folder_at
 from beam_obs.runs.leftovers import Leftover, find_leftovers
+from beam_obs.runs.objects import AT_ONCE
 from beam_obs.runs.record import END, START, RunRecord, now_text, seconds_between
 from beam_obs.runs.store import Store
 
@@ -129,7 +130,7 @@ def prune(store: Store, runs: Iterable[RunRecord]) -> list[tuple[RunRecord, str]
 
     What tells that there is a run goes last, so that one whose removal was interrupted is still seen.
     """
-    with ThreadPoolExecutor(max_workers=16) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         problems = list(pool.map(lambda record: (record, _problem_of_removal(store, record)), runs))
     return [(record, problem) for record, problem in problems if problem]
 
