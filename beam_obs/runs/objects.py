@@ -211,6 +211,8 @@ class GcsObjects:
     """
 
     def __init__(self, options: Any) -> None:
+        # Runs are removed in threads, and their objects in others: more than connections would ask at once.
+        self._connections = threading.BoundedSemaphore(AT_ONCE)
         try:
             import google.auth
             from apache_beam.io.gcp import gcsio
@@ -231,8 +233,10 @@ class GcsObjects:
         retry = DEFAULT_RETRY.with_timeout(_PATIENCE_SECONDS)
         self._patience = {"retry": retry, "timeout": _PATIENCE_SECONDS}
 
-    def _told(self, uri: str) -> contextlib.AbstractContextManager[None]:
-        return _told(uri, lambda error: why_gcs(error, _split(uri)[0]))
+    @contextlib.contextmanager
+    def _told(self, uri: str) -> Iterator[None]:
+        with self._connections, _told(uri, lambda error: why_gcs(error, _split(uri)[0])):
+            yield
 
     def _blob(self, uri: str) -> Any:
         bucket, key = _split(uri)
