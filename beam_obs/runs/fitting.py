@@ -23,6 +23,7 @@ MOST_TEXT = 400
 """Most characters of a text of others that are shown on a terminal."""
 
 _MANY_ROWS = 100
+_NOTHING = Text()
 _LABEL = re.compile(r" *\S{1,12}(?: \S{1,8})? {2,}(?=\S)")
 _LEAST_COLUMNS = 8
 """So wide stays a column that may be narrowed, even where there is no room."""
@@ -141,7 +142,7 @@ class FittingTable:
         for row in self.rows[1:]:
             cells = [(_folded(row[number], width, console), number) for number, width in widths.items()]
             for at in range(max(len(texts) for texts, _ in cells)):
-                parts = [(texts[at] if at < len(texts) else Text(), number) for texts, number in cells]
+                parts = [(texts[at] if at < len(texts) else _NOTHING, number) for texts, number in cells]
                 yield from self._line(console, parts, has_box, widths)
         for line in lines[len(lines) - behind :]:
             yield from (*line, Segment.line())
@@ -155,8 +156,9 @@ class FittingTable:
             room = " " * (widths[number] - cell.cell_len)
             is_left = self.columns[number].justify == "left"
             yield Segment(before if is_left else before + room)
-            style = console.get_style(cell.style) if cell.style else None
-            yield from Segment.apply_style(cell.render(console, end=""), style)
+            if cell.plain:
+                style = console.get_style(cell.style) if cell.style else None
+                yield from Segment.apply_style(cell.render(console, end=""), style)
             before = room + between if is_left else between
         yield Segment(f"{before[: -len(between)]}{edge}")
         yield Segment.line()
@@ -204,7 +206,12 @@ class FittingTable:
 
 def _folded(cell: Text, width: int, console: Console) -> Sequence[Text]:
     """Returns the lines of a cell."""
-    return [cell] if cell.cell_len <= width else list(cell.wrap(console, width, overflow="fold"))
+    if cell.cell_len <= width:
+        return [cell]
+    plain = cell.plain
+    if plain.isascii() and plain.isprintable() and " " not in plain and not cell.spans:
+        return [Text(plain[at : at + width], cell.style) for at in range(0, len(plain), width)]
+    return list(cell.wrap(console, width, overflow="fold"))
 
 
 @dataclasses.dataclass(frozen=True)
