@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from beam_obs.records import new_file
+from beam_obs.files import new_file
 
 # A store of the person who runs the tests must never be written to.
 os.environ.pop("BEAM_OBS_STORE", None)

@@ -67,7 +67,7 @@ def seconds(command: tuple[str, ...], where: list[str]) -> tuple[float, float]:
 def commands_on(store: obs.Store) -> list[tuple[str, ...]]:
     """Returns the commands that are measured on a store of `make_store`."""
     latest = store.find("nightly-0@latest")
-    from beam_obs.runs.evidence import dead_letters
+    from beam_obs.store.evidence import dead_letters
 
     letter, _ = next(dead_letters(store, latest))
     return [

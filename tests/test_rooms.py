@@ -53,7 +53,7 @@ def test_imports_run_downwards_only(path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["beam_obs", "beam_obs.cli.main", "beam_obs.runs.store", "beam_obs.lineage"]
+    "module", ["beam_obs", "beam_obs.cli.main", "beam_obs.store.store", "beam_obs.lineage"]
 )
 def test_reading_a_store_does_not_import_beam(module: str) -> None:
     code = f"import sys, {module}; sys.exit('apache_beam' in sys.modules)"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beam_obs.cli.options import end_if_lost, store_option
-from beam_obs.cli.telling import tell
+from beam_obs.cli.shared_options import end_if_lost, store_option
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
-from beam_obs.runs.store import Store
-from beam_obs.runs.unknown_name import UnknownName, beginning_of
-from beam_obs.runs.wording import clean
+from beam_obs.records.wording import clean
+from beam_obs.reports.telling import tell
+from beam_obs.store.store import Store
+from beam_obs.store.unknown_name import UnknownName, beginning_of
 
 if TYPE_CHECKING:
     from beam_obs.lineage.blast_radius import Affected, TouchedRun
@@ -82,7 +82,7 @@ def _lines(answer: Affected) -> Iterator[str]:
 
 
 def _run(touched: TouchedRun) -> Iterator[str]:
-    from beam_obs.cli.lineage_text import certainty_text, run_text, shown_uri
+    from beam_obs.reports.lineage_text import certainty_text, run_text, shown_uri
 
     yield click.style(run_text(touched.run), bold=True)
     yield f"  answer  {certainty_text(touched.certainty)}"

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from beam_obs.cli.options import json_option
-from beam_obs.cli.telling import tell
-from beam_obs.runs.configuration import FILE, find_configuration
-from beam_obs.runs.redaction import redact
-from beam_obs.runs.store import STORE_VARIABLE, Store
-from beam_obs.runs.wording import clean
+from beam_obs.cli.shared_options import json_option
+from beam_obs.records.wording import clean
+from beam_obs.reports.telling import tell
+from beam_obs.store.configuration import FILE, find_configuration
+from beam_obs.store.secrets import redact
+from beam_obs.store.store import STORE_VARIABLE, Store
 
 
 @click.command()

@@ -11,14 +11,16 @@ import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from beam_obs.cli.options import store_argument, tell_problems_of
-from beam_obs.cli.telling import tell
+from beam_obs.cli.shared_options import store_argument, tell_problems_of
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
-from beam_obs.runs.fitting import MOST_TEXT, clipped, hanging, whole
-from beam_obs.runs.folding import WITHIN, kinds_by_row
-from beam_obs.runs.kinds import (
+from beam_obs.records.wording import clean, letters_beside, moment_text
+from beam_obs.reports.fitting import MOST_TEXT, clipped, hanging, whole
+from beam_obs.reports.run_report import SHORT_ID, console_for, print_plainly, writes_unicode
+from beam_obs.reports.telling import tell
+from beam_obs.store.folding import WITHIN, kinds_by_row
+from beam_obs.store.kinds_of_refusal import (
     GONE,
     NEW,
     RECURRING,
@@ -27,11 +29,9 @@ from beam_obs.runs.kinds import (
     dead_letters_of,
     pipeline_kinds,
 )
-from beam_obs.runs.record import RunRecord
-from beam_obs.runs.report import SHORT_ID, console_for, print_plainly, writes_unicode
-from beam_obs.runs.store import Store
-from beam_obs.runs.unknown_name import UnknownName
-from beam_obs.runs.wording import clean, letters_beside, moment_text
+from beam_obs.store.record import RunRecord
+from beam_obs.store.store import Store
+from beam_obs.store.unknown_name import UnknownName
 
 _STATE_STYLES = {NEW: "bold red", RECURRING: "yellow", GONE: "green"}
 

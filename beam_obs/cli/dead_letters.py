@@ -21,23 +21,29 @@ from beam_obs.cli.dead_letter_kinds import (
     short_letter_id,
     stages_of,
 )
-from beam_obs.cli.options import json_option, store_argument, store_option, tell_problems, tell_problems_of
-from beam_obs.cli.telling import tell
+from beam_obs.cli.shared_options import (
+    json_option,
+    store_argument,
+    store_option,
+    tell_problems,
+    tell_problems_of,
+)
 from beam_obs.metrics.names import is_within
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
 from beam_obs.records.wanted_letters import WantedLetters
-from beam_obs.runs.evidence import Standing
-from beam_obs.runs.fitting import MOST_TEXT, clipped, hanging
-from beam_obs.runs.kinds import dead_letters_of
-from beam_obs.runs.record import RunRecord
-from beam_obs.runs.report import console_for, print_plainly
-from beam_obs.runs.source_places import placed_letters
-from beam_obs.runs.store import Store
-from beam_obs.runs.unknown_name import UnknownName, beginning_of
-from beam_obs.runs.wording import clean
+from beam_obs.records.wording import clean
+from beam_obs.reports.fitting import MOST_TEXT, clipped, hanging
+from beam_obs.reports.run_report import console_for, print_plainly
+from beam_obs.reports.telling import tell
+from beam_obs.store.evidence import Standing
+from beam_obs.store.kinds_of_refusal import dead_letters_of
+from beam_obs.store.record import RunRecord
+from beam_obs.store.source_places import placed_letters
+from beam_obs.store.store import Store
+from beam_obs.store.unknown_name import UnknownName, beginning_of
 
 _COMMITTED = {
     Standing.COMMITTED: "yes",

@@ -7,12 +7,12 @@ import sys
 
 import click
 
-from beam_obs.cli.options import store_option, tell_problems_of
-from beam_obs.runs.difference import compare_runs
-from beam_obs.runs.difference_report import render_difference
-from beam_obs.runs.fitting import MOST_TEXT
-from beam_obs.runs.report import console_for, print_plainly, writes_unicode
-from beam_obs.runs.store import Store
+from beam_obs.cli.shared_options import store_option, tell_problems_of
+from beam_obs.reports.difference_text import render_difference
+from beam_obs.reports.fitting import MOST_TEXT
+from beam_obs.reports.run_report import console_for, print_plainly, writes_unicode
+from beam_obs.store.difference import compare_runs
+from beam_obs.store.store import Store
 
 
 @click.command()

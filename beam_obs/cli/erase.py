@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import click
 
-from beam_obs.cli.options import tell_problems
-from beam_obs.cli.telling import tell
+from beam_obs.cli.shared_options import tell_problems
 from beam_obs.records.number_text import counted
 from beam_obs.records.origin import parse_origin
-from beam_obs.runs.erasure import Person, erase
-from beam_obs.runs.store import Store
+from beam_obs.reports.telling import tell
+from beam_obs.store.erasure import Person, erase
+from beam_obs.store.store import Store
 
 
 def erase_person(

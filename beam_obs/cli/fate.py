@@ -6,9 +6,9 @@ import json
 
 import click
 
-from beam_obs.cli.options import end_if_lost, store_option
-from beam_obs.cli.telling import tell
-from beam_obs.runs.store import Store
+from beam_obs.cli.shared_options import end_if_lost, store_option
+from beam_obs.reports.telling import tell
+from beam_obs.store.store import Store
 
 
 @click.command()
@@ -23,9 +23,9 @@ def fate(target: str, run: str | None, store: Store, show_all: bool, as_json: bo
     The record is a line of a source file as `grep -n` counts it, the record N of an Avro or Parquet file, a
     position as dead letters tell it, or an origin of 32 hex digits.
     """
-    from beam_obs.cli.lineage_text import fate_lines
     from beam_obs.lineage.forward import fate as find_fate
     from beam_obs.records.errors import UsageError
+    from beam_obs.reports.lineage_text import fate_lines
 
     try:
         answer = find_fate(target, run=run, store=store, everything=show_all)

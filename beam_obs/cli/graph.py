@@ -6,10 +6,10 @@ import pathlib
 
 import click
 
-from beam_obs.cli.options import all_steps_option, store_option, tell_problems_of
-from beam_obs.cli.telling import tell
-from beam_obs.lineage.picture import run_picture
-from beam_obs.runs.store import Store
+from beam_obs.cli.shared_options import all_steps_option, store_option, tell_problems_of
+from beam_obs.reports.graph_picture import run_picture
+from beam_obs.reports.telling import tell
+from beam_obs.store.store import Store
 
 
 @click.command()

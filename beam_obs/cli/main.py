@@ -15,10 +15,10 @@ import sys
 import click
 
 from beam_obs.cli.clean_output import clean_output
-from beam_obs.cli.options import take_filesystem_options
+from beam_obs.cli.shared_options import take_filesystem_options
 from beam_obs.records.errors import BeamObsError
-from beam_obs.runs.filesystems import reach_filesystems_by
-from beam_obs.runs.wording import clean_lines
+from beam_obs.records.wording import clean_lines
+from beam_obs.store.filesystems import reach_filesystems_by
 
 _COMMANDS = {
     "run": "run",

@@ -10,14 +10,16 @@ import click
 from rich.text import Text
 
 from beam_obs.cli.erase import erase_person
-from beam_obs.cli.options import store_option
-from beam_obs.cli.telling import tell
+from beam_obs.cli.shared_options import store_option
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.number_text import counted
-from beam_obs.runs.fitting import FittingColumn, FittingTable, whole
-from beam_obs.runs.folder import is_local, local_path
-from beam_obs.runs.leftovers import Leftover, remove_leftovers
-from beam_obs.runs.prune import (
+from beam_obs.records.wording import bytes_text, clean
+from beam_obs.reports.fitting import FittingColumn, FittingTable, whole
+from beam_obs.reports.run_report import SHORT_ID, console_for, print_plainly
+from beam_obs.reports.telling import tell
+from beam_obs.store.folder import is_local, local_path
+from beam_obs.store.leftovers import Leftover, remove_leftovers
+from beam_obs.store.prune import (
     FAILED,
     LINK,
     NEWEST,
@@ -29,10 +31,8 @@ from beam_obs.runs.prune import (
     parse_age,
     plan_prune,
 )
-from beam_obs.runs.prune import prune as prune_runs
-from beam_obs.runs.report import SHORT_ID, console_for, print_plainly
-from beam_obs.runs.store import Store
-from beam_obs.runs.wording import bytes_text, clean
+from beam_obs.store.prune import prune as prune_runs
+from beam_obs.store.store import Store
 
 _REASONS = {
     YOUNG: "not old enough",

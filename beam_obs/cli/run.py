@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE
+from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE
 
 _PREFIXES = ("--obs_", "--obs-")
 """How options of ours begin; those with hyphens are refused where the others are looked at."""

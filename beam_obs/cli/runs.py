@@ -8,9 +8,8 @@ import sys
 
 import click
 
-from beam_obs.cli.options import all_steps_option, json_option, store_option, tell_problems_of
-from beam_obs.cli.telling import tell
-from beam_obs.runs.report import (
+from beam_obs.cli.shared_options import all_steps_option, json_option, store_option, tell_problems_of
+from beam_obs.reports.run_report import (
     console_for,
     print_plainly,
     print_report_on,
@@ -19,7 +18,8 @@ from beam_obs.runs.report import (
     report_svg,
     writes_unicode,
 )
-from beam_obs.runs.store import Store
+from beam_obs.reports.telling import tell
+from beam_obs.store.store import Store
 
 
 @click.command()

@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from beam_obs.cli.options import end_if_lost, store_option
-from beam_obs.cli.telling import tell
-from beam_obs.runs.store import Store
+from beam_obs.cli.shared_options import end_if_lost, store_option
+from beam_obs.reports.telling import tell
+from beam_obs.store.store import Store
 
 
 @click.command()
@@ -21,8 +21,8 @@ def sources(run: str, store: Store, as_json: bool) -> None:
 
     RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
     """
-    from beam_obs.cli.lineage_text import certainty_text, partition_row, run_text
     from beam_obs.lineage.run_sources import sources as find_sources
+    from beam_obs.reports.lineage_text import certainty_text, partition_row, run_text
 
     answer = find_sources(run, store=store)
     if as_json:
@@ -35,8 +35,8 @@ def sources(run: str, store: Store, as_json: bool) -> None:
         return
     from rich import box
 
-    from beam_obs.runs.fitting import FittingColumn, FittingTable, whole
-    from beam_obs.runs.report import console_for, print_plainly, writes_unicode
+    from beam_obs.reports.fitting import FittingColumn, FittingTable, whole
+    from beam_obs.reports.run_report import console_for, print_plainly, writes_unicode
 
     console = console_for(sys.stdout)
     columns = [FittingColumn(name, "left", least) for name, least in (("source", 8), ("file", 12))]

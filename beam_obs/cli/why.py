@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 import click
 
-from beam_obs.cli.options import end_if_lost, store_option
-from beam_obs.cli.telling import tell
-from beam_obs.runs.store import Store
+from beam_obs.cli.shared_options import end_if_lost, store_option
+from beam_obs.reports.telling import tell
+from beam_obs.store.store import Store
 
 _MOST_BYTES = 1 << 26
 
@@ -54,9 +54,9 @@ def why(
     steps it passed, for an aggregate how many elements it was made of and their source records, read again
     and verified; and how sure all of it is.
     """
-    from beam_obs.cli.lineage_text import why_lines
     from beam_obs.lineage.backward import why as find_why
     from beam_obs.records.errors import UsageError
+    from beam_obs.reports.lineage_text import why_lines
 
     wanted: dict[str, str] = {}
     for match in matches:

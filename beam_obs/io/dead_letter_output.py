@@ -8,10 +8,10 @@ from typing import Any
 from apache_beam.pvalue import PCollection
 from typing_extensions import Self
 
+from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.records.errors import UsageError
 from beam_obs.records.made_at import made_at
-from beam_obs.stages.dead_letters import DeadLetters
-from beam_obs.stages.role import Ours
+from beam_obs.wrapper.role import Ours
 
 
 class DeadLetterOutput(Ours):

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from beam_obs.lineage.source_records import VERIFIED as VERIFIED
     from beam_obs.lineage.source_records import SourceRecord as SourceRecord
     from beam_obs.lineage.step_graph import PathPart as PathPart
-    from beam_obs.runs.source_partitions import SourcePartition as SourcePartition
+    from beam_obs.store.source_partitions import SourcePartition as SourcePartition
 
 _HOMES = {
     "Affected": "blast_radius",

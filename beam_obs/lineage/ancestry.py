@@ -12,10 +12,10 @@ from beam_obs.lineage.derivation_search import kept_share
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
 from beam_obs.lineage.step_graph import StepGraph
+from beam_obs.records.lineage_rows import BUNDLE, STATE, Derivation
 from beam_obs.records.number_text import counted
 from beam_obs.records.origin import is_derived
-from beam_obs.runs.source_partitions import code_of
-from beam_obs.wrapper.traced_rows import BUNDLE, STATE, Derivation
+from beam_obs.store.source_partitions import code_of
 
 SHOWN_CONTRIBUTORS = 10
 DEPTH = 8

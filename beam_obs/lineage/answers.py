@@ -9,7 +9,7 @@ from beam_obs.lineage.certainty import COMPLETELY, Certainty
 from beam_obs.lineage.output_records import OutputRecord
 from beam_obs.lineage.source_records import SourceRecord
 from beam_obs.lineage.step_graph import PathPart
-from beam_obs.runs.source_partitions import SourcePartition
+from beam_obs.store.source_partitions import SourcePartition
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,9 +31,9 @@ from beam_obs.lineage.output_records import (
 )
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.records.lineage_rows import OUTPUT_BYTES
 from beam_obs.records.origin import is_derived, parse_origin
-from beam_obs.runs.store import RunNotFound, Store, store_at
-from beam_obs.wrapper.traced_rows import OUTPUT_BYTES
+from beam_obs.store.store import RunNotFound, Store, store_at
 
 _EQUAL_SHOWN = 5
 _OTHERS_SHOWN = 20

@@ -1,6 +1,6 @@
 """Where the rows of a block of derivations begin and end, and which of them say that they are a sample.
 
-Walks over the fields as the schema of `beam_obs.wrapper.traced_rows` has them, and makes no objects of them.
+Walks over the fields as the schema of `beam_obs.records.lineage_rows` has them, and makes no objects of them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.errors import BeamObsError
-from beam_obs.runs.row_files import Block
+from beam_obs.store.row_files import Block
 
 _Row = TypeVar("_Row")
 

@@ -13,11 +13,11 @@ from typing import Any
 from beam_obs.lineage.answers import MayBeIn
 from beam_obs.lineage.derivation_rows import DamagedRows, RowSources, RowSpan, row_sources, row_spans
 from beam_obs.records.avro_number import avro_long, read_avro_long
+from beam_obs.records.contributors import MAX_CODES
+from beam_obs.records.lineage_rows import Derivation, positions_of, read_derivation
 from beam_obs.records.origin import Partition
-from beam_obs.runs.row_files import Block, RowFile, find_all
-from beam_obs.runs.source_partitions import code_of, is_of_narrow_position
-from beam_obs.wrapper.traced_contributors import MAX_CODES
-from beam_obs.wrapper.traced_rows import Derivation, positions_of, read_derivation
+from beam_obs.store.row_files import Block, RowFile, find_all
+from beam_obs.store.source_partitions import code_of, is_of_narrow_position
 
 _SEARCHED_ONE_BY_ONE = 24
 """Of more origins than that, every row is looked at once, in place of a search for each."""
@@ -245,7 +245,7 @@ def kept_share(derivation: Derivation) -> float:
 def _fields(row: bytes) -> dict[str, Any]:
     import fastavro
 
-    from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA
+    from beam_obs.records.lineage_rows import DERIVATION_SCHEMA
 
     try:
         fields: Any = fastavro.schemaless_reader(io.BytesIO(row), DERIVATION_SCHEMA, None)

@@ -19,11 +19,11 @@ import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol, TypeVar
 
+from beam_obs.files.file_state import FileState, state_of
 from beam_obs.records.errors import BeamObsError, MissingExtra
-from beam_obs.records.file_state import FileState, state_of
 from beam_obs.records.number_text import counted
-from beam_obs.runs.filesystems import filesystems
-from beam_obs.runs.folder import is_local, local_path
+from beam_obs.store.filesystems import filesystems
+from beam_obs.store.folder import is_local, local_path
 
 LARGEST_DIGESTED = 1 << 30
 """Files of more bytes are not digested again: only their size is compared."""
@@ -125,8 +125,8 @@ def content_before_damage(uri: str) -> bytes | None:
     """Returns what our own reads get of a compressed file that is damaged; None where it is none."""
     from apache_beam.io.filesystem import CompressionTypes
 
-    from beam_obs.io.bad_input import DamagedCompression
-    from beam_obs.io.decompression import open_stream
+    from beam_obs.files.decompression import open_stream
+    from beam_obs.records.bad_input import DamagedCompression
 
     path = path_on_disk(uri) if is_local(uri) else uri
     compression = CompressionTypes.detect_compression_type(path)
@@ -146,7 +146,7 @@ def content_before_damage(uri: str) -> bytes | None:
 
 
 def present_version(uri: str, expected: str, state: FileState | None = None) -> str | None:
-    """Returns the version that a file has now, as `beam_obs.io.file_version` makes it.
+    """Returns the version that a file has now, as `beam_obs.files.file_version` makes it.
 
     Args:
       uri: the file.
@@ -167,7 +167,7 @@ def present_version(uri: str, expected: str, state: FileState | None = None) -> 
         if state.size > LARGEST_DIGESTED:
             return None
         return as_it_is(_local_version, uri, state)
-    from beam_obs.io.file_version import file_version
+    from beam_obs.files.file_version import file_version
 
     return file_version(uri, state)
 

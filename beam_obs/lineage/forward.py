@@ -17,9 +17,9 @@ from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import is_derived
-from beam_obs.runs.source_partitions import SourcePartition
-from beam_obs.runs.store import Store, store_at
-from beam_obs.runs.unknown_name import nearest_text
+from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.store import Store, store_at
+from beam_obs.store.unknown_name import nearest_text
 
 _FAR = 1 << 62
 """A position behind any other."""

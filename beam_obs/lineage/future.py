@@ -10,15 +10,15 @@ from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import Into, Refused, Written
 from beam_obs.lineage.certainty import Certainty, damaged, least, not_recorded, sampled
 from beam_obs.lineage.placed_outputs import places_of
+from beam_obs.lineage.ruled_out import SingleWays
 from beam_obs.lineage.run_evidence import RunEvidence
-from beam_obs.lineage.single_ways import SingleWays
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.lineage.unaccounted import Unaccounted
 from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.lineage_rows import Derivation
 from beam_obs.records.origin import RANDOM_BITS, is_derived, randomness
-from beam_obs.runs.evidence import Standing
-from beam_obs.runs.source_partitions import code_of
-from beam_obs.wrapper.traced_rows import Derivation
+from beam_obs.store.evidence import Standing
+from beam_obs.store.source_partitions import code_of
 
 DEPTH = 8
 _MOST_AGGREGATES = 200

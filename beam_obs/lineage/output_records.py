@@ -23,8 +23,8 @@ from beam_obs.records.errors import BeamObsError, MissingExtra, UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD
 from beam_obs.records.number_text import counted
 from beam_obs.records.record_content import output_digest, record_content
-from beam_obs.runs.filesystems import filesystems
-from beam_obs.runs.folder import is_local, local_path
+from beam_obs.store.filesystems import filesystems
+from beam_obs.store.folder import is_local, local_path
 
 TEXT, CSV, JSON, AVRO, PARQUET = "text", "CSV", "JSON lines", "Avro", "Parquet"
 GIVEN = "a record handed over"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from beam_obs.lineage.files import FileGone, read_content
 from beam_obs.lineage.output_records import AVRO, PARQUET, format_of
 from beam_obs.records.record_content import output_digest
-from beam_obs.runs.folder import is_local, local_path
-from beam_obs.runs.row_files import find_all
+from beam_obs.store.folder import is_local, local_path
+from beam_obs.store.row_files import find_all
 
 _MOST_BYTES = 2 << 20
 _MOST_FILES = 16

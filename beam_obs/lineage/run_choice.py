@@ -13,11 +13,11 @@ from beam_obs.lineage.files import FileGone, below_prefix, present_version, same
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.origin import is_derived
-from beam_obs.runs.record import RunRecord
-from beam_obs.runs.source_partitions import SourcePartition
-from beam_obs.runs.store import RunNotFound, Store
-from beam_obs.runs.unknown_name import nearest_text
-from beam_obs.weaving.report import NO_ORIGIN
+from beam_obs.records.weave_report import NO_ORIGIN
+from beam_obs.store.record import RunRecord
+from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.store import RunNotFound, Store
+from beam_obs.store.unknown_name import nearest_text
 
 _LOOKED_AT = 200
 """Runs whose lists are looked through at most, from the newest back."""

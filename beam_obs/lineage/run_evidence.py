@@ -14,25 +14,25 @@ from beam_obs.lineage.certainty import Certainty, damaged, least
 from beam_obs.lineage.derivation_search import DerivationSearch
 from beam_obs.lineage.digest_search import found_digests
 from beam_obs.lineage.whole_blocks import DERIVATIONS, FILTERED, OUTPUTS, filtered_rows, whole_blocks
+from beam_obs.records.contributors import DEFAULT_LIMIT
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.records.number_text import counted
-from beam_obs.records.origin import Partition
-from beam_obs.records.record_content import DIGEST_BYTES
-from beam_obs.records.wanted_letters import WantedLetters
-from beam_obs.runs.erased_rows import erased_so_far
-from beam_obs.runs.evidence import Evidence, Standing, read_evidence
-from beam_obs.runs.file_problem import problem_of_file
-from beam_obs.runs.kept_letters import KeptLetters, kept_letters
-from beam_obs.runs.record import RunRecord
-from beam_obs.runs.row_files import Block, RowFile, find_all, read_row_file
-from beam_obs.runs.source_partitions import SourcePartition, code_of, partitions_of
-from beam_obs.runs.store import Store
-from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT
-from beam_obs.wrapper.traced_rows import (
+from beam_obs.records.lineage_rows import (
     NOT_KNOWN,
     OUTPUT_BYTES,
     partitions_by_code,
 )
+from beam_obs.records.number_text import counted
+from beam_obs.records.origin import Partition
+from beam_obs.records.record_content import DIGEST_BYTES
+from beam_obs.records.wanted_letters import WantedLetters
+from beam_obs.store.erased_rows import erased_so_far
+from beam_obs.store.evidence import Evidence, Standing, read_evidence
+from beam_obs.store.file_problem import problem_of_file
+from beam_obs.store.kept_letters import KeptLetters, kept_letters
+from beam_obs.store.record import RunRecord
+from beam_obs.store.row_files import Block, RowFile, find_all, read_row_file
+from beam_obs.store.source_partitions import SourcePartition, code_of, partitions_of
+from beam_obs.store.store import Store
 
 _MANIFEST_KINDS = {DERIVATIONS: "derivations", OUTPUTS: "output_index", FILTERED: "filtered"}
 _SEARCHED_ONE_BY_ONE = 24

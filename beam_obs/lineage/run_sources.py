@@ -10,8 +10,8 @@ from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import RunOf
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, not_recorded
 from beam_obs.lineage.run_evidence import RunEvidence
-from beam_obs.runs.source_partitions import SourcePartition
-from beam_obs.runs.store import Store, store_at
+from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.store import Store, store_at
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import json
 import struct
 from typing import Any
 
+from beam_obs.files.file_state import FileState
 from beam_obs.lineage.files import (
     FileGone,
     as_it_is,
@@ -23,9 +24,8 @@ from beam_obs.lineage.lines import Lines
 from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import block_position
 from beam_obs.records.errors import MissingExtra
-from beam_obs.records.file_state import FileState
 from beam_obs.records.number_text import counted
-from beam_obs.runs.source_partitions import SourcePartition
+from beam_obs.store.source_partitions import SourcePartition
 
 VERIFIED, CHANGED, GONE, UNVERIFIED = "verified", "changed", "gone", "not verified"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from beam_obs.records.avro_number import read_avro_long
-from beam_obs.runs.row_files import Block, RowFile
-from beam_obs.wrapper.traced_rows import OUTPUT_BYTES
+from beam_obs.records.lineage_rows import OUTPUT_BYTES
+from beam_obs.store.row_files import Block, RowFile
 
 DERIVATIONS = "derivations"
 OUTPUTS = "outputs"

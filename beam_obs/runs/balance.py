@@ -21,8 +21,8 @@ from typing import Any
 
 from beam_obs.metrics.names import is_within
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.records.weave_report import Gathering
 from beam_obs.runs.graph import Edge, Graph, Step
-from beam_obs.weaving.report import Gathering
 
 KEEPS_STATE = "it keeps records in state: what did not come out is there, or lost"
 MAY_DROP = "it may drop late records, and nothing counts them"

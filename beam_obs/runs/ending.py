@@ -11,20 +11,20 @@ from beam_obs.metrics import names
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import DatasetDescription, Observation
+from beam_obs.records.weave_report import WeaveReport
 from beam_obs.runs.balance import balance
-from beam_obs.runs.evidence import (
+from beam_obs.runs.graph import Composite, Graph, Step
+from beam_obs.runs.noted_files import noted_file_lines
+from beam_obs.store.evidence import (
     Evidence,
     summarize_checks,
     summarize_dead_letters,
     summarize_lost,
     summarize_windows,
 )
-from beam_obs.runs.graph import Composite, Graph, Step
-from beam_obs.runs.noted_files import noted_file_lines
-from beam_obs.runs.redaction import redact_text
-from beam_obs.runs.source_places import place_examples
-from beam_obs.runs.store import Store
-from beam_obs.weaving.report import WeaveReport
+from beam_obs.store.secrets import redact_text
+from beam_obs.store.source_places import place_examples
+from beam_obs.store.store import Store
 from beam_obs.weaving.weave import WEAVE_VERSION
 from beam_obs.wrapper.hidden_texts import REDACTED
 

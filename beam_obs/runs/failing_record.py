@@ -9,12 +9,12 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_obs.io.file_version import file_version
-from beam_obs.records.file_state import state_of
+from beam_obs.files.file_state import state_of
+from beam_obs.files.file_version import file_version
 from beam_obs.records.known_partitions import read_of
 from beam_obs.records.origin import Partition
-from beam_obs.runs.redaction import redact_text
-from beam_obs.wrapper.traced_note import NOTE, Noted, note_of, parse_note
+from beam_obs.store.secrets import redact_text
+from beam_obs.wrapper.exception_note import NOTE, Noted, note_of, parse_note
 
 _LONGEST = 500
 _MOST_BYTES = 1 << 28

@@ -11,14 +11,14 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.userstate import is_stateful_dofn
 from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions
 
+from beam_obs.dead_letters.homes import KeepRefusals
 from beam_obs.metrics.names import LATER_LEAF, stage_of_step
 from beam_obs.runs.one_row import Row, rows_of
-from beam_obs.stages.dead_letters import KeepRefusals
 from beam_obs.stages.guarded_combine import SplitCombined
-from beam_obs.stages.role import EVIDENCE
+from beam_obs.woven.state import remembers
+from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
-from beam_obs.wrapper.traced_dofn import innermost
-from beam_obs.wrapper.traced_state import remembers
+from beam_obs.wrapper.role import EVIDENCE
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
 _FAILED_TAGS = ("FailedRows", "FailedRowsWithErrors")

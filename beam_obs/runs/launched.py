@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 from apache_beam.runners.direct.direct_runner import DirectPipelineResult
 from apache_beam.runners.runner import PipelineState
 
+from beam_obs.dead_letters.evidence_file import reason_of
 from beam_obs.metrics import live
 from beam_obs.metrics.snapshot import Snapshot, StageCounts, live_snapshot, read_snapshot
 from beam_obs.metrics.users_metrics import users_metrics
 from beam_obs.records.errors import DeadRateExceeded
+from beam_obs.records.weave_report import WeaveReport
+from beam_obs.reports.run_report import print_report
 from beam_obs.runs.dead_rate import judge_dead_rate
 from beam_obs.runs.ending import describe_end, describe_error
-from beam_obs.runs.evidence import Evidence, read_evidence
 from beam_obs.runs.failing_record import FailingRecord, failing_record
-from beam_obs.runs.partitions import PARTITIONS, StampedSource, describe_partitions, write_partitions
 from beam_obs.runs.progress import Progress
-from beam_obs.runs.record import now_text
-from beam_obs.runs.record_forms import FILES
-from beam_obs.runs.report import print_report
-from beam_obs.runs.run import Run
-from beam_obs.stages.evidence_file import reason_of
-from beam_obs.weaving.report import WeaveReport
-from beam_obs.wrapper.traced_note import note_of, show_note
+from beam_obs.store.evidence import Evidence, read_evidence
+from beam_obs.store.partitions import PARTITIONS, StampedSource, describe_partitions, write_partitions
+from beam_obs.store.record import now_text
+from beam_obs.store.record_forms import FILES
+from beam_obs.store.run import Run
+from beam_obs.wrapper.exception_note import note_of, show_note
 
 if TYPE_CHECKING:
     from beam_obs.runs.observer import Observer

@@ -16,9 +16,13 @@ from typing import Any
 
 from apache_beam.version import __version__ as beam_version
 
+from beam_obs.dead_letters.evidence_writer import CommitEvidence, writes_at_once
+from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
+from beam_obs.records.weave_report import WeaveReport
+from beam_obs.reports.run_report import print_report
 from beam_obs.runs.code_version import code_version
 from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.launched import Launched, status_of_error
@@ -26,16 +30,12 @@ from beam_obs.runs.one_row import rows_of
 from beam_obs.runs.option_names import settle_options
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
 from beam_obs.runs.reach import check_reach, outlives_launcher
-from beam_obs.runs.redaction import redact, redact_text
-from beam_obs.runs.report import print_report
-from beam_obs.runs.run import Run, keep_template
 from beam_obs.runs.step_code import step_code
-from beam_obs.runs.store import Store
 from beam_obs.runs.template import Template, template_of
-from beam_obs.stages.dead_letters import DeadLetters
-from beam_obs.stages.evidence import CommitEvidence, writes_at_once
-from beam_obs.weaving.options import weave_version, weaving_as_asked
-from beam_obs.weaving.report import WeaveReport
+from beam_obs.store.run import Run, keep_template
+from beam_obs.store.secrets import redact, redact_text
+from beam_obs.store.store import Store
+from beam_obs.weaving.lineage_options import weave_version, weaving_as_asked
 from beam_obs.wrapper.redaction import Redact, redaction_of
 
 EVIDENCE_LABEL = "beam_obs evidence"

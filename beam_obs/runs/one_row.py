@@ -15,8 +15,8 @@ from apache_beam.io.fileio import WriteToFiles
 from apache_beam.io.iobase import WriteImpl
 
 from beam_obs.beam_private import NamedPTransform, PTransformFnPTransform
-from beam_obs.stages.role import SINK, WRITE
 from beam_obs.stages.stage import Stage
+from beam_obs.wrapper.role import SINK, WRITE
 
 _OF_LIBRARIES = ("apache_beam.", "beam_obs.")
 _OF_USERS = ("apache_beam.examples.", "apache_beam.transforms.ptransform", "apache_beam.yaml.")

@@ -17,9 +17,9 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.records.errors import UsageError
-from beam_obs.runs.filesystems import configured_arguments
 from beam_obs.runs.options import ObservabilityOptions
-from beam_obs.weaving.options import LineageOptions
+from beam_obs.store.filesystems import configured_arguments
+from beam_obs.weaving.lineage_options import LineageOptions
 
 _PREFIX = "obs_"
 _CLASSES = (ObservabilityOptions, LineageOptions)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.records.errors import UsageError
-from beam_obs.runs.configuration import FILE as CONFIGURATION_FILE
-from beam_obs.runs.configuration import find_configuration
-from beam_obs.runs.store import DEFAULT_STORE, STORE_VARIABLE, default_store
+from beam_obs.store.configuration import FILE as CONFIGURATION_FILE
+from beam_obs.store.configuration import find_configuration
+from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE, default_store
 from beam_obs.wrapper.redaction import PAYLOADS, WHOLE
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -11,7 +11,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, SparkRunnerOptions
 
 from beam_obs.records.errors import BeamObsError
-from beam_obs.runs.store import Store
+from beam_obs.store.store import Store
 
 _REMOTE = ("DataflowRunner", "TestDataflowRunner", "KafkaStreamsRunner")
 _PORTABLE = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")

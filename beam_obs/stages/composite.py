@@ -20,9 +20,9 @@ from apache_beam.transforms.core import ParDo
 from apache_beam.transforms.external import ExternalTransform
 
 from beam_obs.beam_private import NamedPTransform
+from beam_obs.checks.check_uniqueness import LookForCopies
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.run_context import Observation
-from beam_obs.stages.check_uniqueness import LookForCopies
 from beam_obs.stages.guarded_combine import GuardedCombineFn, SplitCombined
 from beam_obs.stages.observed_pardo import (
     describe_stage,
@@ -31,11 +31,11 @@ from beam_obs.stages.observed_pardo import (
     refusals_of,
     with_room_for_lineage,
 )
-from beam_obs.stages.role import Ours
 from beam_obs.stages.sink_records import record_check
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.role import Ours
 from beam_obs.wrapper.user_callable import user_callable
 
 _INSIDES_LEFT_ALONE: tuple[type, ...] = (

@@ -16,7 +16,7 @@ from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes, LineageAttributes
 from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.records.run_context import RunContext
-from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.untyped import Untyped
 
 

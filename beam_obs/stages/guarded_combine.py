@@ -19,11 +19,11 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.payload import decode_payload, encode_payload, payload_text
+from beam_obs.wrapper.current_origin import current_origin
+from beam_obs.wrapper.exception_note import NOTE, put_note
 from beam_obs.wrapper.failure import Failure, describe
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.refusal import DEAD_TAG, lineage_of, refuse_failure
-from beam_obs.wrapper.traced_note import NOTE, put_note
-from beam_obs.wrapper.traced_origin import current_origin
 from beam_obs.wrapper.untyped import Untyped
 
 _UNCHANGING = (int, float, complex, str, bytes, bool, type(None), frozenset)

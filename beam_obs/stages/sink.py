@@ -10,14 +10,14 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.stages.counted import CountElements
-from beam_obs.stages.dead_letters import DeadLetters
-from beam_obs.stages.role import SINK, Ours
 from beam_obs.stages.source import checked_dataset
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.role import SINK, Ours
 
 
 class Sink(Stage, Ours):

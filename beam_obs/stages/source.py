@@ -13,12 +13,12 @@ from apache_beam import pvalue
 from apache_beam.coders import registry
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import DatasetDescription, Observation, StageDescription
 from beam_obs.stages.composite import GuardedExpansion
 from beam_obs.stages.counted import CountElements, StampUnlocated
-from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
 

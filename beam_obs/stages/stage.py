@@ -20,6 +20,11 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints import TypeCheckError
 
 from beam_obs.beam_private import MultiParDo, NamedPTransform
+from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
+from beam_obs.dead_letters.evidence_writer import globally
+from beam_obs.dead_letters.homes import DeadLetters
+from beam_obs.dead_letters.refusal_homes import RefusalHomes
+from beam_obs.dead_letters.windowed_dead_rate import DEFAULT_MINIMUM, JudgeDeadRate
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
@@ -27,10 +32,6 @@ from beam_obs.records.given import given_number
 from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
-from beam_obs.stages.dead_letter_format import FormatDeadLetters
-from beam_obs.stages.dead_letters import DeadLetters
-from beam_obs.stages.dead_rate import DEFAULT_MINIMUM, JudgeDeadRate
-from beam_obs.stages.evidence import globally
 from beam_obs.stages.observed_pardo import (
     describe_stage,
     drop_checks_of_outputs,
@@ -39,7 +40,6 @@ from beam_obs.stages.observed_pardo import (
     refusals_of,
     with_room_for_lineage,
 )
-from beam_obs.stages.refusal_homes import RefusalHomes
 from beam_obs.stages.with_dead_letters import WithDeadLetters
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.untyped import Untyped

@@ -14,16 +14,16 @@ import apache_beam as beam
 from apache_beam.typehints import row_type
 
 from beam_obs.beam_private import user_type_is_generated
+from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes, LineageAttributes
 from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import RunContext, observation_of
-from beam_obs.stages.dead_letters import DeadLetters
 from beam_obs.stages.observed_pardo import with_room_for_lineage
 from beam_obs.stages.pubsub_messages import is_message, stamped_message
 from beam_obs.stages.stage import Stage
+from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.redaction import Redact
-from beam_obs.wrapper.traced_origin import current_origin
 from beam_obs.wrapper.untyped import Untyped, untyped
 
 _LOGGER = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from apache_beam import pvalue
 from apache_beam.testing.util import assert_that
 
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.runs.evidence import Standing, read_evidence
-from beam_obs.runs.kept_letters import kept_letters
-from beam_obs.runs.source_places import placed_letters
-from beam_obs.runs.store import Store
-from beam_obs.testing.difference import numbered, table
+from beam_obs.store.evidence import Standing, read_evidence
+from beam_obs.store.kept_letters import kept_letters
+from beam_obs.store.source_places import placed_letters
+from beam_obs.store.store import Store
+from beam_obs.testing.expected_and_found import numbered, table
 from beam_obs.testing.matchers import DeadLetterMatcher, describe
 from beam_obs.testing.observed_run import find_run
 

@@ -12,7 +12,7 @@ from typing import Any
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.payload import decode_payload, payload_text
 from beam_obs.records.public_names import public_type
-from beam_obs.testing.difference import cut
+from beam_obs.testing.expected_and_found import cut
 from beam_obs.wrapper.failure import class_name
 
 _SHORT_NAMES = {"message": "error_message"}

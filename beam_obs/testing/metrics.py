@@ -11,11 +11,11 @@ from apache_beam.runners.direct.direct_runner import DirectPipelineResult
 from apache_beam.runners.runner import PipelineResult
 
 from beam_obs.metrics.snapshot import Snapshot, StageCounts, read_snapshot
+from beam_obs.reports.balance_text import balance_text, unchecked_texts
 from beam_obs.runs.balance import balance
-from beam_obs.runs.balance_text import balance_text, unchecked_texts
-from beam_obs.runs.folding import folded
-from beam_obs.runs.record import RunRecord
-from beam_obs.testing.difference import table
+from beam_obs.store.folding import folded
+from beam_obs.store.record import RunRecord
+from beam_obs.testing.expected_and_found import table
 from beam_obs.testing.observed_run import find_run
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from beam_obs.runs.record import RunRecord
-from beam_obs.runs.store import Store
+from beam_obs.store.record import RunRecord
+from beam_obs.store.store import Store
 
 
 def find_run(actual: Any) -> tuple[Store, RunRecord]:

@@ -10,15 +10,21 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms.core import CombineValuesDoFn
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
+from beam_obs.records.weave_report import NO_ORIGIN
 from beam_obs.weaving.gatherings import count_windows_before, counts_windows, note_gathering
-from beam_obs.weaving.graph import ITERABLE_URN, KV_URN, PAR_DO_URN
-from beam_obs.weaving.loom import DERIVATIONS, WINDOW_COUNTS, Loom
-from beam_obs.weaving.report import NO_ORIGIN
+from beam_obs.weaving.portable_graph import ITERABLE_URN, KV_URN, PAR_DO_URN
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
-from beam_obs.wrapper.gathered import WINDOWS
-from beam_obs.wrapper.traced_combine import TracedCombineFn
-from beam_obs.wrapper.traced_forms import (
+from beam_obs.weaving.weave_state import DERIVATIONS, WINDOW_COUNTS, Loom
+from beam_obs.woven.combine import TracedCombineFn
+from beam_obs.woven.gathered import WINDOWS
+from beam_obs.woven.inserted_steps import (
+    CombinedDoFn,
+    GloballyCombinedDoFn,
+    GloballyGroupedDoFn,
+    GroupedDoFn,
+)
+from beam_obs.wrapper.element_forms import (
     ACCUMULATED,
     GROUPED,
     KEYED,
@@ -28,12 +34,6 @@ from beam_obs.wrapper.traced_forms import (
     ROWS,
     TRACED,
     Ends,
-)
-from beam_obs.wrapper.traced_grouping import (
-    CombinedDoFn,
-    GloballyCombinedDoFn,
-    GloballyGroupedDoFn,
-    GroupedDoFn,
 )
 
 _COMBINE_URNS = frozenset(

@@ -10,14 +10,14 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms.window import GlobalWindow
 
-from beam_obs.io.frame_reads import FrameRead, UnsplitFrameRead
+from beam_obs.io.reads.frame_reads import FrameRead, UnsplitFrameRead
 from beam_obs.records.origin import Partition
-from beam_obs.weaving.graph import PAR_DO_URN
-from beam_obs.weaving.loom import INPUTS, Loom
-from beam_obs.weaving.report import WovenSource
-from beam_obs.wrapper.traced_dofn import innermost
-from beam_obs.wrapper.traced_forms import PLAIN, ROWS
-from beam_obs.wrapper.traced_frames import RowLines
+from beam_obs.records.weave_report import WovenSource
+from beam_obs.weaving.portable_graph import PAR_DO_URN
+from beam_obs.weaving.weave_state import INPUTS, Loom
+from beam_obs.woven.frames import RowLines
+from beam_obs.woven.woven_dofn import innermost
+from beam_obs.wrapper.element_forms import PLAIN, ROWS
 
 _MODULE = "apache_beam.dataframe.io"
 _READ, _READ_ROWS = f"{_MODULE}._ReadFromPandas", f"{_MODULE}.ReadViaPandas"

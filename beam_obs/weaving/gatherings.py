@@ -9,13 +9,13 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms.trigger import AccumulationMode, DefaultTrigger
 from apache_beam.transforms.window import GlobalWindows
 
-from beam_obs.weaving.graph import PAR_DO_URN
-from beam_obs.weaving.loom import WINDOW_COUNTS, Loom
-from beam_obs.weaving.report import Gathering
+from beam_obs.records.weave_report import Gathering
+from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.units import GROUP_INTO_BATCHES, HOT_KEYS
-from beam_obs.wrapper.gathered import WINDOWS, CountWindowsDoFn
-from beam_obs.wrapper.traced_dofn import innermost
-from beam_obs.wrapper.traced_forms import SEED
+from beam_obs.weaving.weave_state import WINDOW_COUNTS, Loom
+from beam_obs.woven.gathered import WINDOWS, CountWindowsDoFn
+from beam_obs.woven.woven_dofn import innermost
+from beam_obs.wrapper.element_forms import SEED
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
 ACCUMULATES = "its panes hold records of those before them"

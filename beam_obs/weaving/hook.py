@@ -18,9 +18,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
-from beam_obs.weaving.graph import keep_types
+from beam_obs.records.weave_report import CANNOT_BE_READ, WeaveReport, failed
 from beam_obs.weaving.own_pipeline import read_pipeline
-from beam_obs.weaving.report import CANNOT_BE_READ, WeaveReport, failed
+from beam_obs.weaving.portable_graph import keep_types
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import is_woven, weave
 

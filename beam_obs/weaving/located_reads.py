@@ -9,15 +9,15 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.beam_private import ReadRange
-from beam_obs.io.beam_reads import LocatedRangeRead, LocatedRead, UnsplitLocatedRead
+from beam_obs.io.reads.beam_reads import LocatedRangeRead, LocatedRead, UnsplitLocatedRead
 from beam_obs.records.known_partitions import ANY_RUN
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import RunContext
-from beam_obs.weaving.graph import PAR_DO_URN
-from beam_obs.weaving.loom import INPUTS, Loom
-from beam_obs.weaving.report import WovenSource
-from beam_obs.wrapper.traced_forms import ROWS
-from beam_obs.wrapper.traced_source import BY_CONTENT, Source
+from beam_obs.records.weave_report import WovenSource
+from beam_obs.weaving.portable_graph import PAR_DO_URN
+from beam_obs.weaving.weave_state import INPUTS, Loom
+from beam_obs.woven.source_origins import BY_CONTENT, Source
+from beam_obs.wrapper.element_forms import ROWS
 
 _OF_BEAM = "apache_beam.io."
 

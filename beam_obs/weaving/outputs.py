@@ -10,19 +10,19 @@ from apache_beam.options.value_provider import StaticValueProvider
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.beam_private import TextSink, TFRecordSink
-from beam_obs.stages.role import SINK, WRITE
+from beam_obs.records.weave_report import WovenSink
 from beam_obs.weaving import units
 from beam_obs.weaving.frames import FrameSink, frame_sink
-from beam_obs.weaving.graph import PAR_DO_URN
-from beam_obs.weaving.loom import OUTPUTS, Loom
-from beam_obs.weaving.report import WovenSink
+from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.units import Unit, is_internal
+from beam_obs.weaving.weave_state import OUTPUTS, Loom
+from beam_obs.woven.frames import FrameIndexDoFn, WindowedFrameIndexDoFn
+from beam_obs.woven.inserted_steps import IndexDoFn
+from beam_obs.woven.woven_dofn import innermost
+from beam_obs.wrapper.element_forms import PLAIN, ROWS
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
-from beam_obs.wrapper.traced_dofn import innermost
-from beam_obs.wrapper.traced_forms import PLAIN, ROWS
-from beam_obs.wrapper.traced_frames import FrameIndexDoFn, WindowedFrameIndexDoFn
-from beam_obs.wrapper.traced_grouping import IndexDoFn
-from beam_obs.wrapper.traced_shapes import stamps
+from beam_obs.wrapper.role import SINK, WRITE
+from beam_obs.wrapper.step_shapes import stamps
 
 _TESTING = "apache_beam.testing."
 _NAMES_OF_DATA = ("file_pattern", "file_path_prefix", "file_path", "path", "table", "topic", "sink_table")

@@ -11,11 +11,11 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.transforms import core, userstate
 
 from beam_obs.beam_private import DoFnParam, ExceptionHandlingWrapperDoFn, RestrictionDoFnParam
+from beam_obs.woven.held_back import emits_at_the_end, unchecked
+from beam_obs.woven.source_origins import passes_seeds
+from beam_obs.woven.state import remembers
+from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.choosing_dofn import ChoosingDoFn
-from beam_obs.wrapper.traced_buffers import emits_at_the_end, unchecked
-from beam_obs.wrapper.traced_dofn import innermost
-from beam_obs.wrapper.traced_source import passes_seeds
-from beam_obs.wrapper.traced_state import remembers
 
 _BATCHING = frozenset({"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"})
 _AGGREGATED_NEXT = frozenset({"_TopPerBundle"})

@@ -9,10 +9,7 @@ import zlib
 from typing import Any
 
 from beam_obs.records.avro_number import avro_long
-from beam_obs.records.manifest import Manifest
-from beam_obs.records.run_context import RunContext
-from beam_obs.weaving.loom import DERIVATIONS, FILTERED, OUTPUTS
-from beam_obs.wrapper.traced_rows import (
+from beam_obs.records.lineage_rows import (
     DERIVATION_SCHEMA,
     FILTERED_SCHEMA,
     OUTPUT_BYTES,
@@ -20,6 +17,9 @@ from beam_obs.wrapper.traced_rows import (
     RUN_METADATA,
     STEP_METADATA,
 )
+from beam_obs.records.manifest import Manifest
+from beam_obs.records.run_context import RunContext
+from beam_obs.weaving.weave_state import DERIVATIONS, FILTERED, OUTPUTS
 
 OUTPUT_INDEX = "output_index"
 _BLOCK_BYTES = 1 << 16

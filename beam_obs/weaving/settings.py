@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from beam_obs.records.contributors import DEFAULT_LIMIT
 from beam_obs.records.run_context import RunContext
-from beam_obs.wrapper.traced_contributors import DEFAULT_LIMIT
 
 SAMPLED_SHARE = 1 / 128
 

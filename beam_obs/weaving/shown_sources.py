@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from beam_obs.weaving import units
 from beam_obs.weaving.frames import is_frame_read
-from beam_obs.weaving.graph import PAR_DO_URN, Graph
 from beam_obs.weaving.located_reads import reads_ranges
-from beam_obs.weaving.loom import Loom
+from beam_obs.weaving.portable_graph import PAR_DO_URN, Graph
 from beam_obs.weaving.units import is_internal, is_of_beam
+from beam_obs.weaving.weave_state import Loom
 
 _COMBINE_GLOBALLY = "apache_beam.transforms.core.CombineGlobally"
 

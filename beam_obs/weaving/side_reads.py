@@ -7,10 +7,10 @@ step, a side input shows in the pipeline itself alone.
 from __future__ import annotations
 
 from beam_obs.weaving import units
-from beam_obs.weaving.graph import PAR_DO_URN
-from beam_obs.weaving.loom import Loom
+from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.shown_sources import puts_in_default
 from beam_obs.weaving.units import is_internal
+from beam_obs.weaving.weave_state import Loom
 
 
 def find_side_reads(loom: Loom) -> dict[str, list[str]]:

@@ -19,10 +19,10 @@ from apache_beam.utils import proto_utils
 from beam_obs.beam_private import ParquetSource
 from beam_obs.weaving import units
 from beam_obs.weaving.located_reads import label_of_read
-from beam_obs.weaving.loom import Loom
 from beam_obs.weaving.steps import label_of_source
 from beam_obs.weaving.units import Unit, is_internal
-from beam_obs.wrapper.traced_dofn import innermost
+from beam_obs.weaving.weave_state import Loom
+from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.user_callable import FILTER, MAP, MAP_TUPLE, user_callable
 
 _ONE_AT_MOST = frozenset({MAP, MAP_TUPLE, FILTER})

@@ -12,19 +12,17 @@ from apache_beam.transforms.window import WindowFn
 from apache_beam.utils import proto_utils
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
+from beam_obs.records.lineage_rows import STATE
 from beam_obs.records.origin import Partition
+from beam_obs.records.weave_report import NO_ORIGIN, WovenSource
 from beam_obs.weaving.gatherings import note_gathering
-from beam_obs.weaving.loom import DERIVATIONS, FILTERED, Loom
 from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
-from beam_obs.weaving.report import NO_ORIGIN, WovenSource
 from beam_obs.weaving.shown_sources import puts_in_default
 from beam_obs.weaving.units import is_internal, source_label
-from beam_obs.wrapper.traced_dofn import TracedSettings, WovenPayload, innermost, load_woven
-from beam_obs.wrapper.traced_forms import KEYED, LISTED, PLAIN, ROWS, SEED, TRACED, Ends
-from beam_obs.wrapper.traced_grouping import BatchedDoFn, OfTraced, SupersetDoFn
-from beam_obs.wrapper.traced_rows import STATE
-from beam_obs.wrapper.traced_source import (
+from beam_obs.weaving.weave_state import DERIVATIONS, FILTERED, Loom
+from beam_obs.woven.inserted_steps import BatchedDoFn, OfTraced, SupersetDoFn
+from beam_obs.woven.source_origins import (
     BY_CONTENT,
     BY_INDEX,
     NOT_A_SOURCE,
@@ -34,8 +32,10 @@ from beam_obs.wrapper.traced_source import (
     TellingPayload,
     passes_blocks,
 )
-from beam_obs.wrapper.traced_state import HISTORY
-from beam_obs.wrapper.traced_window import TracedWindowFn
+from beam_obs.woven.state import HISTORY
+from beam_obs.woven.window_fn import TracedWindowFn
+from beam_obs.woven.woven_dofn import TracedSettings, WovenPayload, innermost, load_woven
+from beam_obs.wrapper.element_forms import KEYED, LISTED, PLAIN, ROWS, SEED, TRACED, Ends
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
 _STANDARD_WINDOWS = frozenset(

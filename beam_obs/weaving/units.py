@@ -14,8 +14,8 @@ from apache_beam.io.filebasedsource import FileBasedSource
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
-from beam_obs.stages.role import EVIDENCE
-from beam_obs.weaving.graph import PAR_DO_URN, Graph
+from beam_obs.weaving.portable_graph import PAR_DO_URN, Graph
+from beam_obs.wrapper.role import EVIDENCE
 
 PAR_DO = "ParDo"
 IMPULSE = "Impulse"

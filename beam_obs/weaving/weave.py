@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
+from beam_obs.records.weave_report import NotWoven, WeaveReport, failed
 from beam_obs.weaving import aggregates, outputs, steps, units
-from beam_obs.weaving.check import MiswovenEdge, check_edges
+from beam_obs.weaving.edge_check import MiswovenEdge, check_edges
 from beam_obs.weaving.frames import is_frame_read, weave_frame_read
 from beam_obs.weaving.located_reads import is_range_read, weave_located_read, weave_range_read
-from beam_obs.weaving.loom import Loom
-from beam_obs.weaving.report import NotWoven, WeaveReport, failed
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.shown_sources import find_shown_sources
 from beam_obs.weaving.side_reads import find_side_reads
 from beam_obs.weaving.single_ways import find_single_ways
 from beam_obs.weaving.units import Unit
+from beam_obs.weaving.weave_state import Loom
 from beam_obs.weaving.writer import write_rows
 
 WEAVE_VERSION = 3

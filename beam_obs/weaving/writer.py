@@ -22,9 +22,7 @@ from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_obs.records.manifest import Manifest
-from beam_obs.records.run_context import RunContext
-from beam_obs.stages.evidence import (
+from beam_obs.dead_letters.evidence_writer import (
     CommitEvidence,
     GatherRows,
     PutUnderOneKey,
@@ -33,11 +31,13 @@ from beam_obs.stages.evidence import (
     commit_of_batch,
     slug,
 )
-from beam_obs.weaving.graph import Graph
-from beam_obs.weaving.loom import FILTERED, INPUTS, WINDOW_COUNTS, Loom, par_do_spec
+from beam_obs.records.manifest import Manifest
+from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.own_pipeline import own_pipeline
+from beam_obs.weaving.portable_graph import Graph
 from beam_obs.weaving.row_file import open_rows
-from beam_obs.wrapper.gathered import sum_of_rows
+from beam_obs.weaving.weave_state import FILTERED, INPUTS, WINDOW_COUNTS, Loom, par_do_spec
+from beam_obs.woven.gathered import sum_of_rows
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.untyped import Untyped, untyped
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_obs.wrapper.traced_contributors import UNKNOWN
-from beam_obs.wrapper.traced_note import noting
-from beam_obs.wrapper.traced_shapes import Step
+from beam_obs.records.contributors import UNKNOWN
+from beam_obs.wrapper.exception_note import noting
+from beam_obs.wrapper.step_shapes import Step
 from beam_obs.wrapper.untyped import Untyped
 
 Member = tuple[Any, Any]

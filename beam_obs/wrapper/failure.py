@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import beam_obs
 from beam_obs.records.public_names import public_type
+from beam_obs.wrapper.current_origin import OBSERVED, WOVEN
+from beam_obs.wrapper.exception_note import NOTE
 from beam_obs.wrapper.failure_kind import Words, shape_of, words_of
-from beam_obs.wrapper.traced_note import NOTE
-from beam_obs.wrapper.traced_origin import OBSERVED, WOVEN
 
 MESSAGE_LIMIT = 16_384
 """Longest error message kept, in characters."""

@@ -17,9 +17,9 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.records.errors import no_home
 from beam_obs.records.run_context import ObservationSettings, RunContext
+from beam_obs.wrapper.exception_note import NOTE, put_note
 from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.refusal import DEAD_TAG, NO_ELEMENT, refuse_element
-from beam_obs.wrapper.traced_note import NOTE, put_note
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from beam_obs.wrapper.guard import Guard, GuardSettings
 from beam_obs.wrapper.keep_lineage import keeping_lineage
 from beam_obs.wrapper.refusal import EVIDENCE_TAG, NO_ELEMENT
 from beam_obs.wrapper.shapes import BatchSplitter, Shape, passing_on, shape_of
-from beam_obs.wrapper.traced_shapes import Step
+from beam_obs.wrapper.step_shapes import Step
 from beam_obs.wrapper.user_callable import user_callable
 
 _OF_EVERY_DOFN = frozenset(dir(beam.DoFn))

@@ -13,8 +13,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from beam_obs.wrapper.traced_forms import KEYED, PLAIN, TRACED
-from beam_obs.wrapper.traced_origin import OBSERVED, WOVEN
+from beam_obs.wrapper.current_origin import OBSERVED, WOVEN
+from beam_obs.wrapper.element_forms import KEYED, PLAIN, TRACED
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE
 
 GENERATOR = "generator"

@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.payload import encode_payload, payload_text
+from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.failure import Failure, describe
 from beam_obs.wrapper.redaction import NONE, Redaction, scrub
-from beam_obs.wrapper.traced_origin import current_origin
 
 if TYPE_CHECKING:
     from apache_beam.coders import Coder

@@ -14,10 +14,10 @@ from types import GeneratorType
 from typing import Any, NamedTuple
 
 from beam_obs.metrics.tally import Counts
+from beam_obs.wrapper.element_forms import PLAIN
 from beam_obs.wrapper.guard import Guard
 from beam_obs.wrapper.process_text import Way, maker
-from beam_obs.wrapper.traced_forms import PLAIN
-from beam_obs.wrapper.traced_shapes import Step, origin_taker, refuse_text
+from beam_obs.wrapper.step_shapes import Step, origin_taker, refuse_text
 from beam_obs.wrapper.user_callable import DO_FN, UserCallable
 
 Process = Callable[..., Any]

@@ -132,7 +132,7 @@ def test_a_payload_is_written_as_it_was(flights: str) -> None:
 
 
 def obs_dead_letters() -> list[Any]:
-    from beam_obs.runs.evidence import dead_letters
+    from beam_obs.store.evidence import dead_letters
 
     return [letter for letter, _ in dead_letters(obs.Store(), obs.Store().find("latest"))]
 

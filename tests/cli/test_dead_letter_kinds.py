@@ -11,8 +11,8 @@ import pytest
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
-from beam_obs.runs.kinds import pipeline_kinds
-from beam_obs.runs.store import Store
+from beam_obs.store.kinds_of_refusal import pipeline_kinds
+from beam_obs.store.store import Store
 
 LIST = ("dead-letters", "list")
 
@@ -132,7 +132,7 @@ def test_kinds_of_an_earlier_release_are_known_again_by_their_example(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     old = {**kind("old", 1_000_000, 3), "error_type": "ValueError", "error_message": "invalid literal: 'x'"}
-    torn = {**kind("torn", 2_000_000), "error_type": "beam_obs.io.bad_input.TornRow"}
+    torn = {**kind("torn", 2_000_000), "error_type": "beam_obs.records.bad_input.TornRow"}
     add_run("0193aaaa-0001-7000-8000-000000000000", "done", [old, torn, kind("gone", 1_000_000)])
     of_now = {"fingerprint_version": 2, "first": 9_000_000, "last": 9_000_000}
     new = {**old, "fingerprint": "new", "error_message": "invalid literal: 'y'", **of_now}

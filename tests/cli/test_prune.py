@@ -16,10 +16,10 @@ import pytest
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
-from beam_obs.runs import process
-from beam_obs.runs.folder import RemoteFolder
-from beam_obs.runs.leftovers import find_leftovers, remove_leftovers
-from beam_obs.runs.store import Store
+from beam_obs.store import process
+from beam_obs.store.folder import RemoteFolder
+from beam_obs.store.leftovers import find_leftovers, remove_leftovers
+from beam_obs.store.store import Store
 
 Capture = pytest.CaptureFixture[str]
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_removed_is_an_error_that_names_it(
         if "0001" in path:
             raise PermissionError("not yours")
 
-    monkeypatch.setattr("beam_obs.runs.folder.LocalFolder.delete", refuse)
+    monkeypatch.setattr("beam_obs.store.folder.LocalFolder.delete", refuse)
     text = prune(capsys, "--older-than", "30d", "--keep-newest", "0", code=1)
     assert "removed 1 run" in text
     assert "0193aaaa-0001-7000-8000-000000000000 (nightly): PermissionError: not yours" in text
@@ -269,8 +269,8 @@ def test_unfinished_files_of_one_pipeline_alone_go_where_asked(capsys: Capture) 
 def test_what_a_killed_process_was_writing_is_found_by_its_name(capsys: Capture) -> None:
     killed = """
 import os
-from beam_obs.records.new_file import NewFile
-from beam_obs.runs.store import Store
+from beam_obs.files.new_file import NewFile
+from beam_obs.store.store import Store
 
 folder = Store().files
 NewFile(".beam_obs/runs/nightly/0193aaaa-0001-7000-8000-000000000000/outputs-1.avro").file.write(b"half")

@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 from apache_beam.runners.portability import prism_runner
 
+from beam_obs.records.weave_report import is_error
 from beam_obs.weaving.hook import weaving
-from beam_obs.weaving.report import is_error
 from beam_obs.weaving.settings import WeaveSettings
 
 

@@ -14,7 +14,7 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 
 from beam_obs.cli.main import exit_code
-from beam_obs.runs import objects
+from beam_obs.store import objects
 from tests.engines.object_stores import ObjectStore, running_gcs, running_s3
 
 pytestmark = pytest.mark.engines

@@ -15,7 +15,7 @@ import beam_obs as obs
 from beam_obs.metrics.live import live_counts
 from beam_obs.metrics.tally import Counts
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.runs.evidence import read_evidence
+from beam_obs.store.evidence import read_evidence
 from tests.engines.pubsub_emulator import running_emulator
 from tests.io.pipelines import RUNNER, Keeper
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from apache_beam.io.restriction_trackers import OffsetRange
 from apache_beam.runners.sdf_utils import RestrictionTrackerView, ThreadsafeRestrictionTracker
 
-from beam_obs.io.file_ranges import FileRanges
-from beam_obs.io.found_files import FoundFile, find_files
-from beam_obs.io.read_blocks import ReadBlock
-from beam_obs.io.read_ranges import EVIDENCE_TAG, ReadSettings
+from beam_obs.files.found_files import FoundFile, find_files
+from beam_obs.io.reads.file_ranges import FileRanges
+from beam_obs.io.reads.read_blocks import ReadBlock
+from beam_obs.io.reads.read_ranges import EVIDENCE_TAG, ReadSettings
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 

@@ -9,13 +9,8 @@ import pathlib
 from typing import Any
 
 from beam_obs.lineage.run_evidence import RunEvidence
-from beam_obs.records.origin import Partition, derived_origin
-from beam_obs.records.record_content import output_digest
-from beam_obs.records.run_id import new_run_id
-from beam_obs.runs.store import Store
-from beam_obs.weaving.row_file import EncodedRows
-from beam_obs.wrapper.traced_contributors import gather
-from beam_obs.wrapper.traced_rows import (
+from beam_obs.records.contributors import gather
+from beam_obs.records.lineage_rows import (
     DERIVATION_SCHEMA,
     FILTERED_SCHEMA,
     OUTPUT_BYTES,
@@ -24,6 +19,11 @@ from beam_obs.wrapper.traced_rows import (
     filtered_row,
     output_row,
 )
+from beam_obs.records.origin import Partition, derived_origin
+from beam_obs.records.record_content import output_digest
+from beam_obs.records.run_id import new_run_id
+from beam_obs.store.store import Store
+from beam_obs.weaving.row_file import EncodedRows
 
 
 @dataclasses.dataclass

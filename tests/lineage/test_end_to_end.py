@@ -31,7 +31,7 @@ from beam_obs.lineage import (
     sources,
     why,
 )
-from beam_obs.runs.store import StoreNotFound
+from beam_obs.store.store import StoreNotFound
 
 ROWS = ["id,name,value", "1,a,10", "2,b,20", "3,a,x", "4,b,-5", "5,a,30", "6,c,40"]
 

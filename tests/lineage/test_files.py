@@ -9,7 +9,8 @@ import pathlib
 import fastavro
 import pytest
 
-from beam_obs.io.file_version import file_version
+from beam_obs.files.file_state import state_of
+from beam_obs.files.file_version import file_version
 from beam_obs.lineage.derivation_rows import row_spans
 from beam_obs.lineage.files import FileGone, below_prefix, present_version, same_file
 from beam_obs.lineage.lines import start_of_line
@@ -20,12 +21,11 @@ from beam_obs.lineage.output_records import (
     only_record,
     record_at,
 )
+from beam_obs.records.contributors import gather
 from beam_obs.records.errors import UsageError
-from beam_obs.records.file_state import state_of
+from beam_obs.records.lineage_rows import DERIVATION_SCHEMA, derivation_row
 from beam_obs.records.origin import Partition, derived_origin
-from beam_obs.runs.row_files import read_row_file
-from beam_obs.wrapper.traced_contributors import gather
-from beam_obs.wrapper.traced_rows import DERIVATION_SCHEMA, derivation_row
+from beam_obs.store.row_files import read_row_file
 
 SCHEMA = {"type": "record", "name": "Row", "fields": [{"name": "text", "type": "string"}]}
 
@@ -63,7 +63,7 @@ def test_rows_end_where_fastavro_says() -> None:
     data = b"".join(rows)
     content = io.BytesIO()
     fastavro.writer(content, DERIVATION_SCHEMA, [])
-    from beam_obs.runs.row_files import Block
+    from beam_obs.store.row_files import Block
 
     spans = list(row_spans(Block(len(rows), data)))
     assert [data[span.start : span.end] for span in spans] == rows

@@ -12,7 +12,7 @@ import pytest
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.lineage import affected, fate, sources, why
-from beam_obs.runs.store import Store
+from beam_obs.store.store import Store
 
 REFUSED, SUMMED, FILTERED = "in.csv:11", "in.csv:3", "in.csv:5"
 

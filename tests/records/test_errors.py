@@ -13,7 +13,7 @@ import pytest
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
-from beam_obs.io.found_files import NoFilesFound
+from beam_obs.files.found_files import NoFilesFound
 
 HERE = rf"{__file__}:\d+"
 

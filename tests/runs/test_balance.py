@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.records.weave_report import Gathering
+from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
 from beam_obs.runs.balance import balance
-from beam_obs.runs.balance_text import balance_text, dropped_texts, unchecked_texts
 from beam_obs.runs.graph import Edge, Graph, Step
-from beam_obs.weaving.report import Gathering
 
 READ = Step("read", False, (), {"None": "p1"})
 PARSE = Step("parse", True, ("p1",), {"None": "p2"}, dead="p3")

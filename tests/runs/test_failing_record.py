@@ -15,7 +15,7 @@ from beam_obs import lineage
 from beam_obs.lineage.source_records import VERIFIED
 from beam_obs.records.origin import Partition
 from beam_obs.runs.failing_record import failing_record
-from beam_obs.wrapper.traced_note import describe, put_note
+from beam_obs.wrapper.exception_note import describe, put_note
 from tests.cli.test_commands import output
 
 RUNNERS: dict[str, tuple[Any, list[str]]] = {

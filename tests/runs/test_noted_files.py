@@ -9,7 +9,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 import beam_obs as obs
-from beam_obs.io.counted_files import NoteFiles
+from beam_obs.io.writes.counted_files import NoteFiles
 
 
 def written() -> dict[str, Any]:

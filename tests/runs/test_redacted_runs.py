@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.runs.evidence import dead_letters
+from beam_obs.store.evidence import dead_letters
 
 RUNNER = "FnApiRunner"
 SECRET = "ada@example.org"

@@ -16,10 +16,10 @@ from apache_beam.testing.util import assert_that, equal_to
 
 import beam_obs as obs
 from beam_obs import lineage
-from beam_obs.stages.dead_letters import DeadLetters
+from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.stages.stage import Stage
 from beam_obs.testing import assert_dead_letters, dead_letter
-from beam_obs.wrapper.traced_note import note_of
+from beam_obs.wrapper.exception_note import note_of
 
 
 class Tagging(beam.DoFn):

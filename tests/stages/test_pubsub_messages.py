@@ -14,7 +14,7 @@ pytest.importorskip("google.cloud.pubsub", reason="pip install 'beam_obs[gcp]'")
 
 from apache_beam.io.gcp.pubsub import PubsubMessage
 
-from beam_obs.stages.dead_letter_pubsub import message_of
+from beam_obs.io.writes.dead_letters_to_pubsub import message_of
 from beam_obs.stages.pubsub_messages import checked_message
 
 TOPIC = "projects/test-project/topics/dead"

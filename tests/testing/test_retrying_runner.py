@@ -17,7 +17,7 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
 import beam_obs as obs
 from beam_obs.metrics.snapshot import read_snapshot
-from beam_obs.runs.evidence import read_evidence
+from beam_obs.store.evidence import read_evidence
 from beam_obs.testing import (
     RetryingRunner,
     assert_balanced,

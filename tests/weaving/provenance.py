@@ -13,15 +13,15 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from beam_obs.records.lineage_rows import STEP_METADATA, Derivation, partitions_by_code, read_derivation
 from beam_obs.records.origin import Partition
-from beam_obs.runs.evidence import read_evidence
-from beam_obs.runs.store import Store
+from beam_obs.records.weave_report import WeaveReport
+from beam_obs.store.evidence import read_evidence
+from beam_obs.store.store import Store
 from beam_obs.testing.retrying_runner import RetryingRunner
 from beam_obs.weaving.hook import weaving
-from beam_obs.weaving.report import WeaveReport
 from beam_obs.weaving.settings import WeaveSettings
-from beam_obs.wrapper.traced_origin import current_origin
-from beam_obs.wrapper.traced_rows import STEP_METADATA, Derivation, partitions_by_code, read_derivation
+from beam_obs.wrapper.current_origin import current_origin
 
 RUNNERS: dict[str, Callable[[], Any]] = {
     "fn_api": FnApiRunner,

@@ -18,8 +18,8 @@ from apache_beam.dataframe.io import read_csv
 
 import beam_obs as obs
 from beam_obs import lineage
+from beam_obs.records.weave_report import NotWoven
 from beam_obs.testing import assert_balanced
-from beam_obs.weaving.report import NotWoven
 
 FILES = {"a": "one.csv", "b": "one.csv", "c": "two.csv", "d": "two.csv", "e": "two.csv"}
 

@@ -14,7 +14,7 @@ from apache_beam.transforms.trigger import AccumulationMode, AfterCount, Repeate
 from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWindows, TimestampedValue
 
 import beam_obs as obs
-from beam_obs.runs.balance_text import balance_text
+from beam_obs.reports.balance_text import balance_text
 from tests.weaving.random_steps import STEPS, typed
 
 

@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import beam_obs as obs
 from beam_obs.records.block_position import block_position
 from beam_obs.records.origin import Partition, find_partition
-from beam_obs.wrapper.traced_origin import current_origin
+from beam_obs.wrapper.current_origin import current_origin
 
 RUNNERS = {
     "one worker": ("FnApiRunner", []),
@@ -49,7 +49,7 @@ def read(folder: Path, transform: Any, runner: str = "one worker") -> list[tuple
 
 def partitions(folder: Path) -> dict[str, Partition]:
     """Returns the partitions that the run has noted, by path."""
-    from beam_obs.runs.evidence import read_evidence
+    from beam_obs.store.evidence import read_evidence
 
     store = obs.Store(f"{folder}/store")
     manifests = read_evidence(store, store.find("latest").folder).of_kind("inputs")

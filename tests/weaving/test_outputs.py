@@ -14,11 +14,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms import window
 
 import beam_obs as obs
+from beam_obs.records.lineage_rows import NOT_KNOWN
 from beam_obs.records.record_content import output_digest, record_content
+from beam_obs.records.weave_report import WeaveReport, WovenSink
 from beam_obs.weaving.hook import weaving
-from beam_obs.weaving.report import WeaveReport, WovenSink
 from beam_obs.weaving.settings import WeaveSettings
-from beam_obs.wrapper.traced_rows import NOT_KNOWN
 from tests.weaving.provenance import RUNNERS, made, read_rows
 
 AVRO = {"type": "record", "name": "trip", "fields": [{"name": "id", "type": "long"}]}

@@ -18,17 +18,17 @@ from apache_beam.transforms import window
 import beam_obs as obs
 from beam_obs.records.origin import Partition, position_of_message
 from beam_obs.records.record_content import output_digest
+from beam_obs.records.weave_report import NotWoven, WovenSink, WovenSource
 from beam_obs.weaving import steps, units
-from beam_obs.weaving.check import MiswovenEdge
+from beam_obs.weaving.edge_check import MiswovenEdge
 from beam_obs.weaving.hook import weaving
-from beam_obs.weaving.loom import Loom
-from beam_obs.weaving.report import NotWoven, WovenSink, WovenSource
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
-from beam_obs.wrapper.traced_forms import KEYED, TRACED
-from beam_obs.wrapper.traced_note import note_of
-from beam_obs.wrapper.traced_origin import current_origin
-from beam_obs.wrapper.traced_source import BY_CONTENT, Source, Stamper
+from beam_obs.weaving.weave_state import Loom
+from beam_obs.woven.source_origins import BY_CONTENT, Source, Stamper
+from beam_obs.wrapper.current_origin import current_origin
+from beam_obs.wrapper.element_forms import KEYED, TRACED
+from beam_obs.wrapper.exception_note import note_of
 from tests.weaving.provenance import made, read_rows, run_woven
 
 

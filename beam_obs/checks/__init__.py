@@ -1,0 +1,1 @@
+"""Assumptions on records, and the step that holds records against them."""

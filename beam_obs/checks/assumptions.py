@@ -1,0 +1,566 @@
+"""Assumptions on a record, for `obs.Check`: each has a name, the fields it is about, and a limit.
+
+    obs.Check(
+        obs.between("dep_time", 0, 2400, allow_none=True),
+        obs.one_of("carrier", {"AA", "UA"}),
+        obs.holds("leaves before it lands", operator.lt, "departure", "arrival"),
+    )
+
+A field is a key of a dict or an attribute; ``"a.b"`` is b inside a (`FieldPath`). Everywhere, a field
+that is None breaks the assumption unless ``allow_none=True``, and one that is not there breaks it unless
+``allow_missing=True``. A test that raises is an assumption broken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+from beam_obs.checks.field_path import MISSING, FieldPath
+from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.wrapper.user_callable import refusal_of_arguments
+
+_SHOWN_VALUE = 200
+_SHOWN_VALUES = 10
+_EXAMPLES = {
+    "between": 'obs.between("dep_time", 0, 2400)',
+    "one_of": 'obs.one_of("carrier", {"AA", "UA"})',
+    "matches": 'obs.matches("tail", "N[0-9]+")',
+    "of_type": 'obs.of_type("count", int)',
+    "not_null": 'obs.not_null("id")',
+    "unique": 'obs.unique("id")',
+    "holds": 'obs.holds("lands later", operator.lt, "leaves", "lands")',
+}
+
+Field = str | tuple[str, ...]
+"""A field's name, ``"a.b"`` for b inside a, or a tuple of names where a name has a dot of its own."""
+
+
+class Break(NamedTuple):
+    """One assumption that a record broke.
+
+    Args:
+      assumption: its name.
+      fields: the fields it is about, as text; empty for the whole record.
+      values: their values; `MISSING` where the record has no such field.
+      expected: the limit, for people.
+      error: what the test raised, if it did.
+      nearest: for fields that the record does not have, its own with the nearest name, if any.
+    """
+
+    assumption: str
+    fields: tuple[str, ...]
+    values: tuple[Any, ...]
+    expected: str
+    error: Exception | None = None
+    nearest: tuple[str | None, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What was found and what was expected.
+
+        >>> Break("on the clock", ("dep_time",), (2460,), "0 to 2400").text
+        'on the clock: dep_time is 2460, expected 0 to 2400'
+        """
+        found = ", ".join(
+            f"{field} is {_shown(value)}" for field, value in zip(self.fields, self.values, strict=True)
+        )
+        raised = ""
+        if self.error is not None:
+            raised = f" ({type(self.error).__name__}: {' '.join(str(self.error).split())})"
+        near = ", ".join(repr(name) for name in self.nearest if name is not None)
+        meant = f" (the record has {near})" if near else ""
+        return f"{self.assumption}: {found}{meant}, expected {self.expected}{raised}"
+
+
+class AssumptionBroken(BeamObsError):
+    """A record broke assumptions of an `obs.Check`.
+
+    Args:
+      breaks: the assumptions broken, in the order of the Check; at least one.
+    """
+
+    def __init__(self, breaks: tuple[Break, ...]) -> None:
+        super().__init__("; ".join(broken.text for broken in breaks))
+        self.breaks = breaks
+
+    @property
+    def fingerprint_parts(self) -> tuple[str, ...]:
+        """What tells one kind of failure from another: the first assumption broken."""
+        return (self.breaks[0].assumption,)
+
+    def __reduce__(self) -> tuple[type[AssumptionBroken], tuple[tuple[Break, ...]]]:
+        # A value may be one that cannot be pickled: its text can.
+        breaks = tuple(
+            broken._replace(values=tuple(_Shown(_shown(value)) for value in broken.values), error=None)
+            for broken in self.breaks
+        )
+        return (AssumptionBroken, (breaks,))
+
+
+@dataclasses.dataclass(frozen=True)
+class Assumption:
+    """Something that is to hold for every record. Made by the functions below.
+
+    Args:
+      name: says what is assumed; counted and grouped by.
+      paths: the fields it is about; the whole record where there are none.
+      expected: the limit, for people.
+      test: given the fields' values, or the record, says whether it holds.
+      source: Python source of the same test for the fast path; ``{0}``, ``{1}``... stand for the values,
+        ``{test}`` and the names of ``constants`` for what they are.
+      constants: what else the source names.
+      allow_none: whether fields that are None are passed over.
+      allow_missing: whether fields that are not there are passed over.
+      each: whether each field is tested by itself, and not all together.
+    """
+
+    name: str
+    paths: tuple[FieldPath, ...]
+    expected: str
+    test: Callable[..., Any]
+    source: str
+    constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    allow_none: bool = False
+    allow_missing: bool = False
+    each: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise UsageError(f"an assumption got name={self.name!r}: say in words what is assumed")
+
+    def users_parts(self) -> tuple[Any, ...]:
+        """Returns what it holds of the user's."""
+        limits = (self.expected, self.constants, self.allow_none, self.allow_missing)
+        return self.name, [path.parts for path in self.paths], self.test, *limits
+
+    def breaks(self, record: Any) -> list[Break]:
+        """Returns how `record` breaks this assumption: empty where it holds."""
+        if not self.paths:
+            return self._tested((), (record,))
+        values = tuple(path.of(record) for path in self.paths)
+        fields = tuple(str(path) for path in self.paths)
+        if self.each:
+            pairs = zip(fields, values, strict=True)
+            found = [broken for field, value in pairs for broken in self._tested((field,), (value,))]
+        else:
+            found = self._tested(fields, values)
+        lacks = any(value is MISSING for value in values)
+        return (
+            [broken._replace(nearest=_nearest(record, broken.fields)) for broken in found] if lacks else found
+        )
+
+    def _tested(self, fields: tuple[str, ...], values: tuple[Any, ...]) -> list[Break]:
+        error = None
+        if fields and any(value is MISSING or value is None for value in values):
+            passed_over = all(
+                (value is not MISSING or self.allow_missing) and (value is not None or self.allow_none)
+                for value in values
+            )
+            if passed_over:
+                return []
+        else:
+            try:
+                if self.test(*values):
+                    return []
+            except Exception as raised:
+                error = raised
+        return [Break(self.name, fields or ("the record",), values, self.expected, error)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Unique(Assumption):
+    """That no two records of a window have the same values in some fields."""
+
+
+def between(
+    field: Field,
+    low: Any = None,
+    high: Any = None,
+    *,
+    name: str | None = None,
+    allow_none: bool = False,
+    allow_missing: bool = False,
+) -> Assumption:
+    """Assumes that a field is from `low` to `high`, both included; None leaves that side open.
+
+    >>> between("dep_time", 0, 2400).breaks({"dep_time": 2460})[0].text
+    'dep_time between: dep_time is 2460, expected 0 to 2400'
+    >>> between("price", low=0).breaks({"price": -1})[0].text
+    'price between: price is -1, expected at least 0'
+    """
+    _paths("between", (field,))
+    if low is None and high is None:
+        raise UsageError(f"between({field!r}) has no limit: give low, high or both")
+    if low is not None and high is not None:
+        in_order = _in_order(low, high)
+        if in_order is None:
+            raise UsageError(
+                f"between({field!r}, {low!r}, {high!r}): {type(low).__name__} and {type(high).__name__} "
+                "cannot be compared: give two limits of the field's own type"
+            )
+        if not in_order:
+            raise UsageError(
+                f"between({field!r}, {low!r}, {high!r}): nothing lies between these: give the lower one first"
+            )
+        expected, source = f"{low!r} to {high!r}", "{low} <= {0} <= {high}"
+    elif high is None:
+        expected, source = f"at least {low!r}", "{low} <= {0}"
+    else:
+        expected, source = f"at most {high!r}", "{0} <= {high}"
+
+    def test(value: Any) -> bool:
+        return (low is None or low <= value) and (high is None or value <= high)
+
+    return _on_field(
+        "between", field, expected, test, source, {"low": low, "high": high}, name, allow_none, allow_missing
+    )
+
+
+def one_of(
+    field: Field,
+    values: Collection[Any],
+    *,
+    name: str | None = None,
+    allow_none: bool = False,
+    allow_missing: bool = False,
+) -> Assumption:
+    """Assumes that a field is one of `values`. None among them is as ``allow_none=True``. True is no 1 here.
+
+    >>> one_of("carrier", ["UA", "AA"]).breaks({"carrier": "ZZ"})[0].text
+    "carrier one_of: carrier is 'ZZ', expected one of 'AA', 'UA'"
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
+        raise UsageError(f"one_of({field!r}) got {values!r}: give a set, list or dict of values")
+    allowed = [value for value in values if value is not None]
+    if not allowed:
+        raise UsageError(f"one_of({field!r}) got no values: every record would break it")
+    known, bools = _told_apart(allowed)
+    texts = sorted(map(repr, (*known, *bools)))
+    test, expression = known.__contains__, "{0} in {known}"
+    if any(value in (0, 1) for value in (*known, *bools)):
+        test = lambda value: value in (bools if value.__class__ is bool else known)  # noqa: E731
+        expression = "{0} in ({bools} if {0}.__class__ is bool else {known})"
+    more = f" or {len(texts) - _SHOWN_VALUES} more" if len(texts) > _SHOWN_VALUES else ""
+    return _on_field(
+        "one_of",
+        field,
+        f"one of {', '.join(texts[:_SHOWN_VALUES])}{more}",
+        test,
+        expression,
+        {"known": known, "bools": bools},
+        name,
+        allow_none or len(allowed) < len(values),
+        allow_missing,
+    )
+
+
+def _told_apart(values: list[Any]) -> tuple[Collection[Any], frozenset[bool]]:
+    """Returns the values that are no bools, each once where they can be hashed, and the bools."""
+    others = [value for value in values if value.__class__ is not bool]
+    bools = frozenset(value for value in values if value.__class__ is bool)
+    try:
+        return frozenset(others), bools
+    except TypeError:
+        return tuple(others), bools
+
+
+def matches(
+    field: Field,
+    pattern: str | re.Pattern[str],
+    *,
+    name: str | None = None,
+    allow_none: bool = False,
+    allow_missing: bool = False,
+) -> Assumption:
+    """Assumes that the whole of a text matches a regular expression, as `re.fullmatch` does.
+
+    >>> matches("tail", r"N\\w+").breaks({"tail": "D-AIBL"})[0].text
+    "tail matches: tail is 'D-AIBL', expected a match of 'N\\\\\\\\w+'"
+    """
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise UsageError(
+            f"matches({field!r}) got {pattern!r}, which is no regular expression: {error}"
+        ) from error
+    return _on_field(
+        "matches",
+        field,
+        f"a match of {compiled.pattern!r}",
+        compiled.fullmatch,
+        "{test}({0})",
+        {},
+        name,
+        allow_none,
+        allow_missing,
+    )
+
+
+def of_type(
+    field: Field,
+    *types: type,
+    name: str | None = None,
+    allow_none: bool = False,
+    allow_missing: bool = False,
+) -> Assumption:
+    """Assumes that a field is an instance of one of `types`. A bool is no int here.
+
+    >>> of_type("count", int).breaks({"count": "3"})[0].text
+    "count of_type: count is '3', expected int"
+    """
+    if not types or not all(isinstance(one, type) for one in types):
+        raise UsageError(
+            f"of_type({', '.join(map(repr, (field, *types)))}): give one class or several, one by one, "
+            "and allow_none=True for None"
+        )
+    bool_counts = bool in types or object in types
+
+    def test(value: Any) -> bool:
+        return isinstance(value, types) and (bool_counts or value.__class__ is not bool)
+
+    return _on_field(
+        "of_type",
+        field,
+        " or ".join(one.__name__ for one in types),
+        test,
+        "({0}.__class__ is {kind} or {test}({0}))",
+        {"kind": types[0]},
+        name,
+        allow_none,
+        allow_missing,
+    )
+
+
+def not_null(*fields: Field, name: str | None = None) -> Assumption:
+    """Assumes that fields are there, and not None.
+
+    >>> not_null("id", "origin").breaks({"id": 7})[0].text
+    'id, origin not_null: origin is missing, expected a value'
+    """
+    paths = _paths("not_null", fields)
+    return Assumption(
+        name or f"{_listed(paths)} not_null", paths, "a value", lambda value: True, "True", each=True
+    )
+
+
+def holds(
+    name: str,
+    predicate: Callable[..., Any],
+    *fields: Field,
+    allow_none: bool = False,
+    allow_missing: bool = False,
+) -> Assumption:
+    """Assumes that `predicate` is true of a record or, given fields, of their values.
+
+    Args:
+      name: says what is assumed, in words.
+      predicate: takes the record, or as many values as there are fields.
+      fields: what the predicate is given.
+      allow_none: whether a record in which any of the fields is None is passed over.
+      allow_missing: whether one that lacks any of them is.
+
+    >>> lands_later = holds("lands later", lambda leaves, lands: leaves < lands, "leaves", "lands")
+    >>> lands_later.breaks({"leaves": 900, "lands": 830})[0].text
+    "lands later: leaves is 900, lands is 830, expected 'lands later' to hold"
+    """
+    if not isinstance(name, str) or not name:
+        raise UsageError(
+            f"holds() got {name!r} as its name: say in words what is assumed, then the predicate"
+        )
+    if not callable(predicate):
+        raise UsageError(f"holds({name!r}) got {predicate!r} as its predicate: give a function")
+    paths = _paths("holds", fields) if fields else ()
+    given = f"the values of {_listed(paths)}" if paths else "the record"
+    refusal = refusal_of_arguments(predicate, max(1, len(paths)))
+    if refusal is not None:
+        raise UsageError(f"holds({name!r}): its predicate cannot be called with {given}: {refusal}")
+    values = ", ".join(f"{{{position}}}" for position in range(max(1, len(paths))))
+    return Assumption(
+        name,
+        paths,
+        f"{name!r} to hold",
+        predicate,
+        f"{{test}}({values})",
+        allow_none=allow_none,
+        allow_missing=allow_missing,
+    )
+
+
+def unique(*fields: Field, name: str | None = None, allow_none: bool = False) -> Assumption:
+    """Assumes that no two records of a window have the same values in `fields`.
+
+    One record of each value stays, and each further one breaks the assumption. Which one stays:
+
+    - in batch, of those that break no other assumption of the Check the one with the earliest event time,
+      and at the same time the one whose encoding is the smallest: not the order but the data decides, so
+      a rerun keeps the same one;
+    - in a stream, the first to arrive that breaks no other assumption.
+
+    Records meet at a shuffle. Types count: 1 and 1.0 and "1" are three values.
+
+    Args:
+      fields: what is to be unique, all together.
+      name: says what is assumed.
+      allow_none: whether records in which any of the fields is None are passed over, however many.
+    """
+    paths = _paths("unique", fields)
+    return Unique(
+        name or f"{_listed(paths)} unique",
+        paths,
+        "no other record of its window to have the same",
+        lambda *values: True,
+        "True",
+        allow_none=allow_none,
+    )
+
+
+def fits_schema(
+    schema: Mapping[str, Any] | list[Any] | str,
+    field: Field = (),
+    *,
+    name: str | None = None,
+    allow_none: bool = False,
+    allow_missing: bool = False,
+) -> Assumption:
+    """Assumes that a record, or one of its fields, can be written with an Avro schema.
+
+    Args:
+      schema: the schema, as a dict, a list (a union) or JSON text.
+      field: the field; the whole record by default.
+      name: says what is assumed.
+      allow_none: whether a field that is None is passed over.
+      allow_missing: whether a field that is not there is.
+
+    >>> trip = {"type": "record", "name": "Trip", "fields": [{"name": "fare", "type": "double"}]}
+    >>> fits_schema(trip).breaks({"fare": "cheap"})[0].expected
+    "the Avro schema 'Trip'"
+    """
+    from fastavro import parse_schema
+    from fastavro.validation import validate
+
+    try:
+        given = json.loads(schema) if isinstance(schema, str) and schema.strip()[:1] in '{["' else schema
+        parsed: Any = parse_schema(given)  # type: ignore[arg-type]
+    except Exception as error:
+        raise UsageError(
+            f"fits_schema got {_shown(schema)}, which is no Avro schema ({type(error).__name__}: {error}): "
+            'give a dict, as {"type": "record", "name": "Trip", "fields": [...]}, or its JSON text'
+        ) from error
+    called = parsed.get("name") or parsed.get("type") if isinstance(parsed, dict) else None
+    path = FieldPath(field)
+
+    def test(value: Any) -> bool:
+        return bool(validate(_as_datum(value), parsed, raise_errors=True))
+
+    return Assumption(
+        name or (f"{path} fits_schema" if path.parts else f"fits_schema {called or ''}".strip()),
+        (path,) if path.parts else (),
+        f"the Avro schema {called!r}" if called else "the Avro schema",
+        test,
+        "{test}({0})",
+        allow_none=allow_none,
+        allow_missing=allow_missing,
+    )
+
+
+class _Shown:
+    """Stands for a value by its text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _on_field(
+    kind: str,
+    field: Field,
+    expected: str,
+    test: Callable[..., Any],
+    source: str,
+    constants: Mapping[str, Any],
+    name: str | None,
+    allow_none: bool,
+    allow_missing: bool,
+) -> Assumption:
+    (path,) = _paths(kind, (field,))
+    return Assumption(
+        name or f"{path} {kind}", (path,), expected, test, source, constants, allow_none, allow_missing
+    )
+
+
+def _paths(kind: str, fields: tuple[Field, ...]) -> tuple[FieldPath, ...]:
+    for field in fields:
+        if isinstance(field, list):
+            raise UsageError(
+                f"{kind}() got the list {field!r} as a field: "
+                + (
+                    f"write obs.{kind}({', '.join(map(repr, field))})"
+                    if kind in ("not_null", "unique")
+                    else "give one name; for several fields, an assumption for each"
+                )
+            )
+        if not isinstance(field, (str, tuple)):
+            raise UsageError(
+                f"{kind}() got {field!r} as a field: its name comes first, e.g. {_EXAMPLES.get(kind, kind)}"
+            )
+    paths = tuple(FieldPath(field) for field in fields)
+    if not paths or not all(path.parts for path in paths):
+        raise UsageError(f"{kind}() got no field: give the name of one")
+    return paths
+
+
+def _listed(paths: tuple[FieldPath, ...]) -> str:
+    return ", ".join(map(str, paths))
+
+
+def _nearest(record: Any, fields: tuple[str, ...]) -> tuple[str | None, ...]:
+    """Returns the fields of a record whose names are nearest to those that it lacks."""
+    if isinstance(record, Mapping):
+        names = tuple(name for name in record if isinstance(name, str))
+    else:
+        names = tuple(getattr(record, "_fields", ()) or getattr(record, "__dict__", ()))
+    parts = [field.partition(".")[0] for field in fields]
+    return tuple(None if part in names else _nearest_name(part, names) for part in parts)
+
+
+@functools.lru_cache(maxsize=256)
+def _nearest_name(field: str, names: tuple[str, ...]) -> str | None:
+    return next(iter(difflib.get_close_matches(field, names, 1)), None)
+
+
+def _in_order(low: Any, high: Any) -> bool | None:
+    """Whether the one is not above the other; None where they cannot be compared."""
+    try:
+        return bool(low <= high)
+    except TypeError:
+        return None
+
+
+def _shown(value: Any) -> str:
+    if value is MISSING:
+        return "missing"
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__qualname__}: repr() raised {type(error).__name__}>"
+    return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}..."
+
+
+def _as_datum(value: Any) -> Any:
+    """A record as fastavro wants it: a dict."""
+    if isinstance(value, Mapping):
+        return value
+    for method in ("_asdict", "as_dict"):
+        if hasattr(value, method):
+            return getattr(value, method)()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return value

@@ -1,0 +1,283 @@
+"""Homes of dead letters: what stages refuse, gathered for one sink.
+
+    with beam.Pipeline() as p:
+        with obs.DeadLetters("gs://bucket/dead") as dead:
+            p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
+
+Each stage has a writer of its own fused behind it, so refused records are never materialised; only
+the manifests of the files written are brought together when the block ends.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_obs.dead_letters.dead_letter_files import AvroRows, JsonRows
+from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
+from beam_obs.dead_letters.evidence_writer import (
+    CommitEvidence,
+    GatherRows,
+    WriteEvidence,
+    globally,
+    needs_gathering,
+    slug,
+    writes_at_once,
+)
+from beam_obs.dead_letters.foreign_failures import ReadForeignFailures, refused_coder, step_of
+from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.errors import UsageError
+from beam_obs.records.given import given_path
+from beam_obs.records.run_context import RunContext, observation_of
+from beam_obs.wrapper.redaction import redaction_of
+from beam_obs.wrapper.refusal import Refusal
+from beam_obs.wrapper.role import EVIDENCE, Ours
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+
+
+@dataclasses.dataclass(frozen=True)
+class AvroFiles:
+    """Dead letters as Avro files in a folder of any Beam filesystem.
+
+    Args:
+      folder: path or URI of the folder.
+    """
+
+    folder: str | os.PathLike[str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", given_path(self.folder, "folder", "'gs://bucket/dead'"))
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonLines:
+    """Dead letters as files of JSON lines in a folder of any Beam filesystem.
+
+    Args:
+      folder: path or URI of the folder.
+    """
+
+    folder: str | os.PathLike[str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", given_path(self.folder, "folder", "'gs://bucket/dead'"))
+
+
+class DeadLetters:
+    """A home for the dead letters of any number of stages of one pipeline.
+
+    Args:
+      sink: a folder (Avro files), `AvroFiles`, `JsonLines`, or any PTransform that takes a
+        PCollection of `DeadLetter`.
+      label: label of what is added to the pipeline; needed where a pipeline has several homes.
+
+    Raises:
+      UsageError: the sink is none of these, or a stage was given this home after its block had ended.
+    """
+
+    def __init__(
+        self,
+        sink: str | os.PathLike[str] | AvroFiles | JsonLines | beam.PTransform = "dead_letters",
+        *,
+        label: str = "DeadLetters",
+    ) -> None:
+        if isinstance(sink, (str, os.PathLike)):
+            sink = AvroFiles(sink)
+        if not isinstance(sink, (AvroFiles, JsonLines, beam.PTransform, RunContext)):
+            raise UsageError(
+                f"obs.DeadLetters got {sink!r} as its sink; give a folder, obs.AvroFiles(folder), "
+                "obs.JsonLines(folder) or a PTransform"
+            )
+        if not isinstance(label, str) or not label:
+            raise UsageError(f"obs.DeadLetters got label={label!r}: give a text")
+        self._sink: Any = sink
+        self._label = label
+        self._collected: list[Any] = []
+        self._pipeline: beam.Pipeline | None = None
+        self._closed = False
+        self.result: Any = None
+        """What the sink gave when the block ended; None where no stage used this home."""
+
+    @classmethod
+    def of_run(cls, context: RunContext) -> DeadLetters:
+        """Returns the home in the store of a run; its manifests are committed with the run's."""
+        return cls(context)
+
+    def __enter__(self) -> DeadLetters:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+    def add(self, refusals: Any, stage: str, context: RunContext) -> Any:
+        """Adds what a step refused; called by the step when it is expanded.
+
+        Args:
+          refusals: PCollection of `Refusal`.
+          stage: full label of the step.
+          context: the run.
+        """
+        if self._closed:
+            raise UsageError(
+                f"stage {stage!r} was given an obs.DeadLetters whose `with` block has ended: "
+                "apply the stage inside it"
+            )
+        if self._pipeline not in (None, refusals.pipeline):
+            raise UsageError(f"stage {stage!r} was given an obs.DeadLetters that belongs to another pipeline")
+        if self._pipeline is None:
+            self._pipeline = refusals.pipeline
+            # Beam refuses to run a pipeline whose error handlers are still open.
+            self._pipeline._error_handlers.append(self)
+        formatter = FormatDeadLetters(stage, context)
+        if isinstance(self._sink, beam.PTransform):
+            collected = globally(refusals | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter))
+        elif needs_gathering(refusals):
+            letters = (
+                refusals
+                | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter)
+                | "Gather" >> GatherRows(writes_at_once(refusals.pipeline))
+            )
+            collected = letters | "Write" >> beam.ParDo(self._writer(stage)).with_output_types(str)
+        else:
+            write = _FormatAndWrite(formatter, self._writer(stage))
+            collected = refusals | "Write" >> beam.ParDo(write).with_output_types(str)
+        self._collected.append(collected)
+        return collected
+
+    def add_error_pcollection(self, failures: Any) -> None:
+        """Adds what Beam's own error handling refused: this home can be given where Beam takes an
+        `ErrorHandler`, and failures of asgarde can be given here.
+
+        Args:
+          failures: PCollection of Beam's ``(element, (class, repr, traceback))``, of asgarde's `Failure`,
+            or of anything else that a Beam IO gives to an error handler.
+        """
+        step = step_of(failures)
+        observation = observation_of(failures.pipeline)
+        context, settings = observation.context, observation.settings
+        redaction = redaction_of(settings.redact, settings.payload)
+        refusals = failures | f"Read failures of {step.replace('/', '.')}" >> beam.ParDo(
+            ReadForeignFailures(step, refused_coder(failures), redaction)
+        )
+        _ = refusals | f"{self._label} of {step.replace('/', '.')}" >> KeepRefusals(self, step, context)
+
+    def output(self) -> Any:
+        """Returns `result`, as Beam's `ErrorHandler` does."""
+        if not self._closed:
+            raise UsageError("an obs.DeadLetters has its output when its `with` block has ended")
+        return self.result
+
+    def close(self) -> None:
+        """Brings together what the stages refused and applies the sink; does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._collected or isinstance(self._sink, RunContext):
+            return
+        label = _unused_label(self._pipeline, self._label)
+        if isinstance(self._sink, beam.PTransform):
+            self.result = tuple(self._collected) | label >> _FlattenInto(self._sink)
+        else:
+            observation = observation_of(self._pipeline)
+            # A plain pipeline may be run twice under the id that it was built with.
+            run = observation.context if observation.observed else None
+            commit = CommitEvidence(self._sink.folder, run, writes_at_once(self._pipeline))
+            self.result = tuple(self._collected) | label >> commit
+
+    @property
+    def collected(self) -> list[Any]:
+        """What the stages added: PCollections of manifests as JSON text, or of dead letters."""
+        return list(self._collected)
+
+    def verify_closed(self) -> None:
+        """Raises where the block has not ended; Beam calls it before it runs a pipeline."""
+        if not self._closed:
+            raise RuntimeError(
+                "an obs.DeadLetters is still open: its `with` block must end before the pipeline runs "
+                "(put it inside `with beam.Pipeline()`)"
+            )
+
+    def _writer(self, stage: str) -> WriteEvidence:
+        sink = self._sink
+        rows, extension = (JsonRows, ".jsonl") if isinstance(sink, JsonLines) else (AvroRows, ".avro")
+        folder = sink if isinstance(sink, RunContext) else sink.folder
+        return WriteEvidence(
+            functools.partial(rows, stage=stage), folder, f"dead_letters-{slug(stage)}", extension
+        )
+
+
+class KeepRefusals(Ours):
+    """Brings the refusals of a step to a home.
+
+    Args:
+      home: the home.
+      step: full label of the step.
+      context: the run.
+    """
+
+    role = EVIDENCE
+
+    def __init__(self, home: DeadLetters, step: str, context: RunContext) -> None:
+        super().__init__()
+        self._home = home
+        self._step = step
+        self._context = context
+
+    def expand(self, refusals: Any) -> Any:
+        """Gives what the home made of them."""
+        return self._home.add(refusals, self._step, self._context)
+
+
+class _FormatAndWrite(StatelessDoFn):
+    """Both in one step: each step of a pipeline costs time when it is built and started."""
+
+    def __init__(self, formatter: FormatDeadLetters, writer: WriteEvidence) -> None:
+        self._formatter = formatter
+        self._writer = writer
+
+    def start_bundle(self) -> None:
+        self._formatter.start_bundle()
+        self._writer.start_bundle()
+
+    def process(
+        self,
+        refusal: Refusal,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+        pane: Any = beam.DoFn.PaneInfoParam,
+    ) -> None:
+        for letter in self._formatter.process(refusal, timestamp, window, pane):
+            self._writer.process(letter)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        return self._writer.finish_bundle()
+
+
+class _FlattenInto(Ours):
+    role = EVIDENCE
+
+    def __init__(self, sink: beam.PTransform) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def expand(self, letters: Any) -> Any:
+        return letters | "Flatten" >> beam.Flatten() | "Sink" >> self._sink
+
+
+def _unused_label(pipeline: Any, label: str) -> str:
+    """Several homes of one label are numbered in the order in which they end."""
+    number, found = 1, label
+    while found in pipeline.applied_labels:
+        number += 1
+        found = f"{label} {number}"
+    return found

@@ -1,0 +1,1 @@
+"""Files on any of Beam's filesystems: found, uncompressed, and told from their other versions."""

@@ -1,0 +1,1 @@
+"""Files of blocks: Avro's, and Parquet's row groups."""

@@ -1,0 +1,1 @@
+"""Lines of text and rows of CSV, in bulk."""

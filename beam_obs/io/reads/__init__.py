@@ -1,0 +1,1 @@
+"""Reads of files: each record with its place in its source."""

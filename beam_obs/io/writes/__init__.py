@@ -1,0 +1,1 @@
+"""Writes that know what left, and what a service refused."""

@@ -1,0 +1,132 @@
+"""What all writes of files have in common: records are encoded by a stage, then written by Beam's sink.
+
+A record is encoded once: what cannot be is a dead letter of the write, and the bytes of the rest are
+what the sink writes and the digest is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io import filebasedsink
+
+from beam_obs.dead_letters.homes import DeadLetters
+from beam_obs.io.dead_letter_output import DeadLetterOutput
+from beam_obs.io.writes.counted_files import NoteFiles, WrittenFile, file_name
+from beam_obs.records.given import given_number, given_path, is_known_later
+from beam_obs.records.lineage_attributes import Attributes
+from beam_obs.records.run_context import (
+    DatasetDescription,
+    Observation,
+    StageDescription,
+    observation_of,
+)
+from beam_obs.stages.stage import Stage
+from beam_obs.stages.with_dead_letters import WithDeadLetters
+from beam_obs.wrapper.role import WRITE
+
+
+class FileWrite(DeadLetterOutput):
+    """Writes a PCollection to files.
+
+    Args:
+      file_path_prefix: as Beam's sinks take it, or a path-like object.
+      numbers: arguments that are whole numbers, by name; those that are None are left out.
+      dead_letters: a home for the dead letters.
+      stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
+        records have room.
+    """
+
+    role = WRITE
+
+    def __init__(
+        self,
+        file_path_prefix: Any,
+        dead_letters: DeadLetters | None,
+        stamp: bool | None = None,
+        **numbers: int | None,
+    ) -> None:
+        super().__init__(dead_letters)
+        if not is_known_later(file_path_prefix):
+            file_path_prefix = given_path(
+                file_path_prefix, "file_path_prefix", "'gs://bucket/trips'", "the beginning of a path"
+            )
+        for argument, number in numbers.items():
+            if number is not None:
+                given_number(number, argument, 0 if argument == "num_shards" else 1)
+        self._prefix = file_path_prefix
+        self._stamp = stamp
+
+    def expand(self, pcoll: Any) -> Any:
+        """Applies the write; gives the names of the files."""
+        pipeline = pcoll.pipeline
+        label = pipeline._current_transform().full_label
+        self._check_pcollection(pcoll, label)
+        observation = observation_of(pipeline)
+        attributes = stamps_of(observation, label, self._stamp, self._has_room())
+        encoded, letters = self._encoded(pcoll, label, attributes)
+        if observation.observed:
+            # In a stream what is late at a sink is dropped, and in no file.
+            described = DatasetDescription(self.label, str(self._prefix), label, pcoll.is_bounded)
+            observation.outputs.append(described)
+            stage = observation.stages.get(label)
+            if stage is not None:
+                observation.stages[label] = StageDescription(
+                    label, type(self).__name__, stage.payload_coder, stage.coder_proto
+                )
+        files = encoded | "Write" >> beam.io.Write(_sharded_by_window(self._sink(pcoll, attributes), pcoll))
+        # Names bring their accounts with them, which Beam's coder for texts would leave behind.
+        files.element_type = WrittenFile
+        if observation.observed:
+            observation.evidence.append(files | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str))
+        names = files | "Names" >> beam.Map(file_name).with_output_types(str)
+        return WithDeadLetters((names, letters), label, self._made_at) if self._as_output else names
+
+    def _encoded(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:
+        """Encodes the records as a stage that goes by the label of the write."""
+        encode = beam.Map(self._encoder(pcoll, attributes)).with_output_types(bytes)
+        stage = Stage(label >> encode, dead_letters=self._dead_letters)
+        if not self._as_output:
+            return stage.expand(pcoll), None
+        encoded, letters = stage.with_dead_letters().expand(pcoll)
+        return encoded, letters
+
+    def _has_room(self) -> bool:
+        """Returns whether records have room for lineage attributes, as far as it can be known."""
+        return False
+
+    def _encoder(self, pcoll: Any, attributes: Attributes | None) -> Callable[[Any], bytes]:
+        """Returns what encodes one record of `pcoll`, with lineage attributes unless they are None."""
+        raise NotImplementedError
+
+    def _sink(self, pcoll: Any, attributes: Attributes | None) -> Any:
+        """Returns the sink, a `CountedSink`."""
+        raise NotImplementedError
+
+
+def stamps_of(observation: Observation, label: str, asked: bool | None, has_room: bool) -> Attributes | None:
+    """Returns what gives the records of a sink their lineage attributes; None where they get none.
+
+    Args:
+      observation: of the pipeline.
+      label: of the sink.
+      asked: what the user says; None for yes where the pipeline is woven and records have room.
+      has_room: whether they have.
+    """
+    if asked is None:
+        asked = observation.observed and observation.lineage is True and has_room
+    if not asked:
+        return None
+    observation.stamped.add(label)
+    return Attributes(observation.context)
+
+
+def _sharded_by_window(sink: Any, pcoll: Any) -> Any:
+    """As Beam's own writes do: files of a stream have their window in their names."""
+    if not pcoll.is_bounded and sink.shard_name_template == filebasedsink.DEFAULT_SHARD_NAME_TEMPLATE:
+        sink.shard_name_template = filebasedsink.DEFAULT_WINDOW_SHARD_NAME_TEMPLATE
+        sink.shard_name_format = sink._template_to_format(sink.shard_name_template)
+        sink.shard_name_glob_format = sink._template_to_glob_format(sink.shard_name_template)
+    return sink

@@ -1,0 +1,124 @@
+"""What writes to a service have in common: records tried by a stage, then Beam's own write, then what it
+reports as refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import registry
+
+from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
+from beam_obs.dead_letters.evidence_writer import globally
+from beam_obs.dead_letters.homes import DeadLetters
+from beam_obs.dead_letters.refusal_homes import RefusalHomes
+from beam_obs.dead_letters.service_refusals import ReadFailedRows
+from beam_obs.io.dead_letter_output import DeadLetterOutput
+from beam_obs.io.writes.file_write import stamps_of
+from beam_obs.metrics.names import LATER_LEAF
+from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.lineage_attributes import Attributes
+from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
+from beam_obs.stages.observed_pardo import with_room_for_lineage
+from beam_obs.stages.stage import Stage
+from beam_obs.stages.with_dead_letters import WithDeadLetters
+from beam_obs.wrapper.redaction import Redact, redaction_of
+from beam_obs.wrapper.role import WRITE
+
+
+class ServiceWrite(DeadLetterOutput):
+    """Writes a PCollection to a service by a transform of Beam's.
+
+    Args:
+      dataset: URI of what is written to.
+      dead_letters: a home for the dead letters.
+      redact: what stays out of them, as for a `Stage`.
+      stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
+        records have room.
+    """
+
+    role = WRITE
+
+    def __init__(
+        self,
+        dataset: str,
+        dead_letters: DeadLetters | None,
+        redact: Redact | None,
+        stamp: bool | None = None,
+    ) -> None:
+        super().__init__(dead_letters)
+        self._dataset = dataset
+        redaction_of(redact)
+        self._redact = redact
+        self._stamp = stamp
+
+    def expand(self, pcoll: Any) -> Any:
+        """Applies the write; gives what Beam's gives."""
+        pipeline = pcoll.pipeline
+        label = pipeline._current_transform().full_label
+        self._check_pcollection(pcoll, label)
+        observation = observation_of(pipeline)
+        attributes = stamps_of(observation, label, self._stamp, self._has_room())
+        tried, letters = self._tried(pcoll, label, attributes)
+        if observation.observed:
+            observation.outputs.append(DatasetDescription(self.label, self._dataset, label))
+            described = observation.stages.get(label)
+            if described is not None:
+                observation.stages[label] = StageDescription(
+                    label, type(self).__name__, described.payload_coder, described.coder_proto
+                )
+        result, failures = self._write(tried)
+        homes = RefusalHomes(observation, self._dead_letters, self._as_output)
+        if failures is None or not homes.keep_refusals:
+            return WithDeadLetters((result, letters), label, self._made_at) if self._as_output else result
+        reader = ReadFailedRows(
+            label,
+            observation.context,
+            registry.get_coder(pcoll.element_type),
+            redaction_of(
+                self._redact, outer=redaction_of(observation.settings.redact, observation.settings.payload)
+            ),
+        )
+        refusals = failures | LATER_LEAF >> beam.ParDo(reader)
+        homes.keep(refusals, label, "{} of the service".format)
+        if not self._as_output:
+            return result
+        formatter = FormatDeadLetters(label, observation.context)
+        of_service = refusals | "Letters of the service" >> beam.ParDo(formatter).with_output_types(
+            DeadLetter
+        )
+        both = (globally(letters, "Globally"), globally(of_service, "Globally of the service"))
+        if str(letters.windowing) == str(of_service.windowing):
+            both = (letters, of_service)
+        return WithDeadLetters((result, both | "All letters" >> beam.Flatten()), label, self._made_at)
+
+    def _tried(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:
+        """Tries the records by a stage that goes by the label of the write."""
+        element_type = pcoll.element_type if attributes is None else self._stamped_type(pcoll)
+        attempt = beam.Map(self._attempt(pcoll, attributes)).with_output_types(element_type)
+        stage = Stage(label >> attempt, dead_letters=self._dead_letters, redact=self._redact)
+        if not self._as_output:
+            return stage.expand(pcoll), None
+        tried, letters = stage.with_dead_letters().expand(pcoll)
+        return tried, letters
+
+    def _has_room(self) -> bool:
+        """Returns whether records have room for lineage attributes, as far as it can be known."""
+        return False
+
+    def _stamped_type(self, pcoll: Any) -> Any:
+        """Returns the type of records that have lineage attributes."""
+        return with_room_for_lineage(pcoll.element_type)
+
+    def _attempt(self, pcoll: Any, attributes: Attributes | None) -> Any:
+        """Returns a function that gives back a record that can be sent, and raises on any other.
+
+        Args:
+          pcoll: the records.
+          attributes: makes the lineage attributes that they get, or None.
+        """
+        raise NotImplementedError
+
+    def _write(self, pcoll: Any) -> tuple[Any, Any]:
+        """Applies Beam's write; returns its result, and the failures that it reports, or None."""
+        raise NotImplementedError

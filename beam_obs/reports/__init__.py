@@ -1,0 +1,1 @@
+"""What a store tells, for people: reports, differences, balances and pictures of graphs."""

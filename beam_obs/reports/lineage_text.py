@@ -1,0 +1,256 @@
+"""Answers about lineage as the commands print them: records whole, one to a line, and how sure it all is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+
+from beam_obs.lineage.answers import Fate, FromAggregate, FromSource, Into, RunOf, Why, Written
+from beam_obs.lineage.certainty import COMPLETE, NOT_RECORDED, Certainty
+from beam_obs.lineage.source_records import CHANGED, GONE, VERIFIED, SourceRecord
+from beam_obs.lineage.step_graph import PathPart
+from beam_obs.records.lineage_rows import BUNDLE, STATE
+from beam_obs.records.number_text import counted
+from beam_obs.records.wording import clean
+from beam_obs.store.source_partitions import SourcePartition
+
+_SHORT_ID = 13
+_INDENT = "  "
+_MAY_BE_SHOWN = 10
+_SOURCES_SHOWN = 8
+
+
+def why_lines(answer: Why) -> Iterator[str]:
+    """Gives the lines of an answer to `beam-obs why`."""
+    record = answer.record
+    if record is not None:
+        at = f":{record.number}" if record.number else ""
+        yield click.style(f"{shown_uri(record.file)}{at}", bold=True)
+        yield f"{_INDENT}{clean(record.text)}"
+        yield ""
+    yield from _heading(answer.run, answer.certainty)
+    if answer.sinks:
+        yield _row("sink", ", ".join(map(clean, answer.sinks)))
+    if answer.origin is not None:
+        by = f", by its {answer.found_by}" if record is not None and answer.found_by else ""
+        yield _row("origin", f"{answer.origin.hex()}{by}")
+    yield from _notes(answer.notes)
+    for number, tree in enumerate(answer.made_of):
+        yield ""
+        if len(answer.made_of) > 1:
+            yield click.style(
+                f"either of {len(answer.made_of)}, {number + 1}: origin {tree.origin.hex()}", bold=True
+            )
+        yield from _made_of(tree, "")
+    if answer.others:
+        yield ""
+        yield "more records match:"
+        yield from (f"{_INDENT}{clean(shown_uri(place))}" for place in answer.others)
+
+
+def fate_lines(answer: Fate) -> Iterator[str]:
+    """Gives the lines of an answer to `beam-obs fate`."""
+    if answer.partition is not None:
+        yield click.style(_place(answer.partition, answer.position, answer.record), bold=True)
+        if answer.record is not None:
+            yield from _record_lines(answer.record, _INDENT)
+        yield ""
+    yield from _heading(answer.run, answer.certainty)
+    if answer.into is not None:
+        yield _row("origin", answer.into.origin.hex())
+    yield from _notes(answer.notes)
+    yield ""
+    if answer.into is None:
+        if answer.certainty.kind == COMPLETE:
+            yield "not read: it is no record of the source"
+        return
+    yield from _into(answer.into, "")
+
+
+def partition_row(partition: SourcePartition) -> tuple[str, ...]:
+    """Returns a partition as a row of a table: source, what it is, version, records, dead."""
+    return (
+        clean(partition.source),
+        clean(shown_uri(partition.uri or partition.name)),
+        clean(_short_version(partition.version)),
+        "" if partition.records is None else f"{partition.records:,}",
+        f"{partition.dead:,}" if partition.dead else "",
+    )
+
+
+def _short_version(version: str) -> str:
+    size, sign, digest = version.partition("-")
+    return f"{size}-{digest[:8]}" if sign and len(digest) == 32 else version
+
+
+def run_text(run: RunOf) -> str:
+    """Returns a run in one line."""
+    code = f", code {clean(run.code)}" if run.code else ""
+    return f"{run.id[:_SHORT_ID]} ({clean(run.pipeline)}, {clean(run.status)}, {run.started[:19]}){code}"
+
+
+def certainty_text(certainty: Certainty) -> str:
+    """Returns how sure an answer is, coloured."""
+    color = {COMPLETE: "green", NOT_RECORDED: "red"}.get(certainty.kind, "yellow")
+    return click.style(clean(certainty.text), fg=color)
+
+
+def shown_uri(uri: str) -> str:
+    """Returns a file's name as a person would write it: relative where it lies below the working folder."""
+    if not os.path.isabs(uri):
+        return uri
+    below = os.path.relpath(uri)
+    return uri if below.startswith(os.pardir) else below
+
+
+def _heading(run: RunOf | None, certainty: Certainty) -> Iterator[str]:
+    if run is not None:
+        yield _row("run", run_text(run))
+    yield _row("answer", certainty_text(certainty))
+
+
+def _row(name: str, value: str) -> str:
+    return f"{name:<8}  {value}"
+
+
+def _notes(notes: Iterable[str]) -> Iterator[str]:
+    for note in notes:
+        yield _row("note", click.style(clean(note), fg="yellow"))
+
+
+# Backward.
+
+
+def _made_of(tree: FromSource | FromAggregate, indent: str) -> Iterator[str]:
+    if isinstance(tree, FromSource):
+        yield from _source(tree, indent)
+        if tree.path:
+            yield f"{indent}{_INDENT}{_path(tree.path)}"
+        return
+    if not tree.step:
+        yield f"{indent}aggregate {tree.origin.hex()}: {certainty_text(tree.certainty)}"
+        return
+    yield f"{indent}{_aggregate_title(tree)}"
+    inner = indent + _INDENT
+    if tree.path:
+        yield f"{inner}{_path(tree.path)}"
+    if tree.certainty.kind != COMPLETE:
+        yield f"{inner}{certainty_text(tree.certainty)}"
+    if tree.note:
+        yield f"{inner}{click.style(clean(tree.note), fg='yellow')}"
+    if tree.sources:
+        most = sorted(tree.sources, key=lambda one: -one.contributors)
+        told = [f"{clean(shown_uri(one.name))} ({one.contributors:,})" for one in most[:_SOURCES_SHOWN]]
+        if len(most) > _SOURCES_SHOWN or tree.more_sources:
+            more = max(0, len(most) - _SOURCES_SHOWN)
+            told.append(f"and {more:,}{' or' if tree.more_sources else ''} more")
+        yield f"{inner}sources: {', '.join(told)}"
+    yield from _contributors(tree, inner)
+
+
+def _contributors(tree: FromAggregate, indent: str) -> Iterator[str]:
+    path: tuple[PathPart, ...] = ()
+    for one in tree.contributors:
+        if isinstance(one, FromSource):
+            if one.path and one.path != path:
+                yield f"{indent}{_path(one.path)}"
+            path = one.path
+            yield from _source(one, indent + _INDENT)
+        else:
+            yield from _made_of(one, indent + _INDENT)
+    if tree.left_out > 0:
+        yield f"{indent}{_INDENT}and {tree.left_out:,} more (--all shows all that were kept)"
+
+
+def _aggregate_title(tree: FromAggregate) -> str:
+    title = click.style(clean(tree.step), bold=True)
+    key = f" key {clean(tree.key)}" if tree.key else ""
+    window = f", window {clean(tree.window)}" if tree.window and tree.window != "GlobalWindow" else ""
+    pane = f", pane {tree.pane}" if tree.pane else ""
+    what = "" if tree.kind == "aggregate" else f" ({tree.kind})"
+    unknown = f", {tree.unknown:,} of unknown origin" if tree.unknown else ""
+    return f"{title}{what}{key}{window}{pane}: made of {counted(tree.count, 'element')}{unknown}"
+
+
+def _source(source: FromSource, indent: str) -> Iterator[str]:
+    if source.partition is None:
+        yield f"{indent}origin {source.origin.hex()}: {click.style(clean(source.record.note), fg='red')}"
+        return
+    yield f"{indent}{_place(source.partition, source.position, source.record)}"
+    yield from _record_lines(source.record, indent + _INDENT)
+
+
+def _record_lines(record: SourceRecord, indent: str) -> Iterator[str]:
+    if record.text is not None:
+        yield f"{indent}{clean(record.text)}"
+    if record.note:
+        color = "red" if record.state in (CHANGED, GONE) else "yellow"
+        yield f"{indent}{click.style(clean(record.note), fg=color)}"
+
+
+def _place(partition: SourcePartition, position: int | None, record: SourceRecord | None) -> str:
+    name = clean(shown_uri(partition.uri or partition.name))
+    line = f":{record.line}" if record is not None and record.line is not None else ""
+    at = f" @{position}" if position is not None else ""
+    if record is None:
+        return f"{name}{at}"
+    color = "green" if record.state == VERIFIED else "red" if record.state in (CHANGED, GONE) else "yellow"
+    return f"{name}{line}{at}  {click.style(record.state, fg=color)}"
+
+
+def _path(path: Sequence[PathPart]) -> str:
+    return click.style("by " + clean(" > ".join(part.text for part in path)), dim=True)
+
+
+# Forward.
+
+
+def _into(into: Into, indent: str) -> Iterator[str]:
+    inner = indent + _INDENT
+    for one in into.written:
+        yield from _written(one, indent)
+    for letter in into.dead_letters:
+        refused = click.style("refused", fg="red")
+        yield f"{indent}{refused} by {clean(letter.stage)}: {clean(letter.error_type)}"
+        yield f"{inner}{clean(letter.error_message)}"
+        kept = "" if letter.committed else " (uncommitted: its bundle failed or was tried again)"
+        if letter.superseded:
+            kept = " (superseded: the engine started the job again)"
+        yield f"{inner}dead letter {letter.id}{kept}"
+    for label in into.filtered:
+        yield f"{indent}{click.style('filtered', fg='yellow')} by {clean(label)}"
+    for aggregate in into.aggregates:
+        how = "may have contributed to" if aggregate.kind in (STATE, BUNDLE) else "in"
+        key = f" key {clean(aggregate.key)}" if aggregate.key else ""
+        window = aggregate.window if aggregate.window != "GlobalWindow" else ""
+        told = f", window {clean(window)}" if window else ""
+        yield (
+            f"{indent}{how} {click.style(clean(aggregate.step), bold=True)}{key}{told}, "
+            f"of {counted(aggregate.count, 'element')}: {aggregate.origin.hex()}"
+        )
+        yield from _into(aggregate, inner)
+    for maybe in into.may_be_in[:_MAY_BE_SHOWN]:
+        key = f" key {clean(maybe.key)}" if maybe.key else ""
+        yield (
+            f"{indent}{click.style('may be', fg='yellow')} in {clean(maybe.step)}{key}, "
+            f"of {counted(maybe.count, 'element')}, of which {maybe.rate:.1%} are named: {maybe.origin.hex()}"
+        )
+    if len(into.may_be_in) > _MAY_BE_SHOWN:
+        yield f"{indent}and {len(into.may_be_in) - _MAY_BE_SHOWN:,} more that it may be in (--json tells all)"
+    if into.end and not into.filtered:
+        yield f"{indent}{click.style(clean(into.end), fg='yellow')}"
+    if into.certainty.kind != COMPLETE and indent:
+        yield f"{indent}{certainty_text(into.certainty)}"
+
+
+def _written(written: Written, indent: str) -> Iterator[str]:
+    times = f" ({counted(len(written.digests), 'different record')})" if len(written.digests) > 1 else ""
+    if written.is_end:
+        ended = click.style("ended", fg="green")
+        yield f"{indent}{ended} in {clean(written.sink)}, which gives nothing further{times}"
+        return
+    where = f": {clean(shown_uri(written.uri))}" if written.uri else ""
+    yield f"{indent}{click.style('written', fg='green')} by {clean(written.sink)}{where}{times}"
+    yield from (f"{indent}{_INDENT}{clean(shown_uri(place))}" for place in written.places)

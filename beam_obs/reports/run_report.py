@@ -1,0 +1,491 @@
+"""The report of a run, for people: what went through each step, what was refused, and whether it adds up.
+
+Made from what the store has of the run alone, so that it can be shown again at any time. Text from
+records is shown without control characters, on lines that are never longer than the terminal's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.text import Text
+
+from beam_obs.records.number_text import counted
+from beam_obs.records.wording import (
+    bytes_text,
+    clean,
+    clean_lines,
+    letters_beside,
+    lost_evidence,
+    microseconds_text,
+    seconds_text,
+)
+from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
+from beam_obs.reports.columns import is_terminal, wanted_columns
+from beam_obs.reports.fitting import (
+    MOST_TEXT,
+    FittingColumn,
+    FittingTable,
+    Heading,
+    clipped,
+    shortened,
+    told,
+    whole,
+)
+from beam_obs.store.folding import WITHIN, folded_record
+from beam_obs.store.record import RunRecord, parse_time
+from beam_obs.store.store import Store
+
+PLAIN_COLUMNS = 100
+SHORT_ID = 13
+"""So much of a run's id is its time in milliseconds: enough to tell runs apart, as a rule."""
+
+_SHOWN_KINDS = 10
+_NAME_COLUMNS = 16
+"""Names go on in the next line before a column of numbers is left out, but are not narrower than this."""
+_COUNT = FittingColumn("")
+_STAGE = FittingColumn("", "left", 16, 24)
+"""Of names, and of fingerprints, which have 16 digits."""
+_SENTENCE = FittingColumn("", "left", 24)
+_STATUS_STYLES = {
+    "done": "bold green",
+    "running": "bold cyan",
+    "submitted": "bold cyan",
+    "template": "bold cyan",
+    "failed": "bold red",
+    "lost": "bold red",
+    "cancelled": "bold yellow",
+}
+
+
+def print_report(record: RunRecord, store: Store, kind: str) -> None:
+    """Prints a run's report.
+
+    Args:
+      record: the run.
+      store: where it is kept.
+      kind: ``text`` (on standard error), ``json`` (one line on standard output) or ``off``.
+    """
+    if kind == "json":
+        print(json.dumps(record_json(record, store), ensure_ascii=True), flush=True)
+    elif kind == "text":
+        print_report_on(console_for(sys.stderr), record, store)
+
+
+def print_report_on(console: Console, record: RunRecord, store: Store, all_steps: bool = False) -> None:
+    """Prints a run's report; where it is read by no person nothing of it is left out."""
+    most_text = MOST_TEXT if console.is_terminal else None
+    report = render_report(record, store, not writes_unicode(console), most_text, all_steps)
+    print_plainly(console, report)
+
+
+class _CleanConsole(Console):
+    """A console that takes nothing for markup, and prints nothing that a terminal acts upon."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.replace("\n", "").isprintable():
+                yield segment
+            else:
+                yield Segment(clean_lines(segment.text), segment.style)
+
+
+def print_plainly(console: Console, what: RenderableType) -> None:
+    """Prints without the blanks that tables put at the ends of lines."""
+    with console.capture() as captured:
+        console.print(Group(what))  # a text on its own loses that it is to be folded
+    console.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1]))
+    console.file.flush()
+
+
+def record_json(record: RunRecord, store: Store) -> dict[str, Any]:
+    """Returns a run as JSON-able values: status, start and end, without the portable coders."""
+    return {
+        "id": record.id,
+        "pipeline": record.pipeline,
+        "status": record.status,
+        "dead": record.refused,
+        "store": store.uri,
+        "start": {name: value for name, value in record.start.items() if name != "coders"},
+        "end": record.end,
+    }
+
+
+def report_svg(
+    record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, title: str = "", all_steps: bool = False
+) -> str:
+    """Returns the report as a picture of a terminal, in SVG; a picture is for others, so that what lies below
+    the working folder is shown from there."""
+    console = _CleanConsole(
+        record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
+    below = os.getcwd() + os.sep
+    start, end = _seen_from(below, record.start), _seen_from(below, record.end)
+    seen = dataclasses.replace(record, start=start, end=end)
+    console.print(render_report(seen, store, all_steps=all_steps))
+    picture = console.export_svg(title=title or f"{record.pipeline}: {record.status_text}")
+    # Whoever opens the picture is not to ask a server for fonts; any monospace one will do.
+    return re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)
+
+
+def _seen_from(folder: str, value: Any) -> Any:
+    """Returns JSON-able values with paths below a folder as they are seen from it."""
+    if isinstance(value, str):
+        return value.replace(folder, "")
+    if isinstance(value, list):
+        return [_seen_from(folder, part) for part in value]
+    if isinstance(value, dict):
+        return {name: _seen_from(folder, part) for name, part in value.items()}
+    return value
+
+
+def console_for(file: Any) -> Console:
+    """Returns a console that is plain, and 100 columns wide, where `file` is not a terminal.
+
+    The variable COLUMNS says another width, as it does for terminals.
+    """
+    terminal = is_terminal(file)
+    return _CleanConsole(
+        file=file,
+        width=None if terminal else wanted_columns() or PLAIN_COLUMNS,
+        force_terminal=None if terminal else False,
+        color_system="auto" if terminal else None,
+        soft_wrap=False,
+    )
+
+
+def render_report(
+    record: RunRecord,
+    store: Store,
+    ascii_only: bool = False,
+    most_text: int | None = MOST_TEXT,
+    all_steps: bool = False,
+) -> RenderableType:
+    """Returns the report as something that `rich` prints.
+
+    Args:
+      record: the run.
+      store: where it is kept.
+      ascii_only: whether the terminal shows ASCII only.
+      most_text: most characters of an error's message or of a record that are shown; None for all.
+      all_steps: whether steps within a composite of Beam's own have rows of their own.
+    """
+    record = folded_record(record, all_steps)
+    parts = _parts(record, store, _ASCII if ascii_only else _UNICODE, most_text)
+    return Group(*(part for part in parts if part is not None))
+
+
+class _Marks:
+    """Signs that not every terminal has."""
+
+    def __init__(self, tick: str, cross: str, stage: str, none: str, dot: str, micro: str) -> None:
+        self.tick, self.cross, self.stage, self.none, self.dot, self.micro = (
+            tick,
+            cross,
+            stage,
+            none,
+            dot,
+            micro,
+        )
+
+
+_UNICODE = _Marks("✓", "✗", "◆", "–", "·", "µs")  # noqa: RUF001 - a dash stands for no number
+_ASCII = _Marks("ok", "!!", "*", "-", "-", "us")
+
+
+def _parts(
+    record: RunRecord, store: Store, marks: _Marks, most_text: int | None
+) -> Iterator[RenderableType | None]:
+    end = record.end or {}
+    yield Text()
+    yield from _header(record, marks)
+    yield _failure(end.get("error"), most_text)
+    if record.status == "template":
+        yield Text()
+        yield told(f"A classic template of Dataflow: {clean(record.start['template'])}")
+        yield told(
+            "Its jobs leave their dead letters here, and no counts. A Flex template has a run of its own for "
+            "each job.",
+            "dim",
+        )
+    elif record.end is None:
+        yield Text()
+        yield told("No counts yet: they are written when the run ends.", "dim")
+    else:
+        yield _steps(end, marks)
+        yield from _notes(end, marks)
+    yield from _dead_letters(end.get("dead_letters") or {}, record.status, marks, most_text)
+    yield from _checks(end.get("checks") or [], most_text)
+    yield from _datasets("Inputs", end.get("inputs") or record.start.get("inputs") or [])
+    yield from _datasets("Outputs", end.get("outputs") or [])
+    yield from _next_commands(record, store)
+    yield Text()
+
+
+def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
+    title = Text().append(f"{clean(record.pipeline)}  ", "bold")
+    title.append(record.status, _STATUS_STYLES.get(record.status, "bold"))
+    if record.refused:
+        title.append(f", {record.refused:,} dead", "bold red")
+    yield Heading(title, "─" if marks is _UNICODE else "-")
+    start = record.start
+    code = start.get("code") or {}
+    facts = [
+        f"started {parse_time(start['started']):%Y-%m-%d %H:%M:%S} UTC",
+        *([f"took {seconds_text(record.seconds)}"] if record.seconds is not None else []),
+        str(start.get("runner", "?")),
+        f"code {code.get('version', '?')}",
+        *([str(code["package"])] if code.get("package") else []),
+    ]
+    job = f" {marks.dot} job {clean(record.job_id)}" if record.job_id else ""
+    yield told(f"run {record.id}{job}")
+    yield told(f" {marks.dot} ".join(clean(fact) for fact in facts), "dim")
+
+
+def _failure(error: dict[str, Any] | None, most_text: int | None) -> RenderableType | None:
+    if not error:
+        return None
+    lines = [line for line in str(error.get("message") or "").splitlines() if line.strip()]
+    # Beam repeats the error at the end, behind the frames of its own code.
+    shown = lines
+    if len(lines) > 6:
+        shown = [lines[0], f"[{counted(len(lines) - 5, 'line')} left out: --json has all]", *lines[-4:]]
+    text = whole("")
+    for position, line in enumerate(shown or [""]):
+        text.append(f"{error['type']}: " if position == 0 else "\n", "bold red")
+        text.append(shortened(clean(line), most_text), "red")
+    record = _failing_record(error.get("at") or {})
+    if record:
+        text.append(f"\n{clipped(clean(record), most_text)}", "yellow")
+    return Padding(text, (1, 2, 0, 2))
+
+
+def _failing_record(at: Mapping[str, Any]) -> str:
+    """Returns the record that the run failed at, in a line; nothing where it is not known."""
+    if not at:
+        return ""
+    place = "" if at.get("position") is None else f"position {at['position']}"
+    if at.get("uri"):
+        where = [part for part in (place, f"origin {at['origin']}") if part]
+        line = "" if at.get("line") is None else f"line {at['line']} of "
+        text = f"at step {at['step']}: {line}{at['uri']} ({', '.join(where)})"
+        return text if at.get("record") is None else f"{text}: {at['record']}"
+    return f"at step {at['step']}: element of origin {at['origin']}{f' ({place})' if place else ''}"
+
+
+def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
+    stages = {stage["label"]: stage for stage in end.get("stages") or []}
+    steps = end.get("steps") or [{"label": label, "is_stage": True} for label in stages]
+    if not steps or end.get("counts_from") is None:
+        return None
+    dropped = any(step.get("dropped") for step in (*stages.values(), *steps))
+    late = ("dropped",) if dropped else ()
+    of_stages = ("dead", "filtered", *late, "p50", "p99") if stages else late
+    columns = [FittingColumn("  step", "left", _NAME_COLUMNS, hangs=2)]
+    columns.extend(FittingColumn(header) for header in ("in", "out", *of_stages))
+    rows = [_step(step, stages, dropped, marks) for step in steps]
+    gives_way = ("p99", "p50", "filtered", *late, "dead")
+    return Padding(FittingTable(columns, rows, gives_way, header_style="dim"), (1, 2, 1, 2))
+
+
+def _step(
+    step: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]], dropped: bool, marks: _Marks
+) -> list[Text]:
+    """Returns the row of a step."""
+    label, stage = clean(step["label"]), stages.get(step["label"])
+    if stage is None:
+        counts = [_number(step.get("in"), marks, "dim"), _number(step.get("out"), marks, "dim")]
+        of_stages = [Text(), Text()] if stages else []
+        late = [_late(step, marks)] if dropped else []
+        return [whole(f"  {label}", "dim"), *counts, *of_stages, *late, *of_stages]
+    cells = [_number(stage["in"], marks), _number(stage["out"], marks)]
+    cells.append(_number(stage["dead"], marks, "bold red" if stage["dead"] else "dim"))
+    cells.append(_number(stage["filtered"], marks, "" if stage["filtered"] else "dim"))
+    if dropped:
+        cells.append(_late(stage, marks))
+    times = (microseconds_text(stage[name], marks.micro, marks.none) for name in ("p50_us", "p99_us"))
+    name = whole("").append(f"{marks.stage} ", "cyan").append(label, "bold")
+    return [name, *cells, *map(Text, times)]
+
+
+def _late(step: Mapping[str, Any], marks: _Marks) -> Text:
+    return _number(step.get("dropped") or 0, marks, "yellow" if step.get("dropped") else "dim")
+
+
+def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
+    for line in lost_evidence(end):
+        yield told(f"{line}", "bold yellow")
+    balance = end.get("balance") or {}
+    if end.get("counts_from") is None:
+        yield Text()
+        yield told(clean(balance.get("unchecked") or "no counts"), "yellow")
+        for text in dropped_texts(balance):
+            yield told(f"{text}", "yellow", 6)
+        return
+    holds = balance.get("holds")
+    mark = {True: f"{marks.tick} ", False: f"{marks.cross} ", None: ""}[holds]
+    style = {True: "green", False: "bold red", None: "dim"}[holds]
+    yield told(f"{mark}{balance_text(balance)}", style)
+    for line in balance.get("broken") or ():
+        yield told(f"{clean(line['text'])}", "red", 6)
+    for text in dropped_texts(balance):
+        yield told(f"{text}", "yellow", 6)
+    for text in unchecked_texts(balance):
+        yield told(f"{text}", "dim", 6)
+    if end.get("lineage"):
+        yield told(f"{clean(end['lineage']['text'])}", "yellow" if end["lineage"]["opaque"] else "dim")
+    if end.get("counts_from") == "live":
+        # A job may end well on a runner that loses counts.
+        why = "the runner lost some of its own" if end.get("status") == "done" else "none was committed"
+        yield told(f"counts are live: looked at in this process when the run ended, {why}", "yellow")
+    errors = sum(stage.get("internal_errors", 0) for stage in end.get("stages") or [])
+    if errors:
+        yield told(
+            f"{counted(errors, 'error')} of beam_obs itself {'was' if errors == 1 else 'were'} swallowed; "
+            "no record was lost",
+            "yellow",
+        )
+    notes = []
+    if end.get("stages"):
+        notes.append(f"{marks.stage} stage: times are of a sample of its records")
+    if any(not step["is_stage"] for step in end.get("steps") or []):
+        notes.append("other steps as Beam counts them")
+    if notes:
+        yield told(f"{'; '.join(notes)}", "dim")
+
+
+def _dead_letters(
+    refused: dict[str, Any], status: str, marks: _Marks, most_text: int | None
+) -> Iterator[RenderableType]:
+    beside = letters_beside(refused, status)
+    if not refused.get("count") and not beside:
+        return
+    yield _title("Dead letters", f"{refused['count']:,}")
+    for line in beside:
+        yield told(line, "yellow")
+    rows: list[tuple[Text, ...]] = []
+    kinds = refused.get("by_fingerprint") or []
+    for kind in kinds[:_SHOWN_KINDS]:
+        error = f"{kind['error_type'].rpartition('.')[2]}: {kind['error_message']}"
+        what = whole(shortened(clean(error), most_text), "red")
+        what.append(f"\n{clipped(clean(kind['payload_text']), most_text) or marks.none}", "dim not red")
+        if kind.get("source_uri"):
+            at = f" at {kind['position']:,}" if kind.get("position") is not None else ""
+            what.append(f"\n{clean(kind['source_uri'])}{at}", "dim not red")
+        stage = whole(clean(kind["stage"]), "bold")
+        if kind.get(WITHIN):
+            stage.append(f"\n{clean(kind[WITHIN])}", "not bold")
+        stage.append(f"\n{kind['fingerprint']}", "dim not bold")
+        rows.append((Text(f"{kind['count']:,}", "bold red"), stage, what))
+    yield Padding(FittingTable((_COUNT, _STAGE, _SENTENCE), rows), (0, 2, 0, 2))
+    if len(kinds) > _SHOWN_KINDS:
+        yield told(f"and {counted(len(kinds) - _SHOWN_KINDS, 'more kind')}", "dim")
+
+
+def _checks(checks: list[dict[str, Any]], most_text: int | None) -> Iterator[RenderableType]:
+    if not checks:
+        return
+    yield _title("Assumptions broken", "counted only, the records went on")
+    rows = [
+        (
+            Text(f"{check['broken']:,}", "bold yellow"),
+            whole(clean(check["stage"]), "bold"),
+            whole(clipped(clean(check["example"]), most_text)),
+        )
+        for check in checks
+    ]
+    yield Padding(FittingTable((_COUNT, _STAGE, _SENTENCE), rows), (0, 2, 0, 2))
+
+
+def _datasets(title: str, datasets: list[dict[str, Any]]) -> Iterator[RenderableType]:
+    if not datasets:
+        return
+    yield _title(title)
+    columns = (_STAGE, _SENTENCE, *(FittingColumn("") for _ in range(4)))
+    rows: list[tuple[Text, ...]] = []
+    for dataset in datasets:
+        files = dataset.get("files") or []
+        sizes = [file.get("bytes", 0) for file in files]
+        records, written = dataset.get("records"), dataset.get("file_count")
+        cells = (
+            whole(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
+            whole(clean(dataset.get("uri") or ""), "dim"),
+            Text("" if records is None else counted(records, "record")),
+            Text("" if written in (None, 1) else counted(written, "file")),
+            Text(bytes_text(sum(sizes)) if any(sizes) else ""),
+            Text(f"digest {dataset['digest'][:8]}" if dataset.get("digest") else "", "dim"),
+        )
+        rows.append(cells)
+    yield Padding(FittingTable(columns, rows), (0, 2, 0, 2))
+
+
+def _next_commands(record: RunRecord, store: Store) -> Iterator[RenderableType]:
+    yield Text()
+    short = record.id[:SHORT_ID]
+    where = "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"
+    commands = [f"beam-obs dead-letters list {short}{where}"] if record.refused else []
+    commands.append(f"beam-obs show {short} --json{where}")
+    rows = [(Text("store", "dim"), whole(store.shown_uri))]
+    rows.extend((Text("" if n else "next", "dim"), whole(text, "cyan")) for n, text in enumerate(commands))
+    yield Padding(FittingTable((FittingColumn("", "left"), _SENTENCE), rows), (0, 2, 0, 2))
+
+
+def _title(text: str, count: str = "") -> RenderableType:
+    title = Text(f"\n  {text}", "bold")
+    if count:
+        title.append(f"  {count}", "bold red")
+    return title
+
+
+def _number(value: int | None, marks: _Marks, style: str = "") -> Text:
+    return Text(marks.none if value is None else f"{value:,}", "dim" if value is None else style)
+
+
+def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> RenderableType:
+    """Returns a table of runs, newest first as given."""
+    columns = (
+        FittingColumn("run", "left"),
+        FittingColumn("pipeline", "left", _NAME_COLUMNS),
+        FittingColumn("started (UTC)", "left"),
+        FittingColumn("took"),
+        FittingColumn("status", "left", 12, is_last=True),
+        FittingColumn("code", "left", 12),
+    )
+    rows = []
+    for record in records:
+        status = whole(record.status, _STATUS_STYLES.get(record.status, "bold"))
+        if record.refused:
+            status.append(f", {record.refused:,} dead", "red")
+        if ((record.end or {}).get("balance") or {}).get("holds") is False:
+            status.append(", not balanced", "bold red")
+        rows.append(
+            (
+                Text(record.id[:SHORT_ID]),
+                whole(clean(record.pipeline)),
+                Text(f"{parse_time(record.start['started']):%Y-%m-%d %H:%M:%S}"),
+                Text(seconds_text(record.seconds)),
+                status,
+                whole(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
+            )
+        )
+    lines = None if ascii_only else box.SIMPLE_HEAD
+    return FittingTable(columns, rows, ("code", "took", "started (UTC)"), lines)
+
+
+def writes_unicode(console: Console) -> bool:
+    return (console.encoding or "").lower().replace("-", "").startswith("utf")

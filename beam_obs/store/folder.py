@@ -1,0 +1,330 @@
+"""Files of a store, on any filesystem: local paths by the operating system, all others by Beam.
+
+Apache Beam is imported only when a path is not local, so that commands on a local store start at once.
+Others may write to a store: no link below its root is followed, and nothing but plain files is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO, NamedTuple, Protocol
+
+from beam_obs.files.new_file import write_new_file
+from beam_obs.records.errors import BeamObsError
+from beam_obs.store.objects import AT_ONCE, Listed, Objects, objects_of
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+def is_local(uri: str) -> bool:
+    """Whether a URI names a folder of this machine.
+
+    >>> is_local(".beam_obs"), is_local("file:///data"), is_local("gs://bucket/store")
+    (True, True, False)
+    """
+    scheme = _SCHEME.match(uri)
+    return scheme is None or scheme.group(1).lower() == "file"
+
+
+def local_path(uri: str) -> str:
+    """Returns the path that a local URI names."""
+    return uri[len("file://") :] if uri.lower().startswith("file://") else uri
+
+
+class NotPlain(OSError):
+    """There is something else than a plain file or folder at a path, such as a link; it is left alone.
+
+    Args:
+      path: the path.
+      what: what there is.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path} {what}")
+
+
+class Found(NamedTuple):
+    """What there is at a path.
+
+    Args:
+      content: of the file; None where there is none, or it cannot be read.
+      problem: why it cannot be read; empty where it can, and where there is nothing.
+    """
+
+    content: bytes | None
+    problem: str = ""
+
+
+class Folder(Protocol):
+    """What a store asks of a filesystem. Paths are relative to the folder, with ``/``."""
+
+    def read(self, path: str) -> bytes | None:
+        """Returns a file's content, or None where there is no such file."""
+
+    def look(self, paths: list[str]) -> list[Found]:
+        """Returns what there is at many paths, in order; never raises for what it meets."""
+
+    def open(self, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """Opens a file for reading, at any place; FileNotFoundError where there is none."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Writes a file whole, in place of any there was; makes its folders."""
+
+    def write_new(self, path: str, content: bytes) -> bool:
+        """Writes a file whole unless there is one; returns whether it did."""
+
+    def delete(self, path: str) -> None:
+        """Removes a file, where there is one."""
+
+    def names(self, path: str) -> list[str]:
+        """Returns the names of the files in a folder, sorted; none where there is no such folder."""
+
+    def bytes_below(self, paths: list[str]) -> list[int | None]:
+        """Returns the bytes of all files below each of many folders; None for one that a link leads to."""
+
+    def listed(self, path: str = "") -> list[Listed]:
+        """Returns the plain files below a folder, or of all of it; no link is gone through."""
+
+    def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
+        """Removes a folder and all below it; those files of it that are named `last` after the others."""
+
+    def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
+        """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds a marker."""
+
+
+def folder_at(uri: str) -> Folder:
+    """Returns access to the folder at a path or URI. Nothing is read or made yet."""
+    return LocalFolder(local_path(uri)) if is_local(uri) else RemoteFolder(uri)
+
+
+class LocalFolder:
+    """A folder of this machine."""
+
+    def __init__(self, path: str) -> None:
+        self._root = os.path.abspath(path)
+
+    def _path(self, path: str, is_folder: bool = False) -> str:
+        """Returns the path of the operating system; the last part is looked at only of a folder."""
+        if not path:
+            return self._root
+        parts = _parts(path)
+        for end in range(1, len(parts) + is_folder):
+            above = os.path.join(self._root, *parts[:end])
+            if os.path.islink(above):
+                raise NotPlain(above, "is a link, and none is followed within a store")
+        return os.path.join(self._root, *parts)
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            with self.open(path) as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def look(self, paths: list[str]) -> list[Found]:
+        return [look_at(self.read, path) for path in paths]
+
+    def write(self, path: str, content: bytes) -> None:
+        write_new_file(self._path(path), content)
+
+    def write_new(self, path: str, content: bytes) -> bool:
+        return write_new_file(self._path(path), content, replaces=False)
+
+    def delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path(path))
+
+    def names(self, path: str) -> list[str]:
+        try:
+            with os.scandir(self._path(path, is_folder=True)) as entries:
+                return sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        except OSError:
+            return []
+
+    def bytes_below(self, paths: list[str]) -> list[int | None]:
+        return [self._bytes_below(path) for path in paths]
+
+    def _bytes_below(self, path: str) -> int | None:
+        try:
+            root = self._path(path, is_folder=True)
+        except NotPlain:
+            return None
+        total = 0
+        for folder, _, names in os.walk(root):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
+
+    def listed(self, path: str = "") -> list[Listed]:
+        found = []
+        for folder, _, names in os.walk(self._path(path, is_folder=True)):
+            for name in names:
+                file = os.path.join(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    state = os.lstat(file)
+                    if stat.S_ISREG(state.st_mode):
+                        relative = os.path.relpath(file, self._root).replace(os.sep, "/")
+                        found.append(Listed(relative, state.st_size, state.st_mtime))
+        return found
+
+    def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
+        whole = self._path(path, is_folder=True)
+        names = self.names(path)
+        for name in (
+            *(name for name in names if name not in last),
+            *(name for name in last if name in names),
+        ):
+            self.delete(f"{path}/{name}")
+        try:
+            os.rmdir(whole)
+        except FileNotFoundError:
+            pass
+        except OSError:  # it has folders, or links: they are removed, and what they lead to is not
+            shutil.rmtree(whole)
+
+    def _entries(self, path: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(path) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            return []
+
+    def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
+        root = self._path(path, is_folder=True)
+        return [
+            (child.name, grandchild.name)
+            for child in self._entries(root)
+            if child.is_dir(follow_symlinks=False)
+            for grandchild in self._entries(child.path)
+            if any(os.path.lexists(os.path.join(grandchild.path, marker)) for marker in markers)
+        ]
+
+    @contextlib.contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        target = self._path(path)
+        if not stat.S_ISREG(os.lstat(target).st_mode):  # opening a pipe waits for whoever writes it
+            raise NotPlain(target, "is not a plain file, and nothing else is opened in a store")
+        with open(target, "rb", opener=_open_no_link) as file:
+            yield file
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+
+
+class RemoteFolder:
+    """A folder on a filesystem that Apache Beam knows, e.g. ``gs://bucket/store``.
+
+    A file appears whole when it is closed; two writers of one new file are told apart by a look before
+    the write, which object stores do not make atomic.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._root = uri.rstrip("/")
+
+    @property
+    def _objects(self) -> Objects:
+        return objects_of(self._root)
+
+    def _path(self, path: str) -> str:
+        return "/".join((self._root, *_parts(path))) if path else self._root
+
+    def read(self, path: str) -> bytes | None:
+        return self._objects.read(self._path(path))
+
+    def open(self, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        content = self.read(path)
+        if content is None:
+            raise FileNotFoundError(self._path(path))
+        return io.BytesIO(content)
+
+    def look(self, paths: list[str]) -> list[Found]:
+        if len(paths) < 2:
+            return [look_at(self.read, path) for path in paths]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda path: look_at(self.read, path), paths))
+
+    def write(self, path: str, content: bytes) -> None:
+        self._objects.write(self._path(path), content)
+
+    def write_new(self, path: str, content: bytes) -> bool:
+        if self._objects.exists(self._path(path)):
+            return False
+        self.write(path, content)
+        return True
+
+    def delete(self, path: str) -> None:
+        self._objects.delete([self._path(path)])
+
+    def names(self, path: str) -> list[str]:
+        return sorted(name for name in self._sizes(path) if "/" not in name)
+
+    def listed(self, path: str = "") -> list[Listed]:
+        start = len(self._root) + 1
+        return [
+            file._replace(path=file.path[start:]) for file in self._objects.listed(f"{self._path(path)}/")
+        ]
+
+    def _sizes(self, path: str) -> dict[str, int]:
+        """Returns the bytes of each file below a folder, by path relative to it."""
+        start = len(path) + 1 if path else 0
+        return {file.path[start:]: file.size for file in self.listed(path)}
+
+    def bytes_below(self, paths: list[str]) -> list[int | None]:
+        if not paths:
+            return []
+        # One listing, of what is above all of them: a request for each would take its time from each.
+        above = paths[0] if len(paths) == 1 else os.path.commonpath(paths)
+        totals = dict.fromkeys(paths, 0)
+        for name, size in self._sizes(above).items():
+            whole = f"{above}/{name}" if above else name
+            folder = whole
+            while folder:
+                folder = folder.rpartition("/")[0]
+                if folder in totals:
+                    totals[folder] += size
+        return [totals[path] for path in paths]
+
+    def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
+        names = list(self._sizes(path))
+        for part in ([name for name in names if name not in last], [name for name in last if name in names]):
+            if part:
+                self._objects.delete([self._path(f"{path}/{name}") for name in part])
+        with contextlib.suppress(OSError):  # a filesystem without folders has none left
+            self._objects.delete_empty_folder(self._path(path))
+
+    def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
+        found = (name.split("/") for name in self._sizes(path))
+        return sorted({(parts[0], parts[1]) for parts in found if len(parts) == 3 and parts[2] in markers})
+
+
+def _parts(path: str) -> list[str]:
+    parts = path.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise NotPlain(path, "is no path within a store")
+    return parts
+
+
+def look_at(read: Callable[[str], bytes | None], path: str) -> Found:
+    """Returns what there is at a path; never raises for what it meets.
+
+    Args:
+      read: reads a file.
+      path: of the file.
+    """
+    try:
+        return Found(read(path))
+    except MemoryError:
+        raise
+    except Exception as error:  # filesystems raise errors of their own, and names may be none at all
+        is_told = isinstance(error, (NotPlain, BeamObsError))
+        reason = str(error) if is_told else f"{type(error).__name__}: {error}"
+        return Found(None, reason)

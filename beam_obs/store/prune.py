@@ -1,0 +1,149 @@
+"""Removing old runs from a store, and files that were never finished: which may go, and why the others stay.
+
+A run that may still be written to is never removed, and neither is the newest of its pipeline, unless that is
+asked for: what comes next is compared with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from beam_obs.records.errors import UsageError
+from beam_obs.store.folder import folder_at
+from beam_obs.store.leftovers import Leftover, find_leftovers
+from beam_obs.store.objects import AT_ONCE
+from beam_obs.store.record import END, START, RunRecord, now_text, seconds_between
+from beam_obs.store.store import Store
+
+YOUNG, RUNNING, OPEN, NEWEST, FAILED, LINK = "young", "running", "open", "newest", "failed", "link"
+"""Why a run stays: too young, alive, its job may go on, newest of its pipeline, failed, a link elsewhere."""
+
+UNFINISHED = "unfinished"
+"""Why a file stays that is not finished: someone may be writing it."""
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_AGE = re.compile(r"(\d{1,9})\s*([smhdw])")
+
+
+@dataclasses.dataclass(frozen=True)
+class PrunePlan:
+    """What to remove from a store.
+
+    Args:
+      remove: the runs that may go, oldest first, each with the bytes of its folder.
+      kept: number of runs that stay, by reason; and of files, `UNFINISHED`.
+      leftovers: files that were never finished, in the store and in the folders that were named.
+    """
+
+    remove: tuple[tuple[RunRecord, int], ...]
+    kept: dict[str, int]
+    leftovers: tuple[Leftover, ...] = ()
+
+
+def parse_age(text: str) -> int:
+    """Returns an age in seconds.
+
+    Raises:
+      UsageError: it is not a number and a unit.
+
+    >>> parse_age("30d"), parse_age("12h")
+    (2592000, 43200)
+    """
+    found = _AGE.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"found {text!r}, expected a number and a unit: 30d, 12h, 2w (s, m, h, d or w)")
+    return int(found[1]) * _UNIT_SECONDS[found[2]]
+
+
+def plan_prune(
+    store: Store,
+    older_than_seconds: int,
+    *,
+    pipeline: str | None = None,
+    keep_failed: bool = False,
+    keep_newest: int = 1,
+    include_open: bool = False,
+    folders: Iterable[str] = (),
+) -> PrunePlan:
+    """Returns which runs may be removed. Nothing is removed yet.
+
+    Args:
+      store: the store.
+      older_than_seconds: how long ago a run must have ended, or given its last sign of life.
+      pipeline: name of the pipeline; None for all.
+      keep_failed: whether runs that failed or were lost stay.
+      keep_newest: how many of the newest runs of each pipeline stay whatever their age; those that are
+        running or open do not count.
+      include_open: whether runs may go whose job was left to its runner, and templates.
+      folders: where to look for files that were never finished beside the store, e.g. of dead letters.
+    """
+    now = now_text()
+    settled: dict[str, int] = {}
+    remove: list[RunRecord] = []
+    kept = dict.fromkeys((YOUNG, RUNNING, OPEN, NEWEST, FAILED, LINK, UNFINISHED), 0)
+    ended: dict[str, bool] = {}
+    for record in store.runs(pipeline):
+        status = record.status
+        ended[record.folder] = status not in ("running", "submitted", "template")
+        is_open = status in ("submitted", "template")
+        is_newest = False
+        if status != "running" and not is_open:
+            settled[record.pipeline] = settled.get(record.pipeline, 0) + 1
+            is_newest = settled[record.pipeline] <= keep_newest
+        if status == "running":
+            kept[RUNNING] += 1
+        elif seconds_between(_last_sign(record), now) < older_than_seconds:
+            kept[YOUNG] += 1
+        elif is_open and not include_open:
+            kept[OPEN] += 1
+        elif is_newest:
+            kept[NEWEST] += 1
+        elif keep_failed and status in ("failed", "lost"):
+            kept[FAILED] += 1
+        else:
+            remove.append(record)
+    sized = []
+    oldest_first = list(reversed(remove))
+    sizes = store.files.bytes_below([record.folder for record in oldest_first])
+    for record, size in zip(oldest_first, sizes, strict=True):
+        if size is None:
+            kept[LINK] += 1
+        else:
+            sized.append((record, size))
+    gone = {record.folder for record, _ in sized}
+    below = "" if pipeline is None else f"runs/{pipeline}"
+    found = [find_leftovers(store.files, older_than_seconds, ended, gone, below)]
+    found += [find_leftovers(folder_at(folder), older_than_seconds) for folder in folders]
+    kept[UNFINISHED] = sum(each.kept for each in found)
+    return PrunePlan(
+        tuple(sized),
+        {reason: number for reason, number in kept.items() if number},
+        tuple(leftover for each in found for leftover in each.remove),
+    )
+
+
+def prune(store: Store, runs: Iterable[RunRecord]) -> list[tuple[RunRecord, str]]:
+    """Removes runs; returns those that could not be, each with what the filesystem said.
+
+    What tells that there is a run goes last, so that one whose removal was interrupted is still seen.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        problems = list(pool.map(lambda record: (record, _problem_of_removal(store, record)), runs))
+    return [(record, problem) for record, problem in problems if problem]
+
+
+def _problem_of_removal(store: Store, record: RunRecord) -> str:
+    try:
+        store.files.delete_folder(record.folder, last=(END, START))
+    except Exception as error:  # filesystems of Beam raise errors of their own
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _last_sign(record: RunRecord) -> str:
+    if record.end is not None and record.end.get("finished"):
+        return str(record.end["finished"])
+    return str((record.heartbeat or {}).get("at") or record.start["started"])

@@ -1,0 +1,115 @@
+"""What a store knows of one run: the files its launcher wrote, and the status that follows from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import Any
+
+from beam_obs.records.wording import not_kept_text
+from beam_obs.store import process
+
+START = "start.json"
+END = "end.json"
+HEARTBEAT = "heartbeat.json"
+
+HEARTBEAT_SECONDS = 10.0
+SILENCE_SECONDS = 60.0
+"""Without a heartbeat for this long, a run launched on another machine counts as lost."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """One run, as its files tell it.
+
+    Args:
+      pipeline: name of the pipeline.
+      id: id of the run.
+      start: content of ``start.json``.
+      end: content of ``end.json``, or None before the run has ended.
+      heartbeat: content of ``heartbeat.json``: time, job id, whether the job outlives its launcher.
+      refused_so_far: number of dead letters of a run that has not ended.
+      problems: what of its files is missing, damaged or was changed since, each as a sentence.
+      end_is_unreadable: whether there is an end, of which nothing can be read.
+    """
+
+    pipeline: str
+    id: str
+    start: dict[str, Any]
+    end: dict[str, Any] | None = None
+    heartbeat: dict[str, Any] | None = None
+    refused_so_far: int = 0
+    problems: tuple[str, ...] = ()
+    end_is_unreadable: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Folder of the run, relative to the store."""
+        return f"runs/{self.pipeline}/{self.id}"
+
+    @property
+    def status(self) -> str:
+        """One of running, submitted, template, lost, damaged, done, failed, cancelled."""
+        if self.end is not None:
+            return str(self.end["status"])
+        if self.end_is_unreadable:
+            return "damaged"
+        if self.start.get("template"):
+            return "template"
+        heartbeat = self.heartbeat or {}
+        without_launcher = "submitted" if heartbeat.get("outlives_launcher") else "lost"
+        if heartbeat.get("left"):
+            return without_launcher
+        alive = process.is_alive(self.start.get("process") or {"machine": "unknown"})
+        if alive is None:
+            seen = heartbeat.get("at") or self.start["started"]
+            alive = seconds_between(seen, now_text()) < SILENCE_SECONDS
+        return "running" if alive else without_launcher
+
+    @property
+    def refused(self) -> int:
+        """Number of dead letters, as counted when the run ended, or those that are there before."""
+        if self.end is None:
+            return self.refused_so_far
+        return int((self.end.get("dead_letters") or {}).get("count") or 0)
+
+    @property
+    def status_text(self) -> str:
+        """The status, with what was refused wherever anything was: ``done, 14 dead``."""
+        dead = f"{self.refused:,} dead" if self.refused else ""
+        not_kept = not_kept_text((self.end or {}).get("dead_letters") or {}, self.status)
+        return ", ".join(filter(None, (self.status, dead, not_kept)))
+
+    @property
+    def job_id(self) -> str | None:
+        """Id of the runner's job, where it has told one."""
+        for source in (self.end, self.heartbeat, self.start):
+            if source and source.get("job_id"):
+                return str(source["job_id"])
+        return None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took; None before it has ended."""
+        return seconds_between(self.start["started"], self.end["finished"]) if self.end is not None else None
+
+
+def now_text() -> str:
+    """Returns the time now as the store keeps it: ISO 8601, UTC, microseconds."""
+    return (
+        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    )
+
+
+def parse_time(text: str) -> datetime.datetime:
+    """Returns a time of the store.
+
+    >>> parse_time("2026-01-02T03:04:05.000000Z").hour
+    3
+    """
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Returns the seconds between two times of the store."""
+    return (parse_time(later) - parse_time(earlier)).total_seconds()

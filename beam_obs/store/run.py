@@ -1,0 +1,135 @@
+"""One run in a store: its start, its signs of life, and its end, which is written exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import Any
+
+from beam_obs.records.manifest import content_hash
+from beam_obs.records.run_context import RunContext
+from beam_obs.store.process import this_process
+from beam_obs.store.read_record import SEALED
+from beam_obs.store.record import END, HEARTBEAT, HEARTBEAT_SECONDS, START, RunRecord, now_text
+from beam_obs.store.record_forms import FILES
+from beam_obs.store.sealing import encode_record, seal
+from beam_obs.store.store import Store, StoreNotWritable
+
+
+class Run:
+    """A run that this process launches. `start.json` is written when it is made.
+
+    Args:
+      store: where it is kept.
+      pipeline: name of the pipeline.
+      id: id of the run.
+      start: content of ``start.json`` but for id, pipeline, time and process.
+      outlives_launcher: whether the job would go on without this process.
+    """
+
+    def __init__(
+        self, store: Store, pipeline: str, id: str, start: dict[str, Any], outlives_launcher: bool
+    ) -> None:
+        self.store = store
+        self.start = {
+            "id": id,
+            "pipeline": pipeline,
+            "started": now_text(),
+            **start,
+            "process": this_process(),
+            SEALED: True,
+        }
+        self.record = RunRecord(pipeline, id, self.start)
+        self.outlives_launcher = outlives_launcher
+        self.job_id: str | None = None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._pid = os.getpid()
+        try:
+            self._beat()  # first: who finds a run without a heartbeat takes its end for lost
+            store.files.write(f"{self.record.folder}/{START}", self._start_content)
+        except Exception as error:
+            raise StoreNotWritable(store.uri, str(error)) from error
+        self._thread = threading.Thread(target=self._beat_on, name="beam_obs heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end was written, or is being written."""
+        return self._ended.is_set()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process launched the run, and was not forked from the one that did."""
+        return os.getpid() == self._pid
+
+    def submitted(self, job_id: str | None) -> None:
+        """Notes the id that the runner gave the job."""
+        self.job_id = job_id
+        if job_id is not None and not self.ended:
+            self._beat()
+
+    def left(self) -> None:
+        """Notes that this process ends while the job goes on."""
+        if not self.ended:
+            self._ended.set()
+            self._beat(left=True)
+
+    def claim_end(self) -> bool:
+        """Returns True to the one caller that has to write the end."""
+        with self._lock:
+            if self._ended.is_set() or not self.is_mine:
+                return False
+            self._ended.set()
+            return True
+
+    def restore_start(self) -> bool:
+        """Writes the start again where it is gone; returns whether it was: somebody removed the folder."""
+        path = f"{self.record.folder}/{START}"
+        return self.store.files.read(path) is None and self.store.files.write_new(path, self._start_content)
+
+    def finish(self, end: dict[str, Any]) -> RunRecord:
+        """Writes ``end.json``, unless there is one, and returns the run as the store has it."""
+        end = {"status": end["status"], "finished": now_text(), "job_id": self.job_id, **end}
+        end[FILES] = {START: content_hash(self._start_content).hexdigest(), **end.get(FILES, {})}
+        self.store.files.write_new(f"{self.record.folder}/{END}", seal(encode_record(end)))
+        self.store.files.delete(f"{self.record.folder}/{HEARTBEAT}")
+        return RunRecord(self.record.pipeline, self.record.id, self.start, end)
+
+    @property
+    def _start_content(self) -> bytes:
+        return seal(encode_record(self.start))
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        self.store.files.write(f"{self.record.folder}/{name}", encode_record(content))
+
+    def _beat(self, left: bool = False) -> None:
+        beat = {
+            "at": now_text(),
+            "job_id": self.job_id,
+            "outlives_launcher": self.outlives_launcher,
+            "left": left,
+        }
+        with self._lock:
+            if left or not self._ended.is_set():
+                self._write(HEARTBEAT, beat)
+
+    def _beat_on(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(Exception):  # a store may be away for a while; the job goes on
+                self._beat()
+
+
+def keep_template(store: Store, context: RunContext, start: dict[str, Any]) -> RunRecord:
+    """Writes what is known of a classic template; jobs started from it leave their evidence beside it.
+
+    Args:
+      store: where it is kept.
+      context: what the template's workers have as their run.
+      start: content of ``start.json`` but for id, pipeline and time.
+    """
+    content = {"id": context.run, "pipeline": context.pipeline, "started": now_text(), **start}
+    record = RunRecord(context.pipeline, context.run, content)
+    store.files.write(f"{record.folder}/{START}", encode_record(content))
+    return record

@@ -1,0 +1,131 @@
+"""The partitions that a run read: which part of which source a code in an origin stands for."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from beam_obs.records.block_position import INDEX_BITS
+from beam_obs.records.origin import POSITION_BITS, TOP_BIT, Partition, is_derived
+from beam_obs.store.evidence import Evidence
+from beam_obs.store.partitions import read_partitions
+from beam_obs.store.record import RunRecord
+from beam_obs.store.store import Store
+
+_MOST_CANDIDATES = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class SourcePartition:
+    """One partition of a source, as a run read it.
+
+    Args:
+      code: as in origins.
+      name: of the partition, e.g. the file's name relative to the fixed part of its pattern.
+      version: e.g. the file's generation, or size and digest.
+      located: whether its records have positions.
+      wide: whether positions go beyond 40 bits.
+      positions: what they count: ``bytes``, ``blocks`` (see `beam_obs.records.block_position`), ``files``,
+        ``index``, or empty where it is not known.
+      uri: the file or topic; None where it is neither.
+      size: of the file, in bytes; None where it is not known.
+      source: label of the step that read it.
+      kind: name of that step's class, e.g. ``ReadFromCsv``.
+      records: how many were read; None where it is not known.
+      dead: how many were refused as they were read.
+      changed_while_read: whether it was written to while it was read.
+      multiline: whether a row of it may take more than one line; None where it is not known.
+      first: byte offset of its first record, of a compressed file in what it holds; None where it is not
+        known.
+      header: that of its header; None where it has none, or `first` is not known.
+    """
+
+    code: int
+    name: str
+    version: str
+    located: bool
+    wide: bool
+    positions: str
+    uri: str | None
+    size: int | None
+    source: str
+    kind: str
+    records: int | None
+    dead: int
+    changed_while_read: bool = False
+    multiline: bool | None = None
+    first: int | None = None
+    header: int | None = None
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> SourcePartition:
+        """Returns a partition of ``partitions.json``."""
+        return cls(
+            int(fields["code"], 16),
+            fields["name"],
+            fields.get("version") or "",
+            bool(fields.get("located", True)),
+            bool(fields.get("wide", False)),
+            fields.get("positions") or "",
+            fields.get("uri"),
+            fields.get("size"),
+            fields.get("source") or "",
+            fields.get("kind") or "",
+            fields.get("records"),
+            int(fields.get("dead") or 0),
+            bool(fields.get("changed_while_read", False)),
+            multiline if isinstance(multiline := fields.get("multiline"), bool) else None,
+            _offset(fields.get("first")),
+            _offset(fields.get("header")),
+        )
+
+    @property
+    def partition(self) -> Partition:
+        """What its origins are made of."""
+        return Partition(self.name, self.version, self.located, self.wide)
+
+    def has_code(self, code: int) -> bool:
+        """Returns whether origins of this code may be of this partition; long positions have another."""
+        return code in (self.code, self.code | TOP_BIT if self.located else self.code)
+
+    def position_of(self, origin: bytes) -> int | None:
+        """Returns the position that an origin was made of; None where it is not of this partition."""
+        if not self.located:
+            return None
+        bound = 1 << POSITION_BITS
+        if int.from_bytes(origin[:4], "big") & TOP_BIT:
+            shift = INDEX_BITS if self.positions == "blocks" else 0
+            bound = ((self.size or 0) + 1) << shift
+            # What a compressed file holds may be far longer than the file.
+            bound = max(bound, _MOST_CANDIDATES << POSITION_BITS)
+        return self.partition.position_of(origin, bound)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the partition as JSON-able values."""
+        return dataclasses.asdict(self) | {"code": f"{self.code:08x}"}
+
+
+def _offset(value: Any) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def partitions_of(
+    store: Store, record: RunRecord, evidence: Evidence
+) -> tuple[tuple[SourcePartition, ...], str]:
+    """Returns what a run read: as it was written when the run ended, else as its manifests tell it.
+
+    Returns:
+      the partitions, and why they are not all; empty where they are.
+    """
+    kept = read_partitions(store, record.folder, evidence, end=record.end)
+    return tuple(map(SourcePartition.from_json, kept.rows)), kept.problem
+
+
+def code_of(origin: bytes) -> int:
+    """Returns the code of the partition that an origin names; 0 for an aggregate's."""
+    return int.from_bytes(origin[:4], "big")
+
+
+def is_of_narrow_position(origin: bytes) -> bool:
+    """Returns whether an origin's 40 bits hold the whole position: derivations keep only that then."""
+    return not is_derived(origin) and not code_of(origin) & TOP_BIT

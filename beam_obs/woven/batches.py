@@ -1,0 +1,159 @@
+"""Batches of traced elements: batches stay batches, with the traces of their elements beside them.
+
+What `process_batch` gives may come from any element of its batch: each element of an output batch has
+the origin of the whole batch it came from, a superset. A batch of one is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints.batch import BatchConverter
+from apache_beam.utils.windowed_value import WindowedBatch
+
+from beam_obs.records.contributors import UNKNOWN, gather
+from beam_obs.records.lineage_rows import BUNDLE
+from beam_obs.woven.superset import superset
+from beam_obs.wrapper.element_forms import ROWS, pack, unpack
+from beam_obs.wrapper.exception_note import noting
+from beam_obs.wrapper.step_shapes import Step
+
+
+class TracedBatch:
+    """A batch and the traces of its elements."""
+
+    __slots__ = ("traces", "values")
+
+    def __init__(self, traces: list[bytes], values: Any) -> None:
+        self.traces = traces
+        self.values = values
+
+
+class RowBatch:
+    """Rows of evidence that leave by an operation whose outputs are all batches."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: list[bytes]) -> None:
+        self.rows = rows
+
+
+class TracedBatchConverter(BatchConverter):
+    """Makes batches of traced elements, and takes them apart.
+
+    Args:
+      inner: the user's, for the values.
+      form: of the elements.
+    """
+
+    def __init__(self, inner: BatchConverter, form: str) -> None:
+        super().__init__(inner.batch_type, inner.element_type)
+        self._inner = inner
+        self._form = form
+
+    def produce_batch(self, elements: Sequence[Any]) -> TracedBatch:
+        pairs = [unpack(self._form, element) for element in elements]
+        values = self._inner.produce_batch([value for _, value in pairs])
+        return TracedBatch([trace for trace, _ in pairs], values)
+
+    def explode_batch(self, batch: Any) -> Iterator[Any]:
+        if isinstance(batch, RowBatch):
+            yield from batch.rows
+            return
+        for trace, value in zip(batch.traces, self._inner.explode_batch(batch.values), strict=True):
+            yield pack(self._form, trace, value)
+
+    def combine_batches(self, batches: Sequence[Any]) -> TracedBatch:
+        values = self._inner.combine_batches([batch.values for batch in batches])
+        return TracedBatch([trace for batch in batches for trace in batch.traces], values)
+
+    def get_length(self, batch: Any) -> int:
+        return len(batch.rows) if isinstance(batch, RowBatch) else len(batch.traces)
+
+    def estimate_byte_size(self, batch: Any) -> int:
+        if isinstance(batch, RowBatch):
+            return sum(map(len, batch.rows))
+        return int(self._inner.estimate_byte_size(batch.values)) + 17 * len(batch.traces)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TracedBatchConverter):
+            return False
+        return self._form == other._form and bool(self._inner == other._inner)
+
+    def __hash__(self) -> int:
+        return hash((self._form, self._inner))
+
+
+def batch_process(
+    function: Callable[..., Any],
+    step: Step,
+    limit: int | None,
+    gives_batches: bool,
+    converter: BatchConverter | None,
+) -> Callable[..., Any]:
+    """Returns the `process_batch` of a woven step.
+
+    Args:
+      function: the user's.
+      step: of the function.
+      limit: of contributors.
+      gives_batches: whether it gives batches, not elements.
+      converter: of its output batches.
+    """
+    note = noting(step.label)
+
+    def woven_process(batch: TracedBatch, *args: Any, **kwargs: Any) -> Any:
+        return woven_results(batch, args, kwargs)
+
+    def woven_results(batch: TracedBatch, args: Any, kwargs: Any) -> Iterator[Any]:
+        trace, row = superset(gather(batch.traces, limit), step.label, BUNDLE)
+        try:
+            for result in function(batch.values, *args, **kwargs) or ():
+                if row is not None:
+                    yield TaggedOutput(ROWS, RowBatch([row]) if gives_batches else row)
+                    row = None
+                if gives_batches:
+                    assert converter is not None
+                    yield traced_batch(trace, result, converter)
+                else:
+                    yield step.pack(trace, result)
+        except Exception as error:
+            note(error, trace)
+            raise error
+
+    # As Beam's decorators mark a user's function.
+    woven_process._beam_yields_elements = not gives_batches  # type: ignore[attr-defined]
+    return woven_process
+
+
+def traced_batch(trace: bytes, result: Any, converter: BatchConverter) -> Any:
+    """Returns a user's batch, in any of Beam's wrappers, with one trace for all of its elements."""
+    if isinstance(result, TaggedOutput):
+        return TaggedOutput(result.tag, traced_batch(trace, result.value, converter))
+    if isinstance(result, WindowedBatch):
+        return result.with_values(traced_batch(trace, result.values, converter))
+    return TracedBatch([trace or UNKNOWN] * converter.get_length(result), result)
+
+
+def yielding_batches(
+    function: Callable[..., Any], step: Step, converter: BatchConverter
+) -> Callable[..., Any]:
+    """Returns the process function of a step that takes elements and gives batches."""
+    note = noting(step.label)
+
+    def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
+        trace, value = unpack(step.takes, element)
+        return woven_results(trace, value, args, kwargs)
+
+    def woven_results(trace: bytes, value: Any, args: Any, kwargs: Any) -> Iterator[Any]:
+        try:
+            for result in function(value, *args, **kwargs) or ():
+                yield traced_batch(trace, result, converter)
+        except Exception as error:
+            note(error, trace)
+            raise error
+
+    woven_process._beam_yields_batches = True  # type: ignore[attr-defined]
+    return woven_process

@@ -1,0 +1,91 @@
+"""Origins of what a DoFn gives that may hold elements back: anything that its bundle took may be in it.
+
+To sum up all elements for each output would take time that grows with the square of a bundle. So elements are
+taken in groups, each a sixteenth of all before it, and what is given while a group is open has one origin: it
+stands for all up to the group's end, when its row is made. Up to 32 elements a group is one element.
+"""
+
+from __future__ import annotations
+
+import os
+
+from beam_obs.records.contributors import UNKNOWN, Contributors, encode, gather
+from beam_obs.records.lineage_rows import BUNDLE, derivation_row
+from beam_obs.records.origin import derived_origin
+from beam_obs.woven.superset import superset
+
+_SHARE = 16
+_HELD_MOST = 4096
+"""Traces that are held before they are summed up."""
+
+
+class BundleOrigins:
+    """The origins of one bundle's outputs, and their rows.
+
+    Args:
+      step: label of the step.
+      limit: of contributors; None for all.
+    """
+
+    def __init__(self, step: str, limit: int | None) -> None:
+        self._step = step
+        self._limit = limit
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins a bundle."""
+        self._held: list[bytes] = []
+        self._taken = 0
+        self._group_ends = 1
+        self._origin: bytes | None = None
+        self._is_open = False
+        self._rows: list[bytes] = []
+
+    def take(self, trace: bytes) -> None:
+        """Notes an element."""
+        if self._taken == self._group_ends:
+            self._end_group()
+            self._group_ends += max(1, self._taken // _SHARE)
+        self._taken += 1
+        self._held.append(trace)
+        if len(self._held) > _HELD_MOST:
+            self._sum_up()
+
+    def origin(self) -> bytes:
+        """Returns the origin of what is given now; nothing is known of it where no element has an origin."""
+        if self._origin is None:
+            found = self._sum_up()
+            if not found.origins:
+                return UNKNOWN
+            self._is_open = self._taken < self._group_ends
+            if self._is_open:
+                # Two bundles may begin alike and go on otherwise, and what is to come is not known.
+                self._origin = derived_origin(self._step, os.urandom(16), BUNDLE.encode(), 0)
+            else:
+                self._origin, row = superset(found, self._step, BUNDLE)
+                if row is not None:
+                    self._rows.append(row)
+        return self._origin
+
+    def summary(self) -> bytes:
+        """Returns what stands for all elements so far, on the way to an aggregate that they end in."""
+        return encode(self._sum_up()) if self._taken else UNKNOWN
+
+    def finish(self) -> None:
+        """Notes that all elements were taken: what is given from now on comes from these."""
+        self._group_ends = self._taken
+
+    def rows(self) -> list[bytes]:
+        """Returns the rows of the origins that were given, when the bundle ends."""
+        self._end_group()
+        return self._rows
+
+    def _end_group(self) -> None:
+        if self._is_open and self._origin is not None:
+            self._rows.append(derivation_row(self._origin, BUNDLE, self._sum_up()))
+        self._origin, self._is_open = None, False
+
+    def _sum_up(self) -> Contributors:
+        found = gather(self._held, self._limit)
+        self._held = [encode(found)]
+        return found

@@ -1,0 +1,464 @@
+"""The steps that a weave puts in: behind an aggregate, before a sink, and between two forms of an element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.coders import Coder
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_obs.beam_private import UnwindowedValues
+from beam_obs.records.contributors import (
+    NO_SOURCE,
+    ORIGIN_BYTES,
+    UNKNOWN,
+    Contributors,
+    gather,
+    in_order,
+)
+from beam_obs.records.lineage_rows import AGGREGATE, BATCH, NOT_KNOWN, derivation_row
+from beam_obs.records.origin import RANDOM_BITS, derived_origin, randomness
+from beam_obs.records.record_content import output_digest, record_content
+from beam_obs.woven.gathered import GIVEN, WINDOWS, WindowTally, flush_gathered
+from beam_obs.woven.superset import superset
+from beam_obs.wrapper.element_forms import (
+    GROUPED,
+    KEYED,
+    LISTED,
+    PLAIN,
+    ROWS,
+    TRACED,
+    Ends,
+    pack,
+    unpack,
+)
+from beam_obs.wrapper.hidden_texts import REDACTED
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+
+_GLOBALLY = GlobalWindows.windowed_value(None)
+_ROWS_AT_ONCE = 1024
+_UNZIPPED_AT_ONCE = 4096
+"""Pairs that are taken apart as arguments of a call: half the price of two loops."""
+
+
+class ConvertDoFn(StatelessDoFn):
+    """Takes elements in one form and gives them in another.
+
+    Args:
+      takes: the form.
+      gives: the other.
+      trace: of plain elements.
+    """
+
+    def __init__(self, takes: str, gives: str, trace: bytes = UNKNOWN) -> None:
+        self._settings = (takes, gives, trace)
+        self.process = _converting(*self._settings)
+
+    def __reduce__(self) -> Any:
+        return (ConvertDoFn, self._settings)
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        takes, gives, _ = self._settings
+        return Ends(takes, gives)
+
+
+def _converting(takes: str, gives: str, trace: bytes) -> Callable[[Any], Any]:
+    def from_plain(element: Any) -> Any:
+        return (pack(gives, trace, element),)
+
+    def to_plain(element: Any) -> Any:
+        return (element[1],)
+
+    def process(element: Any) -> Any:
+        return (pack(gives, *unpack(takes, element)),)
+
+    if takes == PLAIN:
+        return from_plain
+    return to_plain if takes == TRACED and gives == PLAIN else process
+
+
+class IndexDoFn(StatelessDoFn):
+    """Gives rows of the output index for the elements that enter a sink, and the elements, plain.
+
+    In global windows rows leave many at a time.
+
+    Args:
+      takes: form of the elements.
+      encode: gives the bytes that the sink makes of an element; None where its fields tell them.
+      share: of the elements that are noted, decided by their origin.
+      is_global: whether the elements are in the global window.
+      passes_on: whether elements leave too.
+    """
+
+    def __init__(
+        self,
+        takes: str,
+        encode: Callable[[Any], bytes] | None = None,
+        share: float = 1.0,
+        is_global: bool = False,
+        passes_on: bool = True,
+    ) -> None:
+        self._settings = (takes, encode, share, is_global, passes_on)
+        self._bind()
+
+    def __getstate__(self) -> Any:
+        return self._settings
+
+    def __setstate__(self, settings: Any) -> None:
+        self._settings = settings
+        self._bind()
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(self._settings[0], PLAIN)
+
+    def _bind(self) -> None:
+        takes, encode, share, is_global, passes_on = self._settings
+        content_of = encode or record_content
+        least = int((1.0 - share) * 2**RANDOM_BITS)
+        self._rows: list[bytes] = []
+        add, rows, given, all_rows = self._rows.append, self._rows, self._given, self._all_rows
+
+        def process(element: Any) -> Any:
+            trace, value = element if takes == TRACED else unpack(takes, element)
+            origin = trace if len(trace) == ORIGIN_BYTES else NOT_KNOWN
+            passed = (value,) if passes_on else ()
+            if least and randomness(origin) < least:
+                return passed
+            try:
+                row = output_digest(content_of(value)) + origin
+            except Exception:
+                return passed
+            if not is_global:
+                return (given(row), *passed)
+            add(row)
+            if len(rows) < _ROWS_AT_ONCE:
+                return passed
+            return (given(all_rows()), *passed)
+
+        self.process = process  # type: ignore[method-assign]
+
+    def start_bundle(self) -> None:
+        self._rows.clear()
+
+    def process(self, element: Any) -> Any:
+        """Replaced by what `_bind` makes of the settings."""
+        raise NotImplementedError
+
+    def finish_bundle(self) -> Any:
+        if self._rows:
+            yield self._given(GlobalWindows.windowed_value(self._all_rows()))
+
+    def _all_rows(self) -> bytes:
+        rows = b"".join(self._rows)
+        self._rows.clear()
+        return rows
+
+    def _given(self, rows: Any) -> Any:
+        passes_on = self._settings[-1]
+        return TaggedOutput(ROWS, rows) if passes_on else rows
+
+
+class Made(NamedTuple):
+    """What an aggregate was made of.
+
+    Args:
+      origin: its own.
+      row: its derivation, where it needs one.
+      number: of the elements that it was made of, those behind a summary too.
+    """
+
+    origin: bytes
+    row: bytes | None
+    number: int
+
+
+class Aggregate:
+    """Makes the origin of an aggregate, and its derivation row.
+
+    Args:
+      step: label of the step.
+      key_coder: of the key.
+      window_coder: of the window.
+      is_global: whether there is but the global window and one pane in it.
+      limit: of contributors; None for all.
+      keeps_keys: whether the row may have the key as text.
+    """
+
+    def __init__(
+        self,
+        step: str,
+        key_coder: Coder,
+        window_coder: Coder,
+        is_global: bool,
+        limit: int | None,
+        keeps_keys: bool = True,
+    ) -> None:
+        self.step = step
+        self.limit = limit
+        self.is_global = is_global
+        self._keeps_keys = keeps_keys
+        self._key_coder = key_coder
+        self._window_coder = window_coder
+
+    def of(self, key: Any, traces: Iterable[bytes], windowed: WindowedValue = _GLOBALLY) -> Made:
+        """Returns the origin, the row where it needs one, and the number of elements."""
+        found = gather(traces, self.limit)
+        if found.count <= 1 or not found.origins:
+            return Made(_alone(found), None, found.count)
+        (window,) = windowed.windows
+        pane = max(0, windowed.pane_info.index)
+        encoded_key, encoded_window = self._key_coder.encode(key), self._window_coder.encode(window)
+        child = derived_origin(self.step, encoded_key, encoded_window, pane)
+        text = _text(key) if self._keeps_keys else REDACTED
+        return Made(child, derivation_row(child, AGGREGATE, found, text, str(window), pane), found.count)
+
+
+class _BehindAggregate(StatelessDoFn):
+    """Makes the origins of aggregates, and counts the elements that are in them.
+
+    Args:
+      aggregate: makes the origin.
+      gives: form of the output.
+      counts_windows: whether elements are counted by window too.
+    """
+
+    def __init__(self, aggregate: Aggregate, gives: str, counts_windows: bool = False) -> None:
+        self._aggregate = aggregate
+        self._gives = gives
+        self._counts_windows = counts_windows
+
+    def start_bundle(self) -> None:
+        self._gathered = 0
+        self._windows = WindowTally(GIVEN)
+
+    def finish_bundle(self) -> Any:
+        flush_gathered(self._gathered)
+        return self._windows.rows()
+
+    def _count(self, count: int, windowed: Any) -> None:
+        self._gathered += count
+        if self._counts_windows:
+            self._windows.add(windowed.windows, count)
+
+
+class GroupedDoFn(_BehindAggregate):
+    """Behind a GroupByKey: takes ``(key, [(trace, value)])``, gives the group with its own trace."""
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(GROUPED, self._gives, {WINDOWS: PLAIN})
+
+    def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
+        key, grouped = element
+        values: Any
+        if isinstance(grouped, (list, tuple, UnwindowedValues)):
+            pairs = grouped if type(grouped) is list else list(grouped)
+            if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
+                trace, value = pairs[0]
+                self._count(1, windowed)
+                return [pack(self._gives, trace, (key, [value]))]
+            traces: Sequence[bytes]
+            if len(pairs) < _UNZIPPED_AT_ONCE:
+                traces, values = zip(*pairs, strict=True) if pairs else ((), ())
+                values = list(values)
+            else:
+                traces, values = [trace for trace, _ in pairs], [value for _, value in pairs]
+        else:
+            traces = [trace for trace, _ in grouped]
+            values = PlainValues(grouped)
+        origin, row, _ = self._aggregate.of(key, traces, windowed)
+        self._count(len(traces), windowed)
+        packed = pack(self._gives, origin, (key, values))
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
+class GloballyGroupedDoFn(GroupedDoFn):
+    """The same where the window is known: to ask Beam for it costs as much as all the rest."""
+
+    def process(self, element: Any) -> Any:  # type: ignore[override]
+        key, grouped = element
+        if type(grouped) is list and len(grouped) == 1:
+            ((trace, value),) = grouped
+            if len(trace) <= ORIGIN_BYTES and self._gives == TRACED:
+                self._gathered += 1
+                return [(trace, (key, [value]))]
+        return super().process(element, _GLOBALLY)
+
+
+class PlainValues:
+    """The values of a group too large to hold: read again each time, without their traces."""
+
+    def __init__(self, pairs: Iterable[tuple[bytes, Any]]) -> None:
+        self._pairs = pairs
+
+    def __iter__(self) -> Iterator[Any]:
+        for _, value in self._pairs:
+            yield value
+
+    def __reduce__(self) -> Any:
+        return (list, (list(self),))
+
+    def __repr__(self) -> str:
+        return f"PlainValues({self._pairs!r})"
+
+
+beam.coders.coder_impl.FastPrimitivesCoderImpl.register_iterable_like_type(PlainValues)
+
+
+class CombinedDoFn(_BehindAggregate):
+    """Behind a combine: takes ``(key, (summary, output))``, gives the output with its origin.
+
+    Args:
+      aggregate: makes the origin.
+      gives: form of the output.
+      counts_windows: whether elements are counted by window too.
+      inputs_in: gives the number of elements that went into an output, where it was not made of all of them.
+    """
+
+    def __init__(
+        self,
+        aggregate: Aggregate,
+        gives: str,
+        counts_windows: bool = False,
+        inputs_in: Callable[[Any], int] | None = None,
+    ) -> None:
+        super().__init__(aggregate, gives, counts_windows)
+        self._inputs_in = inputs_in
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(KEYED, self._gives, {WINDOWS: PLAIN})
+
+    def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
+        key, (summary, output) = element
+        if len(summary) <= ORIGIN_BYTES:
+            self._count(self._number(summary != NO_SOURCE, output), windowed)
+            return [pack(self._gives, summary, (key, output))]
+        origin, row, count = self._aggregate.of(key, (summary,), windowed)
+        self._count(self._number(count, output), windowed)
+        packed = pack(self._gives, origin, (key, output))
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+    def _number(self, contributors: int, output: Any) -> int:
+        return contributors if self._inputs_in is None else self._inputs_in(output)
+
+
+class GloballyCombinedDoFn(CombinedDoFn):
+    """The same where the window is known."""
+
+    def process(self, element: Any) -> Any:  # type: ignore[override]
+        return super().process(element, _GLOBALLY)
+
+
+class BatchedDoFn(StatelessDoFn):
+    """Behind a step that makes lists of traced elements: gives each list with a trace of its own.
+
+    Args:
+      step: label of the step.
+      gives: form of the output.
+      takes: form of the elements in the lists.
+      limit: of contributors; None for all.
+      keeps_order: whether the step behind wants the origin of each element.
+    """
+
+    def __init__(
+        self, step: str, gives: str, takes: str, limit: int | None, keeps_order: bool = False
+    ) -> None:
+        self._step = step
+        self._gives = gives
+        self._takes = takes
+        self._limit = limit
+        self._keeps_order = keeps_order
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(LISTED, self._gives)
+
+    def process(self, batch: Any) -> Any:
+        pairs = [unpack(self._takes, element) for element in batch]
+        if self._keeps_order:
+            listed = in_order([trace for trace, _ in pairs])
+            if listed is not None:
+                return [pack(self._gives, listed, [value for _, value in pairs])]
+        origin, row = superset(gather((trace for trace, _ in pairs), self._limit), self._step, BATCH)
+        packed = pack(self._gives, origin, [value for _, value in pairs])
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
+class SupersetDoFn(StatelessDoFn):
+    """Behind a step that holds elements back: gives what carries a summary an origin.
+
+    Args:
+      step: label of the step.
+      kind: of the derivation.
+      form: of the elements.
+      limit: of contributors; None for all.
+    """
+
+    def __init__(self, step: str, kind: str, form: str, limit: int | None) -> None:
+        self._step = step
+        self._kind = kind
+        self._form = form
+        self._limit = limit
+        self._last = (UNKNOWN, UNKNOWN)
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(self._form, self._form)
+
+    def start_bundle(self) -> None:
+        self._last = (UNKNOWN, UNKNOWN)
+
+    def process(self, element: Any) -> Any:
+        trace, value = unpack(self._form, element)
+        if len(trace) <= ORIGIN_BYTES:
+            return [element]
+        summary, origin = self._last
+        if trace == summary:
+            # What one call gives has the same history, and the row is there.
+            return [pack(self._form, origin, value)]
+        origin, row = superset(gather((trace,), self._limit), self._step, self._kind)
+        self._last = (trace, origin)
+        packed = pack(self._form, origin, value)
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
+class OfTraced:
+    """A function of a value, applied to the value of a traced element.
+
+    Args:
+      function: the user's.
+      takes: form of the elements.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], takes: str) -> None:
+        self._function = function
+        self._takes = takes
+
+    def __call__(self, element: Any) -> Any:
+        return self._function(unpack(self._takes, element)[1])
+
+
+def _alone(found: Contributors) -> bytes:
+    if not found.count:
+        return b"\0"
+    return found.origins[0] if found.origins else UNKNOWN
+
+
+def _text(key: Any) -> str:
+    try:
+        return key if isinstance(key, str) else repr(key)
+    except Exception:
+        return type(key).__name__

@@ -1,0 +1,175 @@
+"""Origins of records where they come into being: behind an Impulse, or behind a source of Beam's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.coders import Coder
+from apache_beam.internal import pickler
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
+from beam_obs.records.origin import Partition, position_of_message, unlocated_origin
+from beam_obs.wrapper.element_forms import PLAIN, TRACED, Ends, pack
+from beam_obs.wrapper.step_shapes import Step
+from beam_obs.wrapper.untyped import Untyped
+
+BY_INDEX = "index"
+BY_CONTENT = "content"
+TOLD = "told"
+NOT_A_SOURCE = "not a source"
+
+
+class Source(NamedTuple):
+    """How records get their origins.
+
+    Args:
+      kind: `BY_INDEX` for what one call gives in the same order each time, `BY_CONTENT`, `TOLD` for blocks
+        that bring the origins of their records, or `NOT_A_SOURCE`.
+      partition: the partition that they are of.
+      coders: of the outputs, by tag, None for the main one.
+      messages: the partition of messages that have an id, where the source may give some.
+    """
+
+    kind: str
+    partition: Partition
+    coders: dict[str | None, Coder]
+    messages: Partition | None = None
+
+
+class Stamper:
+    """Gives records their origins. One for a bundle, because occurrences are counted in it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._seen: dict[bytes, int] = {}
+        self._index = 0
+
+    def stamp(self, result: Any) -> bytes:
+        """Returns the trace of the next result of a source's DoFn."""
+        source = self._source
+        if source.kind == BY_INDEX:
+            self._index += 1
+            return source.partition.origin(self._index - 1)
+        if source.kind == NOT_A_SOURCE:
+            return NO_SOURCE
+        if source.kind == TOLD:
+            return UNKNOWN
+        tag = None
+        if isinstance(result, TaggedOutput):
+            tag, result = result.tag, result.value
+        if isinstance(result, (WindowedValue, TimestampedValue)):
+            result = result.value
+        if source.messages is not None and (message_id := getattr(result, "message_id", None)):
+            return source.messages.origin(position_of_message(str(message_id)))
+        coder = source.coders.get(tag)
+        if coder is None:
+            return UNKNOWN
+        try:
+            content = coder.encode(result)
+        except Exception:
+            try:
+                content = pickler.dumps(result)
+            except Exception:
+                return UNKNOWN
+        origin = unlocated_origin(source.partition, content, 0)
+        occurrence = self._seen.get(origin, 0)
+        self._seen[origin] = occurrence + 1
+        return origin if occurrence == 0 else unlocated_origin(source.partition, content, occurrence)
+
+
+class StampDoFn(Untyped, beam.DoFn):
+    """Stamps what leaves a source that is woven as a whole.
+
+    Args:
+      source: how.
+      gives: form of the output.
+    """
+
+    def __init__(self, source: Source, gives: str) -> None:
+        self._source = source
+        self._gives = gives
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(PLAIN, self._gives)
+
+    def start_bundle(self) -> None:
+        self._stamper = Stamper(self._source)
+
+    def process(self, element: Any) -> Any:
+        return [pack(self._gives, self._stamper.stamp(element), element)]
+
+
+def passes_blocks(dofn: Any) -> bool:
+    """Returns whether a DoFn gives the records of blocks that tell their origins.
+
+    It says so by an attribute ``passes_blocks``: blocks have an attribute ``origins``, an origin for each of
+    the plain values that `process` gives first, in a list.
+    """
+    return bool(getattr(dofn, "passes_blocks", False))
+
+
+def told_process(function: Callable[..., Any], step: Step) -> Callable[..., Any]:
+    """Returns the process function of a step that passes blocks.
+
+    Args:
+      function: the user's.
+      step: of the function.
+    """
+    pack_result, is_traced = step.pack, step.gives == TRACED
+
+    def woven_process(block: Any) -> Any:
+        results, origins = function(block), block.origins
+        if origins is None:
+            return [pack_result(own_origin(result), result) for result in results]
+        told = (
+            zip(origins, results, strict=False)
+            if is_traced
+            else [pack(step.gives, origin, result) for origin, result in zip(origins, results, strict=False)]
+        )
+        if len(results) == len(origins):
+            return told
+        return [*told, *(pack_result(own_origin(result), result) for result in results[len(origins) :])]
+
+    return woven_process
+
+
+def own_origin(result: Any) -> bytes:
+    """Returns the origin of what is refused, which brings its own; `UNKNOWN` for any other result."""
+    origin = getattr(getattr(result, "value", None), "origin", None)
+    return bytes.fromhex(origin) if isinstance(result, TaggedOutput) and origin else UNKNOWN
+
+
+class TellingPayload:
+    """The payload of a source's DoFn that is to tell the origins of what it gives in blocks.
+
+    Args:
+      payload: the DoFn, arguments and so on, as Beam pickled them.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+
+    def __reduce__(self) -> Any:
+        return (load_telling, (self._payload,))
+
+
+def load_telling(payload: bytes) -> tuple[Any, ...]:
+    """Returns Beam's tuple of a DoFn and its arguments, where the DoFn has been asked to tell origins."""
+    dofn, *rest = pickler.loads(payload)
+    dofn.tell_origins()
+    return (dofn, *rest)
+
+
+def passes_seeds(dofn: Any) -> bool:
+    """Returns whether a source's DoFn gives what is not yet a record, such as a file or a block of records.
+
+    It says so by an attribute ``gives_records`` that is False.
+    """
+    return getattr(dofn, "gives_records", True) is False

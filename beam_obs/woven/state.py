@@ -1,0 +1,159 @@
+"""Lineage of stateful steps: a hidden bag of state beside the user's holds the origins of what went in.
+
+What a step gives before it has read any state comes from its element alone; after that, from everything
+in the key's history, which is a superset. The history ends when a call has cleared all of the user's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.core import DoFn
+from apache_beam.transforms.userstate import BagStateSpec
+
+from beam_obs.records.contributors import UNKNOWN, summarize
+from beam_obs.wrapper.element_forms import unpack
+from beam_obs.wrapper.exception_note import noting
+from beam_obs.wrapper.step_shapes import Step
+
+HISTORY = "beam_obs_history"
+HISTORY_SPEC = BagStateSpec(HISTORY, BytesCoder())
+HISTORY_PARAM = DoFn.StateParam(HISTORY_SPEC)
+
+
+class _Call:
+    """What one call of the user's function did with the state."""
+
+    def __init__(self, history: Any, trace: bytes | None) -> None:
+        self.history = history
+        self.trace = trace
+        self.has_read = False
+        self.cleared: set[str] = set()
+        self.written: set[str] = set()
+
+    def of_history(self, limit: int | None) -> bytes:
+        """Returns the trace of what comes of all that the key has seen; a long history is kept summed up."""
+        traces = list(self.history.read())
+        if limit is not None and len(traces) > 2 * limit:
+            traces = [summarize(traces, limit)]
+            self.history.clear()
+            self.history.add(traces[0])
+        return summarize([*traces, *([self.trace] if self.trace is not None else [])], limit)
+
+    def settle(self, states: frozenset[str]) -> None:
+        """Brings the history up to date, after the last output."""
+        if states and self.cleared >= states:
+            self.history.clear()
+        elif self.trace and self.written - self.cleared:
+            self.history.add(self.trace)
+
+
+class _WatchedState:
+    """The user's state, watched."""
+
+    def __init__(self, state: Any, name: str, call: _Call) -> None:
+        self._state = state
+        self._name = name
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("read"):
+            self._call.has_read = True
+        elif name in ("add", "write", "clear_range"):
+            self._call.written.add(self._name)
+            self._call.cleared.discard(self._name)
+        return getattr(self._state, name)
+
+    def clear(self) -> None:
+        """Clears the state."""
+        self._call.cleared.add(self._name)
+        self._call.written.discard(self._name)
+        self._state.clear()
+
+
+def remembers(dofn: Any) -> bool:
+    """Returns whether records may be in a DoFn's state; one without says so by an attribute that is False."""
+    return getattr(dofn, "remembers", True) is not False
+
+
+def stateful_process(
+    function: Callable[..., Any],
+    step: Step,
+    limit: int | None,
+    states: frozenset[str],
+    history_at: int,
+    states_at: dict[int, str],
+    refuse: Callable[[Any], None],
+) -> Callable[..., Any]:
+    """Returns the process function of a stateful step.
+
+    Args:
+      function: the user's, called with the element first.
+      step: of the function.
+      limit: of contributors.
+      states: names of all of the user's state.
+      history_at: position of the hidden state among the arguments.
+      states_at: position and name of the user's state among the arguments; none where no record is in it.
+      refuse: raises where the results are of a kind that Beam refuses.
+    """
+    note = noting(step.label)
+
+    def woven_process(element: Any, *args: Any, **kwargs: Any) -> Iterable[Any]:
+        trace, value = unpack(step.takes, element)
+        rest = list(args)
+        call = _Call(rest[history_at - 1], trace)
+        for at, name in states_at.items():
+            rest[at - 1] = _WatchedState(rest[at - 1], name, call)
+        del rest[history_at - 1]
+        try:
+            results = function(value, *rest, **kwargs)
+            refuse(results)
+        except Exception as error:
+            note(error, trace)
+            raise error
+        return _outputs(results, call, step, limit, states)
+
+    return woven_process
+
+
+def stateful_timer(
+    callback: Callable[..., Any], step: Step, limit: int | None, states: frozenset[str], names: dict[str, str]
+) -> Callable[..., Any]:
+    """Returns a timer's callback.
+
+    Args:
+      callback: the user's.
+      step: of the callback.
+      limit: of contributors.
+      states: names of all of the user's state.
+      names: name of an argument -> name of the state in it.
+    """
+
+    def woven_process(**kwargs: Any) -> Iterable[Any]:
+        call = _Call(kwargs.pop(HISTORY), None)
+        call.has_read = True
+        for argument, name in names.items():
+            if argument in kwargs:
+                kwargs[argument] = _WatchedState(kwargs[argument], name, call)
+        return _outputs(callback(**kwargs), call, step, limit, states)
+
+    return woven_process
+
+
+def _outputs(
+    results: Any, call: _Call, step: Step, limit: int | None, states: frozenset[str]
+) -> Iterator[Any]:
+    trace = call.trace or UNKNOWN
+    of_history: bytes | None = None
+    try:
+        for result in results if results is not None else ():
+            own = call.trace if not call.has_read else of_history
+            if own is None:
+                own = of_history = call.of_history(limit)
+            yield step.pack(own, result)
+    except Exception as error:
+        noting(step.label)(error, trace)
+        raise error
+    call.settle(states)

@@ -1,0 +1,100 @@
+"""What a woven step's process function needs: its step, and which function it is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from beam_obs.records.contributors import ORIGIN_BYTES
+from beam_obs.records.lineage_rows import filtered_row
+from beam_obs.wrapper.element_forms import ORDINARY, ROWS
+from beam_obs.wrapper.exception_note import noting
+from beam_obs.wrapper.process_text import GENERATOR, Way, maker
+from beam_obs.wrapper.user_callable import MAP, UserCallable, user_callable
+
+Process = Callable[..., Any]
+
+RANDOM_BYTES = 7
+"""The last bytes of an origin, by which sampling decides."""
+
+_ABSENT = object()
+
+
+class Step(NamedTuple):
+    """What a process function needs to know of its step.
+
+    Args:
+      label: full label of the step.
+      takes: form of its elements.
+      gives: form of its main output.
+      pack: puts a trace beside a result of any kind, inside of Beam's wrappers.
+      filtered_least: elements that give nothing are noted where the low 56 bits of their origin are at
+        least this; None notes none.
+    """
+
+    label: str
+    takes: str
+    gives: str
+    pack: Callable[[bytes, Any], Any]
+    filtered_least: int | None = None
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What the names in the texts of `process_text` stand for in this step."""
+        least = self.filtered_least
+        return {
+            "ordinary": ORDINARY,
+            "pack": self.pack,
+            "note": noting(self.label),
+            "refuse_text": refuse_text,
+            "least": None if least is None else least.to_bytes(RANDOM_BYTES, "big"),
+            "note_filtered": self._note_filtered,
+            "absent": _ABSENT,
+        }
+
+    def _note_filtered(self, trace: bytes) -> Iterable[Any]:
+        return [TaggedOutput(ROWS, filtered_row(self.label, trace))] if len(trace) == ORIGIN_BYTES else ()
+
+
+def one_to_one(called: UserCallable, step: Step, takes_arguments: bool) -> Process:
+    """Returns a process function whose outputs have the trace of their element.
+
+    Args:
+      called: what the user's DoFn calls, with the element first.
+      step: of the function.
+      takes_arguments: whether there are more arguments than the element.
+    """
+    kind = GENERATOR if inspect.isgeneratorfunction(called.function) else called.kind
+    function, tells_origin = origin_taker(called)
+    filtered = step.filtered_least is not None
+    way = Way(kind, step.takes, step.gives, False, takes_arguments, filtered, tells_origin)
+    process, _ = maker(way)({"function": function, **step.names})
+    return process
+
+
+def origin_taker(called: UserCallable) -> tuple[Callable[..., Any], bool]:
+    """Returns what to call, and whether it takes the trace behind the element.
+
+    A function of a Map may have a method `with_origin` that does: looking for the origin by the stack, as
+    `current_origin` does, costs it 1 us for each element.
+    """
+    taker = getattr(called.function, "with_origin", None) if called.kind == MAP else None
+    return (called.function, False) if taker is None else (taker, True)
+
+
+def stamps(dofn: beam.DoFn) -> bool:
+    """Returns whether a user's DoFn puts the origins of elements into what it gives."""
+    return origin_taker(user_callable(dofn))[1]
+
+
+def refuse_text(results: Iterable[Any]) -> None:
+    """Raises what Beam raises where a DoFn returns text, which would be taken apart into its letters."""
+    if isinstance(results, (str, bytes, dict)):
+        raise TypeError(
+            f"Returning a {type(results).__name__} from a ParDo or FlatMap is not allowed. "
+            f"Please use list({results!r}) if you really want this behavior."
+        )

@@ -1,0 +1,120 @@
+"""Evidence files and the manifests that commit them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_obs.dead_letters.evidence_writer import CommitEvidence, WriteEvidence, slug, write_whole
+from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, Manifest, content_hash
+
+
+class Lines:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._count = 0
+
+    def write(self, row: str) -> None:
+        self._file.write(row.encode() + b"\n")
+        self._count += 1
+
+    def close(self) -> Manifest:
+        return Manifest("outputs", "s", "", self._count)
+
+    def index(self) -> bytes:
+        return b""
+
+
+def write_and_commit(rows: Any, folder: Path) -> None:
+    writer = WriteEvidence(Lines, str(folder), "rows", ".txt")
+    manifests = rows | "Write rows" >> beam.ParDo(writer).with_output_types(str)
+    _ = manifests | CommitEvidence(str(folder))
+
+
+def committed(folder: Path) -> list[Manifest]:
+    return [
+        Manifest(**manifest)
+        for path in folder.glob("manifest-*.json")
+        for manifest in json.loads(path.read_text())["manifests"]
+    ]
+
+
+def test_every_bundle_has_a_file_and_a_manifest(tmp_path: Path) -> None:
+    with beam.Pipeline("FnApiRunner") as p:
+        write_and_commit(p | beam.Create(["a", "b", "c"]), tmp_path)
+    manifests = committed(tmp_path)
+    assert sum(manifest.count for manifest in manifests) == 3
+    rows = [row for one in manifests for row in (tmp_path / one.file).read_text().split()]
+    assert sorted(rows) == ["a", "b", "c"]
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_a_manifest_tells_the_length_and_a_digest_of_its_file(tmp_path: Path) -> None:
+    with beam.Pipeline("FnApiRunner") as p:
+        write_and_commit(p | beam.Create(["a", "b"]), tmp_path)
+    for manifest in committed(tmp_path):
+        content = (tmp_path / manifest.file).read_bytes()
+        assert manifest.details[FILE_BYTES] == len(content)
+        assert manifest.details[FILE_DIGEST] == content_hash(content).hexdigest()
+
+
+def test_no_rows_make_no_file(tmp_path: Path) -> None:
+    with beam.Pipeline("FnApiRunner") as p:
+        write_and_commit(p | beam.Create([]), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_bundle_that_fails_leaves_no_file_with_a_last_name(tmp_path: Path) -> None:
+    class FailAfter(beam.DoFn):
+        def process(self, row: str) -> Any:
+            yield row
+            if row == "b":
+                raise ValueError("in the bundle")
+
+    def build() -> None:
+        with beam.Pipeline("FnApiRunner") as p:
+            write_and_commit(p | beam.Create(["a", "b"]) | beam.ParDo(FailAfter()), tmp_path)
+
+    with pytest.raises(ValueError, match="in the bundle"):
+        build()
+    assert not list(tmp_path.glob("rows-*"))
+    assert not committed(tmp_path)
+
+
+def test_manifests_of_several_windowings_are_committed_together(tmp_path: Path) -> None:
+    with beam.Pipeline("FnApiRunner") as p:
+        text = Manifest("outputs", "s", "f", 1).to_json()
+        plain = p | "one" >> beam.Create([text])
+        windowed = p | "two" >> beam.Create([text]) | beam.WindowInto(beam.window.FixedWindows(5))
+        _ = (plain, windowed) | CommitEvidence(str(tmp_path))
+    assert [manifest.file for manifest in committed(tmp_path)] == ["f", "f"]
+
+
+def test_the_same_manifests_make_the_same_file(tmp_path: Path) -> None:
+    texts = [Manifest("outputs", "s", name, 1).to_json() for name in "abc"]
+    for order in (texts, texts[::-1]):
+        with beam.Pipeline("FnApiRunner") as p:
+            _ = p | beam.Create(order) | CommitEvidence(str(tmp_path))
+    assert len(list(tmp_path.glob("manifest-*.json"))) == 1
+
+
+def test_a_file_is_seen_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_whole(str(tmp_path / "f"), b"first")
+    write_whole(str(tmp_path / "f"), b"second")
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+    assert (tmp_path / "f").read_bytes() == b"second"
+
+
+@given(st.text())
+def test_a_slug_is_a_part_of_a_file_name_everywhere(label: str) -> None:
+    found = slug(label)
+    assert 0 < len(found) <= 100
+    assert found.isascii()
+    assert not set(found) & set('/\\:*?"<>| \0')
+    assert slug(label) == found

@@ -1,0 +1,97 @@
+"""Lineage of a step with state costs in proportion to its elements, however long a key's history is."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.transforms import userstate
+
+from beam_obs.records.contributors import gather
+from beam_obs.records.origin import Partition
+from beam_obs.woven.state import stateful_process
+from beam_obs.wrapper.element_forms import KEYED, TRACED, packer
+from beam_obs.wrapper.step_shapes import Step
+from tests.weaving.provenance import made, read_derivations, run_woven
+
+SOURCE = Partition("a.csv", "1")
+LIMIT = 32
+
+
+class Held:
+    """State of a bag, in a list; counts what is read of it."""
+
+    def __init__(self) -> None:
+        self._values: list[Any] = []
+        self.reads = 0
+
+    def read(self) -> Iterable[Any]:
+        self.reads += len(self._values)
+        return list(self._values)
+
+    def add(self, value: Any) -> None:
+        self._values.append(value)
+
+    def clear(self) -> None:
+        self._values.clear()
+
+
+class AllAtTheEnd(beam.DoFn):
+    """Gives all that a key has seen when its window ends."""
+
+    SEEN = userstate.BagStateSpec("seen", beam.coders.VarIntCoder())
+    END = userstate.TimerSpec("end", userstate.TimeDomain.WATERMARK)
+
+    def process(
+        self,
+        pair: tuple[str, int],
+        seen: Any = beam.DoFn.StateParam(SEEN),  # noqa: B008
+        end: Any = beam.DoFn.TimerParam(END),  # noqa: B008
+        window: Any = beam.DoFn.WindowParam,
+    ) -> None:
+        seen.add(pair[1])
+        end.set(window.max_timestamp())
+
+    @userstate.on_timer(END)
+    def at_the_end(self, seen: Any = beam.DoFn.StateParam(SEEN)) -> Any:  # noqa: B008
+        yield from sorted(seen.read())
+
+
+def test_a_long_history_is_kept_summed_up() -> None:
+    history, seen = Held(), Held()
+
+    def running(pair: tuple[str, int], state: Any) -> Any:
+        state.add(1)
+        yield pair[0], len(list(state.read()))
+
+    step = Step("count", KEYED, TRACED, packer(TRACED, {}, None))
+    process = stateful_process(
+        running, step, LIMIT, frozenset({"seen"}), 1, {2: "seen"}, lambda results: None
+    )
+    outputs = [
+        output for at in range(2000) for output in process(("k", (SOURCE.origin(at), at)), history, seen)
+    ]
+
+    assert history.reads < 2000 * (2 * LIMIT + 2)
+    for taken, (trace, _) in enumerate(outputs, 1):
+        found, expected = gather([trace], LIMIT), gather(map(SOURCE.origin, range(taken)), LIMIT)
+        assert (found.count, found.origins) == (expected.count, expected.origins)
+
+
+def test_all_that_one_call_gives_has_one_row(tmp_path: pathlib.Path) -> None:
+    ran = run_woven(
+        lambda pipeline: (
+            pipeline
+            | "make" >> beam.Create(range(100), reshuffle=False)
+            | "key" >> beam.Map(lambda number: ("k", number))
+            | "all" >> beam.ParDo(AllAtTheEnd())
+        ),
+        str(tmp_path),
+    )
+
+    assert sorted(value for value, _ in ran.outputs) == list(range(100))
+    (origin,) = {origin for _, origin in ran.outputs}
+    assert ran.sources_of(origin) == {made("make", at) for at in range(100)}
+    assert len(list(read_derivations(str(tmp_path), [Partition("make", "")]))) == 1

@@ -1,0 +1,308 @@
+"""A stage in a woven pipeline: one process function observes and traces, and gives what it gave before."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.internal import pickler
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from beam_obs.records.lineage_rows import Filtered, read_filtered
+from beam_obs.records.origin import Partition, unlocated_origin
+from beam_obs.records.run_context import ObservationSettings, RunContext, observation_of
+from beam_obs.weaving.hook import weaving
+from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.woven.woven_dofn import TracedDoFn, TracedSettings
+from beam_obs.wrapper.element_forms import KEYED, ROWS, TRACED
+from beam_obs.wrapper.exception_note import note_of
+from beam_obs.wrapper.guard import GuardSettings
+from beam_obs.wrapper.observed_dofn import ObservedDoFn
+from tests.running import Outcome, observed, run, through
+
+ELEMENTS = [0, 1, 2, 3, 4, 5, -1]
+
+
+def refuse_negative(number: int) -> int:
+    if number < 0:
+        raise ValueError(f"negative: {number}")
+    return number
+
+
+def double(number: int) -> int:
+    return 2 * refuse_negative(number)
+
+
+def is_odd(number: int) -> bool:
+    return refuse_negative(number) % 2 == 1
+
+
+def below(number: int) -> list[int]:
+    return list(range(refuse_negative(number)))
+
+
+def below_one_by_one(number: int) -> Iterator[int]:
+    yield from range(abs(number))
+    refuse_negative(number)
+
+
+def add(number: int, addend: int) -> int:
+    return refuse_negative(number) + addend
+
+
+class Below(beam.DoFn):
+    def process(self, number: int) -> Any:
+        yield from range(abs(number))
+        refuse_negative(number)
+
+
+class BelowOrNone(beam.DoFn):
+    def process(self, number: int) -> Any:
+        return tuple(range(number)) if refuse_negative(number) else None
+
+
+class OddsApart(beam.DoFn):
+    def process(self, number: int) -> Any:
+        yield TaggedOutput("odd", number) if number % 2 else number
+        refuse_negative(number)
+
+
+class Keyed(beam.DoFn):
+    def process(self, number: int, window: Any = beam.DoFn.WindowParam) -> Any:
+        return [(str(refuse_negative(number)), str(window))]
+
+
+TRANSFORMS = {
+    "Map": lambda: beam.Map(double),
+    "Map with an argument": lambda: beam.Map(add, 5),
+    "Filter": lambda: beam.Filter(is_odd),
+    "FlatMap": lambda: beam.FlatMap(below),
+    "FlatMap of a generator": lambda: beam.FlatMap(below_one_by_one),
+    "FlatMap of any iterable": lambda: beam.FlatMap(lambda number: map(int, below(number))),
+    "generator": lambda: beam.ParDo(Below()),
+    "a tuple or None": lambda: beam.ParDo(BelowOrNone()),
+    "tags": lambda: beam.ParDo(OddsApart()).with_outputs("odd", main="main"),
+    "a parameter": lambda: beam.ParDo(Keyed()),
+}
+
+
+def woven(elements: list[Any], transform: Any, **arguments: Any) -> Outcome:
+    def build(pipeline: beam.Pipeline) -> Any:
+        return pipeline | beam.Create(elements) | observed(transform, **arguments)
+
+    with weaving(WeaveSettings(strict=True)):
+        return run(build, runner=FnApiRunner())
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("make", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_a_stage_gives_the_same_woven(make: Any, partial: bool) -> None:
+    bare, traced = (each(ELEMENTS, make(), partial=partial) for each in (through, woven))
+
+    assert {name: bare.values(name) for name in bare.emitted if name != "dead"} == {
+        name: traced.values(name) for name in traced.emitted if name != "dead"
+    }
+    assert traced.refused == bare.refused == ["-1"]
+    for letter, expected in zip(traced.letters, bare.letters, strict=True):
+        assert (letter.traceback, letter.fingerprint) == (expected.traceback, expected.fingerprint)
+    ours, theirs = (dataclasses.asdict(outcome.counts()) for outcome in (traced, bare))
+    ours.pop("latency"), theirs.pop("latency")
+    assert ours == theirs
+
+
+def test_beyond_the_cap_nothing_is_lost_woven() -> None:
+    def build(pipeline: beam.Pipeline) -> Any:
+        observation_of(pipeline).settings.output_cap = 10
+        return pipeline | beam.Create([9, 10, 11, 12, 40, -15]) | observed(beam.FlatMap(below_one_by_one))
+
+    with weaving(WeaveSettings(strict=True)):
+        outcome = run(build, runner=FnApiRunner())
+
+    assert len(outcome.values()) == 9 + 10 + 11 + 12 + 40 + 15
+    assert outcome.refused == ["-15"]
+    assert outcome.counts().out == 9 + 10 + 11 + 12 + 40 + 15
+
+
+ORIGIN = bytes(range(16))
+
+
+def plain(transform: Any) -> Any:
+    """The ParDo, where it has tags."""
+    return getattr(transform, "_do_transform", transform)
+
+
+def stage(transform: Any, keeps_dead_letters: bool = True, **settings: Any) -> TracedDoFn:
+    guarded = ObservedDoFn(
+        plain(transform).fn,
+        GuardSettings(
+            "step", RunContext("p", "r"), ObservationSettings(), keeps_dead_letters=keeps_dead_letters
+        ),
+        has_arguments=bool(plain(transform).args),
+    )
+    return TracedDoFn(guarded, plain(transform).args, {}, TracedSettings("step", TRACED, TRACED, **settings))
+
+
+@pytest.mark.parametrize("name", ["Map", "Filter", "FlatMap", "FlatMap of a generator", "generator", "tags"])
+def test_a_woven_stage_has_one_process_function(name: str) -> None:
+    dofn = pickler.loads(pickler.dumps(stage(TRANSFORMS[name]())))
+
+    assert dofn.process.__code__.co_filename.startswith("<beam_obs woven ")
+    assert "left" in dofn.process.__code__.co_freevars
+
+
+def test_its_counts_are_those_of_the_stage() -> None:
+    dofn = stage(beam.Map(double))
+
+    for number in (1, 2, -1):
+        list(dofn.process((ORIGIN, number)))
+
+    counts = dofn._dofn._tally.read()
+    assert (counts.taken, counts.out, counts.dead) == (3, 2, 1)
+
+
+# Notes.
+
+
+def noted(origin: bytes, transform: Any) -> list[str]:
+    with pytest.raises(ValueError, match="negative") as caught:
+        list(stage(transform, keeps_dead_letters=False).process((origin, -1)))
+    note = note_of(caught.value)
+    return [] if note is None else [note]
+
+
+@pytest.mark.parametrize("name", ["Map", "Filter", "FlatMap", "generator", "tags", "a tuple or None"])
+def test_an_error_without_a_home_says_step_and_position(name: str) -> None:
+    origin = Partition("2013/01.csv", "1").origin(1024)
+
+    (note,) = noted(origin, TRANSFORMS[name]())
+
+    assert note == f"beam_obs: in step 'step', element of origin {origin.hex()} (position 1024)"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        Partition("a", "1", located=False).origin(7),
+        Partition("a", "1", wide=True).origin(7),
+        Partition("a", "1").origin(2**40 + 7),
+        unlocated_origin(Partition("a", "", located=False), b"content", 0),
+    ],
+    ids=["not located", "wide", "beyond 40 bits", "by content"],
+)
+def test_a_position_that_is_not_whole_is_not_said(origin: bytes) -> None:
+    (note,) = noted(origin, beam.Map(double))
+
+    assert note == f"beam_obs: in step 'step', element of origin {origin.hex()}"
+
+
+def test_a_refused_element_has_no_note() -> None:
+    (refusal,) = stage(beam.Map(double)).process((ORIGIN, -1))
+
+    assert "beam_obs" not in refusal.value[1].failure.traceback
+
+
+# Elements that gave nothing.
+
+
+class Nothing(beam.DoFn):
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def process(self, number: int) -> Any:
+        return {"list": [], "tuple": (), "None": None, "lazy": iter(()), "map": map(int, ())}[self._kind]
+
+
+class NothingOneByOne(beam.DoFn):
+    def process(self, number: int) -> Iterator[int]:
+        yield from ()
+
+
+GIVING_NOTHING = {
+    "Filter": lambda: beam.Filter(lambda _: False),
+    "Filter with an argument": lambda: beam.Filter(lambda _, side: side, False),
+    "FlatMap": lambda: beam.FlatMap(lambda _: []),
+    "generator": lambda: beam.ParDo(NothingOneByOne()),
+    **{
+        kind: functools.partial(lambda kind: beam.ParDo(Nothing(kind)), kind)
+        for kind in ("list", "tuple", "None", "lazy", "map")
+    },
+}
+
+
+def process(
+    transform: Any, is_stage: bool, least: int | None, element: Any, takes: str = TRACED
+) -> list[Any]:
+    settings = TracedSettings("step", takes, takes, filtered_least=least)
+    made = stage(transform)._dofn if is_stage else plain(transform).fn
+    dofn = TracedDoFn(made, plain(transform).args, {}, settings)
+    return list(dofn.process(element, *plain(transform).args))
+
+
+@pytest.mark.parametrize("is_stage", [False, True], ids=["bare", "Stage"])
+@pytest.mark.parametrize("make", GIVING_NOTHING.values(), ids=GIVING_NOTHING)
+def test_an_element_that_gave_nothing_is_noted(make: Any, is_stage: bool) -> None:
+    (row,) = process(make(), is_stage, 0, (ORIGIN, 1))
+
+    assert row.tag == ROWS
+    assert read_filtered(row.value) == Filtered("step", ORIGIN)
+
+
+@pytest.mark.parametrize("is_stage", [False, True], ids=["bare", "Stage"])
+@pytest.mark.parametrize("make", GIVING_NOTHING.values(), ids=GIVING_NOTHING)
+def test_it_is_noted_from_the_least_on(make: Any, is_stage: bool) -> None:
+    own = int.from_bytes(ORIGIN[9:], "big")
+
+    assert len(process(make(), is_stage, own, (ORIGIN, 1))) == 1
+    assert process(make(), is_stage, own + 1, (ORIGIN, 1)) == []
+    assert process(make(), is_stage, None, (ORIGIN, 1)) == []
+
+
+@pytest.mark.parametrize("is_stage", [False, True], ids=["bare", "Stage"])
+@pytest.mark.parametrize("trace", [b"", b"\0", b"a summary of several"], ids=["unknown", "none", "several"])
+def test_what_is_no_origin_is_not_noted(trace: bytes, is_stage: bool) -> None:
+    assert process(beam.Filter(lambda _: False), is_stage, 0, (trace, 1)) == []
+
+
+@pytest.mark.parametrize("is_stage", [False, True], ids=["bare", "Stage"])
+def test_a_keyed_element_is_noted_too(is_stage: bool) -> None:
+    (row,) = process(beam.Filter(lambda _: False), is_stage, 0, ("k", (ORIGIN, 1)), KEYED)
+
+    assert read_filtered(row.value).origin == ORIGIN
+
+
+@pytest.mark.parametrize("name", ["Map", "Filter", "FlatMap", "generator", "tags"])
+@pytest.mark.parametrize("is_stage", [False, True], ids=["bare", "Stage"])
+def test_an_element_that_gave_something_is_not_noted(name: str, is_stage: bool) -> None:
+    given = process(TRANSFORMS[name](), is_stage, 0, (ORIGIN, 3))
+
+    assert ROWS not in [getattr(one, "tag", None) for one in given]
+    assert given
+
+
+def test_a_refused_element_is_not_noted() -> None:
+    (refusal,) = process(TRANSFORMS["Filter"](), True, 0, (ORIGIN, -1))
+
+    assert refusal.tag != ROWS
+
+
+class Holding(beam.DoFn):
+    def start_bundle(self) -> None:
+        self._held: list[int] = []
+
+    def process(self, number: int) -> None:
+        self._held.append(number)
+
+    def finish_bundle(self) -> Any:
+        yield from map(beam.transforms.window.GlobalWindows.windowed_value, self._held)
+
+
+def test_an_element_that_is_held_back_is_not_noted() -> None:
+    dofn = TracedDoFn(Holding(), (), {}, TracedSettings("step", TRACED, TRACED, filtered_least=0))
+    dofn.start_bundle()
+
+    assert list(dofn.process((ORIGIN, 1)) or ()) == []
