@@ -16,6 +16,8 @@ PAGES = sorted(
 TO_COME = {"exporter": "exporters", "replay": "replay"}
 """Words for what is planned, and the rooms that will have it."""
 USER_PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAGES_FOR_BUILDERS = ("architecture.md",)
+"""They may say where a thing to come will go."""
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -41,7 +43,8 @@ def test_relative_links_lead_to_files_and_headings(page: pathlib.Path) -> None:
 def test_no_page_speaks_of_what_is_not_there_yet(word: str) -> None:
     if (PROJECT / "beam_obs" / TO_COME[word]).exists():
         return
-    assert [page.name for page in USER_PAGES if word in page.read_text().lower()] == []
+    pages = [page for page in USER_PAGES if page.name not in PAGES_FOR_BUILDERS]
+    assert [page.name for page in pages if word in page.read_text().lower()] == []
 
 
 def test_every_page_is_found_from_the_readme_and_in_the_site() -> None:

@@ -26,6 +26,7 @@ from beam_obs.checks.check_records import COPY, KEPT, NOT_COMPARABLE, all_breaks
 from beam_obs.checks.field_path import MISSING
 from beam_obs.records.errors import UsageError
 from beam_obs.wrapper.choosing_dofn import ChoosingDoFn, Member
+from beam_obs.wrapper.role import ObservesItsInside
 from beam_obs.wrapper.untyped import Untyped
 
 _SEEN = ReadModifyWriteStateSpec("seen", coders.BooleanCoder())
@@ -35,7 +36,7 @@ _COMPARED, _ALONE, _OPAQUE = b"=", b"-", b"?"
 """First byte of a key: to be compared; None or missing, so alone; without a deterministic encoding."""
 
 
-class LookForCopies(Untyped, beam.PTransform):
+class LookForCopies(ObservesItsInside):
     """Gives pairs of what is known of a record's uniqueness and the record.
 
     Args:

@@ -20,7 +20,6 @@ from apache_beam.transforms.core import ParDo
 from apache_beam.transforms.external import ExternalTransform
 
 from beam_obs.beam_private import NamedPTransform
-from beam_obs.checks.check_uniqueness import LookForCopies
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.run_context import Observation
 from beam_obs.stages.guarded_combine import GuardedCombineFn, SplitCombined
@@ -35,7 +34,7 @@ from beam_obs.stages.sink_records import record_check
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.redaction import Redact
-from beam_obs.wrapper.role import Ours
+from beam_obs.wrapper.role import ObservesItsInside
 from beam_obs.wrapper.user_callable import user_callable
 
 _INSIDES_LEFT_ALONE: tuple[type, ...] = (
@@ -45,8 +44,7 @@ _INSIDES_LEFT_ALONE: tuple[type, ...] = (
     beam.GroupIntoBatches,
     beam.Reshuffle,
     beam.transforms.util.ReshufflePerKey,
-    LookForCopies,
-    Ours,
+    ObservesItsInside,
     Read,
     WriteImpl,
 )

@@ -23,8 +23,12 @@ EVIDENCE = "evidence"
 """Keeps dead letters or evidence; what it takes is no data of the user's."""
 
 
-class Ours(Untyped, beam.PTransform):
-    """A transform of ours with a role. It observes its own inside, which those around it leave alone."""
+class ObservesItsInside(Untyped, beam.PTransform):
+    """A transform of ours whose inside those around it leave alone."""
+
+
+class Ours(ObservesItsInside):
+    """A transform of ours with a role."""
 
     role: ClassVar[str]
 

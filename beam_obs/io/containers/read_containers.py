@@ -19,12 +19,11 @@ from beam_obs.files.decompression import open_stream
 from beam_obs.files.found_files import FoundFile
 from beam_obs.io.reads.read_blocks import ReadBlock
 from beam_obs.io.reads.read_ranges import Progress, ReadRanges, ReadSettings
+from beam_obs.io.refused_input import refuse_bytes, refuse_values
 from beam_obs.records.bad_input import (
     BadFile,
     BadInput,
     CorruptBlock,
-    refuse_bytes,
-    refuse_values,
 )
 from beam_obs.records.block_position import BlockPosition, block_position
 from beam_obs.records.errors import RefusedRecord

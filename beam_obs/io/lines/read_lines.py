@@ -22,7 +22,8 @@ from beam_obs.io.lines.line_reader import LineBlock, LineReader, cut_at, seek_fi
 from beam_obs.io.lines.parsed_lines import BadLines, LineParser, MadeRecords
 from beam_obs.io.reads.read_blocks import ReadBlock
 from beam_obs.io.reads.read_ranges import Progress, ReadRanges, ReadSettings
-from beam_obs.records.bad_input import BadFile, refuse_bytes
+from beam_obs.io.refused_input import refuse_bytes
+from beam_obs.records.bad_input import BadFile
 from beam_obs.records.errors import RefusedRecord
 from beam_obs.records.lineage_attributes import LineageAttributes
 from beam_obs.wrapper.failure import type_name

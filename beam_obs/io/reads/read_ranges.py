@@ -19,7 +19,8 @@ from beam_obs.files.found_files import FoundFile
 from beam_obs.io.lines.line_reader import BLOCK_BYTES
 from beam_obs.io.reads.file_ranges import FileRanges
 from beam_obs.io.reads.read_blocks import ReadBlock
-from beam_obs.records.bad_input import BadFile, refuse_bytes
+from beam_obs.io.refused_input import refuse_bytes
+from beam_obs.records.bad_input import BadFile
 from beam_obs.records.errors import RefusedRecord
 from beam_obs.records.known_partitions import note_partition
 from beam_obs.records.lineage_attributes import LineageAttributes, utc_now
