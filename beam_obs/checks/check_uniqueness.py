@@ -139,9 +139,9 @@ class _Choose(ChoosingDoFn):
 
 
 def _judged(member: Member, seen: int, window: Any) -> Member:
-    trace, (timestamp, record) = member
+    provenance, (timestamp, record) = member
     # A TimestampedValue would be put into all windows of its time again.
-    return trace, WindowedValue((seen, record), timestamp, (window,))
+    return provenance, WindowedValue((seen, record), timestamp, (window,))
 
 
 class _NumberArrivals(Untyped, beam.DoFn):

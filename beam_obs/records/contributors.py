@@ -1,6 +1,6 @@
 """Contributors of an aggregate: which origins it was made of, how many elements, bounded and prefix stable.
 
-What rides beside an element is its *trace*, bytes told apart by their length:
+What rides beside an element is its *provenance*, bytes told apart by their length:
 
     0 bytes    nothing is known of where the element came from
     1 byte     the element came from no source: Beam made it for itself, e.g. to start a default value
@@ -63,17 +63,17 @@ class Contributors(NamedTuple):
         return not self.truncated and not self.unknown
 
 
-def gather(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> Contributors:
-    """Returns what elements of these traces make together.
+def gather(provenances: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> Contributors:
+    """Returns what elements of these provenances make together.
 
     Args:
-      traces: one per element, or summaries of several.
+      provenances: one per element, or summaries of several.
       limit: origins that are kept at most; None for all.
 
     >>> gather([b"a" * 16, b"b" * 16, b"a" * 16, b""]).count
     4
     """
-    kept = sorted(traces)
+    kept = sorted(provenances)
     count, unknown, truncated, more_codes = len(kept), 0, False, False
     codes: set[int] = set()
     if set(map(len, kept)) == _ONLY_ORIGINS:
@@ -82,9 +82,9 @@ def gather(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> Contri
             code = int.from_bytes(kept[0][:4], "big")
             return Contributors(count, 0, tuple(kept), False, (code,), False)
     else:
-        parts = [_decode(trace) for trace in kept if len(trace) > ORIGIN_BYTES]
+        parts = [_decode(provenance) for provenance in kept if len(provenance) > ORIGIN_BYTES]
         unknown = kept.count(UNKNOWN)
-        kept = sorted(trace for trace in kept if len(trace) == ORIGIN_BYTES)
+        kept = sorted(provenance for provenance in kept if len(provenance) == ORIGIN_BYTES)
         count = len(kept) + unknown + sum(part.count for part in parts)
         unknown += sum(part.unknown for part in parts)
         truncated = any(part.truncated for part in parts)
@@ -127,8 +127,8 @@ def _largest(origins: list[bytes], limit: int) -> list[bytes]:
     return kept if len(kept) == limit else sorted(sorted(kept, key=_hash_first)[-limit:])
 
 
-def summarize(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> bytes:
-    """Returns the trace that stands for elements of these traces.
+def summarize(provenances: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> bytes:
+    """Returns the provenance that stands for elements of these provenances.
 
     That of one element is its own; that of none says that no source is behind it.
 
@@ -137,11 +137,11 @@ def summarize(traces: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> byt
     >>> len(summarize([b"a" * 16, b"b" * 16])) > 16
     True
     """
-    return encode(gather(traces, limit))
+    return encode(gather(provenances, limit))
 
 
 def encode(found: Contributors) -> bytes:
-    """Returns the trace of what `gather` found."""
+    """Returns the provenance of what `gather` found."""
     if found.count <= 1:
         if found.count == 0:
             return NO_SOURCE
@@ -151,37 +151,37 @@ def encode(found: Contributors) -> bytes:
     return b"".join((head, b"".join(code.to_bytes(4, "big") for code in found.codes), *found.origins))
 
 
-def in_order(traces: list[bytes]) -> bytes | None:
-    """Returns the trace of a batch that keeps the origin of each element; None where one has none, or where
-    there is but one.
+def in_order(provenances: list[bytes]) -> bytes | None:
+    """Returns the provenance of a batch that keeps the origin of each element; None where one has none, or
+    where there is but one.
 
     >>> origins_in_order(in_order([b"a" * 16, b"b" * 16])) == [b"a" * 16, b"b" * 16]
     True
     """
-    if len(traces) < 2 or set(map(len, traces)) != _ONLY_ORIGINS:
+    if len(provenances) < 2 or set(map(len, provenances)) != _ONLY_ORIGINS:
         return None
-    return _IN_ORDER + b"".join(traces)
+    return _IN_ORDER + b"".join(provenances)
 
 
-def origins_in_order(trace: bytes) -> list[bytes] | None:
-    """Returns the origins of a batch, as `in_order` put them together; None for any other trace."""
-    if len(trace) <= ORIGIN_BYTES or not trace.startswith(_IN_ORDER):
+def origins_in_order(provenance: bytes) -> list[bytes] | None:
+    """Returns the origins of a batch, as `in_order` put them together; None for any other provenance."""
+    if len(provenance) <= ORIGIN_BYTES or not provenance.startswith(_IN_ORDER):
         return None
-    return [trace[at : at + ORIGIN_BYTES] for at in range(1, len(trace), ORIGIN_BYTES)]
+    return [provenance[at : at + ORIGIN_BYTES] for at in range(1, len(provenance), ORIGIN_BYTES)]
 
 
-def _decode(trace: bytes) -> Contributors:
-    listed = origins_in_order(trace)
+def _decode(provenance: bytes) -> Contributors:
+    listed = origins_in_order(provenance)
     if listed is not None:
         return gather(listed, None)
-    _, count, unknown, flags, number = _HEAD.unpack_from(trace)
+    _, count, unknown, flags, number = _HEAD.unpack_from(provenance)
     start = _HEAD.size + 4 * number
     return Contributors(
         count,
         unknown,
-        tuple([origin for (origin,) in _ORIGIN.iter_unpack(memoryview(trace)[start:])]),
+        tuple([origin for (origin,) in _ORIGIN.iter_unpack(memoryview(provenance)[start:])]),
         bool(flags & _TRUNCATED),
-        tuple(int.from_bytes(trace[at : at + 4], "big") for at in range(_HEAD.size, start, 4)),
+        tuple(int.from_bytes(provenance[at : at + 4], "big") for at in range(_HEAD.size, start, 4)),
         bool(flags & _MORE_CODES),
     )
 

@@ -108,11 +108,11 @@ class Attributes:
     def __reduce__(self) -> tuple[Any, ...]:
         return (Attributes, (self._context,))
 
-    def of(self, trace: bytes | None, carried: Any = None) -> LineageAttributes:
+    def of(self, provenance: bytes | None, carried: Any = None) -> LineageAttributes:
         """Returns the attributes of a record.
 
         Args:
-          trace: its origin; anything else than 16 bytes stands for none.
+          provenance: its origin; anything else than 16 bytes stands for none.
           carried: the attributes that the record brings. Where they are of this run, as those that a read
             with ``stamp=True`` gives, they say better than the origin where the record came from, and are
             kept. Those of an earlier run tell of its sources, not of this one's, and are replaced.
@@ -121,9 +121,9 @@ class Attributes:
         if isinstance(carried, dict) and carried.get("run") == context.run and carried.get("origin"):
             origin, uri = carried["origin"], carried.get("source_uri")
             version, position = carried.get("source_version"), carried.get("position")
-        elif trace is not None and len(trace) == ORIGIN_BYTES:
-            origin = trace.hex()
-            uri, version, position = place_of(trace, context.run)
+        elif provenance is not None and len(provenance) == ORIGIN_BYTES:
+            origin = provenance.hex()
+            uri, version, position = place_of(provenance, context.run)
         else:
             origin = uri = version = position = None
         return {
@@ -137,15 +137,15 @@ class Attributes:
             "stamped_at": self._time(),
         }
 
-    def json_of(self, trace: bytes | None, carried: Any = None) -> str:
+    def json_of(self, provenance: bytes | None, carried: Any = None) -> str:
         """Returns the attributes of a record as JSON, in half the time that encoding them takes.
 
         >>> Attributes(RunContext("p", "r", "c")).json_of(b"")[:40]
         '{"origin": null, "run": "r", "pipeline":'
         """
-        if carried is not None or trace is None or len(trace) != ORIGIN_BYTES:
-            return _encode(self.of(trace, carried))
-        uri, version, position = place_of(trace, self._context.run)
+        if carried is not None or provenance is None or len(provenance) != ORIGIN_BYTES:
+            return _encode(self.of(provenance, carried))
+        uri, version, position = place_of(provenance, self._context.run)
         if not self._run_text:
             self._run_text = _encode(
                 {name: getattr(self._context, name) for name in ("run", "pipeline", "code")}
@@ -158,7 +158,7 @@ class Attributes:
             self._source_texts[uri, version] = source
         place = "null" if position is None else position
         return (
-            f'{{"origin": "{trace.hex()}", {self._run_text}, {source}, "position": {place}, '
+            f'{{"origin": "{provenance.hex()}", {self._run_text}, {source}, "position": {place}, '
             f'"stamped_at": "{self._time()}"}}'
         )
 

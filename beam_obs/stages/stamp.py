@@ -104,17 +104,17 @@ class StampRecord:
         """
         return self.with_origin(record, current_origin() or b"")
 
-    def with_origin(self, record: Any, trace: bytes) -> Any:
+    def with_origin(self, record: Any, provenance: bytes) -> Any:
         """Returns the record with attributes; woven steps call this.
 
         Args:
           record: any.
-          trace: its origin, if it is of 16 bytes.
+          provenance: its origin, if it is of 16 bytes.
         """
         attributes = self._attributes
         if type(record) is dict:
-            return {**record, LINEAGE_FIELD: attributes.of(trace, record.get(LINEAGE_FIELD))}
-        return _stamp_other(record, lambda carried: attributes.of(trace, carried))
+            return {**record, LINEAGE_FIELD: attributes.of(provenance, record.get(LINEAGE_FIELD))}
+        return _stamp_other(record, lambda carried: attributes.of(provenance, carried))
 
 
 def _stamp_other(record: Any, attributes_of: Callable[[Any], LineageAttributes]) -> Any:

@@ -17,7 +17,7 @@ from beam_obs.weaving import units
 from beam_obs.weaving.aggregates import is_reified
 from beam_obs.weaving.portable_graph import BYTES_URN, ITERABLE_URN, PAR_DO_URN
 from beam_obs.weaving.units import Unit
-from beam_obs.weaving.weave_state import ANY_CODER, Loom
+from beam_obs.weaving.weave_state import ANY_CODER, WeaveState
 from beam_obs.wrapper.element_forms import (
     ACCUMULATED,
     GROUPED,
@@ -28,7 +28,7 @@ from beam_obs.wrapper.element_forms import (
     RESHUFFLED,
     ROWS,
     SEED,
-    TRACED,
+    WOVEN,
     Ends,
 )
 
@@ -57,21 +57,21 @@ class MiswovenEdge(BeamObsError):
         self.units = tuple(units)
 
 
-def check_edges(loom: Loom) -> None:
+def check_edges(weave: WeaveState) -> None:
     """Checks every edge of a woven pipeline.
 
     Raises:
       MiswovenEdge: one is wrong.
     """
-    _Check(loom).check()
+    _Check(weave).check()
 
 
 class _Check:
-    """A look at a weave. Args: loom: the weave."""
+    """A look at a weave. Args: weave: the weave."""
 
-    def __init__(self, loom: Loom) -> None:
-        self._loom = loom
-        self._graph = loom.graph
+    def __init__(self, weave: WeaveState) -> None:
+        self._loom = weave
+        self._graph = weave.graph
         self._makers: dict[str, str] = {}
         self._takers: dict[str, list[str]] = {}
 
@@ -209,7 +209,7 @@ class _Check:
     def _is_plain(self, _: str, coder: str, plain: str) -> bool:
         return coder == plain
 
-    def _is_traced(self, _: str, coder: str, plain: str) -> bool:
+    def _is_woven(self, _: str, coder: str, plain: str) -> bool:
         pair = self._graph.kv(self._loom.unsealed.get(coder, coder))
         return (
             pair is not None
@@ -218,14 +218,14 @@ class _Check:
         )
 
     def _is_keyed(self, pcoll: str, coder: str, plain: str) -> bool:
-        return self._has_value(coder, plain, lambda value, was: self._is_traced(pcoll, value, was))
+        return self._has_value(coder, plain, lambda value, was: self._is_woven(pcoll, value, was))
 
     def _is_grouped(self, pcoll: str, coder: str, plain: str) -> bool:
-        def are_traced(values: str, were: str) -> bool:
+        def are_woven(values: str, were: str) -> bool:
             value, was = self._listed(values), self._listed(were)
-            return value is not None and was is not None and self._is_traced(pcoll, value, was)
+            return value is not None and was is not None and self._is_woven(pcoll, value, was)
 
-        return self._has_value(coder, plain, are_traced)
+        return self._has_value(coder, plain, are_woven)
 
     def _is_accumulated(self, _: str, coder: str, plain: str) -> bool:
         def is_wide(value: str, was: str) -> bool:
@@ -265,7 +265,7 @@ class _Check:
     _coders: dict[str, Callable[[_Check, str, str, str], bool]] = {
         PLAIN: _is_plain,
         SEED: _is_plain,
-        TRACED: _is_traced,
+        WOVEN: _is_woven,
         KEYED: _is_keyed,
         GROUPED: _is_grouped,
         MEMBERS: _is_grouped,

@@ -14,7 +14,7 @@ from beam_obs.io.reads.frame_reads import FrameRead, UnsplitFrameRead
 from beam_obs.records.origin import Partition
 from beam_obs.records.weave_report import WovenSource
 from beam_obs.weaving.portable_graph import PAR_DO_URN
-from beam_obs.weaving.weave_state import INPUTS, Loom
+from beam_obs.weaving.weave_state import INPUTS, WeaveState
 from beam_obs.woven.frames import RowLines
 from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.element_forms import PLAIN, ROWS
@@ -40,27 +40,27 @@ class FrameSink(NamedTuple):
     path: str | None
 
 
-def is_frame_read(loom: Loom, node_id: str) -> bool:
+def is_frame_read(weave: WeaveState, node_id: str) -> bool:
     """Returns whether a step is Beam's DoFn that reads files as frames."""
-    return _is(innermost(loom.facts(node_id).dofn), "_ReadFromPandasDoFn")
+    return _is(innermost(weave.facts(node_id).dofn), "_ReadFromPandasDoFn")
 
 
-def weave_frame_read(loom: Loom, node_id: str) -> None:
+def weave_frame_read(weave: WeaveState, node_id: str) -> None:
     """Puts a DoFn that knows the file in place of Beam's own."""
-    node, facts = loom.graph.node(node_id), loom.facts(node_id)
+    node, facts = weave.graph.node(node_id), weave.facts(node_id)
     (given,) = node.outputs.values()
     label = node_id
-    for above in loom.graph.ancestors(node_id):
-        if loom.graph.python_type(above) in (_READ, _READ_ROWS):
+    for above in weave.graph.ancestors(node_id):
+        if weave.graph.python_type(above) in (_READ, _READ_ROWS):
             label = above
-    label = loom.label(label)
+    label = weave.label(label)
     for tag, pcoll in list(node.inputs.items()):
-        node.inputs[tag] = loom.needed(pcoll, PLAIN, node_id)
-    form = loom.form_for(given)
-    loom.set_form(given, form)
-    splits = loom.settings.splits_reads
+        node.inputs[tag] = weave.needed(pcoll, PLAIN, node_id)
+    form = weave.form_for(given)
+    weave.set_form(given, form)
+    splits = weave.settings.splits_reads
     kind = FrameRead if splits else UnsplitFrameRead
-    dofn = kind(label, _pattern(loom, node_id), form, facts.dofn)
+    dofn = kind(label, _pattern(weave, node_id), form, facts.dofn)
     _, *arguments = pickler.loads(facts.pickled)
     payload = facts.payload
     payload.do_fn.urn = python_urns.PICKLED_DOFN_INFO
@@ -68,20 +68,20 @@ def weave_frame_read(loom: Loom, node_id: str) -> None:
     if not splits:
         payload.restriction_coder_id = ""
     node.spec.payload = payload.SerializeToString(deterministic=True)
-    node.outputs[ROWS] = loom.rows_of(given, INPUTS, label)
-    loom.says[node_id] = dofn.ends
-    loom.report.sources.append(WovenSource(label, Partition(label, "", located=False)))
-    loom.note_woven(node_id)
+    node.outputs[ROWS] = weave.rows_of(given, INPUTS, label)
+    weave.says[node_id] = dofn.ends
+    weave.report.sources.append(WovenSource(label, Partition(label, "", located=False)))
+    weave.note_woven(node_id)
 
 
-def frame_sink(loom: Loom, node_id: str) -> FrameSink | None:
+def frame_sink(weave: WeaveState, node_id: str) -> FrameSink | None:
     """Returns how a sink writes frames; None for a sink of another kind."""
     sink: Any = None
     converter = path = None
-    for leaf in loom.graph.leaves(node_id):
-        if loom.graph.node(leaf).spec.urn != PAR_DO_URN:
+    for leaf in weave.graph.leaves(node_id):
+        if weave.graph.node(leaf).spec.urn != PAR_DO_URN:
             continue
-        dofn = innermost(loom.facts(leaf).dofn)
+        dofn = innermost(weave.facts(leaf).dofn)
         converter = converter or getattr(dofn, "input_batch_converter", None)
         with contextlib.suppress(Exception):
             if hasattr(dofn, "sink_fn"):
@@ -108,17 +108,17 @@ def _path(dofn: Any) -> str:
     return f"{folder}/{prefix}" if folder else prefix
 
 
-def _pattern(loom: Loom, node_id: str) -> str | None:
+def _pattern(weave: WeaveState, node_id: str) -> str | None:
     """Returns the pattern of the files of a read, which a Create inside of it holds."""
-    composites = (one for one in loom.graph.ancestors(node_id) if loom.graph.python_type(one) == _READ)
+    composites = (one for one in weave.graph.ancestors(node_id) if weave.graph.python_type(one) == _READ)
     for read in composites:
-        for part in loom.graph.node(read).subtransforms:
-            if loom.graph.python_type(part) == _CREATE:
+        for part in weave.graph.node(read).subtransforms:
+            if weave.graph.python_type(part) == _CREATE:
                 with contextlib.suppress(Exception):
-                    (pattern,) = pickler.loads(_spec(loom, part).payload).values
+                    (pattern,) = pickler.loads(_spec(weave, part).payload).values
                     return str(pattern) if isinstance(pattern, str) else None
     return None
 
 
-def _spec(loom: Loom, node_id: str) -> api.FunctionSpec:
-    return loom.original.components.transforms[node_id].spec
+def _spec(weave: WeaveState, node_id: str) -> api.FunctionSpec:
+    return weave.original.components.transforms[node_id].spec

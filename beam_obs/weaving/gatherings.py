@@ -12,7 +12,7 @@ from apache_beam.transforms.window import GlobalWindows
 from beam_obs.records.weave_report import Gathering
 from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.units import GROUP_INTO_BATCHES, HOT_KEYS
-from beam_obs.weaving.weave_state import WINDOW_COUNTS, Loom
+from beam_obs.weaving.weave_state import WINDOW_COUNTS, WeaveState
 from beam_obs.woven.gathered import WINDOWS, CountWindowsDoFn
 from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.element_forms import SEED
@@ -24,62 +24,64 @@ MAY_BE_LATE = "a record may be late for its window"
 NO_RECORDS = "what it takes comes from no source"
 
 
-def counts_windows(loom: Loom, taken: str) -> bool:
+def counts_windows(weave: WeaveState, taken: str) -> bool:
     """Returns whether a step that groups a PCollection counts by window, since some may come too late."""
-    return loom.settings.evidence is not None and _may_be_late(loom, taken)
+    return weave.settings.evidence is not None and _may_be_late(weave, taken)
 
 
-def _may_be_late(loom: Loom, taken: str) -> bool:
+def _may_be_late(weave: WeaveState, taken: str) -> bool:
     """Returns whether an element may be: what is bounded never is, nor is what is in the global window."""
-    return loom.graph.parts.pcollections[taken].is_bounded != api.IsBounded.BOUNDED and not isinstance(
-        loom.windowing(taken).windowfn, GlobalWindows
+    return weave.graph.parts.pcollections[taken].is_bounded != api.IsBounded.BOUNDED and not isinstance(
+        weave.windowing(taken).windowfn, GlobalWindows
     )
 
 
-def count_windows_before(loom: Loom, node_id: str, taken: str) -> str:
+def count_windows_before(weave: WeaveState, node_id: str, taken: str) -> str:
     """Puts a step before one that groups; returns the PCollection that it is to take."""
-    label = loom.label(node_id)
-    passed = loom.new_pcollection(taken, f"counted_for_{node_id}", loom.form(taken))
-    loom.insert_dofn(
+    label = weave.label(node_id)
+    passed = weave.new_pcollection(taken, f"counted_for_{node_id}", weave.form(taken))
+    weave.insert_dofn(
         node_id,
         f"{label}/beam_obs:windows",
         CountWindowsDoFn(),
         taken,
-        {"None": passed, WINDOWS: loom.rows_of(taken, WINDOW_COUNTS, label)},
+        {"None": passed, WINDOWS: weave.rows_of(taken, WINDOW_COUNTS, label)},
         before=True,
     )
     return passed
 
 
-def note_gathering(loom: Loom, node_id: str, taken: str, counting: str, counts_late: bool = True) -> None:
+def note_gathering(
+    weave: WeaveState, node_id: str, taken: str, counting: str, counts_late: bool = True
+) -> None:
     """Notes that the elements in what a step gives are counted.
 
     Args:
-      loom: the weave.
+      weave: the weave.
       node_id: the step.
       taken: what it takes.
       counting: id of the step that counts.
       counts_late: whether it counts by window where it must.
     """
-    parent = loom.graph.parents.get(node_id)
-    is_part = parent is not None and loom.graph.python_type(parent) == GROUP_INTO_BATCHES
-    loom.report.gatherings.append(
+    parent = weave.graph.parents.get(node_id)
+    is_part = parent is not None and weave.graph.python_type(parent) == GROUP_INTO_BATCHES
+    weave.report.gatherings.append(
         Gathering(
-            loom.label(parent if is_part and parent is not None else node_id),
-            tuple(_counted_before(loom, node_id, taken)),
-            (counting, loom.label(counting)),
-            _obstacle(loom, taken, counts_late),
-            counts_late and counts_windows(loom, taken),
+            weave.label(parent if is_part and parent is not None else node_id),
+            tuple(_counted_before(weave, node_id, taken)),
+            (counting, weave.label(counting)),
+            _obstacle(weave, taken, counts_late),
+            counts_late and counts_windows(weave, taken),
         )
     )
 
 
-def _obstacle(loom: Loom, taken: str, counts_late: bool) -> str:
-    windowing = loom.windowing(taken)
-    by_window = counts_late and counts_windows(loom, taken)
-    if not by_window and _may_be_late(loom, taken):
+def _obstacle(weave: WeaveState, taken: str, counts_late: bool) -> str:
+    windowing = weave.windowing(taken)
+    by_window = counts_late and counts_windows(weave, taken)
+    if not by_window and _may_be_late(weave, taken):
         return MAY_BE_LATE
-    if loom.form(taken) == SEED:
+    if weave.form(taken) == SEED:
         return NO_RECORDS
     has_one_pane = isinstance(windowing.triggerfn, DefaultTrigger) and windowing.allowed_lateness == 0
     if windowing.accumulation_mode != AccumulationMode.DISCARDING and not has_one_pane:
@@ -90,13 +92,13 @@ def _obstacle(loom: Loom, taken: str, counts_late: bool) -> str:
     return ""
 
 
-def _counted_before(loom: Loom, node_id: str, taken: str) -> list[str]:
+def _counted_before(weave: WeaveState, node_id: str, taken: str) -> list[str]:
     """Returns PCollections that have as many elements as what a step takes, as far outside as can be told.
 
     Steps in the same composite that give one for each, and those that bring PCollections together, are
     passed: an edge of the report ends at the composite.
     """
-    graph, parts = loom.graph, loom.original.components
+    graph, parts = weave.graph, weave.original.components
     above = set(graph.ancestors(node_id)) - set(graph.proto.root_transform_ids)
     for one in above:
         if graph.python_type(one) == HOT_KEYS:  # half of what is inside comes summed up
@@ -108,7 +110,7 @@ def _counted_before(loom: Loom, node_id: str, taken: str) -> list[str]:
         leaf = graph.producers.get(pcoll)
         inputs = None
         if leaf is not None and above & set(graph.ancestors(leaf)):
-            inputs = _inputs_of_as_many(loom, leaf)
+            inputs = _inputs_of_as_many(weave, leaf)
         if inputs is None:
             found.append(pcoll)
         else:
@@ -116,18 +118,18 @@ def _counted_before(loom: Loom, node_id: str, taken: str) -> list[str]:
     return found
 
 
-def _inputs_of_as_many(loom: Loom, leaf: str) -> list[str] | None:
+def _inputs_of_as_many(weave: WeaveState, leaf: str) -> list[str] | None:
     """Returns what a step takes that gives one for each; None where it may give more or fewer."""
-    node = loom.original.components.transforms[leaf]
+    node = weave.original.components.transforms[leaf]
     if node.spec.urn == common_urns.primitives.FLATTEN.urn:
         return list(node.inputs.values())
     # A step under guard gives nothing of what it refuses.
     if node.spec.urn != PAR_DO_URN or len(node.outputs) > 1:
         return None
-    facts = loom.facts(leaf)
+    facts = weave.facts(leaf)
     (main,) = [pcoll for tag, pcoll in node.inputs.items() if tag not in facts.payload.side_inputs]
     is_key = facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN
-    if not _is_in_one_window(loom.windowing(main).windowfn) or not (
+    if not _is_in_one_window(weave.windowing(main).windowfn) or not (
         is_key or (facts.obstacle is None and user_callable(innermost(facts.dofn)).kind in (MAP, MAP_TUPLE))
     ):
         return None

@@ -42,7 +42,7 @@ class LineageOptions(PipelineOptions):  # type: ignore[misc, unused-ignore]
             "--obs_output_index",
             choices=tuple(_SHARES),
             default="all",
-            help="Which of the records that sinks write can be traced back without attributes of their own "
+            help="Which of the records that sinks write can be woven back without attributes of their own "
             "(default: all).",
         )
         group.add_argument(

@@ -15,85 +15,85 @@ from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.weave_report import WovenSource
 from beam_obs.weaving.portable_graph import PAR_DO_URN
-from beam_obs.weaving.weave_state import INPUTS, Loom
+from beam_obs.weaving.weave_state import INPUTS, WeaveState
 from beam_obs.woven.source_origins import BY_CONTENT, Source
 from beam_obs.wrapper.element_forms import ROWS
 
 _OF_BEAM = "apache_beam.io."
 
 
-def weave_located_read(loom: Loom, node_id: str) -> None:
+def weave_located_read(weave: WeaveState, node_id: str) -> None:
     """Puts a DoFn that knows places in place of Beam's own for bounded sources."""
-    graph = loom.graph
+    graph = weave.graph
     *_, reading = [leaf for leaf in graph.leaves(node_id) if graph.node(leaf).spec.urn == PAR_DO_URN]
     # A runner that has a read of its own would give plain records.
     graph.node(node_id).spec.Clear()
     graph.node(node_id).spec.urn = python_urns.GENERIC_COMPOSITE_TRANSFORM
     (given,) = graph.node(reading).outputs.values()
-    label, source = _label_and_source(loom, node_id, given)
-    form = loom.form_for(given)
-    loom.set_form(given, form)
-    kind = LocatedRead if loom.settings.splits_reads else UnsplitLocatedRead
-    _replace(loom, reading, kind(label, form, source), given, label)
-    if not loom.settings.splits_reads:
-        _forget_restrictions(loom, reading)
+    label, source = _label_and_source(weave, node_id, given)
+    form = weave.form_for(given)
+    weave.set_form(given, form)
+    kind = LocatedRead if weave.settings.splits_reads else UnsplitLocatedRead
+    _replace(weave, reading, kind(label, form, source), given, label)
+    if not weave.settings.splits_reads:
+        _forget_restrictions(weave, reading)
     for leaf in graph.leaves(node_id):
-        loom.note_woven(leaf)
+        weave.note_woven(leaf)
 
 
-def weave_range_read(loom: Loom, node_id: str) -> None:
+def weave_range_read(weave: WeaveState, node_id: str) -> None:
     """Puts a DoFn that knows places in place of Beam's own for ranges of files."""
-    node, facts = loom.graph.node(node_id), loom.facts(node_id)
+    node, facts = weave.graph.node(node_id), weave.facts(node_id)
     (taken,) = node.inputs.values()
     (given,) = node.outputs.values()
-    label, source = _label_and_source(loom, node_id, given)
-    takes, form = loom.form(taken), loom.form_for(given)
-    loom.set_form(given, form)
-    _replace(loom, node_id, LocatedRangeRead(label, takes, form, source, facts.dofn), given, label)
-    loom.note_woven(node_id)
+    label, source = _label_and_source(weave, node_id, given)
+    takes, form = weave.form(taken), weave.form_for(given)
+    weave.set_form(given, form)
+    _replace(weave, node_id, LocatedRangeRead(label, takes, form, source, facts.dofn), given, label)
+    weave.note_woven(node_id)
 
 
-def is_range_read(loom: Loom, node_id: str) -> bool:
-    """Returns whether a step is Beam's DoFn that reads ranges of files, and its ranges have traces."""
-    (taken,) = list(loom.graph.node(node_id).inputs.values())[:1]
-    return reads_ranges(loom, node_id) and loom.is_traced(taken)
+def is_range_read(weave: WeaveState, node_id: str) -> bool:
+    """Returns whether a step is Beam's DoFn that reads ranges of files, and its ranges have provenances."""
+    (taken,) = list(weave.graph.node(node_id).inputs.values())[:1]
+    return reads_ranges(weave, node_id) and weave.is_woven(taken)
 
 
-def reads_ranges(loom: Loom, node_id: str) -> bool:
+def reads_ranges(weave: WeaveState, node_id: str) -> bool:
     """Returns whether a step is Beam's DoFn that reads ranges of files."""
-    return type(loom.facts(node_id).dofn) is ReadRange
+    return type(weave.facts(node_id).dofn) is ReadRange
 
 
-def _replace(loom: Loom, node_id: str, dofn: Any, given: str, label: str) -> None:
-    node = loom.graph.node(node_id)
-    node.outputs[ROWS] = loom.rows_of(given, INPUTS, label)
-    evidence = loom.settings.evidence
+def _replace(weave: WeaveState, node_id: str, dofn: Any, given: str, label: str) -> None:
+    node = weave.graph.node(node_id)
+    node.outputs[ROWS] = weave.rows_of(given, INPUTS, label)
+    evidence = weave.settings.evidence
     dofn.run = evidence.run if isinstance(evidence, RunContext) else ANY_RUN
     payload = api.ParDoPayload.FromString(node.spec.payload)
     payload.do_fn.urn = python_urns.PICKLED_DOFN_INFO
     payload.do_fn.payload = pickler.dumps((dofn, (), {}, None, None))
     node.spec.payload = payload.SerializeToString()
-    loom.says[node_id] = dofn.ends
+    weave.says[node_id] = dofn.ends
 
 
-def _forget_restrictions(loom: Loom, node_id: str) -> None:
-    node = loom.graph.node(node_id)
+def _forget_restrictions(weave: WeaveState, node_id: str) -> None:
+    node = weave.graph.node(node_id)
     payload = api.ParDoPayload.FromString(node.spec.payload)
     payload.restriction_coder_id = ""
     node.spec.payload = payload.SerializeToString()
 
 
-def label_of_read(loom: Loom, node_id: str) -> str:
+def label_of_read(weave: WeaveState, node_id: str) -> str:
     """Returns the label by which a read is known: that of the outermost composite of Beam's around it."""
-    label = loom.label(node_id)
-    for above in loom.graph.ancestors(node_id):
-        if loom.graph.python_type(above).startswith(_OF_BEAM):
-            label = loom.label(above)
+    label = weave.label(node_id)
+    for above in weave.graph.ancestors(node_id):
+        if weave.graph.python_type(above).startswith(_OF_BEAM):
+            label = weave.label(above)
     return label
 
 
-def _label_and_source(loom: Loom, node_id: str, given: str) -> tuple[str, Source]:
-    label = label_of_read(loom, node_id)
+def _label_and_source(weave: WeaveState, node_id: str, given: str) -> tuple[str, Source]:
+    label = label_of_read(weave, node_id)
     partition = Partition(label, "", located=False)
-    loom.report.sources.append(WovenSource(label, partition))
-    return label, Source(BY_CONTENT, partition, {None: loom.coder_object(loom.plain_coder[given])})
+    weave.report.sources.append(WovenSource(label, partition))
+    return label, Source(BY_CONTENT, partition, {None: weave.coder_object(weave.plain_coder[given])})

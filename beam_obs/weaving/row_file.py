@@ -32,7 +32,7 @@ _KINDS: dict[str, tuple[Any, str, int | None]] = {
 
 
 def open_rows(kind: str, step: str, run: RunContext | None, file: Any) -> EncodedRows:
-    """Returns a file of rows of a kind, as the loom calls it."""
+    """Returns a file of rows of a kind, as the weave calls it."""
     schema, of_manifest, row_bytes = _KINDS[kind]
     return EncodedRows(schema, of_manifest, step, row_bytes, run, file)
 

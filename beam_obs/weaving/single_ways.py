@@ -21,7 +21,7 @@ from beam_obs.weaving import units
 from beam_obs.weaving.located_reads import label_of_read
 from beam_obs.weaving.steps import label_of_source
 from beam_obs.weaving.units import Unit, is_internal
-from beam_obs.weaving.weave_state import Loom
+from beam_obs.weaving.weave_state import WeaveState
 from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.user_callable import FILTER, MAP, MAP_TUPLE, user_callable
 
@@ -35,14 +35,14 @@ _ONE_WINDOW = frozenset(
 )
 
 
-def find_single_ways(loom: Loom) -> dict[str, list[str]]:
+def find_single_ways(weave: WeaveState) -> dict[str, list[str]]:
     """Returns, by label of a step, the sources each record of which comes to it once at most.
 
     Args:
-      loom: the weave, before anything is woven.
+      weave: the weave, before anything is woven.
     """
-    walk = _Walk(loom)
-    for unit in loom.units:
+    walk = _Walk(weave)
+    for unit in weave.units:
         with contextlib.suppress(Exception):  # what is not known rules nothing out
             walk.take(unit)
     return {label: sorted(sources) for label, sources in walk.found.items() if sources}
@@ -51,9 +51,9 @@ def find_single_ways(loom: Loom) -> dict[str, list[str]]:
 class _Walk:
     """A walk over the units of a pipeline, those that make before those that take."""
 
-    def __init__(self, loom: Loom) -> None:
+    def __init__(self, weave: WeaveState) -> None:
         self.found: dict[str, frozenset[str]] = {}
-        self._loom = loom
+        self._loom = weave
         self._sources: dict[str, frozenset[str]] = {}
         self._seeds: set[str] = set()
 
@@ -80,28 +80,28 @@ class _Walk:
             self._aggregate(unit.node, given)
 
     def _par_do(self, node_id: str, given: list[str]) -> None:
-        loom = self._loom
-        node, facts = loom.graph.node(node_id), loom.facts(node_id)
+        weave = self._loom
+        node, facts = weave.graph.node(node_id), weave.facts(node_id)
         beside = set(facts.payload.side_inputs)
         (main,) = [pcoll for tag, pcoll in node.inputs.items() if tag not in beside]
         if main in self._seeds:
             if facts.passes_seeds:
                 self._seeds.update(given)
-            elif not facts.is_splittable and not is_internal(loom.graph, node_id):
-                self._give(given, {label_of_source(loom, node_id, facts)})
+            elif not facts.is_splittable and not is_internal(weave.graph, node_id):
+                self._give(given, {label_of_source(weave, node_id, facts)})
             return
         sources = self._sources.get(main, frozenset())
         is_one = facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN or facts.combines_groups
         if is_one or (facts.obstacle is None and user_callable(innermost(facts.dofn)).kind in _ONE_AT_MOST):
             self._give(given, sources)
-            self.found[loom.shown_label(node_id)] = sources
+            self.found[weave.shown_label(node_id)] = sources
 
     def _aggregate(self, node_id: str, given: list[str]) -> None:
-        loom = self._loom
-        sources = self._flattened(loom.graph.taken_from_outside(node_id))
-        self.found[loom.label(node_id)] = sources
+        weave = self._loom
+        sources = self._flattened(weave.graph.taken_from_outside(node_id))
+        self.found[weave.label(node_id)] = sources
         for pcoll in given:
-            windowing = loom.windowing(pcoll)
+            windowing = weave.windowing(pcoll)
             # A group of one keeps its element's origin. Other triggers may fire twice for it.
             if isinstance(windowing.triggerfn, DefaultTrigger) and windowing.allowed_lateness == 0:
                 self._give([pcoll], sources)

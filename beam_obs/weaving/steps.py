@@ -20,8 +20,8 @@ from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
 from beam_obs.weaving.shown_sources import puts_in_default
 from beam_obs.weaving.units import is_internal, source_label
-from beam_obs.weaving.weave_state import DERIVATIONS, FILTERED, Loom
-from beam_obs.woven.inserted_steps import BatchedDoFn, OfTraced, SupersetDoFn
+from beam_obs.weaving.weave_state import DERIVATIONS, FILTERED, WeaveState
+from beam_obs.woven.inserted_steps import BatchedDoFn, OfWoven, SupersetDoFn
 from beam_obs.woven.source_origins import (
     BY_CONTENT,
     BY_INDEX,
@@ -33,9 +33,9 @@ from beam_obs.woven.source_origins import (
     passes_blocks,
 )
 from beam_obs.woven.state import HISTORY
-from beam_obs.woven.window_fn import TracedWindowFn
-from beam_obs.woven.woven_dofn import TracedSettings, WovenPayload, innermost, load_woven
-from beam_obs.wrapper.element_forms import KEYED, LISTED, PLAIN, ROWS, SEED, TRACED, Ends
+from beam_obs.woven.window_fn import WovenWindowFn
+from beam_obs.woven.woven_dofn import WovenPayload, WovenSettings, innermost, load_woven
+from beam_obs.wrapper.element_forms import KEYED, LISTED, PLAIN, ROWS, SEED, WOVEN, Ends
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
 _STANDARD_WINDOWS = frozenset(
@@ -49,80 +49,82 @@ _STANDARD_WINDOWS = frozenset(
 _READ_FROM_PUBSUB = "apache_beam.io.gcp.pubsub.ReadFromPubSub"
 
 
-def weave_impulse(loom: Loom, node_id: str) -> None:
+def weave_impulse(weave: WeaveState, node_id: str) -> None:
     """An Impulse starts sources; it is no record."""
-    for pcoll in loom.graph.node(node_id).outputs.values():
-        loom.set_form(pcoll, SEED)
+    for pcoll in weave.graph.node(node_id).outputs.values():
+        weave.set_form(pcoll, SEED)
 
 
-def weave_par_do(loom: Loom, node_id: str) -> None:
+def weave_par_do(weave: WeaveState, node_id: str) -> None:
     """Puts the woven DoFn in place of the user's."""
-    graph, node = loom.graph, loom.graph.node(node_id)
-    facts = loom.facts(node_id)
+    graph, node = weave.graph, weave.graph.node(node_id)
+    facts = weave.facts(node_id)
     beside = set(facts.payload.side_inputs)
     (main,) = [pcoll for tag, pcoll in node.inputs.items() if tag not in beside]
-    takes = loom.form(main)
+    takes = weave.form(main)
     if takes == PLAIN:
-        leave_as_it_is(loom, node_id, NO_ORIGIN)
+        leave_as_it_is(weave, node_id, NO_ORIGIN)
         return
-    if takes != SEED and is_end(loom, node_id):
-        loom.ends[node_id] = main
+    if takes != SEED and is_end(weave, node_id):
+        weave.ends[node_id] = main
     if takes == SEED and facts.passes_seeds:
         for pcoll in node.outputs.values():
-            loom.set_form(pcoll, SEED)
+            weave.set_form(pcoll, SEED)
         if hasattr(facts.dofn, "tell_origins"):
             facts.payload.do_fn.payload = pickler.dumps(TellingPayload(facts.pickled))
             node.spec.payload = facts.payload.SerializeToString()
-        loom.says[node_id] = Ends(SEED, SEED, dict.fromkeys(node.outputs, SEED))
-        loom.note_woven(node_id)
+        weave.says[node_id] = Ends(SEED, SEED, dict.fromkeys(node.outputs, SEED))
+        weave.note_woven(node_id)
         return
-    if facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN and _key_with_none(loom, node_id, main):
+    if facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN and _key_with_none(weave, node_id, main):
         return
     obstacle = facts.obstacle
-    if obstacle is None and facts.is_stateful and (takes == SEED or not loom.can_be_keyed(main)):
+    if obstacle is None and facts.is_stateful and (takes == SEED or not weave.can_be_keyed(main)):
         obstacle = "it has state, and its input's coder is not of pairs"
     has_batches = facts.takes_batches or facts.gives_batches
     if obstacle is None and has_batches and (takes == SEED or "None" not in node.outputs):
         obstacle = "it takes or gives batches, and is a source"
     if obstacle is not None:
-        leave_as_it_is(loom, node_id, obstacle)
+        leave_as_it_is(weave, node_id, obstacle)
         return
     if facts.is_batching:
-        _weave_batching(loom, node_id, facts, main)
+        _weave_batching(weave, node_id, facts, main)
         return
     if facts.is_stateful:
         takes = KEYED
-    settings = _settings(loom, node_id, facts, main, takes)
-    if node_id not in loom.ends and _may_give_nothing(facts, settings):
-        settings = dataclasses.replace(settings, filtered_least=loom.filtered_least)
+    settings = _settings(weave, node_id, facts, main, takes)
+    if node_id not in weave.ends and _may_give_nothing(facts, settings):
+        settings = dataclasses.replace(settings, filtered_least=weave.filtered_least)
     try:
         load_woven(facts.pickled, settings)
     except Exception as error:
-        leave_as_it_is(loom, node_id, f"it cannot be wrapped: {error}")
+        leave_as_it_is(weave, node_id, f"it cannot be wrapped: {error}")
         return
-    taken = loom.needed(main, takes, node_id)
+    taken = weave.needed(main, takes, node_id)
     for tag, pcoll in list(node.inputs.items()):
         if tag in beside:
-            node.inputs[tag] = loom.needed(pcoll, TRACED if settings.defaults_to_side else PLAIN, node_id)
+            node.inputs[tag] = weave.needed(pcoll, WOVEN if settings.defaults_to_side else PLAIN, node_id)
         else:
             node.inputs[tag] = taken
     for tag, pcoll in sorted(node.outputs.items()):
-        loom.set_form(pcoll, settings.gives if tag == "None" else settings.tags.get(tag, settings.gives))
+        weave.set_form(pcoll, settings.gives if tag == "None" else settings.tags.get(tag, settings.gives))
     gathers = facts.holds_back or (facts.is_stateful and facts.remembers)
     if facts.is_stateful and gathers and not facts.passes_summaries and takes != SEED:
         for tag, pcoll in sorted(node.outputs.items()):
-            _make_origins_behind(loom, node_id, tag, pcoll)
+            _make_origins_behind(weave, node_id, tag, pcoll)
     elif gathers and not facts.passes_summaries and takes != SEED:
-        rows = loom.rows_of(next(iter(sorted(node.outputs.values()))), DERIVATIONS, settings.label)
+        rows = weave.rows_of(next(iter(sorted(node.outputs.values()))), DERIVATIONS, settings.label)
         # They are of a bundle, which has no window of its own.
-        loom.put_in_global_window(rows)
+        weave.put_in_global_window(rows)
         node.outputs[ROWS] = rows
     if facts.takes_batches or settings.is_inference:
-        node.outputs[ROWS] = loom.rows_of(node.outputs["None"], DERIVATIONS, settings.label)
+        node.outputs[ROWS] = weave.rows_of(node.outputs["None"], DERIVATIONS, settings.label)
     if settings.filtered_least is not None:
-        node.outputs[ROWS] = loom.rows_of(next(iter(sorted(node.outputs.values()))), FILTERED, settings.label)
+        node.outputs[ROWS] = weave.rows_of(
+            next(iter(sorted(node.outputs.values()))), FILTERED, settings.label
+        )
     if facts.keeps_batches:
-        note_gathering(loom, node_id, main, node_id, counts_late=False)
+        note_gathering(weave, node_id, main, node_id, counts_late=False)
     payload = facts.payload
     if facts.is_stateful:
         state = payload.state_specs[HISTORY]
@@ -132,15 +134,15 @@ def weave_par_do(loom: Loom, node_id: str) -> None:
     payload.do_fn.payload = pickler.dumps(WovenPayload(facts.pickled, settings))
     # The maps in it have an order of their own in each process.
     node.spec.payload = payload.SerializeToString(deterministic=True)
-    loom.says[node_id] = settings.ends
+    weave.says[node_id] = settings.ends
     if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
         partition = None if settings.source.kind == TOLD else settings.source.partition
         label = settings.label if partition is None else partition.name
-        loom.report.sources.append(WovenSource(label, partition))
-    loom.note_woven(node_id)
+        weave.report.sources.append(WovenSource(label, partition))
+    weave.note_woven(node_id)
 
 
-def _may_give_nothing(facts: ParDoFacts, settings: TracedSettings) -> bool:
+def _may_give_nothing(facts: ParDoFacts, settings: WovenSettings) -> bool:
     """Returns whether a step takes elements one by one, gives what it makes of each at once, and it may be
     nothing."""
     one_by_one = not (
@@ -159,195 +161,195 @@ def _may_give_nothing(facts: ParDoFacts, settings: TracedSettings) -> bool:
     return one_by_one and user_callable(innermost(facts.dofn)).kind not in (MAP, MAP_TUPLE)
 
 
-def _key_with_none(loom: Loom, node_id: str, main: str) -> bool:
+def _key_with_none(weave: WeaveState, node_id: str, main: str) -> bool:
     """Beam's own key for global aggregates runs as it is: runners know it, and pack what follows.
 
-    Of a traced element it makes the keyed form. Returns whether it was so.
+    Of a woven element it makes the keyed form. Returns whether it was so.
     """
-    node = loom.graph.node(node_id)
+    node = weave.graph.node(node_id)
     (given,) = node.outputs.values()
-    if not loom.is_traced(main) or not loom.wants_key.get(given):
+    if not weave.is_woven(main) or not weave.wants_key.get(given):
         return False
     (tag,) = node.inputs
-    node.inputs[tag] = loom.needed(main, TRACED, node_id)
-    loom.set_form(given, KEYED)
-    loom.says[node_id] = Ends(TRACED, KEYED)
-    loom.note_woven(node_id)
+    node.inputs[tag] = weave.needed(main, WOVEN, node_id)
+    weave.set_form(given, KEYED)
+    weave.says[node_id] = Ends(WOVEN, KEYED)
+    weave.note_woven(node_id)
     return True
 
 
-def _make_origins_behind(loom: Loom, node_id: str, tag: str, pcoll: str) -> None:
+def _make_origins_behind(weave: WeaveState, node_id: str, tag: str, pcoll: str) -> None:
     """Puts a step behind one that may give summaries in place of origins."""
-    form, label = loom.form(pcoll), loom.shown_label(node_id)
-    inside = loom.new_pcollection(pcoll, "summed", form)
-    loom.graph.replace_output(node_id, pcoll, inside)
-    rows = loom.rows_of(pcoll, DERIVATIONS, label)
-    dofn = SupersetDoFn(label, STATE, form, loom.settings.limit)
-    name = f"{loom.label(node_id)}/beam_obs:origins {tag}"
-    loom.insert_dofn(node_id, name, dofn, inside, {"None": pcoll, ROWS: rows})
+    form, label = weave.form(pcoll), weave.shown_label(node_id)
+    inside = weave.new_pcollection(pcoll, "summed", form)
+    weave.graph.replace_output(node_id, pcoll, inside)
+    rows = weave.rows_of(pcoll, DERIVATIONS, label)
+    dofn = SupersetDoFn(label, STATE, form, weave.settings.limit)
+    name = f"{weave.label(node_id)}/beam_obs:origins {tag}"
+    weave.insert_dofn(node_id, name, dofn, inside, {"None": pcoll, ROWS: rows})
 
 
-def _settings(loom: Loom, node_id: str, facts: ParDoFacts, main: str, takes: str) -> TracedSettings:
-    node = loom.graph.node(node_id)
+def _settings(weave: WeaveState, node_id: str, facts: ParDoFacts, main: str, takes: str) -> WovenSettings:
+    node = weave.graph.node(node_id)
     # One converter of batches serves all outputs.
     forms = {
-        tag: TRACED if facts.gives_batches else loom.form_for(pcoll) for tag, pcoll in node.outputs.items()
+        tag: WOVEN if facts.gives_batches else weave.form_for(pcoll) for tag, pcoll in node.outputs.items()
     }
     only = next(iter(forms)) if len(forms) == 1 else "None"
-    windowing = loom.windowing(main)
-    return TracedSettings(
-        label=loom.shown_label(node_id),
+    windowing = weave.windowing(main)
+    return WovenSettings(
+        label=weave.shown_label(node_id),
         takes=takes,
-        gives=forms.get("None", forms.get(only, TRACED)),
+        gives=forms.get("None", forms.get(only, WOVEN)),
         tags={tag: form for tag, form in forms.items() if tag != "None"},
-        limit=loom.settings.limit,
-        source=_source(loom, node_id, facts) if takes == SEED else None,
-        window_fn=None if _is_standard(windowing.windowfn, loom) else windowing.windowfn,
+        limit=weave.settings.limit,
+        source=_source(weave, node_id, facts) if takes == SEED else None,
+        window_fn=None if _is_standard(windowing.windowfn, weave) else windowing.windowfn,
         passes_summaries=facts.passes_summaries,
         keeps_batches=facts.keeps_batches,
-        is_inference=facts.is_inference and takes != SEED and loom.only_inference_takes(main),
+        is_inference=facts.is_inference and takes != SEED and weave.only_inference_takes(main),
         defaults_to_side=(
-            puts_in_default(loom.graph, node_id)
-            and all(loom.is_traced(node.inputs[tag]) for tag in facts.payload.side_inputs)
+            puts_in_default(weave.graph, node_id)
+            and all(weave.is_woven(node.inputs[tag]) for tag in facts.payload.side_inputs)
         ),
     )
 
 
-def label_of_source(loom: Loom, node_id: str, facts: ParDoFacts) -> str:
+def label_of_source(weave: WeaveState, node_id: str, facts: ParDoFacts) -> str:
     """Returns the label by which a source is known that a ParDo ends."""
-    return loom.shown_label(node_id) if passes_blocks(facts.dofn) else source_label(loom.graph, node_id)
+    return weave.shown_label(node_id) if passes_blocks(facts.dofn) else source_label(weave.graph, node_id)
 
 
-def _source(loom: Loom, node_id: str, facts: ParDoFacts) -> Source:
-    label = source_label(loom.graph, node_id)
-    if is_internal(loom.graph, node_id) and node_id not in loom.shown_sources:
+def _source(weave: WeaveState, node_id: str, facts: ParDoFacts) -> Source:
+    label = source_label(weave.graph, node_id)
+    if is_internal(weave.graph, node_id) and node_id not in weave.shown_sources:
         return Source(NOT_A_SOURCE, Partition(label, "", located=False), {})
     if passes_blocks(facts.dofn):
         return Source(TOLD, Partition(label, "", located=False), {})
     if not facts.is_splittable:
         # What a Create holds can be had again from the program; what another step gives first, perhaps not.
-        located = label != loom.label(node_id)
+        located = label != weave.label(node_id)
         return Source(BY_INDEX, Partition(label, "", located), {})
-    outputs = loom.graph.node(node_id).outputs
+    outputs = weave.graph.node(node_id).outputs
     coders = {
-        None if tag == "None" else tag: loom.coder_object(loom.plain_coder[pcoll])
+        None if tag == "None" else tag: weave.coder_object(weave.plain_coder[pcoll])
         for tag, pcoll in sorted(outputs.items())
     }
     return Source(BY_CONTENT, Partition(label, "", located=False), coders)
 
 
-def _is_standard(window_fn: WindowFn, loom: Loom) -> bool:
-    return window_fn.to_runner_api(loom.context).urn in _STANDARD_WINDOWS
+def _is_standard(window_fn: WindowFn, weave: WeaveState) -> bool:
+    return window_fn.to_runner_api(weave.context).urn in _STANDARD_WINDOWS
 
 
-def _weave_batching(loom: Loom, node_id: str, facts: ParDoFacts, main: str) -> None:
-    """Beam's own batching runs on traced elements; a step behind it sets the lists right."""
-    node, dofn = loom.graph.node(node_id), facts.dofn
-    takes = loom.form(main)
+def _weave_batching(weave: WeaveState, node_id: str, facts: ParDoFacts, main: str) -> None:
+    """Beam's own batching runs on woven elements; a step behind it sets the lists right."""
+    node, dofn = weave.graph.node(node_id), facts.dofn
+    takes = weave.form(main)
     if takes == SEED or list(node.outputs) != ["None"] or not hasattr(dofn, "_element_size_fn"):
-        leave_as_it_is(loom, node_id, "it makes lists in a way that is not known")
+        leave_as_it_is(weave, node_id, "it makes lists in a way that is not known")
         return
-    dofn._element_size_fn = OfTraced(dofn._element_size_fn, takes)
-    node.inputs["None"] = loom.needed(main, takes, node_id)
+    dofn._element_size_fn = OfWoven(dofn._element_size_fn, takes)
+    node.inputs["None"] = weave.needed(main, takes, node_id)
     given = node.outputs["None"]
-    lists = loom.graph.add_pcollection(given, "lists", loom.any_coder())
-    loom.graph.replace_output(node_id, given, lists)
-    loom.forms[lists] = LISTED
-    loom.plain_coder[lists] = loom.graph.coder_of(lists)
+    lists = weave.graph.add_pcollection(given, "lists", weave.any_coder())
+    weave.graph.replace_output(node_id, given, lists)
+    weave.forms[lists] = LISTED
+    weave.plain_coder[lists] = weave.graph.coder_of(lists)
     payload = facts.payload
     payload.do_fn.payload = pickler.dumps((dofn, facts.args, facts.kwargs, None, None))
     node.spec.payload = payload.SerializeToString(deterministic=True)
-    loom.says[node_id] = Ends(takes, LISTED)
-    form = loom.form_for(given)
-    loom.set_form(given, form)
-    infers = loom.only_inference_takes(given)
-    behind = BatchedDoFn(loom.label(node_id), form, takes, loom.settings.limit, infers)
-    rows = loom.rows_of(given, DERIVATIONS, loom.label(node_id))
-    loom.insert_dofn(
-        node_id, f"{loom.label(node_id)}/beam_obs:origins", behind, lists, {"None": given, ROWS: rows}
+    weave.says[node_id] = Ends(takes, LISTED)
+    form = weave.form_for(given)
+    weave.set_form(given, form)
+    infers = weave.only_inference_takes(given)
+    behind = BatchedDoFn(weave.label(node_id), form, takes, weave.settings.limit, infers)
+    rows = weave.rows_of(given, DERIVATIONS, weave.label(node_id))
+    weave.insert_dofn(
+        node_id, f"{weave.label(node_id)}/beam_obs:origins", behind, lists, {"None": given, ROWS: rows}
     )
-    loom.note_woven(node_id)
+    weave.note_woven(node_id)
 
 
-def weave_flatten(loom: Loom, node_id: str) -> None:
+def weave_flatten(weave: WeaveState, node_id: str) -> None:
     """All inputs of a Flatten get the form of its output."""
-    node = loom.graph.node(node_id)
+    node = weave.graph.node(node_id)
     (given,) = node.outputs.values()
-    forms = {loom.form(pcoll) for pcoll in node.inputs.values()}
-    if node.inputs and not forms & {TRACED, KEYED}:
-        loom.set_form(given, SEED if forms == {SEED} else PLAIN)
+    forms = {weave.form(pcoll) for pcoll in node.inputs.values()}
+    if node.inputs and not forms & {WOVEN, KEYED}:
+        weave.set_form(given, SEED if forms == {SEED} else PLAIN)
         if PLAIN in forms:
-            loom.note_no_origin(node_id)
+            weave.note_no_origin(node_id)
         return
-    form = loom.form_for(given)
-    if not all(loom.can_be_keyed(pcoll) for pcoll in node.inputs.values()):
-        form = TRACED
+    form = weave.form_for(given)
+    if not all(weave.can_be_keyed(pcoll) for pcoll in node.inputs.values()):
+        form = WOVEN
     for tag, pcoll in list(node.inputs.items()):
-        node.inputs[tag] = loom.needed(pcoll, form, node_id)
-    loom.set_form(given, form)
-    loom.note_woven(node_id)
+        node.inputs[tag] = weave.needed(pcoll, form, node_id)
+    weave.set_form(given, form)
+    weave.note_woven(node_id)
 
 
-def weave_window(loom: Loom, node_id: str) -> None:
+def weave_window(weave: WeaveState, node_id: str) -> None:
     """Elements pass a WindowInto as they are; a WindowFn that may look at them sees them plain."""
-    node = loom.graph.node(node_id)
+    node = weave.graph.node(node_id)
     ((tag, pcoll),) = node.inputs.items()
     (given,) = node.outputs.values()
-    if not loom.is_traced(pcoll):
-        loom.set_form(given, loom.form(pcoll))
-        if loom.form(pcoll) == PLAIN:
-            loom.note_no_origin(node_id)
+    if not weave.is_woven(pcoll):
+        weave.set_form(given, weave.form(pcoll))
+        if weave.form(pcoll) == PLAIN:
+            weave.note_no_origin(node_id)
         return
-    form = loom.form_for(given) if loom.can_be_keyed(pcoll) else TRACED
-    node.inputs[tag] = loom.needed(pcoll, form, node_id)
-    loom.set_form(given, form)
+    form = weave.form_for(given) if weave.can_be_keyed(pcoll) else WOVEN
+    node.inputs[tag] = weave.needed(pcoll, form, node_id)
+    weave.set_form(given, form)
     strategy = proto_utils.parse_Bytes(node.spec.payload, api.WindowingStrategy)
     if strategy.window_fn.urn not in _STANDARD_WINDOWS:
-        window_fn = WindowFn.from_runner_api(strategy.window_fn, loom.context)
-        traced = TracedWindowFn(window_fn, form)
-        strategy.window_fn.payload = wrappers_pb2.BytesValue(value=pickler.dumps(traced)).SerializeToString()
+        window_fn = WindowFn.from_runner_api(strategy.window_fn, weave.context)
+        woven = WovenWindowFn(window_fn, form)
+        strategy.window_fn.payload = wrappers_pb2.BytesValue(value=pickler.dumps(woven)).SerializeToString()
         strategy.window_fn.urn = python_urns.PICKLED_WINDOWFN
         node.spec.payload = strategy.SerializeToString()
-        loom.says[node_id] = Ends(form, form)
-    loom.note_woven(node_id)
+        weave.says[node_id] = Ends(form, form)
+    weave.note_woven(node_id)
 
 
-def weave_source(loom: Loom, node_id: str) -> None:
+def weave_source(weave: WeaveState, node_id: str) -> None:
     """A source of Beam's own runs as it is; its records are stamped where they leave it."""
-    graph = loom.graph
-    label = loom.label(node_id)
-    is_source = not is_internal(graph, node_id) or node_id in loom.shown_sources
+    graph = weave.graph
+    label = weave.label(node_id)
+    is_source = not is_internal(graph, node_id) or node_id in weave.shown_sources
     partition, messages = Partition(label, "", located=False), None
     if graph.python_type(node_id) == _READ_FROM_PUBSUB:
         place = graph.displayed(node_id, ("subscription", "topic"))
         messages = Partition(place or label, "", wide=True)
     for pcoll in graph.given_outside(node_id):
-        inside = loom.new_pcollection(pcoll, "unstamped", PLAIN)
+        inside = weave.new_pcollection(pcoll, "unstamped", PLAIN)
         graph.replace_output(node_id, pcoll, inside)
         graph.replace_input(node_id, pcoll, inside, whole=True)
-        form = loom.form_for(pcoll)
-        loom.set_form(pcoll, form)
-        coders: dict[str | None, Any] = {None: loom.coder_object(loom.plain_coder[pcoll])}
+        form = weave.form_for(pcoll)
+        weave.set_form(pcoll, form)
+        coders: dict[str | None, Any] = {None: weave.coder_object(weave.plain_coder[pcoll])}
         source = Source(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders, messages)
-        loom.insert_dofn(
+        weave.insert_dofn(
             node_id, f"{label}/beam_obs:origins", StampDoFn(source, form), inside, {"None": pcoll}
         )
     if is_source:
-        loom.report.sources.append(WovenSource(label, partition))
+        weave.report.sources.append(WovenSource(label, partition))
         if messages is not None:
-            loom.report.sources.append(WovenSource(label, messages))
-    loom.note_woven(node_id)
+            weave.report.sources.append(WovenSource(label, messages))
+    weave.note_woven(node_id)
 
 
-def leave_as_it_is(loom: Loom, node_id: str, reason: str) -> None:
+def leave_as_it_is(weave: WeaveState, node_id: str, reason: str) -> None:
     """Lets a unit run as it is, on plain elements; what it gives has no origin."""
-    graph = loom.graph
+    graph = weave.graph
     if reason == NO_ORIGIN:
-        loom.note_no_origin(node_id)
+        weave.note_no_origin(node_id)
     else:
-        loom.note_opaque(node_id, reason)
+        weave.note_opaque(node_id, reason)
     for pcoll in graph.taken_from_outside(node_id):
-        graph.replace_input(node_id, pcoll, loom.needed(pcoll, PLAIN, node_id), whole=True)
+        graph.replace_input(node_id, pcoll, weave.needed(pcoll, PLAIN, node_id), whole=True)
     for leaf in graph.leaves(node_id):
         for pcoll in graph.node(leaf).outputs.values():
-            loom.forms.setdefault(pcoll, PLAIN)
+            weave.forms.setdefault(pcoll, PLAIN)

@@ -24,7 +24,7 @@ from beam_obs.weaving.shown_sources import find_shown_sources
 from beam_obs.weaving.side_reads import find_side_reads
 from beam_obs.weaving.single_ways import find_single_ways
 from beam_obs.weaving.units import Unit
-from beam_obs.weaving.weave_state import Loom
+from beam_obs.weaving.weave_state import WeaveState
 from beam_obs.weaving.writer import write_rows
 
 WEAVE_VERSION = 3
@@ -52,7 +52,7 @@ class Woven(NamedTuple):
 def is_woven(proto: api.Pipeline) -> bool:
     """Returns whether a pipeline is one that `weave` gave, or a part of one.
 
-    To weave it again would take the traces for the user's values.
+    To weave it again would take the provenances for the user's values.
     """
     return any(_WOVEN in node.annotations for node in proto.components.transforms.values())
 
@@ -69,18 +69,18 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
       MiswovenEdge: the weave made an error that no unit of the pipeline answers for.
     """
     chosen = settings or WeaveSettings()
-    loom = _weave_all_that_can_be(proto, chosen)
-    _complete(loom)
-    if chosen.strict and loom.report.opaque:
-        raise NotWoven(loom.report.opaque)
+    weave = _weave_all_that_can_be(proto, chosen)
+    _complete(weave)
+    if chosen.strict and weave.report.opaque:
+        raise NotWoven(weave.report.opaque)
     if chosen.evidence is not None:
-        write_rows(loom, chosen.evidence, chosen.shuffles_manifests, chosen.gathers_rows)
-    for name in loom.says:
-        loom.graph.node(name).annotations[_WOVEN] = str(WEAVE_VERSION).encode()
-    return Woven(loom.graph.proto, loom.report)
+        write_rows(weave, chosen.evidence, chosen.shuffles_manifests, chosen.gathers_rows)
+    for name in weave.says:
+        weave.graph.node(name).annotations[_WOVEN] = str(WEAVE_VERSION).encode()
+    return Woven(weave.graph.proto, weave.report)
 
 
-def _weave_all_that_can_be(proto: api.Pipeline, settings: WeaveSettings) -> Loom:
+def _weave_all_that_can_be(proto: api.Pipeline, settings: WeaveSettings) -> WeaveState:
     """Returns a weave in which each unit at which it fails is left as it is.
 
     A unit that failed may have changed anything: the weave begins anew, with one unit more to leave.
@@ -101,7 +101,9 @@ def _weave_all_that_can_be(proto: api.Pipeline, settings: WeaveSettings) -> Loom
         _LOGGER.warning("%r carries no lineage: %s", label, left[node], exc_info=error)
 
 
-def weave_units(proto: api.Pipeline, settings: WeaveSettings, left: Mapping[str, str] = _NOTHING) -> Loom:
+def weave_units(
+    proto: api.Pipeline, settings: WeaveSettings, left: Mapping[str, str] = _NOTHING
+) -> WeaveState:
     """Returns a weave whose units are woven and whose edges are checked.
 
     Args:
@@ -114,22 +116,22 @@ def weave_units(proto: api.Pipeline, settings: WeaveSettings, left: Mapping[str,
     """
     woven = api.Pipeline()
     woven.CopyFrom(proto)
-    loom = Loom(woven, settings, left)
-    loom.report.single_ways = find_single_ways(loom)
-    loom.shown_sources = find_shown_sources(loom)
-    loom.report.side_reads = find_side_reads(loom)
-    units.make_generic(loom.graph)
-    for unit in loom.units:
+    weave = WeaveState(woven, settings, left)
+    weave.report.single_ways = find_single_ways(weave)
+    weave.shown_sources = find_shown_sources(weave)
+    weave.report.side_reads = find_side_reads(weave)
+    units.make_generic(weave.graph)
+    for unit in weave.units:
         with _answering(unit):
             if unit.node in left:
-                steps.leave_as_it_is(loom, unit.node, left[unit.node])
+                steps.leave_as_it_is(weave, unit.node, left[unit.node])
             else:
-                _weave_unit(loom, unit)
-    for unit in loom.units:
+                _weave_unit(weave, unit)
+    for unit in weave.units:
         with _answering(unit):
-            outputs.index_end(loom, unit)
-    check_edges(loom)
-    return loom
+            outputs.index_end(weave, unit)
+    check_edges(weave)
+    return weave
 
 
 class _UnitFailed(Exception):
@@ -147,16 +149,16 @@ def _answering(unit: Unit) -> Iterator[None]:
         raise _UnitFailed(unit, error) from error
 
 
-def _complete(loom: Loom) -> None:
+def _complete(weave: WeaveState) -> None:
     """Fills in what the report says of the weave as a whole."""
-    report, settings = loom.report, loom.settings
+    report, settings = weave.report, weave.settings
     report.limit = settings.limit
     if settings.evidence is not None:
         report.output_share, report.filtered_share = settings.output_share, settings.filtered_share
     labels = {source.label for source in report.sources}
     kinds = {
-        node.unique_name: loom.graph.python_type(node_id)
-        for node_id, node in loom.graph.parts.transforms.items()
+        node.unique_name: weave.graph.python_type(node_id)
+        for node_id, node in weave.graph.parts.transforms.items()
         if node.unique_name in labels
     }
     report.sources[:] = [
@@ -165,21 +167,21 @@ def _complete(loom: Loom) -> None:
     ]
 
 
-def _weave_unit(loom: Loom, unit: Unit) -> None:
+def _weave_unit(weave: WeaveState, unit: Unit) -> None:
     if unit.kind in (units.RESHUFFLE, units.RESHUFFLE_PER_KEY):
-        aggregates.weave_reshuffle(loom, unit)
+        aggregates.weave_reshuffle(weave, unit)
     elif unit.kind == units.UNKNOWN_STEP:
-        urn = loom.graph.node(unit.node).spec.urn
-        steps.leave_as_it_is(loom, unit.node, f"what it does is not known ({urn or 'no name'})")
-    elif unit.kind == units.PAR_DO and is_range_read(loom, unit.node):
-        weave_range_read(loom, unit.node)
-    elif unit.kind == units.PAR_DO and is_frame_read(loom, unit.node):
-        weave_frame_read(loom, unit.node)
+        urn = weave.graph.node(unit.node).spec.urn
+        steps.leave_as_it_is(weave, unit.node, f"what it does is not known ({urn or 'no name'})")
+    elif unit.kind == units.PAR_DO and is_range_read(weave, unit.node):
+        weave_range_read(weave, unit.node)
+    elif unit.kind == units.PAR_DO and is_frame_read(weave, unit.node):
+        weave_frame_read(weave, unit.node)
     elif unit.kind in _RULES:
-        _RULES[unit.kind](loom, unit.node)
+        _RULES[unit.kind](weave, unit.node)
 
 
-_RULES: dict[str, Callable[[Loom, str], None]] = {
+_RULES: dict[str, Callable[[WeaveState, str], None]] = {
     units.IMPULSE: steps.weave_impulse,
     units.PAR_DO: steps.weave_par_do,
     units.FLATTEN: steps.weave_flatten,

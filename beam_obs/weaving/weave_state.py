@@ -23,7 +23,7 @@ from beam_obs.weaving.portable_graph import KV_URN, PAR_DO_URN, Graph
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.units import Unit, find_units
 from beam_obs.woven.inserted_steps import Aggregate, ConvertDoFn
-from beam_obs.wrapper.element_forms import KEYED, PLAIN, ROWS, SEED, TRACED, Ends
+from beam_obs.wrapper.element_forms import KEYED, PLAIN, ROWS, SEED, WOVEN, Ends
 
 DERIVATIONS = "derivations"
 OUTPUTS = "outputs"
@@ -32,13 +32,13 @@ INPUTS = "inputs"
 """Rows of this kind are manifests already."""
 WINDOW_COUNTS = "windows"
 ANY_CODER = "woven_any"
-_CONVERTED = frozenset({PLAIN, SEED, TRACED, KEYED})
+_CONVERTED = frozenset({PLAIN, SEED, WOVEN, KEYED})
 _STANDARD_CODERS = frozenset(
     spec.urn for name, spec in vars(common_urns.coders).items() if not name.startswith("_")
 )
 
 
-class Loom:
+class WeaveState:
     """A pipeline while it is woven.
 
     Args:
@@ -72,7 +72,7 @@ class Loom:
         self.moved: dict[str, str] = {}
         """By PCollection inside of a reshuffle, the form of the elements that it moves."""
         self.unsealed: dict[str, str] = {}
-        """Coders of traced values of which runners do not see the parts, and the same with their parts."""
+        """Coders of woven values of which runners do not see the parts, and the same with their parts."""
         self.rows: list[tuple[str, str, str]] = []
         """Evidence: its kind, the label of the step, the PCollection of rows."""
         self.units = find_units(self.graph)
@@ -145,37 +145,37 @@ class Loom:
         """Returns the form of a PCollection."""
         return self.forms.get(pcoll, PLAIN)
 
-    def is_traced(self, pcoll: str) -> bool:
-        """Returns whether the elements of a PCollection have traces."""
-        return self.form(pcoll) in (TRACED, KEYED)
+    def is_woven(self, pcoll: str) -> bool:
+        """Returns whether the elements of a PCollection have provenances."""
+        return self.form(pcoll) in (WOVEN, KEYED)
 
     def form_for(self, pcoll: str) -> str:
         """Returns the form that the steps behind a PCollection want."""
-        return KEYED if self.wants_key.get(pcoll) else TRACED
+        return KEYED if self.wants_key.get(pcoll) else WOVEN
 
     def set_form(self, pcoll: str, form: str) -> None:
         """Gives a PCollection a form, and the coder of the form."""
         self.forms[pcoll] = form
-        if form in (TRACED, KEYED):
+        if form in (WOVEN, KEYED):
             self.graph.parts.pcollections[pcoll].coder_id = self.coder_in(form, self.plain_coder[pcoll])
 
     def coder_in(self, form: str, coder: str) -> str:
         """Returns the coder of elements in a form, whose plain coder is `coder`."""
         graph = self.graph
-        if form == TRACED:
+        if form == WOVEN:
             return graph.coder(KV_URN, [graph.bytes_coder, coder])
         if form == KEYED:
             pair = graph.kv(coder)
             assert pair is not None, "only pairs have a keyed form"
-            traced = graph.coder(KV_URN, [graph.bytes_coder, pair[1]])
+            woven = graph.coder(KV_URN, [graph.bytes_coder, pair[1]])
             if graph.parts.coders[pair[1]].spec.urn not in _STANDARD_CODERS:
                 # A runner puts a length before a value that it does not know. Put before the whole, it is as
                 # long, and spares the runner to take the pair apart, which cost as much as all the rest.
-                traced = self._sealed(traced, pair[1])
-            return graph.coder(KV_URN, [pair[0], traced])
+                woven = self._sealed(woven, pair[1])
+            return graph.coder(KV_URN, [pair[0], woven])
         return coder
 
-    def _sealed(self, traced: str, coder: str) -> str:
+    def _sealed(self, woven: str, coder: str) -> str:
         """Returns the coder of the same bytes of which no runner sees the parts.
 
         It is one of its own, without components: Prism gives a worker no coder that is behind one which it
@@ -188,7 +188,7 @@ class Loom:
             found.spec.urn = python_urns.PICKLED_CODER
             content = wrappers_pb2.BytesValue(value=coders.serialize_coder(whole))
             found.spec.payload = content.SerializeToString()
-            self.unsealed[name] = traced
+            self.unsealed[name] = woven
         return name
 
     def only_inference_takes(self, pcoll: str) -> bool:
@@ -226,7 +226,7 @@ class Loom:
     def needed(self, pcoll: str, form: str, unit_node: str) -> str:
         """Returns a PCollection of the same elements in the form that a unit needs; adds a step before it."""
         given = self.form(pcoll)
-        is_lost = given == form == TRACED and self._is_lost_beside(pcoll, unit_node)
+        is_lost = given == form == WOVEN and self._is_lost_beside(pcoll, unit_node)
         if (given == form and not is_lost) or (form == PLAIN and given == SEED):
             return pcoll
         key = (pcoll, form, unit_node)
@@ -234,11 +234,11 @@ class Loom:
             if given not in _CONVERTED:
                 raise ValueError(f"{self.label(unit_node)!r} cannot take {form} of what is {given}")
             made = self.new_pcollection(pcoll, f"{form}_for_{unit_node}", form)
-            takes, trace = (PLAIN, NO_SOURCE) if given == SEED else (given, UNKNOWN)
+            takes, provenance = (PLAIN, NO_SOURCE) if given == SEED else (given, UNKNOWN)
             self.insert_dofn(
                 unit_node,
                 f"{self.label(unit_node)}/beam_obs:{form} {len(self._converted)}",
-                ConvertDoFn(takes, form, trace),
+                ConvertDoFn(takes, form, provenance),
                 pcoll,
                 {"None": made},
                 before=True,

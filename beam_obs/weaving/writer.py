@@ -36,7 +36,7 @@ from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.own_pipeline import own_pipeline
 from beam_obs.weaving.portable_graph import Graph
 from beam_obs.weaving.row_file import open_rows
-from beam_obs.weaving.weave_state import FILTERED, INPUTS, WINDOW_COUNTS, Loom, par_do_spec
+from beam_obs.weaving.weave_state import FILTERED, INPUTS, WINDOW_COUNTS, WeaveState, par_do_spec
 from beam_obs.woven.gathered import sum_of_rows
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.untyped import Untyped, untyped
@@ -48,25 +48,25 @@ _BATCH_MANIFESTS = "manifests"
 
 
 def write_rows(
-    loom: Loom, evidence: str | RunContext, shuffles_manifests: bool = True, gathers_rows: bool = True
+    weave: WeaveState, evidence: str | RunContext, shuffles_manifests: bool = True, gathers_rows: bool = True
 ) -> None:
     """Adds the steps that write the rows of a woven pipeline.
 
     Args:
-      loom: the weave, all but done.
+      weave: the weave, all but done.
       evidence: folder of the evidence, or the run whose folder it is.
       shuffles_manifests: whether manifests cross a shuffle before they are committed.
       gathers_rows: whether rows of a stream wait for others before they are written.
     """
-    if not loom.rows:
+    if not weave.rows:
         return
-    wiring = _Wiring(loom.graph)
+    wiring = _Wiring(weave.graph)
     starts: list[_Start] = []
     manifests: list[str] = []
     filtered: list[str] = []
-    for at, (kind, label, rows) in enumerate(loom.rows):
-        is_default = loom.windowing(rows).is_default()
-        if loom.graph.parts.pcollections[rows].is_bounded != api.IsBounded.BOUNDED:
+    for at, (kind, label, rows) in enumerate(weave.rows):
+        is_default = weave.windowing(rows).is_default()
+        if weave.graph.parts.pcollections[rows].is_bounded != api.IsBounded.BOUNDED:
             starts.append(_Start(kind, label, rows, is_default))
             continue
         if not is_default:
@@ -86,7 +86,7 @@ def write_rows(
             wiring.commit(flat, evidence)
             return
         starts.append(_Start(_BATCH_MANIFESTS, "", flat, is_default=True))
-    inside = _move_into(loom.graph, starts, _Write(evidence, shuffles_manifests, gathers_rows))
+    inside = _move_into(weave.graph, starts, _Write(evidence, shuffles_manifests, gathers_rows))
     wiring.move_into(inside)
 
 

@@ -1,4 +1,4 @@
-"""Batches of traced elements: batches stay batches, with the traces of their elements beside them.
+"""Batches of woven elements: batches stay batches, with the provenances of their elements beside them.
 
 What `process_batch` gives may come from any element of its batch: each element of an output batch has
 the origin of the whole batch it came from, a superset. A batch of one is exact.
@@ -21,13 +21,13 @@ from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.step_shapes import Step
 
 
-class TracedBatch:
-    """A batch and the traces of its elements."""
+class WovenBatch:
+    """A batch and the provenances of its elements."""
 
-    __slots__ = ("traces", "values")
+    __slots__ = ("provenances", "values")
 
-    def __init__(self, traces: list[bytes], values: Any) -> None:
-        self.traces = traces
+    def __init__(self, provenances: list[bytes], values: Any) -> None:
+        self.provenances = provenances
         self.values = values
 
 
@@ -40,8 +40,8 @@ class RowBatch:
         self.rows = rows
 
 
-class TracedBatchConverter(BatchConverter):
-    """Makes batches of traced elements, and takes them apart.
+class WovenBatchConverter(BatchConverter):
+    """Makes batches of woven elements, and takes them apart.
 
     Args:
       inner: the user's, for the values.
@@ -53,32 +53,32 @@ class TracedBatchConverter(BatchConverter):
         self._inner = inner
         self._form = form
 
-    def produce_batch(self, elements: Sequence[Any]) -> TracedBatch:
+    def produce_batch(self, elements: Sequence[Any]) -> WovenBatch:
         pairs = [unpack(self._form, element) for element in elements]
         values = self._inner.produce_batch([value for _, value in pairs])
-        return TracedBatch([trace for trace, _ in pairs], values)
+        return WovenBatch([provenance for provenance, _ in pairs], values)
 
     def explode_batch(self, batch: Any) -> Iterator[Any]:
         if isinstance(batch, RowBatch):
             yield from batch.rows
             return
-        for trace, value in zip(batch.traces, self._inner.explode_batch(batch.values), strict=True):
-            yield pack(self._form, trace, value)
+        for provenance, value in zip(batch.provenances, self._inner.explode_batch(batch.values), strict=True):
+            yield pack(self._form, provenance, value)
 
-    def combine_batches(self, batches: Sequence[Any]) -> TracedBatch:
+    def combine_batches(self, batches: Sequence[Any]) -> WovenBatch:
         values = self._inner.combine_batches([batch.values for batch in batches])
-        return TracedBatch([trace for batch in batches for trace in batch.traces], values)
+        return WovenBatch([provenance for batch in batches for provenance in batch.provenances], values)
 
     def get_length(self, batch: Any) -> int:
-        return len(batch.rows) if isinstance(batch, RowBatch) else len(batch.traces)
+        return len(batch.rows) if isinstance(batch, RowBatch) else len(batch.provenances)
 
     def estimate_byte_size(self, batch: Any) -> int:
         if isinstance(batch, RowBatch):
             return sum(map(len, batch.rows))
-        return int(self._inner.estimate_byte_size(batch.values)) + 17 * len(batch.traces)
+        return int(self._inner.estimate_byte_size(batch.values)) + 17 * len(batch.provenances)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, TracedBatchConverter):
+        if not isinstance(other, WovenBatchConverter):
             return False
         return self._form == other._form and bool(self._inner == other._inner)
 
@@ -104,11 +104,11 @@ def batch_process(
     """
     note = noting(step.label)
 
-    def woven_process(batch: TracedBatch, *args: Any, **kwargs: Any) -> Any:
+    def woven_process(batch: WovenBatch, *args: Any, **kwargs: Any) -> Any:
         return woven_results(batch, args, kwargs)
 
-    def woven_results(batch: TracedBatch, args: Any, kwargs: Any) -> Iterator[Any]:
-        trace, row = superset(gather(batch.traces, limit), step.label, BUNDLE)
+    def woven_results(batch: WovenBatch, args: Any, kwargs: Any) -> Iterator[Any]:
+        provenance, row = superset(gather(batch.provenances, limit), step.label, BUNDLE)
         try:
             for result in function(batch.values, *args, **kwargs) or ():
                 if row is not None:
@@ -116,11 +116,11 @@ def batch_process(
                     row = None
                 if gives_batches:
                     assert converter is not None
-                    yield traced_batch(trace, result, converter)
+                    yield woven_batch(provenance, result, converter)
                 else:
-                    yield step.pack(trace, result)
+                    yield step.pack(provenance, result)
         except Exception as error:
-            note(error, trace)
+            note(error, provenance)
             raise error
 
     # As Beam's decorators mark a user's function.
@@ -128,13 +128,13 @@ def batch_process(
     return woven_process
 
 
-def traced_batch(trace: bytes, result: Any, converter: BatchConverter) -> Any:
-    """Returns a user's batch, in any of Beam's wrappers, with one trace for all of its elements."""
+def woven_batch(provenance: bytes, result: Any, converter: BatchConverter) -> Any:
+    """Returns a user's batch, in any of Beam's wrappers, with one provenance for all of its elements."""
     if isinstance(result, TaggedOutput):
-        return TaggedOutput(result.tag, traced_batch(trace, result.value, converter))
+        return TaggedOutput(result.tag, woven_batch(provenance, result.value, converter))
     if isinstance(result, WindowedBatch):
-        return result.with_values(traced_batch(trace, result.values, converter))
-    return TracedBatch([trace or UNKNOWN] * converter.get_length(result), result)
+        return result.with_values(woven_batch(provenance, result.values, converter))
+    return WovenBatch([provenance or UNKNOWN] * converter.get_length(result), result)
 
 
 def yielding_batches(
@@ -144,15 +144,15 @@ def yielding_batches(
     note = noting(step.label)
 
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
-        trace, value = unpack(step.takes, element)
-        return woven_results(trace, value, args, kwargs)
+        provenance, value = unpack(step.takes, element)
+        return woven_results(provenance, value, args, kwargs)
 
-    def woven_results(trace: bytes, value: Any, args: Any, kwargs: Any) -> Iterator[Any]:
+    def woven_results(provenance: bytes, value: Any, args: Any, kwargs: Any) -> Iterator[Any]:
         try:
             for result in function(value, *args, **kwargs) or ():
-                yield traced_batch(trace, result, converter)
+                yield woven_batch(provenance, result, converter)
         except Exception as error:
-            note(error, trace)
+            note(error, provenance)
             raise error
 
     woven_process._beam_yields_batches = True  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from beam_obs.woven.superset import superset
 
 _SHARE = 16
 _HELD_MOST = 4096
-"""Traces that are held before they are summed up."""
+"""Provenances that are held before they are summed up."""
 
 
 class BundleOrigins:
@@ -41,13 +41,13 @@ class BundleOrigins:
         self._is_open = False
         self._rows: list[bytes] = []
 
-    def take(self, trace: bytes) -> None:
+    def take(self, provenance: bytes) -> None:
         """Notes an element."""
         if self._taken == self._group_ends:
             self._end_group()
             self._group_ends += max(1, self._taken // _SHARE)
         self._taken += 1
-        self._held.append(trace)
+        self._held.append(provenance)
         if len(self._held) > _HELD_MOST:
             self._sum_up()
 

@@ -1,6 +1,6 @@
 """The CombineFn of a woven aggregate: the user's does the work, contributors are gathered beside it.
 
-An accumulator is ``[traces, inner]`` while it grows and ``(summary, inner)`` when it travels. What comes
+An accumulator is ``[provenances, inner]`` while it grows and ``(summary, inner)`` when it travels. What comes
 out is ``(summary, output)``; the step behind it knows key, window and pane and makes the origin.
 """
 
@@ -15,11 +15,11 @@ from apache_beam.transforms.core import CombineFn
 from beam_obs.records.contributors import summarize
 
 _GROWN = 4096
-"""Traces in an accumulator before they are summed up."""
+"""Provenances in an accumulator before they are summed up."""
 
 
-class TracedCombineFn(CombineFn):
-    """Combines traced values.
+class WovenCombineFn(CombineFn):
+    """Combines woven values.
 
     Args:
       payload: the user's CombineFn, pickled.
@@ -41,7 +41,7 @@ class TracedCombineFn(CombineFn):
             self.add_input = _adder(self._add, limit)  # type: ignore[assignment, method-assign, unused-ignore]
 
     def __reduce__(self) -> Any:
-        return (TracedCombineFn, (self._payload, self._limit, self._takes_arguments))
+        return (WovenCombineFn, (self._payload, self._limit, self._takes_arguments))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "_inner":
@@ -59,12 +59,12 @@ class TracedCombineFn(CombineFn):
 
     def add_input(self, accumulator: Any, element: Any, *args: Any, **kwargs: Any) -> Any:
         if type(accumulator) is not list:
-            accumulator = [_traces(accumulator[0]), accumulator[1]]
-        traces = accumulator[0]
-        traces.append(element[0])
+            accumulator = [_provenances(accumulator[0]), accumulator[1]]
+        provenances = accumulator[0]
+        provenances.append(element[0])
         accumulator[1] = self._add(accumulator[1], element[1], *args, **kwargs)
-        if len(traces) > _GROWN:
-            accumulator[0] = [summarize(traces, self._limit)]
+        if len(provenances) > _GROWN:
+            accumulator[0] = [summarize(provenances, self._limit)]
         return accumulator
 
     def add_inputs(self, accumulator: Any, elements: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
@@ -73,27 +73,27 @@ class TracedCombineFn(CombineFn):
                 accumulator = self.add_input(accumulator, element, *args, **kwargs)
             return accumulator
         held = list(elements)
-        traces = [*_traces(accumulator[0]), *(trace for trace, _ in held)]
+        provenances = [*_provenances(accumulator[0]), *(provenance for provenance, _ in held)]
         inner = self._inner.add_inputs(accumulator[1], [value for _, value in held], *args, **kwargs)
-        return [traces, inner]
+        return [provenances, inner]
 
     def merge_accumulators(self, accumulators: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
-        traces: list[bytes] = []
+        provenances: list[bytes] = []
         inner: list[Any] = []
         for accumulator in accumulators:
-            traces.extend(_traces(accumulator[0]))
+            provenances.extend(_provenances(accumulator[0]))
             inner.append(accumulator[1])
-            if len(traces) > _GROWN:
-                traces = [summarize(traces, self._limit)]
-        return (summarize(traces, self._limit), self._inner.merge_accumulators(inner, *args, **kwargs))
+            if len(provenances) > _GROWN:
+                provenances = [summarize(provenances, self._limit)]
+        return (summarize(provenances, self._limit), self._inner.merge_accumulators(inner, *args, **kwargs))
 
     def compact(self, accumulator: Any, *args: Any, **kwargs: Any) -> Any:
         inner = self._inner.compact(accumulator[1], *args, **kwargs)
-        return (summarize(_traces(accumulator[0]), self._limit), inner)
+        return (summarize(_provenances(accumulator[0]), self._limit), inner)
 
     def extract_output(self, accumulator: Any, *args: Any, **kwargs: Any) -> Any:
         output = self._inner.extract_output(accumulator[1], *args, **kwargs)
-        return (summarize(_traces(accumulator[0]), self._limit), output)
+        return (summarize(_provenances(accumulator[0]), self._limit), output)
 
     def apply(self, elements: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
         if self._is_refused is not None:
@@ -102,7 +102,7 @@ class TracedCombineFn(CombineFn):
             return self.extract_output(accumulator, *args, **kwargs)
         held = list(elements)
         output = self._inner.apply([value for _, value in held], *args, **kwargs)
-        return (summarize((trace for trace, _ in held), self._limit), output)
+        return (summarize((provenance for provenance, _ in held), self._limit), output)
 
     def default_label(self) -> str:
         return str(self._inner.default_label())
@@ -113,13 +113,13 @@ def _adder(add: Callable[[Any, Any], Any], limit: int | None) -> Callable[[Any, 
 
     def add_input(accumulator: Any, element: Any) -> Any:
         if accumulator.__class__ is not list:
-            accumulator = [_traces(accumulator[0]), accumulator[1]]
-        trace, value = element
-        traces, inner = accumulator
+            accumulator = [_provenances(accumulator[0]), accumulator[1]]
+        provenance, value = element
+        provenances, inner = accumulator
         accumulator[1] = add(inner, value)
-        traces.append(trace)
-        if len(traces) > _GROWN:
-            accumulator[0] = [summarize(traces, limit)]
+        provenances.append(provenance)
+        if len(provenances) > _GROWN:
+            accumulator[0] = [summarize(provenances, limit)]
         return accumulator
 
     return add_input
@@ -131,15 +131,15 @@ def _adder_of_some(
     """Returns `add_input` of a CombineFn that tells which inputs its result is not made of."""
 
     def woven_process(accumulator: Any, element: Any, *args: Any, **kwargs: Any) -> Any:
-        trace, value = element
-        traces, before = _traces(accumulator[0]), accumulator[1]
+        provenance, value = element
+        provenances, before = _provenances(accumulator[0]), accumulator[1]
         after = add(before, value, *args, **kwargs)
         if not is_refused(before, after):
-            traces.append(trace)
-        return [[summarize(traces, limit)] if len(traces) > _GROWN else traces, after]
+            provenances.append(provenance)
+        return [[summarize(provenances, limit)] if len(provenances) > _GROWN else provenances, after]
 
     return woven_process
 
 
-def _traces(held: Any) -> list[bytes]:
+def _provenances(held: Any) -> list[bytes]:
     return [held] if isinstance(held, bytes) else held

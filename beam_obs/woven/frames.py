@@ -90,8 +90,8 @@ class FrameIndexDoFn(StatelessDoFn):
             yield from self._given(window)
 
     def _noted(self, element: Any, window: Any) -> Any:
-        trace, value = unpack(self._takes, element)
-        origin = trace if len(trace) == ORIGIN_BYTES else NOT_KNOWN
+        provenance, value = unpack(self._takes, element)
+        origin = provenance if len(provenance) == ORIGIN_BYTES else NOT_KNOWN
         if self._least and randomness(origin) < self._least:
             return (value,)
         held = self._held.setdefault(window, [])

@@ -34,27 +34,29 @@ def inference_process(
     note = noting(step.label)
 
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
-        trace, batch = unpack(step.takes, element)
-        return woven_results(trace, batch, args, kwargs)
+        provenance, batch = unpack(step.takes, element)
+        return woven_results(provenance, batch, args, kwargs)
 
-    def woven_results(trace: bytes, batch: Any, args: Any, kwargs: Any) -> Iterator[Any]:
+    def woven_results(provenance: bytes, batch: Any, args: Any, kwargs: Any) -> Iterator[Any]:
         try:
             results = whole(batch, *args, **kwargs)
-            origins = origins_in_order(trace)
+            origins = origins_in_order(provenance)
             if results is None and alone is not None:
-                of_each = origins or [trace] * len(batch)
-                for trace, example in zip(of_each, batch, strict=True):
+                of_each = origins or [provenance] * len(batch)
+                for provenance, example in zip(of_each, batch, strict=True):
                     for result in alone(example, *args, **kwargs):
-                        yield step.pack(trace, result)
+                        yield step.pack(provenance, result)
                 return
             results = list(results or ())
         except Exception as error:
-            note(error, trace)
+            note(error, provenance)
             raise error
         if origins is not None and _are_in_order(results, batch):
             yield from map(step.pack, origins, results)
             return
-        origin, row = superset(gather((trace,), limit), step.label, BATCH) if origins else (trace, None)
+        origin, row = (
+            superset(gather((provenance,), limit), step.label, BATCH) if origins else (provenance, None)
+        )
         if row is not None and results:
             yield TaggedOutput(ROWS, row)
         for result in results:

@@ -31,7 +31,7 @@ from beam_obs.wrapper.element_forms import (
     LISTED,
     PLAIN,
     ROWS,
-    TRACED,
+    WOVEN,
     Ends,
     pack,
     unpack,
@@ -51,11 +51,11 @@ class ConvertDoFn(StatelessDoFn):
     Args:
       takes: the form.
       gives: the other.
-      trace: of plain elements.
+      provenance: of plain elements.
     """
 
-    def __init__(self, takes: str, gives: str, trace: bytes = UNKNOWN) -> None:
-        self._settings = (takes, gives, trace)
+    def __init__(self, takes: str, gives: str, provenance: bytes = UNKNOWN) -> None:
+        self._settings = (takes, gives, provenance)
         self.process = _converting(*self._settings)
 
     def __reduce__(self) -> Any:
@@ -68,9 +68,9 @@ class ConvertDoFn(StatelessDoFn):
         return Ends(takes, gives)
 
 
-def _converting(takes: str, gives: str, trace: bytes) -> Callable[[Any], Any]:
+def _converting(takes: str, gives: str, provenance: bytes) -> Callable[[Any], Any]:
     def from_plain(element: Any) -> Any:
-        return (pack(gives, trace, element),)
+        return (pack(gives, provenance, element),)
 
     def to_plain(element: Any) -> Any:
         return (element[1],)
@@ -80,7 +80,7 @@ def _converting(takes: str, gives: str, trace: bytes) -> Callable[[Any], Any]:
 
     if takes == PLAIN:
         return from_plain
-    return to_plain if takes == TRACED and gives == PLAIN else process
+    return to_plain if takes == WOVEN and gives == PLAIN else process
 
 
 class IndexDoFn(StatelessDoFn):
@@ -127,8 +127,8 @@ class IndexDoFn(StatelessDoFn):
         add, rows, given, all_rows = self._rows.append, self._rows, self._given, self._all_rows
 
         def process(element: Any) -> Any:
-            trace, value = element if takes == TRACED else unpack(takes, element)
-            origin = trace if len(trace) == ORIGIN_BYTES else NOT_KNOWN
+            provenance, value = element if takes == WOVEN else unpack(takes, element)
+            origin = provenance if len(provenance) == ORIGIN_BYTES else NOT_KNOWN
             passed = (value,) if passes_on else ()
             if least and randomness(origin) < least:
                 return passed
@@ -208,9 +208,9 @@ class Aggregate:
         self._key_coder = key_coder
         self._window_coder = window_coder
 
-    def of(self, key: Any, traces: Iterable[bytes], windowed: WindowedValue = _GLOBALLY) -> Made:
+    def of(self, key: Any, provenances: Iterable[bytes], windowed: WindowedValue = _GLOBALLY) -> Made:
         """Returns the origin, the row where it needs one, and the number of elements."""
-        found = gather(traces, self.limit)
+        found = gather(provenances, self.limit)
         if found.count <= 1 or not found.origins:
             return Made(_alone(found), None, found.count)
         (window,) = windowed.windows
@@ -250,7 +250,7 @@ class _BehindAggregate(StatelessDoFn):
 
 
 class GroupedDoFn(_BehindAggregate):
-    """Behind a GroupByKey: takes ``(key, [(trace, value)])``, gives the group with its own trace."""
+    """Behind a GroupByKey: takes ``(key, [(provenance, value)])``, gives the group with its own."""
 
     @property
     def ends(self) -> Ends:
@@ -263,20 +263,20 @@ class GroupedDoFn(_BehindAggregate):
         if isinstance(grouped, (list, tuple, UnwindowedValues)):
             pairs = grouped if type(grouped) is list else list(grouped)
             if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
-                trace, value = pairs[0]
+                provenance, value = pairs[0]
                 self._count(1, windowed)
-                return [pack(self._gives, trace, (key, [value]))]
-            traces: Sequence[bytes]
+                return [pack(self._gives, provenance, (key, [value]))]
+            provenances: Sequence[bytes]
             if len(pairs) < _UNZIPPED_AT_ONCE:
-                traces, values = zip(*pairs, strict=True) if pairs else ((), ())
+                provenances, values = zip(*pairs, strict=True) if pairs else ((), ())
                 values = list(values)
             else:
-                traces, values = [trace for trace, _ in pairs], [value for _, value in pairs]
+                provenances, values = [provenance for provenance, _ in pairs], [value for _, value in pairs]
         else:
-            traces = [trace for trace, _ in grouped]
+            provenances = [provenance for provenance, _ in grouped]
             values = PlainValues(grouped)
-        origin, row, _ = self._aggregate.of(key, traces, windowed)
-        self._count(len(traces), windowed)
+        origin, row, _ = self._aggregate.of(key, provenances, windowed)
+        self._count(len(provenances), windowed)
         packed = pack(self._gives, origin, (key, values))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
@@ -287,15 +287,15 @@ class GloballyGroupedDoFn(GroupedDoFn):
     def process(self, element: Any) -> Any:  # type: ignore[override]
         key, grouped = element
         if type(grouped) is list and len(grouped) == 1:
-            ((trace, value),) = grouped
-            if len(trace) <= ORIGIN_BYTES and self._gives == TRACED:
+            ((provenance, value),) = grouped
+            if len(provenance) <= ORIGIN_BYTES and self._gives == WOVEN:
                 self._gathered += 1
-                return [(trace, (key, [value]))]
+                return [(provenance, (key, [value]))]
         return super().process(element, _GLOBALLY)
 
 
 class PlainValues:
-    """The values of a group too large to hold: read again each time, without their traces."""
+    """The values of a group too large to hold: read again each time, without their provenances."""
 
     def __init__(self, pairs: Iterable[tuple[bytes, Any]]) -> None:
         self._pairs = pairs
@@ -361,7 +361,7 @@ class GloballyCombinedDoFn(CombinedDoFn):
 
 
 class BatchedDoFn(StatelessDoFn):
-    """Behind a step that makes lists of traced elements: gives each list with a trace of its own.
+    """Behind a step that makes lists of woven elements: gives each list with a provenance of its own.
 
     Args:
       step: label of the step.
@@ -388,10 +388,12 @@ class BatchedDoFn(StatelessDoFn):
     def process(self, batch: Any) -> Any:
         pairs = [unpack(self._takes, element) for element in batch]
         if self._keeps_order:
-            listed = in_order([trace for trace, _ in pairs])
+            listed = in_order([provenance for provenance, _ in pairs])
             if listed is not None:
                 return [pack(self._gives, listed, [value for _, value in pairs])]
-        origin, row = superset(gather((trace for trace, _ in pairs), self._limit), self._step, BATCH)
+        origin, row = superset(
+            gather((provenance for provenance, _ in pairs), self._limit), self._step, BATCH
+        )
         packed = pack(self._gives, origin, [value for _, value in pairs])
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
@@ -422,21 +424,21 @@ class SupersetDoFn(StatelessDoFn):
         self._last = (UNKNOWN, UNKNOWN)
 
     def process(self, element: Any) -> Any:
-        trace, value = unpack(self._form, element)
-        if len(trace) <= ORIGIN_BYTES:
+        provenance, value = unpack(self._form, element)
+        if len(provenance) <= ORIGIN_BYTES:
             return [element]
         summary, origin = self._last
-        if trace == summary:
+        if provenance == summary:
             # What one call gives has the same history, and the row is there.
             return [pack(self._form, origin, value)]
-        origin, row = superset(gather((trace,), self._limit), self._step, self._kind)
-        self._last = (trace, origin)
+        origin, row = superset(gather((provenance,), self._limit), self._step, self._kind)
+        self._last = (provenance, origin)
         packed = pack(self._form, origin, value)
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
 
-class OfTraced:
-    """A function of a value, applied to the value of a traced element.
+class OfWoven:
+    """A function of a value, applied to the value of a woven element.
 
     Args:
       function: the user's.

@@ -11,7 +11,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_obs.wrapper.element_forms import PLAIN, SEED, unpack
 
 
-class TracedRestrictionProvider(RestrictionProvider):
+class WovenRestrictionProvider(RestrictionProvider):
     """Does what `provider` does, on plain elements.
 
     Args:
@@ -57,7 +57,7 @@ class TracedRestrictionProvider(RestrictionProvider):
         return plain_element(self._takes, element)
 
 
-class TracedWatermarkEstimatorProvider(WatermarkEstimatorProvider):
+class WovenWatermarkEstimatorProvider(WatermarkEstimatorProvider):
     """Does what `provider` does, on plain elements.
 
     Args:

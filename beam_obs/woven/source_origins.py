@@ -14,7 +14,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
 from beam_obs.records.origin import Partition, position_of_message, unlocated_origin
-from beam_obs.wrapper.element_forms import PLAIN, TRACED, Ends, pack
+from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends, pack
 from beam_obs.wrapper.step_shapes import Step
 from beam_obs.wrapper.untyped import Untyped
 
@@ -50,7 +50,7 @@ class Stamper:
         self._index = 0
 
     def stamp(self, result: Any) -> bytes:
-        """Returns the trace of the next result of a source's DoFn."""
+        """Returns the provenance of the next result of a source's DoFn."""
         source = self._source
         if source.kind == BY_INDEX:
             self._index += 1
@@ -122,7 +122,7 @@ def told_process(function: Callable[..., Any], step: Step) -> Callable[..., Any]
       function: the user's.
       step: of the function.
     """
-    pack_result, is_traced = step.pack, step.gives == TRACED
+    pack_result, is_woven = step.pack, step.gives == WOVEN
 
     def woven_process(block: Any) -> Any:
         results, origins = function(block), block.origins
@@ -130,7 +130,7 @@ def told_process(function: Callable[..., Any], step: Step) -> Callable[..., Any]
             return [pack_result(own_origin(result), result) for result in results]
         told = (
             zip(origins, results, strict=False)
-            if is_traced
+            if is_woven
             else [pack(step.gives, origin, result) for origin, result in zip(origins, results, strict=False)]
         )
         if len(results) == len(origins):

@@ -26,28 +26,28 @@ HISTORY_PARAM = DoFn.StateParam(HISTORY_SPEC)
 class _Call:
     """What one call of the user's function did with the state."""
 
-    def __init__(self, history: Any, trace: bytes | None) -> None:
+    def __init__(self, history: Any, provenance: bytes | None) -> None:
         self.history = history
-        self.trace = trace
+        self.provenance = provenance
         self.has_read = False
         self.cleared: set[str] = set()
         self.written: set[str] = set()
 
     def of_history(self, limit: int | None) -> bytes:
-        """Returns the trace of what comes of all that the key has seen; a long history is kept summed up."""
-        traces = list(self.history.read())
-        if limit is not None and len(traces) > 2 * limit:
-            traces = [summarize(traces, limit)]
+        """Returns the provenance of what comes of all that the key has seen; a long history is summed up."""
+        provenances = list(self.history.read())
+        if limit is not None and len(provenances) > 2 * limit:
+            provenances = [summarize(provenances, limit)]
             self.history.clear()
-            self.history.add(traces[0])
-        return summarize([*traces, *([self.trace] if self.trace is not None else [])], limit)
+            self.history.add(provenances[0])
+        return summarize([*provenances, *([self.provenance] if self.provenance is not None else [])], limit)
 
     def settle(self, states: frozenset[str]) -> None:
         """Brings the history up to date, after the last output."""
         if states and self.cleared >= states:
             self.history.clear()
-        elif self.trace and self.written - self.cleared:
-            self.history.add(self.trace)
+        elif self.provenance and self.written - self.cleared:
+            self.history.add(self.provenance)
 
 
 class _WatchedState:
@@ -101,9 +101,9 @@ def stateful_process(
     note = noting(step.label)
 
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Iterable[Any]:
-        trace, value = unpack(step.takes, element)
+        provenance, value = unpack(step.takes, element)
         rest = list(args)
-        call = _Call(rest[history_at - 1], trace)
+        call = _Call(rest[history_at - 1], provenance)
         for at, name in states_at.items():
             rest[at - 1] = _WatchedState(rest[at - 1], name, call)
         del rest[history_at - 1]
@@ -111,7 +111,7 @@ def stateful_process(
             results = function(value, *rest, **kwargs)
             refuse(results)
         except Exception as error:
-            note(error, trace)
+            note(error, provenance)
             raise error
         return _outputs(results, call, step, limit, states)
 
@@ -145,15 +145,15 @@ def stateful_timer(
 def _outputs(
     results: Any, call: _Call, step: Step, limit: int | None, states: frozenset[str]
 ) -> Iterator[Any]:
-    trace = call.trace or UNKNOWN
+    provenance = call.provenance or UNKNOWN
     of_history: bytes | None = None
     try:
         for result in results if results is not None else ():
-            own = call.trace if not call.has_read else of_history
+            own = call.provenance if not call.has_read else of_history
             if own is None:
                 own = of_history = call.of_history(limit)
             yield step.pack(own, result)
     except Exception as error:
-        noting(step.label)(error, trace)
+        noting(step.label)(error, provenance)
         raise error
     call.settle(states)

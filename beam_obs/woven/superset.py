@@ -10,7 +10,7 @@ from beam_obs.records.origin import derived_origin
 
 
 def superset(found: Contributors, step: str, kind: str) -> tuple[bytes, bytes | None]:
-    """Returns the trace of an output and its derivation row, where it needs one.
+    """Returns the provenance of an output and its derivation row, where it needs one.
 
     The identity is that of the set of contributors: the same set gives the same origin.
 

@@ -1,4 +1,4 @@
-"""A user's WindowFn that looks at elements, on traced elements."""
+"""A user's WindowFn that looks at elements, on woven elements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from apache_beam.transforms.window import WindowFn
 from beam_obs.wrapper.element_forms import unpack
 
 
-class TracedWindowFn(WindowFn):
+class WovenWindowFn(WindowFn):
     """Assigns the windows that `window_fn` assigns to the plain element.
 
     Args:
@@ -42,7 +42,7 @@ class TracedWindowFn(WindowFn):
         return self._window_fn.get_transformed_output_time(window, input_timestamp)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TracedWindowFn) and self._window_fn == other._window_fn
+        return isinstance(other, WovenWindowFn) and self._window_fn == other._window_fn
 
     def __hash__(self) -> int:
-        return hash((TracedWindowFn, self._takes))
+        return hash((WovenWindowFn, self._takes))

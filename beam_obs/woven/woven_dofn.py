@@ -1,4 +1,4 @@
-"""The DoFn of a woven step: the user's DoFn does the work on plain values, traces go around it.
+"""The DoFn of a woven step: the user's DoFn does the work on plain values, provenances go around it.
 
 What Beam asks about the user's DoFn is answered from the user's DoFn. Three questions get another answer:
 who provides restrictions (they see elements), which state there is (one more), and what the key is
@@ -27,12 +27,12 @@ from beam_obs.beam_private import (
     get_arg_placeholders,
 )
 from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
-from beam_obs.woven.batches import TracedBatchConverter, batch_process, yielding_batches
+from beam_obs.woven.batches import WovenBatchConverter, batch_process, yielding_batches
 from beam_obs.woven.bundle_origins import BundleOrigins
 from beam_obs.woven.gathered import flush_gathered
 from beam_obs.woven.held_back import emits_at_the_end, looks_at_itself, unchecked
 from beam_obs.woven.inference import inference_process
-from beam_obs.woven.providers import TracedRestrictionProvider, TracedWatermarkEstimatorProvider
+from beam_obs.woven.providers import WovenRestrictionProvider, WovenWatermarkEstimatorProvider
 from beam_obs.woven.source_origins import TOLD, Source, Stamper, own_origin, told_process
 from beam_obs.woven.state import (
     HISTORY,
@@ -42,7 +42,7 @@ from beam_obs.woven.state import (
     stateful_timer,
 )
 from beam_obs.wrapper.choosing_dofn import choosing_process
-from beam_obs.wrapper.element_forms import MEMBERS, PLAIN, ROWS, SEED, TRACED, Ends, packer, unpack
+from beam_obs.wrapper.element_forms import MEMBERS, PLAIN, ROWS, SEED, WOVEN, Ends, packer, unpack
 from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.step_shapes import Step, one_to_one, refuse_text
@@ -68,7 +68,7 @@ _MADE_ON_WORKERS = frozenset(
 
 
 @dataclasses.dataclass(frozen=True)
-class TracedSettings:
+class WovenSettings:
     """How a step is woven.
 
     Args:
@@ -105,7 +105,7 @@ class TracedSettings:
     @property
     def ends(self) -> Ends:
         """The forms of what the step takes and gives."""
-        return Ends(self.takes, self.gives, self.tags, TRACED if self.defaults_to_side else PLAIN)
+        return Ends(self.takes, self.gives, self.tags, WOVEN if self.defaults_to_side else PLAIN)
 
 
 class WovenPayload:
@@ -116,7 +116,7 @@ class WovenPayload:
       settings: of the step.
     """
 
-    def __init__(self, payload: bytes, settings: TracedSettings) -> None:
+    def __init__(self, payload: bytes, settings: WovenSettings) -> None:
         self._payload = payload
         self._settings = settings
 
@@ -124,14 +124,14 @@ class WovenPayload:
         return (load_woven, (self._payload, self._settings))
 
 
-def load_woven(payload: bytes, settings: TracedSettings) -> tuple[Any, ...]:
+def load_woven(payload: bytes, settings: WovenSettings) -> tuple[Any, ...]:
     """Returns Beam's tuple of a DoFn and its arguments, with the woven DoFn in it."""
     dofn, args, kwargs, *rest = pickler.loads(payload)
-    return (TracedDoFn(dofn, args, kwargs, settings), args, kwargs, *rest)
+    return (WovenDoFn(dofn, args, kwargs, settings), args, kwargs, *rest)
 
 
-class TracedDoFn(beam.DoFn):
-    """Does what `dofn` does, and gives each output its trace.
+class WovenDoFn(beam.DoFn):
+    """Does what `dofn` does, and gives each output its provenance.
 
     Args:
       dofn: the user's DoFn.
@@ -144,7 +144,7 @@ class TracedDoFn(beam.DoFn):
     output_batch_converter: Any = None
     _batched: int = 0
 
-    def __init__(self, dofn: beam.DoFn, args: Any, kwargs: Any, settings: TracedSettings) -> None:
+    def __init__(self, dofn: beam.DoFn, args: Any, kwargs: Any, settings: WovenSettings) -> None:
         self._dofn = dofn
         self._given = (args, kwargs)
         self._settings = settings
@@ -172,7 +172,7 @@ class TracedDoFn(beam.DoFn):
         return ["process", *(name for name in dir(self._dofn) if name not in _OF_EVERY_DOFN)]
 
     def __repr__(self) -> str:
-        return f"TracedDoFn({self._dofn!r})"
+        return f"WovenDoFn({self._dofn!r})"
 
     # What Beam calls on workers.
 
@@ -288,10 +288,10 @@ class TracedDoFn(beam.DoFn):
     def _counting(self, pack: Callable[[bytes, Any], Any]) -> Callable[[bytes, Any], Any]:
         """Counts what is in the lists of a step whose outputs are a key and a list each."""
 
-        def pack_and_count(trace: bytes, result: Any) -> Any:
+        def pack_and_count(provenance: bytes, result: Any) -> Any:
             if type(result) is tuple:  # not what a Stage around it refuses
                 self._batched += len(result[1])
-            return pack(trace, result)
+            return pack(provenance, result)
 
         return pack_and_count
 
@@ -302,9 +302,9 @@ class TracedDoFn(beam.DoFn):
             getattr(dofn, "output_batch_converter", None),
         )
         if taken is not None:
-            self.input_batch_converter = TracedBatchConverter(taken, settings.takes)
+            self.input_batch_converter = WovenBatchConverter(taken, settings.takes)
         if given is not None:
-            self.output_batch_converter = TracedBatchConverter(given, settings.gives)
+            self.output_batch_converter = WovenBatchConverter(given, settings.gives)
         if dofn._process_batch_defined:
             gives_batches = not dofn._process_batch_yields_elements
             self.process_batch = batch_process(
@@ -317,13 +317,13 @@ class TracedDoFn(beam.DoFn):
         for default in defaults:
             if isinstance(default, RestrictionDoFnParam):
                 provider = default.restriction_provider or dofn
-                shown.append(core.DoFn.RestrictionParam(TracedRestrictionProvider(provider, takes)))
+                shown.append(core.DoFn.RestrictionParam(WovenRestrictionProvider(provider, takes)))
             elif isinstance(default, WatermarkEstimatorParam):
                 estimators = default.watermark_estimator_provider or dofn
                 shown.append(
-                    core.DoFn.WatermarkEstimatorParam(TracedWatermarkEstimatorProvider(estimators, takes))
+                    core.DoFn.WatermarkEstimatorParam(WovenWatermarkEstimatorProvider(estimators, takes))
                 )
-            elif takes == TRACED and _is(default, core.DoFn.KeyParam):
+            elif takes == WOVEN and _is(default, core.DoFn.KeyParam):
                 shown.append(core.DoFn.WindowedValueParam)
             else:
                 shown.append(default)
@@ -383,7 +383,7 @@ class TracedDoFn(beam.DoFn):
             at: bool(_is(default, core.DoFn.KeyParam))
             for at, default in enumerate(defaults)
             if _is(default, core.DoFn.WindowedValueParam)
-            or (takes == TRACED and _is(default, core.DoFn.KeyParam))
+            or (takes == WOVEN and _is(default, core.DoFn.KeyParam))
         }
         if not wants:
             return process
@@ -480,22 +480,22 @@ class TracedDoFn(beam.DoFn):
         refuse = refuse_text if self._called.kind == DO_FN else _accept
 
         def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
-            trace, value = unpack(step.takes, element)
-            bundle.take(trace)
+            provenance, value = unpack(step.takes, element)
+            bundle.take(provenance)
             try:
                 results = function(value, *args, **kwargs)
                 refuse(results)
             except Exception as error:
-                note(error, trace)
+                note(error, provenance)
                 raise error
-            return woven_results(trace, results)
+            return woven_results(provenance, results)
 
-        def woven_results(trace: bytes, results: Any) -> Iterator[Any]:
+        def woven_results(provenance: bytes, results: Any) -> Iterator[Any]:
             try:
                 for result in results if results is not None else ():
                     yield step.pack(bundle.origin(), result)
             except Exception as error:
-                note(error, trace)
+                note(error, provenance)
                 raise error
 
         return woven_process
@@ -514,12 +514,12 @@ class TracedDoFn(beam.DoFn):
         bundle.finish()
         for result in results:
             if settings.source is not None:
-                trace = self._stamper.stamp(result)
+                provenance = self._stamper.stamp(result)
             elif settings.passes_summaries:
-                trace = bundle.summary()
+                provenance = bundle.summary()
             else:
-                trace = bundle.origin() if self._buffers else UNKNOWN
-            yield self._step.pack(trace, result)
+                provenance = bundle.origin() if self._buffers else UNKNOWN
+            yield self._step.pack(provenance, result)
         for row in bundle.rows():
             yield TaggedOutput(ROWS, GlobalWindows.windowed_value(row))
 
@@ -600,7 +600,7 @@ def _as_many(called: UserCallable) -> Callable[..., Any]:
 
 
 def _from_side(function: Callable[..., Any], step: Step) -> Callable[..., Any]:
-    """For the default of a CombineGlobally: the output comes from the side input, which is traced."""
+    """For the default of a CombineGlobally: the output comes from the side input, which is woven."""
 
     def process(element: Any, side: Any) -> Any:
         _, value = unpack(step.takes, element)
@@ -613,7 +613,7 @@ def _from_side(function: Callable[..., Any], step: Step) -> Callable[..., Any]:
 
 def _with_own_origins(pack: Callable[[bytes, Any], Any]) -> Callable[[bytes, Any], Any]:
     """For a step that refuses others than its element: what is refused has the origin that it brings."""
-    return lambda trace, result: pack(own_origin(result) or trace, result)
+    return lambda provenance, result: pack(own_origin(result) or provenance, result)
 
 
 def _key_of(value: Any) -> Any:

@@ -13,7 +13,7 @@ from beam_obs.wrapper.step_shapes import Step
 from beam_obs.wrapper.untyped import Untyped
 
 Member = tuple[Any, Any]
-"""A value of a group with its trace, or a result with the trace of the value that it stands for."""
+"""A value of a group with its provenance, or a result with the provenance of the value that it stands for."""
 
 
 class ChoosingDoFn(Untyped, beam.DoFn):
@@ -23,24 +23,24 @@ class ChoosingDoFn(Untyped, beam.DoFn):
     """
 
     def process(self, group: tuple[Any, Iterable[Any]], window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
-        """Gives the results of a group without traces."""
+        """Gives the results of a group without provenances."""
         key, values = group
         for _, result in self.choose(key, ((UNKNOWN, value) for value in values), window):
             yield result
 
     def choose(self, key: Any, members: Iterable[Member], window: Any) -> Iterator[Member]:
-        """Gives results, each with the trace of the value that it stands for.
+        """Gives results, each with the provenance of the value that it stands for.
 
         Args:
           key: of the group.
-          members: pairs of a trace, to be passed on as it is, and a value.
+          members: pairs of a provenance, to be passed on as it is, and a value.
           window: of the group.
         """
         raise NotImplementedError
 
 
 def choosing_process(choose: Callable[..., Iterator[Member]], step: Step) -> Callable[..., Any]:
-    """Returns the process function of a woven `ChoosingDoFn`, which takes groups of traced values.
+    """Returns the process function of a woven `ChoosingDoFn`, which takes groups of woven values.
 
     Args:
       choose: of the DoFn.
@@ -49,12 +49,12 @@ def choosing_process(choose: Callable[..., Iterator[Member]], step: Step) -> Cal
     note = noting(step.label)
 
     def woven_process(group: tuple[Any, Iterable[Member]], window: Any) -> Iterator[Any]:
-        trace = UNKNOWN
+        provenance = UNKNOWN
         try:
-            for trace, result in choose(*group, window):
-                yield step.pack(trace, result)
+            for provenance, result in choose(*group, window):
+                yield step.pack(provenance, result)
         except Exception as error:
-            note(error, trace)
+            note(error, provenance)
             raise error
 
     return woven_process

@@ -9,9 +9,9 @@ import sys
 
 from beam_obs.records.contributors import ORIGIN_BYTES
 
-WOVEN = "<beam_obs woven "
-"""How the names begin by which tracebacks show process functions of ours that carry a trace."""
-OBSERVED = "<beam_obs observed "
+WOVEN_FRAME = "<beam_obs woven "
+"""How the names begin by which tracebacks show process functions of ours that carry a provenance."""
+OBSERVED_FRAME = "<beam_obs observed "
 """The same, of those that carry none."""
 
 
@@ -26,9 +26,11 @@ def current_origin() -> bytes | None:
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if code.co_filename.startswith(WOVEN) or (code.co_name in _NAMES and "trace" in code.co_varnames):
-            trace = frame.f_locals.get("trace")
-            return trace if isinstance(trace, bytes) and len(trace) == ORIGIN_BYTES else None
+        if code.co_filename.startswith(WOVEN_FRAME) or (
+            code.co_name in _NAMES and "provenance" in code.co_varnames
+        ):
+            provenance = frame.f_locals.get("provenance")
+            return provenance if isinstance(provenance, bytes) and len(provenance) == ORIGIN_BYTES else None
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

@@ -1,7 +1,7 @@
 """The forms in which an element travels through a woven pipeline, and how values get into them.
 
-Traced is ``(trace, value)``; keyed is ``(key, (trace, value))`` and stands for the value ``(key, value)``,
-for steps that have to see the key. What a trace is, `traced_contributors` says.
+Woven is ``(provenance, value)``; keyed is ``(key, (provenance, value))`` and stands for ``(key, value)``, for
+steps that have to see the key. What a provenance is, `beam_obs.records.contributors` says.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from apache_beam.transforms.window import TimestampedValue, WindowFn
 from apache_beam.utils.windowed_value import WindowedValue
 
 PLAIN = "plain"
-TRACED = "traced"
+WOVEN = "woven"
 KEYED = "keyed"
 MEMBERS = "members"
-"""A group whose values have each its own trace, ``(key, [(trace, value), ...])``, for a `ChoosingDoFn`."""
+"""``(key, [(provenance, value), ...])``: a group whose values have each their own, for a `ChoosingDoFn`."""
 SEED = "seed"
 """Not an element of the user's but the start of a source: an Impulse."""
 GROUPED = "grouped"
-"""``(key, [(trace, value)])``: what a GroupByKey makes of keyed elements."""
+"""``(key, [(provenance, value)])``: what a GroupByKey makes of keyed elements."""
 ACCUMULATED = "accumulated"
 """``(key, (summary, accumulator))`` on its way to a shuffle, or grouped behind it."""
 RESHUFFLED = "reshuffled"
-"""Inside of a reshuffle: ``(anything, element)``, the element traced or keyed, alone or with its time."""
+"""Inside of a reshuffle: ``(anything, element)``, the element woven or keyed, alone or with its time."""
 LISTED = "listed"
-"""A list of elements with their traces."""
+"""A list of elements with their provenances."""
 
 ROWS = "beam_obs_rows"
 """Tag of the output by which rows of evidence leave a step."""
@@ -54,35 +54,35 @@ class Ends(NamedTuple):
     beside: str = PLAIN
 
 
-def pack(form: str, trace: bytes, value: Any) -> Any:
+def pack(form: str, provenance: bytes, value: Any) -> Any:
     """Returns a value in a form.
 
     >>> pack(KEYED, b"origin", ("a", 1))
     ('a', (b'origin', 1))
     """
-    if form == TRACED:
-        return (trace, value)
+    if form == WOVEN:
+        return (provenance, value)
     if form == KEYED:
         key, rest = value
-        return (key, (trace, rest))
+        return (key, (provenance, rest))
     return value
 
 
 def unpack(form: str, element: Any) -> tuple[bytes, Any]:
-    """Returns the trace and the value of an element in a form that has a trace.
+    """Returns the provenance and the value of an element in a form that has a provenance.
 
     >>> unpack(KEYED, ("a", (b"origin", 1)))
     (b'origin', ('a', 1))
     """
     if form == KEYED:
-        key, (trace, value) = element
-        return trace, (key, value)
-    trace, value = element
-    return trace, value
+        key, (provenance, value) = element
+        return provenance, (key, value)
+    provenance, value = element
+    return provenance, value
 
 
 def packer(main: str, tags: dict[str, str], window_fn: WindowFn | None) -> Callable[[bytes, Any], Any]:
-    """Returns a function of a trace and a result that packs the value inside of Beam's wrappers.
+    """Returns a function of a provenance and a result that packs the value inside of Beam's wrappers.
 
     Args:
       main: form of the main output.
@@ -90,25 +90,25 @@ def packer(main: str, tags: dict[str, str], window_fn: WindowFn | None) -> Calla
       window_fn: where it looks at elements, it is applied here, to the plain value.
     """
 
-    def pack_result(trace: bytes, result: Any) -> Any:
+    def pack_result(provenance: bytes, result: Any) -> Any:
         if result.__class__ is TaggedOutput and result.value.__class__ in ORDINARY:
-            form = tags.get(result.tag, TRACED)
-            if form == TRACED:
-                return TaggedOutput(result.tag, (trace, result.value))
+            form = tags.get(result.tag, WOVEN)
+            if form == WOVEN:
+                return TaggedOutput(result.tag, (provenance, result.value))
         if isinstance(result, TaggedOutput):
-            return TaggedOutput(result.tag, pack_inner(tags.get(result.tag, TRACED), trace, result.value))
-        return pack_inner(main, trace, result)
+            return TaggedOutput(result.tag, pack_inner(tags.get(result.tag, WOVEN), provenance, result.value))
+        return pack_inner(main, provenance, result)
 
-    def pack_inner(form: str, trace: bytes, result: Any) -> Any:
+    def pack_inner(form: str, provenance: bytes, result: Any) -> Any:
         if isinstance(result, WindowedValue):
-            return result.with_value(pack(form, trace, result.value))
+            return result.with_value(pack(form, provenance, result.value))
         if isinstance(result, TimestampedValue):
             if window_fn is None:
-                return TimestampedValue(pack(form, trace, result.value), result.timestamp)
+                return TimestampedValue(pack(form, provenance, result.value), result.timestamp)
             windows = window_fn.assign(WindowFn.AssignContext(result.timestamp, result.value))
-            return WindowedValue(pack(form, trace, result.value), result.timestamp, windows)
+            return WindowedValue(pack(form, provenance, result.value), result.timestamp, windows)
         if not isinstance(result, TaggedOutput) and len(ORDINARY) < _MOST_KINDS:
             ORDINARY.add(type(result))
-        return pack(form, trace, result)
+        return pack(form, provenance, result)
 
     return pack_result

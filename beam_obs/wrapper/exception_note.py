@@ -58,19 +58,19 @@ class Noted(NamedTuple):
         return f"{NOTE}in step {self.step!r}, element of origin {self.origin.hex()}{where}{of_file}"
 
 
-def describe(label: str, trace: bytes) -> str:
-    """Returns the note for an element of this trace, with all that this process knows of it.
+def describe(label: str, provenance: bytes) -> str:
+    """Returns the note for an element of this provenance, with all that this process knows of it.
 
     >>> describe("parse", bytes.fromhex("4b318c6100000004001d3ce7345034f1"))
     "beam_obs: in step 'parse', element of origin 4b318c6100000004001d3ce7345034f1 (position 1024)"
     """
-    if len(trace) != ORIGIN_BYTES:
+    if len(provenance) != ORIGIN_BYTES:
         return f"{NOTE}in step {label!r}, element of no known origin"
-    where = f" (position {int.from_bytes(trace[4:9], 'big')})" if holds_position(trace) else ""
-    read = read_of(trace)
+    where = f" (position {int.from_bytes(provenance[4:9], 'big')})" if holds_position(provenance) else ""
+    read = read_of(provenance)
     told = "" if read is None else f", read by {read.source!r} in {read.positions!r} from {read.uri!r}"
     version = "" if read is None else f" of version {read.version!r}"
-    return f"{NOTE}in step {label!r}, element of origin {trace.hex()}{where}{told}{version}"
+    return f"{NOTE}in step {label!r}, element of origin {provenance.hex()}{where}{told}{version}"
 
 
 def parse_note(note: str) -> Noted | None:
@@ -98,8 +98,8 @@ def _unquoted(text: str) -> str:
 def noting(label: str) -> Callable[[BaseException, bytes], None]:
     """Returns a function that notes step and origin on an exception, to be raised again by its name."""
 
-    def note(error: BaseException, trace: bytes) -> None:
-        put_note(error, describe(label, trace))
+    def note(error: BaseException, provenance: bytes) -> None:
+        put_note(error, describe(label, provenance))
 
     return note
 

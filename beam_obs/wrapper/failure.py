@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import beam_obs
 from beam_obs.records.public_names import public_type
-from beam_obs.wrapper.current_origin import OBSERVED, WOVEN
+from beam_obs.wrapper.current_origin import OBSERVED_FRAME, WOVEN_FRAME
 from beam_obs.wrapper.exception_note import NOTE
 from beam_obs.wrapper.failure_kind import Words, shape_of, words_of
 
@@ -24,7 +24,7 @@ MESSAGE_LIMIT = 16_384
 """Longest error message kept, in characters."""
 
 _OUR_FOLDER = os.path.dirname(os.path.abspath(beam_obs.__file__)) + os.sep
-_OURS = (_OUR_FOLDER, OBSERVED, WOVEN, f"<{NOTE}")
+_OURS = (_OUR_FOLDER, OBSERVED_FRAME, WOVEN_FRAME, f"<{NOTE}")
 _BEAM_RUNNERS = os.sep + os.path.join("apache_beam", "runners") + os.sep
 _LIBRARY_FOLDERS = tuple(
     {

@@ -139,9 +139,9 @@ class ObservedDoFn(beam.DoFn):
         return results
 
     def woven(self, step: Step) -> Callable[..., Any] | None:
-        """Returns one process function that observes and gives each output its trace, for most DoFns.
+        """Returns one process function that observes and gives each output its provenance, for most DoFns.
 
-        None where a wrapper around this one has to see to the traces.
+        None where a wrapper around this one has to see to the provenances.
 
         Args:
           step: how the step is woven.

@@ -1,10 +1,10 @@
 """The process functions of the wrapper: one for each way of calling and each form of elements. The hot path.
 
 A branch or a call for each element costs more than all the rest, so that the functions are made from texts,
-each with just the lines that it needs: to count, time and refuse in a stage, to carry a trace in a woven
+each with just the lines that it needs: to count, time and refuse in a stage, to carry a provenance in a woven
 step, or both. `benchmarks/stage.py` and `benchmarks/weave.py` give what they cost.
 
-The value of a function's local variable `trace` is what `traced_origin.current_origin` looks for.
+The value of a function's local variable `provenance` is what `current_origin` looks for.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from beam_obs.wrapper.current_origin import OBSERVED, WOVEN
-from beam_obs.wrapper.element_forms import KEYED, PLAIN, TRACED
+from beam_obs.wrapper.current_origin import OBSERVED_FRAME, WOVEN_FRAME
+from beam_obs.wrapper.element_forms import KEYED, PLAIN, WOVEN
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE
 
 GENERATOR = "generator"
 
 _UNPACK = {
     PLAIN: "",
-    TRACED: "trace, value = element",
-    KEYED: "key, (trace, value) = element\nvalue = (key, value)",
+    WOVEN: "provenance, value = element",
+    KEYED: "key, (provenance, value) = element\nvalue = (key, value)",
 }
 _PACKED = {
     PLAIN: "result",
-    TRACED: "(trace, result)",
-    KEYED: "(result[0], (trace, result[1]))",
+    WOVEN: "(provenance, result)",
+    KEYED: "(result[0], (provenance, result[1]))",
 }
 _PASS = {
     (PLAIN, PLAIN): "return [element]",
-    (TRACED, TRACED): "return [element]",
+    (WOVEN, WOVEN): "return [element]",
     (KEYED, KEYED): "return [element]",
-    (TRACED, KEYED): "key, value = value\nreturn [(key, (trace, value))]",
-    (KEYED, TRACED): "return [(trace, value)]",
+    (WOVEN, KEYED): "key, value = value\nreturn [(key, (provenance, value))]",
+    (KEYED, WOVEN): "return [(provenance, value)]",
 }
 
 _ONE = """
@@ -79,7 +79,7 @@ def process(element{more}):
     if results is None:
         {nothing}
     {refuse_text}
-    return later(trace, results)
+    return later(provenance, results)
 """
 
 _GENERATE = """
@@ -144,25 +144,25 @@ def process(element{more}):
 """
 
 _LATER = """
-def later(trace, results):
+def later(provenance, results):
     {absent}
     try:
         for result in results:
             yield {packed}
     except Exception as error:
-        note(error, trace)
+        note(error, provenance)
         raise error
     {noted}
 """
 
 _REFUSED = """
-def refused(trace, value, error):
+def refused(provenance, value, error):
     try:
         letters = refuse(value, error)
     except Exception as raised:
-        note(raised, trace)
+        note(raised, provenance)
         raise raised
-    return [pack(trace, letter) for letter in letters]
+    return [pack(provenance, letter) for letter in letters]
 """
 
 _BEGIN = """
@@ -195,7 +195,7 @@ class Way(NamedTuple):
       is_stage: whether it counts, times and refuses.
       takes_arguments: whether there are more arguments than the element.
       notes_filtered: whether there are rows for elements that gave nothing.
-      tells_origin: whether the function is called with the trace too: of one output, and woven.
+      tells_origin: whether the function is called with the provenance too: of one output, and woven.
     """
 
     kind: str
@@ -211,7 +211,8 @@ class Way(NamedTuple):
 def maker(way: Way) -> Callable[[dict[str, Any]], tuple[Callable[..., Any], Callable[[], Any] | None]]:
     """Returns what makes a process function, and what reads its counts, of the names that its text has."""
     # A traceback shows it in place of a file; lines of a text that nobody has written would tell nothing.
-    name = f"{OBSERVED if way.takes == PLAIN else WOVEN}{DO_FN if way.kind == GENERATOR else way.kind}>"
+    frame = OBSERVED_FRAME if way.takes == PLAIN else WOVEN_FRAME
+    name = f"{frame}{DO_FN if way.kind == GENERATOR else way.kind}>"
     text = "def make({names}):\n{body}\n    return process, {read}\n"
     names, body = _names(way), _indented(_body(way), 4)
     source = text.format(names=", ".join(names), body=body, read="read" if way.is_stage else "None")
@@ -236,27 +237,27 @@ def _body(way: Way) -> str:
     is_plain = takes == PLAIN
     value = "element" if is_plain else "value"
     more = ", *args, **kwargs" if takes_arguments else ""
-    packed = f"{_PACKED[gives]} if result.__class__ in ordinary else pack(trace, result)"
+    packed = f"{_PACKED[gives]} if result.__class__ in ordinary else pack(provenance, result)"
     nothing = "return ()"
     if notes_filtered:
-        nothing = "return note_filtered(trace) if trace[9:] >= least else ()"
+        nothing = "return note_filtered(provenance) if provenance[9:] >= least else ()"
     if is_plain:
         give_one = "return [result]"
         give_all = "return results"
     else:
         pair = "key, result = result\n    " if gives == KEYED else ""
-        given = "(key, (trace, result))" if gives == KEYED else "(trace, result)"
+        given = "(key, (provenance, result))" if gives == KEYED else "(provenance, result)"
         give_one = (
-            f"if result.__class__ in ordinary:\n    {pair}return [{given}]\nreturn [pack(trace, result)]"
+            f"if result.__class__ in ordinary:\n    {pair}return [{given}]\nreturn [pack(provenance, result)]"
         )
-        # A comprehension would make the trace a variable that is slower to read.
+        # A comprehension would make the provenance a variable that is slower to read.
         give_all = f"packed = []\nfor result in results:\n    packed.append({packed})\nreturn packed"
     if not is_stage:
-        fail = "note(error, trace)\nraise error"
+        fail = "note(error, provenance)\nraise error"
     elif is_plain:
         fail = "return refuse(element, error)"
     else:
-        fail = "return refused(trace, value, error)"
+        fail = "return refused(provenance, value, error)"
     if kind == FILTER:
         text, counts, read = _FILTER, ", kept", "taken, kept, taken - kept - guard.dead"
     elif kind in (MAP, MAP_TUPLE):
@@ -272,7 +273,7 @@ def _body(way: Way) -> str:
         "begin": _filled(_BEGIN, {"counts": counts, "more": more}) if is_stage else "",
         "unpack": _UNPACK[takes],
         "value": value,
-        "call": f"*{value}" if kind == MAP_TUPLE else f"{value}, trace" if tells_origin else value,
+        "call": f"*{value}" if kind == MAP_TUPLE else f"{value}, provenance" if tells_origin else value,
         "packed": packed,
         "fail": fail,
         "nothing": nothing,
@@ -282,11 +283,11 @@ def _body(way: Way) -> str:
         "kept": "kept += 1" if is_stage else "",
         "pass_on": _PASS[takes, gives],
         "refuse_text": "refuse_text(results)" if kind == DO_FN else "",
-        "go_on": go_on if is_plain else f"later(trace, {go_on})",
-        "lazy": lazy if is_plain else f"later(trace, {lazy})",
+        "go_on": go_on if is_plain else f"later(provenance, {go_on})",
+        "lazy": lazy if is_plain else f"later(provenance, {lazy})",
         "absent": "result = absent" if notes_filtered else "",
         "noted": (
-            "if result is absent and trace[9:] >= least:\n    yield from note_filtered(trace)"
+            "if result is absent and provenance[9:] >= least:\n    yield from note_filtered(provenance)"
             if notes_filtered
             else ""
         ),

@@ -31,7 +31,7 @@ class Step(NamedTuple):
       label: full label of the step.
       takes: form of its elements.
       gives: form of its main output.
-      pack: puts a trace beside a result of any kind, inside of Beam's wrappers.
+      pack: puts a provenance beside a result of any kind, inside of Beam's wrappers.
       filtered_least: elements that give nothing are noted where the low 56 bits of their origin are at
         least this; None notes none.
     """
@@ -56,12 +56,16 @@ class Step(NamedTuple):
             "absent": _ABSENT,
         }
 
-    def _note_filtered(self, trace: bytes) -> Iterable[Any]:
-        return [TaggedOutput(ROWS, filtered_row(self.label, trace))] if len(trace) == ORIGIN_BYTES else ()
+    def _note_filtered(self, provenance: bytes) -> Iterable[Any]:
+        return (
+            [TaggedOutput(ROWS, filtered_row(self.label, provenance))]
+            if len(provenance) == ORIGIN_BYTES
+            else ()
+        )
 
 
 def one_to_one(called: UserCallable, step: Step, takes_arguments: bool) -> Process:
-    """Returns a process function whose outputs have the trace of their element.
+    """Returns a process function whose outputs have the provenance of their element.
 
     Args:
       called: what the user's DoFn calls, with the element first.
@@ -77,7 +81,7 @@ def one_to_one(called: UserCallable, step: Step, takes_arguments: bool) -> Proce
 
 
 def origin_taker(called: UserCallable) -> tuple[Callable[..., Any], bool]:
-    """Returns what to call, and whether it takes the trace behind the element.
+    """Returns what to call, and whether it takes the provenance behind the element.
 
     A function of a Map may have a method `with_origin` that does: looking for the origin by the stack, as
     `current_origin` does, costs it 1 us for each element.

@@ -44,11 +44,11 @@ class WrittenRun:
     end: dict[str, Any] = dataclasses.field(default_factory=dict)
     lineage: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def aggregate(self, step: str, key: str, traces: list[bytes]) -> bytes:
+    def aggregate(self, step: str, key: str, provenances: list[bytes]) -> bytes:
         """Adds the derivation of an aggregate; returns its origin."""
         child = derived_origin(step, key.encode(), b"", 0)
         self.derivations.setdefault(step, []).append(
-            derivation_row(child, "aggregate", gather(traces, self.limit), key)
+            derivation_row(child, "aggregate", gather(provenances, self.limit), key)
         )
         return child
 

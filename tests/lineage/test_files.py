@@ -56,10 +56,12 @@ def test_rows_end_where_fastavro_says() -> None:
     one, other = Partition("a", "1"), Partition("b", "1", wide=True)
     rows = []
     for number in range(300):
-        traces = [one.origin(at) for at in range(number % 90)] + [other.origin(at) for at in range(2)]
-        traces += [b""] * (number % 3)
+        provenances = [one.origin(at) for at in range(number % 90)] + [other.origin(at) for at in range(2)]
+        provenances += [b""] * (number % 3)
         child = derived_origin("sum", str(number).encode(), b"", 0)
-        rows.append(derivation_row(child, "aggregate", gather(traces, 50), "k" * number, "w" * (number % 70)))
+        rows.append(
+            derivation_row(child, "aggregate", gather(provenances, 50), "k" * number, "w" * (number % 70))
+        )
     data = b"".join(rows)
     content = io.BytesIO()
     fastavro.writer(content, DERIVATION_SCHEMA, [])

@@ -36,11 +36,15 @@ origins = st.one_of(
     st.builds(lambda content: unlocated_origin(QUEUE, content, 0), st.binary()),
     st.builds(lambda key: derived_origin("count", key, b"", 0), st.binary()),
 )
-traces = st.lists(st.one_of(origins, st.just(UNKNOWN)), min_size=1, max_size=40)
+provenances = st.lists(st.one_of(origins, st.just(UNKNOWN)), min_size=1, max_size=40)
 
 
 @given(
-    traces, st.sampled_from([None, 1, 5]), st.text(max_size=20), st.text(max_size=5), st.integers(0, 2**40)
+    provenances,
+    st.sampled_from([None, 1, 5]),
+    st.text(max_size=20),
+    st.text(max_size=5),
+    st.integers(0, 2**40),
 )
 def test_a_derivation_is_read_as_it_was_made(
     contributors: list[bytes], limit: int | None, key: str, window: str, pane: int
@@ -68,7 +72,7 @@ def test_a_derivation_is_read_as_it_was_made(
     assert _by_fastavro(row, DERIVATION_SCHEMA)["count"] == found.count
 
 
-@given(traces)
+@given(provenances)
 def test_what_fastavro_read_of_a_derivation_serves_as_well(contributors: list[bytes]) -> None:
     row = derivation_row(CHILD, AGGREGATE, gather(contributors))
     known = partitions_by_code(FILES)

@@ -26,7 +26,7 @@ from beam_obs.wrapper.element_forms import (
     RESHUFFLED,
     ROWS,
     SEED,
-    TRACED,
+    WOVEN,
 )
 from tests.weaving.random_steps import InState
 
@@ -55,7 +55,7 @@ def _proto() -> Any:
 
 SETTINGS = WeaveSettings(evidence="folder")
 LOOM = weave_units(_proto(), SETTINGS)
-FORMS = (PLAIN, SEED, TRACED, KEYED, GROUPED, ACCUMULATED, MEMBERS, RESHUFFLED, LISTED)
+FORMS = (PLAIN, SEED, WOVEN, KEYED, GROUPED, ACCUMULATED, MEMBERS, RESHUFFLED, LISTED)
 
 
 def _edges() -> Iterator[tuple[str, str, str]]:

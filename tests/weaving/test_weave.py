@@ -24,10 +24,10 @@ from beam_obs.weaving.edge_check import MiswovenEdge
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
-from beam_obs.weaving.weave_state import Loom
+from beam_obs.weaving.weave_state import WeaveState
 from beam_obs.woven.source_origins import BY_CONTENT, Source, Stamper
 from beam_obs.wrapper.current_origin import current_origin
-from beam_obs.wrapper.element_forms import KEYED, TRACED
+from beam_obs.wrapper.element_forms import KEYED, WOVEN
 from beam_obs.wrapper.exception_note import note_of
 from tests.weaving.provenance import made, read_rows, run_woven
 
@@ -188,28 +188,28 @@ def _with_windows(pipeline: Any) -> tuple[Any, Any]:
     return behind, numbers | "beside" >> beam.Map(lambda number: (number, current_origin() is not None))
 
 
-def _fails_half_way(loom: Loom, node_id: str) -> None:
-    if loom.label(node_id) != "into":
-        steps.weave_window(loom, node_id)
+def _fails_half_way(weave: WeaveState, node_id: str) -> None:
+    if weave.label(node_id) != "into":
+        steps.weave_window(weave, node_id)
         return
-    (given,) = loom.graph.node(node_id).outputs.values()
-    loom.set_form(given, TRACED)
-    loom.note_woven(node_id)
+    (given,) = weave.graph.node(node_id).outputs.values()
+    weave.set_form(given, WOVEN)
+    weave.note_woven(node_id)
     raise ValueError("not foreseen")
 
 
-def _gives_another_form(loom: Loom, node_id: str) -> None:
-    steps.weave_window(loom, node_id)
-    if loom.label(node_id) == "into":
-        (given,) = loom.graph.node(node_id).outputs.values()
-        loom.forms[given] = KEYED
+def _gives_another_form(weave: WeaveState, node_id: str) -> None:
+    steps.weave_window(weave, node_id)
+    if weave.label(node_id) == "into":
+        (given,) = weave.graph.node(node_id).outputs.values()
+        weave.forms[given] = KEYED
 
 
 @pytest.mark.parametrize(
     ("rule", "reason"),
     [
         (_fails_half_way, "the weave failed: ValueError: not foreseen"),
-        (_gives_another_form, "the weave failed: MiswovenEdge: 'into' brings together ['keyed', 'traced']"),
+        (_gives_another_form, "the weave failed: MiswovenEdge: 'into' brings together ['keyed', 'woven']"),
     ],
 )
 def test_a_step_at_which_the_weave_fails_is_left_as_it_is_and_the_rest_is_woven(
@@ -240,7 +240,7 @@ def test_strict_refuses_a_step_at_which_the_weave_fails(monkeypatch: pytest.Monk
 
 
 def test_a_weave_that_fails_leaves_the_pipeline_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(loom: Loom) -> None:
+    def fail(weave: WeaveState) -> None:
         raise MiswovenEdge("an edge is wrong")
 
     monkeypatch.setattr(sys.modules[weave.__module__], "check_edges", fail)

@@ -74,10 +74,10 @@ def test_the_work_grows_with_the_number_of_elements(monkeypatch: pytest.MonkeyPa
     work = 0
     gather = traced_bundle.gather
 
-    def counting(traces: Any, limit: Any = 1024) -> Any:
+    def counting(provenances: Any, limit: Any = 1024) -> Any:
         nonlocal work
-        held = list(traces)
-        work += sum(max(1, len(trace) // 16) for trace in held)
+        held = list(provenances)
+        work += sum(max(1, len(provenance) // 16) for provenance in held)
         return gather(held, limit)
 
     def of(elements: int) -> tuple[int, int]:

@@ -14,10 +14,10 @@ TRACES = st.lists(st.one_of(ORIGINS, st.just(UNKNOWN), st.just(NO_SOURCE)), max_
 
 @given(TRACES, st.integers(1, 8), st.randoms())
 def test_any_order_and_any_merge_tree_give_the_same(
-    traces: list[bytes], limit: int, chance: random.Random
+    provenances: list[bytes], limit: int, chance: random.Random
 ) -> None:
-    wanted = gather(traces, limit)
-    parts = [[trace] for trace in traces]
+    wanted = gather(provenances, limit)
+    parts = [[provenance] for provenance in provenances]
     chance.shuffle(parts)
     held = [summarize(part, limit) for part in parts]
     while len(held) > 1:
@@ -28,12 +28,12 @@ def test_any_order_and_any_merge_tree_give_the_same(
 
 
 @given(TRACES)
-def test_without_a_limit_all_origins_are_kept(traces: list[bytes]) -> None:
-    found = gather(traces, None)
+def test_without_a_limit_all_origins_are_kept(provenances: list[bytes]) -> None:
+    found = gather(provenances, None)
 
-    assert set(found.origins) == {trace for trace in traces if len(trace) == 16}
-    assert found.count == sum(trace != NO_SOURCE for trace in traces)
-    assert found.complete == (UNKNOWN not in traces)
+    assert set(found.origins) == {provenance for provenance in provenances if len(provenance) == 16}
+    assert found.count == sum(provenance != NO_SOURCE for provenance in provenances)
+    assert found.complete == (UNKNOWN not in provenances)
 
 
 def test_the_trace_of_one_is_its_own() -> None:

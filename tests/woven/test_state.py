@@ -12,7 +12,7 @@ from apache_beam.transforms import userstate
 from beam_obs.records.contributors import gather
 from beam_obs.records.origin import Partition
 from beam_obs.woven.state import stateful_process
-from beam_obs.wrapper.element_forms import KEYED, TRACED, packer
+from beam_obs.wrapper.element_forms import KEYED, WOVEN, packer
 from beam_obs.wrapper.step_shapes import Step
 from tests.weaving.provenance import made, read_derivations, run_woven
 
@@ -66,7 +66,7 @@ def test_a_long_history_is_kept_summed_up() -> None:
         state.add(1)
         yield pair[0], len(list(state.read()))
 
-    step = Step("count", KEYED, TRACED, packer(TRACED, {}, None))
+    step = Step("count", KEYED, WOVEN, packer(WOVEN, {}, None))
     process = stateful_process(
         running, step, LIMIT, frozenset({"seen"}), 1, {2: "seen"}, lambda results: None
     )
@@ -75,8 +75,8 @@ def test_a_long_history_is_kept_summed_up() -> None:
     ]
 
     assert history.reads < 2000 * (2 * LIMIT + 2)
-    for taken, (trace, _) in enumerate(outputs, 1):
-        found, expected = gather([trace], LIMIT), gather(map(SOURCE.origin, range(taken)), LIMIT)
+    for taken, (provenance, _) in enumerate(outputs, 1):
+        found, expected = gather([provenance], LIMIT), gather(map(SOURCE.origin, range(taken)), LIMIT)
         assert (found.count, found.origins) == (expected.count, expected.origins)
 
 

@@ -1,4 +1,4 @@
-"""A stage in a woven pipeline: one process function observes and traces, and gives what it gave before."""
+"""A stage in a woven pipeline: one function observes, carries origins, and gives what it gave before."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.records.run_context import ObservationSettings, RunContext, observation_of
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.settings import WeaveSettings
-from beam_obs.woven.woven_dofn import TracedDoFn, TracedSettings
-from beam_obs.wrapper.element_forms import KEYED, ROWS, TRACED
+from beam_obs.woven.woven_dofn import WovenDoFn, WovenSettings
+from beam_obs.wrapper.element_forms import KEYED, ROWS, WOVEN
 from beam_obs.wrapper.exception_note import note_of
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
@@ -102,15 +102,15 @@ def woven(elements: list[Any], transform: Any, **arguments: Any) -> Outcome:
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("make", TRANSFORMS.values(), ids=TRANSFORMS)
 def test_a_stage_gives_the_same_woven(make: Any, partial: bool) -> None:
-    bare, traced = (each(ELEMENTS, make(), partial=partial) for each in (through, woven))
+    bare, in_weave = (each(ELEMENTS, make(), partial=partial) for each in (through, woven))
 
     assert {name: bare.values(name) for name in bare.emitted if name != "dead"} == {
-        name: traced.values(name) for name in traced.emitted if name != "dead"
+        name: in_weave.values(name) for name in in_weave.emitted if name != "dead"
     }
-    assert traced.refused == bare.refused == ["-1"]
-    for letter, expected in zip(traced.letters, bare.letters, strict=True):
+    assert in_weave.refused == bare.refused == ["-1"]
+    for letter, expected in zip(in_weave.letters, bare.letters, strict=True):
         assert (letter.traceback, letter.fingerprint) == (expected.traceback, expected.fingerprint)
-    ours, theirs = (dataclasses.asdict(outcome.counts()) for outcome in (traced, bare))
+    ours, theirs = (dataclasses.asdict(outcome.counts()) for outcome in (in_weave, bare))
     ours.pop("latency"), theirs.pop("latency")
     assert ours == theirs
 
@@ -136,7 +136,7 @@ def plain(transform: Any) -> Any:
     return getattr(transform, "_do_transform", transform)
 
 
-def stage(transform: Any, keeps_dead_letters: bool = True, **settings: Any) -> TracedDoFn:
+def stage(transform: Any, keeps_dead_letters: bool = True, **settings: Any) -> WovenDoFn:
     guarded = ObservedDoFn(
         plain(transform).fn,
         GuardSettings(
@@ -144,7 +144,7 @@ def stage(transform: Any, keeps_dead_letters: bool = True, **settings: Any) -> T
         ),
         has_arguments=bool(plain(transform).args),
     )
-    return TracedDoFn(guarded, plain(transform).args, {}, TracedSettings("step", TRACED, TRACED, **settings))
+    return WovenDoFn(guarded, plain(transform).args, {}, WovenSettings("step", WOVEN, WOVEN, **settings))
 
 
 @pytest.mark.parametrize("name", ["Map", "Filter", "FlatMap", "FlatMap of a generator", "generator", "tags"])
@@ -234,12 +234,10 @@ GIVING_NOTHING = {
 }
 
 
-def process(
-    transform: Any, is_stage: bool, least: int | None, element: Any, takes: str = TRACED
-) -> list[Any]:
-    settings = TracedSettings("step", takes, takes, filtered_least=least)
+def process(transform: Any, is_stage: bool, least: int | None, element: Any, takes: str = WOVEN) -> list[Any]:
+    settings = WovenSettings("step", takes, takes, filtered_least=least)
     made = stage(transform)._dofn if is_stage else plain(transform).fn
-    dofn = TracedDoFn(made, plain(transform).args, {}, settings)
+    dofn = WovenDoFn(made, plain(transform).args, {}, settings)
     return list(dofn.process(element, *plain(transform).args))
 
 
@@ -263,9 +261,11 @@ def test_it_is_noted_from_the_least_on(make: Any, is_stage: bool) -> None:
 
 
 @pytest.mark.parametrize("is_stage", [False, True], ids=["bare", "Stage"])
-@pytest.mark.parametrize("trace", [b"", b"\0", b"a summary of several"], ids=["unknown", "none", "several"])
-def test_what_is_no_origin_is_not_noted(trace: bytes, is_stage: bool) -> None:
-    assert process(beam.Filter(lambda _: False), is_stage, 0, (trace, 1)) == []
+@pytest.mark.parametrize(
+    "provenance", [b"", b"\0", b"a summary of several"], ids=["unknown", "none", "several"]
+)
+def test_what_is_no_origin_is_not_noted(provenance: bytes, is_stage: bool) -> None:
+    assert process(beam.Filter(lambda _: False), is_stage, 0, (provenance, 1)) == []
 
 
 @pytest.mark.parametrize("is_stage", [False, True], ids=["bare", "Stage"])
@@ -302,7 +302,7 @@ class Holding(beam.DoFn):
 
 
 def test_an_element_that_is_held_back_is_not_noted() -> None:
-    dofn = TracedDoFn(Holding(), (), {}, TracedSettings("step", TRACED, TRACED, filtered_least=0))
+    dofn = WovenDoFn(Holding(), (), {}, WovenSettings("step", WOVEN, WOVEN, filtered_least=0))
     dofn.start_bundle()
 
     assert list(dofn.process((ORIGIN, 1)) or ()) == []

@@ -30,7 +30,7 @@ from beam_obs.records.known_partitions import ANY_RUN, note_partition
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
 from beam_obs.woven.source_origins import Source, Stamper
-from beam_obs.wrapper.element_forms import PLAIN, ROWS, TRACED, Ends, pack, unpack
+from beam_obs.wrapper.element_forms import PLAIN, ROWS, WOVEN, Ends, pack, unpack
 from beam_obs.wrapper.untyped import Untyped
 
 BYTES, BLOCKS = "bytes", "blocks"
@@ -84,12 +84,12 @@ class _Read(Untyped, beam.DoFn):
         for; then the account of what was read."""
         place, offsets = _place(source, self._label, self.run), _offsets(ranges)
         start, count = ranges.start_position(), 0
-        traced = _traced(source, ranges, place, offsets, self._stamper)
-        if self._gives == TRACED and path is None:
-            for count, element in enumerate(traced, 1):  # noqa: B007
+        woven = _woven(source, ranges, place, offsets, self._stamper)
+        if self._gives == WOVEN and path is None:
+            for count, element in enumerate(woven, 1):  # noqa: B007
                 yield element
         else:
-            for count, (origin, record) in enumerate(traced, 1):  # noqa: B007
+            for count, (origin, record) in enumerate(woven, 1):  # noqa: B007
                 yield pack(self._gives, origin, record if path is None else (path, record))
         if place is not None and offsets is not None:
             account = _manifest(place, self._label, count, start, ranges.stop_position())
@@ -151,7 +151,7 @@ class LocatedRangeRead(_Read):
         yield from self._located(sources[0].source, file_range.new_tracker(), path)
 
 
-def _traced(
+def _woven(
     source: Any, ranges: Any, place: _Place | None, offsets: Any, stamper: Stamper
 ) -> Iterator[tuple[bytes, Any]]:
     """Gives the records of a source with their origins."""

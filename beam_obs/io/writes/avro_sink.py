@@ -194,15 +194,15 @@ class StampingAvroEncoder(AvroEncoder):
         """Returns one record's bytes."""
         return self.with_origin(record, current_origin() or b"")
 
-    def with_origin(self, record: Any, trace: bytes) -> bytes:
+    def with_origin(self, record: Any, provenance: bytes) -> bytes:
         """Returns one record's bytes; woven steps call this.
 
         Args:
           record: any.
-          trace: its origin, if it is of 16 bytes.
+          provenance: its origin, if it is of 16 bytes.
         """
         made = plain(record) if self._convert is None else self._convert(record)
-        attributes = self._attributes.of(trace, made.get(LINEAGE_FIELD))
+        attributes = self._attributes.of(provenance, made.get(LINEAGE_FIELD))
         if not self._is_last:
             return self._encode({**made, LINEAGE_FIELD: attributes})
         # fastavro takes 8 us for what a union holds: it looks for the branch by trying.

@@ -138,18 +138,18 @@ class StampRow:
         """Returns the row."""
         return self.with_origin(row, current_origin() or b"")
 
-    def with_origin(self, row: Any, trace: bytes) -> Any:
+    def with_origin(self, row: Any, provenance: bytes) -> Any:
         """Returns the row; woven steps call this.
 
         Args:
           row: a dict.
-          trace: its origin, if it is of 16 bytes.
+          provenance: its origin, if it is of 16 bytes.
         """
         if not isinstance(row, dict):
             kind = type(row).__qualname__
             raise TypeError(f"a {kind} gets no lineage attributes: write dicts, or give stamp=False")
         carried = row.get(LINEAGE_FIELD)
-        return self._attempt({**row, LINEAGE_FIELD: self._attributes.of(trace, carried)})
+        return self._attempt({**row, LINEAGE_FIELD: self._attributes.of(provenance, carried)})
 
 
 def takes_attributes(schema: Any) -> bool | None:

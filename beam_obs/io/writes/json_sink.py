@@ -152,12 +152,12 @@ class StampingJsonEncoder:
         """Returns one record's line, without a newline."""
         return self.with_origin(record, current_origin() or b"")
 
-    def with_origin(self, record: Any, trace: bytes) -> bytes:
+    def with_origin(self, record: Any, provenance: bytes) -> bytes:
         """Returns one record's line; woven steps call this.
 
         Args:
           record: any.
-          trace: its origin, if it is of 16 bytes.
+          provenance: its origin, if it is of 16 bytes.
         """
         made = plain(record)
         if not isinstance(made, dict):
@@ -170,7 +170,9 @@ class StampingJsonEncoder:
             made = {key: value for key, value in made.items() if key != LINEAGE_FIELD}
         line = self._encode(made)
         comma = ", " if len(made) else ""
-        return f'{line[:-1]}{comma}"{LINEAGE_FIELD}": {self._attributes.json_of(trace, carried)}}}'.encode()
+        return (
+            f'{line[:-1]}{comma}"{LINEAGE_FIELD}": {self._attributes.json_of(provenance, carried)}}}'.encode()
+        )
 
 
 def without_stamp(line: bytes) -> bytes:

@@ -97,17 +97,17 @@ class StampMessage:
         """Returns a `PubsubMessage`."""
         return self.with_origin(message, current_origin() or b"")
 
-    def with_origin(self, message: Any, trace: bytes) -> Any:
+    def with_origin(self, message: Any, provenance: bytes) -> Any:
         """Returns a `PubsubMessage`; woven steps call this.
 
         Args:
           message: a message or its data.
-          trace: its origin, if it is of 16 bytes.
+          provenance: its origin, if it is of 16 bytes.
         """
         checked = self._check(message)
         if not is_message(checked):
             checked = pubsub().PubsubMessage(checked if isinstance(checked, bytes) else checked.encode(), {})
-        stamped = stamped_message(checked, self._attributes.of(trace))
+        stamped = stamped_message(checked, self._attributes.of(provenance))
         try:
             return checked_message(stamped)
         except ValueError:  # too large with them, or with too many
