@@ -53,19 +53,19 @@ class _Walk:
 
     def __init__(self, weave: WeaveState) -> None:
         self.found: dict[str, frozenset[str]] = {}
-        self._loom = weave
+        self._weave = weave
         self._sources: dict[str, frozenset[str]] = {}
         self._seeds: set[str] = set()
 
     def take(self, unit: Unit) -> None:
         """Notes what comes out of a unit."""
-        graph = self._loom.graph
+        graph = self._weave.graph
         given = graph.given_outside(unit.node)
         if unit.kind == units.IMPULSE:
             self._seeds.update(given)
         elif unit.kind == units.LOCATED_READ:
             if not _gives_groups_of_rows(graph.node(unit.node)):
-                self._give(given, {label_of_read(self._loom, unit.node)})
+                self._give(given, {label_of_read(self._weave, unit.node)})
         elif unit.kind == units.PAR_DO:
             self._par_do(unit.node, given)
         elif unit.kind == units.FLATTEN:
@@ -80,7 +80,7 @@ class _Walk:
             self._aggregate(unit.node, given)
 
     def _par_do(self, node_id: str, given: list[str]) -> None:
-        weave = self._loom
+        weave = self._weave
         node, facts = weave.graph.node(node_id), weave.facts(node_id)
         beside = set(facts.payload.side_inputs)
         (main,) = [pcoll for tag, pcoll in node.inputs.items() if tag not in beside]
@@ -97,7 +97,7 @@ class _Walk:
             self.found[weave.shown_label(node_id)] = sources
 
     def _aggregate(self, node_id: str, given: list[str]) -> None:
-        weave = self._loom
+        weave = self._weave
         sources = self._flattened(weave.graph.taken_from_outside(node_id))
         self.found[weave.label(node_id)] = sources
         for pcoll in given:

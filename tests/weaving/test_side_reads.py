@@ -48,7 +48,7 @@ def test_an_aggregate_with_side_inputs_reads_them() -> None:
     assert all(reader.startswith("sum/") for reader in readers)
 
 
-def test_a_total_is_traced_to_where_its_default_is_put_in() -> None:
+def test_a_total_leads_to_where_its_default_is_put_in() -> None:
     assert side_reads(lambda p: p | beam.Create([1]) | "sum" >> beam.CombineGlobally(sum)) == {}
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from beam_obs.records.lineage_rows import BUNDLE, partitions_by_code, read_derivation
 from beam_obs.records.origin import Partition
-from beam_obs.woven import bundle_origins as traced_bundle
+from beam_obs.woven import bundle_origins
 from beam_obs.woven.bundle_origins import BundleOrigins
 from tests.weaving.provenance import made, read_derivations, run_woven
 
@@ -72,7 +72,7 @@ def test_an_origin_stands_for_all_before_it_and_few_behind(asked: list[bool]) ->
 
 def test_the_work_grows_with_the_number_of_elements(monkeypatch: pytest.MonkeyPatch) -> None:
     work = 0
-    gather = traced_bundle.gather
+    gather = bundle_origins.gather
 
     def counting(provenances: Any, limit: Any = 1024) -> Any:
         nonlocal work
@@ -89,7 +89,7 @@ def test_the_work_grows_with_the_number_of_elements(monkeypatch: pytest.MonkeyPa
             bundle.origin()
         return work, sum(map(len, bundle.rows()))
 
-    monkeypatch.setattr(traced_bundle, "gather", counting)
+    monkeypatch.setattr(bundle_origins, "gather", counting)
 
     (few, of_few), (many, of_many) = of(4_000), of(64_000)
 

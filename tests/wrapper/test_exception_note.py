@@ -292,4 +292,4 @@ def test_generated_frames_have_plain_names_and_one_line_each(
     (woven,) = [at for at, line in enumerate(lines) if line.startswith('  File "<beam_obs woven Map>"')]
     assert "apache_beam/runners/common.py" in lines[woven - 1]
     assert lines[woven + 1].startswith("  File \"<beam_obs: in step 'fails', element of origin ")
-    assert "test_traced_note.py" in lines[woven + 2]
+    assert "test_exception_note.py" in lines[woven + 2]
