@@ -70,7 +70,7 @@ class _Check:
     """A look at a weave. Args: weave: the weave."""
 
     def __init__(self, weave: WeaveState) -> None:
-        self._loom = weave
+        self._weave = weave
         self._graph = weave.graph
         self._makers: dict[str, str] = {}
         self._takers: dict[str, list[str]] = {}
@@ -109,10 +109,10 @@ class _Check:
                 self._wrong(f"{node.unique_name!r} takes {pcoll} ({tag}), which nothing makes", leaf)
         if self._passes_on(leaf):
             return
-        if leaf in self._loom.says:
-            self._as_it_says(leaf, self._loom.says[leaf])
+        if leaf in self._weave.says:
+            self._as_it_says(leaf, self._weave.says[leaf])
             return
-        if node.spec != self._loom.original.components.transforms[leaf].spec:
+        if node.spec != self._weave.original.components.transforms[leaf].spec:
             self._wrong(f"{node.unique_name!r} was changed, and does not say what it takes", leaf)
         forms = {self._form(pcoll) for pcoll in (*node.inputs.values(), *node.outputs.values())}
         if urn == _GROUP:
@@ -126,8 +126,8 @@ class _Check:
     def _as_it_says(self, leaf: str, says: Ends) -> None:
         node = self._graph.node(leaf)
         beside: Iterable[str] = ()
-        if leaf in self._loom.original.components.transforms and node.spec.urn == PAR_DO_URN:
-            beside = self._loom.facts(leaf).payload.side_inputs
+        if leaf in self._weave.original.components.transforms and node.spec.urn == PAR_DO_URN:
+            beside = self._weave.facts(leaf).payload.side_inputs
         ends = [
             (tag, pcoll, says.beside if tag in beside else says.takes) for tag, pcoll in node.inputs.items()
         ]
@@ -136,13 +136,13 @@ class _Check:
             for tag, pcoll in node.outputs.items()
         ]
         for tag, pcoll, form in ends:
-            found = self._loom.form(pcoll)
+            found = self._weave.form(pcoll)
             if found != form and not (form == PLAIN and found == SEED):
                 self._wrong(f"{node.unique_name!r} has {found} at its end {tag}, and says {form}", leaf)
 
     def _passes_on(self, leaf: str) -> bool:
         """Returns whether a step is but a name, and gives what it takes."""
-        unit = self._loom.unit_at(leaf)
+        unit = self._weave.unit_at(leaf)
         return unit is not None and unit.kind == units.NOTHING
 
     def _grouping(self, leaf: str) -> None:
@@ -163,19 +163,19 @@ class _Check:
 
     def _is_in_reshuffle(self, leaf: str) -> bool:
         """Returns whether a step of Beam's moves elements, from and to where it always did."""
-        unit, transforms = self._loom.unit_at(leaf), self._loom.original.components.transforms
+        unit, transforms = self._weave.unit_at(leaf), self._weave.original.components.transforms
         if unit is None or unit.kind not in _RESHUFFLES:
             return False
         whole, node, before = self._graph.node(unit.node), self._graph.node(leaf), transforms[leaf]
         (taken,), (was_taken,) = whole.inputs.values(), transforms[unit.node].inputs.values()
         (given,) = whole.outputs.values()
-        form = self._loom.form(given)
+        form = self._weave.form(given)
         inputs = {tag: taken if pcoll == was_taken else pcoll for tag, pcoll in before.inputs.items()}
         return (
             inputs == dict(node.inputs)
             and before.outputs == node.outputs
             and all(
-                self._loom.form(pcoll) == (form if pcoll in (taken, given) else RESHUFFLED)
+                self._weave.form(pcoll) == (form if pcoll in (taken, given) else RESHUFFLED)
                 for pcoll in (*node.inputs.values(), *node.outputs.values())
             )
         )
@@ -192,14 +192,14 @@ class _Check:
     # PCollections.
 
     def _form(self, pcoll: str) -> str:
-        form = self._loom.form(pcoll)
+        form = self._weave.form(pcoll)
         return PLAIN if form == SEED else form
 
     def _pcollection(self, pcoll: str) -> None:
         form, coder, plain = (
-            self._loom.form(pcoll),
+            self._weave.form(pcoll),
             self._graph.coder_of(pcoll),
-            self._loom.plain_coder.get(pcoll),
+            self._weave.plain_coder.get(pcoll),
         )
         if coder not in self._graph.parts.coders:
             self._wrong_coder(pcoll, f"{pcoll} has a coder {coder} that is not there")
@@ -210,7 +210,7 @@ class _Check:
         return coder == plain
 
     def _is_woven(self, _: str, coder: str, plain: str) -> bool:
-        pair = self._graph.kv(self._loom.unsealed.get(coder, coder))
+        pair = self._graph.kv(self._weave.unsealed.get(coder, coder))
         return (
             pair is not None
             and self._graph.parts.coders[pair[0]].spec.urn == BYTES_URN
@@ -237,13 +237,13 @@ class _Check:
         return self._has_value(coder, plain, is_wide)
 
     def _is_reshuffled(self, pcoll: str, coder: str, plain: str) -> bool:
-        graph, is_form = self._graph, self._coders[self._loom.moved.get(pcoll, RESHUFFLED)]
+        graph, is_form = self._graph, self._coders[self._weave.moved.get(pcoll, RESHUFFLED)]
 
         def is_moved(value: str, was: str) -> bool:
             if is_form(self, pcoll, value, was):
                 return True
             if value == was:
-                return self._loom.takes_anything(was)
+                return self._weave.takes_anything(was)
             inner, was_inner = self._listed(value), self._listed(was)
             if inner is not None and was_inner is not None:
                 return is_moved(inner, was_inner)
@@ -256,7 +256,7 @@ class _Check:
         if is_form.__name__ == "_is_reshuffled":
             return False
         if graph.kv(plain) is None:
-            return coder == plain and self._loom.takes_anything(plain)
+            return coder == plain and self._weave.takes_anything(plain)
         return self._has_value(coder, plain, is_moved)
 
     def _is_listed(self, _: str, coder: str, plain: str) -> bool:
@@ -309,5 +309,5 @@ class _Check:
             yield from self._takers.get(pcoll, ())
 
     def _units_at(self, nodes: Iterable[str]) -> list[Unit]:
-        found = (self._loom.unit_at(node_id) for node_id in nodes)
+        found = (self._weave.unit_at(node_id) for node_id in nodes)
         return list(dict.fromkeys(unit for unit in found if unit is not None and unit.kind != units.NOTHING))
