@@ -2,7 +2,8 @@
 
 A branch or a call for each element costs more than all the rest, so that the functions are made from texts,
 each with just the lines that it needs: to count, time and refuse in a stage, to carry a provenance in a woven
-step, or both. `benchmarks/stage.py` and `benchmarks/weave.py` give what they cost.
+step, or both. `benchmarks/stage.py` and `benchmarks/weave.py` give what they cost. Some of the functions
+stand written out in `tests/wrapper/process_functions/`, among them every line that one may have.
 
 The value of a function's local variable `provenance` is what `current_origin` looks for.
 """
@@ -11,63 +12,109 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from beam_obs.wrapper.current_origin import OBSERVED_FRAME, WOVEN_FRAME
 from beam_obs.wrapper.element_forms import KEYED, PLAIN, WOVEN
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE
 
 GENERATOR = "generator"
+"""Kind of a generator function in a woven step that is no stage; in a stage it is called as any other."""
 
-_UNPACK = {
-    PLAIN: "",
-    WOVEN: "provenance, value = element",
-    KEYED: "key, (provenance, value) = element\nvalue = (key, value)",
-}
-_PACKED = {
-    PLAIN: "result",
-    WOVEN: "(provenance, result)",
-    KEYED: "(result[0], (provenance, result[1]))",
-}
-_PASS = {
-    (PLAIN, PLAIN): "return [element]",
-    (WOVEN, WOVEN): "return [element]",
-    (KEYED, KEYED): "return [element]",
-    (WOVEN, KEYED): "key, value = value\nreturn [(key, (provenance, value))]",
-    (KEYED, WOVEN): "return [(provenance, value)]",
-}
 
-_ONE = """
-def process(element{more}):
-    {begin}
-    {unpack}
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """Which process function.
+
+    Args:
+      kind: how the user's function is called: a kind of `user_callable`, or `GENERATOR`.
+      takes: form of the elements.
+      gives: form of the main output; `PLAIN` where they are taken `PLAIN`, and only there.
+      is_stage: whether it counts, times and refuses.
+      takes_arguments: whether there are more arguments than the element.
+      notes_filtered: whether there are rows for elements that gave nothing.
+      tells_origin: whether the function is called with the provenance too: of one output, and woven.
+    """
+
+    kind: str
+    takes: str = PLAIN
+    gives: str = PLAIN
+    is_stage: bool = False
+    takes_arguments: bool = False
+    notes_filtered: bool = False
+    tells_origin: bool = False
+
+    @property
+    def is_woven(self) -> bool:
+        """Whether elements have a provenance beside them."""
+        return self.takes != PLAIN
+
+
+@functools.cache
+def maker(way: Way) -> Callable[[dict[str, Any]], tuple[Callable[..., Any], Callable[[], Any] | None]]:
+    """Returns what makes a process function, and what reads its counts, of the names that its text has."""
+    # A traceback shows it in place of a file; lines of a text that nobody has written would tell nothing.
+    frame = WOVEN_FRAME if way.is_woven else OBSERVED_FRAME
+    name = f"{frame}{DO_FN if way.kind == GENERATOR else way.kind}>"
+    names = _names(way)
+    namespace: dict[str, Any] = {}
+    exec(compile(text_of(way), name, "exec"), namespace)
+    make = namespace["make"]
+    return lambda values: make(*(values[name] for name in names))
+
+
+def text_of(way: Way) -> str:
+    """Returns the text of `make`, which gives a process function, and what reads the counts of a stage's."""
+    fragments = _fragments(way)
+    body = "".join(_filled(text, fragments) for text in _functions(way))
+    read = "read" if way.is_stage else "None"
+    return f"def make({', '.join(_names(way))}):\n{_indented(body, 4)}\n    return process, {read}\n"
+
+
+_NAMES_OF_ALL = ("function",)
+_NAMES_OF_STAGES = ("guard", "rate", "cap", "lazy_kind", "lazily", "settle", "islice", "alone")
+_NAMES_OF_WOVEN = ("ordinary", "pack", "note", "refuse_text", "least", "note_filtered", "absent")
+
+
+def _names(way: Way) -> tuple[str, ...]:
+    """Returns the names that a text takes from outside: `make` is called with what they stand for."""
+    return _NAMES_OF_ALL + _NAMES_OF_STAGES * way.is_stage + _NAMES_OF_WOVEN * way.is_woven
+
+
+# The functions inside of `make`, with a fragment of `_fragments` for each name in braces.
+
+_GIVING_ONE = """
+def process(element{arguments}):
+    {count_and_time}
+    {take_apart}
     try:
-        result = function({call}{more})
+        result = function({called_with}{arguments})
     except Exception as error:
-        {fail}
+        {refuse_or_raise}
     {give_one}
 """
 
-_FILTER = """
-def process(element{more}):
-    {begin}
-    {unpack}
+_FILTERING = """
+def process(element{arguments}):
+    {count_and_time}
+    {take_apart}
     try:
-        if not function({value}{more}):
-            {nothing}
+        if not function({value}{arguments}):
+            {give_nothing}
     except Exception as error:
-        {fail}
-    {kept}
+        {refuse_or_raise}
+    {count_kept}
     {pass_on}
 """
 
-_MANY = """
-def process(element{more}):
-    {unpack}
+_GIVING_MANY = """
+def process(element{arguments}):
+    {take_apart}
     try:
-        results = function(value{more})
+        results = function(value{arguments})
     except Exception as error:
-        {fail}
+        {refuse_or_raise}
     kind = results.__class__
     if kind is list or kind is tuple:
         if len(results) == 1:
@@ -75,33 +122,33 @@ def process(element{more}):
             {give_one}
         if results:
             {give_all}
-        {nothing}
+        {give_nothing}
     if results is None:
-        {nothing}
-    {refuse_text}
+        {give_nothing}
+    {raise_if_text}
     return later(provenance, results)
 """
 
-_GENERATE = """
-def process(element{more}):
-    {unpack}
-    {absent}
+_GENERATING = """
+def process(element{arguments}):
+    {take_apart}
+    {take_as_absent}
     try:
-        for result in function(value{more}):
-            yield {packed}
+        for result in function(value{arguments}):
+            yield {result_in_form}
     except Exception as error:
-        {fail}
-    {noted}
+        {refuse_or_raise}
+    {note_if_absent}
 """
 
 # An element that gave one output is not counted apart: it is one that is not among the others.
 # Most generators yield once: two loops that break cost less than an islice.
-_STAGED_MANY = """
-def process(element{more}):
-    {begin}
-    {unpack}
+_STAGE_GIVING_MANY = """
+def process(element{arguments}):
+    {count_and_time}
+    {take_apart}
     try:
-        results = function({value}{more})
+        results = function({value}{arguments})
         kind = results.__class__
         if kind is not list:
             if kind is lazy_kind:
@@ -110,7 +157,7 @@ def process(element{more}):
                 else:
                     others += 1
                     filtered += 1
-                    {nothing}
+                    {give_nothing}
                 for second in results:
                     break
                 else:
@@ -127,10 +174,10 @@ def process(element{more}):
                 results = settle({value}, results)
                 if results.__class__ is lazily:
                     others += 1
-                    return {lazy}
+                    return {settled}
     except Exception as error:
         others += 1
-        {fail}
+        {refuse_or_raise}
     if results is alone:
         {give_one}
     if len(results) == 1:
@@ -140,19 +187,19 @@ def process(element{more}):
         out += len(results)
         {give_all}
     filtered += 1
-    {nothing}
+    {give_nothing}
 """
 
 _LATER = """
 def later(provenance, results):
-    {absent}
+    {take_as_absent}
     try:
         for result in results:
-            yield {packed}
+            yield {result_in_form}
     except Exception as error:
         note(error, provenance)
         raise error
-    {noted}
+    {note_if_absent}
 """
 
 _REFUSED = """
@@ -165,149 +212,186 @@ def refused(provenance, value, error):
     return [pack(provenance, letter) for letter in letters]
 """
 
-_BEGIN = """
-nonlocal left, given{counts}
-left -= 1
-if not left:
-    left, given = rate + 1, given + rate
-    return timed(process, element{more})
-"""
-
 # One element in `rate` is timed: how many are left until the next one also says how many there were.
-_STAGE = """
+_STAGE_COUNTS = """
 left = given = min(rate, 1)
 out = kept = filtered = others = 0
 refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
 
 def read():
     taken = given - left
-    return {read}
+    return {counts}
 """
 
 
-class Way(NamedTuple):
-    """Which process function.
-
-    Args:
-      kind: how the user's function is called: a kind of `user_callable`, or `GENERATOR`.
-      takes: form of the elements.
-      gives: form of the main output; `PLAIN` where they are taken `PLAIN`, and only there.
-      is_stage: whether it counts, times and refuses.
-      takes_arguments: whether there are more arguments than the element.
-      notes_filtered: whether there are rows for elements that gave nothing.
-      tells_origin: whether the function is called with the provenance too: of one output, and woven.
-    """
-
-    kind: str
-    takes: str
-    gives: str
-    is_stage: bool
-    takes_arguments: bool
-    notes_filtered: bool = False
-    tells_origin: bool = False
+def _functions(way: Way) -> list[str]:
+    """Returns the texts that stand in `make`: what the process function needs, then itself."""
+    texts = [_STAGE_COUNTS] if way.is_stage else []
+    if way.is_woven:
+        texts += [_LATER, _REFUSED] if way.is_stage else [_LATER]
+    return [*texts, _process_function(way)]
 
 
-@functools.cache
-def maker(way: Way) -> Callable[[dict[str, Any]], tuple[Callable[..., Any], Callable[[], Any] | None]]:
-    """Returns what makes a process function, and what reads its counts, of the names that its text has."""
-    # A traceback shows it in place of a file; lines of a text that nobody has written would tell nothing.
-    frame = OBSERVED_FRAME if way.takes == PLAIN else WOVEN_FRAME
-    name = f"{frame}{DO_FN if way.kind == GENERATOR else way.kind}>"
-    text = "def make({names}):\n{body}\n    return process, {read}\n"
-    names, body = _names(way), _indented(_body(way), 4)
-    source = text.format(names=", ".join(names), body=body, read="read" if way.is_stage else "None")
-    namespace: dict[str, Any] = {}
-    exec(compile(source, name, "exec"), namespace)
-    make = namespace["make"]
-    return lambda values: make(*(values[name] for name in names))
+def _process_function(way: Way) -> str:
+    if way.kind == FILTER:
+        return _FILTERING
+    if way.kind in (MAP, MAP_TUPLE):
+        return _GIVING_ONE
+    if way.is_stage:
+        return _STAGE_GIVING_MANY
+    return _GENERATING if way.kind == GENERATOR else _GIVING_MANY
 
 
-_OF_ALL = ("function",)
-_OF_STAGES = ("guard", "rate", "cap", "lazy_kind", "lazily", "settle", "islice", "alone")
-_OF_WOVEN = ("ordinary", "pack", "note", "refuse_text", "least", "note_filtered", "absent")
-
-
-def _names(way: Way) -> tuple[str, ...]:
-    return _OF_ALL + _OF_STAGES * way.is_stage + _OF_WOVEN * (way.takes != PLAIN)
-
-
-def _body(way: Way) -> str:
-    """Returns the text of a process function and what it needs."""
-    kind, takes, gives, is_stage, takes_arguments, notes_filtered, tells_origin = way
-    is_plain = takes == PLAIN
-    value = "element" if is_plain else "value"
-    more = ", *args, **kwargs" if takes_arguments else ""
-    packed = f"{_PACKED[gives]} if result.__class__ in ordinary else pack(provenance, result)"
-    nothing = "return ()"
-    if notes_filtered:
-        nothing = "return note_filtered(provenance) if provenance[9:] >= least else ()"
-    if is_plain:
-        give_one = "return [result]"
-        give_all = "return results"
-    else:
-        pair = "key, result = result\n    " if gives == KEYED else ""
-        given = "(key, (provenance, result))" if gives == KEYED else "(provenance, result)"
-        give_one = (
-            f"if result.__class__ in ordinary:\n    {pair}return [{given}]\nreturn [pack(provenance, result)]"
-        )
-        # A comprehension would make the provenance a variable that is slower to read.
-        give_all = f"packed = []\nfor result in results:\n    packed.append({packed})\nreturn packed"
-    if not is_stage:
-        fail = "note(error, provenance)\nraise error"
-    elif is_plain:
-        fail = "return refuse(element, error)"
-    else:
-        fail = "return refused(provenance, value, error)"
-    if kind == FILTER:
-        text, counts, read = _FILTER, ", kept", "taken, kept, taken - kept - guard.dead"
-    elif kind in (MAP, MAP_TUPLE):
-        text, counts, read = _ONE, "", "taken, taken - guard.dead, 0"
-    elif is_stage:
-        text, counts = _STAGED_MANY, ", out, filtered, others"
-        read = "taken, taken - others + out, filtered"
-    else:
-        text, counts, read = (_GENERATE if kind == GENERATOR else _MANY), "", ""
-    go_on, lazy = f"go_on({value}, results, iterator)", "results"
-    parts = {
-        "more": more,
-        "begin": _filled(_BEGIN, {"counts": counts, "more": more}) if is_stage else "",
-        "unpack": _UNPACK[takes],
-        "value": value,
-        "call": f"*{value}" if kind == MAP_TUPLE else f"{value}, provenance" if tells_origin else value,
-        "packed": packed,
-        "fail": fail,
-        "nothing": nothing,
-        "give_one": give_one,
-        "give_all": give_all,
-        "give_first": "return results" if is_plain else f"(result,) = results\n{give_one}",
-        "kept": "kept += 1" if is_stage else "",
-        "pass_on": _PASS[takes, gives],
-        "refuse_text": "refuse_text(results)" if kind == DO_FN else "",
-        "go_on": go_on if is_plain else f"later(provenance, {go_on})",
-        "lazy": lazy if is_plain else f"later(provenance, {lazy})",
-        "absent": "result = absent" if notes_filtered else "",
-        "noted": (
-            "if result is absent and provenance[9:] >= least:\n    yield from note_filtered(provenance)"
-            if notes_filtered
-            else ""
-        ),
-        "read": read,
+def _fragments(way: Way) -> dict[str, str]:
+    """Returns what stands for each name in the texts."""
+    return {
+        "arguments": _arguments(way),
+        "value": _value(way),
+        "called_with": _called_with(way),
+        "count_and_time": _count_and_time(way),
+        "count_kept": "kept += 1" if way.is_stage else "",
+        "counts": _counts(way),
+        "take_apart": _TAKE_APART[way.takes],
+        "result_in_form": _result_in_form(way),
+        "give_nothing": _give_nothing(way),
+        "give_one": _give_one(way),
+        "give_first": _give_first(way),
+        "give_all": _give_all(way),
+        "pass_on": _PASS_ON[way.takes, way.gives],
+        "settled": _later(way, "results"),
+        "go_on": _later(way, f"go_on({_value(way)}, results, iterator)"),
+        "refuse_or_raise": _refuse_or_raise(way),
+        "raise_if_text": "refuse_text(results)" if way.kind == DO_FN else "",
+        "take_as_absent": "result = absent" if way.notes_filtered else "",
+        "note_if_absent": _NOTE_IF_ABSENT if way.notes_filtered else "",
     }
-    texts = [_STAGE] if is_stage else []
-    if not is_plain:
-        texts += [_LATER, _REFUSED] if is_stage else [_LATER]
-    return "".join(_filled(one, parts) for one in (*texts, text))
 
 
-def _filled(text: str, parts: dict[str, str]) -> str:
-    """Returns a text with its parts filled in, each line of them indented; lines left empty are dropped."""
+_TAKE_APART = {
+    PLAIN: "",
+    WOVEN: "provenance, value = element",
+    KEYED: "key, (provenance, value) = element\nvalue = (key, value)",
+}
+_IN_FORM = {
+    PLAIN: "result",
+    WOVEN: "(provenance, result)",
+    KEYED: "(result[0], (provenance, result[1]))",
+}
+_PASS_ON = {
+    (PLAIN, PLAIN): "return [element]",
+    (WOVEN, WOVEN): "return [element]",
+    (KEYED, KEYED): "return [element]",
+    (WOVEN, KEYED): "key, value = value\nreturn [(key, (provenance, value))]",
+    (KEYED, WOVEN): "return [(provenance, value)]",
+}
+_COUNT_AND_TIME = """
+nonlocal left, given{counters}
+left -= 1
+if not left:
+    left, given = rate + 1, given + rate
+    return timed(process, element{arguments})
+"""
+_GIVE_ONE_WOVEN = """
+if result.__class__ in ordinary:
+    return [(provenance, result)]
+return [pack(provenance, result)]
+"""
+_GIVE_ONE_KEYED = """
+if result.__class__ in ordinary:
+    key, result = result
+    return [(key, (provenance, result))]
+return [pack(provenance, result)]
+"""
+# A comprehension would make the provenance a variable that is slower to read.
+_GIVE_ALL_WOVEN = """
+packed = []
+for result in results:
+    packed.append({result_in_form})
+return packed
+"""
+_NOTE_IF_ABSENT = """
+if result is absent and provenance[9:] >= least:
+    yield from note_filtered(provenance)
+"""
+
+
+def _arguments(way: Way) -> str:
+    return ", *args, **kwargs" if way.takes_arguments else ""
+
+
+def _value(way: Way) -> str:
+    """Returns the variable that has what the user's function is to see."""
+    return "value" if way.is_woven else "element"
+
+
+def _called_with(way: Way) -> str:
+    if way.kind == MAP_TUPLE:
+        return f"*{_value(way)}"
+    return f"{_value(way)}, provenance" if way.tells_origin else _value(way)
+
+
+def _count_and_time(way: Way) -> str:
+    if not way.is_stage:
+        return ""
+    counters = {FILTER: ", kept", MAP: "", MAP_TUPLE: ""}.get(way.kind, ", out, filtered, others")
+    return _filled(_COUNT_AND_TIME, {"counters": counters, "arguments": _arguments(way)})
+
+
+def _counts(way: Way) -> str:
+    """Returns how many elements were taken, outputs given and elements that gave nothing."""
+    if way.kind == FILTER:
+        return "taken, kept, taken - kept - guard.dead"
+    if way.kind in (MAP, MAP_TUPLE):
+        return "taken, taken - guard.dead, 0"
+    return "taken, taken - others + out, filtered"
+
+
+def _result_in_form(way: Way) -> str:
+    return f"{_IN_FORM[way.gives]} if result.__class__ in ordinary else pack(provenance, result)"
+
+
+def _give_nothing(way: Way) -> str:
+    if way.notes_filtered:
+        return "return note_filtered(provenance) if provenance[9:] >= least else ()"
+    return "return ()"
+
+
+def _give_one(way: Way) -> str:
+    if not way.is_woven:
+        return "return [result]"
+    return _GIVE_ONE_KEYED if way.gives == KEYED else _GIVE_ONE_WOVEN
+
+
+def _give_first(way: Way) -> str:
+    return f"(result,) = results\n{_give_one(way).lstrip()}" if way.is_woven else "return results"
+
+
+def _give_all(way: Way) -> str:
+    if not way.is_woven:
+        return "return results"
+    return _filled(_GIVE_ALL_WOVEN, {"result_in_form": _result_in_form(way)})
+
+
+def _later(way: Way, results: str) -> str:
+    """Returns what gives lazy results while Beam iterates over them."""
+    return f"later(provenance, {results})" if way.is_woven else results
+
+
+def _refuse_or_raise(way: Way) -> str:
+    if not way.is_stage:
+        return "note(error, provenance)\nraise error"
+    return "return refused(provenance, value, error)" if way.is_woven else "return refuse(element, error)"
+
+
+def _filled(text: str, fragments: dict[str, str]) -> str:
+    """Returns a text with its fragments filled in, each of their lines indented; empty lines are dropped."""
     lines: list[str] = []
     for line in text.strip("\n").split("\n"):
         bare = line.strip()
-        if bare.startswith("{") and bare.endswith("}") and bare[1:-1] in parts:
-            line = _indented(parts[bare[1:-1]], len(line) - len(bare))
+        if bare.startswith("{") and bare.endswith("}") and bare[1:-1] in fragments:
+            line = _indented(fragments[bare[1:-1]], len(line) - len(bare))
         else:
-            line = line.format(**parts)
+            line = line.format(**fragments)
         if line.strip():
             lines.append(line)
     return "\n".join(lines) + "\n"

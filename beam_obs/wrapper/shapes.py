@@ -14,7 +14,6 @@ from types import GeneratorType
 from typing import Any, NamedTuple
 
 from beam_obs.metrics.tally import Counts
-from beam_obs.wrapper.element_forms import PLAIN
 from beam_obs.wrapper.guard import Guard
 from beam_obs.wrapper.process_text import Way, maker
 from beam_obs.wrapper.step_shapes import Step, origin_taker, refuse_text
@@ -51,12 +50,13 @@ def shape_of(
     """
     if element_at:
         return _with_element_at(called, guard, element_at)
-    takes, gives, filtered = (
-        (PLAIN, PLAIN, False) if step is None else (step.takes, step.gives, step.filtered_least is not None)
-    )
     settings = guard.settings
-    function, tells_origin = (called.function, False) if step is None else origin_taker(called)
-    process, read = maker(Way(called.kind, takes, gives, True, takes_arguments, filtered, tells_origin))(
+    way = Way(kind=called.kind, is_stage=True, takes_arguments=takes_arguments)
+    function = called.function
+    if step is not None:
+        function, tells_origin = origin_taker(called)
+        way = step.woven(way, tells_origin)
+    process, read = maker(way)(
         {
             "function": function,
             "guard": guard,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -56,6 +57,21 @@ class Step(NamedTuple):
             "absent": _ABSENT,
         }
 
+    def woven(self, way: Way, tells_origin: bool) -> Way:
+        """Returns the process function that takes and gives what this step does.
+
+        Args:
+          way: one of plain elements.
+          tells_origin: whether the user's function is called with the provenance too.
+        """
+        return replace(
+            way,
+            takes=self.takes,
+            gives=self.gives,
+            notes_filtered=self.filtered_least is not None,
+            tells_origin=tells_origin,
+        )
+
     def _note_filtered(self, provenance: bytes) -> Iterable[Any]:
         return (
             [TaggedOutput(ROWS, filtered_row(self.label, provenance))]
@@ -74,8 +90,7 @@ def one_to_one(called: UserCallable, step: Step, takes_arguments: bool) -> Proce
     """
     kind = GENERATOR if inspect.isgeneratorfunction(called.function) else called.kind
     function, tells_origin = origin_taker(called)
-    filtered = step.filtered_least is not None
-    way = Way(kind, step.takes, step.gives, False, takes_arguments, filtered, tells_origin)
+    way = step.woven(Way(kind=kind, takes_arguments=takes_arguments), tells_origin)
     process, _ = maker(way)({"function": function, **step.names})
     return process
 

@@ -1,0 +1,59 @@
+# Written by `python -m tests.wrapper.test_process_text`, for
+# Way(kind='FlatMap', is_stage=True)
+
+
+def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone):
+    left = given = min(rate, 1)
+    out = kept = filtered = others = 0
+    refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
+    def read():
+        taken = given - left
+        return taken, taken - others + out, filtered
+    def process(element):
+        nonlocal left, given, out, filtered, others
+        left -= 1
+        if not left:
+            left, given = rate + 1, given + rate
+            return timed(process, element)
+        try:
+            results = function(element)
+            kind = results.__class__
+            if kind is not list:
+                if kind is lazy_kind:
+                    for result in results:
+                        break
+                    else:
+                        others += 1
+                        filtered += 1
+                        return ()
+                    for second in results:
+                        break
+                    else:
+                        results = alone
+                    if results is not alone:
+                        iterator, results = results, [result, second]
+                        for result in iterator:
+                            results += [result, *islice(iterator, cap)]
+                            break
+                        if len(results) > cap:
+                            others += 1
+                            return go_on(element, results, iterator)
+                else:
+                    results = settle(element, results)
+                    if results.__class__ is lazily:
+                        others += 1
+                        return results
+        except Exception as error:
+            others += 1
+            return refuse(element, error)
+        if results is alone:
+            return [result]
+        if len(results) == 1:
+            return results
+        others += 1
+        if results:
+            out += len(results)
+            return results
+        filtered += 1
+        return ()
+    return process, read

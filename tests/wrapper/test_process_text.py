@@ -1,0 +1,108 @@
+"""Process functions, written out in `process_functions/`: a change of the hot path is seen there as code.
+
+`python -m tests.wrapper.test_process_text` writes them anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from beam_obs.wrapper.element_forms import KEYED, PLAIN, WOVEN
+from beam_obs.wrapper.process_text import GENERATOR, Way, text_of
+from beam_obs.wrapper.user_callable import DO_FN, FILTER, FLAT_MAP, MAP, MAP_TUPLE
+
+FOLDER = pathlib.Path(__file__).parent / "process_functions"
+WRITE_ANEW = "python -m tests.wrapper.test_process_text"
+HEADER = f"# Written by `{WRITE_ANEW}`, for\n# {{}}\n\n\n"
+
+WRITTEN_OUT = {
+    "stage_map": Way(kind=MAP, is_stage=True),
+    "stage_map_tuple_with_arguments": Way(kind=MAP_TUPLE, is_stage=True, takes_arguments=True),
+    "stage_filter": Way(kind=FILTER, is_stage=True),
+    "stage_flat_map": Way(kind=FLAT_MAP, is_stage=True),
+    "woven_stage_flat_map": Way(kind=FLAT_MAP, takes=KEYED, gives=KEYED, is_stage=True, notes_filtered=True),
+    "woven_map": Way(kind=MAP, takes=WOVEN, gives=WOVEN),
+    "woven_map_that_stamps": Way(kind=MAP, takes=WOVEN, gives=WOVEN, tells_origin=True),
+    "woven_map_tuple": Way(kind=MAP_TUPLE, takes=WOVEN, gives=WOVEN),
+    "woven_filter_to_keyed": Way(kind=FILTER, takes=WOVEN, gives=KEYED),
+    "woven_filter_from_keyed": Way(kind=FILTER, takes=KEYED, gives=WOVEN),
+    "woven_dofn_with_arguments": Way(kind=DO_FN, takes=WOVEN, gives=WOVEN, takes_arguments=True),
+    "woven_generator": Way(kind=GENERATOR, takes=WOVEN, gives=WOVEN, notes_filtered=True),
+}
+"""By the name of the file: among them every line that a process function may have."""
+
+
+def written(way: Way) -> str:
+    options = {
+        field.name: getattr(way, field.name)
+        for field in dataclasses.fields(way)
+        if getattr(way, field.name) != field.default
+    }
+    told = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return HEADER.format(f"Way({told})") + text_of(way)
+
+
+def all_ways() -> Iterator[Way]:
+    """Every way that a step may need."""
+    woven = list(itertools.product([WOVEN, KEYED], repeat=2))
+    for (takes, gives), is_stage, takes_arguments, notes_filtered, tells_origin in itertools.product(
+        [(PLAIN, PLAIN), *woven], *[[False, True]] * 4
+    ):
+        for kind in (MAP, MAP_TUPLE, FILTER, FLAT_MAP, DO_FN, GENERATOR):
+            way = Way(
+                kind=kind,
+                takes=takes,
+                gives=gives,
+                is_stage=is_stage,
+                takes_arguments=takes_arguments,
+                notes_filtered=notes_filtered,
+                tells_origin=tells_origin,
+            )
+            of_a_woven_step = notes_filtered or tells_origin or not is_stage
+            if (
+                (way.is_woven or not of_a_woven_step)
+                and (kind == MAP or not tells_origin)
+                and (kind != GENERATOR or not is_stage)
+            ):
+                yield way
+
+
+def lines_of(way: Way) -> set[str]:
+    """The lines of a text but its first, which lists names, and without more arguments."""
+    return {line.strip().replace(", *args, **kwargs", "") for line in text_of(way).splitlines()[1:]}
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_a_process_function_is_as_it_is_written_out(name: str) -> None:
+    assert (FOLDER / f"{name}.py").read_text() == written(WRITTEN_OUT[name]), WRITE_ANEW
+
+
+def test_no_other_function_is_written_out() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.py")) == sorted(WRITTEN_OUT)
+
+
+def test_every_line_of_any_process_function_is_written_out() -> None:
+    seen = set().union(*(lines_of(way) for way in WRITTEN_OUT.values()))
+    assert {line for way in all_ways() for line in lines_of(way)} - seen == set(), "no text has it"
+
+
+def test_more_arguments_are_taken_and_handed_on() -> None:
+    for way in all_ways():
+        assert text_of(way).count(", *args, **kwargs") == (
+            0 if not way.takes_arguments else 3 if way.is_stage else 2
+        )
+
+
+def test_every_text_compiles() -> None:
+    for way in all_ways():
+        compile(text_of(way), "text", "exec")
+
+
+if __name__ == "__main__":
+    for name, way in WRITTEN_OUT.items():
+        (FOLDER / f"{name}.py").write_text(written(way))
