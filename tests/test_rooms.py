@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import collections
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterable
 
 import pytest
 
@@ -63,6 +65,26 @@ def test_every_room_is_known_and_drawn() -> None:
 def test_imports_run_downwards_only(path: pathlib.Path) -> None:
     room = path.relative_to(PACKAGE).parts[0]
     assert rooms_imported_by(path) <= {room, *may_import(room)}
+
+
+def names_twice(names: Iterable[str]) -> list[str]:
+    return [name for name, count in collections.Counter(names).items() if count > 1]
+
+
+def test_no_two_modules_have_one_name() -> None:
+    # A command's module is named as the command, whatever answers it.
+    modules = [path.stem for path in MODULES if path.stem != "__init__" and path.parent.name != "cli"]
+    assert names_twice(modules) == []
+
+
+def test_no_two_classes_have_one_name() -> None:
+    classes = [
+        node.name
+        for path in MODULES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert names_twice(classes) == []
 
 
 def test_reading_a_store_does_not_import_beam() -> None:

@@ -29,7 +29,7 @@ from beam_obs.store.kinds_of_refusal import (
     dead_letters_of,
     pipeline_kinds,
 )
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 from beam_obs.store.unknown_name import UnknownName
 

@@ -40,7 +40,7 @@ from beam_obs.reports.run_report import console_for, print_plainly
 from beam_obs.reports.telling import tell
 from beam_obs.store.evidence import Standing
 from beam_obs.store.kinds_of_refusal import dead_letters_of
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.source_places import placed_letters
 from beam_obs.store.store import Store
 from beam_obs.store.unknown_name import UnknownName, beginning_of

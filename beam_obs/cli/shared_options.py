@@ -11,8 +11,8 @@ import click
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import clean
 from beam_obs.store.configuration import FILE
-from beam_obs.store.record import RunRecord
-from beam_obs.store.record_forms import ERASED_AT_END
+from beam_obs.store.run_record import RunRecord
+from beam_obs.store.run_record_forms import ERASED_AT_END
 from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE, Store
 
 _OF_FILESYSTEMS = re.compile(

@@ -36,7 +36,7 @@ STREAMING_ROWS = 10_000
 """How many rows of a stream are gathered before they are written."""
 
 
-class RowFile(Protocol):
+class OpenRowFile(Protocol):
     """An evidence file being written."""
 
     def write(self, row: Any) -> None:
@@ -53,7 +53,7 @@ class WriteEvidence(StatelessDoFn):
     """Writes the rows of a bundle to one file and gives its manifest.
 
     Args:
-      open_file: makes a `RowFile` on an open binary file.
+      open_file: makes a `OpenRowFile` on an open binary file.
       folder: folder of the evidence, or the run whose folder it is.
       name: start of the files' names, e.g. ``dead_letters-parse``.
       extension: end of the files' names.
@@ -62,7 +62,7 @@ class WriteEvidence(StatelessDoFn):
 
     def __init__(
         self,
-        open_file: Callable[[Any], RowFile],
+        open_file: Callable[[Any], OpenRowFile],
         folder: str | RunContext,
         name: str,
         extension: str,
@@ -76,7 +76,7 @@ class WriteEvidence(StatelessDoFn):
 
     def start_bundle(self) -> None:
         """Begins without a file: no rows, no file."""
-        self._rows: RowFile | None = None
+        self._rows: OpenRowFile | None = None
 
     def process(self, row: Any) -> None:
         """Writes one row."""

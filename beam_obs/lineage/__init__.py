@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from beam_obs.lineage.certainty import NOT_RECORDED as NOT_RECORDED
     from beam_obs.lineage.certainty import SAMPLED as SAMPLED
     from beam_obs.lineage.certainty import Certainty as Certainty
-    from beam_obs.lineage.files import FileGone as FileGone
     from beam_obs.lineage.forward import NotRead as NotRead
     from beam_obs.lineage.forward import fate as fate
+    from beam_obs.lineage.opened_files import FileGone as FileGone
     from beam_obs.lineage.output_records import NoSuchRecord as NoSuchRecord
     from beam_obs.lineage.output_records import OutputRecord as OutputRecord
     from beam_obs.lineage.positions import NoSuchPlace as NoSuchPlace

@@ -13,9 +13,9 @@ from beam_obs.lineage import run_choice
 from beam_obs.lineage.ancestry import Ancestry, certainty_of, opaque_text
 from beam_obs.lineage.answers import Why
 from beam_obs.lineage.certainty import Certainty, damaged, least, not_recorded, sampled
-from beam_obs.lineage.files import FileGone, read_content
 from beam_obs.lineage.given_records import given_records, record_of_fields
 from beam_obs.lineage.line_spans import MOST_LINES, Span, spans_around
+from beam_obs.lineage.opened_files import FileGone, read_content
 from beam_obs.lineage.output_records import (
     AVRO,
     GIVEN,

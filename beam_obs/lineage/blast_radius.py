@@ -19,7 +19,7 @@ from beam_obs.lineage.certainty import (
     sampled,
 )
 from beam_obs.lineage.derivation_rows import DamagedRows
-from beam_obs.lineage.files import same_file
+from beam_obs.lineage.opened_files import same_file
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import UsageError

@@ -9,8 +9,8 @@ from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import Fate, Into
 from beam_obs.lineage.backward import as_origin
 from beam_obs.lineage.certainty import COMPLETELY, least, not_recorded
-from beam_obs.lineage.files import FileGone
 from beam_obs.lineage.future import Future, named_letter, refused_by
+from beam_obs.lineage.opened_files import FileGone
 from beam_obs.lineage.positions import NoSuchPlace, place_of_number, why_no_record
 from beam_obs.lineage.refused_together import refused_together, takes_in
 from beam_obs.lineage.run_evidence import RunEvidence

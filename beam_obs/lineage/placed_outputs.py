@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beam_obs.lineage.files import FileGone, read_content
+from beam_obs.lineage.opened_files import FileGone, read_content
 from beam_obs.lineage.output_records import AVRO, PARQUET, format_of
 from beam_obs.records.record_content import output_digest
 from beam_obs.store.folder import is_local, local_path

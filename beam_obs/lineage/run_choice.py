@@ -9,12 +9,12 @@ from typing import Any
 from beam_obs.lineage.answers import RunOf
 from beam_obs.lineage.certainty import Certainty, damaged, not_recorded
 from beam_obs.lineage.derivation_rows import DamagedRows
-from beam_obs.lineage.files import FileGone, below_prefix, present_version, same_file
+from beam_obs.lineage.opened_files import FileGone, below_prefix, present_version, same_file
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.origin import is_derived
 from beam_obs.records.weave_report import NO_ORIGIN
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.source_partitions import SourcePartition
 from beam_obs.store.store import RunNotFound, Store
 from beam_obs.store.unknown_name import nearest_text

@@ -11,7 +11,8 @@ import struct
 from typing import Any
 
 from beam_obs.files.file_state import FileState
-from beam_obs.lineage.files import (
+from beam_obs.lineage.lines import Lines
+from beam_obs.lineage.opened_files import (
     FileGone,
     as_it_is,
     content_before_damage,
@@ -20,7 +21,6 @@ from beam_obs.lineage.files import (
     present_version,
     read_content,
 )
-from beam_obs.lineage.lines import Lines
 from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import block_position
 from beam_obs.records.errors import MissingExtra

@@ -29,7 +29,7 @@ from beam_obs.store.difference import (
     relative_change,
 )
 from beam_obs.store.kinds_of_refusal import GONE, NEW, RECURRING, KindChange
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 
 _SHOWN_FILES = 8
 _SHOWN_KINDS = 12

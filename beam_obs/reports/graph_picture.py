@@ -15,7 +15,7 @@ from beam_obs.records.wording import clean, seconds_text
 from beam_obs.reports.balance_text import NOT_BALANCED, balance_text
 from beam_obs.reports.layered_layout import Box, Link, Route, lay_out
 from beam_obs.reports.marked_graph import MarkedEdge, MarkedGraph, MarkedStep, marked_graph
-from beam_obs.store.record import RunRecord, parse_time
+from beam_obs.store.run_record import RunRecord, parse_time
 
 _MARGIN = 24.0
 _CELL = 0.605

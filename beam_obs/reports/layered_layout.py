@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
-from beam_obs.reports.layered_order import Place, closing_circles, layers_of, ordered
+from beam_obs.reports.layered_order import LayerPlace, closing_circles, layers_of, ordered
 
 _SIDE_BY_SIDE = 14.0
 _LEAST_GAP = 13.0
@@ -109,19 +109,19 @@ def lay_out(boxes: Sequence[Box], links: Sequence[Link]) -> Layout:
     )
 
 
-_Tie = tuple[Place, float, float]
+_Tie = tuple[LayerPlace, float, float]
 """A neighbour, how far aside of it to be, and how much."""
 
 
 def _places(
     boxes: Sequence[Box], links: Sequence[Link], ends: Sequence[tuple[int, int]], layers: Sequence[int]
-) -> tuple[list[Place], list[list[int]]]:
+) -> tuple[list[LayerPlace], list[list[int]]]:
     """Returns the boxes and what links need between them, and the places along each link.
 
     Boxes are in even rows; the odd rows between them have the labels.
     """
     places = [
-        Place(2 * layer, box.left, box.right, box.height, box.port_room, is_box=True)
+        LayerPlace(2 * layer, box.left, box.right, box.height, box.port_room, is_box=True)
         for box, layer in zip(boxes, layers, strict=True)
     ]
     chains = []
@@ -131,9 +131,9 @@ def _places(
             is_label = len(chain) == 1
             chain.append(len(places))
             if is_label:
-                places.append(Place(row, 4.0, 6.0 + link.label_width, _LABEL_HEIGHT))
+                places.append(LayerPlace(row, 4.0, 6.0 + link.label_width, _LABEL_HEIGHT))
             else:
-                places.append(Place(row, _SIDE_BY_SIDE / 4, _SIDE_BY_SIDE / 4, 0.0))
+                places.append(LayerPlace(row, _SIDE_BY_SIDE / 4, _SIDE_BY_SIDE / 4, 0.0))
         chain.append(target)
         for upper, lower in itertools.pairwise(chain):
             places[upper].below.append(lower)
@@ -142,7 +142,9 @@ def _places(
     return places, chains
 
 
-def _place_across(rows: list[list[int]], places: list[Place], ports: dict[tuple[int, int], float]) -> None:
+def _place_across(
+    rows: list[list[int]], places: list[LayerPlace], ports: dict[tuple[int, int], float]
+) -> None:
     """Gives each place its x: near to its neighbours above and below, and clear of those beside it."""
     for row in rows:
         edge = 0.0
@@ -162,7 +164,7 @@ def _place_across(rows: list[list[int]], places: list[Place], ports: dict[tuple[
                 _settle(row, places, below, above, between_both)
 
 
-def _ports(rows: list[list[int]], places: list[Place]) -> dict[tuple[int, int], float]:
+def _ports(rows: list[list[int]], places: list[LayerPlace]) -> dict[tuple[int, int], float]:
     """Returns how far from a box's axis its link to a neighbour begins or ends, by (box, neighbour)."""
     position = {number: index for row in rows for index, number in enumerate(row)}
     ports: dict[tuple[int, int], float] = {}
@@ -175,7 +177,7 @@ def _ports(rows: list[list[int]], places: list[Place]) -> dict[tuple[int, int], 
 
 
 def _ties(
-    number: int, near: list[int], places: list[Place], ports: dict[tuple[int, int], float]
+    number: int, near: list[int], places: list[LayerPlace], ports: dict[tuple[int, int], float]
 ) -> list[_Tie]:
     place = places[number]
     return [
@@ -184,7 +186,7 @@ def _ties(
     ]
 
 
-def _pull(one: Place, other: Place) -> float:
+def _pull(one: LayerPlace, other: LayerPlace) -> float:
     """Returns how much two places want to be in line: within a long link before all."""
     if not one.is_box and not other.is_box:
         return 8.0
@@ -194,7 +196,7 @@ def _pull(one: Place, other: Place) -> float:
 
 def _settle(
     row: list[int],
-    places: list[Place],
+    places: list[LayerPlace],
     behind: list[list[_Tie]],
     ahead: list[list[_Tie]],
     between_both: bool,
@@ -266,7 +268,7 @@ def _nondecreasing(wanted: Sequence[float], weights: Sequence[float]) -> list[fl
     return [value for value, _, number in pools for _ in range(number)]
 
 
-def _place_down(rows: list[list[int]], places: list[Place]) -> list[tuple[float, float]]:
+def _place_down(rows: list[list[int]], places: list[LayerPlace]) -> list[tuple[float, float]]:
     """Returns top and bottom of each row; between two there is more room where a link goes far aside."""
     tops: list[tuple[float, float]] = []
     top = 0.0
@@ -283,7 +285,7 @@ def _place_down(rows: list[list[int]], places: list[Place]) -> list[tuple[float,
 
 def _route(
     chain: list[int],
-    places: list[Place],
+    places: list[LayerPlace],
     ports: dict[tuple[int, int], float],
     tops: list[tuple[float, float]],
     reverse: bool,

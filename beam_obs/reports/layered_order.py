@@ -14,7 +14,7 @@ _EXCHANGE_LIMIT = 2_000
 """Above so many places neighbours are not exchanged one by one: it takes longer than a look is worth."""
 
 
-class Place:
+class LayerPlace:
     """A box, the label of a link, or where a link passes a layer.
 
     Args:
@@ -100,7 +100,7 @@ def layers_of(number: int, ends: Sequence[tuple[int, int]]) -> list[int]:
     return layers
 
 
-def ordered(places: list[Place]) -> list[list[int]]:
+def ordered(places: list[LayerPlace]) -> list[list[int]]:
     """Returns the places of each row from left to right, with few crossings of links."""
     best: list[list[int]] = []
     fewest = -1
@@ -118,7 +118,7 @@ def ordered(places: list[Place]) -> list[list[int]]:
     return best
 
 
-def _as_found(places: list[Place], downwards: bool) -> list[list[int]]:
+def _as_found(places: list[LayerPlace], downwards: bool) -> list[list[int]]:
     """Returns rows in the order in which a walk along the links comes by."""
     rows: list[list[int]] = [[] for _ in range(max((place.row for place in places), default=-1) + 1)]
     seen: set[int] = set()
@@ -136,7 +136,7 @@ def _as_found(places: list[Place], downwards: bool) -> list[list[int]]:
     return rows
 
 
-def _sort_by_neighbours(rows: list[list[int]], places: list[Place], downwards: bool) -> None:
+def _sort_by_neighbours(rows: list[list[int]], places: list[LayerPlace], downwards: bool) -> None:
     """Sorts each row by the mean position of the neighbours in the row before it."""
     position = {number: index for row in rows for index, number in enumerate(row)}
     for row in rows if downwards else reversed(rows):
@@ -149,7 +149,7 @@ def _sort_by_neighbours(rows: list[list[int]], places: list[Place], downwards: b
         position.update((number, index) for index, number in enumerate(row))
 
 
-def _exchange_neighbours(rows: list[list[int]], places: list[Place]) -> None:
+def _exchange_neighbours(rows: list[list[int]], places: list[LayerPlace]) -> None:
     """Exchanges neighbours in a row where their links cross less the other way round."""
     position = {number: index for row in rows for index, number in enumerate(row)}
 
@@ -168,7 +168,7 @@ def _exchange_neighbours(rows: list[list[int]], places: list[Place]) -> None:
                 position[first], position[second] = index + 1, index
 
 
-def _crossings(upper: list[int], lower: list[int], places: list[Place]) -> int:
+def _crossings(upper: list[int], lower: list[int], places: list[LayerPlace]) -> int:
     """Returns how many pairs of links from a row to the next cross."""
     position = {number: index for index, number in enumerate(lower)}
     seen: list[int] = []

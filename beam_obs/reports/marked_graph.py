@@ -11,7 +11,7 @@ from typing import Any
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
 from beam_obs.store.folding import WITHIN, folded
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 
 _WHILE_RUNNING = re.compile(r"\[while running '([^'\n]{1,500})'\]")
 

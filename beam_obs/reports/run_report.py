@@ -45,7 +45,7 @@ from beam_obs.reports.fitting import (
     whole,
 )
 from beam_obs.store.folding import WITHIN, folded_record
-from beam_obs.store.record import RunRecord, parse_time
+from beam_obs.store.run_record import RunRecord, parse_time
 from beam_obs.store.store import Store
 
 PLAIN_COLUMNS = 100

@@ -13,7 +13,7 @@ from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions
 
 from beam_obs.dead_letters.homes import KeepRefusals
 from beam_obs.metrics.names import LATER_LEAF, stage_of_step
-from beam_obs.runs.one_row import Row, rows_of
+from beam_obs.runs.one_row import Row, one_row_steps
 from beam_obs.stages.guarded_combine import SplitCombined
 from beam_obs.woven.state import remembers
 from beam_obs.woven.woven_dofn import innermost
@@ -114,7 +114,7 @@ def read_graph(
       rows: what is one row, as the pipeline that the user built tells it; by default this one.
     """
     labels = frozenset(stages)
-    rows = rows_of(pipeline) if rows is None else rows
+    rows = one_row_steps(pipeline) if rows is None else rows
     root = pipeline._root_transform()
     shown = [part for part in root.parts if part.full_label not in hidden]
     nodes = [node for part in shown for node in _told(part, labels, rows)]

@@ -29,9 +29,9 @@ from beam_obs.runs.failing_record import FailingRecord, failing_record
 from beam_obs.runs.progress import Progress
 from beam_obs.store.evidence import Evidence, read_evidence
 from beam_obs.store.partitions import PARTITIONS, StampedSource, describe_partitions, write_partitions
-from beam_obs.store.record import now_text
-from beam_obs.store.record_forms import FILES
 from beam_obs.store.run import Run
+from beam_obs.store.run_record import now_text
+from beam_obs.store.run_record_forms import FILES
 from beam_obs.wrapper.exception_note import note_of, show_note
 
 if TYPE_CHECKING:

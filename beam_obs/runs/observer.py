@@ -26,7 +26,7 @@ from beam_obs.reports.run_report import print_report
 from beam_obs.runs.code_version import code_version
 from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.launched import Launched, status_of_error
-from beam_obs.runs.one_row import rows_of
+from beam_obs.runs.one_row import one_row_steps
 from beam_obs.runs.option_names import settle_options
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
 from beam_obs.runs.reach import check_reach, outlives_launcher
@@ -192,7 +192,7 @@ class Observer:
             hidden = [
                 part.full_label for part in pipeline._root_transform().parts if _is_ours(part.full_label)
             ]
-            return read_graph(pipeline, self.observation.stages, hidden, rows_of(self.pipeline))
+            return read_graph(pipeline, self.observation.stages, hidden, one_row_steps(self.pipeline))
         return None
 
     def _launch(self, built: bool = True) -> Launched:

@@ -39,7 +39,7 @@ class Row(NamedTuple):
     is_counted: bool = True
 
 
-def rows_of(pipeline: Any) -> dict[str, Row]:
+def one_row_steps(pipeline: Any) -> dict[str, Row]:
     """Returns the outermost steps of a pipeline that are one row each, by full label.
 
     Args:

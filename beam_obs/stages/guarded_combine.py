@@ -21,7 +21,7 @@ from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.payload import decode_payload, encode_payload, payload_text
 from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.exception_note import NOTE, put_note
-from beam_obs.wrapper.failure import Failure, describe
+from beam_obs.wrapper.failure import Failure, failure_of
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.refusal import DEAD_TAG, lineage_of, refuse_failure
 from beam_obs.wrapper.untyped import Untyped
@@ -173,7 +173,7 @@ class GuardedCombineFn(beam.CombineFn):
         return _Guarded(None, False, (*accumulator.refused, lost), accumulator.inputs)
 
     def _refusal(self, what: str, value: Any, error: Exception) -> _Refused:
-        return _Refused(what, value, describe(error, self._step), time.time_ns() // 1000, current_origin())
+        return _Refused(what, value, failure_of(error, self._step), time.time_ns() // 1000, current_origin())
 
     def _again(self, what: str, value: Any, refused: tuple[_Refused, ...]) -> _Refused:
         """What arrives where there is no accumulator left is refused for the same reason."""

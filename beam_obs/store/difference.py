@@ -13,7 +13,7 @@ from typing import Any
 
 from beam_obs.store.folding import folded_record
 from beam_obs.store.kinds_of_refusal import GONE, NEW, KindChange, compare_kinds, dead_letters_of
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 
 SAME, CHANGED, UNKNOWN = "same", "changed", "unknown"

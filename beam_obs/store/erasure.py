@@ -31,9 +31,9 @@ from beam_obs.store.file_problem import problem_of_file
 from beam_obs.store.form import parse_object
 from beam_obs.store.kept_letters import kept_letters
 from beam_obs.store.letter_files import LetterFile
-from beam_obs.store.record import END, RunRecord
-from beam_obs.store.record_forms import ERASED_AT_END, FILES
 from beam_obs.store.row_files import RowFile, read_metadata, read_row_file
+from beam_obs.store.run_record import END, RunRecord
+from beam_obs.store.run_record_forms import ERASED_AT_END, FILES
 from beam_obs.store.sealing import encode_record, is_sealed, seal
 from beam_obs.store.store import PENDING, Store
 

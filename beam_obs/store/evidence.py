@@ -24,11 +24,11 @@ from beam_obs.records.wanted_letters import ALL_LETTERS, WantedLetters
 from beam_obs.store.folder import Found
 from beam_obs.store.form import fit, parse_object
 from beam_obs.store.kept_letters import kept_letters
-from beam_obs.store.record_forms import FILES, MANIFESTS_FORM
+from beam_obs.store.run_record_forms import FILES, MANIFESTS_FORM
 from beam_obs.store.sealing import is_sealed
 
 if TYPE_CHECKING:
-    from beam_obs.store.record import RunRecord
+    from beam_obs.store.run_record import RunRecord
     from beam_obs.store.store import Store
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from beam_obs.store.acyclic import drop_circles
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 
 WITHIN = "within"
 """Field of a kind of dead letters: the part of its row that refused the records; empty where it has none."""

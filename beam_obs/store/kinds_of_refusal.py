@@ -12,7 +12,7 @@ from typing import Any
 from beam_obs.records.message_shape import message_shape
 from beam_obs.records.public_names import public_type
 from beam_obs.store.evidence import read_evidence, summarize_dead_letters
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.source_places import place_examples
 from beam_obs.store.store import Store
 

@@ -15,7 +15,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.store.folder import folder_at
 from beam_obs.store.leftovers import Leftover, find_leftovers
 from beam_obs.store.objects import AT_ONCE
-from beam_obs.store.record import END, START, RunRecord, now_text, seconds_between
+from beam_obs.store.run_record import END, START, RunRecord, now_text, seconds_between
 from beam_obs.store.store import Store
 
 YOUNG, RUNNING, OPEN, NEWEST, FAILED, LINK = "young", "running", "open", "newest", "failed", "link"

@@ -10,9 +10,9 @@ from typing import Any
 from beam_obs.records.manifest import content_hash
 from beam_obs.records.run_context import RunContext
 from beam_obs.store.process import this_process
-from beam_obs.store.read_record import SEALED
-from beam_obs.store.record import END, HEARTBEAT, HEARTBEAT_SECONDS, START, RunRecord, now_text
-from beam_obs.store.record_forms import FILES
+from beam_obs.store.read_run_record import SEALED
+from beam_obs.store.run_record import END, HEARTBEAT, HEARTBEAT_SECONDS, START, RunRecord, now_text
+from beam_obs.store.run_record_forms import FILES
 from beam_obs.store.sealing import encode_record, seal
 from beam_obs.store.store import Store, StoreNotWritable
 

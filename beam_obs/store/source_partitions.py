@@ -9,7 +9,7 @@ from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.origin import POSITION_BITS, TOP_BIT, Partition, is_derived
 from beam_obs.store.evidence import Evidence
 from beam_obs.store.partitions import read_partitions
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 
 _MOST_CANDIDATES = 1 << 16

@@ -19,8 +19,8 @@ from beam_obs.records.errors import BeamObsError
 from beam_obs.records.given import given_path
 from beam_obs.store.configuration import find_configuration
 from beam_obs.store.folder import Folder, folder_at, is_local, local_path
-from beam_obs.store.read_record import read_record
-from beam_obs.store.record import END, START, RunRecord
+from beam_obs.store.read_run_record import read_run_record
+from beam_obs.store.run_record import END, START, RunRecord
 from beam_obs.store.unknown_name import beginning_of, nearest_names, nearest_text
 
 STORE_VARIABLE = "BEAM_OBS_STORE"
@@ -232,7 +232,7 @@ class Store:
         found = self.files.look(paths)
         with _without_collecting():
             return [
-                read_record(self, name, run, *found[2 * at : 2 * at + 2])
+                read_run_record(self, name, run, *found[2 * at : 2 * at + 2])
                 for at, (run, name) in enumerate(ids)
             ]
 

@@ -1,6 +1,6 @@
 """For tests of pipelines that use beam_obs, with pytest or unittest, on Beam's TestPipeline or any other."""
 
-from beam_obs.testing.dead_letters import assert_dead_letters
+from beam_obs.testing.expected_dead_letters import assert_dead_letters
 from beam_obs.testing.matchers import Matcher, contains, dead_letter, like, meets
 from beam_obs.testing.metrics import assert_balanced, assert_metrics
 from beam_obs.testing.retrying_runner import RetryingRunner

@@ -156,7 +156,7 @@ def dead_letter(
     return DeadLetterMatcher(times, {**given, **others})
 
 
-def describe(letter: DeadLetter) -> str:
+def letter_line(letter: DeadLetter) -> str:
     """Returns a dead letter in one line."""
     return "  ".join(
         f"{name} {cut(found_text(name, letter), _SHOWN_FIELD)}"

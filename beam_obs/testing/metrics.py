@@ -14,7 +14,7 @@ from beam_obs.metrics.snapshot import Snapshot, StageCounts, read_snapshot
 from beam_obs.reports.balance_text import balance_text, unchecked_texts
 from beam_obs.runs.balance import balance
 from beam_obs.store.folding import folded
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.testing.expected_and_found import table
 from beam_obs.testing.observed_run import find_run
 

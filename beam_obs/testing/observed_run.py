@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 
 

@@ -16,7 +16,7 @@ from beam_obs.records.run_context import RunContext
 from beam_obs.records.weave_report import WovenSource
 from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.weave_state import INPUTS, WeaveState
-from beam_obs.woven.source_origins import BY_CONTENT, Source
+from beam_obs.woven.source_origins import BY_CONTENT, SourceOrigins
 from beam_obs.wrapper.element_forms import ROWS
 
 _OF_BEAM = "apache_beam.io."
@@ -92,8 +92,8 @@ def label_of_read(weave: WeaveState, node_id: str) -> str:
     return label
 
 
-def _label_and_source(weave: WeaveState, node_id: str, given: str) -> tuple[str, Source]:
+def _label_and_source(weave: WeaveState, node_id: str, given: str) -> tuple[str, SourceOrigins]:
     label = label_of_read(weave, node_id)
     partition = Partition(label, "", located=False)
     weave.report.sources.append(WovenSource(label, partition))
-    return label, Source(BY_CONTENT, partition, {None: weave.coder_object(weave.plain_coder[given])})
+    return label, SourceOrigins(BY_CONTENT, partition, {None: weave.coder_object(weave.plain_coder[given])})

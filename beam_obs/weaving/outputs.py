@@ -16,13 +16,13 @@ from beam_obs.weaving.frames import FrameSink, frame_sink
 from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.units import Unit, is_internal
 from beam_obs.weaving.weave_state import OUTPUTS, WeaveState
-from beam_obs.woven.frames import FrameIndexDoFn, WindowedFrameIndexDoFn
+from beam_obs.woven.frame_lines import FrameIndexDoFn, WindowedFrameIndexDoFn
 from beam_obs.woven.inserted_steps import IndexDoFn
 from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.element_forms import PLAIN, ROWS
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 from beam_obs.wrapper.role import SINK, WRITE
-from beam_obs.wrapper.step_shapes import stamps
+from beam_obs.wrapper.woven_step import stamps
 
 _TESTING = "apache_beam.testing."
 _NAMES_OF_DATA = ("file_pattern", "file_path_prefix", "file_path", "path", "table", "topic", "sink_table")

@@ -25,7 +25,7 @@ def keep_types(proto: api.Pipeline) -> None:
             node.annotations[_KEPT_TYPE] = node.annotations[_TYPE]
 
 
-class Graph:
+class PortableGraph:
     """A pipeline's proto and its edges. Changes are made in the proto.
 
     Args:

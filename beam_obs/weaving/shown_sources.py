@@ -9,7 +9,7 @@ from __future__ import annotations
 from beam_obs.weaving import units
 from beam_obs.weaving.frames import is_frame_read
 from beam_obs.weaving.located_reads import reads_ranges
-from beam_obs.weaving.portable_graph import PAR_DO_URN, Graph
+from beam_obs.weaving.portable_graph import PAR_DO_URN, PortableGraph
 from beam_obs.weaving.units import is_internal, is_of_beam
 from beam_obs.weaving.weave_state import WeaveState
 
@@ -71,7 +71,7 @@ def _starts_anew(weave: WeaveState, leaf: str, taken: str) -> bool:
     return puts_in_default(graph, leaf)
 
 
-def puts_in_default(graph: Graph, leaf: str) -> bool:
+def puts_in_default(graph: PortableGraph, leaf: str) -> bool:
     """Returns whether a step is that of a CombineGlobally which gives its side input, or else a default."""
     parent = graph.parents.get(leaf)
     is_default = str(graph.node(leaf).unique_name).endswith("/InjectDefault")

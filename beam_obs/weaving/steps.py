@@ -27,7 +27,7 @@ from beam_obs.woven.source_origins import (
     BY_INDEX,
     NOT_A_SOURCE,
     TOLD,
-    Source,
+    SourceOrigins,
     StampDoFn,
     TellingPayload,
     passes_blocks,
@@ -220,22 +220,22 @@ def label_of_source(weave: WeaveState, node_id: str, facts: ParDoFacts) -> str:
     return weave.shown_label(node_id) if passes_blocks(facts.dofn) else source_label(weave.graph, node_id)
 
 
-def _source(weave: WeaveState, node_id: str, facts: ParDoFacts) -> Source:
+def _source(weave: WeaveState, node_id: str, facts: ParDoFacts) -> SourceOrigins:
     label = source_label(weave.graph, node_id)
     if is_internal(weave.graph, node_id) and node_id not in weave.shown_sources:
-        return Source(NOT_A_SOURCE, Partition(label, "", located=False), {})
+        return SourceOrigins(NOT_A_SOURCE, Partition(label, "", located=False), {})
     if passes_blocks(facts.dofn):
-        return Source(TOLD, Partition(label, "", located=False), {})
+        return SourceOrigins(TOLD, Partition(label, "", located=False), {})
     if not facts.is_splittable:
         # What a Create holds can be had again from the program; what another step gives first, perhaps not.
         located = label != weave.label(node_id)
-        return Source(BY_INDEX, Partition(label, "", located), {})
+        return SourceOrigins(BY_INDEX, Partition(label, "", located), {})
     outputs = weave.graph.node(node_id).outputs
     coders = {
         None if tag == "None" else tag: weave.coder_object(weave.plain_coder[pcoll])
         for tag, pcoll in sorted(outputs.items())
     }
-    return Source(BY_CONTENT, Partition(label, "", located=False), coders)
+    return SourceOrigins(BY_CONTENT, Partition(label, "", located=False), coders)
 
 
 def _is_standard(window_fn: WindowFn, weave: WeaveState) -> bool:
@@ -330,7 +330,7 @@ def weave_source(weave: WeaveState, node_id: str) -> None:
         form = weave.form_for(pcoll)
         weave.set_form(pcoll, form)
         coders: dict[str | None, Any] = {None: weave.coder_object(weave.plain_coder[pcoll])}
-        source = Source(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders, messages)
+        source = SourceOrigins(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders, messages)
         weave.insert_dofn(
             node_id, f"{label}/beam_obs:origins", StampDoFn(source, form), inside, {"None": pcoll}
         )

@@ -14,7 +14,7 @@ from apache_beam.io.filebasedsource import FileBasedSource
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
-from beam_obs.weaving.portable_graph import PAR_DO_URN, Graph
+from beam_obs.weaving.portable_graph import PAR_DO_URN, PortableGraph
 from beam_obs.wrapper.role import EVIDENCE
 
 PAR_DO = "ParDo"
@@ -83,7 +83,7 @@ class Unit:
     kind: str
 
 
-def find_units(graph: Graph) -> list[Unit]:
+def find_units(graph: PortableGraph) -> list[Unit]:
     """Returns the units of a pipeline, those that make before those that take."""
     found: list[Unit] = []
 
@@ -100,7 +100,7 @@ def find_units(graph: Graph) -> list[Unit]:
     return _in_order(graph, found)
 
 
-def is_internal(graph: Graph, node_id: str) -> bool:
+def is_internal(graph: PortableGraph, node_id: str) -> bool:
     """Returns whether a step is in a composite of Beam's own, so that what it starts from is no source."""
     return any(is_of_beam(graph.python_type(above)) for above in graph.ancestors(node_id))
 
@@ -114,7 +114,7 @@ def is_of_beam(name: str) -> bool:
     return name.startswith("apache_beam.") and not name.startswith(_OF_USERS)
 
 
-def source_label(graph: Graph, node_id: str) -> str:
+def source_label(graph: PortableGraph, node_id: str) -> str:
     """Returns the name of a source: that of the Create around a step, where there is one."""
     for above in graph.ancestors(node_id):
         if graph.python_type(above) == _CREATE:
@@ -122,7 +122,7 @@ def source_label(graph: Graph, node_id: str) -> str:
     return str(graph.node(node_id).unique_name)
 
 
-def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
+def feeds_hot_keys(graph: PortableGraph, node_id: str, output: str) -> bool:
     """Returns whether an aggregate is the first half of one with hot-key fanout."""
     return any(
         graph.python_type(above) == HOT_KEYS and output not in graph.node(above).outputs.values()
@@ -130,7 +130,7 @@ def feeds_hot_keys(graph: Graph, node_id: str, output: str) -> bool:
     )
 
 
-def _kind(graph: Graph, node_id: str) -> str | None:
+def _kind(graph: PortableGraph, node_id: str) -> str | None:
     node = graph.node(node_id)
     name = graph.python_type(node_id)
     if graph.role(node_id) == EVIDENCE:
@@ -160,7 +160,7 @@ def _kind(graph: Graph, node_id: str) -> str | None:
     return None
 
 
-def is_located_read(graph: Graph, node_id: str) -> bool:
+def is_located_read(graph: PortableGraph, node_id: str) -> bool:
     """Returns whether a step is Beam's read of files, whose records have places in them."""
     node = graph.node(node_id)
     if node.spec.urn != common_urns.deprecated_primitives.READ.urn or not node.subtransforms:
@@ -177,11 +177,11 @@ def _is_located(pickled: bytes) -> bool:
         return False
 
 
-def _has_located_read(graph: Graph, node_id: str) -> bool:
+def _has_located_read(graph: PortableGraph, node_id: str) -> bool:
     return any(is_located_read(graph, found) for found in graph.subtree(node_id))
 
 
-def _in_order(graph: Graph, units: list[Unit]) -> list[Unit]:
+def _in_order(graph: PortableGraph, units: list[Unit]) -> list[Unit]:
     """Sorts units so that each comes after those that it takes from."""
     unit_of = {leaf: unit for unit in units for leaf in graph.leaves(unit.node)}
     done: set[str] = set()
@@ -208,7 +208,7 @@ def _in_order(graph: Graph, units: list[Unit]) -> list[Unit]:
     return ordered
 
 
-def make_generic(graph: Graph) -> None:
+def make_generic(graph: PortableGraph) -> None:
     """Takes the names from composites that some runners replace by what expects plain elements.
 
     A CombineValues is one where it is woven by its ParDo: not inside of an aggregate, which is woven whole.

@@ -19,7 +19,7 @@ from beam_obs.records.origin import RANDOM_BITS
 from beam_obs.records.weave_report import NO_ORIGIN, WeaveReport
 from beam_obs.weaving import units
 from beam_obs.weaving.par_do import ParDoFacts, facts_of
-from beam_obs.weaving.portable_graph import KV_URN, PAR_DO_URN, Graph
+from beam_obs.weaving.portable_graph import KV_URN, PAR_DO_URN, PortableGraph
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.units import Unit, find_units
 from beam_obs.woven.inserted_steps import Aggregate, ConvertDoFn
@@ -54,7 +54,7 @@ class WeaveState:
         self.original.CopyFrom(proto)
         self.settings = settings
         self.left = left
-        self.graph = Graph(proto)
+        self.graph = PortableGraph(proto)
         self.report = WeaveReport()
         self.context = PipelineContext(self.original.components)
         self.plain_coder = {

@@ -33,9 +33,9 @@ from beam_obs.dead_letters.evidence_writer import (
 )
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
+from beam_obs.weaving.encoded_rows import open_rows
 from beam_obs.weaving.own_pipeline import own_pipeline
-from beam_obs.weaving.portable_graph import Graph
-from beam_obs.weaving.row_file import open_rows
+from beam_obs.weaving.portable_graph import PortableGraph
 from beam_obs.weaving.weave_state import FILTERED, INPUTS, WINDOW_COUNTS, WeaveState, par_do_spec
 from beam_obs.woven.gathered import sum_of_rows
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -199,7 +199,7 @@ class _Wiring:
       graph: of the pipeline.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: PortableGraph) -> None:
         self._graph = graph
         self._context = PipelineContext(component_id_map=ComponentIdMap(_BY_HAND), namespace=_BY_HAND)
         self._windowing = self._context.windowing_strategies.get_id(Windowing(GlobalWindows()))
@@ -280,7 +280,7 @@ class _Wiring:
 # Steps built by Beam.
 
 
-def _move_into(graph: Graph, starts: list[_Start], write: _Write) -> str:
+def _move_into(graph: PortableGraph, starts: list[_Start], write: _Write) -> str:
     """Builds steps as Beam does, and moves them into a pipeline; returns the id of the composite."""
     pipeline = own_pipeline()
     standing: list[_Start] = []
@@ -305,7 +305,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _move(graph: Graph, pipeline: Any, ends: dict[str, str]) -> str:
+def _move(graph: PortableGraph, pipeline: Any, ends: dict[str, str]) -> str:
     """Moves the steps that write into the woven pipeline, in place of those that they start from."""
     context = PipelineContext(component_id_map=ComponentIdMap(_BY_BEAM), namespace=_BY_BEAM)
     made = pipeline.to_runner_api(context=context)
@@ -351,7 +351,7 @@ def _move(graph: Graph, pipeline: Any, ends: dict[str, str]) -> str:
     return composite
 
 
-def _put_at_the_root(graph: Graph, composite: str) -> None:
+def _put_at_the_root(graph: PortableGraph, composite: str) -> None:
     roots = graph.proto.root_transform_ids
     if roots and not graph.node(roots[0]).spec.urn:
         graph.node(roots[0]).subtransforms.append(composite)

@@ -18,7 +18,7 @@ from beam_obs.records.lineage_rows import BUNDLE
 from beam_obs.woven.superset import superset
 from beam_obs.wrapper.element_forms import ROWS, pack, unpack
 from beam_obs.wrapper.exception_note import noting
-from beam_obs.wrapper.step_shapes import Step
+from beam_obs.wrapper.woven_step import WovenStep
 
 
 class WovenBatch:
@@ -88,7 +88,7 @@ class WovenBatchConverter(BatchConverter):
 
 def batch_process(
     function: Callable[..., Any],
-    step: Step,
+    step: WovenStep,
     limit: int | None,
     gives_batches: bool,
     converter: BatchConverter | None,
@@ -138,7 +138,7 @@ def woven_batch(provenance: bytes, result: Any, converter: BatchConverter) -> An
 
 
 def yielding_batches(
-    function: Callable[..., Any], step: Step, converter: BatchConverter
+    function: Callable[..., Any], step: WovenStep, converter: BatchConverter
 ) -> Callable[..., Any]:
     """Returns the process function of a step that takes elements and gives batches."""
     note = noting(step.label)

@@ -17,11 +17,11 @@ from beam_obs.records.lineage_rows import BATCH
 from beam_obs.woven.superset import superset
 from beam_obs.wrapper.element_forms import ROWS, unpack
 from beam_obs.wrapper.exception_note import noting
-from beam_obs.wrapper.step_shapes import Step
+from beam_obs.wrapper.woven_step import WovenStep
 
 
 def inference_process(
-    whole: Callable[..., Any], step: Step, limit: int | None, alone: Callable[..., Any] | None = None
+    whole: Callable[..., Any], step: WovenStep, limit: int | None, alone: Callable[..., Any] | None = None
 ) -> Callable[..., Any]:
     """Returns the process function of a step that takes batches and gives a prediction for each example.
 

@@ -15,8 +15,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
 from beam_obs.records.origin import Partition, position_of_message, unlocated_origin
 from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends, pack
-from beam_obs.wrapper.step_shapes import Step
 from beam_obs.wrapper.untyped import Untyped
+from beam_obs.wrapper.woven_step import WovenStep
 
 BY_INDEX = "index"
 BY_CONTENT = "content"
@@ -24,7 +24,7 @@ TOLD = "told"
 NOT_A_SOURCE = "not a source"
 
 
-class Source(NamedTuple):
+class SourceOrigins(NamedTuple):
     """How records get their origins.
 
     Args:
@@ -44,7 +44,7 @@ class Source(NamedTuple):
 class Stamper:
     """Gives records their origins. One for a bundle, because occurrences are counted in it."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SourceOrigins) -> None:
         self._source = source
         self._seen: dict[bytes, int] = {}
         self._index = 0
@@ -90,7 +90,7 @@ class StampDoFn(Untyped, beam.DoFn):
       gives: form of the output.
     """
 
-    def __init__(self, source: Source, gives: str) -> None:
+    def __init__(self, source: SourceOrigins, gives: str) -> None:
         self._source = source
         self._gives = gives
 
@@ -115,7 +115,7 @@ def passes_blocks(dofn: Any) -> bool:
     return bool(getattr(dofn, "passes_blocks", False))
 
 
-def told_process(function: Callable[..., Any], step: Step) -> Callable[..., Any]:
+def told_process(function: Callable[..., Any], step: WovenStep) -> Callable[..., Any]:
     """Returns the process function of a step that passes blocks.
 
     Args:

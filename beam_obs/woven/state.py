@@ -16,7 +16,7 @@ from apache_beam.transforms.userstate import BagStateSpec
 from beam_obs.records.contributors import UNKNOWN, summarize
 from beam_obs.wrapper.element_forms import unpack
 from beam_obs.wrapper.exception_note import noting
-from beam_obs.wrapper.step_shapes import Step
+from beam_obs.wrapper.woven_step import WovenStep
 
 HISTORY = "beam_obs_history"
 HISTORY_SPEC = BagStateSpec(HISTORY, BytesCoder())
@@ -80,7 +80,7 @@ def remembers(dofn: Any) -> bool:
 
 def stateful_process(
     function: Callable[..., Any],
-    step: Step,
+    step: WovenStep,
     limit: int | None,
     states: frozenset[str],
     history_at: int,
@@ -119,7 +119,11 @@ def stateful_process(
 
 
 def stateful_timer(
-    callback: Callable[..., Any], step: Step, limit: int | None, states: frozenset[str], names: dict[str, str]
+    callback: Callable[..., Any],
+    step: WovenStep,
+    limit: int | None,
+    states: frozenset[str],
+    names: dict[str, str],
 ) -> Callable[..., Any]:
     """Returns a timer's callback.
 
@@ -143,7 +147,7 @@ def stateful_timer(
 
 
 def _outputs(
-    results: Any, call: _Call, step: Step, limit: int | None, states: frozenset[str]
+    results: Any, call: _Call, step: WovenStep, limit: int | None, states: frozenset[str]
 ) -> Iterator[Any]:
     provenance = call.provenance or UNKNOWN
     of_history: bytes | None = None

@@ -33,7 +33,7 @@ from beam_obs.woven.gathered import flush_gathered
 from beam_obs.woven.held_back import emits_at_the_end, looks_at_itself, unchecked
 from beam_obs.woven.inference import inference_process
 from beam_obs.woven.providers import WovenRestrictionProvider, WovenWatermarkEstimatorProvider
-from beam_obs.woven.source_origins import TOLD, Source, Stamper, own_origin, told_process
+from beam_obs.woven.source_origins import TOLD, SourceOrigins, Stamper, own_origin, told_process
 from beam_obs.woven.state import (
     HISTORY,
     HISTORY_PARAM,
@@ -45,8 +45,8 @@ from beam_obs.wrapper.choosing_dofn import choosing_process
 from beam_obs.wrapper.element_forms import MEMBERS, PLAIN, ROWS, SEED, WOVEN, Ends, packer, unpack
 from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
-from beam_obs.wrapper.step_shapes import Step, one_to_one, refuse_text
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
+from beam_obs.wrapper.woven_step import WovenStep, one_to_one, refuse_text
 
 _MADE_ON_WORKERS = frozenset(
     {
@@ -94,7 +94,7 @@ class WovenSettings:
     gives: str
     tags: dict[str, str] = dataclasses.field(default_factory=dict)
     limit: int | None = None
-    source: Source | None = None
+    source: SourceOrigins | None = None
     window_fn: WindowFn | None = None
     defaults_to_side: bool = False
     filtered_least: int | None = None
@@ -261,7 +261,7 @@ class WovenDoFn(beam.DoFn):
             pack = _with_own_origins(pack)
         if settings.keeps_batches:
             pack = self._counting(pack)
-        self._step = Step(settings.label, settings.takes, settings.gives, pack, settings.filtered_least)
+        self._step = WovenStep(settings.label, settings.takes, settings.gives, pack, settings.filtered_least)
         self._called = user_callable(dofn)
         if settings.source is not None:
             self._stamper = Stamper(settings.source)
@@ -599,7 +599,7 @@ def _as_many(called: UserCallable) -> Callable[..., Any]:
     return function
 
 
-def _from_side(function: Callable[..., Any], step: Step) -> Callable[..., Any]:
+def _from_side(function: Callable[..., Any], step: WovenStep) -> Callable[..., Any]:
     """For the default of a CombineGlobally: the output comes from the side input, which is woven."""
 
     def process(element: Any, side: Any) -> Any:

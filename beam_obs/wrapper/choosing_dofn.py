@@ -9,8 +9,8 @@ import apache_beam as beam
 
 from beam_obs.records.contributors import UNKNOWN
 from beam_obs.wrapper.exception_note import noting
-from beam_obs.wrapper.step_shapes import Step
 from beam_obs.wrapper.untyped import Untyped
+from beam_obs.wrapper.woven_step import WovenStep
 
 Member = tuple[Any, Any]
 """A value of a group with its provenance, or a result with the provenance of the value that it stands for."""
@@ -39,7 +39,7 @@ class ChoosingDoFn(Untyped, beam.DoFn):
         raise NotImplementedError
 
 
-def choosing_process(choose: Callable[..., Iterator[Member]], step: Step) -> Callable[..., Any]:
+def choosing_process(choose: Callable[..., Iterator[Member]], step: WovenStep) -> Callable[..., Any]:
     """Returns the process function of a woven `ChoosingDoFn`, which takes groups of woven values.
 
     Args:

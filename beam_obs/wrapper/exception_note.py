@@ -58,10 +58,10 @@ class Noted(NamedTuple):
         return f"{NOTE}in step {self.step!r}, element of origin {self.origin.hex()}{where}{of_file}"
 
 
-def describe(label: str, provenance: bytes) -> str:
+def note_text(label: str, provenance: bytes) -> str:
     """Returns the note for an element of this provenance, with all that this process knows of it.
 
-    >>> describe("parse", bytes.fromhex("4b318c6100000004001d3ce7345034f1"))
+    >>> note_text("parse", bytes.fromhex("4b318c6100000004001d3ce7345034f1"))
     "beam_obs: in step 'parse', element of origin 4b318c6100000004001d3ce7345034f1 (position 1024)"
     """
     if len(provenance) != ORIGIN_BYTES:
@@ -74,9 +74,9 @@ def describe(label: str, provenance: bytes) -> str:
 
 
 def parse_note(note: str) -> Noted | None:
-    """Returns what `describe` said of an element; None of any other note.
+    """Returns what `note_text` said of an element; None of any other note.
 
-    >>> parse_note(describe("parse", bytes.fromhex("4b318c6100000004001d3ce7345034f1"))).position
+    >>> parse_note(note_text("parse", bytes.fromhex("4b318c6100000004001d3ce7345034f1"))).position
     1024
     """
     found = _OF_ELEMENT.fullmatch(note)
@@ -99,7 +99,7 @@ def noting(label: str) -> Callable[[BaseException, bytes], None]:
     """Returns a function that notes step and origin on an exception, to be raised again by its name."""
 
     def note(error: BaseException, provenance: bytes) -> None:
-        put_note(error, describe(label, provenance))
+        put_note(error, note_text(label, provenance))
 
     return note
 
@@ -129,7 +129,7 @@ def note_of(error: BaseException) -> str | None:
     >>> try:
     ...     {}["a"]
     ... except KeyError as error:
-    ...     put_note(error, describe("parse", b""))
+    ...     put_note(error, note_text("parse", b""))
     ...     note_of(error)
     "beam_obs: in step 'parse', element of no known origin"
     """

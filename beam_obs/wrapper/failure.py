@@ -64,13 +64,13 @@ _stacks: dict[tuple[type, tuple[int, ...]], _Stack] = {}
 _fingerprints: dict[tuple[str, str, str, str], str] = {}
 
 
-def describe(error: BaseException, stage: str) -> Failure:
+def failure_of(error: BaseException, stage: str) -> Failure:
     """Returns what `error` says, raised by the user's code in `stage`.
 
     >>> try:
     ...     int("x")
     ... except ValueError as error:
-    ...     failure = describe(error, "parse")
+    ...     failure = failure_of(error, "parse")
     >>> failure.error_type, failure.message
     ('ValueError', "invalid literal for int() with base 10: 'x'")
     """

@@ -1,6 +1,6 @@
 """What happens off the hot path: an element refused, an element timed, an endless generator.
 
-The process functions of `shapes` call it when something is out of the ordinary.
+The process functions of `counted_process` call it when something is out of the ordinary.
 """
 
 from __future__ import annotations

@@ -27,12 +27,12 @@ from beam_obs.beam_private import (
 )
 from beam_obs.metrics import live
 from beam_obs.metrics.tally import Tally
+from beam_obs.wrapper.counted_process import BatchSplitter, CountedProcess, counted_process, passing_on
 from beam_obs.wrapper.guard import Guard, GuardSettings
 from beam_obs.wrapper.keep_lineage import keeping_lineage
 from beam_obs.wrapper.refusal import EVIDENCE_TAG, NO_ELEMENT
-from beam_obs.wrapper.shapes import BatchSplitter, Shape, passing_on, shape_of
-from beam_obs.wrapper.step_shapes import Step
 from beam_obs.wrapper.user_callable import user_callable
+from beam_obs.wrapper.woven_step import WovenStep
 
 _OF_EVERY_DOFN = frozenset(dir(beam.DoFn))
 _MADE_ON_WORKERS = ("process", "splitter", "_guard", "_tally", "_timer_callbacks")
@@ -138,7 +138,7 @@ class ObservedDoFn(beam.DoFn):
         guard.out += len(results)
         return results
 
-    def woven(self, step: Step) -> Callable[..., Any] | None:
+    def woven(self, step: WovenStep) -> Callable[..., Any] | None:
         """Returns one process function that observes and gives each output its provenance, for most DoFns.
 
         None where a wrapper around this one has to see to the provenances.
@@ -150,7 +150,7 @@ class ObservedDoFn(beam.DoFn):
         if self._is_special(defaults) or self._settings.keeps_lineage or _element_at(names, defaults):
             return None
         has_arguments = self._has_arguments or any(map(_is_parameter, defaults))
-        return self._count(shape_of(user_callable(self._dofn), self._guard, has_arguments, 0, step))
+        return self._count(counted_process(user_callable(self._dofn), self._guard, has_arguments, 0, step))
 
     # What Beam asks when a pipeline is built, answered from the user's DoFn.
 
@@ -213,19 +213,19 @@ class ObservedDoFn(beam.DoFn):
         self._timer_callbacks = _timer_callbacks(dofn)
         called = user_callable(dofn)
         if _is_splittable(defaults):
-            shape = passing_on(called, self._guard)
+            counted = passing_on(called, self._guard)
         elif settings.splits_batches:
             self.splitter = BatchSplitter(called, self._guard)
-            shape = self.splitter.shape()
+            counted = self.splitter.counted_process()
         else:
             explodes = getattr(dofn.process, "_beam_yields_batches", False)
             if explodes:
                 called = called._replace(function=_exploding(dofn, called.function))
             has_arguments = self._has_arguments or any(map(_is_parameter, defaults))
-            shape = shape_of(called, self._guard, has_arguments, _element_at(names, defaults))
+            counted = counted_process(called, self._guard, has_arguments, _element_at(names, defaults))
             if settings.keeps_lineage:
-                shape = Shape(keeping_lineage(shape.process), shape.read)
-        process = self._count(shape)
+                counted = CountedProcess(keeping_lineage(counted.process), counted.read)
+        process = self._count(counted)
         if hasattr(dofn.process, "unbounded_per_element"):
             process.unbounded_per_element = True  # type: ignore[attr-defined]
         if _is_stateful(defaults):
@@ -244,10 +244,10 @@ class ObservedDoFn(beam.DoFn):
             or getattr(self._dofn.process, "_beam_yields_batches", False)
         )
 
-    def _count(self, shape: Shape) -> Callable[..., Any]:
-        self._tally = Tally(shape.read)
+    def _count(self, counted: CountedProcess) -> Callable[..., Any]:
+        self._tally = Tally(counted.read)
         self._guard.observe_latency = self._tally.observe_latency
-        return shape.process
+        return counted.process
 
     def _refused_at_the_end(self, error: Exception) -> list[Any]:
         """A dead letter in a window of its own, since no element gives it one."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.payload import encode_payload, payload_text
 from beam_obs.wrapper.current_origin import current_origin
-from beam_obs.wrapper.failure import Failure, describe
+from beam_obs.wrapper.failure import Failure, failure_of
 from beam_obs.wrapper.redaction import NONE, Redaction, scrub
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def refuse_element(
       coder_name: that coder's name.
       redaction: what of the element may be kept; None for all.
     """
-    return refuse_failure(element, describe(error, stage), coder, coder_name, redaction)
+    return refuse_failure(element, failure_of(error, stage), coder, coder_name, redaction)
 
 
 def refuse_failure(

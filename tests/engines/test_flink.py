@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 import beam_obs as obs
 from beam_obs.store.evidence import read_evidence
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from tests.engines.flink.cluster import Cluster, running_cluster
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]

@@ -23,7 +23,7 @@ from beam_obs.records.origin import Partition, derived_origin
 from beam_obs.records.record_content import output_digest
 from beam_obs.records.run_id import new_run_id
 from beam_obs.store.store import Store
-from beam_obs.weaving.row_file import EncodedRows
+from beam_obs.weaving.encoded_rows import EncodedRows
 
 
 @dataclasses.dataclass

@@ -14,7 +14,7 @@ import beam_obs as obs
 from beam_obs.records import public_names
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.payload import decode_payload, encode_payload
-from beam_obs.wrapper.failure import class_name, describe
+from beam_obs.wrapper.failure import class_name, failure_of
 
 KEPT = [
     "AssumptionBroken",
@@ -59,9 +59,9 @@ def subclasses(kind: type) -> set[type]:
 
 
 def test_an_error_that_moved_gives_the_same_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = describe(obs.TornRow("2 columns, expected 3"), "read")
+    before = failure_of(obs.TornRow("2 columns, expected 3"), "read")
     monkeypatch.setattr(obs.TornRow, "__module__", "beam_obs.lines.bad_lines")
-    assert describe(obs.TornRow("2 columns, expected 3"), "read") == before
+    assert failure_of(obs.TornRow("2 columns, expected 3"), "read") == before
     assert before.error_type == "beam_obs.TornRow"
 
 

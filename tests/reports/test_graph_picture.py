@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from beam_obs.reports.graph_picture import run_picture
 from beam_obs.reports.marked_graph import MarkedEdge, NoStepsYet, marked_graph
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 
 SVG = "{http://www.w3.org/2000/svg}"
 START = {"started": "2026-01-02T03:04:05.000000Z", "code": {"version": "abc123"}, "runner": "FnApiRunner"}

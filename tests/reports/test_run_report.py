@@ -13,7 +13,7 @@ from rich.console import Console
 
 from beam_obs.records.wording import clean
 from beam_obs.reports.run_report import print_plainly, record_json, render_report, render_runs, report_svg
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 
 LONG = "a very long label of a stage inside of other composites/" * 4 + "parse"

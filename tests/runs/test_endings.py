@@ -13,7 +13,7 @@ import pytest
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.store.evidence import Standing, dead_letters, read_evidence
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Run = Callable[..., tuple[int, str, str]]

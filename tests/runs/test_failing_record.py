@@ -15,7 +15,7 @@ from beam_obs import lineage
 from beam_obs.lineage.source_records import VERIFIED
 from beam_obs.records.origin import Partition
 from beam_obs.runs.failing_record import failing_record
-from beam_obs.wrapper.exception_note import describe, put_note
+from beam_obs.wrapper.exception_note import note_text, put_note
 from tests.cli.test_commands import output
 
 RUNNERS: dict[str, tuple[Any, list[str]]] = {
@@ -157,7 +157,7 @@ def test_a_run_that_redacts_keeps_no_line(bad: pathlib.Path) -> None:
 
 def test_a_file_that_is_no_longer_the_one_that_was_read_is_not_shown(bad: pathlib.Path) -> None:
     partition = Partition("bad.txt", "12-of another day")
-    note = describe("parse", partition.origin(4))
+    note = note_text("parse", partition.origin(4))
     told = f", read by 'read' in 'bytes' from {str(bad)!r} of version '12-of another day'"
     error = KeyError(1)
     put_note(error, note + told)

@@ -15,7 +15,7 @@ from beam_obs import lineage
 from beam_obs.cli.main import exit_code
 from beam_obs.records.manifest import Commit, Manifest, commit_content, short_hash
 from beam_obs.store.evidence import read_evidence
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.testing import assert_dead_letters, dead_letter
 
 

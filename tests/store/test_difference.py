@@ -12,7 +12,7 @@ import pytest
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.store.difference import RunDifference, compare_runs
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 
 ROWS = ["name,age\n", *(f"name{number},{number}\n" for number in range(40))]

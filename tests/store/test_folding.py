@@ -17,7 +17,7 @@ from beam_obs.reports.marked_graph import marked_graph
 from beam_obs.reports.run_report import console_for, render_report
 from beam_obs.store.difference import compare_runs
 from beam_obs.store.folding import folded
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 from beam_obs.testing import assert_metrics
 

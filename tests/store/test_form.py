@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from beam_obs.store.acyclic import drop_circles
 from beam_obs.store.form import Each, Maybe, Needed, Text, Time, fit, parse_object
-from beam_obs.store.record_forms import END_FORM, MANIFESTS_FORM, PARTITIONS_FORM, START_FORM
+from beam_obs.store.run_record_forms import END_FORM, MANIFESTS_FORM, PARTITIONS_FORM, START_FORM
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -25,7 +25,7 @@ from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
 from beam_obs.weaving.weave_state import WeaveState
-from beam_obs.woven.source_origins import BY_CONTENT, Source, Stamper
+from beam_obs.woven.source_origins import BY_CONTENT, SourceOrigins, Stamper
 from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.element_forms import KEYED, WOVEN
 from beam_obs.wrapper.exception_note import note_of
@@ -420,7 +420,7 @@ def test_a_message_has_the_origin_of_its_id_however_often_it_comes() -> None:
 
     report = weave(pipeline.to_runner_api()).report
     message = PubsubMessage(b"x", {}, message_id="8842")
-    stamper = Stamper(Source(BY_CONTENT, Partition("in", "", located=False), {}, partition))
+    stamper = Stamper(SourceOrigins(BY_CONTENT, Partition("in", "", located=False), {}, partition))
 
     assert report.sources == [
         WovenSource("in", Partition("in", "", located=False), "ReadFromPubSub"),

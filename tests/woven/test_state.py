@@ -13,7 +13,7 @@ from beam_obs.records.contributors import gather
 from beam_obs.records.origin import Partition
 from beam_obs.woven.state import stateful_process
 from beam_obs.wrapper.element_forms import KEYED, WOVEN, packer
-from beam_obs.wrapper.step_shapes import Step
+from beam_obs.wrapper.woven_step import WovenStep
 from tests.weaving.provenance import made, read_derivations, run_woven
 
 SOURCE = Partition("a.csv", "1")
@@ -66,7 +66,7 @@ def test_a_long_history_is_kept_summed_up() -> None:
         state.add(1)
         yield pair[0], len(list(state.read()))
 
-    step = Step("count", KEYED, WOVEN, packer(WOVEN, {}, None))
+    step = WovenStep("count", KEYED, WOVEN, packer(WOVEN, {}, None))
     process = stateful_process(
         running, step, LIMIT, frozenset({"seen"}), 1, {2: "seen"}, lambda results: None
     )

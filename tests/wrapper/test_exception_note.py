@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
 import beam_obs as obs
-from beam_obs.wrapper.exception_note import describe, note_of, put_note
+from beam_obs.wrapper.exception_note import note_of, note_text, put_note
 from tests.weaving.provenance import made
 
 RUNNERS: dict[str, Callable[[], Any]] = {
@@ -232,7 +232,7 @@ def test_a_note_is_found_in_what_another_process_wrote() -> None:
         try:
             key(1)
         except KeyError as error:
-            put_note(error, describe('a "step"', b""))
+            put_note(error, note_text('a "step"', b""))
             raise error
 
     try:
@@ -250,7 +250,7 @@ def test_a_note_stays_where_python_has_none_for_exceptions() -> None:
     try:
         raise error
     except KeyError as caught:
-        put_note(caught, describe("step", b""))
+        put_note(caught, note_text("step", b""))
 
     assert note_of(error) == "beam_obs: in step 'step', element of no known origin"
     assert not getattr(error, "__notes__", ())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_obs.wrapper.failure import MESSAGE_LIMIT, describe
+from beam_obs.wrapper.failure import MESSAGE_LIMIT, failure_of
 from tests.running import through
 
 
@@ -18,7 +18,7 @@ def raised(fail: Any, stage: str = "s") -> Any:
     try:
         fail()
     except BaseException as error:
-        return describe(error, stage)
+        return failure_of(error, stage)
     raise AssertionError("nothing was raised")
 
 

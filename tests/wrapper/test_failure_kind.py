@@ -10,7 +10,7 @@ import apache_beam as beam
 import pytest
 
 import beam_obs as obs
-from beam_obs.wrapper.failure import describe
+from beam_obs.wrapper.failure import failure_of
 from tests.running import run, through
 
 PARSE = """
@@ -47,7 +47,7 @@ def kind(function: Any, *arguments: Any, stage: str = "s") -> str:
     with pytest.raises((ValueError, LookupError, ZeroDivisionError)) as caught:
         function(*arguments)
     # As in a pipeline, where the first of the user's frames is that of the step's function.
-    return describe(caught.value.with_traceback(caught.tb.tb_next), stage).fingerprint
+    return failure_of(caught.value.with_traceback(caught.tb.tb_next), stage).fingerprint
 
 
 @pytest.mark.parametrize("text", ["x", "0", "row ZZ", "carrier ZZ", "a,b", "the age"])

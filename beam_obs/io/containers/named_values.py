@@ -22,7 +22,7 @@ def record_maker(record: type, stamp: bool, as_rows: bool) -> MakeRecords:
     Args:
       record: ``dict``, a NamedTuple class, or a dataclass.
       stamp: whether they are to have lineage attributes.
-      as_rows: whether they are Beam rows instead, see `rows_of`.
+      as_rows: whether they are Beam rows instead, see `row_maker`.
 
     Raises:
       UsageError: these do not fit together.
@@ -36,7 +36,7 @@ def record_maker(record: type, stamp: bool, as_rows: bool) -> MakeRecords:
     return _as_they_are if record is dict else functools.partial(_typed, ValueMaker(record))
 
 
-def rows_of(convert: Callable[[Any], Any]) -> MakeRecords:
+def row_maker(convert: Callable[[Any], Any]) -> MakeRecords:
     """Returns what makes rows of values.
 
     Args:

@@ -18,7 +18,7 @@ from apache_beam.io.restriction_trackers import OffsetRange
 from beam_obs.files.decompression import open_stream
 from beam_obs.files.found_files import FoundFile
 from beam_obs.io.reads.read_blocks import ReadBlock
-from beam_obs.io.reads.read_ranges import Progress, ReadRanges, ReadSettings
+from beam_obs.io.reads.read_ranges import RangeProgress, ReadRanges, ReadSettings
 from beam_obs.io.refused_input import refuse_bytes, refuse_values
 from beam_obs.records.bad_input import (
     BadFile,
@@ -121,7 +121,7 @@ class ReadContainers(ReadRanges):
         """Makes what is not pickled."""
         self._heads: dict[FoundFile, Any] = {}
 
-    def _read_range(self, progress: Progress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
+    def _read_range(self, progress: RangeProgress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
         file, start, stop = progress.file, claimed.start, claimed.stop
         last_claimed = start - 1
         stream = open_stream(file.location, file.compression)
@@ -146,7 +146,7 @@ class ReadContainers(ReadRanges):
         if last_claimed < stop - 1:
             tracker.try_claim(stop - 1)
 
-    def _read_whole(self, progress: Progress) -> Iterator[Any]:
+    def _read_whole(self, progress: RangeProgress) -> Iterator[Any]:
         file, behind = progress.file, 0
         try:
             # A compressed stream cannot go back, and its head was read from it.
@@ -167,7 +167,7 @@ class ReadContainers(ReadRanges):
             head = self._heads[file] = self._format.head(stream, file)
         return head
 
-    def _records(self, progress: Progress, block: ContainerBlock) -> Iterator[ReadBlock]:
+    def _records(self, progress: RangeProgress, block: ContainerBlock) -> Iterator[ReadBlock]:
         file = progress.file
         done = 0
         size = block.size

@@ -21,7 +21,7 @@ from beam_obs.io.lines.line_encoding import LineEncoding
 from beam_obs.io.lines.line_reader import LineBlock, LineReader, cut_at, seek_first_line
 from beam_obs.io.lines.parsed_lines import BadLines, LineParser, MadeRecords
 from beam_obs.io.reads.read_blocks import ReadBlock
-from beam_obs.io.reads.read_ranges import Progress, ReadRanges, ReadSettings
+from beam_obs.io.reads.read_ranges import RangeProgress, ReadRanges, ReadSettings
 from beam_obs.io.refused_input import refuse_bytes
 from beam_obs.records.bad_input import BadFile
 from beam_obs.records.errors import RefusedRecord
@@ -100,7 +100,7 @@ class ReadRecords(ReadRanges):
             parser = self._parsers[key] = self._format.parser(head)
         return parser
 
-    def _read_range(self, progress: Progress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
+    def _read_range(self, progress: RangeProgress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
         file, start, stop = progress.file, claimed.start, claimed.stop
         last_claimed = start - 1
         head = self._head(file)
@@ -139,7 +139,7 @@ class ReadRecords(ReadRanges):
         if last_claimed < stop - 1:
             tracker.try_claim(stop - 1)
 
-    def _read_whole(self, progress: Progress) -> Iterator[Any]:
+    def _read_whole(self, progress: RangeProgress) -> Iterator[Any]:
         file = progress.file
         try:
             head = self._head(file)
@@ -164,7 +164,7 @@ class ReadRecords(ReadRanges):
         finally:
             stream.close()
 
-    def _records(self, progress: Progress, head: FileHead, parser: LineParser, block: LineBlock) -> Any:
+    def _records(self, progress: RangeProgress, head: FileHead, parser: LineParser, block: LineBlock) -> Any:
         """Gives the records of a block of lines; returns the bytes that are to be seen again."""
         settings = self._settings
         parsed = parser.parse(block.data, block.final)

@@ -223,13 +223,13 @@ class RecordMaker:
             except Exception:
                 nothing = " or nothing" if field.is_optional else ""
                 return ConversionError(
-                    f"column {field.name!r} is {shortened(text)}, expected {field.expected}{nothing}",
+                    f"column {field.name!r} is {quoted(text)}, expected {field.expected}{nothing}",
                     field.name,
                 )
         kind = type(error).__name__
         return ConversionError(f"{self._record.__qualname__} refused the row: {kind}: {error}", kind)
 
 
-def shortened(text: str) -> str:
+def quoted(text: str) -> str:
     """Returns a text in quotes, for a message."""
     return repr(text) if len(text) <= 200 else f"{text[:200]!r}..."

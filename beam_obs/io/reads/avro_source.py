@@ -14,7 +14,7 @@ from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.files.decompression import open_stream
 from beam_obs.files.found_files import find_files
 from beam_obs.io.containers.avro_blocks import AvroFormat, read_head
-from beam_obs.io.containers.named_values import record_maker, rows_of
+from beam_obs.io.containers.named_values import record_maker, row_maker
 from beam_obs.io.containers.read_containers import ReadContainers
 from beam_obs.io.reads.file_read import FileRead
 from beam_obs.io.reads.read_ranges import ReadSettings
@@ -100,7 +100,7 @@ class ReadFromAvro(FileRead):
         self._make = record_maker(record, stamp, as_rows)
         if as_rows:
             convert, self._record = self._row_type()
-            self._make = rows_of(convert)
+            self._make = row_maker(convert)
 
     def _reader(self, settings: ReadSettings) -> beam.DoFn:
         return ReadContainers(AvroFormat(), self._make, settings)

@@ -29,7 +29,7 @@ from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.known_partitions import ANY_RUN, note_partition
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
-from beam_obs.woven.source_origins import Source, Stamper
+from beam_obs.woven.source_origins import SourceOrigins, Stamper
 from beam_obs.wrapper.element_forms import PLAIN, ROWS, WOVEN, Ends, pack, unpack
 from beam_obs.wrapper.untyped import Untyped
 
@@ -63,7 +63,7 @@ class _Read(Untyped, beam.DoFn):
       source: how records are stamped that no place is known of.
     """
 
-    def __init__(self, label: str, gives: str, source: Source) -> None:
+    def __init__(self, label: str, gives: str, source: SourceOrigins) -> None:
         self._label = label
         self._gives = gives
         self._source = source
@@ -131,7 +131,7 @@ class LocatedRangeRead(_Read):
       reader: Beam's own DoFn.
     """
 
-    def __init__(self, label: str, takes: str, gives: str, source: Source, reader: Any) -> None:
+    def __init__(self, label: str, takes: str, gives: str, source: SourceOrigins, reader: Any) -> None:
         super().__init__(label, gives, source)
         self._takes = takes
         self._reader = reader

@@ -15,7 +15,7 @@ from apache_beam.typehints import schemas
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.files.decompression import open_stream
 from beam_obs.files.found_files import FoundFile, find_files
-from beam_obs.io.containers.named_values import record_maker, rows_of
+from beam_obs.io.containers.named_values import record_maker, row_maker
 from beam_obs.io.containers.parquet_groups import ParquetFormat, parquet
 from beam_obs.io.containers.read_containers import ReadContainers
 from beam_obs.io.reads.file_read import FileRead
@@ -100,7 +100,7 @@ class ReadFromParquet(FileRead):
         self._make = record_maker(record, stamp, as_rows)
         if as_rows:
             convert, self._record = self._row_type()
-            self._make = rows_of(convert)
+            self._make = row_maker(convert)
 
     def _reader(self, settings: ReadSettings) -> beam.DoFn:
         return ReadContainers(ParquetFormat(self._columns), self._make, settings)

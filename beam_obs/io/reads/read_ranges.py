@@ -63,7 +63,7 @@ class ReadSettings(NamedTuple):
     redaction: Redaction | None = None
 
 
-class Progress:
+class RangeProgress:
     """What a call of `process` has done so far with its range."""
 
     def __init__(self, file: FoundFile) -> None:
@@ -114,7 +114,7 @@ class ReadRanges(StatelessDoFn, abc.ABC):
         """Gives the records of one range of a file, in blocks."""
         claimed: OffsetRange = tracker.current_restriction()
         file = file._replace(state=state_of(file.location))
-        progress = Progress(file)
+        progress = RangeProgress(file)
         if file.is_splittable:
             yield from self._read_range(progress, tracker, claimed)
         elif tracker.try_claim(0):
@@ -125,15 +125,15 @@ class ReadRanges(StatelessDoFn, abc.ABC):
             yield TaggedOutput(EVIDENCE_TAG, self._manifest(progress, kept).to_json())
 
     @abc.abstractmethod
-    def _read_range(self, progress: Progress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
+    def _read_range(self, progress: RangeProgress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
         """Gives the records whose places lie in a range, in blocks."""
 
     @abc.abstractmethod
-    def _read_whole(self, progress: Progress) -> Iterator[Any]:
+    def _read_whole(self, progress: RangeProgress) -> Iterator[Any]:
         """Gives the records of a file that cannot be split, in blocks."""
 
     def _refuse_file(
-        self, progress: Progress, error: BadFile, raw: bytes, position: int = 0
+        self, progress: RangeProgress, error: BadFile, raw: bytes, position: int = 0
     ) -> Iterator[Any]:
         settings, file = self._settings, progress.file
         if settings.fails_on_bad_file:
@@ -195,7 +195,7 @@ class ReadRanges(StatelessDoFn, abc.ABC):
             for origin, place in zip(partition.hex_origins(places), places, strict=True)
         ]
 
-    def _manifest(self, progress: Progress, kept: OffsetRange) -> Manifest:
+    def _manifest(self, progress: RangeProgress, kept: OffsetRange) -> Manifest:
         file = progress.file
         whole = not file.is_splittable or (kept.start == 0 and kept.stop == file.size)
         partition = self._partition(file)

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from beam_obs.io.lines.typed_records import annotated_fields, has_lineage_field, is_named_tuple, shortened
+from beam_obs.io.lines.typed_records import annotated_fields, has_lineage_field, is_named_tuple, quoted
 from beam_obs.records.bad_input import ConversionError
 from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, LineageAttributes
@@ -90,7 +90,7 @@ class ValueMaker:
             if isinstance(error, MemoryError):
                 raise
             raise ConversionError(
-                f"field {name!r} is {shortened(value) if isinstance(value, str) else _shown(value)}, "
+                f"field {name!r} is {quoted(value) if isinstance(value, str) else _shown(value)}, "
                 f"expected {conversion.expected}",
                 name,
             ) from None

@@ -13,7 +13,7 @@ from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.files.decompression import open_stream
 from beam_obs.io.reads.file_read import FileRead
 from beam_obs.io.reads.read_blocks import ReadBlock
-from beam_obs.io.reads.read_ranges import Progress, ReadRanges, ReadSettings
+from beam_obs.io.reads.read_ranges import RangeProgress, ReadRanges, ReadSettings
 from beam_obs.records.bad_input import DamagedCompression, FileChanged, FileTooLarge
 from beam_obs.records.given import given_number
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD
@@ -110,10 +110,10 @@ class _ReadWholeFiles(ReadRanges):
         super().__init__(settings)
         self._max_bytes = max_bytes
 
-    def _read_range(self, progress: Progress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
+    def _read_range(self, progress: RangeProgress, tracker: Any, claimed: OffsetRange) -> Iterator[Any]:
         raise AssertionError("whole files are not split")
 
-    def _read_whole(self, progress: Progress) -> Iterator[Any]:
+    def _read_whole(self, progress: RangeProgress) -> Iterator[Any]:
         file = progress.file
         parts: list[bytes] = []
         length = 0

@@ -18,7 +18,7 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.logical_readers import LOGICAL_READERS
 from fastavro.logical_writers import LOGICAL_WRITERS
 
-from beam_obs.io.writes.avro_same import Place, kind_of, named_types, place_of_difference
+from beam_obs.io.writes.avro_same import Difference, kind_of, named_types, place_of_difference
 from beam_obs.records.bad_input import NotReadBack
 
 _BY_TYPE = {
@@ -188,7 +188,7 @@ def _call_of(schema: Any, value: str, names: dict[str, Any], functions: dict[str
     return f"{called}({value})"
 
 
-def _difference(place: Place) -> str:
+def _difference(place: Difference) -> str:
     return (
         f"field {place.path!r} is {_shown(place.given)}, which would come back from Avro as "
         f"{_shown(place.back)}"

@@ -19,7 +19,7 @@ _TEXT_OR_BYTES = (str, bytes, bytearray, memoryview)
 _UNITS = {"millis": datetime.timedelta(milliseconds=1), "micros": datetime.timedelta(microseconds=1)}
 
 
-class Place(NamedTuple):
+class Difference(NamedTuple):
     """Where two records differ.
 
     Args:
@@ -66,7 +66,7 @@ def named_types(schema: Any) -> dict[str, Any]:
 
 def place_of_difference(
     schema: Any, given: Any, back: Any, names: Mapping[str, Any], path: str = ""
-) -> Place | None:
+) -> Difference | None:
     """Returns the first place at which a value differs from the one that was written; None for none.
 
     Args:
@@ -83,11 +83,11 @@ def place_of_difference(
         if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str):
             given = given[1]  # the branch's name before its value, as fastavro takes it
         found = [place_of_difference(part, given, back, names, path) for part in schema]
-        return None if None in found else Place(path, given, back)
+        return None if None in found else Difference(path, given, back)
     pairs: list[tuple[Any, Any, Any, str]] = []
     if kind in ("record", "error"):
         if not isinstance(given, Mapping) or not isinstance(back, Mapping):
-            return Place(path, given, back)
+            return Difference(path, given, back)
         pairs = [
             (field["type"], given[field["name"]], back[field["name"]], field["name"])
             for field in schema["fields"]
@@ -95,17 +95,17 @@ def place_of_difference(
         ]
     elif kind == "array":
         if isinstance(given, (*_TEXT_OR_BYTES, Mapping)) or not isinstance(back, list):
-            return Place(path, given, back)
+            return Difference(path, given, back)
         items = list(given)
         if len(items) != len(back):
-            return Place(path, given, back)
+            return Difference(path, given, back)
         pairs = [(schema["items"], item, back[number], str(number)) for number, item in enumerate(items)]
     elif kind == "map":
         if not isinstance(given, Mapping) or not isinstance(back, Mapping) or given.keys() != back.keys():
-            return Place(path, given, back)
+            return Difference(path, given, back)
         pairs = [(schema["values"], given[key], back[key], key) for key in given]
     elif not _is_same(kind, logical, given, back):
-        return Place(path, given, back)
+        return Difference(path, given, back)
     for inside, one, other, name in pairs:
         place = place_of_difference(inside, one, other, names, f"{path}.{name}" if path else name)
         if place is not None:

@@ -19,7 +19,7 @@ import pytest
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
-from beam_obs.store.record import RunRecord
+from beam_obs.store.run_record import RunRecord
 from pipelines.schedule import batch, demo
 from pipelines.schedule.demo import PAGES
 from pipelines.schedule.listings import decode_page

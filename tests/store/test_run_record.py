@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from beam_obs.store.process import is_alive, this_process
-from beam_obs.store.record import RunRecord, now_text
+from beam_obs.store.run_record import RunRecord, now_text
 
 ELSEWHERE = {"host": "elsewhere", "machine": "another", "pid": 1, "started": "1"}
 

@@ -15,8 +15,8 @@ from beam_obs.store.acyclic import drop_circles
 from beam_obs.store.evidence import count_dead_letters, files_at_end
 from beam_obs.store.folder import Found
 from beam_obs.store.form import fit, parse_object
-from beam_obs.store.record import END, HEARTBEAT, START, RunRecord
-from beam_obs.store.record_forms import BEGAN, END_FORM, HEARTBEAT_FORM, START_FORM
+from beam_obs.store.run_record import END, HEARTBEAT, START, RunRecord
+from beam_obs.store.run_record_forms import BEGAN, END_FORM, HEARTBEAT_FORM, START_FORM
 from beam_obs.store.sealing import is_sealed
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class _Read(NamedTuple):
     problems: list[str]
 
 
-def read_record(store: Store, pipeline: str, run: str, start: Found, end: Found) -> RunRecord:
+def read_run_record(store: Store, pipeline: str, run: str, start: Found, end: Found) -> RunRecord:
     """Returns a run.
 
     Args:

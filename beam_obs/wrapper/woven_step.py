@@ -25,7 +25,7 @@ RANDOM_BYTES = 7
 _ABSENT = object()
 
 
-class Step(NamedTuple):
+class WovenStep(NamedTuple):
     """What a process function needs to know of its step.
 
     Args:
@@ -80,7 +80,7 @@ class Step(NamedTuple):
         )
 
 
-def one_to_one(called: UserCallable, step: Step, takes_arguments: bool) -> Process:
+def one_to_one(called: UserCallable, step: WovenStep, takes_arguments: bool) -> Process:
     """Returns a process function whose outputs have the provenance of their element.
 
     Args:

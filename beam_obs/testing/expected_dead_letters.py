@@ -16,7 +16,7 @@ from beam_obs.store.kept_letters import kept_letters
 from beam_obs.store.source_places import placed_letters
 from beam_obs.store.store import Store
 from beam_obs.testing.expected_and_found import numbered, table
-from beam_obs.testing.matchers import DeadLetterMatcher, describe
+from beam_obs.testing.matchers import DeadLetterMatcher, letter_line
 from beam_obs.testing.observed_run import find_run
 
 _SHOWN = 10
@@ -86,7 +86,7 @@ def compare_dead_letters(
     if missing:
         parts.append("expected, but not found:\n" + _listed([repr(_one(matcher)) for matcher in missing]))
     if surplus and not others:
-        parts.append("found, but not expected:\n" + _listed([describe(letter) for letter in surplus]))
+        parts.append("found, but not expected:\n" + _listed([letter_line(letter) for letter in surplus]))
     if missing and surplus:
         matcher, letter = min(
             itertools.product(missing[:_SHOWN], surplus[:100]),

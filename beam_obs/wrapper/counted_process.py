@@ -16,15 +16,15 @@ from typing import Any, NamedTuple
 from beam_obs.metrics.tally import Counts
 from beam_obs.wrapper.guard import Guard
 from beam_obs.wrapper.process_text import Way, maker
-from beam_obs.wrapper.step_shapes import Step, origin_taker, refuse_text
 from beam_obs.wrapper.user_callable import DO_FN, UserCallable
+from beam_obs.wrapper.woven_step import WovenStep, origin_taker, refuse_text
 
 Process = Callable[..., Any]
 _ALONE = [None]
 """Stands for the result of a generator that yielded once."""
 
 
-class Shape(NamedTuple):
+class CountedProcess(NamedTuple):
     """A process function and how to read what it counted.
 
     Args:
@@ -36,9 +36,9 @@ class Shape(NamedTuple):
     read: Callable[[], Counts]
 
 
-def shape_of(
-    called: UserCallable, guard: Guard, takes_arguments: bool, element_at: int, step: Step | None = None
-) -> Shape:
+def counted_process(
+    called: UserCallable, guard: Guard, takes_arguments: bool, element_at: int, step: WovenStep | None = None
+) -> CountedProcess:
     """Returns the process function for a user's callable.
 
     Args:
@@ -72,7 +72,7 @@ def shape_of(
         }
     )
     assert read is not None
-    return Shape(process, _reader(guard, read))
+    return CountedProcess(process, _reader(guard, read))
 
 
 def _reader(guard: Guard, read: Callable[[], tuple[int, int, int]]) -> Callable[[], Counts]:
@@ -90,18 +90,18 @@ def _reader(guard: Guard, read: Callable[[], tuple[int, int, int]]) -> Callable[
     return counts
 
 
-def _with_element_at(called: UserCallable, guard: Guard, element_at: int) -> Shape:
+def _with_element_at(called: UserCallable, guard: Guard, element_at: int) -> CountedProcess:
     """For a function that names its element by ``DoFn.ElementParam``, not first."""
 
     def rotated(element: Any, *args: Any, **kwargs: Any) -> Any:
         return called.function(*args[:element_at], element, *args[element_at:], **kwargs)
 
-    inner = shape_of(called._replace(function=rotated), guard, takes_arguments=True, element_at=0)
+    inner = counted_process(called._replace(function=rotated), guard, takes_arguments=True, element_at=0)
 
     def process(*args: Any, **kwargs: Any) -> Any:
         return inner.process(args[element_at], *args[:element_at], *args[element_at + 1 :], **kwargs)
 
-    return Shape(process, inner.read)
+    return CountedProcess(process, inner.read)
 
 
 def _settler(called: UserCallable, guard: Guard) -> Callable[[Any, Any], Any]:
@@ -125,7 +125,7 @@ def _settler(called: UserCallable, guard: Guard) -> Callable[[Any, Any], Any]:
     return settle
 
 
-def passing_on(called: UserCallable, guard: Guard) -> Shape:
+def passing_on(called: UserCallable, guard: Guard) -> CountedProcess:
     """Returns the process function of a splittable DoFn: counted, never dead-lettered half way."""
     function = called.function
 
@@ -143,7 +143,7 @@ def passing_on(called: UserCallable, guard: Guard) -> Shape:
         if not some:
             guard.filtered += 1
 
-    return Shape(process, _reader(guard, lambda: (0, 0, 0)))
+    return CountedProcess(process, _reader(guard, lambda: (0, 0, 0)))
 
 
 class BatchSplitter:
@@ -158,9 +158,9 @@ class BatchSplitter:
         self._function = called.function
         self._guard = guard
 
-    def shape(self) -> Shape:
+    def counted_process(self) -> CountedProcess:
         """Returns the process function of a step that is not woven."""
-        return Shape(self._process, _reader(self._guard, lambda: (0, 0, 0)))
+        return CountedProcess(self._process, _reader(self._guard, lambda: (0, 0, 0)))
 
     def _process(self, batch: Any, *args: Any, **kwargs: Any) -> list[Any]:
         results = self.whole(batch, *args, **kwargs)
