@@ -1,13 +1,26 @@
 """beam_obs makes Apache Beam pipelines explain themselves: `import beam_obs as obs`.
 
-Names are imported on first use, so that reading a store never waits for Apache Beam.
+    put it on     Pipeline, instrument, or the command `beam-obs run`; set by ObservabilityOptions
+    steps         Stage, Source, Sink around any of Beam's; Stamp and current_origin for lineage
+    assumptions   Check of between, fits_schema, holds, matches, not_null, of_type, one_of, unique
+    reads         ReadFromText, ReadFromCsv, ReadFromJson, ReadFromAvro, ReadFromParquet, ReadWholeFiles
+    writes        WriteToText, WriteToJson, WriteToAvro, WriteToBigQuery, WriteToPubSub
+    dead letters  DeadLetters to AvroFiles, JsonLines, BigQueryRows, PubSubMessages; read_dead_letters
+    runs          Store; on the command line `beam-obs runs`, `show`, `diff`, `graph`, `prune`
+    lineage       beam_obs.lineage: why, fate, sources, affected
+    errors        BeamObsError, UsageError; of a bad record BadInput, of a bad file BadFile
+    your tests    beam_obs.testing: assert_dead_letters, assert_metrics, assert_balanced
+
+`help(obs.Stage)` tells of one of them. Names are imported on first use, so that reading a store never waits
+for Apache Beam.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from typing import TYPE_CHECKING, Any
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from beam_obs.checks.assumptions import AssumptionBroken as AssumptionBroken
@@ -31,7 +44,7 @@ if TYPE_CHECKING:
     from beam_obs.io.reads.parquet_source import ReadFromParquet as ReadFromParquet
     from beam_obs.io.reads.text_source import ReadFromText as ReadFromText
     from beam_obs.io.reads.whole_files import File as File
-    from beam_obs.io.reads.whole_files import ReadAllFiles as ReadAllFiles
+    from beam_obs.io.reads.whole_files import ReadWholeFiles as ReadWholeFiles
     from beam_obs.io.writes.avro_sink import WriteToAvro as WriteToAvro
     from beam_obs.io.writes.bigquery_sink import WriteToBigQuery as WriteToBigQuery
     from beam_obs.io.writes.dead_letters_to_bigquery import (
@@ -81,6 +94,8 @@ if TYPE_CHECKING:
     from beam_obs.store.store import StoreNotWritable as StoreNotWritable
     from beam_obs.wrapper.current_origin import current_origin as current_origin
 
+    ReadAllFiles = ReadWholeFiles
+
     __version__: str
 
 _HOMES = {
@@ -115,7 +130,7 @@ _HOMES = {
     "ObservabilityOptions": "runs.options",
     "Pipeline": "runs.pipeline",
     "PubSubMessages": "io.writes.dead_letters_to_pubsub",
-    "ReadAllFiles": "io.reads.whole_files",
+    "ReadWholeFiles": "io.reads.whole_files",
     "ReadFromAvro": "io.reads.avro_source",
     "ReadFromCsv": "io.reads.csv_source",
     "ReadFromJson": "io.reads.json_source",
@@ -157,11 +172,45 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
+class _Retired(NamedTuple):
+    """A name that goes.
+
+    Args:
+      new: what to write instead.
+      gone: the release, major and minor, that takes the old name away.
+    """
+
+    new: str
+    gone: tuple[int, int]
+
+
+_RETIRED = {"ReadAllFiles": _Retired("ReadWholeFiles", (0, 2))}
+"""Names that are no more, or will not be; see docs/releasing.md."""
+
+
+def _retired(name: str) -> Any:
+    """Returns what a retired name stands for, with a warning, until the release that takes it away.
+
+    Raises:
+      AttributeError: that release is there; says what to write instead.
+    """
+    new, gone = _RETIRED[name]
+    release = tuple(int(part) for part in importlib.metadata.version("beam-obs").split(".")[:2])
+    said = f"{__name__}.{name} is {__name__}.{new} now: the old name"
+    gone_text = ".".join(map(str, gone))
+    if release >= gone:
+        raise AttributeError(f"{said} went with release {gone_text}", name=name)
+    warnings.warn(f"{said} goes with release {gone_text}", DeprecationWarning, stacklevel=3)
+    return getattr(importlib.import_module(__name__), new)
+
+
 if not TYPE_CHECKING:  # a type checker is to find a name that is misspelt
 
     def __getattr__(name: str) -> Any:
         if name == "__version__":
             return importlib.metadata.version("beam-obs")
+        if name in _RETIRED:
+            return _retired(name)
         try:
             home = _HOMES[name]
         except KeyError:

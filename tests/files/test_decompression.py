@@ -178,7 +178,7 @@ def test_zeros_between_gzip_files_are_padding() -> None:
 def test_a_damaged_file_is_one_letter_with_what_could_be_unpacked_where_files_are_records() -> None:
     pathlib.Path("page.gz").write_bytes(_changed(gzip.compress(b"<h1>Speakers</h1>"), -6))
 
-    files, dead = run_with_dead_letters(obs.ReadAllFiles("page.gz"))
+    files, dead = run_with_dead_letters(obs.ReadWholeFiles("page.gz"))
 
     assert files == []
     assert [letter.payload for letter in dead] == [b"<h1>Speakers</h1>"]

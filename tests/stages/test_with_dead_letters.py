@@ -63,7 +63,7 @@ STEPS = {
     "ReadFromJson": _read(obs.ReadFromJson),
     "ReadFromAvro": _read(obs.ReadFromAvro),
     "ReadFromParquet": _read(obs.ReadFromParquet),
-    "ReadAllFiles": _read(obs.ReadAllFiles),
+    "ReadWholeFiles": _read(obs.ReadWholeFiles),
     "WriteToText": _write(obs.WriteToText),
     "WriteToJson": _write(obs.WriteToJson),
     "WriteToAvro": _write(obs.WriteToAvro, schema=SCHEMA),

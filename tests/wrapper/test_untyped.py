@@ -81,7 +81,7 @@ def _reads(p: beam.Pipeline) -> Any:
     json = p | "json" >> obs.ReadFromJson("in.jsonl")
     avro = p | "avro" >> obs.ReadFromAvro("in.avro")
     texts = p | "text" >> obs.ReadFromText("in.txt")
-    files = p | "files" >> obs.ReadAllFiles("in.txt")
+    files = p | "files" >> obs.ReadWholeFiles("in.txt")
     named = texts | "named" >> beam.Map(lambda text: {"n": text})
     rows = (csv, json, avro, named) | beam.Flatten()
     _ = files | "names" >> beam.Map(lambda file: file.uri)

@@ -1,4 +1,4 @@
-"""ReadAllFiles: whole files as records, each with its version."""
+"""ReadWholeFiles: whole files as records, each with its version."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class File(NamedTuple):
     content: bytes
 
 
-class ReadAllFiles(FileRead):
+class ReadWholeFiles(FileRead):
     """Reads each file as one record: a `File` of uri, version and content.
 
     A compressed file that is damaged, and a file that is too large, become dead letters with the first
@@ -64,7 +64,7 @@ class ReadAllFiles(FileRead):
     >>> import beam_obs as obs
     >>> _ = pathlib.Path("page.html").write_text("<h1>Speakers</h1>")
     >>> with beam.Pipeline("DirectRunner") as p:
-    ...     _ = p | obs.ReadAllFiles("*.html") | beam.Map(lambda file: print(file.content))
+    ...     _ = p | obs.ReadWholeFiles("*.html") | beam.Map(lambda file: print(file.content))
     b'<h1>Speakers</h1>'
     """
 
@@ -94,7 +94,7 @@ class ReadAllFiles(FileRead):
         self._max_bytes = given_number(max_bytes, "max_bytes", 1)
 
     def _reader(self, settings: ReadSettings) -> beam.DoFn:
-        return _ReadWholeFiles(settings, self._max_bytes)
+        return _WholeFileReader(settings, self._max_bytes)
 
     def _can_split(self) -> bool:
         return False
@@ -103,7 +103,7 @@ class ReadAllFiles(FileRead):
         return dict[str, Any] if self.stamps_lineage else File
 
 
-class _ReadWholeFiles(ReadRanges):
+class _WholeFileReader(ReadRanges):
     positions = "files"
 
     def __init__(self, settings: ReadSettings, max_bytes: int) -> None:

@@ -157,7 +157,7 @@ def _reads() -> dict[str, Any]:
         "json": obs.ReadFromJson(f"{folder}/*.jsonl.gz", **split),
         "avro": obs.ReadFromAvro(f"{folder}/*.avro", **split),
         "parquet": obs.ReadFromParquet(f"{folder}/*.parquet", **split),
-        "files": obs.ReadAllFiles(f"{folder}/*.csv"),
+        "files": obs.ReadWholeFiles(f"{folder}/*.csv"),
     }
 
 

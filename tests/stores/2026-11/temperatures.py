@@ -73,7 +73,7 @@ def no_page(file: obs.File) -> str:
 
 def refuse_a_file() -> None:
     with obs.Pipeline("FnApiRunner", argv=["--obs_store=store", "--obs_report=off"], name="pages") as p:
-        _ = p | "files" >> obs.ReadAllFiles(f"{HERE}/input/n*") | "parse" >> obs.Stage(beam.Map(no_page))
+        _ = p | "files" >> obs.ReadWholeFiles(f"{HERE}/input/n*") | "parse" >> obs.Stage(beam.Map(no_page))
 
 
 def refuse_many() -> None:
