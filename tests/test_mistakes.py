@@ -64,7 +64,7 @@ TRIPS: list[tuple[str, Mistake, str]] = [
     ("no encoding", lambda p, trips: obs.ReadFromText("t", encoding=None), "give one as 'utf-8'"),  # type: ignore[arg-type]
     ("lines to skip, negative", lambda p, trips: obs.ReadFromText("t", skip_header_lines=-1), "0 or more"),
     ("lines to skip, a text", lambda p, trips: obs.ReadFromText("t", skip_header_lines="1"), "0 or more"),  # type: ignore[arg-type]
-    ("a size that is negative", lambda p, trips: obs.ReadAllFiles("t", max_bytes=-1), "1 or more"),
+    ("a size that is negative", lambda p, trips: obs.ReadWholeFiles("t", max_bytes=-1), "1 or more"),
     ("a bundle that is negative", lambda p, trips: obs.ReadFromAvro("t", min_bundle_size=-1), "0 or more"),
     ("a compression by extension", lambda p, trips: obs.ReadFromText("t", compression_type="gz"), r"\.GZIP"),
     (
@@ -149,6 +149,11 @@ TRIPS: list[tuple[str, Mistake, str]] = [
     ("a pipeline with a slash", lambda p, trips: obs.Pipeline(name="a/b"), r"use letters, digits"),
     ("a pipeline by number", lambda p, trips: obs.Pipeline(name=3), r"cannot be named 3"),  # type: ignore[arg-type]
     ("a store by number", lambda p, trips: obs.Store(3), r"store=3: give a path, e\.g\. 'gs://"),  # type: ignore[arg-type]
+    (
+        "a pipeline with a number as its store",
+        lambda p, trips: obs.Pipeline(store=3),
+        r"store=3: give a path",
+    ),  # type: ignore[arg-type]
     ("instrument with a number", lambda p, trips: obs.instrument(store=3), r"store=3: give a path"),  # type: ignore[arg-type]
     ("instrument by number", lambda p, trips: obs.instrument(name=3), r"cannot be named 3"),  # type: ignore[arg-type]
 ]

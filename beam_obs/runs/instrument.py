@@ -14,8 +14,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_obs.records.given import given_path
 from beam_obs.runs.observer import Observer, checked_name, running_observer
+from beam_obs.store.store import Store, given_root
 from beam_obs.wrapper.redaction import Redact, redaction_of
 
 _ATTRIBUTE = "_beam_obs_observer"
@@ -54,16 +54,19 @@ _ORIGINALS: dict[str, Any] = {}
 
 
 def instrument(
-    name: str | None = None, store: str | os.PathLike[str] | None = None, *, redact: Redact | None = None
+    name: str | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
+    *,
+    redact: Redact | None = None,
 ) -> Instrumentation:
     """Observes every `beam.Pipeline` made from now on, as if each were an `obs.Pipeline`.
 
-    The innermost call counts where there are several. Options on the command line of a pipeline go
-    before the arguments.
+    The innermost call counts where there are several. Options of a pipeline go before the arguments, and so
+    do those of an `obs.Pipeline` for itself.
 
     Args:
       name: name of the pipelines in the store; by default that of the program.
-      store: root of the store; by default the variable ``BEAM_OBS_STORE``, else ``.beam_obs``.
+      store: root of the store, or a `Store`; see `Pipeline`.
       redact: what is left out of dead letters: names of fields, or a function; see `Pipeline`.
 
     Returns:
@@ -82,8 +85,7 @@ def instrument(
     redaction_of(redact)
     if name is not None:
         checked_name(name)
-    root = given_path(store, "store", "'gs://bucket/runs'") if store else None
-    handle = Instrumentation(name, root, redact)
+    handle = Instrumentation(name, given_root(store), redact)
     if not _ORIGINALS:
         _install()
     Instrumentation._installed.append(handle)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 from typing import Any
 
 import apache_beam as beam
 
 from beam_obs.runs.observer import Observer
+from beam_obs.store.store import Store, given_root
 from beam_obs.wrapper.redaction import Redact
 
 
@@ -21,12 +23,21 @@ class Pipeline(beam.Pipeline):
       display_data: static data shown with the pipeline by its runner.
       name: name of the pipeline in the store, unless ``--obs_pipeline`` says another; by default that
         of the program.
+      store: root of the store, or a `Store`, unless ``--obs_store`` says another; by default the variable
+        ``BEAM_OBS_STORE``, else what ``beam_obs.toml`` says, else ``.beam_obs``.
       redact: what is left out of dead letters before they leave the worker: names of fields, at any depth,
         or a function that gives a record's redacted form; with ``--obs_redact`` both. See
         docs/runs-and-store.md.
 
     Raises:
-      UsageError: an option, the name or `redact` is wrong.
+      UsageError: an option, `name`, `store` or `redact` is wrong.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="example", store="runs") as p:
+    ...     _ = p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int))
+    >>> obs.Store("runs").find("example@latest").status_text
+    'done, 1 dead'
     """
 
     _observes_itself = True
@@ -39,10 +50,11 @@ class Pipeline(beam.Pipeline):
         display_data: dict[str, Any] | None = None,
         *,
         name: str | None = None,
+        store: Store | str | os.PathLike[str] | None = None,
         redact: Redact | None = None,
     ) -> None:
         super().__init__(runner, options, argv, display_data)
-        self._beam_obs_observer = Observer(self, name, redact=redact)
+        self._beam_obs_observer = Observer(self, name, given_root(store), redact)
 
     def run(self, test_runner_api: Any = "AUTO") -> Any:
         """Runs the pipeline as a run of its own; see `beam.Pipeline.run`.

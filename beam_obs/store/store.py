@@ -244,6 +244,20 @@ def store_at(where: Store | str | os.PathLike[str] | None) -> Store:
     return where if isinstance(where, Store) else Store(os.fspath(where), must_exist=True)
 
 
+def given_root(store: Store | str | os.PathLike[str] | None) -> str | None:
+    """Returns the root of a store that a program gave its pipelines, which may have to be made yet.
+
+    Raises:
+      UsageError: it is neither a path nor a store.
+
+    >>> given_root("gs://bucket/runs"), given_root(Store("s3://bucket/runs/"))
+    ('gs://bucket/runs', 's3://bucket/runs')
+    """
+    if store is None:
+        return None
+    return store.uri if isinstance(store, Store) else given_path(store, "store", "'gs://bucket/runs'")
+
+
 def _check_name(name: str, ids: list[tuple[str, str]], store: str) -> None:
     """Raises RunNotFound where none of the runs is of a pipeline of that name."""
     names = sorted({of for _, of in ids})

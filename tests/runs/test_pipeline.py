@@ -286,6 +286,56 @@ def test_instrument_observes_a_plain_pipeline() -> None:
     assert obs.Store("there").find("plain@latest").status_text == "done, 1 dead"
 
 
+def observed(store: Any, *argv: str) -> None:
+    with obs.Pipeline(RUNNER, argv=[QUIET, *argv], name="kept", store=store) as p:
+        build(p)
+
+
+def instrumented(store: Any, *argv: str) -> None:
+    with obs.instrument(name="kept", store=store), beam.Pipeline(RUNNER, argv=[QUIET, *argv]) as p:
+        build(p)
+
+
+BOTH_WAYS = pytest.mark.parametrize("run", [observed, instrumented])
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("given", ["there", pathlib.Path("there"), obs.Store], ids=str)
+def test_a_run_is_kept_in_the_store_that_the_program_names(run: Any, given: Any) -> None:
+    run(obs.Store("there") if given is obs.Store else given)
+    assert len(obs.Store("there").runs("kept")) == 1
+    assert obs.Store().runs() == []
+
+
+@BOTH_WAYS
+def test_the_option_goes_before_the_program_and_the_program_before_the_variable(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pathlib.Path("beam_obs.toml").write_text('store = "of the file"\n')
+    run(None)
+    monkeypatch.setenv("BEAM_OBS_STORE", "of the variable")
+    run(None)
+    run("of the program")
+    run("of the program", "--obs_store=of the option")
+    for store in ("of the file", "of the variable", "of the program", "of the option"):
+        assert len(obs.Store(store).runs("kept")) == 1
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("given", [3, "", " ", b"there"], ids=repr)
+def test_what_is_no_store_is_refused_where_it_is_given(run: Any, given: Any) -> None:
+    with pytest.raises(obs.UsageError, match=f"store={given!r}: give a path, e.g. 'gs://bucket/runs'"):
+        run(given)
+
+
+def test_a_pipeline_of_ours_is_not_in_the_store_of_instrument() -> None:
+    with obs.instrument(name="outer", store="outer"):
+        observed("inner")
+        observed(None)
+    assert obs.Store("outer").runs() == []
+    assert len(obs.Store("inner").runs()) == len(obs.Store().runs()) == 1
+
+
 def test_instrument_observes_a_test_pipeline_with_beams_own_counts() -> None:
     with obs.instrument(name="tested"), TestPipeline(RUNNER, options=PipelineOptions([QUIET])) as p:
         build(p)
