@@ -81,7 +81,8 @@ def test_a_retired_name_warns_of_the_new_one_and_of_its_end(old: str, retired: A
 
 @pytest.mark.parametrize(("old", "retired"), RETIRED)
 def test_a_retired_name_is_not_shown_any_more(old: str, retired: Any) -> None:
-    assert old not in obs.__all__ and old not in dir(obs)
+    assert old not in obs.__all__
+    assert old not in dir(obs)
     assert retired.new in obs.__all__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
