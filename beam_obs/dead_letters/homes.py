@@ -36,7 +36,7 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
 from beam_obs.records.given import given_path
 from beam_obs.records.run_context import RunContext, observation_of
-from beam_obs.wrapper.redaction import redaction_of
+from beam_obs.wrapper.redaction import redaction_within
 from beam_obs.wrapper.refusal import Refusal
 from beam_obs.wrapper.role import EVIDENCE, Ours
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -164,12 +164,11 @@ class DeadLetters:
         """
         step = step_of(failures)
         observation = observation_of(failures.pipeline)
-        context, settings = observation.context, observation.settings
-        redaction = redaction_of(settings.redact, settings.payload)
         refusals = failures | f"Read failures of {step.replace('/', '.')}" >> beam.ParDo(
-            ReadForeignFailures(step, refused_coder(failures), redaction)
+            ReadForeignFailures(step, refused_coder(failures), redaction_within(observation))
         )
-        _ = refusals | f"{self._label} of {step.replace('/', '.')}" >> KeepRefusals(self, step, context)
+        keep = KeepRefusals(self, step, observation.context)
+        _ = refusals | f"{self._label} of {step.replace('/', '.')}" >> keep
 
     def output(self) -> Any:
         """Returns `result`, as Beam's `ErrorHandler` does."""

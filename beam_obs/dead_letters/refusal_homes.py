@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from beam_obs.dead_letters.homes import DeadLetters, KeepRefusals
@@ -28,15 +27,15 @@ class RefusalHomes:
         self.keep_refusals = bool(self._homes) or as_output or observation.enclosing is not None
         """Whether refusals have a home; if not, they are raised."""
 
-    def keep(self, refusals: Any, step: str, label: Callable[[str], str] = str) -> None:
+    def keep(self, refusals: Any, step: str, suffix: str = "") -> None:
         """Brings refusals to their homes, but for the output, which the step gives itself.
 
         Args:
           refusals: PCollection of `Refusal`.
           step: full label of the step that refused them.
-          label: makes a label of the name of a home.
+          suffix: what tells the labels of what is applied from those for other refusals.
         """
         if self._observation.enclosing is not None:
             self._observation.enclosing.append((refusals, step))
         for name, home in self._homes:
-            _ = refusals | label(name) >> KeepRefusals(home, step, self._observation.context)
+            _ = refusals | f"{name}{suffix}" >> KeepRefusals(home, step, self._observation.context)

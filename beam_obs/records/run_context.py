@@ -110,7 +110,11 @@ class Observation:
     stamped: set[str] = dataclasses.field(default_factory=set)
     """Labels of the sinks that stamp lineage attributes on what they write."""
     enclosing: list[Any] | None = None
-    """What steps inside a composite that is being guarded refuse, for its Stage to keep; None outside one."""
+    """What steps inside a composite that is being guarded refuse, for its Stage to keep; None where it does
+    not, and outside one."""
+    redacts: list[Any] = dataclasses.field(default_factory=list)
+    """What the Stages that are being applied leave out of the dead letters of all steps in them, from the
+    outermost on."""
 
     @property
     def observed(self) -> bool:

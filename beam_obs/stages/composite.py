@@ -92,7 +92,10 @@ class GuardedExpansion:
         self._apply = self._pipeline.apply
         self._had_own = "apply" in self._pipeline.__dict__
         self._pipeline.apply = self._guarded_apply
-        self._enclosing, self._observation.enclosing = self._observation.enclosing, self.refused
+        self._enclosing = self._observation.enclosing
+        if self._keeps:
+            self._observation.enclosing = self.refused
+        self._observation.redacts.append(self._redact)
         return self
 
     def __exit__(
@@ -103,6 +106,7 @@ class GuardedExpansion:
         else:
             del self._pipeline.apply
         self._observation.enclosing = self._enclosing
+        self._observation.redacts.pop()
 
     def _guarded_apply(self, transform: Any, pvalueish: Any = None, label: str | None = None) -> Any:
         if label or isinstance(transform, NamedPTransform) or not isinstance(pvalueish, beam.PCollection):
@@ -200,7 +204,7 @@ class GuardedExpansion:
             self._observation.stages[settings.stage] = describe_stage(settings, kind)
 
     def _settings(self, pcoll: Any, full_label: str) -> GuardSettings:
-        return guard_settings(pcoll, full_label, self._observation, self._keeps, self._partial, self._redact)
+        return guard_settings(pcoll, full_label, self._observation, self._keeps, self._partial)
 
     def _keep_refusals(self, pcoll: Any, full_label: str) -> None:
         if self._keeps:

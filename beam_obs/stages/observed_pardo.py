@@ -19,7 +19,7 @@ from beam_obs.records.payload import coder_name, portable_coder
 from beam_obs.records.run_context import Observation, StageDescription
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
-from beam_obs.wrapper.redaction import Redact, redaction_of
+from beam_obs.wrapper.redaction import Redact, redaction_within
 from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.user_callable import MAP_TUPLE, refusal_of_arguments, user_callable
 
@@ -33,7 +33,6 @@ def guard_settings(
     redact: Redact | None = None,
 ) -> GuardSettings:
     """Returns how a step labelled `stage` treats the elements of `pcoll`."""
-    of_pipeline = redaction_of(observation.settings.redact, observation.settings.payload)
     settings = GuardSettings(
         stage=stage,
         context=observation.context,
@@ -42,7 +41,7 @@ def guard_settings(
         keeps_dead_letters=keeps_dead_letters,
         partial=partial,
         keeps_lineage=carries_lineage(pcoll),
-        redaction=redaction_of(redact, outer=of_pipeline),
+        redaction=redaction_within(observation, redact),
     )
     if keeps_dead_letters:
         settings.coder_name = coder_name(settings.coder)

@@ -9,7 +9,6 @@ The result, its types, windows and timestamps are those of the transform inside.
 from __future__ import annotations
 
 import copy
-import functools
 import logging
 from typing import Any
 
@@ -172,18 +171,19 @@ class Stage(Untyped, beam.PTransform):
             result, refused = self._guard_composite(pcoll, stage, observation, keeps)
         else:
             result, refused = self._observe_pardo(pcoll, stage, observation, keeps)
-        self._limit_dead_rate(pcoll, stage, observation, refused)
-        for refusals, of_step in refused:
-            homes.keep(refusals, of_step, functools.partial(_label_of, step=of_step, stage=stage))
+        suffixes = _suffixes([of_step for _, of_step in refused], stage)
+        self._limit_dead_rate(pcoll, stage, observation, refused, suffixes)
+        for (refusals, of_step), suffix in zip(refused, suffixes, strict=True):
+            homes.keep(refusals, of_step, suffix)
         if not as_output:
             return result
         # Beside those of other steps, what a combine refuses that is the whole Stage has a label of its own.
-        of_whole = "Letters" if self._pardo is not None else "Letters of it"
+        of_whole = "" if self._pardo is not None else " of it"
         of_steps = [
             refusals
-            | (of_whole if of_step == stage else _label_of("Letters", of_step, stage))
+            | f"Letters{suffix or of_whole}"
             >> beam.ParDo(FormatDeadLetters(of_step, observation.context)).with_output_types(DeadLetter)
-            for refusals, of_step in refused
+            for (refusals, of_step), suffix in zip(refused, suffixes, strict=True)
         ]
         letters = of_steps[0] if self._pardo is not None else _flat(pcoll, of_steps)
         if self._error_handler is not None:
@@ -203,7 +203,9 @@ class Stage(Untyped, beam.PTransform):
                 f"{self._called} {self.label!r} (made at {self._made_at}) needs a PCollection, got {pcoll!r}"
             )
 
-    def _limit_dead_rate(self, pcoll: Any, stage: str, observation: Observation, refused: list[Any]) -> None:
+    def _limit_dead_rate(
+        self, pcoll: Any, stage: str, observation: Observation, refused: list[Any], suffixes: list[str]
+    ) -> None:
         limit, minimum = self._max_dead_rate, self._max_dead_minimum
         if limit is None and minimum is None:
             return
@@ -211,9 +213,8 @@ class Stage(Untyped, beam.PTransform):
             observation.dead_rates[stage] = limit, minimum
         elif limit is not None:
             fewest = DEFAULT_MINIMUM if minimum is None else minimum
-            for refusals, of_step in refused:
-                judge = JudgeDeadRate(of_step, limit, fewest)
-                _ = (pcoll, refusals) | _label_of("DeadRate", of_step, stage) >> judge
+            for (refusals, of_step), suffix in zip(refused, suffixes, strict=True):
+                _ = (pcoll, refusals) | f"DeadRate{suffix}" >> JudgeDeadRate(of_step, limit, fewest)
 
     def _observe_pardo(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
@@ -255,10 +256,15 @@ class Stage(Untyped, beam.PTransform):
         return result, guarded.refused
 
 
-def _label_of(label: str, step: str, stage: str) -> str:
-    """A label within the Stage; of a step inside a composite, with the step's own."""
-    inner = step.removeprefix(stage).strip("/")
-    return f"{label} of {inner.replace('/', '.')}" if inner else label
+def _suffixes(steps: list[str], stage: str) -> list[str]:
+    """Returns what tells labels within a Stage from each other: the step inside a composite that they are
+    for, and a number where it refuses in several places."""
+    found: list[str] = []
+    for number, step in enumerate(steps):
+        inner = step.removeprefix(stage).strip("/").replace("/", ".")
+        before = steps[:number].count(step)
+        found.append((f" of {inner}" if inner else "") + (f" {before + 1}" if before else ""))
+    return found
 
 
 def _flat(pcoll: Any, letters: list[Any]) -> Any:

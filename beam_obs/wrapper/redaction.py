@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from beam_obs.records.errors import UsageError
+from beam_obs.records.run_context import Observation
 from beam_obs.wrapper.failure import Failure
 from beam_obs.wrapper.hidden_texts import REDACTED, HiddenTexts
 from beam_obs.wrapper.redacted_element import masked, named_values, texts_of, without
@@ -110,6 +111,20 @@ def redaction_of(
     if payload == WHOLE and not fields and function is None:
         return None
     return Redaction(payload, fields, function)
+
+
+def redaction_within(observation: Observation, redact: Redact | None = None) -> Redaction | None:
+    """Returns the rule of a step, within those of its pipeline and of the Stages around it.
+
+    Args:
+      observation: of the pipeline.
+      redact: what the step says.
+    """
+    settings = observation.settings
+    rule = redaction_of(settings.redact, settings.payload)
+    for one in (*observation.redacts, redact):
+        rule = redaction_of(one, outer=rule)
+    return rule
 
 
 def _are_names(given: Any) -> bool:

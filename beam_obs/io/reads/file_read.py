@@ -26,7 +26,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.given import given_number
 from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
 from beam_obs.stages.with_dead_letters import WithDeadLetters
-from beam_obs.wrapper.redaction import Redact, redaction_of
+from beam_obs.wrapper.redaction import Redact, redaction_of, redaction_within
 from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.role import READ
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -114,9 +114,7 @@ class FileRead(DeadLetterOutput):
             notes_inputs=observation.observed,
             stamp=self.stamps_lineage,
             fails_on_bad_file=self._on_bad_file == "fail",
-            redaction=redaction_of(
-                self._redact, outer=redaction_of(observation.settings.redact, observation.settings.payload)
-            ),
+            redaction=redaction_within(observation, self._redact),
         )
         if self._block_bytes is not None:
             settings = settings._replace(block_bytes=self._block_bytes)

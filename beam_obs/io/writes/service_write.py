@@ -22,7 +22,7 @@ from beam_obs.records.run_context import DatasetDescription, StageDescription, o
 from beam_obs.stages.observed_pardo import with_room_for_lineage
 from beam_obs.stages.stage import Stage
 from beam_obs.stages.with_dead_letters import WithDeadLetters
-from beam_obs.wrapper.redaction import Redact, redaction_of
+from beam_obs.wrapper.redaction import Redact, redaction_of, redaction_within
 from beam_obs.wrapper.role import WRITE
 
 
@@ -75,12 +75,10 @@ class ServiceWrite(DeadLetterOutput):
             label,
             observation.context,
             registry.get_coder(pcoll.element_type),
-            redaction_of(
-                self._redact, outer=redaction_of(observation.settings.redact, observation.settings.payload)
-            ),
+            redaction_within(observation, self._redact),
         )
         refusals = failures | LATER_LEAF >> beam.ParDo(reader)
-        homes.keep(refusals, label, "{} of the service".format)
+        homes.keep(refusals, label, " of the service")
         if not self._as_output:
             return result
         formatter = FormatDeadLetters(label, observation.context)
