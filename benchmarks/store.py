@@ -23,8 +23,8 @@ import apache_beam as beam
 
 import beam_obs as obs
 from beam_obs.records.manifest import content_hash
-from beam_obs.store.record import END, START
-from beam_obs.store.record_forms import FILES
+from beam_obs.store.run_record import END, START
+from beam_obs.store.run_record_forms import FILES
 from beam_obs.store.sealing import encode_record, seal
 
 LIMIT_SECONDS = 1.0
