@@ -41,7 +41,7 @@ from beam_obs.stages.observed_pardo import (
 )
 from beam_obs.stages.with_dead_letters import WithDeadLetters
 from beam_obs.wrapper.redaction import Redact, redaction_of
-from beam_obs.wrapper.untyped import Untyped
+from beam_obs.wrapper.role import ObservesItsInside
 from beam_obs.wrapper.user_callable import user_callable
 
 _LOGGER = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ _EMPTY_LABEL = NamedPTransform.__name__
 """What Beam calls a transform by whose label is empty."""
 
 
-class Stage(Untyped, beam.PTransform):
+class Stage(ObservesItsInside):
     """Applies a transform and observes it: a ParDo, Map, FlatMap or Filter, or any composite of them.
 
     A record on which the user's code raises becomes a dead letter and the rest goes on. Dead letters

@@ -41,6 +41,11 @@ class Nested(beam.PTransform):
         return texts | "clean" >> Clean()
 
 
+class WithStage(beam.PTransform):
+    def expand(self, texts: Any) -> Any:
+        return texts | "inner" >> Stage(beam.Map(int))
+
+
 class MeanFn(beam.CombineFn):
     def create_accumulator(self) -> tuple[int, int]:
         return 0, 0
@@ -145,14 +150,23 @@ def test_a_home_gets_the_dead_letters_of_all_steps_inside(tmp_path: Any) -> None
 
 
 def test_a_stage_inside_a_guarded_composite_uses_its_home() -> None:
-    class WithStage(beam.PTransform):
-        def expand(self, texts: Any) -> Any:
-            return texts | "inner" >> Stage(beam.Map(int))
-
     with beam.Pipeline("DirectRunner") as p:
         good, letters = p | beam.Create(["1", "x"]) | "outer" >> Stage(WithStage()).with_dead_letters()
         assert_that(good, equal_to([1]), label="good")
         assert_that(facts(letters), equal_to([("outer/WithStage/inner", "ValueError", "x")]), label="letters")
+
+
+def test_a_combine_in_a_stage_inside_another_is_guarded_once() -> None:
+    class WithCombine(beam.PTransform):
+        def expand(self, pairs: Any) -> Any:
+            return pairs | "mean" >> Stage(beam.CombinePerKey(MeanFn()))
+
+    with beam.Pipeline("FnApiRunner") as p:
+        pairs = p | beam.Create([("a", 1), ("a", "bad"), ("a", 3)])
+        means, letters = pairs | "outer" >> Stage(WithCombine()).with_dead_letters()
+        assert_that(means, equal_to([("a", 2.0)]), label="means")
+        refused = ("outer/WithCombine/mean", "TypeError", "('a', 'bad')")
+        assert_that(facts(letters), equal_to([refused]), label="letters")
 
 
 def test_a_combine_leaves_out_the_input_it_refuses() -> None:
