@@ -118,16 +118,19 @@ def read_graph(
     root = pipeline._root_transform()
     shown = [part for part in root.parts if part.full_label not in hidden]
     nodes = [node for part in shown for node in _told(part, labels, rows)]
+    # A combine in a guarded composite is followed by what takes apart what it gives: that is a part of it.
+    splits = {stage_of_step(node.full_label): node for node in nodes if _is_combine(node)}
+    nodes = [node for node in nodes if not _is_combine(node)]
     # A composite may give what it takes: the step before it made that.
     makers: dict[str, str] = {}
     for node in nodes:
-        for part in (node, *_parts(node)):
+        for part in (node, *_parts(node), *filter(None, (splits.get(node.full_label),))):
             for value in part.outputs.values():
                 if isinstance(value, PCollection):
                     makers.setdefault(_id(pipeline, value), node.full_label)
     steps = tuple(
         dataclasses.replace(
-            _step(pipeline, node, node.full_label in labels),
+            _step(pipeline, node, node.full_label in labels, splits.get(node.full_label)),
             after=tuple(_taken_from(pipeline, node, makers)),
             **_ways_out(node),
         )
@@ -185,13 +188,13 @@ def _composite(pipeline: Any, node: Any, row: Row) -> Composite:
     return Composite(node.full_label, inputs, tuple(outputs.values()), row, next(refused, None))
 
 
-def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
+def _step(pipeline: Any, node: Any, is_stage: bool, split: Any = None) -> Step:
     inputs = tuple(
         _id(pipeline, value) for value in node.main_inputs.values() if isinstance(value, PCollection)
     )
     corrected = any(part.full_label == f"{node.full_label}/{LATER_LEAF}" for part in node.parts)
     # What a service refused is found behind its write: no one step has the outputs that the stage counts.
-    leaf = _observed_leaf(node) if is_stage and not corrected else None
+    leaf = split or (_observed_leaf(node) if is_stage and not corrected else None)
     outputs = {
         str(tag): _id(pipeline, value)
         for tag, value in (leaf or node).outputs.items()
@@ -201,8 +204,8 @@ def _step(pipeline: Any, node: Any, is_stage: bool) -> Step:
     outputs.pop(EVIDENCE_TAG, None)
     given = {
         str(tag): _id(pipeline, value)
-        for tag, value in node.outputs.items()
-        if isinstance(value, PCollection) and not str(tag).startswith(DEAD_TAG)
+        for tag, value in (split or node).outputs.items()
+        if isinstance(value, PCollection) and not str(tag).startswith((DEAD_TAG, EVIDENCE_TAG))
     }
     if leaf is not None and _is_combine(leaf):
         # What it refuses is found inside of the combine, which may give a default where there is nothing.

@@ -205,13 +205,21 @@ def _keyed(weave: WeaveState, node_id: str, taken: str) -> str:
     return count_windows_before(weave, node_id, keyed) if counts_windows(weave, taken) else keyed
 
 
-def _insert_behind(weave: WeaveState, node_id: str, dofn: Any, taken: str, gathered: str, given: str) -> None:
+def _insert_behind(
+    weave: WeaveState,
+    node_id: str,
+    dofn: Any,
+    taken: str,
+    gathered: str,
+    given: str,
+    counts_inputs: bool = False,
+) -> None:
     label = weave.label(node_id)
     outputs = {"None": given, ROWS: weave.rows_of(given, DERIVATIONS, label)}
     if counts_windows(weave, taken):
         outputs[WINDOWS] = weave.rows_of(given, WINDOW_COUNTS, label)
     counting = weave.insert_dofn(node_id, f"{label}/beam_obs:origins", dofn, gathered, outputs)
-    note_gathering(weave, node_id, taken, counting)
+    note_gathering(weave, node_id, taken, counting, counts_inputs=counts_inputs)
 
 
 def _inputs_in(node: api.PTransform) -> Any:
@@ -240,6 +248,7 @@ def _give_combined(weave: WeaveState, node_id: str, taken: str, given: str, inpu
         taken,
         combined,
         given,
+        inputs_in is not None,
     )
     weave.note_woven(node_id)
 

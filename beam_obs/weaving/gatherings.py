@@ -52,7 +52,12 @@ def count_windows_before(weave: WeaveState, node_id: str, taken: str) -> str:
 
 
 def note_gathering(
-    weave: WeaveState, node_id: str, taken: str, counting: str, counts_late: bool = True
+    weave: WeaveState,
+    node_id: str,
+    taken: str,
+    counting: str,
+    counts_late: bool = True,
+    counts_inputs: bool = False,
 ) -> None:
     """Notes that the elements in what a step gives are counted.
 
@@ -62,13 +67,14 @@ def note_gathering(
       taken: what it takes.
       counting: id of the step that counts.
       counts_late: whether it counts by window where it must.
+      counts_inputs: whether it counts what the step took, of hot keys too, and not what that was made of.
     """
     parent = weave.graph.parents.get(node_id)
     is_part = parent is not None and weave.graph.python_type(parent) == GROUP_INTO_BATCHES
     weave.report.gatherings.append(
         Gathering(
             weave.label(parent if is_part and parent is not None else node_id),
-            tuple(_counted_before(weave, node_id, taken)),
+            tuple(_counted_before(weave, node_id, taken, counts_inputs)),
             (counting, weave.label(counting)),
             _obstacle(weave, taken, counts_late),
             counts_late and counts_windows(weave, taken),
@@ -92,7 +98,7 @@ def _obstacle(weave: WeaveState, taken: str, counts_late: bool) -> str:
     return ""
 
 
-def _counted_before(weave: WeaveState, node_id: str, taken: str) -> list[str]:
+def _counted_before(weave: WeaveState, node_id: str, taken: str, counts_inputs: bool) -> list[str]:
     """Returns PCollections that have as many elements as what a step takes, as far outside as can be told.
 
     Steps in the same composite that give one for each, and those that bring PCollections together, are
@@ -101,7 +107,7 @@ def _counted_before(weave: WeaveState, node_id: str, taken: str) -> list[str]:
     graph, parts = weave.graph, weave.original.components
     above = set(graph.ancestors(node_id)) - set(graph.proto.root_transform_ids)
     for one in above:
-        if graph.python_type(one) == HOT_KEYS:  # half of what is inside comes summed up
+        if graph.python_type(one) == HOT_KEYS and not counts_inputs:  # half of what is inside comes summed up
             return list(parts.transforms[one].inputs.values())
     found: list[str] = []
     todo = [taken]

@@ -65,6 +65,7 @@ _OF_USERS = (_GIVEN_A_NAME, _CREATE, WITH_TAGS, "apache_beam.yaml.")
 """Composites of Beam's around what the user gave."""
 OF_ONE_PAR_DO = frozenset({WITH_TAGS, "apache_beam.transforms.core.CombineValues"})
 """Composites of one ParDo each, which people know by the composite's label."""
+_GROUP_URN = common_urns.primitives.GROUP_BY_KEY.urn
 _COMBINE_GROUPS_URN = common_urns.combine_components.COMBINE_GROUPED_VALUES.urn
 GROUP_INTO_BATCHES = "apache_beam.transforms.util.GroupIntoBatches"
 HOT_KEYS = "apache_beam.transforms.core._CombinePerKeyWithHotKeyFanout"
@@ -123,11 +124,17 @@ def source_label(graph: PortableGraph, node_id: str) -> str:
 
 
 def feeds_hot_keys(graph: PortableGraph, node_id: str, output: str) -> bool:
-    """Returns whether an aggregate is the first half of one with hot-key fanout."""
-    return any(
-        graph.python_type(above) == HOT_KEYS and output not in graph.node(above).outputs.values()
-        for above in graph.ancestors(node_id)
-    )
+    """Returns whether an aggregate is the first half of one with hot-key fanout: the other is behind it."""
+    hot = next((above for above in graph.ancestors(node_id) if graph.python_type(above) == HOT_KEYS), None)
+    inside = set() if hot is None else set(graph.leaves(hot))
+    todo = [output]
+    while todo:
+        for leaf in inside.intersection(graph.consumers.get(todo.pop(), ())):
+            if graph.node(leaf).spec.urn == _GROUP_URN:
+                return True
+            inside.remove(leaf)
+            todo.extend(graph.node(leaf).outputs.values())
+    return False
 
 
 def _kind(graph: PortableGraph, node_id: str) -> str | None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.coders import registry
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 import beam_obs as obs
-
-_CODER = registry.get_coder(beam.typehints.Tuple[int, frozenset])
+from beam_obs.records.payload import decode_payload
 
 
 class _Passes(ModelHandler[Any, Any, Any]):
@@ -56,9 +53,8 @@ def _taken(letter: obs.DeadLetter) -> Any:
     """Returns the value that was refused; that the letter names its origin is looked at on the way."""
     origin = obs.current_origin()
     assert letter.origin == (origin and origin.hex()), letter
-    if letter.payload_coder == "pickle":
-        return pickle.loads(letter.payload)
-    return _CODER.decode(letter.payload)
+    key, numbers = decode_payload(letter.payload, letter.payload_coder, trust_pickles=True)
+    return key[1] if isinstance(key, tuple) else key, numbers  # a hot key has a number beside it
 
 
 def _both(make: Callable[[], obs.Stage]) -> Any:
@@ -77,5 +73,6 @@ STEPS_OF_OURS: dict[str, Any] = {
     "check": _both(lambda: obs.Check(obs.holds("is passed", _is_passed))),
     "unique": _both(lambda: obs.Check(obs.unique("0"), obs.holds("is passed", _is_passed))),
     "guarded combine": _both(lambda: obs.Stage(beam.CombinePerKey(_UnionOfSome()))),
+    "guarded hot keys": _both(lambda: obs.Stage(beam.CombinePerKey(_UnionOfSome()).with_hot_key_fanout(3))),
     "inference": _both(lambda: obs.Stage(RunInference(_Passes()))),
 }

@@ -73,6 +73,13 @@ class TotalOfNumbers(beam.PTransform):
         )
 
 
+class TotalOfAll(beam.PTransform):
+    """Adds what it is given, and refuses all that one of the keys has."""
+
+    def expand(self, pcoll: Any) -> Any:
+        return pcoll | "add" >> beam.CombinePerKey(Total())
+
+
 GROUPS: dict[str, Callable[[Any], Any]] = {
     "groups": lambda p: pairs(p) | beam.GroupByKey(),
     "groups, joined": joined,
@@ -80,10 +87,14 @@ GROUPS: dict[str, Callable[[Any], Any]] = {
     "a combine": lambda p: numbers(p) | beam.Map(lambda one: ("a", one)) | beam.CombinePerKey(sum),
     "a combine with refusals": lambda p: pairs(p) | "stage" >> obs.Stage(beam.CombinePerKey(Total())),
     "a combine behind refusals": lambda p: pairs(p) | "stage" >> obs.Stage(TotalOfNumbers()),
+    "a combine with refusals in a composite": lambda p: pairs(p) | "stage" >> obs.Stage(TotalOfAll()),
     "a combine of all": lambda p: numbers(p) | beam.CombineGlobally(sum),
     "a combine of none": lambda p: p | beam.Create([]) | beam.combiners.Count.Globally(),
     "hot keys": lambda p: (
         numbers(p) | beam.Map(lambda one: ("a", one)) | beam.CombinePerKey(sum).with_hot_key_fanout(2)
+    ),
+    "hot keys in a stage": lambda p: (
+        pairs(p) | "stage" >> obs.Stage(beam.CombinePerKey(Total()).with_hot_key_fanout(2)) | beam.Distinct()
     ),
     "counts": lambda p: numbers(p) | beam.combiners.Count.PerElement(),
     "distinct": lambda p: numbers(p) | beam.Distinct(),
