@@ -22,6 +22,10 @@ import uuid
 import apache_beam as beam
 
 import beam_obs as obs
+from beam_obs.records.manifest import content_hash
+from beam_obs.store.run_record import END, START
+from beam_obs.store.run_record_forms import FILES
+from beam_obs.store.sealing import encode_record, seal
 
 LIMIT_SECONDS = 1.0
 
@@ -41,8 +45,13 @@ def make_store(root: pathlib.Path, runs: int) -> None:
         run = str(uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x2 << 62) | number))
         folder = root / "runs" / pipeline / run
         shutil.copytree(original, folder)
-        start = json.loads((folder / "start.json").read_text())
-        (folder / "start.json").write_text(json.dumps({**start, "id": run, "pipeline": pipeline}))
+        start, end = (json.loads((folder / name).read_text()) for name in (START, END))
+        for content in (start, end):
+            del content["seal"]
+        started = seal(encode_record({**start, "id": run, "pipeline": pipeline}))
+        end[FILES][START] = content_hash(started).hexdigest()
+        (folder / START).write_bytes(started)
+        (folder / END).write_bytes(seal(encode_record(end)))
 
 
 def seconds(command: tuple[str, ...], where: list[str]) -> tuple[float, float]:

@@ -6,11 +6,14 @@ Commands that read a local store do not import Apache Beam.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import gc
 import importlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -35,6 +38,8 @@ _COMMANDS = {
     "config": "config",
 }
 """Name of a command -> the module of this room that has it."""
+
+_MADE_BETWEEN_COLLECTIONS = 100_000
 
 
 class _Commands(click.Group):
@@ -66,6 +71,19 @@ def beam_obs(context: click.Context) -> None:
     """Runs of Apache Beam pipelines: start them observed, and read what they left."""
     if context.invoked_subcommand != "run":  # what a program prints is its own
         context.with_resource(clean_output())
+        context.with_resource(_collecting_seldom())
+
+
+@contextlib.contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """Looks for cycles of garbage after more has been made: going through what a store has, again and again,
+    takes longer than reading it."""
+    before = gc.get_threshold()
+    gc.set_threshold(_MADE_BETWEEN_COLLECTIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def main(arguments: list[str] | None = None) -> None:

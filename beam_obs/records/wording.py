@@ -15,7 +15,10 @@ def clean(text: Any) -> str:
     >>> clean("a\\x1b[31m\\nb")
     'a\\\\x1b[31m b'
     """
-    joined = " ".join(str(text).split("\n")).replace("\t", " ").replace("\r", " ")
+    whole = str(text)
+    if whole.isprintable():  # as nearly all text is
+        return whole
+    joined = " ".join(whole.split("\n")).replace("\t", " ").replace("\r", " ")
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in joined
     )

@@ -110,7 +110,8 @@ class FittingTable:
             table.add_column(column.header, justify=column.justify, width=widths[number])
         between = "" if box is None else box.mid_left + box.mid_vertical + box.mid_right
         hangs = any(self.columns[number].hangs for number in shown)
-        is_long = len(self.rows) > _MANY_ROWS and not between.strip() and not hangs
+        fits = self._too_wide(shown, widths.values(), options, has_box=box is not None) <= 0
+        is_long = len(self.rows) > _MANY_ROWS and fits and not between.strip() and not hangs
         for row in self.rows[:1] if is_long else self.rows:
             table.add_row(*(self._cell(row[number], number, widths[number]) for number in shown))
         if is_long:
@@ -151,17 +152,24 @@ class FittingTable:
         self, console: Console, cells: Iterable[tuple[Text, int]], has_box: bool, widths: Mapping[int, int]
     ) -> Iterator[Segment]:
         edge, between = (" ", "   ") if has_box else ("", "  ")
+        shows_styles = console.color_system is not None or console.record
         before = edge
+        segments: list[Segment] = []
         for cell, number in cells:
             room = " " * (widths[number] - cell.cell_len)
             is_left = self.columns[number].justify == "left"
-            yield Segment(before if is_left else before + room)
-            if cell.plain:
+            segments.append(Segment(before if is_left else before + room))
+            if not shows_styles:
+                segments.append(Segment(cell.plain))
+            elif cell.plain:
                 style = console.get_style(cell.style) if cell.style else None
-                yield from Segment.apply_style(cell.render(console, end=""), style)
+                segments += Segment.apply_style(cell.render(console, end=""), style)
             before = room + between if is_left else between
-        yield Segment(f"{before[: -len(between)]}{edge}")
-        yield Segment.line()
+        segments.append(Segment(f"{before[: -len(between)]}{edge}\n"))
+        if shows_styles:
+            yield from segments
+        else:  # in one: `rich` goes through them again and again
+            yield Segment("".join(segment.text for segment in segments))
 
     def _cell(self, cell: Text, number: int, width: int) -> RenderableType:
         hangs = self.columns[number].hangs
@@ -209,9 +217,11 @@ def _folded(cell: Text, width: int, console: Console) -> Sequence[Text]:
     if cell.cell_len <= width:
         return [cell]
     plain = cell.plain
-    if plain.isascii() and plain.isprintable() and " " not in plain and not cell.spans:
+    overflow = cell.overflow or "ellipsis"  # as cells of a table have it
+    is_one_word = plain.isascii() and plain.isprintable() and " " not in plain and not cell.spans
+    if is_one_word and overflow == "fold" and not cell.no_wrap:
         return [Text(plain[at : at + width], cell.style) for at in range(0, len(plain), width)]
-    return list(cell.wrap(console, width, overflow="fold"))
+    return list(cell.wrap(console, width, overflow=overflow))
 
 
 @dataclasses.dataclass(frozen=True)

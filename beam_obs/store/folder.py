@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -110,26 +110,40 @@ class LocalFolder:
     def __init__(self, path: str) -> None:
         self._root = os.path.abspath(path)
 
-    def _path(self, path: str, is_folder: bool = False) -> str:
-        """Returns the path of the operating system; the last part is looked at only of a folder."""
+    def _path(self, path: str, is_folder: bool = False, no_links: set[str] | None = None) -> str:
+        """Returns the path of the operating system.
+
+        Args:
+          path: in the store.
+          is_folder: whether its last part, too, is looked at.
+          no_links: folders that were looked at a moment ago; those looked at now are added.
+        """
         if not path:
             return self._root
         parts = _parts(path)
-        for end in range(1, len(parts) + is_folder):
-            above = os.path.join(self._root, *parts[:end])
+        above, seen = self._root, set() if no_links is None else no_links
+        for part in parts if is_folder else parts[:-1]:
+            above = os.path.join(above, part)
+            if above in seen:
+                continue
             if os.path.islink(above):
                 raise NotPlain(above, "is a link, and none is followed within a store")
-        return os.path.join(self._root, *parts)
+            seen.add(above)
+        return above if is_folder else os.path.join(above, parts[-1])
 
     def read(self, path: str) -> bytes | None:
+        return self._read(path, set())
+
+    def _read(self, path: str, no_links: set[str]) -> bytes | None:
         try:
-            with self.open(path) as file:
+            with self._opened(self._path(path, no_links=no_links), buffering=0) as file:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def look(self, paths: list[str]) -> list[Found]:
-        return [look_at(self.read, path) for path in paths]
+        no_links: set[str] = set()
+        return [look_at(lambda one: self._read(one, no_links), path) for path in paths]
 
     def write(self, path: str, content: bytes) -> None:
         write_new_file(self._path(path), content)
@@ -207,13 +221,14 @@ class LocalFolder:
             if any(os.path.lexists(os.path.join(grandchild.path, marker)) for marker in markers)
         ]
 
-    @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
-        target = self._path(path)
+    def open(self, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        return self._opened(self._path(path))
+
+    def _opened(self, target: str, buffering: int = -1) -> BinaryIO:
         if not stat.S_ISREG(os.lstat(target).st_mode):  # opening a pipe waits for whoever writes it
             raise NotPlain(target, "is not a plain file, and nothing else is opened in a store")
-        with open(target, "rb", opener=_open_no_link) as file:
-            yield file
+        file: BinaryIO = open(target, "rb", buffering, opener=_open_no_link)  # noqa: SIM115 - the caller closes it
+        return file
 
 
 def _open_no_link(path: str, flags: int) -> int:

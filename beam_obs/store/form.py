@@ -12,7 +12,8 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 _MOST_DEEP = 48
 _LARGEST = 1 << 63
@@ -56,11 +57,11 @@ def parse_object(content: bytes) -> dict[str, Any]:
     """
     try:
         value = json.loads(content)
-        _check_plain(value, 0)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if not isinstance(value, dict):
         raise ValueError("it is no object")
+    _check_plain(value, 0)
     return value
 
 
@@ -82,7 +83,7 @@ def fit(value: Any, form: Any, where: str, problems: list[str]) -> Any:
     >>> problems
     ["step.in is '7'"]
     """
-    if type(value) is form:  # most values are what they should be, and a store may have a million of them
+    if _has_form(form)(value):  # as most values have, and a store may have a million of them
         return value
     if isinstance(form, dict):
         if not isinstance(value, dict):
@@ -113,9 +114,6 @@ def _fields(value: dict[str, Any], form: dict[str, Any], where: str, problems: l
     fitted = dict(value)
     for name, of_field in form.items():
         if name in value:
-            kind = type(value[name])
-            if kind is of_field or (isinstance(of_field, (Needed, Maybe)) and kind is of_field.form):
-                continue
             try:
                 fitted[name] = fit(value[name], of_field, f"{where}.{name}" if where else name, problems)
                 continue
@@ -124,7 +122,7 @@ def _fields(value: dict[str, Any], form: dict[str, Any], where: str, problems: l
                 del fitted[name]
         if isinstance(of_field, Needed):
             fitted[name] = of_field.otherwise
-        elif of_field in (str, int) or isinstance(of_field, Text):
+        elif _is_needed(of_field):
             raise ValueError(f"{where} has no {name}")
     return fitted
 
@@ -156,15 +154,100 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def _check_plain(value: Any, depth: int) -> None:
+_Test: TypeAlias = Callable[[Any], bool]
+
+
+class _Nothing:
+    """Type of what stands for a field that is not there."""
+
+
+_NOTHING = _Nothing()
+_TESTS: dict[int, tuple[Any, _Test]] = {}
+"""Identity of a form, which is kept so that it stays one -> the form, and the test of it."""
+
+
+def _has_form(form: Any) -> _Test:
+    """Returns the test of whether a value is as `fit` would give it; each form's is made once."""
+    made = _TESTS.get(id(form))
+    if made is None:
+        made = _TESTS[id(form)] = form, _test_of(form)
+    return made[1]
+
+
+def _test_of(form: Any) -> _Test:
+    if isinstance(form, Needed):
+        return _test_of(form.form)
+    kinds = _kinds(form)
+    if kinds is not None:
+        return lambda value: type(value) in kinds
+    if isinstance(form, Maybe):
+        test = _test_of(form.form)
+        return lambda value: value is None or test(value)
+    if isinstance(form, list):
+        test = _test_of(form[0])
+        return lambda value: type(value) is list and all(one is not None and test(one) for one in value)
+    if isinstance(form, Each):
+        test = _test_of(form.form)
+        return lambda value: (
+            type(value) is dict and all(one is not None and test(one) for one in value.values())
+        )
+    if isinstance(form, dict):
+        return _test_of_fields(form)
+    return lambda value: _is_of(value, form)
+
+
+def _test_of_fields(form: dict[str, Any]) -> _Test:
+    simple: list[tuple[str, frozenset[type]]] = []
+    others: list[tuple[str, bool, _Test]] = []
+    for name, of_field in form.items():
+        kinds = _kinds(of_field.form if isinstance(of_field, Needed) else of_field)
+        may_be_missing = not _is_needed(of_field) and not isinstance(of_field, Needed)
+        if kinds is not None:
+            simple.append((name, kinds | {_Nothing} if may_be_missing else kinds))
+        else:
+            others.append((name, may_be_missing, _test_of(of_field)))
+
+    def has_fields(value: Any) -> bool:
+        if type(value) is not dict:
+            return False
+        of = value.get
+        for name, kinds in simple:
+            if type(of(name, _NOTHING)) not in kinds:
+                return False
+        for name, may_be_missing, test in others:
+            found = of(name, _NOTHING)
+            if not (may_be_missing if found is _NOTHING else test(found)):
+                return False
+        return True
+
+    return has_fields
+
+
+def _kinds(form: Any) -> frozenset[type] | None:
+    """Returns the types that the values of a form have; None where more than a type makes them so."""
+    if isinstance(form, Maybe):
+        inner = _kinds(form.form)
+        return None if inner is None else inner | {type(None)}
+    if form is float:
+        return frozenset((int, float))
+    return frozenset((form,)) if form in (str, int, bool) else None
+
+
+def _is_needed(form: Any) -> bool:
+    return form in (str, int) or isinstance(form, Text)
+
+
+def _check_plain(value: dict[str, Any] | list[Any], depth: int) -> None:
+    """Raises a ValueError where values are nested too deep, or a number in them is too large."""
     if depth > _MOST_DEEP:
         raise ValueError("it is nested too deep")
-    if isinstance(value, (dict, list)):
-        for one in value.values() if isinstance(value, dict) else value:
-            if type(one) is not str:
-                _check_plain(one, depth + 1)
-    elif isinstance(value, (int, float)) and not -_LARGEST <= value < _LARGEST:
-        raise ValueError("a number in it is too large")
+    inner: Any = value.values() if isinstance(value, dict) else value
+    for one in inner:
+        kind = type(one)
+        if kind is dict or kind is list:
+            _check_plain(one, depth + 1)
+        elif (kind is int or kind is float) and not -_LARGEST <= one < _LARGEST:
+            raise ValueError("a number in it is too large")
 
 
 def _note(problems: list[str], problem: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_obs.store import form as form_module
 from beam_obs.store.acyclic import drop_circles
 from beam_obs.store.form import Each, Maybe, Needed, Text, Time, fit, parse_object
 from beam_obs.store.run_record_forms import END_FORM, MANIFESTS_FORM, PARTITIONS_FORM, START_FORM
@@ -66,6 +67,45 @@ def test_what_has_been_fitted_fits(value: dict[str, Any]) -> None:
         again: list[str] = []
         assert fit(fitted, form, "", again) == fitted
         assert not again
+
+
+FORM = {
+    "name": str,
+    "count": Needed(int, 7),
+    "at": Maybe(Time()),
+    "code": Text(r"[a-z]*"),
+    "parts": Needed([{"label": str, "share": Maybe(float)}], []),
+    "options": Maybe(Each(object)),
+    "told": Each(Maybe(bool)),
+}
+LEAF = st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.sampled_from(["", "ab", "A", "1"])
+OF_FORM = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": LEAF,
+        "count": LEAF,
+        "at": LEAF | st.just("2026-01-02T03:04:05Z"),
+        "code": LEAF,
+        "parts": LEAF | st.lists(st.dictionaries(st.sampled_from(["label", "share", "more"]), LEAF) | LEAF),
+        "options": LEAF | st.dictionaries(st.text(max_size=2), LEAF),
+        "told": LEAF | st.dictionaries(st.text(max_size=2), LEAF),
+    },
+)
+
+
+@given(OF_FORM)
+def test_what_is_as_it_should_be_is_seen_to_be_so(value: dict[str, Any]) -> None:
+    def fitted() -> tuple[Any, list[str]]:
+        problems: list[str] = []
+        try:
+            return fit(value, FORM, "it", problems), problems
+        except ValueError as error:
+            return str(error), problems
+
+    fast = fitted()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(form_module, "_has_form", lambda _: lambda _: False)
+        assert repr(fast) == repr(fitted())
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=20))
