@@ -25,16 +25,9 @@ from beam_obs.checks.check_records import CheckRecords, CountBreaks
 from beam_obs.checks.check_uniqueness import LookForCopies
 from beam_obs.dead_letters.evidence_writer import globally
 from beam_obs.dead_letters.homes import DeadLetters
-from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import Observation
-from beam_obs.stages.observed_pardo import (
-    describe_stage,
-    drop_checks_of_outputs,
-    guard_settings,
-    observed_pardo,
-    refusals_of,
-)
+from beam_obs.stages.observed_pardo import guard_settings, observe, own_output
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.refusal import EVIDENCE_TAG
@@ -107,8 +100,6 @@ class Check(Stage):
             called = f"obs.Check {stage!r} (made at {self._made_at})"
             _check_fields(assumption, records.element_type, called)
         settings = guard_settings(records, stage, observation, keeps, redact=self._redact)
-        if observation.observed:
-            observation.stages[stage] = describe_stage(settings, "Check")
         numbered = False
         looked_at = records
         for assumption in self._assumptions:
@@ -126,16 +117,12 @@ class Check(Stage):
                 records.windowing.windowfn if tells else None,
                 settings.redaction,
             )
-        inner = observed_pardo(beam.ParDo(checks), looked_at, settings)
-        inner.label = INNER_LEAF
-        main = looked_at | inner
-        drop_checks_of_outputs(inner, records.pipeline)
-        inside = records.pipeline._current_transform()
+        main, refused, _ = observe(beam.ParDo(checks), looked_at, settings, observation, kind="Check")
         if tells:
-            manifests = refusals_of(main, inside, EVIDENCE_TAG)
+            manifests = own_output(main, records.pipeline._current_transform(), EVIDENCE_TAG)
             manifests.element_type = str
             observation.evidence.append(globally(manifests))
-        return main, [(refusals_of(main, inside), stage)] if keeps else []
+        return main, refused
 
 
 def _problem(assumptions: tuple[Any, ...], on_break: Any) -> str:

@@ -23,19 +23,12 @@ from beam_obs.beam_private import NamedPTransform
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.run_context import Observation
 from beam_obs.stages.guarded_combine import GuardedCombineFn, SplitCombined
-from beam_obs.stages.observed_pardo import (
-    describe_stage,
-    guard_settings,
-    observed_pardo,
-    refusals_of,
-    with_room_for_lineage,
-)
+from beam_obs.stages.observed_pardo import guard_settings, note_stage, observe, own_output
 from beam_obs.stages.sink_records import record_check
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.role import ObservesItsInside
-from beam_obs.wrapper.user_callable import user_callable
 
 _INSIDES_LEFT_ALONE: tuple[type, ...] = (
     beam.BatchElements,
@@ -140,17 +133,10 @@ class GuardedExpansion:
             return self._apply(pardo, pcoll)
         settings = self._settings(pcoll, full_label)
         settings.splits_batches = _takes_batches(pardo.fn)
-        inner = observed_pardo(pardo, pcoll, settings)
-        self._describe(settings, user_callable(pardo.fn).kind)
-        if inner._signature.is_splittable_dofn():
+        splittable = pardo._signature.is_splittable_dofn()
+        if splittable:
             self.unguarded.append((full_label, "splittable: observed, never refused half way"))
-            return self._apply(inner, pcoll)
-        self.guarded.append(full_label)
-        result = self._apply(inner, pcoll)
-        if settings.keeps_lineage:
-            result.element_type = with_room_for_lineage(result.element_type)
-        self._keep_refusals(result, full_label)
-        return result
+        return self._observe(pardo, pcoll, settings, pardo.label, refuses=not splittable)
 
     def _combine(self, combine: Any, pcoll: Any, full_label: str) -> Any:
         if not self._keeps:
@@ -167,9 +153,9 @@ class GuardedExpansion:
         result = self._apply(split.with_output_types(output_type), combined)
         # Runners name a step's counts by this label.
         result.producer.full_label = f"{stage}/{INNER_LEAF}"
-        self._describe(settings, "Combine")
+        note_stage(settings, self._observation, "Combine")
         self.guarded.append(stage)
-        self._keep_refusals(result, stage)
+        self.refused.append((own_output(result, self._inside), stage))
         return result
 
     def _stage_of_combine(self, combine: Any, full_label: str) -> str:
@@ -191,24 +177,35 @@ class GuardedExpansion:
             return pcoll
         settings = self._settings(pcoll, f"{full_label} records")
         pardo = beam.Map(check).with_output_types(pcoll.element_type)
-        inner = observed_pardo(pardo, pcoll, settings)
-        inner.label = f"{write.label} records"
-        self._describe(settings, type(write.sink).__name__)
-        self.guarded.append(settings.stage)
-        result = self._apply(inner, pcoll)
-        self._keep_refusals(result, settings.stage)
-        return result
+        return self._observe(pardo, pcoll, settings, f"{write.label} records", kind=type(write.sink).__name__)
 
-    def _describe(self, settings: GuardSettings, kind: str) -> None:
-        if self._observation.observed:
-            self._observation.stages[settings.stage] = describe_stage(settings, kind)
+    def _observe(
+        self,
+        pardo: ParDo,
+        pcoll: Any,
+        settings: GuardSettings,
+        label: str,
+        kind: str | None = None,
+        refuses: bool = True,
+    ) -> Any:
+        main, refused, _ = observe(
+            pardo,
+            pcoll,
+            settings,
+            self._observation,
+            kind=kind,
+            label=label,
+            inside=self._inside,
+            apply=self._apply,
+            refuses=refuses,
+        )
+        if refuses:
+            self.guarded.append(settings.stage)
+        self.refused += refused
+        return main
 
     def _settings(self, pcoll: Any, full_label: str) -> GuardSettings:
         return guard_settings(pcoll, full_label, self._observation, self._keeps, self._partial)
-
-    def _keep_refusals(self, pcoll: Any, full_label: str) -> None:
-        if self._keeps:
-            self.refused.append((refusals_of(pcoll, self._inside), full_label))
 
 
 def _writes_frames(transform: Any) -> bool:

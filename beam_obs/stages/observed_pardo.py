@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import copy
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from apache_beam import pvalue, typehints
 from apache_beam.coders import registry
@@ -14,6 +15,7 @@ from apache_beam.runners.common import DoFnSignature
 from apache_beam.transforms.core import ParDo
 from apache_beam.typehints import typecheck
 
+from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.errors import UsageError
 from beam_obs.records.payload import coder_name, portable_coder
 from beam_obs.records.run_context import Observation, StageDescription
@@ -48,7 +50,63 @@ def guard_settings(
     return settings
 
 
-def observed_pardo(pardo: ParDo, pcoll: Any, settings: GuardSettings) -> ParDo:
+class Observed(NamedTuple):
+    """What an observing ParDo gives.
+
+    Args:
+      main: its main output.
+      refused: its PCollection of refusals with the label of its step; nothing where nobody keeps them.
+      pardo: as it was applied.
+    """
+
+    main: Any
+    refused: list[tuple[Any, str]]
+    pardo: ParDo
+
+
+def observe(
+    pardo: ParDo,
+    pcoll: Any,
+    settings: GuardSettings,
+    observation: Observation,
+    *,
+    kind: str | None = None,
+    label: str = INNER_LEAF,
+    inside: Any = None,
+    apply: Callable[[Any, Any], Any] | None = None,
+    refuses: bool = True,
+) -> Observed:
+    """Applies a ParDo that observes, and notes it for the run.
+
+    Args:
+      pardo: the user's, or one of ours in its place.
+      pcoll: what it takes.
+      settings: how the step treats its elements.
+      observation: of the pipeline.
+      kind: what the run calls the step; by default by what the user wrote.
+      label: of the ParDo.
+      inside: the applied transform whose users may take the refusals; by default the innermost.
+      apply: applies a transform to a PCollection; by default the pipeline's.
+      refuses: whether it can refuse anything.
+
+    Raises:
+      UsageError: the user's code cannot be called with an element.
+    """
+    pipeline = pcoll.pipeline
+    note_stage(settings, observation, kind or user_callable(pardo.fn).kind)
+    inner = _observing(pardo, pcoll, settings)
+    inner.label = label
+    main = (apply or pipeline.apply)(inner, pcoll)
+    if settings.keeps_lineage:
+        main.element_type = with_room_for_lineage(main.element_type)
+    _drop_checks_of_outputs(inner, pipeline)
+    refused = []
+    if refuses and settings.keeps_dead_letters:
+        refused.append((own_output(main, inside or pipeline._current_transform()), settings.stage))
+    return Observed(main, refused, inner)
+
+
+def _observing(pardo: ParDo, pcoll: Any, settings: GuardSettings) -> ParDo:
     """Returns a copy of `pardo` that observes, to be applied to `pcoll`."""
     # Beam sets the converters of batches on the DoFn that it is given.
     pardo.infer_batch_converters(pcoll.element_type)
@@ -80,11 +138,11 @@ def _check_arguments(pardo: ParDo, stage: str) -> None:
         )
 
 
-def drop_checks_of_outputs(inner: ParDo, pipeline: Any) -> None:
-    """Keeps Beam from checking at run time the types of what an applied `observed_pardo` gives.
+def _drop_checks_of_outputs(inner: ParDo, pipeline: Any) -> None:
+    """Keeps Beam from checking at run time the types of what an observing ParDo gives.
 
     Beam holds every output of a step against one type, and refusals have another. With
-    ``--runtime_type_check`` the user's own results are checked inside, see `observed_pardo`; with
+    ``--runtime_type_check`` the user's own results are checked inside, see `_observing`; with
     ``--performance_runtime_type_check`` they are not.
     """
     options = pipeline._options.view_as(TypeOptions)
@@ -110,34 +168,35 @@ def _checking_types(pardo: ParDo, stage: str) -> Any:
     return typecheck.OutputCheckWrapperDoFn(typecheck.TypeCheckWrapperDoFn(fn, hints, stage), stage)
 
 
-def refusals_of(pcoll: Any, inside: Any, tag: str = DEAD_TAG) -> Any:
-    """Returns the output of refusals of the ParDo that produced `pcoll`.
+def own_output(pcoll: Any, inside: Any, tag: str = DEAD_TAG) -> Any:
+    """Returns an output of our own of the ParDo that produced `pcoll`.
 
     Args:
       pcoll: the main output of an observed ParDo.
-      inside: the applied transform whose users may take the refusals: they become outputs of every
-        composite between.
-      tag: tag of another output of our own, to have that one.
+      inside: the applied transform whose users may take it: it becomes an output of every composite between.
+      tag: tag of the output: that of refusals, or another.
     """
     applied = pcoll.producer
-    refusals = pvalue.PCollection(pcoll.pipeline, tag=tag, is_bounded=pcoll.is_bounded)
-    refusals.producer = applied
+    own = pvalue.PCollection(pcoll.pipeline, tag=tag, is_bounded=pcoll.is_bounded)
+    own.producer = applied
     applied.transform.output_tags.add(tag)
-    applied.add_output(refusals, tag)
+    applied.add_output(own, tag)
     above = applied.parent
     while above is not None and above is not inside:
-        above.add_output(refusals, f"{tag} {len(above.outputs)}")
+        above.add_output(own, f"{tag} {len(above.outputs)}")
         above = above.parent
-    return refusals
+    return own
 
 
-def describe_stage(settings: GuardSettings, kind: str) -> StageDescription:
-    """Returns what a run notes of a step: its coder, by name and as Beam's portable form."""
+def note_stage(settings: GuardSettings, observation: Observation, kind: str) -> None:
+    """Notes a step for the run: its kind, and its coder, by name and as Beam's portable form."""
+    if not observation.observed:
+        return
     try:
         proto = base64.b64encode(portable_coder(settings.coder)).decode("ascii") if settings.coder else ""
     except Exception:
         proto = ""
-    return StageDescription(settings.stage, kind, settings.coder_name, proto)
+    observation.stages[settings.stage] = StageDescription(settings.stage, kind, settings.coder_name, proto)
 
 
 def with_room_for_lineage(element_type: Any) -> Any:

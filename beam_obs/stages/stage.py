@@ -31,18 +31,10 @@ from beam_obs.records.given import given_number
 from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
-from beam_obs.stages.observed_pardo import (
-    describe_stage,
-    drop_checks_of_outputs,
-    guard_settings,
-    observed_pardo,
-    refusals_of,
-    with_room_for_lineage,
-)
+from beam_obs.stages.observed_pardo import guard_settings, observe
 from beam_obs.stages.with_dead_letters import WithDeadLetters
 from beam_obs.wrapper.redaction import Redact, redaction_of
 from beam_obs.wrapper.role import ObservesItsInside
-from beam_obs.wrapper.user_callable import user_callable
 
 _LOGGER = logging.getLogger(__name__)
 _NO_LABEL = "obs.Stage without a label"
@@ -220,25 +212,17 @@ class Stage(ObservesItsInside):
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
     ) -> tuple[Any, Any]:
         settings = guard_settings(pcoll, stage, observation, keeps, self._partial, self._redact)
-        if observation.observed:
-            observation.stages[stage] = describe_stage(settings, user_callable(self._pardo.fn).kind)
-        inner = observed_pardo(self._pardo, pcoll, settings)
-        inner.label = INNER_LEAF
         try:
-            main = pcoll | inner
+            observed = observe(self._pardo, pcoll, settings, observation)
         except TypeCheckError as error:
             raise TypeCheckError(str(error).replace(f"'{INNER_LEAF}'", repr(self.label))) from None
-        if settings.keeps_lineage:
-            main.element_type = with_room_for_lineage(main.element_type)
-        drop_checks_of_outputs(inner, pcoll.pipeline)
-        refused = [(refusals_of(main, pcoll.pipeline._current_transform()), stage)] if keeps else []
         if self._tags is None:
-            return main, refused
+            return observed.main, observed.refused
         # Beam makes the tagged outputs from the first part of what applied them: this Stage.
         outputs = pvalue.DoOutputsTuple(
-            pcoll.pipeline, inner, tuple(self._tags), self._main_tag, self._unknown_tags
+            pcoll.pipeline, observed.pardo, tuple(self._tags), self._main_tag, self._unknown_tags
         )
-        return outputs, refused
+        return outputs, observed.refused
 
     def _guard_composite(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool

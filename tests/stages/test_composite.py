@@ -278,3 +278,16 @@ def test_an_input_that_a_combine_refuses_is_no_part_of_its_result_and_keeps_its_
     assert isinstance(made_of, lineage.FromAggregate)
     lines_of_mean = [one.record.line for one in made_of.contributors if isinstance(one, lineage.FromSource)]
     assert lines_of_mean == [1, 3]
+
+
+@pytest.mark.parametrize("option", ["--runtime_type_check", "--performance_runtime_type_check"])
+def test_refusals_inside_are_not_held_against_the_types_of_the_results(option: str) -> None:
+    class Parse(beam.PTransform):
+        def expand(self, texts: Any) -> Any:
+            add = beam.Map(lambda number: number + 1).with_input_types(int).with_output_types(int)
+            return texts | "parse" >> beam.Map(int).with_output_types(int) | "add" >> add
+
+    with beam.Pipeline("DirectRunner", PipelineOptions([option])) as p:
+        good, letters = p | beam.Create(["1", "x"]) | "outer" >> Stage(Parse()).with_dead_letters()
+        assert_that(good, equal_to([2]), label="good")
+        assert_that(facts(letters), equal_to([("outer/Parse/parse", "ValueError", "x")]), label="letters")
