@@ -23,7 +23,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from beam_obs.checks.assumptions import AssumptionBroken as AssumptionBroken
+    from beam_obs.checks.assumption import AssumptionBroken as AssumptionBroken
     from beam_obs.checks.assumptions import between as between
     from beam_obs.checks.assumptions import fits_schema as fits_schema
     from beam_obs.checks.assumptions import holds as holds
@@ -99,7 +99,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "AssumptionBroken": "checks.assumptions",
+    "AssumptionBroken": "checks.assumption",
     "AvroFiles": "dead_letters.homes",
     "BadFile": "records.bad_input",
     "BadInput": "records.bad_input",

@@ -20,7 +20,7 @@ import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints.row_type import RowTypeConstraint
 
-from beam_obs.checks.assumptions import Assumption, Unique
+from beam_obs.checks.assumption import Assumption, Unique
 from beam_obs.checks.check_records import CheckRecords, CountBreaks
 from beam_obs.checks.check_uniqueness import LookForCopies
 from beam_obs.dead_letters.evidence_writer import globally

@@ -21,7 +21,7 @@ from apache_beam.transforms.window import WindowFn
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_obs.checks.assumptions import Assumption, AssumptionBroken, Break, Unique
+from beam_obs.checks.assumption import Assumption, AssumptionBroken, Break, Unique
 from beam_obs.checks.field_path import NAMES
 from beam_obs.metrics import names
 from beam_obs.records.manifest import Manifest

@@ -21,7 +21,7 @@ from apache_beam.typehints import Tuple
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_obs.checks.assumptions import Assumption, Unique
+from beam_obs.checks.assumption import Assumption, Unique
 from beam_obs.checks.check_records import COPY, KEPT, NOT_COMPARABLE, all_breaks
 from beam_obs.checks.field_path import MISSING
 from beam_obs.records.errors import UsageError

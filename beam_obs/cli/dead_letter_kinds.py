@@ -15,9 +15,10 @@ from beam_obs.cli.shared_options import store_argument, tell_problems_of
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
+from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import clean, letters_beside, moment_text
+from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.fitting import MOST_TEXT, clipped, hanging, whole
-from beam_obs.reports.run_report import SHORT_ID, console_for, print_plainly, writes_unicode
 from beam_obs.reports.telling import tell
 from beam_obs.store.folding import WITHIN, kinds_by_row
 from beam_obs.store.kinds_of_refusal import (

@@ -35,8 +35,8 @@ from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
 from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.records.wording import clean
+from beam_obs.reports.console import console_for, print_plainly
 from beam_obs.reports.fitting import MOST_TEXT, clipped, hanging
-from beam_obs.reports.run_report import console_for, print_plainly
 from beam_obs.reports.telling import tell
 from beam_obs.store.evidence import Standing
 from beam_obs.store.kinds_of_refusal import dead_letters_of

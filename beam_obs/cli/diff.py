@@ -8,9 +8,9 @@ import sys
 import click
 
 from beam_obs.cli.shared_options import store_option, tell_problems_of
+from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.difference_text import render_difference
 from beam_obs.reports.fitting import MOST_TEXT
-from beam_obs.reports.run_report import console_for, print_plainly, writes_unicode
 from beam_obs.store.difference import compare_runs
 from beam_obs.store.store import Store
 

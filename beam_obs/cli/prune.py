@@ -13,9 +13,10 @@ from beam_obs.cli.erase import erase_person
 from beam_obs.cli.shared_options import store_option
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.number_text import counted
+from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import bytes_text, clean
+from beam_obs.reports.console import console_for, print_plainly
 from beam_obs.reports.fitting import FittingColumn, FittingTable, whole
-from beam_obs.reports.run_report import SHORT_ID, console_for, print_plainly
 from beam_obs.reports.telling import tell
 from beam_obs.store.folder import is_local, local_path
 from beam_obs.store.leftovers import Leftover, remove_leftovers

@@ -9,15 +9,10 @@ import sys
 import click
 
 from beam_obs.cli.shared_options import all_steps_option, json_option, store_option, tell_problems_of
-from beam_obs.reports.run_report import (
-    console_for,
-    print_plainly,
-    print_report_on,
-    record_json,
-    render_runs,
-    report_svg,
-    writes_unicode,
-)
+from beam_obs.reports.console import console_for, print_plainly, writes_unicode
+from beam_obs.reports.report_picture import report_svg
+from beam_obs.reports.run_report import print_report_on, record_json
+from beam_obs.reports.runs_table import render_runs
 from beam_obs.reports.telling import tell
 from beam_obs.store.store import Store
 

@@ -35,8 +35,8 @@ def sources(run: str, store: Store, as_json: bool) -> None:
         return
     from rich import box
 
+    from beam_obs.reports.console import console_for, print_plainly, writes_unicode
     from beam_obs.reports.fitting import FittingColumn, FittingTable, whole
-    from beam_obs.reports.run_report import console_for, print_plainly, writes_unicode
 
     console = console_for(sys.stdout)
     columns = [FittingColumn(name, "left", least) for name, least in (("source", 8), ("file", 12))]

@@ -6,6 +6,9 @@ import os
 import time
 import uuid
 
+SHORT_ID = 13
+"""So much of a run's id is its time in milliseconds: enough to tell runs apart, as a rule."""
+
 
 def new_run_id() -> str:
     """Returns a new UUIDv7 in its usual text form.

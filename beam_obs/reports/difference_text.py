@@ -14,22 +14,15 @@ from rich.padding import Padding
 from rich.text import Text
 
 from beam_obs.records.number_text import counted
+from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import bytes_text, clean, seconds_text
 from beam_obs.reports.balance_text import balance_text
 from beam_obs.reports.fitting import MOST_TEXT, FittingColumn, FittingTable, Heading, clipped, told, whole
-from beam_obs.reports.run_report import SHORT_ID
-from beam_obs.store.difference import (
-    CHANGED,
-    SAME,
-    UNKNOWN,
-    DatasetChange,
-    Pair,
-    RunDifference,
-    StepChange,
-    relative_change,
-)
+from beam_obs.store.dataset_difference import CHANGED, SAME, UNKNOWN, DatasetChange, Pair
+from beam_obs.store.difference import RunDifference, relative_change
 from beam_obs.store.kinds_of_refusal import GONE, NEW, RECURRING, KindChange
 from beam_obs.store.run_record import RunRecord
+from beam_obs.store.step_difference import StepChange
 
 _SHOWN_FILES = 8
 _SHOWN_KINDS = 12

@@ -13,10 +13,10 @@ from beam_obs.lineage.source_records import CHANGED, GONE, VERIFIED, SourceRecor
 from beam_obs.lineage.step_graph import PathPart
 from beam_obs.records.lineage_rows import BUNDLE, STATE
 from beam_obs.records.number_text import counted
+from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import clean
 from beam_obs.store.source_partitions import SourcePartition
 
-_SHORT_ID = 13
 _INDENT = "  "
 _MAY_BE_SHOWN = 10
 _SOURCES_SHOWN = 8
@@ -88,7 +88,7 @@ def _short_version(version: str) -> str:
 def run_text(run: RunOf) -> str:
     """Returns a run in one line."""
     code = f", code {clean(run.code)}" if run.code else ""
-    return f"{run.id[:_SHORT_ID]} ({clean(run.pipeline)}, {clean(run.status)}, {run.started[:19]}){code}"
+    return f"{run.id[:SHORT_ID]} ({clean(run.pipeline)}, {clean(run.status)}, {run.started[:19]}){code}"
 
 
 def certainty_text(certainty: Certainty) -> str:

@@ -6,34 +6,28 @@ records is shown without control characters, on lines that are never longer than
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import json
-import os
-import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.segment import Segment
 from rich.text import Text
 
 from beam_obs.records.number_text import counted
+from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import (
     bytes_text,
     clean,
-    clean_lines,
     letters_beside,
     lost_evidence,
     microseconds_text,
     seconds_text,
 )
 from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
-from beam_obs.reports.columns import is_terminal, wanted_columns
+from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.fitting import (
     MOST_TEXT,
     FittingColumn,
@@ -44,30 +38,16 @@ from beam_obs.reports.fitting import (
     told,
     whole,
 )
+from beam_obs.reports.runs_table import NAME_COLUMNS, STATUS_STYLES
 from beam_obs.store.folding import WITHIN, folded_record
 from beam_obs.store.run_record import RunRecord, parse_time
 from beam_obs.store.store import Store
 
-PLAIN_COLUMNS = 100
-SHORT_ID = 13
-"""So much of a run's id is its time in milliseconds: enough to tell runs apart, as a rule."""
-
 _SHOWN_KINDS = 10
-_NAME_COLUMNS = 16
-"""Names go on in the next line before a column of numbers is left out, but are not narrower than this."""
 _COUNT = FittingColumn("")
 _STAGE = FittingColumn("", "left", 16, 24)
 """Of names, and of fingerprints, which have 16 digits."""
 _SENTENCE = FittingColumn("", "left", 24)
-_STATUS_STYLES = {
-    "done": "bold green",
-    "running": "bold cyan",
-    "submitted": "bold cyan",
-    "template": "bold cyan",
-    "failed": "bold red",
-    "lost": "bold red",
-    "cancelled": "bold yellow",
-}
 
 
 def print_report(record: RunRecord, store: Store, kind: str) -> None:
@@ -91,28 +71,6 @@ def print_report_on(console: Console, record: RunRecord, store: Store, all_steps
     print_plainly(console, report)
 
 
-class _CleanConsole(Console):
-    """A console that takes nothing for markup, and prints nothing that a terminal acts upon."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(markup=False, emoji=False, highlight=False, **options)
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        for segment in super().render(renderable, options):
-            if segment.control or segment.text.replace("\n", "").isprintable():
-                yield segment
-            else:
-                yield Segment(clean_lines(segment.text), segment.style)
-
-
-def print_plainly(console: Console, what: RenderableType) -> None:
-    """Prints without the blanks that tables put at the ends of lines."""
-    with console.capture() as captured:
-        console.print(Group(what))  # a text on its own loses that it is to be folded
-    console.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1]))
-    console.file.flush()
-
-
 def record_json(record: RunRecord, store: Store) -> dict[str, Any]:
     """Returns a run as JSON-able values: status, start and end, without the portable coders."""
     return {
@@ -124,49 +82,6 @@ def record_json(record: RunRecord, store: Store) -> dict[str, Any]:
         "start": {name: value for name, value in record.start.items() if name != "coders"},
         "end": record.end,
     }
-
-
-def report_svg(
-    record: RunRecord, store: Store, columns: int = PLAIN_COLUMNS, title: str = "", all_steps: bool = False
-) -> str:
-    """Returns the report as a picture of a terminal, in SVG; a picture is for others, so that what lies below
-    the working folder is shown from there."""
-    console = _CleanConsole(
-        record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor"
-    )
-    below = os.getcwd() + os.sep
-    start, end = _seen_from(below, record.start), _seen_from(below, record.end)
-    seen = dataclasses.replace(record, start=start, end=end)
-    console.print(render_report(seen, store, all_steps=all_steps))
-    picture = console.export_svg(title=title or f"{record.pipeline}: {record.status_text}")
-    # Whoever opens the picture is not to ask a server for fonts; any monospace one will do.
-    return re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)
-
-
-def _seen_from(folder: str, value: Any) -> Any:
-    """Returns JSON-able values with paths below a folder as they are seen from it."""
-    if isinstance(value, str):
-        return value.replace(folder, "")
-    if isinstance(value, list):
-        return [_seen_from(folder, part) for part in value]
-    if isinstance(value, dict):
-        return {name: _seen_from(folder, part) for name, part in value.items()}
-    return value
-
-
-def console_for(file: Any) -> Console:
-    """Returns a console that is plain, and 100 columns wide, where `file` is not a terminal.
-
-    The variable COLUMNS says another width, as it does for terminals.
-    """
-    terminal = is_terminal(file)
-    return _CleanConsole(
-        file=file,
-        width=None if terminal else wanted_columns() or PLAIN_COLUMNS,
-        force_terminal=None if terminal else False,
-        color_system="auto" if terminal else None,
-        soft_wrap=False,
-    )
 
 
 def render_report(
@@ -239,7 +154,7 @@ def _parts(
 
 def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
     title = Text().append(f"{clean(record.pipeline)}  ", "bold")
-    title.append(record.status, _STATUS_STYLES.get(record.status, "bold"))
+    title.append(record.status, STATUS_STYLES.get(record.status, "bold"))
     if record.refused:
         title.append(f", {record.refused:,} dead", "bold red")
     yield Heading(title, "─" if marks is _UNICODE else "-")
@@ -296,7 +211,7 @@ def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
     dropped = any(step.get("dropped") for step in (*stages.values(), *steps))
     late = ("dropped",) if dropped else ()
     of_stages = ("dead", "filtered", *late, "p50", "p99") if stages else late
-    columns = [FittingColumn("  step", "left", _NAME_COLUMNS, hangs=2)]
+    columns = [FittingColumn("  step", "left", NAME_COLUMNS, hangs=2)]
     columns.extend(FittingColumn(header) for header in ("in", "out", *of_stages))
     rows = [_step(step, stages, dropped, marks) for step in steps]
     gives_way = ("p99", "p50", "filtered", *late, "dead")
@@ -454,38 +369,3 @@ def _title(text: str, count: str = "") -> RenderableType:
 
 def _number(value: int | None, marks: _Marks, style: str = "") -> Text:
     return Text(marks.none if value is None else f"{value:,}", "dim" if value is None else style)
-
-
-def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> RenderableType:
-    """Returns a table of runs, newest first as given."""
-    columns = (
-        FittingColumn("run", "left"),
-        FittingColumn("pipeline", "left", _NAME_COLUMNS),
-        FittingColumn("started (UTC)", "left"),
-        FittingColumn("took"),
-        FittingColumn("status", "left", 12, is_last=True),
-        FittingColumn("code", "left", 12),
-    )
-    rows = []
-    for record in records:
-        status = whole(record.status, _STATUS_STYLES.get(record.status, "bold"))
-        if record.refused:
-            status.append(f", {record.refused:,} dead", "red")
-        if ((record.end or {}).get("balance") or {}).get("holds") is False:
-            status.append(", not balanced", "bold red")
-        rows.append(
-            (
-                Text(record.id[:SHORT_ID]),
-                whole(clean(record.pipeline)),
-                Text(f"{parse_time(record.start['started']):%Y-%m-%d %H:%M:%S}"),
-                Text(seconds_text(record.seconds)),
-                status,
-                whole(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
-            )
-        )
-    lines = None if ascii_only else box.SIMPLE_HEAD
-    return FittingTable(columns, rows, ("code", "took", "started (UTC)"), lines)
-
-
-def writes_unicode(console: Console) -> bool:
-    return (console.encoding or "").lower().replace("-", "").startswith("utf")

@@ -20,8 +20,8 @@ def tell(*lines: str) -> None:
         return
     from rich.text import Text
 
+    from beam_obs.reports.console import console_for, print_plainly
     from beam_obs.reports.fitting import hanging
-    from beam_obs.reports.run_report import console_for, print_plainly
 
     console = console_for(sys.stdout)
     for line in "\n".join(lines).split("\n"):

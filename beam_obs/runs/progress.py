@@ -17,7 +17,7 @@ from rich.text import Text
 
 from beam_obs.metrics.snapshot import Snapshot
 from beam_obs.records.wording import clean, seconds_text
-from beam_obs.reports.run_report import console_for
+from beam_obs.reports.console import console_for
 
 _REFRESH_SECONDS = 0.5
 _LINE_SECONDS = 10.0

@@ -16,14 +16,14 @@ from beam_obs.weaving.portable_graph import ITERABLE_URN, KV_URN, PAR_DO_URN
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
 from beam_obs.weaving.weave_state import DERIVATIONS, WINDOW_COUNTS, WeaveState
-from beam_obs.woven.combine import WovenCombineFn
-from beam_obs.woven.gathered import WINDOWS
-from beam_obs.woven.inserted_steps import (
+from beam_obs.woven.aggregate_origins import (
     CombinedDoFn,
     GloballyCombinedDoFn,
     GloballyGroupedDoFn,
     GroupedDoFn,
 )
+from beam_obs.woven.combine import WovenCombineFn
+from beam_obs.woven.gathered import WINDOWS
 from beam_obs.wrapper.element_forms import (
     ACCUMULATED,
     GROUPED,

@@ -17,7 +17,7 @@ from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.units import Unit, is_internal
 from beam_obs.weaving.weave_state import OUTPUTS, WeaveState
 from beam_obs.woven.frame_lines import FrameIndexDoFn, WindowedFrameIndexDoFn
-from beam_obs.woven.inserted_steps import IndexDoFn
+from beam_obs.woven.output_index import IndexDoFn
 from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.element_forms import PLAIN, ROWS
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG

@@ -22,7 +22,8 @@ from beam_obs.weaving.par_do import ParDoFacts, facts_of
 from beam_obs.weaving.portable_graph import KV_URN, PAR_DO_URN, PortableGraph
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.units import Unit, find_units
-from beam_obs.woven.inserted_steps import Aggregate, ConvertDoFn
+from beam_obs.woven.aggregate_origins import Aggregate
+from beam_obs.woven.inserted_steps import ConvertDoFn
 from beam_obs.wrapper.element_forms import KEYED, PLAIN, ROWS, SEED, WOVEN, Ends
 
 DERIVATIONS = "derivations"

@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 import beam_obs as obs
-from beam_obs.checks.assumptions import Assumption
+from beam_obs.checks.assumption import Assumption
 from beam_obs.checks.check_records import all_breaks, generate
 
 FIELDS = st.sampled_from(["a", "b", "class", "a.b", "b.a", "0", "1.a"])

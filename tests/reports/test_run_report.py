@@ -4,81 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import os
-from typing import Any
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 from beam_obs.records.wording import clean
-from beam_obs.reports.run_report import print_plainly, record_json, render_report, render_runs, report_svg
+from beam_obs.reports.console import print_plainly
+from beam_obs.reports.run_report import record_json, render_report
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
-
-LONG = "a very long label of a stage inside of other composites/" * 4 + "parse"
-
-
-def stage(label: str, taken: int, out: int, dead: int = 0, **more: Any) -> dict[str, Any]:
-    counts = {"in": taken, "out": out, "dead": dead, "filtered": taken - out - dead, "dropped": 0}
-    return {
-        "label": label,
-        "kind": "Map",
-        **counts,
-        "internal_errors": 0,
-        "p50_us": 12.3,
-        "p99_us": 81_000.0,
-        **more,
-    }
-
-
-def run(**changes: Any) -> RunRecord:
-    start = {
-        "started": "2026-01-02T03:04:05.000000Z",
-        "runner": "FnApiRunner",
-        "code": {"version": "1a2b3c4d5e6f+dirty", "package": "flights 1.2.3"},
-        "process": None,
-    }
-    labels = ["read", "parse", LONG]
-    kind = {
-        "stage": "parse",
-        "fingerprint": "0123456789abcdef",
-        "count": 12,
-        "error_type": "ValueError",
-        "error_message": "\x1b[31mnot a number\n\tsecond line " + "x" * 500,
-        "payload_text": "\x1b]0;title\x07 \u202e payload \u4e2d\u6587 " + "y" * 500,
-        "source_uri": "gs://bucket/" + "folder/" * 30 + "flights.csv",
-        "position": 123_456,
-    }
-    end = {
-        "status": "done",
-        "finished": "2026-01-02T03:05:20.000000Z",
-        "error": None,
-        "counts_from": "result",
-        "stages": [stage("parse", 336_776, 336_762, 14), stage(LONG, 336_762, 336_762)],
-        "steps": [{"label": name, "is_stage": name != "read", "in": None, "out": 336_776} for name in labels],
-        "balance": {"holds": True, "checked": 12, "unchecked": "", "broken": []},
-        "dead_letters": {
-            "count": 14,
-            "committed": 14,
-            "uncommitted": 0,
-            "by_fingerprint": [kind, {**kind, "count": 2}],
-        },
-        "inputs": [
-            {"name": "flights", "uri": "gs://bucket/flights-*.csv", "label": "read", "records": 336_776}
-        ],
-        "outputs": [
-            {
-                "name": "clean",
-                "uri": "gs://bucket/out/" + "z" * 200,
-                "label": "write",
-                "records": 336_762,
-                "digest": "0123456789abcdef",
-                "files": [{"uri": "gs://bucket/out/1", "bytes": 3_400_000}],
-            }
-        ],
-    }
-    return RunRecord("flights", "0193aaaa-1111-7000-8000-000000000001", start, {**end, **changes})
+from tests.reports.recorded_run import run, stage
 
 
 def printed(record: RunRecord, columns: int = 100, ascii_only: bool = False) -> str:
@@ -114,16 +50,6 @@ def test_ids_names_and_sentences_are_whole_where_the_terminal_is_narrow(columns:
     told = " ".join(word for line in lines for word in line.split() if not word[0].isdigit())
     assert all(name.rpartition(" ")[0] in told for name in names)
     assert "balanced: every record is accounted for" in told
-
-
-@pytest.mark.parametrize("columns", [40, 60, 100])
-def test_ids_and_names_of_runs_are_whole_where_the_terminal_is_narrow(columns: int) -> None:
-    file = io.StringIO()
-    print_plainly(Console(file=file, width=columns), render_runs([run(status="failed")]))
-    lines = file.getvalue().splitlines()
-    assert max(cell_len(line) for line in lines) <= columns
-    assert any("0193aaaa-1111" in line and "flights" in line and "failed" in line for line in lines)
-    assert ("code" in lines[1]) == (columns == 100)
 
 
 def test_it_says_what_was_refused_and_where() -> None:
@@ -174,15 +100,6 @@ def test_internal_errors_and_dropped_records_are_told_when_there_are_any() -> No
     assert "3 errors of beam_obs itself" in text
 
 
-def test_a_picture_shows_what_lies_below_the_working_folder_from_there() -> None:
-    here = os.getcwd()
-    outputs = [{"name": "write", "label": "write", "uri": f"{here}/out/rows", "records": 3}]
-    picture = report_svg(run(outputs=outputs), Store("kept"))
-    assert "out/rows" in picture
-    assert "kept" in picture
-    assert here not in picture
-
-
 def test_a_terminal_without_unicode_gets_ascii() -> None:
     record = run(dead_letters={"count": 0}, outputs=[])
     assert printed(record, ascii_only=True).replace("\u2026", "").replace("\u00b7", "").isascii()
@@ -200,19 +117,6 @@ def test_json_has_everything_but_the_coders() -> None:
     assert json.loads(json.dumps(values))["status"] == "done"
     assert values["end"]["stages"][0]["in"] == 336_776
     assert "coders" not in values["start"]
-
-
-def test_the_picture_is_svg() -> None:
-    picture = report_svg(run(), Store("/data"))
-    assert picture.startswith("<svg")
-    assert "336,776" in picture
-
-
-def test_the_list_of_runs_shows_refusals_and_broken_balances() -> None:
-    file = io.StringIO()
-    broken = {"holds": False, "checked": 1, "broken": []}
-    print_plainly(Console(file=file, width=100), render_runs([run(balance=broken)]))
-    assert "done, 14 dead, not balanced" in file.getvalue()
 
 
 def test_clean_keeps_what_can_be_read() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -12,7 +11,6 @@ import pytest
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.store.difference import RunDifference, compare_runs
-from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 
 ROWS = ["name,age\n", *(f"name{number},{number}\n" for number in range(40))]
@@ -191,39 +189,3 @@ def test_it_is_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert counts["write"]["in"] == [40, 39]
     assert told["inputs"][0]["files"][0]["state"] == "changed"
     assert told["before"]["id"] < told["after"]["id"]
-
-
-def record(steps: list[dict[str, Any]], **end: Any) -> RunRecord:
-    start = {"started": "2026-01-02T03:04:05.000000Z"}
-    told = {
-        "status": "done",
-        "finished": start["started"],
-        "counts_from": "result",
-        "dead_letters": {"count": 0},
-    }
-    return RunRecord("p", "0193", start, {**told, "steps": steps, **end})
-
-
-def step(label: str, count: int, *after: str) -> dict[str, Any]:
-    return {"label": label, "is_stage": False, "in": count, "out": count, "after": list(after)}
-
-
-def test_of_two_branches_both_can_be_first() -> None:
-    before = record(
-        [step("a", 1), step("b", 1), step("c", 1, "a"), step("d", 1, "b"), step("e", 1, "c", "d")]
-    )
-    after = record([step("a", 1), step("b", 2), step("c", 3, "a"), step("d", 2, "b"), step("e", 5, "c", "d")])
-    assert [one.label for one in compare_runs(Store(), before, after).first] == ["b", "c"]
-
-
-def test_a_change_that_skips_a_step_is_not_first_below_it() -> None:
-    before = record([step("a", 1), step("b", 7, "a"), step("c", 1, "b")])
-    after = record([step("a", 2), step("b", 7, "a"), step("c", 2, "b")])
-    assert [one.label for one in compare_runs(Store(), before, after).first] == ["a"]
-
-
-def test_datasets_of_which_nothing_is_known_are_not_called_the_same() -> None:
-    dataset = {"label": "r", "name": "r", "uri": "x", "records": 3, "digest": None, "files": []}
-    end = {"inputs": [dataset], "outputs": [dataset]}
-    found = compare_runs(Store(), record([], **end), record([], **end))
-    assert [one.state for one in (*found.inputs, *found.outputs)] == ["unknown", "unknown"]

@@ -13,8 +13,9 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
+from beam_obs.reports.console import console_for
 from beam_obs.reports.marked_graph import marked_graph
-from beam_obs.reports.run_report import console_for, render_report
+from beam_obs.reports.run_report import render_report
 from beam_obs.store.difference import compare_runs
 from beam_obs.store.folding import folded
 from beam_obs.store.run_record import RunRecord

@@ -1,0 +1,55 @@
+"""Where text for people is printed: as wide as it may be, and with nothing that a terminal acts upon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
+
+from beam_obs.records.wording import clean_lines
+from beam_obs.reports.columns import is_terminal, wanted_columns
+
+PLAIN_COLUMNS = 100
+
+
+class CleanConsole(Console):
+    """A console that takes nothing for markup, and prints nothing that a terminal acts upon."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.replace("\n", "").isprintable():
+                yield segment
+            else:
+                yield Segment(clean_lines(segment.text), segment.style)
+
+
+def print_plainly(console: Console, what: RenderableType) -> None:
+    """Prints without the blanks that tables put at the ends of lines."""
+    with console.capture() as captured:
+        console.print(Group(what))  # a text on its own loses that it is to be folded
+    console.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1]))
+    console.file.flush()
+
+
+def console_for(file: Any) -> Console:
+    """Returns a console that is plain, and 100 columns wide, where `file` is not a terminal.
+
+    The variable COLUMNS says another width, as it does for terminals.
+    """
+    terminal = is_terminal(file)
+    return CleanConsole(
+        file=file,
+        width=None if terminal else wanted_columns() or PLAIN_COLUMNS,
+        force_terminal=None if terminal else False,
+        color_system="auto" if terminal else None,
+        soft_wrap=False,
+    )
+
+
+def writes_unicode(console: Console) -> bool:
+    return (console.encoding or "").lower().replace("-", "").startswith("utf")

@@ -1,0 +1,232 @@
+"""The steps behind aggregates: what a group or a combined value was made of, and its own origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.coders import Coder
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_obs.beam_private import UnwindowedValues
+from beam_obs.records.contributors import NO_SOURCE, ORIGIN_BYTES, UNKNOWN, Contributors, gather
+from beam_obs.records.lineage_rows import AGGREGATE, derivation_row
+from beam_obs.records.origin import derived_origin
+from beam_obs.woven.gathered import GIVEN, WINDOWS, WindowTally, flush_gathered
+from beam_obs.wrapper.element_forms import GROUPED, KEYED, PLAIN, ROWS, WOVEN, Ends, pack
+from beam_obs.wrapper.hidden_texts import REDACTED
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+
+_GLOBALLY = GlobalWindows.windowed_value(None)
+_UNZIPPED_AT_ONCE = 4096
+"""Pairs that are taken apart as arguments of a call: half the price of two loops."""
+
+
+class Made(NamedTuple):
+    """What an aggregate was made of.
+
+    Args:
+      origin: its own.
+      row: its derivation, where it needs one.
+      number: of the elements that it was made of, those behind a summary too.
+    """
+
+    origin: bytes
+    row: bytes | None
+    number: int
+
+
+class Aggregate:
+    """Makes the origin of an aggregate, and its derivation row.
+
+    Args:
+      step: label of the step.
+      key_coder: of the key.
+      window_coder: of the window.
+      is_global: whether there is but the global window and one pane in it.
+      limit: of contributors; None for all.
+      keeps_keys: whether the row may have the key as text.
+    """
+
+    def __init__(
+        self,
+        step: str,
+        key_coder: Coder,
+        window_coder: Coder,
+        is_global: bool,
+        limit: int | None,
+        keeps_keys: bool = True,
+    ) -> None:
+        self.step = step
+        self.limit = limit
+        self.is_global = is_global
+        self._keeps_keys = keeps_keys
+        self._key_coder = key_coder
+        self._window_coder = window_coder
+
+    def of(self, key: Any, provenances: Iterable[bytes], windowed: WindowedValue = _GLOBALLY) -> Made:
+        """Returns the origin, the row where it needs one, and the number of elements."""
+        found = gather(provenances, self.limit)
+        if found.count <= 1 or not found.origins:
+            return Made(_alone(found), None, found.count)
+        (window,) = windowed.windows
+        pane = max(0, windowed.pane_info.index)
+        encoded_key, encoded_window = self._key_coder.encode(key), self._window_coder.encode(window)
+        child = derived_origin(self.step, encoded_key, encoded_window, pane)
+        text = _text(key) if self._keeps_keys else REDACTED
+        return Made(child, derivation_row(child, AGGREGATE, found, text, str(window), pane), found.count)
+
+
+class _BehindAggregate(StatelessDoFn):
+    """Makes the origins of aggregates, and counts the elements that are in them.
+
+    Args:
+      aggregate: makes the origin.
+      gives: form of the output.
+      counts_windows: whether elements are counted by window too.
+    """
+
+    def __init__(self, aggregate: Aggregate, gives: str, counts_windows: bool = False) -> None:
+        self._aggregate = aggregate
+        self._gives = gives
+        self._counts_windows = counts_windows
+
+    def start_bundle(self) -> None:
+        self._gathered = 0
+        self._windows = WindowTally(GIVEN)
+
+    def finish_bundle(self) -> Any:
+        flush_gathered(self._gathered)
+        return self._windows.rows()
+
+    def _count(self, count: int, windowed: Any) -> None:
+        self._gathered += count
+        if self._counts_windows:
+            self._windows.add(windowed.windows, count)
+
+
+class GroupedDoFn(_BehindAggregate):
+    """Behind a GroupByKey: takes ``(key, [(provenance, value)])``, gives the group with its own."""
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(GROUPED, self._gives, {WINDOWS: PLAIN})
+
+    def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
+        key, grouped = element
+        values: Any
+        if isinstance(grouped, (list, tuple, UnwindowedValues)):
+            pairs = grouped if type(grouped) is list else list(grouped)
+            if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
+                provenance, value = pairs[0]
+                self._count(1, windowed)
+                return [pack(self._gives, provenance, (key, [value]))]
+            provenances: Sequence[bytes]
+            if len(pairs) < _UNZIPPED_AT_ONCE:
+                provenances, values = zip(*pairs, strict=True) if pairs else ((), ())
+                values = list(values)
+            else:
+                provenances, values = [provenance for provenance, _ in pairs], [value for _, value in pairs]
+        else:
+            provenances = [provenance for provenance, _ in grouped]
+            values = PlainValues(grouped)
+        origin, row, _ = self._aggregate.of(key, provenances, windowed)
+        self._count(len(provenances), windowed)
+        packed = pack(self._gives, origin, (key, values))
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+
+class GloballyGroupedDoFn(GroupedDoFn):
+    """The same where the window is known: to ask Beam for it costs as much as all the rest."""
+
+    def process(self, element: Any) -> Any:  # type: ignore[override]
+        key, grouped = element
+        if type(grouped) is list and len(grouped) == 1:
+            ((provenance, value),) = grouped
+            if len(provenance) <= ORIGIN_BYTES and self._gives == WOVEN:
+                self._gathered += 1
+                return [(provenance, (key, [value]))]
+        return super().process(element, _GLOBALLY)
+
+
+class PlainValues:
+    """The values of a group too large to hold: read again each time, without their provenances."""
+
+    def __init__(self, pairs: Iterable[tuple[bytes, Any]]) -> None:
+        self._pairs = pairs
+
+    def __iter__(self) -> Iterator[Any]:
+        for _, value in self._pairs:
+            yield value
+
+    def __reduce__(self) -> Any:
+        return (list, (list(self),))
+
+    def __repr__(self) -> str:
+        return f"PlainValues({self._pairs!r})"
+
+
+beam.coders.coder_impl.FastPrimitivesCoderImpl.register_iterable_like_type(PlainValues)
+
+
+class CombinedDoFn(_BehindAggregate):
+    """Behind a combine: takes ``(key, (summary, output))``, gives the output with its origin.
+
+    Args:
+      aggregate: makes the origin.
+      gives: form of the output.
+      counts_windows: whether elements are counted by window too.
+      inputs_in: gives the number of elements that went into an output, where it was not made of all of them.
+    """
+
+    def __init__(
+        self,
+        aggregate: Aggregate,
+        gives: str,
+        counts_windows: bool = False,
+        inputs_in: Callable[[Any], int] | None = None,
+    ) -> None:
+        super().__init__(aggregate, gives, counts_windows)
+        self._inputs_in = inputs_in
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(KEYED, self._gives, {WINDOWS: PLAIN})
+
+    def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
+        key, (summary, output) = element
+        if len(summary) <= ORIGIN_BYTES:
+            self._count(self._number(summary != NO_SOURCE, output), windowed)
+            return [pack(self._gives, summary, (key, output))]
+        origin, row, count = self._aggregate.of(key, (summary,), windowed)
+        self._count(self._number(count, output), windowed)
+        packed = pack(self._gives, origin, (key, output))
+        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+    def _number(self, contributors: int, output: Any) -> int:
+        return contributors if self._inputs_in is None else self._inputs_in(output)
+
+
+class GloballyCombinedDoFn(CombinedDoFn):
+    """The same where the window is known."""
+
+    def process(self, element: Any) -> Any:  # type: ignore[override]
+        return super().process(element, _GLOBALLY)
+
+
+def _alone(found: Contributors) -> bytes:
+    if not found.count:
+        return b"\0"
+    return found.origins[0] if found.origins else UNKNOWN
+
+
+def _text(key: Any) -> str:
+    try:
+        return key if isinstance(key, str) else repr(key)
+    except Exception:
+        return type(key).__name__

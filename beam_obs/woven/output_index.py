@@ -1,0 +1,101 @@
+"""The step before a sink: rows of the output index, by which what was written is known again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindows
+
+from beam_obs.records.contributors import ORIGIN_BYTES
+from beam_obs.records.lineage_rows import NOT_KNOWN
+from beam_obs.records.origin import RANDOM_BITS, randomness
+from beam_obs.records.record_content import output_digest, record_content
+from beam_obs.wrapper.element_forms import PLAIN, ROWS, WOVEN, Ends, unpack
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+
+_ROWS_AT_ONCE = 1024
+
+
+class IndexDoFn(StatelessDoFn):
+    """Gives rows of the output index for the elements that enter a sink, and the elements, plain.
+
+    In global windows rows leave many at a time.
+
+    Args:
+      takes: form of the elements.
+      encode: gives the bytes that the sink makes of an element; None where its fields tell them.
+      share: of the elements that are noted, decided by their origin.
+      is_global: whether the elements are in the global window.
+      passes_on: whether elements leave too.
+    """
+
+    def __init__(
+        self,
+        takes: str,
+        encode: Callable[[Any], bytes] | None = None,
+        share: float = 1.0,
+        is_global: bool = False,
+        passes_on: bool = True,
+    ) -> None:
+        self._settings = (takes, encode, share, is_global, passes_on)
+        self._bind()
+
+    def __getstate__(self) -> Any:
+        return self._settings
+
+    def __setstate__(self, settings: Any) -> None:
+        self._settings = settings
+        self._bind()
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(self._settings[0], PLAIN)
+
+    def _bind(self) -> None:
+        takes, encode, share, is_global, passes_on = self._settings
+        content_of = encode or record_content
+        least = int((1.0 - share) * 2**RANDOM_BITS)
+        self._rows: list[bytes] = []
+        add, rows, given, all_rows = self._rows.append, self._rows, self._given, self._all_rows
+
+        def process(element: Any) -> Any:
+            provenance, value = element if takes == WOVEN else unpack(takes, element)
+            origin = provenance if len(provenance) == ORIGIN_BYTES else NOT_KNOWN
+            passed = (value,) if passes_on else ()
+            if least and randomness(origin) < least:
+                return passed
+            try:
+                row = output_digest(content_of(value)) + origin
+            except Exception:
+                return passed
+            if not is_global:
+                return (given(row), *passed)
+            add(row)
+            if len(rows) < _ROWS_AT_ONCE:
+                return passed
+            return (given(all_rows()), *passed)
+
+        self.process = process  # type: ignore[method-assign]
+
+    def start_bundle(self) -> None:
+        self._rows.clear()
+
+    def process(self, element: Any) -> Any:
+        """Replaced by what `_bind` makes of the settings."""
+        raise NotImplementedError
+
+    def finish_bundle(self) -> Any:
+        if self._rows:
+            yield self._given(GlobalWindows.windowed_value(self._all_rows()))
+
+    def _all_rows(self) -> bytes:
+        rows = b"".join(self._rows)
+        self._rows.clear()
+        return rows
+
+    def _given(self, rows: Any) -> Any:
+        passes_on = self._settings[-1]
+        return TaggedOutput(ROWS, rows) if passes_on else rows
