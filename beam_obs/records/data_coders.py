@@ -110,7 +110,7 @@ def primitives_coder() -> Coder:
 
     class Primitives(coder_impl.StreamCoderImpl):
         def decode_from_stream(self, stream: Any, nested: bool) -> Any:
-            return _primitive(stream, nested, 0)
+            return primitive(stream, nested, 0)
 
     class PrimitivesCoder(FastCoder):
         def _create_impl(self) -> Any:
@@ -123,8 +123,17 @@ def primitives_coder() -> Coder:
     return coder
 
 
-def _primitive(stream: Any, nested: bool, depth: int) -> Any:
-    """Returns a value by its tag."""
+def primitive(stream: Any, nested: bool, depth: int) -> Any:
+    """Returns a plain value as Beam's coder of any value writes it: by its tag.
+
+    Args:
+      stream: of Beam, or one that reads alike.
+      nested: whether more follows, so that its length is there before it.
+      depth: how deep it is nested.
+
+    Raises:
+      MayRunCode: it is not plain.
+    """
     if depth > _MOST_NESTED:
         raise ValueError("it is nested too deep")
     tag = stream.read_byte()
@@ -141,11 +150,11 @@ def _primitive(stream: Any, nested: bool, depth: int) -> Any:
     if tag == _Tag.BOOL:
         return bool(stream.read_byte())
     if tag in (_Tag.LIST, _Tag.TUPLE, _Tag.SET):
-        values = [_primitive(stream, True, depth + 1) for _ in range(stream.read_var_int64())]
+        values = [primitive(stream, True, depth + 1) for _ in range(stream.read_var_int64())]
         return {_Tag.LIST: list, _Tag.TUPLE: tuple, _Tag.SET: set}[tag](values)
     if tag == _Tag.DICT:
         pairs = range(stream.read_var_int64())
-        return {_primitive(stream, True, depth + 1): _primitive(stream, True, depth + 1) for _ in pairs}
+        return {primitive(stream, True, depth + 1): primitive(stream, True, depth + 1) for _ in pairs}
     raise MayRunCode("python:FastPrimitivesCoder")
 
 

@@ -8,10 +8,11 @@ other class by its full name (the portable coder itself is then kept once per st
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beam_obs.records.data_coders import (
     PYTHON,
@@ -24,13 +25,21 @@ from beam_obs.records.data_coders import (
     primitives_coder,
 )
 from beam_obs.records.dead_letter import PAYLOAD_TEXT_LIMIT
+from beam_obs.records.plain_payload import (
+    Decoder,
+    NeedsBeam,
+    decode_plainly,
+    decoder_by_name,
+    decoder_of_portable,
+)
+from beam_obs.records.portable_coder import parse_portable
 from beam_obs.records.public_names import former_homes
 
 if TYPE_CHECKING:
     from apache_beam.coders import Coder
 
 _LONGEST_NAME = 2000
-_Make: TypeAlias = "Callable[[str, list[Coder]], Coder]"
+_Made = TypeVar("_Made")
 
 _PYTHON_COMPOSITES = {
     "DeterministicMapCoder": ("_key_coder", "_value_coder"),
@@ -156,14 +165,29 @@ def decode_payload(payload: bytes, name: str, portable: bytes = b"", *, trust_pi
             coder = coder_from_portable(portable) if portable else _standard_coder(name, _make_coder)
             return coder.decode(payload)
     check_length(name, payload)
+    with contextlib.suppress(NeedsBeam):
+        return decode_plainly(payload, _plain_decoder(name, portable))
     try:
         return _data_coder(name, portable).decode(payload)
     except RecursionError:
         raise ValueError("the payload is nested too deep") from None
 
 
+def _plain_decoder(name: str, portable: bytes) -> Decoder:
+    if _is_made_by_name(name, portable):
+        return _standard_coder(name, decoder_by_name)
+    try:
+        return decoder_of_portable(parse_portable(portable, ROW))
+    except (ValueError, RecursionError):
+        raise NeedsBeam from None
+
+
+def _is_made_by_name(name: str, portable: bytes) -> bool:
+    return not portable or (ROW not in name and name.startswith(("beam:coder:", "python:")))
+
+
 def _data_coder(name: str, portable: bytes) -> Coder:
-    if not portable or (ROW not in name and name.startswith(("beam:coder:", "python:"))):
+    if _is_made_by_name(name, portable):
         return _standard_coder(name, _make_data_coder)
     from apache_beam.portability.api import beam_runner_api_pb2
 
@@ -204,7 +228,7 @@ def _safe_repr(value: Any) -> str:
         return f"<{type(value).__qualname__}: repr() raised {type(error).__name__}>"
 
 
-def _standard_coder(name: str, make: _Make) -> Coder:
+def _standard_coder(name: str, make: Callable[[str, list[_Made]], _Made]) -> _Made:
     if len(name) > _LONGEST_NAME:
         raise ValueError(f"a coder's name of {len(name):,} letters")
     coder, rest = _parse_coder(name, make)
@@ -213,11 +237,11 @@ def _standard_coder(name: str, make: _Make) -> Coder:
     return coder
 
 
-def _parse_coder(text: str, make: _Make) -> tuple[Coder, str]:
-    """Returns the coder that the start of `text` names, and the rest of `text`."""
+def _parse_coder(text: str, make: Callable[[str, list[_Made]], _Made]) -> tuple[_Made, str]:
+    """Returns what is made of the coder that the start of `text` names, and the rest of `text`."""
     end = next((at for at, letter in enumerate(text) if letter in "(),"), len(text))
     name, rest = text[:end], text[end:]
-    components: list[Coder] = []
+    components: list[_Made] = []
     if rest.startswith("("):
         rest = rest[1:]
         while not rest.startswith(")"):
