@@ -19,6 +19,7 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints.row_type import RowTypeConstraint
+from typing_extensions import Self
 
 from beam_obs.checks.assumption import Assumption, Unique
 from beam_obs.checks.check_records import CheckRecords, CountBreaks
@@ -47,6 +48,8 @@ class Check(Stage):
         broke which assumption.
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of the dead letters, as for a `Stage`.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: there is no assumption or something else, two have one name, a typed record has no such
@@ -72,8 +75,16 @@ class Check(Stage):
         on_break: Literal["dead_letter", "count"] = "dead_letter",
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
-        super().__init__(beam.ParDo(CheckRecords(())), dead_letters=dead_letters, redact=redact)
+        super().__init__(
+            beam.ParDo(CheckRecords(())),
+            dead_letters=dead_letters,
+            redact=redact,
+            max_dead_rate=max_dead_rate,
+            max_dead_minimum=max_dead_minimum,
+        )
         self._assumptions = assumptions
         self._counts = on_break == "count"
         problem = _problem(assumptions, on_break)
@@ -81,19 +92,23 @@ class Check(Stage):
             problem = (
                 'has on_break="count" and dead_letters=: records that are only counted are no dead letters'
             )
+        if self._counts and max_dead_rate is not None:
+            problem = 'has on_break="count" and max_dead_rate=: records that are only counted are not refused'
         if problem:
             raise UsageError(f"obs.Check at {self._made_at} {problem}")
 
-    def with_dead_letters(self) -> Check:
-        """Returns this Check with two results: the records passed on, and a PCollection of `DeadLetter`."""
+    def with_dead_letters(self) -> Self:
+        """Returns this Check with two results: the records passed on, and a PCollection of `DeadLetter`.
+
+        Raises:
+          UsageError: dead letters have a home already, or do not come about.
+        """
         if self._counts:
             raise UsageError(
                 f'obs.Check at {self._made_at} has on_break="count" and with_dead_letters(): '
                 "what is only counted is no dead letter"
             )
-        result = super().with_dead_letters()
-        assert isinstance(result, Check)
-        return result
+        return super().with_dead_letters()
 
     def _observe_pardo(self, records: Any, stage: str, observation: Observation, keeps: bool) -> Any:
         for assumption in self._assumptions:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from apache_beam.transforms.error_handling import ErrorHandler
+
 from beam_obs.dead_letters.homes import DeadLetters, KeepRefusals
 from beam_obs.records.run_context import Observation
 
@@ -15,16 +17,20 @@ class RefusalHomes:
 
     Args:
       observation: what is known of the pipeline.
-      own: the home that the user gave the step, or None.
+      own: the home that the user gave the step, or None. An error handler takes them as an output.
       as_output: whether the step gives its dead letters as an output.
     """
 
-    def __init__(self, observation: Observation, own: DeadLetters | None, as_output: bool) -> None:
+    def __init__(
+        self, observation: Observation, own: DeadLetters | ErrorHandler | None, as_output: bool
+    ) -> None:
         self._observation = observation
+        self.gives_letters = as_output or isinstance(own, ErrorHandler)
+        """Whether the step makes dead letters of its refusals itself, and gives them on."""
         of_run = None if observation.enclosing is not None else observation.dead_letters
         named = (("DeadLetters", own), ("Evidence", of_run))
-        self._homes = [(name, home) for name, home in named if home is not None]
-        self.keep_refusals = bool(self._homes) or as_output or observation.enclosing is not None
+        self._homes = [(name, home) for name, home in named if isinstance(home, DeadLetters)]
+        self.keep_refusals = bool(self._homes) or self.gives_letters or observation.enclosing is not None
         """Whether refusals have a home; if not, they are raised."""
 
     def keep(self, refusals: Any, step: str, suffix: str = "") -> None:

@@ -50,6 +50,20 @@ def given_number(given: Any, argument: str, least: int = 0) -> int:
     return given
 
 
+def given_flag(given: Any, argument: str) -> bool:
+    """Returns what is either so or not.
+
+    Raises:
+      UsageError: it is neither True nor False: the text "no" would count as true.
+
+    >>> given_flag(False, "stamp")
+    False
+    """
+    if not isinstance(given, bool):
+        raise UsageError(f"{argument}={given!r}: give True or False")
+    return given
+
+
 def given_names(
     given: Any, argument: str, example: str = "['carrier', 'day']", what: str = "names"
 ) -> tuple[str, ...]:

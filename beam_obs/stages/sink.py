@@ -32,6 +32,8 @@ class Sink(Stage, Ours):
       dataset: what the run calls the dataset, e.g. a URI; by default the label.
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of the dead letters, as for a `Stage`.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: there is no transform, the Sink has no label, it is applied to no PCollection, or dead
@@ -60,8 +62,16 @@ class Sink(Stage, Ours):
         dataset: str | None = None,
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
-        super().__init__(write, dead_letters=dead_letters, redact=redact)
+        super().__init__(
+            write,
+            dead_letters=dead_letters,
+            redact=redact,
+            max_dead_rate=max_dead_rate,
+            max_dead_minimum=max_dead_minimum,
+        )
         self._dataset = checked_dataset(dataset, self)
 
     def _observe_pardo(self, pcoll: Any, stage: str, observation: Observation, keeps: bool) -> Any:

@@ -16,6 +16,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.errors import UsageError
+from beam_obs.records.given import given_flag
 from beam_obs.records.run_context import DatasetDescription, Observation, StageDescription
 from beam_obs.stages.composite import GuardedExpansion
 from beam_obs.stages.counted import CountElements, StampUnlocated
@@ -74,7 +75,7 @@ class Source(Stage):
                 "give a read, or put an obs.Stage around it"
             )
         self._dataset = checked_dataset(dataset, self)
-        self.stamps_lineage = stamp
+        self.stamps_lineage = given_flag(stamp, "stamp")
         """Whether records leave with lineage attributes; Stages look for it upstream."""
 
     def _check_input(self, pbegin: Any) -> None:

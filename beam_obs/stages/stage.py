@@ -8,7 +8,6 @@ The result, its types, windows and timestamps are those of the transform inside.
 
 from __future__ import annotations
 
-import copy
 import logging
 from typing import Any
 
@@ -27,13 +26,13 @@ from beam_obs.dead_letters.windowed_dead_rate import DEFAULT_MINIMUM, JudgeDeadR
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
-from beam_obs.records.given import given_number
+from beam_obs.records.given import given_flag, given_number
 from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
+from beam_obs.stages.keeps_dead_letters import KeepsDeadLetters
 from beam_obs.stages.observed_pardo import guard_settings, observe
-from beam_obs.stages.with_dead_letters import WithDeadLetters
-from beam_obs.wrapper.redaction import Redact, redaction_of
+from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.role import ObservesItsInside
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ _EMPTY_LABEL = NamedPTransform.__name__
 """What Beam calls a transform by whose label is empty."""
 
 
-class Stage(ObservesItsInside):
+class Stage(KeepsDeadLetters, ObservesItsInside):
     """Applies a transform and observes it: a ParDo, Map, FlatMap or Filter, or any composite of them.
 
     A record on which the user's code raises becomes a dead letter and the rest goes on. Dead letters
@@ -96,22 +95,11 @@ class Stage(ObservesItsInside):
         if isinstance(transform, NamedPTransform):
             label, transform = transform.label, transform.transform
         super().__init__(label)
-        self._error_handler = dead_letters if isinstance(dead_letters, ErrorHandler) else None
-        if self._error_handler is not None:
-            dead_letters = None
-        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):
-            raise UsageError(
-                f"{self._called} at {self._made_at} got dead_letters={dead_letters!r}; give an "
-                "obs.DeadLetters or an ErrorHandler of Beam's, or use .with_dead_letters() for an output "
-                "of your own"
-            )
+        self._keep_dead_letters(dead_letters, redact)
         _refuse_what_is_none(transform, self)
         self._pardo, self._tags, self._main_tag, self._unknown_tags = _parts(transform)
         self._transform = transform
-        self._dead_letters = dead_letters
-        self._partial = partial
-        redaction_of(redact)
-        self._redact = redact
+        self._partial = given_flag(partial, "partial")
         if max_dead_rate is not None and not _is_share(max_dead_rate):
             raise UsageError(
                 f"{self._called} at {self._made_at} got max_dead_rate={max_dead_rate!r}: give a share of "
@@ -120,7 +108,6 @@ class Stage(ObservesItsInside):
         if max_dead_minimum is not None:
             given_number(max_dead_minimum, "max_dead_minimum")
         self._max_dead_rate, self._max_dead_minimum = max_dead_rate, max_dead_minimum
-        self._as_output = False
         self.guarded: list[str] = []
         """Labels of the steps inside a composite whose failures become dead letters; filled when applied."""
         self.unguarded: list[tuple[str, str]] = []
@@ -129,21 +116,6 @@ class Stage(ObservesItsInside):
     def default_label(self) -> str:
         """A Stage has no label of its own making: see `expand`."""
         return _NO_LABEL
-
-    def with_dead_letters(self) -> Stage:
-        """Returns this Stage with two results: what the transform gives, and its dead letters.
-
-        The dead letters are a PCollection of `DeadLetter` with the windows and timestamps of the
-        elements that were refused.
-        """
-        if self._dead_letters is not None or self._error_handler is not None:
-            raise UsageError(
-                f"{self._called} at {self._made_at} has dead_letters= and with_dead_letters(): "
-                "give one of them"
-            )
-        result = copy.copy(self)
-        result._as_output = True
-        return result
 
     def expand(self, pcoll: Any) -> Any:
         """Applies the transform to `pcoll`."""
@@ -156,8 +128,7 @@ class Stage(ObservesItsInside):
         pipeline = pcoll.pipeline
         stage = pipeline._current_transform().full_label
         observation = observation_of(pipeline)
-        as_output = self._as_output or self._error_handler is not None
-        homes = RefusalHomes(observation, self._dead_letters, as_output)
+        homes = RefusalHomes(observation, self._home, self._as_output)
         keeps = homes.keep_refusals
         if self._pardo is None:
             result, refused = self._guard_composite(pcoll, stage, observation, keeps)
@@ -167,7 +138,7 @@ class Stage(ObservesItsInside):
         self._limit_dead_rate(pcoll, stage, observation, refused, suffixes)
         for (refusals, of_step), suffix in zip(refused, suffixes, strict=True):
             homes.keep(refusals, of_step, suffix)
-        if not as_output:
+        if not homes.gives_letters:
             return result
         # Beside those of other steps, what a combine refuses that is the whole Stage has a label of its own.
         of_whole = "" if self._pardo is not None else " of it"
@@ -178,10 +149,7 @@ class Stage(ObservesItsInside):
             for (refusals, of_step), suffix in zip(refused, suffixes, strict=True)
         ]
         letters = of_steps[0] if self._pardo is not None else _flat(pcoll, of_steps)
-        if self._error_handler is not None:
-            self._error_handler.add_error_pcollection(letters)
-            return result
-        return WithDeadLetters((result, letters), stage, self._made_at)
+        return self._with_letters(result, letters, stage)
 
     def _check_input(self, pcoll: Any) -> None:
         if isinstance(pcoll, pvalue.PBegin):

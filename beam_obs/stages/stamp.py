@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints import row_type
 
 from beam_obs.beam_private import user_type_is_generated
@@ -19,6 +20,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes, LineageAttributes
 from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import RunContext, observation_of
+from beam_obs.stages.keeps_dead_letters import KeepsDeadLetters
 from beam_obs.stages.observed_pardo import with_room_for_lineage
 from beam_obs.stages.pubsub_messages import is_message, stamped_message
 from beam_obs.stages.stage import Stage
@@ -30,7 +32,7 @@ _LOGGER = logging.getLogger(__name__)
 _FIELD = f"'{LINEAGE_FIELD}: dict | None = None'"
 
 
-class Stamp(Untyped, beam.PTransform):
+class Stamp(KeepsDeadLetters, Untyped, beam.PTransform):
     """Adds to each record where it came from, and which run and code made it: its lineage attributes.
 
     - A dict gets the key ``_lineage``.
@@ -46,13 +48,12 @@ class Stamp(Untyped, beam.PTransform):
     lineage off breaks no pipeline.
 
     Args:
-      label: of the step.
-      dead_letters: a home for the dead letters.
-      redact: what stays out of them, as for a `Stage`.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
+      redact: what stays out of the dead letters, as for a `Stage`.
 
     Raises:
-      UsageError: when applied, the type of the records is known and has no room, as NamedTuples: their
-        fields cannot begin with an underscore.
+      UsageError: an argument is wrong; and when applied, the type of the records is known and has no room,
+        as NamedTuples: their fields cannot begin with an underscore.
 
     >>> import apache_beam as beam
     >>> import beam_obs as obs
@@ -62,17 +63,14 @@ class Stamp(Untyped, beam.PTransform):
     ['code', 'origin', 'pipeline', 'position', 'run', 'source_uri', 'source_version', 'stamped_at']
     """
 
+    _called = "obs.Stamp"
+
     def __init__(
-        self,
-        label: str | None = None,
-        *,
-        dead_letters: DeadLetters | None = None,
-        redact: Redact | None = None,
+        self, *, dead_letters: DeadLetters | ErrorHandler | None = None, redact: Redact | None = None
     ) -> None:
-        super().__init__(label)
+        super().__init__()
         self._made_at = made_at(self)
-        self._dead_letters = dead_letters
-        self._redact = redact
+        self._keep_dead_letters(dead_letters, redact)
 
     def expand(self, pcoll: Any) -> Any:
         """Gives the records with their attributes."""
@@ -82,7 +80,11 @@ class Stamp(Untyped, beam.PTransform):
             _LOGGER.warning("%s: the pipeline is not woven, so records get no origins", label)
         element_type = stamped_type(pcoll.element_type, f"{label!r} (made at {self._made_at})")
         stamp = beam.Map(StampRecord(observation.context)).with_output_types(element_type)
-        return Stage(label >> stamp, dead_letters=self._dead_letters, redact=self._redact).expand(pcoll)
+        stage = Stage(label >> stamp, dead_letters=self._home, redact=self._redact)
+        if not self._as_output:
+            return stage.expand(pcoll)
+        stamped, letters = stage.with_dead_letters().expand(pcoll)
+        return self._with_letters(stamped, letters, label)
 
 
 @untyped

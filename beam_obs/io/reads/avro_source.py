@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io import avroio
 from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints import schemas
 
 from beam_obs.dead_letters.homes import DeadLetters
@@ -49,7 +50,7 @@ class ReadFromAvro(FileRead):
         that is there, or field ``_lineage`` of a dataclass. Values that are no records become
         ``{"record": value, "_lineage": {...}}``.
       on_bad_file: ``"dead_letter"``, or ``"fail"`` to fail the job on a file that is refused as a whole.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of fields whose values stay out of the dead letters, or a function that gives a
         record's redacted form; of a damaged block nothing is kept then.
 
@@ -82,7 +83,7 @@ class ReadFromAvro(FileRead):
         desired_bundle_size: int = 1 << 26,
         stamp: bool = False,
         on_bad_file: str = "dead_letter",
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
     ) -> None:
         super().__init__(

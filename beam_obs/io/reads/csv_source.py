@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.files.found_files import FoundFile
@@ -61,7 +62,7 @@ class ReadFromCsv(FileRead):
       stamp: whether each record gets its lineage attributes: key ``_lineage`` of a dict, or field
         ``_lineage`` of a dataclass.
       on_bad_file: ``"dead_letter"``, or ``"fail"`` to fail the job on a file that is refused as a whole.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of columns whose values stay out of the dead letters, or a function that gives the
         redacted form of a row as a dict; a row that cannot be taken apart is left out whole.
 
@@ -106,7 +107,7 @@ class ReadFromCsv(FileRead):
         validate: bool = True,
         stamp: bool = False,
         on_bad_file: str = "dead_letter",
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
     ) -> None:
         super().__init__(

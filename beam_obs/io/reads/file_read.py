@@ -9,6 +9,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.pvalue import PBegin
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, SwitchingDirectRunner
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
 from beam_obs.dead_letters.homes import DeadLetters
@@ -23,10 +24,9 @@ from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.bad_input import DuplicateColumns
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
-from beam_obs.records.given import given_number
+from beam_obs.records.given import given_flag, given_number
 from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
-from beam_obs.stages.with_dead_letters import WithDeadLetters
-from beam_obs.wrapper.redaction import Redact, redaction_of, redaction_within
+from beam_obs.wrapper.redaction import Redact, redaction_within
 from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.role import READ
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -64,10 +64,10 @@ class FileRead(DeadLetterOutput):
         validate: bool,
         stamp: bool,
         on_bad_file: str,
-        dead_letters: DeadLetters | None,
+        dead_letters: DeadLetters | ErrorHandler | None,
         redact: Redact | None,
     ) -> None:
-        super().__init__(dead_letters)
+        super().__init__(dead_letters, redact)
         self._pattern = checked_pattern(file_pattern)
         if not CompressionTypes.is_valid_compression_type(compression_type):
             raise UsageError(
@@ -80,12 +80,10 @@ class FileRead(DeadLetterOutput):
         self._min_bundle_size = given_number(min_bundle_size, "min_bundle_size")
         self._desired_bundle_size = given_number(desired_bundle_size, "desired_bundle_size", 1)
         self._compression_type = compression_type
-        self._validate = validate
+        self._validate = given_flag(validate, "validate")
         self._on_bad_file = on_bad_file
-        redaction_of(redact)
-        self._redact = redact
         self._block_bytes: int | None = None
-        self.stamps_lineage = stamp
+        self.stamps_lineage = given_flag(stamp, "stamp")
         """Whether records leave with lineage attributes; Stages look for it upstream."""
 
     def expand(self, pbegin: Any) -> Any:
@@ -95,7 +93,7 @@ class FileRead(DeadLetterOutput):
             raise UsageError(f"{label!r} (made at {self._made_at}) is applied to a pipeline, got {pbegin!r}")
         pipeline = pbegin.pipeline
         observation = observation_of(pipeline)
-        homes = RefusalHomes(observation, self._dead_letters, self._as_output)
+        homes = RefusalHomes(observation, self._home, self._as_output)
         finder = _FindFiles(
             self._pattern,
             label,
@@ -144,11 +142,11 @@ class FileRead(DeadLetterOutput):
         records, refusals = outputs["records"], outputs[DEAD_TAG]
         refusals.element_type = Any
         homes.keep(refusals, label)
-        if not self._as_output:
+        if not homes.gives_letters:
             return records
         formatter = FormatDeadLetters(label, observation.context)
         letters = refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
-        return WithDeadLetters((records, letters), label, self._made_at)
+        return self._with_letters(records, letters, label)
 
     def _refuse_doubled_columns(self, files: list[FoundFile], label: str) -> None:
         """Raises where each of the files has a column twice, so that the read would give nothing else.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.lines.file_head import FileHead, HeadReader
@@ -51,7 +52,7 @@ class ReadFromJson(FileRead):
         that is there, or field ``_lineage`` of a dataclass.
       on_bad_file: ``"dead_letter"`` or ``"fail"``, for compressed files that are damaged: what stood
         before the damage is read in either case.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of keys whose values stay out of the dead letters, or a function that gives an object's
         redacted form; a line that is no object is left out whole.
 
@@ -83,7 +84,7 @@ class ReadFromJson(FileRead):
         validate: bool = True,
         stamp: bool = False,
         on_bad_file: str = "dead_letter",
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
     ) -> None:
         super().__init__(

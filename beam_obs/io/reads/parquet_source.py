@@ -10,6 +10,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.portability.api import schema_pb2
+from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints import schemas
 
 from beam_obs.dead_letters.homes import DeadLetters
@@ -49,7 +50,7 @@ class ReadFromParquet(FileRead):
       stamp: whether each row gets its lineage attributes: key ``_lineage`` of a dict, in place of one that
         is there, or field ``_lineage`` of a dataclass.
       on_bad_file: ``"dead_letter"``, or ``"fail"`` to fail the job on a file that is refused as a whole.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of columns whose values stay out of the dead letters, or a function that gives a row's
         redacted form; of a damaged row group nothing is kept then.
 
@@ -80,7 +81,7 @@ class ReadFromParquet(FileRead):
         desired_bundle_size: int = 1 << 26,
         stamp: bool = False,
         on_bad_file: str = "dead_letter",
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
     ) -> None:
         parquet()

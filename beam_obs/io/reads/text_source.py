@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.lines.file_head import FileHead, HeadReader
@@ -43,7 +44,7 @@ class ReadFromText(FileRead):
       stamp: whether each line becomes ``{"line": str, "_lineage": {...}}``.
       on_bad_file: ``"dead_letter"`` or ``"fail"``, for compressed files that are damaged: what stood
         before the damage is read in either case.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: if given, refused lines are left out of the dead letters: they have no fields.
 
     Raises:
@@ -77,7 +78,7 @@ class ReadFromText(FileRead):
         desired_bundle_size: int = 1 << 26,
         stamp: bool = False,
         on_bad_file: str = "dead_letter",
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
     ) -> None:
         super().__init__(

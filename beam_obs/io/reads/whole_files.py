@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.restriction_trackers import OffsetRange
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.files.decompression import open_stream
@@ -53,7 +54,7 @@ class ReadWholeFiles(FileRead):
       validate: whether a pattern that finds nothing is an error when the pipeline is built.
       stamp: whether each file becomes ``{"uri": str, "version": str, "content": bytes, "_lineage": {...}}``.
       on_bad_file: ``"dead_letter"``, or ``"fail"`` to fail the job on a file that is refused.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: if given, refused files are left out of the dead letters: they have no fields.
 
     Raises:
@@ -77,7 +78,7 @@ class ReadWholeFiles(FileRead):
         validate: bool = True,
         stamp: bool = False,
         on_bad_file: str = "dead_letter",
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
     ) -> None:
         super().__init__(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from apache_beam.io import avroio
+from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.typehints import schemas
 from fastavro import parse_schema
 from fastavro.write import Writer
@@ -24,6 +25,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_AVRO_FIELD, LINEAGE_FIELD, Attributes
 from beam_obs.records.run_context import observation_of
 from beam_obs.wrapper.current_origin import current_origin
+from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.untyped import untyped
 
 _BLOCK_BYTES = 16_000
@@ -44,7 +46,8 @@ class WriteToAvro(FileWrite):
       stamp: whether records get their lineage attributes; by default in an observed pipeline that is woven
         and where ``schema`` has a field for them. With True and no schema the field is added to the schema
         that is made.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
+      redact: what stays out of the dead letters, as for a `Stage`.
 
     Raises:
       MissingExtra: the codec needs the extra ``avro``.
@@ -72,11 +75,13 @@ class WriteToAvro(FileWrite):
         triggering_frequency: int | None = None,
         *,
         stamp: bool | None = None,
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
+        redact: Redact | None = None,
     ) -> None:
         super().__init__(
             file_path_prefix,
             dead_letters,
+            redact,
             stamp,
             num_shards=num_shards,
             triggering_frequency=triggering_frequency,

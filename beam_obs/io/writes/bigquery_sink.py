@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.writes.service_write import ServiceWrite
@@ -39,7 +40,7 @@ class WriteToBigQuery(ServiceWrite):
       table, dataset, project, schema: as of `beam.io.WriteToBigQuery`.
       stamp: whether rows get their lineage attributes in the column ``_lineage``; by default in an observed
         pipeline that is woven and where ``schema`` has the column (`LINEAGE_BIGQUERY_FIELD`). Rows are dicts.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of columns whose values stay out of the dead letters, or a function that gives a row's
         redacted form.
       arguments: all others of `beam.io.WriteToBigQuery`.
@@ -60,7 +61,7 @@ class WriteToBigQuery(ServiceWrite):
         schema: Any = None,
         *,
         stamp: bool | None = None,
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
         **arguments: Any,
     ) -> None:

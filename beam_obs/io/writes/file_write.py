@@ -11,11 +11,12 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.io import filebasedsink
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.dead_letter_output import DeadLetterOutput
 from beam_obs.io.writes.counted_files import NoteFiles, WrittenFile, file_name
-from beam_obs.records.given import given_number, given_path, is_known_later
+from beam_obs.records.given import given_flag, given_number, given_path, is_known_later
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import (
     DatasetDescription,
@@ -24,7 +25,7 @@ from beam_obs.records.run_context import (
     observation_of,
 )
 from beam_obs.stages.stage import Stage
-from beam_obs.stages.with_dead_letters import WithDeadLetters
+from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.role import WRITE
 
 
@@ -35,6 +36,7 @@ class FileWrite(DeadLetterOutput):
       file_path_prefix: as Beam's sinks take it, or a path-like object.
       numbers: arguments that are whole numbers, by name; those that are None are left out.
       dead_letters: a home for the dead letters.
+      redact: what stays out of them, as for a `Stage`.
       stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
         records have room.
     """
@@ -44,11 +46,12 @@ class FileWrite(DeadLetterOutput):
     def __init__(
         self,
         file_path_prefix: Any,
-        dead_letters: DeadLetters | None,
+        dead_letters: DeadLetters | ErrorHandler | None,
+        redact: Redact | None,
         stamp: bool | None = None,
         **numbers: int | None,
     ) -> None:
-        super().__init__(dead_letters)
+        super().__init__(dead_letters, redact)
         if not is_known_later(file_path_prefix):
             file_path_prefix = given_path(
                 file_path_prefix, "file_path_prefix", "'gs://bucket/trips'", "the beginning of a path"
@@ -57,7 +60,7 @@ class FileWrite(DeadLetterOutput):
             if number is not None:
                 given_number(number, argument, 0 if argument == "num_shards" else 1)
         self._prefix = file_path_prefix
-        self._stamp = stamp
+        self._stamp = given_stamp(stamp)
 
     def expand(self, pcoll: Any) -> Any:
         """Applies the write; gives the names of the files."""
@@ -82,12 +85,12 @@ class FileWrite(DeadLetterOutput):
         if observation.observed:
             observation.evidence.append(files | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str))
         names = files | "Names" >> beam.Map(file_name).with_output_types(str)
-        return WithDeadLetters((names, letters), label, self._made_at) if self._as_output else names
+        return self._with_letters(names, letters, label) if self._as_output else names
 
     def _encoded(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:
         """Encodes the records as a stage that goes by the label of the write."""
         encode = beam.Map(self._encoder(pcoll, attributes)).with_output_types(bytes)
-        stage = Stage(label >> encode, dead_letters=self._dead_letters)
+        stage = Stage(label >> encode, dead_letters=self._home, redact=self._redact)
         if not self._as_output:
             return stage.expand(pcoll), None
         encoded, letters = stage.with_dead_letters().expand(pcoll)
@@ -104,6 +107,15 @@ class FileWrite(DeadLetterOutput):
     def _sink(self, pcoll: Any, attributes: Attributes | None) -> Any:
         """Returns the sink, a `CountedSink`."""
         raise NotImplementedError
+
+
+def given_stamp(stamp: bool | None) -> bool | None:
+    """Returns what a user says of the stamp of a write.
+
+    Raises:
+      UsageError: it is neither True nor False, nor left to the write.
+    """
+    return None if stamp is None else given_flag(stamp, "stamp")
 
 
 def stamps_of(observation: Observation, label: str, asked: bool | None, has_room: bool) -> Attributes | None:

@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam import coders
 from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.utils.timestamp import Timestamp
 
 from beam_obs.dead_letters.homes import DeadLetters
@@ -22,6 +23,7 @@ from beam_obs.io.writes.file_write import FileWrite
 from beam_obs.io.writes.text_sink import CountedTextSink
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD, Attributes
 from beam_obs.wrapper.current_origin import current_origin
+from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.untyped import untyped
 
 
@@ -41,7 +43,8 @@ class WriteToJson(FileWrite):
       stamp: whether objects get their lineage attributes as their last key, ``_lineage``; by default in
         an observed pipeline that is woven. Values that are no objects have no room: with True they are dead
         letters.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
+      redact: what stays out of the dead letters, as for a `Stage`.
 
     >>> import apache_beam as beam, glob
     >>> import beam_obs as obs
@@ -65,11 +68,13 @@ class WriteToJson(FileWrite):
         skip_if_empty: bool = False,
         triggering_frequency: int | None = None,
         stamp: bool | None = None,
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
+        redact: Redact | None = None,
     ) -> None:
         super().__init__(
             file_path_prefix,
             dead_letters,
+            redact,
             stamp,
             num_shards=num_shards,
             max_records_per_shard=max_records_per_shard,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from apache_beam.transforms.error_handling import ErrorHandler
+
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.writes.service_write import ServiceWrite
 from beam_obs.records.lineage_attributes import Attributes
@@ -30,7 +32,7 @@ class WriteToPubSub(ServiceWrite):
       stamp: whether messages get their lineage attributes as attributes ``beam_obs-origin``,
         ``beam_obs-run``, ..., and a ``traceparent`` unless they have one; by default in an observed pipeline
         that is woven, for messages that have room for so many.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of them, as for a `Stage`; of bytes nothing is kept then.
 
     Raises:
@@ -47,7 +49,7 @@ class WriteToPubSub(ServiceWrite):
         publish_with_ordering_key: bool = False,
         *,
         stamp: bool | None = None,
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
     ) -> None:
         beams = pubsub()

@@ -7,6 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.coders import registry
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
 from beam_obs.dead_letters.evidence_writer import globally
@@ -14,15 +15,14 @@ from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.dead_letters.refusal_homes import RefusalHomes
 from beam_obs.dead_letters.service_refusals import ReadFailedRows
 from beam_obs.io.dead_letter_output import DeadLetterOutput
-from beam_obs.io.writes.file_write import stamps_of
+from beam_obs.io.writes.file_write import given_stamp, stamps_of
 from beam_obs.metrics.names import LATER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
 from beam_obs.stages.observed_pardo import with_room_for_lineage
 from beam_obs.stages.stage import Stage
-from beam_obs.stages.with_dead_letters import WithDeadLetters
-from beam_obs.wrapper.redaction import Redact, redaction_of, redaction_within
+from beam_obs.wrapper.redaction import Redact, redaction_within
 from beam_obs.wrapper.role import WRITE
 
 
@@ -42,15 +42,13 @@ class ServiceWrite(DeadLetterOutput):
     def __init__(
         self,
         dataset: str,
-        dead_letters: DeadLetters | None,
+        dead_letters: DeadLetters | ErrorHandler | None,
         redact: Redact | None,
         stamp: bool | None = None,
     ) -> None:
-        super().__init__(dead_letters)
+        super().__init__(dead_letters, redact)
         self._dataset = dataset
-        redaction_of(redact)
-        self._redact = redact
-        self._stamp = stamp
+        self._stamp = given_stamp(stamp)
 
     def expand(self, pcoll: Any) -> Any:
         """Applies the write; gives what Beam's gives."""
@@ -59,7 +57,8 @@ class ServiceWrite(DeadLetterOutput):
         self._check_pcollection(pcoll, label)
         observation = observation_of(pipeline)
         attributes = stamps_of(observation, label, self._stamp, self._has_room())
-        tried, letters = self._tried(pcoll, label, attributes)
+        homes = RefusalHomes(observation, self._home, self._as_output)
+        tried, letters = self._tried(pcoll, label, attributes, homes.gives_letters)
         if observation.observed:
             observation.outputs.append(DatasetDescription(self.label, self._dataset, label))
             described = observation.stages.get(label)
@@ -68,9 +67,8 @@ class ServiceWrite(DeadLetterOutput):
                     label, type(self).__name__, described.payload_coder, described.coder_proto
                 )
         result, failures = self._write(tried)
-        homes = RefusalHomes(observation, self._dead_letters, self._as_output)
         if failures is None or not homes.keep_refusals:
-            return WithDeadLetters((result, letters), label, self._made_at) if self._as_output else result
+            return self._with_letters(result, letters, label) if homes.gives_letters else result
         reader = ReadFailedRows(
             label,
             observation.context,
@@ -79,7 +77,7 @@ class ServiceWrite(DeadLetterOutput):
         )
         refusals = failures | LATER_LEAF >> beam.ParDo(reader)
         homes.keep(refusals, label, " of the service")
-        if not self._as_output:
+        if not homes.gives_letters:
             return result
         formatter = FormatDeadLetters(label, observation.context)
         of_service = refusals | "Letters of the service" >> beam.ParDo(formatter).with_output_types(
@@ -88,14 +86,17 @@ class ServiceWrite(DeadLetterOutput):
         both = (globally(letters, "Globally"), globally(of_service, "Globally of the service"))
         if str(letters.windowing) == str(of_service.windowing):
             both = (letters, of_service)
-        return WithDeadLetters((result, both | "All letters" >> beam.Flatten()), label, self._made_at)
+        return self._with_letters(result, both | "All letters" >> beam.Flatten(), label)
 
-    def _tried(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:
+    def _tried(
+        self, pcoll: Any, label: str, attributes: Attributes | None, gives_letters: bool
+    ) -> tuple[Any, Any]:
         """Tries the records by a stage that goes by the label of the write."""
         element_type = pcoll.element_type if attributes is None else self._stamped_type(pcoll)
         attempt = beam.Map(self._attempt(pcoll, attributes)).with_output_types(element_type)
-        stage = Stage(label >> attempt, dead_letters=self._dead_letters, redact=self._redact)
-        if not self._as_output:
+        home = None if gives_letters else self._home
+        stage = Stage(label >> attempt, dead_letters=home, redact=self._redact)
+        if not gives_letters:
             return stage.expand(pcoll), None
         tried, letters = stage.with_dead_letters().expand(pcoll)
         return tried, letters

@@ -8,6 +8,7 @@ from typing import Any
 
 from apache_beam.coders import coders
 from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_obs.beam_private import TextSink
 from beam_obs.dead_letters.homes import DeadLetters
@@ -15,6 +16,7 @@ from beam_obs.files.decompression import check_compression
 from beam_obs.io.writes.counted_files import CountedSink
 from beam_obs.io.writes.file_write import FileWrite
 from beam_obs.records.errors import UsageError
+from beam_obs.wrapper.redaction import Redact
 
 
 class CountedTextSink(CountedSink, TextSink):
@@ -33,7 +35,8 @@ class WriteToText(FileWrite):
         max_bytes_per_shard, skip_if_empty and triggering_frequency.
       stamp: not supported, since lines have no room for lineage attributes: the output index of a woven run
         leads a line back to its source.
-      dead_letters: a home for the dead letters.
+      dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
+      redact: what stays out of the dead letters, as for a `Stage`.
 
     >>> import apache_beam as beam, glob
     >>> import beam_obs as obs
@@ -60,11 +63,14 @@ class WriteToText(FileWrite):
         skip_if_empty: bool = False,
         triggering_frequency: int | None = None,
         stamp: bool | None = None,
-        dead_letters: DeadLetters | None = None,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
+        redact: Redact | None = None,
     ) -> None:
         super().__init__(
             file_path_prefix,
             dead_letters,
+            redact,
+            stamp,
             num_shards=num_shards,
             max_records_per_shard=max_records_per_shard,
             max_bytes_per_shard=max_bytes_per_shard,
