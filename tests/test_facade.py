@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 
 import beam_obs as obs
-
-SOURCE = pathlib.Path(obs.__file__).read_text()
-
+import beam_obs.lineage as lineage
 
 def helped() -> str:
     command = [sys.executable, "-c", "import beam_obs as obs; help(obs)"]
@@ -52,16 +50,19 @@ def test_the_map_leaves_out_only_kinds_of_error_and_forms_of_the_same() -> None:
     }
 
 
-def test_type_checkers_and_python_are_told_the_same_names() -> None:
+@pytest.mark.parametrize("facade", [obs, lineage])
+def test_type_checkers_and_python_are_told_the_same_names(facade: Any) -> None:
     (for_checkers,) = [
         node
-        for node in ast.parse(SOURCE).body
+        for node in ast.parse(pathlib.Path(facade.__file__).read_text()).body
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     ]
     imported = [
         alias.asname for node in for_checkers.body if isinstance(node, ast.ImportFrom) for alias in node.names
     ]
-    assert sorted(map(str, imported)) == obs.__all__
+    assert sorted(map(str, imported)) == facade.__all__
+    for name in facade.__all__:
+        facade.__getattr__(name)
 
 
 RETIRED = list(obs._RETIRED.items())

@@ -54,7 +54,7 @@ _HOMES = {
     "COMPLETE": "certainty",
     "Certainty": "certainty",
     "Fate": "answers",
-    "FileGone": "files",
+    "FileGone": "opened_files",
     "FromAggregate": "answers",
     "FromSource": "answers",
     "GONE": "source_records",
