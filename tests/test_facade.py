@@ -16,6 +16,7 @@ import pytest
 import beam_obs as obs
 import beam_obs.lineage as lineage
 
+
 def helped() -> str:
     command = [sys.executable, "-c", "import beam_obs as obs; help(obs)"]
     folder = pathlib.Path(obs.__file__).parents[1]
