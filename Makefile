@@ -10,14 +10,11 @@ OLDEST_VENV ?= $(VENV)-oldest
 OLDEST_BIN := $(OLDEST_VENV)/bin
 OLDEST_STAMP := $(OLDEST_VENV)/.installed
 
-PRISM := $(shell sed -n 's/^apache-beam==//p' requirements-dev.lock)
-FAKE_GCS := 1.56.1
-
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines conformance conformance-sample oracle lint \
-        site format lock clean full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
+        site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers bench-refusals
 
 help:  ## what can be made
@@ -56,28 +53,8 @@ test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that 
 	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
 
 # Prism, of the release that the tests run on, and a server of gs:// take an installed Go; Flink takes Maven and Java.
-engines: .engines/bin/prism-$(PRISM) .engines/bin/fake-gcs-server-$(FAKE_GCS) .engines/flink/installed  ## installs what tests on real engines need
-
-.engines/bin/prism-$(PRISM):
-	@if command -v go > /dev/null; then \
-	    GOBIN=$(CURDIR)/.engines/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(PRISM) && \
-	    mv .engines/bin/prism $@ && ln -sf prism-$(PRISM) .engines/bin/prism || \
-	    echo "Prism could not be built: tests on it are skipped"; \
-	else echo "Go is not installed: tests on Prism are skipped"; fi
-
-.engines/bin/fake-gcs-server-$(FAKE_GCS):
-	@if command -v go > /dev/null; then \
-	    GOBIN=$(CURDIR)/.engines/bin go install github.com/fsouza/fake-gcs-server@v$(FAKE_GCS) && \
-	    mv .engines/bin/fake-gcs-server $@ && ln -sf $(notdir $@) .engines/bin/fake-gcs-server || \
-	    echo "fake-gcs-server could not be built: tests on gs:// are skipped"; \
-	else echo "Go is not installed: tests on gs:// are skipped"; fi
-
-.engines/flink/installed: tests/engines/flink/pom.xml
-	@if command -v mvn > /dev/null; then \
-	    rm -rf $(@D) && mvn --quiet --batch-mode --file $< \
-	        dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D) && touch $@ || \
-	    echo "Flink could not be installed: tests on it are skipped"; \
-	else echo "Maven is not installed: tests on Flink are skipped"; fi
+engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, once for all clones
+	@$(PYTHON) -m tests.engines.install
 
 test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, and an installed Pub/Sub emulator
 	$(BIN)/python -m pytest -m engines -rs tests/engines $(PYTEST_ARGS)
@@ -158,7 +135,10 @@ lock: $(STAMP)  ## resolves the development versions anew, for all supported Pyt
 	$(COMPILE) --output-file requirements-dev.lock pyproject.toml
 	echo "apache-beam==$(LOWEST_BEAM)" | $(COMPILE) --constraint - --output-file requirements-oldest.lock pyproject.toml
 
-clean:  ## removes environments, caches and outputs
-	rm -rf .venv .venv-* .engines .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .beam_obs build dist \
+clean:  ## removes environments and outputs of this clone
+	rm -rf .venv .venv-* .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .beam_obs build dist \
 	    demo-output *.egg-info pipelines/flights/full_year
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-cache:  ## removes the engines in ~/.cache/beam_obs, which every clone uses
+	$(PYTHON) -m tests.engines.install --remove

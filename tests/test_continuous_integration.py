@@ -57,6 +57,13 @@ def test_the_script_makes_what_it_is_asked_for_and_stops_at_the_first_that_fails
     assert done.returncode != 0
     assert done.stdout.count("sets up") + done.stdout.count("set up") >= 1
     assert "no-such-target" in done.stderr
+    parts = done.stdout.partition("time of each part:")[2].split()
+    assert [part for part in parts if part.isidentifier() or "-" in part] == [
+        "help",
+        "no-such-target",
+        "failed",
+        "all",
+    ]
 
 
 def test_the_hooks_run_the_tools_of_the_environment() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import pathlib
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-_INSTALLED = pathlib.Path(__file__).parents[2] / ".engines" / "bin"
+from tests.engines.install import FAKE_GCS, program
 
 _ONE_BY_ONE = """
 from apache_beam.io.gcp import gcsio
@@ -83,7 +81,7 @@ def running_s3() -> Iterator[ObjectStore]:
 @contextlib.contextmanager
 def running_gcs() -> Iterator[ObjectStore]:
     """Gives a server of Google Cloud Storage: fake-gcs-server."""
-    found = shutil.which("fake-gcs-server", path=f"{_INSTALLED}{os.pathsep}{os.environ.get('PATH', '')}")
+    found = program(FAKE_GCS, "fake-gcs-server")
     if found is None:
         pytest.skip("fake-gcs-server is not installed: make engines (it needs Go)")
     import requests

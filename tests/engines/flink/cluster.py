@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.engines.install import FLINK
+
 _PROJECT = pathlib.Path(__file__).parents[3]
-_JARS = _PROJECT / ".engines" / "flink"
 _POOL = pathlib.Path(__file__).with_name("pool.py")
 _TASK_MANAGERS = (1, 2)
 _UP_SECONDS = 120
@@ -148,7 +149,7 @@ class Cluster:
             "-XX:MaxDirectMemorySize=900m",
             *_OPENS,
             "-cp",
-            f"{_JARS}/*",
+            f"{FLINK.path}/*",
             program,
             *given,
         ]
@@ -203,7 +204,7 @@ def running_cluster(folder: pathlib.Path) -> Iterator[Cluster]:
     """
     if shutil.which("java") is None:
         pytest.skip("Java is not installed (apt install default-jre-headless): Flink needs it")
-    if not any(_JARS.glob("flink-runtime-*.jar")):
+    if not any(FLINK.path.glob("flink-runtime-*.jar")):
         pytest.skip("Flink is not installed: make engines (it needs Java and Maven)")
     if shutil.which("unshare") is None or os.geteuid() != 0:
         pytest.skip(
