@@ -11,6 +11,8 @@ OLDEST_BIN := $(OLDEST_VENV)/bin
 OLDEST_STAMP := $(OLDEST_VENV)/.installed
 
 PYTEST_ARGS ?=
+# Stealing keeps the tests of a file on one process, with what they share, but for the last ones.
+IN_PARALLEL := --numprocesses 2 --dist worksteal
 BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines conformance conformance-sample oracle lint \
@@ -40,7 +42,7 @@ pictures: $(STAMP)  ## the pictures of the documentation, made anew from the dem
 	$(BIN)/beam-obs graph latest --store demo-output/store --output docs/flights-graph.svg
 
 test: $(STAMP)  ## all tests and doctests
-	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 # The lowest Beam release that pyproject.toml declares, and what it pins itself.
 $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
@@ -50,7 +52,7 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 	@touch $@
 
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
-	$(OLDEST_BIN)/python -m pytest --numprocesses 2 -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
+	$(OLDEST_BIN)/python -m pytest $(IN_PARALLEL) -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
 
 # Prism, of the release that the tests run on, and a server of gs:// take an installed Go; Flink takes Maven and Java.
 engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, once for all clones
@@ -67,7 +69,7 @@ conformance-sample: $(STAMP)  ## the same without the bare runs and most variant
 	$(BIN)/python -m tests.conformance.run --jobs 2 --expected --sample $(CONFORMANCE_ARGS)
 
 oracle: $(STAMP)  ## lineage of random pipelines whose values know their own
-	$(BIN)/python -m pytest --numprocesses 2 -m oracle -rP --show-capture=stdout --disable-warnings tests/weaving $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m oracle -rP --show-capture=stdout --disable-warnings tests/weaving $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## style and types
 	$(BIN)/ruff check .

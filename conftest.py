@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pathlib
+import sys
 
 import pytest
 
@@ -11,6 +13,20 @@ from beam_obs.files import new_file
 
 # A store of the person who runs the tests must never be written to.
 os.environ.pop("BEAM_OBS_STORE", None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--plain-beam", action="store_true", help="ask Beam anew what tests/quick_beam.py keeps")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if "apache_beam" in sys.modules and not session.config.getoption("--plain-beam"):
+        from tests import quick_beam
+
+        quick_beam.install()
+    # What was imported stays: no collection of garbage need look at it again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
