@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import textwrap
 from collections.abc import Callable
 
 import pytest
+
+from tests.shared_runs import made_once
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -45,3 +48,26 @@ def run_program(start_program: Callable[..., subprocess.Popen[str]]) -> Callable
         return process.returncode, output, errors
 
     return run
+
+
+@pytest.fixture(scope="session")
+def clone_with_pictures(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder as a clone is after `make pictures`: with the pictures, and what the demo wrote."""
+    return made_once(tmp_path_factory, "clone-of-the-project", _make_pictures)
+
+
+def _make_pictures(folder: pathlib.Path) -> None:
+    (folder / "docs").mkdir()
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines")
+    for name in ("requirements-dev.lock", "pyproject.toml", "installed"):
+        (folder / name).touch()
+    programs = pathlib.Path(sys.executable).parent
+    made = subprocess.run(
+        ["make", f"--file={ROOT / 'Makefile'}", f"BIN={programs}", "STAMP=installed", "pictures"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr

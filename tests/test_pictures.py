@@ -5,12 +5,9 @@ Never held is that they are equal byte by byte: times, ids and the version of th
 
 from __future__ import annotations
 
-import os
 import pathlib
 import re
 import shutil
-import subprocess
-import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -18,7 +15,6 @@ import pytest
 from tests.svg_texts import outside, overlapping, squeezed, text_boxes
 
 PROJECT = pathlib.Path(__file__).parent.parent
-BIN = pathlib.Path(sys.executable).parent
 PICTURES = {"report.svg": "NotANumber: flight is 'N900PC'", "flights-graph.svg": "key by carrier and day"}
 """The pictures that the pages show, and a text that each has."""
 _ABSOLUTE = re.compile(r"""(?:^|[\s'"(=:,])(?:/[\w.]|[A-Za-z]:\\)""")
@@ -58,23 +54,8 @@ def test_the_pages_show_these_pictures_and_no_others() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_make_pictures_makes_them(tmp_path: pathlib.Path) -> None:
-    folder = tmp_path / "clone-of-the-project"
-    (folder / "docs").mkdir(parents=True)
-    shutil.copytree(PROJECT / "pipelines", folder / "pipelines")
-    installed = folder / "installed"
-    for name in ("requirements-dev.lock", "pyproject.toml"):
-        (folder / name).write_text("")
-    installed.write_text("")
-    made = subprocess.run(
-        ["make", f"--file={PROJECT / 'Makefile'}", f"BIN={BIN}", f"STAMP={installed}", "pictures"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stderr
+def test_make_pictures_makes_them(clone_with_pictures: pathlib.Path) -> None:
+    folder = clone_with_pictures
     for name, expected in PICTURES.items():
         picture = (folder / "docs" / name).read_text(encoding="utf-8")
         assert_readable(picture, expected)

@@ -101,13 +101,13 @@ def test_the_twenty_lines_of_the_readme(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_samples_of_the_flights_are_as_printed_today(tmp_path: pathlib.Path) -> None:
-    after(demo="flights", folder=tmp_path)
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_the_samples_of_the_flights_are_as_printed_today(clone_with_pictures: pathlib.Path) -> None:
     for name in ("README.md", "docs/lineage.md"):
         page = (PROJECT / name).read_text()
         blocks = [(block["kind"], block["text"]) for block in _BLOCK.finditer(page)]
         commands = [one for one in typed(blocks) if "demo-output" in one[0]]
-        assert_commands_print_what_is_shown(commands, tmp_path)
+        assert_commands_print_what_is_shown(commands, clone_with_pictures)
 
 
 @pytest.mark.slow

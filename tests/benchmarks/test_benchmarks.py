@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import logging
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from benchmarks import dead, flights, import_time, stage
-from benchmarks.measure import in_turn
+from benchmarks.measure import Samples, in_turn
 from pipelines.flights.reference import DATA
+
+
+def one_round(variants: Mapping[str, Callable[[], float]], *_: Any) -> Samples:
+    """What `in_turn` gives, without its warm-up: each variant runs once."""
+    return {name: [run()] for name, run in variants.items()}
+
+
+@pytest.fixture
+def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out warm-ups, and makes chains short."""
+    for module in (dead, import_time, stage):
+        monkeypatch.setattr(module, "in_turn", one_round)
+    monkeypatch.setattr(stage, "STEPS", 2)
 
 
 def test_every_round_runs_every_variant_and_the_first_does_not_count() -> None:
@@ -24,11 +40,13 @@ def test_every_round_runs_every_variant_and_the_first_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("kind", stage.KINDS)
+@pytest.mark.usefixtures("few_runs")
 def test_a_chain_of_every_kind_runs_bare_and_staged(kind: str) -> None:
     stage.bare(kind, 10)
     stage.staged(kind, 10)
 
 
+@pytest.mark.usefixtures("few_runs")
 def test_the_stage_benchmark_compares_with_its_peers(capsys: pytest.CaptureFixture[str]) -> None:
     assert stage.main(["--rounds=1", "--elements=10", "--only=Map, "]) == 0
     printed = capsys.readouterr().out
@@ -36,25 +54,27 @@ def test_the_stage_benchmark_compares_with_its_peers(capsys: pytest.CaptureFixtu
         assert f"Map, {peer}" in printed
 
 
-def test_warnings_come_back_after_a_benchmark(caplog: pytest.LogCaptureFixture) -> None:
-    dead.main(["--rounds=1", "--elements=10"])
+@pytest.mark.usefixtures("few_runs")
+def test_the_dead_letter_benchmark_gives_a_ratio_and_warnings_come_back_after_it(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert dead.main(["--rounds=1", "--elements=100"]) == 0
     logging.getLogger(__name__).warning("seen")
+    assert "one in ten bad" in capsys.readouterr().out
     assert "seen" in caplog.text
 
 
-def test_the_dead_letter_benchmark_gives_a_ratio(capsys: pytest.CaptureFixture[str]) -> None:
-    assert dead.main(["--rounds=1", "--elements=100"]) == 0
-    assert "one in ten bad" in capsys.readouterr().out
-
-
+@pytest.mark.usefixtures("few_runs")
 def test_the_import_benchmark_gives_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
     assert import_time.main(["--rounds=1"]) == 0
     assert "beam_obs over apache_beam" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("module", ["pipelines.flights.bare", "pipelines.flights.batch"])
-def test_a_flights_run_is_measured_as_a_process(module: str) -> None:
-    cost = flights.run(module, str(DATA / "flights-2013-01.csv"), DATA)
+def test_a_flights_run_is_measured_as_a_process(module: str, tmp_path: pathlib.Path) -> None:
+    lines = (DATA / "flights-2013-01.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "flights.csv").write_text("".join(lines[:100]))
+    cost = flights.run(module, str(tmp_path / "flights.csv"), DATA)
     assert cost.cpu > 0.1
     assert 50 < cost.memory < 5_000
 

@@ -1,6 +1,6 @@
 """Stores that were damaged at random, or with ill intent: every command ends well, and none believes them.
 
-`BEAM_OBS_DAMAGE=1000` tries as many damages of one to three files; 150 of them by default.
+`BEAM_OBS_DAMAGE=1000` tries as many damages of one to three files; 60 of them by default.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.records.errors import BeamObsError
 from beam_obs.store.store import Store
 
-EXAMPLES = int(os.environ.get("BEAM_OBS_DAMAGE", "150"))
+EXAMPLES = int(os.environ.get("BEAM_OBS_DAMAGE", "60"))
 OTHER = "0193aaaa-0001-7000-8000-000000000001"
 """Id of an older run, of another pipeline: what is damaged is never its."""
 

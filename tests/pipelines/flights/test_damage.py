@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import fastavro
 import pytest
 
-from pipelines.flights import batch
+from pipelines.flights import demo
 from pipelines.flights.damage import Damage, damage
 from pipelines.flights.reference import DATA
 
@@ -36,22 +36,14 @@ def read_avro(paths: Any) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> DamagedRun:
-    folder = tmp_path_factory.mktemp("damaged")
-    damages = damage(JANUARY, folder / "input")
-    batch.main(
-        [
-            "--runner=FnApiRunner",
-            f"--input={folder}/input/flights-*.csv",
-            f"--output={folder}/out",
-            f"--obs_store={folder}/store",
-        ]
-    )
+def run(flights_demo: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> DamagedRun:
+    folder = flights_demo / demo.FOLDER
+    damages = damage(JANUARY, tmp_path_factory.mktemp("damaged"))
     return DamagedRun(
         damages,
         read_avro(folder.glob("store/runs/flights/*/dead_letters-*.avro")),
-        read_avro(folder.glob("out-flights-*.avro")),
-        read_avro(folder.glob("out-statistics-*.avro")),
+        read_avro(folder.glob("flights-flights-*.avro")),
+        read_avro(folder.glob("flights-statistics-*.avro")),
         folder / "input",
         json.loads(next(folder.glob("store/runs/flights/*/end.json")).read_text()),
     )

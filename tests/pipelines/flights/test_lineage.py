@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import csv
 import json
-import os
 import pathlib
 from collections.abc import Iterator
 
@@ -22,20 +21,13 @@ UNITED = {"carrier": "UA", "day": "2013-01-15"}
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> obs.Store:
-    before = pathlib.Path.cwd()
-    folder = tmp_path_factory.mktemp("flights")
-    os.chdir(folder)
-    try:
-        assert demo.main() == 0
-        return obs.Store(str(demo.STORE))
-    finally:
-        os.chdir(before)
+def store(flights_demo: pathlib.Path) -> obs.Store:
+    return obs.Store(str(flights_demo / demo.STORE))
 
 
 @pytest.fixture(autouse=True)
-def work_where_it_ran(store: obs.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(pathlib.Path(store.uri).parents[1])
+def work_where_it_ran(flights_demo: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(flights_demo)
 
 
 def sources_in(tree: FromSource | FromAggregate) -> Iterator[FromSource]:
