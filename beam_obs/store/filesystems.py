@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from beam_obs.records.errors import UsageError
 from beam_obs.store.configuration import find_configuration
+from beam_obs.store.s3_settings import S3Settings, settings_of_arguments
 
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
 """Where Google's client finds an emulator of Cloud Storage, in place of the service."""
@@ -50,6 +52,21 @@ def filesystems() -> Any:
         if asks_without_credentials(options):
             _ask_without_credentials()
     return FileSystems
+
+
+def options_already_set() -> Any:
+    """Returns the options that someone in this process gave Beam's filesystems, or None; imports no Beam."""
+    of_beam: Any = sys.modules.get("apache_beam.io.filesystems")
+    return getattr(getattr(of_beam, "FileSystems", None), "_pipeline_options", None)
+
+
+def s3_settings() -> S3Settings | None:
+    """Returns what the command and the file of settings say of S3; None where they say more of filesystems.
+
+    Raises:
+      UsageError: ``beam_obs.toml`` has something wrong.
+    """
+    return settings_of_arguments((*find_configuration().filesystem_arguments, *_ARGUMENTS))
 
 
 def configured_arguments() -> list[str]:

@@ -2,7 +2,7 @@
 for the process, all others by Beam's filesystems.
 
 Beam's own filesystems of these two make a client in each call and ask for an object thrice to read it once,
-which costs a command on 100 runs minutes. How a client is made, from options and surroundings, is Beam's.
+which costs a command on 100 runs minutes. How a client is made, from options and surroundings, is Beam's way.
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, cast
 
 from beam_obs.records.errors import BeamObsError, MissingExtra
-from beam_obs.store.filesystems import asks_without_credentials, filesystems
+from beam_obs.store.filesystems import (
+    asks_without_credentials,
+    filesystems,
+    options_already_set,
+    s3_settings,
+)
 from beam_obs.store.out_of_reach import why_gcs, why_s3
+from beam_obs.store.s3_settings import S3Settings, make_s3_client, settings_of_options
 
 AT_ONCE = 10
 """Requests that are under way at once: both clients keep ten connections."""
@@ -84,18 +90,21 @@ def objects_of(uri: str) -> Objects:
     if scheme not in _KINDS:
         return _BEAM
     with _LOCK:  # threads that all begin with a client of their own would cost more than they save
-        # Each pipeline of the process may have set other options.
-        options = filesystems()._pipeline_options
+        made_from = _options_of(scheme)
         kept = _CLIENTS.get(scheme)
-        if kept is None or kept.options is not options:
-            kept = _CLIENTS[scheme] = _Kept(options, _KINDS[scheme](_pipeline_options(options)))
+        if kept is None or kept.made_from != made_from:
+            kept = _CLIENTS[scheme] = _Kept(made_from, _KINDS[scheme](made_from))
         return kept.objects
 
 
-def _pipeline_options(options: Any) -> Any:
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    return PipelineOptions([]) if options is None else options
+def _options_of(scheme: str) -> Any:
+    """Returns what a client is made from: each pipeline of the process may have set other options."""
+    options = options_already_set()
+    if options is None and scheme == "s3" and (settings := s3_settings()) is not None:
+        return settings
+    if options is None:
+        options = filesystems()._pipeline_options
+    return settings_of_options(options) if scheme == "s3" else options
 
 
 class BeamObjects:
@@ -138,21 +147,19 @@ class S3Objects:
     """Objects of S3, and of stores that speak as it does.
 
     Args:
-      options: of a pipeline: endpoint, keys, region.
+      settings: endpoint, keys, region.
 
     Raises:
       MissingExtra: boto3 is not installed.
     """
 
-    def __init__(self, options: Any) -> None:
-        from apache_beam.io.aws.clients.s3 import boto3_client
-        from apache_beam.options.pipeline_options import S3Options
-
-        if boto3_client.boto3 is None:
-            raise MissingExtra("s3://", "aws")
-        self._endpoint = options.view_as(S3Options).s3_endpoint_url
+    def __init__(self, settings: S3Settings) -> None:
+        self._endpoint = settings.s3_endpoint_url
         with self._told("s3://"):
-            self._client = boto3_client.Client(options).client
+            try:
+                self._client = make_s3_client(settings)
+            except ImportError:
+                raise MissingExtra("s3://", "aws") from None
 
     def _told(self, uri: str) -> contextlib.AbstractContextManager[None]:
         return _told(uri, lambda error: why_s3(error, _split(uri)[0], self._endpoint))
@@ -283,7 +290,7 @@ class GcsObjects:
 
 
 class _Kept(NamedTuple):
-    options: Any
+    made_from: Any
     objects: Objects
 
 

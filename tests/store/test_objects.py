@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
@@ -99,12 +101,25 @@ def test_cloud_storage_without_credentials_says_how_to_give_them(capsys: pytest.
 def test_a_missing_client_names_the_extra(
     module: str, store: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from apache_beam.io.aws.clients.s3 import boto3_client
-
     monkeypatch.setitem(sys.modules, module, None)
-    if module == "boto3":
-        monkeypatch.setattr(boto3_client, "boto3", None)  # what Beam has where it is not installed
     assert f"pip install 'beam_obs[{extra}]'" in said(capsys, "runs", "--store", store)
+
+
+def test_a_command_on_s3_does_not_wait_for_beam(silent: str) -> None:
+    program = (
+        "import sys; from beam_obs.cli.main import exit_code; "
+        f"exit_code(['runs', '--store=s3://bucket/store', '--s3_endpoint_url={silent}', *{KEYS!r}]); "
+        "print('botocore' in sys.modules, 'apache_beam' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "does not answer" in done.stderr
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_options_that_a_pipeline_has_set_hold_for_its_store(silent: str) -> None:
+    FileSystems.set_options(PipelineOptions([f"--s3_endpoint_url={silent}", *KEYS]))
+    with pytest.raises(objects.OutOfReach, match=f"{silent} .*does not answer"):
+        obs.Store("s3://bucket/store").runs()
 
 
 def test_a_filesystem_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
