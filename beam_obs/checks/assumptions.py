@@ -48,7 +48,18 @@ def between(
     allow_none: bool = False,
     allow_missing: bool = False,
 ) -> Assumption:
-    """Assumes that a field is from `low` to `high`, both included; None leaves that side open.
+    """Assumes that a field is from `low` to `high`, both included.
+
+    Args:
+      field: a key or an attribute; ``"a.b"`` for b inside a, or a tuple of names.
+      low: the lowest value, of the field's own type; None for no lowest.
+      high: the highest value; None for no highest.
+      name: says what is assumed; by default made of the field and this function's name.
+      allow_none: whether a field that is None is passed over.
+      allow_missing: whether a field that is not there is.
+
+    Raises:
+      UsageError: there is no limit, or the two cannot be compared or leave nothing between them.
 
     >>> between("dep_time", 0, 2400).breaks({"dep_time": 2460})[0].text
     'dep_time between: dep_time is 2460, expected 0 to 2400'
@@ -91,7 +102,17 @@ def one_of(
     allow_none: bool = False,
     allow_missing: bool = False,
 ) -> Assumption:
-    """Assumes that a field is one of `values`. None among them is as ``allow_none=True``. True is no 1 here.
+    """Assumes that a field is one of `values`. True is no 1 here.
+
+    Args:
+      field: a key or an attribute; ``"a.b"`` for b inside a, or a tuple of names.
+      values: a set, list or dict of them; None among them is as ``allow_none=True``.
+      name: says what is assumed; by default made of the field and this function's name.
+      allow_none: whether a field that is None is passed over.
+      allow_missing: whether a field that is not there is.
+
+    Raises:
+      UsageError: there are no values.
 
     >>> one_of("carrier", ["UA", "AA"]).breaks({"carrier": "ZZ"})[0].text
     "carrier one_of: carrier is 'ZZ', expected one of 'AA', 'UA'"
@@ -141,6 +162,16 @@ def matches(
 ) -> Assumption:
     """Assumes that the whole of a text matches a regular expression, as `re.fullmatch` does.
 
+    Args:
+      field: a key or an attribute; ``"a.b"`` for b inside a, or a tuple of names.
+      pattern: the expression, as text or compiled.
+      name: says what is assumed; by default made of the field and this function's name.
+      allow_none: whether a field that is None is passed over.
+      allow_missing: whether a field that is not there is.
+
+    Raises:
+      UsageError: `pattern` is no regular expression.
+
     >>> matches("tail", r"N\\w+").breaks({"tail": "D-AIBL"})[0].text
     "tail matches: tail is 'D-AIBL', expected a match of 'N\\\\\\\\w+'"
     """
@@ -172,6 +203,16 @@ def of_type(
 ) -> Assumption:
     """Assumes that a field is an instance of one of `types`. A bool is no int here.
 
+    Args:
+      field: a key or an attribute; ``"a.b"`` for b inside a, or a tuple of names.
+      types: one class or several.
+      name: says what is assumed; by default made of the field and this function's name.
+      allow_none: whether a field that is None is passed over.
+      allow_missing: whether a field that is not there is.
+
+    Raises:
+      UsageError: there are no classes.
+
     >>> of_type("count", int).breaks({"count": "3"})[0].text
     "count of_type: count is '3', expected int"
     """
@@ -201,6 +242,13 @@ def of_type(
 def not_null(*fields: Field, name: str | None = None) -> Assumption:
     """Assumes that fields are there, and not None.
 
+    Args:
+      fields: keys or attributes, each looked at by itself.
+      name: says what is assumed; by default made of the fields and this function's name.
+
+    Raises:
+      UsageError: there are no fields.
+
     >>> not_null("id", "origin").breaks({"id": 7})[0].text
     'id, origin not_null: origin is missing, expected a value'
     """
@@ -225,6 +273,9 @@ def holds(
       fields: what the predicate is given.
       allow_none: whether a record in which any of the fields is None is passed over.
       allow_missing: whether one that lacks any of them is.
+
+    Raises:
+      UsageError: `predicate` cannot be called with so many values, or there is no name.
 
     >>> lands_later = holds("lands later", lambda leaves, lands: leaves < lands, "leaves", "lands")
     >>> lands_later.breaks({"leaves": 900, "lands": 830})[0].text
@@ -269,6 +320,17 @@ def unique(*fields: Field, name: str | None = None, allow_none: bool = False) ->
       fields: what is to be unique, all together.
       name: says what is assumed.
       allow_none: whether records in which any of the fields is None are passed over, however many.
+
+    Raises:
+      UsageError: there are no fields.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> with beam.Pipeline("DirectRunner") as p:
+    ...     trips = p | beam.Create([{"id": 1, "fare": 5}, {"id": 1, "fare": 7}])
+    ...     once, again = trips | "once" >> obs.Check(obs.unique("id")).with_dead_letters()
+    ...     _ = again | beam.Map(lambda letter: print(letter.error_message))
+    id unique: id is 1, expected no other record of its window to have the same
     """
     paths = _paths("unique", fields)
     return Unique(
@@ -297,6 +359,9 @@ def fits_schema(
       name: says what is assumed.
       allow_none: whether a field that is None is passed over.
       allow_missing: whether a field that is not there is.
+
+    Raises:
+      UsageError: `schema` is no Avro schema.
 
     >>> trip = {"type": "record", "name": "Trip", "fields": [{"name": "fare", "type": "double"}]}
     >>> fits_schema(trip).breaks({"fare": "cheap"})[0].expected

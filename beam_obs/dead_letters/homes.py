@@ -47,7 +47,13 @@ class AvroFiles:
     """Dead letters as Avro files in a folder of any Beam filesystem.
 
     Args:
-      folder: path or URI of the folder.
+      folder: path or URI of the folder, as text or path-like.
+
+    Raises:
+      UsageError: `folder` is no path.
+
+    >>> AvroFiles("gs://bucket/dead").folder
+    'gs://bucket/dead'
     """
 
     folder: str | os.PathLike[str]
@@ -61,7 +67,17 @@ class JsonLines:
     """Dead letters as files of JSON lines in a folder of any Beam filesystem.
 
     Args:
-      folder: path or URI of the folder.
+      folder: path or URI of the folder, as text or path-like.
+
+    Raises:
+      UsageError: `folder` is no path.
+
+    >>> import apache_beam as beam, glob, json
+    >>> import beam_obs as obs
+    >>> with beam.Pipeline("DirectRunner") as p, obs.DeadLetters(obs.JsonLines("dead")) as dead:
+    ...     _ = p | beam.Create(["x"]) | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
+    >>> [json.loads(open(name).read())["payload_text"] for name in glob.glob("dead/*.jsonl")]
+    ['x']
     """
 
     folder: str | os.PathLike[str]
@@ -80,6 +96,13 @@ class DeadLetters:
 
     Raises:
       UsageError: the sink is none of these, or a stage was given this home after its block had ended.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> with beam.Pipeline("DirectRunner") as p, obs.DeadLetters("dead") as dead:
+    ...     _ = p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
+    >>> [letter.payload_text for letter in obs.read_dead_letters("dead")]
+    ['x']
     """
 
     def __init__(

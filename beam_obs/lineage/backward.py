@@ -65,6 +65,16 @@ def why(
       RunNotFound: no such run, or none that wrote the file.
       FileGone: there is no such file.
       NoSuchRecord: the file has no such record.
+
+    >>> import apache_beam as beam, pathlib
+    >>> import beam_obs as obs
+    >>> import beam_obs.lineage as lineage
+    >>> _ = pathlib.Path("fares.csv").write_text("city,fare\\nrome,12.5\\n")
+    >>> with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="fares") as p:
+    ...     _ = p | obs.ReadFromCsv("fares.csv") | obs.WriteToJson("fares", num_shards=1)
+    >>> answer = lineage.why("fares-00000-of-00001.jsonl:1")
+    >>> answer.certainty.kind, answer.made_of[0].record.text, answer.made_of[0].record.line
+    ('complete', 'rome,12.5', 2)
     """
     store = store_at(store)
     origin = as_origin(target)

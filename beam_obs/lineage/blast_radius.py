@@ -132,7 +132,16 @@ def affected(
       limit: at most so many runs, from the newest back; None for all.
 
     Raises:
-      UsageError: give the one or the other.
+      UsageError: neither a file nor a version is given, or both are.
+
+    >>> import apache_beam as beam, pathlib
+    >>> import beam_obs as obs
+    >>> import beam_obs.lineage as lineage
+    >>> _ = pathlib.Path("fares.csv").write_text("city,fare\\nrome,12.5\\n")
+    >>> with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="fares") as p:
+    ...     _ = p | obs.ReadFromCsv("fares.csv") | obs.WriteToJson("fares", num_shards=1)
+    >>> [(sink.uri, sink.records) for sink in lineage.affected(source="fares.csv").runs[0].sinks]
+    [('fares', 1)]
     """
     if (source is None) == (code is None):
         raise UsageError("give a source or a version of the code, not both")

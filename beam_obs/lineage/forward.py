@@ -55,6 +55,16 @@ def fate(
       NotRead: no run read the file.
       NoSuchPlace: the file has no such line or record.
       FileGone: there is no such file.
+
+    >>> import apache_beam as beam, pathlib
+    >>> import beam_obs as obs
+    >>> import beam_obs.lineage as lineage
+    >>> _ = pathlib.Path("fares.csv").write_text("city,fare\\nrome,12.5\\n")
+    >>> with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="fares") as p:
+    ...     _ = p | obs.ReadFromCsv("fares.csv") | obs.WriteToJson("fares", num_shards=1)
+    >>> answer = lineage.fate("fares.csv:2")
+    >>> answer.certainty.kind, answer.into.written[0].places
+    ('complete', ('fares-00000-of-00001.jsonl:1',))
     """
     store = store_at(store)
     origin = as_origin(target)

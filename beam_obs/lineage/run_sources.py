@@ -51,6 +51,15 @@ def sources(run: str = "latest", *, store: Store | str | os.PathLike[str] | None
 
     Raises:
       RunNotFound: there is no such run.
+
+    >>> import apache_beam as beam, pathlib
+    >>> import beam_obs as obs
+    >>> import beam_obs.lineage as lineage
+    >>> _ = pathlib.Path("fares.csv").write_text("city,fare\\nrome,12.5\\n")
+    >>> with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="fares") as p:
+    ...     _ = p | obs.ReadFromCsv("fares.csv") | obs.WriteToJson("fares", num_shards=1)
+    >>> [(part.name, part.records) for part in lineage.sources("fares@latest").partitions]
+    [('fares.csv', 1)]
     """
     store = store_at(store)
     evidence = RunEvidence(store, store.find(run))

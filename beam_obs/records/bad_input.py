@@ -16,6 +16,14 @@ class BadInput(BeamObsError, ValueError):
     Args:
       message: what was found, and what was expected.
       detail: what tells kinds of this error apart in its fingerprint, e.g. a column's name; no values.
+
+    >>> import apache_beam as beam, pathlib
+    >>> import beam_obs as obs
+    >>> _ = pathlib.Path("fares.csv").write_text("city,fare\\nrome,12,5\\n")
+    >>> with beam.Pipeline("DirectRunner") as p:
+    ...     _, dead = p | obs.ReadFromCsv("fares.csv").with_dead_letters()
+    ...     _ = dead | beam.Map(lambda letter: print(letter.error_type, letter.error_message, sep=": "))
+    beam_obs.TornRow: too many columns: row has 3, header has 2
     """
 
     def __init__(self, message: str, detail: str = "") -> None:

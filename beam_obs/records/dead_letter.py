@@ -51,6 +51,13 @@ class DeadLetter(NamedTuple):
       code: version of the pipeline's code.
       traceparent: W3C trace context, where the element carried one.
       redacted: whether values were left out of payload, texts and traceback; it cannot be replayed then.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> with beam.Pipeline("DirectRunner") as p:
+    ...     _, dead = p | beam.Create(["x"]) | "parse" >> obs.Stage(beam.Map(int)).with_dead_letters()
+    ...     _ = dead | beam.Map(lambda letter: print(letter.stage, letter.error_type, letter.payload_text))
+    parse ValueError x
     """
 
     id: str
@@ -91,7 +98,7 @@ class DeadLetter(NamedTuple):
 
     @classmethod
     def from_json(cls, text: str) -> DeadLetter:
-        """Returns the dead letter that `to_json` wrote."""
+        """Returns the dead letter that `to_json` wrote as `text`."""
         values = json.loads(text)
         values["payload"] = base64.b64decode(values["payload"])
         return cls(**values)

@@ -10,7 +10,15 @@ from beam_obs.records.number_text import counted
 
 
 class BeamObsError(Exception):
-    """Base of every error that beam_obs raises on purpose."""
+    """Base of every error that beam_obs raises on purpose.
+
+    >>> import beam_obs as obs
+    >>> try:
+    ...     obs.Store("nowhere").find("latest")
+    ... except obs.BeamObsError as error:
+    ...     print(type(error).__name__)
+    RunNotFound
+    """
 
 
 class PlacedError(BeamObsError):
@@ -31,7 +39,17 @@ class PlacedError(BeamObsError):
 
 
 class UsageError(PlacedError, ValueError):
-    """A construct was used wrongly; raised when the pipeline is built, before anything runs."""
+    """A construct was used wrongly; raised when the pipeline is built, before anything runs.
+
+    Args:
+      message: what was given, and what to write instead; the line of the user's program is added.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> obs.Stage(beam.Map(int), partial="no")
+    Traceback (most recent call last):
+    beam_obs...UsageError: partial='no': give True or False...
+    """
 
 
 class MissingExtra(PlacedError, ImportError):
@@ -108,6 +126,13 @@ class DeadRateExceeded(BeamObsError):
       taken: how many it was given.
       limit: the share allowed.
       commonest: the commonest kinds of refusal, as (count, error).
+
+    >>> error = DeadRateExceeded("parse", 30, 200, 0.1, [(30, "ValueError")])
+    >>> print(error)
+    stage 'parse' refused 30 of 200 records (15.0%), more than the 10.0% that its max_dead_rate allows:
+      30  ValueError
+    >>> error.rate
+    0.15
     """
 
     def __init__(

@@ -53,6 +53,13 @@ class RunSettings(NamedTuple):
 class ObservabilityOptions(PipelineOptions):
     """Where a run is kept, how closely it is watched, and when refusals make it fail.
 
+    Args:
+      flags: arguments as on a command line, ``--obs_...``; those of the program by default.
+      kwargs: the same as keywords, e.g. ``obs_sample_rate=1000``.
+
+    Raises:
+      SystemExit: an argument cannot be understood; argparse has said why.
+
     >>> ObservabilityOptions(["--obs_sample_rate=1000"]).obs_sample_rate
     1000
     """

@@ -25,7 +25,11 @@ class Matcher:
 
     Args:
       text: how it reads, e.g. ``contains 'x'``.
-      matches: whether a value meets it.
+      matches: takes a value, and says whether it meets it.
+
+    >>> late = Matcher("after 22:00", lambda element: element["dep_time"] > 2200)
+    >>> late, late.matches({"dep_time": 2215})
+    (after 22:00, True)
     """
 
     def __init__(self, text: str, matches: Callable[[Any], Any]) -> None:
@@ -46,6 +50,9 @@ class Matcher:
 def contains(*parts: Any) -> Matcher:
     """Returns a matcher for texts, or collections, that contain all of `parts`.
 
+    Args:
+      parts: of a text texts, of a collection elements.
+
     >>> contains("dep_time", "2460").matches("dep_time is 2460")
     True
     """
@@ -57,6 +64,12 @@ def contains(*parts: Any) -> Matcher:
 def like(pattern: str) -> Matcher:
     """Returns a matcher for texts in which a regular expression is found.
 
+    Args:
+      pattern: the expression, as `re.search` takes it.
+
+    Raises:
+      re.error: it is none.
+
     >>> like(r"is \\d+$").matches("dep_time is 2460")
     True
     """
@@ -66,6 +79,10 @@ def like(pattern: str) -> Matcher:
 
 def meets(description: str, predicate: Callable[[Any], Any]) -> Matcher:
     """Returns a matcher for what `predicate` is true of.
+
+    Args:
+      description: how it reads in a difference.
+      predicate: takes a value; one on which it raises is not meant.
 
     >>> meets("a late departure", lambda element: element["dep_time"] > 2200)
     a late departure

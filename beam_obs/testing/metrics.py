@@ -96,6 +96,12 @@ def assert_balanced(actual: Any, *, everywhere: bool = False) -> None:
     Raises:
       AssertionError: something is not accounted for, or nothing could be compared; a check that compares
         nothing would always pass. Or something was not checked, and everything had to be.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="numbers") as p:
+    ...     _ = p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int))
+    >>> assert_balanced(p.result)
     """
     if isinstance(actual, PipelineResult) and getattr(actual, "beam_obs_run", None) is None:
         told = balance(None, _snapshot(actual)).to_json()

@@ -41,6 +41,8 @@ class ReadFromJson(FileRead):
         field's type (str, int, float, bool, Any, list, dict, a NamedTuple, a dataclass), or text of which
         a Decimal, date, datetime, time or Enum can be made, or null for an Optional field. Keys without a
         field are left out.
+      duplicate_keys: ``"refuse"`` an object that has a key more than once, or take its ``"last"`` value as
+        `json.loads` does.
       encoding: any text encoding of Python's in which lines can be found. A byte order mark is left
         out; UTF-16 and UTF-32 are not split.
       compression_type: one of Beam's `CompressionTypes`; by the file's extension by default.

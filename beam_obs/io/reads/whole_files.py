@@ -33,6 +33,10 @@ class File(NamedTuple):
       uri: with which Beam opens it.
       version: its generation where its store has one, else its size and a digest of its bytes.
       content: its bytes; of a compressed file what it holds.
+
+    >>> import beam_obs as obs
+    >>> obs.File("gs://bucket/page.html", "1700000000", b"<h1>Speakers</h1>").content
+    b'<h1>Speakers</h1>'
     """
 
     uri: str

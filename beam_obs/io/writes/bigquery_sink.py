@@ -51,6 +51,12 @@ class WriteToBigQuery(ServiceWrite):
     Raises:
       MissingExtra: Google's client libraries are not installed.
       UsageError: ``stamp=True``, and the schema has no room.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> trips = beam.Pipeline() | beam.Create([{"fare": 12.5}])
+    >>> write = obs.WriteToBigQuery("project:city.trips", schema="fare:FLOAT", method="STREAMING_INSERTS")
+    >>> written, dead = trips | "trips" >> write.with_dead_letters()
     """
 
     def __init__(

@@ -58,6 +58,12 @@ class BigQueryRows(Ours):
     Raises:
       MissingExtra: Google's client libraries are not installed.
       UsageError: the table is none, or an argument is not one of Beam's.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> p = beam.Pipeline()
+    >>> with obs.DeadLetters(obs.BigQueryRows("project:city.refused", fallback="refused")) as dead:
+    ...     _ = p | beam.Create(["x"]) | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
     """
 
     role = EVIDENCE

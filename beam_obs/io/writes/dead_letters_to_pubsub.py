@@ -51,6 +51,12 @@ class PubSubMessages(Ours):
     Raises:
       MissingExtra: Google's client libraries are not installed.
       UsageError: the topic is not one.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> p = beam.Pipeline()
+    >>> with obs.DeadLetters(obs.PubSubMessages("projects/city-project/topics/refused")) as dead:
+    ...     _ = p | beam.Create(["x"]) | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
     """
 
     role = EVIDENCE

@@ -46,6 +46,9 @@ class WriteToJson(FileWrite):
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of the dead letters, as for a `Stage`.
 
+    Raises:
+      UsageError: an argument is wrong.
+
     >>> import apache_beam as beam, glob
     >>> import beam_obs as obs
     >>> with beam.Pipeline("DirectRunner") as p:

@@ -38,6 +38,12 @@ class WriteToPubSub(ServiceWrite):
     Raises:
       MissingExtra: Google's client libraries are not installed.
       UsageError: the topic is not one.
+
+    >>> import apache_beam as beam
+    >>> import beam_obs as obs
+    >>> trips = beam.Pipeline() | beam.Create([b"trip"])
+    >>> write = obs.WriteToPubSub("projects/city-project/topics/trips")
+    >>> published, dead = trips | "trips" >> write.with_dead_letters()
     """
 
     def __init__(

@@ -38,6 +38,9 @@ class WriteToText(FileWrite):
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of the dead letters, as for a `Stage`.
 
+    Raises:
+      UsageError: an argument is wrong, or ``stamp=True``.
+
     >>> import apache_beam as beam, glob
     >>> import beam_obs as obs
     >>> with beam.Pipeline("DirectRunner") as p:
