@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
+import os
 import pathlib
 import re
 import subprocess
 import sys
 import warnings
+import zipfile
 from typing import Any
 
 import pytest
 
 import beam_obs as obs
-import beam_obs.lineage as lineage
+import beam_obs.lineage
 
 
 def helped() -> str:
@@ -51,19 +54,37 @@ def test_the_map_leaves_out_only_kinds_of_error_and_forms_of_the_same() -> None:
     }
 
 
-@pytest.mark.parametrize("facade", [obs, lineage])
-def test_type_checkers_and_python_are_told_the_same_names(facade: Any) -> None:
-    (for_checkers,) = [
-        node
-        for node in ast.parse(pathlib.Path(facade.__file__).read_text()).body
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    ]
-    imported = [
-        alias.asname for node in for_checkers.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    ]
-    assert sorted(map(str, imported)) == facade.__all__
-    for name in facade.__all__:
-        facade.__getattr__(name)
+@pytest.mark.parametrize("package", [obs, obs.lineage], ids=lambda package: package.__name__)
+def test_type_checkers_and_python_are_told_the_same_names(package: Any) -> None:
+    stub = pathlib.Path(package.__file__).with_suffix(".pyi").read_text()
+    imported = {
+        alias.asname: node.module
+        for node in ast.parse(stub).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(map(str, imported)) == package.__all__
+    for name, module in imported.items():
+        assert getattr(package, name) is getattr(importlib.import_module(str(module)), name)
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'Stagge'"):
+        package.Stagge  # noqa: B018
+
+
+def test_the_names_are_found_in_an_archive(tmp_path: pathlib.Path) -> None:
+    folder = pathlib.Path(obs.__file__).parent
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
+        for file in folder.glob("**/*.py*"):
+            archive.write(file, file.relative_to(folder.parent))
+    code = """
+import beam_obs as obs, beam_obs.lineage
+print(obs.UsageError.__name__, obs.lineage.COMPLETE, obs.__file__)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "packed.zip")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("UsageError complete"), done.stderr
+    assert "packed.zip" in done.stdout
 
 
 RETIRED = list(obs._RETIRED.items())

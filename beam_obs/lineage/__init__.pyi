@@ -1,0 +1,36 @@
+# The public names, each once: type checkers read them here, and `__init__.py` does (see lazy_names.py).
+
+from beam_obs.lineage.answers import Fate as Fate
+from beam_obs.lineage.answers import FromAggregate as FromAggregate
+from beam_obs.lineage.answers import FromSource as FromSource
+from beam_obs.lineage.answers import Into as Into
+from beam_obs.lineage.answers import MayBeIn as MayBeIn
+from beam_obs.lineage.answers import Refused as Refused
+from beam_obs.lineage.answers import RunOf as RunOf
+from beam_obs.lineage.answers import SourceShare as SourceShare
+from beam_obs.lineage.answers import Why as Why
+from beam_obs.lineage.answers import Written as Written
+from beam_obs.lineage.backward import why as why
+from beam_obs.lineage.blast_radius import Affected as Affected
+from beam_obs.lineage.blast_radius import TouchedRun as TouchedRun
+from beam_obs.lineage.blast_radius import TouchedSink as TouchedSink
+from beam_obs.lineage.blast_radius import affected as affected
+from beam_obs.lineage.certainty import COMPLETE as COMPLETE
+from beam_obs.lineage.certainty import NOT_RECORDED as NOT_RECORDED
+from beam_obs.lineage.certainty import SAMPLED as SAMPLED
+from beam_obs.lineage.certainty import Certainty as Certainty
+from beam_obs.lineage.forward import NotRead as NotRead
+from beam_obs.lineage.forward import fate as fate
+from beam_obs.lineage.opened_files import FileGone as FileGone
+from beam_obs.lineage.output_records import NoSuchRecord as NoSuchRecord
+from beam_obs.lineage.output_records import OutputRecord as OutputRecord
+from beam_obs.lineage.positions import NoSuchPlace as NoSuchPlace
+from beam_obs.lineage.run_sources import Sources as Sources
+from beam_obs.lineage.run_sources import sources as sources
+from beam_obs.lineage.source_records import CHANGED as CHANGED
+from beam_obs.lineage.source_records import GONE as GONE
+from beam_obs.lineage.source_records import UNVERIFIED as UNVERIFIED
+from beam_obs.lineage.source_records import VERIFIED as VERIFIED
+from beam_obs.lineage.source_records import SourceRecord as SourceRecord
+from beam_obs.lineage.step_graph import PathPart as PathPart
+from beam_obs.store.source_partitions import SourcePartition as SourcePartition
