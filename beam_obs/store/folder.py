@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -86,14 +86,14 @@ class Folder(Protocol):
     def names(self, path: str) -> list[str]:
         """Returns the names of the files in a folder, sorted; none where there is no such folder."""
 
-    def bytes_below(self, paths: list[str]) -> list[int | None]:
-        """Returns the bytes of all files below each of many folders; None for one that a link leads to."""
-
     def listed(self, path: str = "") -> list[Listed]:
         """Returns the plain files below a folder, or of all of it; no link is gone through."""
 
     def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
         """Removes a folder and all below it; those files of it that are named `last` after the others."""
+
+    def delete_folders(self, paths: list[str], last: tuple[str, ...] = ()) -> list[str]:
+        """Removes folders, each as `delete_folder` does; returns for each what went wrong, or nothing."""
 
     def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
         """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds a marker."""
@@ -162,31 +162,18 @@ class LocalFolder:
         except OSError:
             return []
 
-    def bytes_below(self, paths: list[str]) -> list[int | None]:
-        return [self._bytes_below(path) for path in paths]
-
-    def _bytes_below(self, path: str) -> int | None:
-        try:
-            root = self._path(path, is_folder=True)
-        except NotPlain:
-            return None
-        total = 0
-        for folder, _, names in os.walk(root):
-            for name in names:
-                with contextlib.suppress(FileNotFoundError):
-                    total += os.lstat(os.path.join(folder, name)).st_size
-        return total
-
     def listed(self, path: str = "") -> list[Listed]:
         found = []
-        for folder, _, names in os.walk(self._path(path, is_folder=True)):
-            for name in names:
-                file = os.path.join(folder, name)
-                with contextlib.suppress(FileNotFoundError):
-                    state = os.lstat(file)
-                    if stat.S_ISREG(state.st_mode):
-                        relative = os.path.relpath(file, self._root).replace(os.sep, "/")
-                        found.append(Listed(relative, state.st_size, state.st_mtime))
+        waiting = [(self._path(path, is_folder=True), f"{path}/" if path else "")]
+        while waiting:
+            folder, before = waiting.pop()
+            for entry in self._entries(folder):
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, f"{before}{entry.name}/"))
+                elif entry.is_file(follow_symlinks=False):
+                    with contextlib.suppress(FileNotFoundError):
+                        state = entry.stat(follow_symlinks=False)
+                        found.append(Listed(f"{before}{entry.name}", state.st_size, state.st_mtime))
         return found
 
     def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
@@ -203,6 +190,9 @@ class LocalFolder:
             pass
         except OSError:  # it has folders, or links: they are removed, and what they lead to is not
             shutil.rmtree(whole)
+
+    def delete_folders(self, paths: list[str], last: tuple[str, ...] = ()) -> list[str]:
+        return _problems_of_removal(self, paths, last)
 
     def _entries(self, path: str) -> list[os.DirEntry[str]]:
         try:
@@ -293,28 +283,37 @@ class RemoteFolder:
         start = len(path) + 1 if path else 0
         return {file.path[start:]: file.size for file in self.listed(path)}
 
-    def bytes_below(self, paths: list[str]) -> list[int | None]:
-        if not paths:
-            return []
-        # One listing, of what is above all of them: a request for each would take its time from each.
-        above = paths[0] if len(paths) == 1 else os.path.commonpath(paths)
-        totals = dict.fromkeys(paths, 0)
-        for name, size in self._sizes(above).items():
-            whole = f"{above}/{name}" if above else name
-            folder = whole
-            while folder:
-                folder = folder.rpartition("/")[0]
-                if folder in totals:
-                    totals[folder] += size
-        return [totals[path] for path in paths]
-
     def delete_folder(self, path: str, last: tuple[str, ...] = ()) -> None:
-        names = list(self._sizes(path))
-        for part in ([name for name in names if name not in last], [name for name in last if name in names]):
+        self._delete_all([path], self.listed(path), last)
+
+    def delete_folders(self, paths: list[str], last: tuple[str, ...] = ()) -> list[str]:
+        if len(paths) > 1:
+            try:
+                # One listing, of what is above all of them: a request for each would take its time from each.
+                self._delete_all(paths, self.listed(os.path.commonpath(paths)), last)
+                return [""] * len(paths)
+            except (
+                Exception
+            ):  # filesystems raise errors of their own; each folder on its own tells which it is
+                pass
+        return _problems_of_removal(self, paths, last)
+
+    def _delete_all(self, folders: list[str], files: list[Listed], last: tuple[str, ...]) -> None:
+        wanted = set(folders)
+        mine = [file.path for file in files if not wanted.isdisjoint(_folders_above(file.path))]
+        is_last = {
+            path: path.rpartition("/")[2] in last and path.rpartition("/")[0] in wanted for path in mine
+        }
+        # In the order in which they are named: what tells that there is a run goes after all else.
+        for part in (
+            [path for path in mine if not is_last[path]],
+            *([path for path in mine if is_last[path] and path.endswith(f"/{name}")] for name in last),
+        ):
             if part:
-                self._objects.delete([self._path(f"{path}/{name}") for name in part])
-        with contextlib.suppress(OSError):  # a filesystem without folders has none left
-            self._objects.delete_empty_folder(self._path(path))
+                self._objects.delete([self._path(path) for path in part])
+        for folder in folders:
+            with contextlib.suppress(OSError):  # a filesystem without folders has none left
+                self._objects.delete_empty_folder(self._path(folder))
 
     def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
         found = (name.split("/") for name in self._sizes(path))
@@ -326,6 +325,25 @@ def _parts(path: str) -> list[str]:
     if any(part in ("", ".", "..") for part in parts):
         raise NotPlain(path, "is no path within a store")
     return parts
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _problems_of_removal(folder: Folder, paths: list[str], last: tuple[str, ...]) -> list[str]:
+    """Removes folders one by one, several at once; returns for each what went wrong, or nothing."""
+
+    def problem(path: str) -> str:
+        try:
+            folder.delete_folder(path, last)
+        except Exception as error:  # filesystems of Beam raise errors of their own
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(problem, paths))
 
 
 def look_at(read: Callable[[str], bytes | None], path: str) -> Found:

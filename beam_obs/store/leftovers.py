@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from beam_obs.store.folder import Folder
+from beam_obs.store.objects import Listed
 
 SURELY_OLD_SECONDS = 86_400
 """Nothing is written for so long without a sign of it."""
@@ -50,7 +51,7 @@ def find_leftovers(
     older_than_seconds: float,
     ended: Mapping[str, bool] | None = None,
     gone: Iterable[str] = (),
-    below: str = "",
+    files: Iterable[Listed] | None = None,
 ) -> Leftovers:
     """Returns the unfinished files in a folder and below it. Nothing is removed yet.
 
@@ -60,12 +61,12 @@ def find_leftovers(
         that has ended.
       ended: folder of each run, relative to the store -> whether the run has ended.
       gone: folders of runs that are removed as a whole.
-      below: only files below this folder.
+      files: what there is in the folder; by default it is listed.
     """
     ended, gone = ended or {}, frozenset(gone)
     oldest = time.time() - max(older_than_seconds, SURELY_OLD_SECONDS)
     remove, kept = [], 0
-    for file in folder.listed(below):
+    for file in folder.listed() if files is None else files:
         above, _, name = file.path.rpartition("/")
         if above in gone or _UNFINISHED.fullmatch(name) is None:
             continue

@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from beam_obs.records.errors import UsageError
 from beam_obs.store.folder import folder_at
 from beam_obs.store.leftovers import Leftover, find_leftovers
-from beam_obs.store.objects import AT_ONCE
 from beam_obs.store.run_record import END, START, RunRecord, now_text, seconds_between
 from beam_obs.store.store import Store
 
@@ -105,17 +103,16 @@ def plan_prune(
             kept[FAILED] += 1
         else:
             remove.append(record)
-    sized = []
-    oldest_first = list(reversed(remove))
-    sizes = store.files.bytes_below([record.folder for record in oldest_first])
-    for record, size in zip(oldest_first, sizes, strict=True):
-        if size is None:
-            kept[LINK] += 1
-        else:
-            sized.append((record, size))
+    files = store.files.listed("" if pipeline is None else f"runs/{pipeline}")
+    sizes: dict[str, int] = {}
+    for file in files:
+        run = "/".join(file.path.split("/", 3)[:3])
+        sizes[run] = sizes.get(run, 0) + file.size
+    # No link is gone through: a run of which there is no file is one.
+    sized = [(record, sizes[record.folder]) for record in reversed(remove) if record.folder in sizes]
+    kept[LINK] = len(remove) - len(sized)
     gone = {record.folder for record, _ in sized}
-    below = "" if pipeline is None else f"runs/{pipeline}"
-    found = [find_leftovers(store.files, older_than_seconds, ended, gone, below)]
+    found = [find_leftovers(store.files, older_than_seconds, ended, gone, files)]
     found += [find_leftovers(folder_at(folder), older_than_seconds) for folder in folders]
     kept[UNFINISHED] = sum(each.kept for each in found)
     return PrunePlan(
@@ -130,17 +127,9 @@ def prune(store: Store, runs: Iterable[RunRecord]) -> list[tuple[RunRecord, str]
 
     What tells that there is a run goes last, so that one whose removal was interrupted is still seen.
     """
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        problems = list(pool.map(lambda record: (record, _problem_of_removal(store, record)), runs))
-    return [(record, problem) for record, problem in problems if problem]
-
-
-def _problem_of_removal(store: Store, record: RunRecord) -> str:
-    try:
-        store.files.delete_folder(record.folder, last=(END, START))
-    except Exception as error:  # filesystems of Beam raise errors of their own
-        return f"{type(error).__name__}: {error}"
-    return ""
+    records = list(runs)
+    problems = store.files.delete_folders([record.folder for record in records], last=(END, START))
+    return [(record, problem) for record, problem in zip(records, problems, strict=True) if problem]
 
 
 def _last_sign(record: RunRecord) -> str:
