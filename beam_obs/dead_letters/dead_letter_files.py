@@ -7,7 +7,7 @@ from typing import Any
 from fastavro import parse_schema
 from fastavro.write import Writer
 
-from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, FINGERPRINT_VERSION, DeadLetter
+from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, FINGERPRINT_VERSION, DeadLetter, example_of_kind
 from beam_obs.records.letter_index import LetterIndexWriter
 from beam_obs.records.manifest import Manifest
 
@@ -35,15 +35,7 @@ class _Census:
             self._by_fingerprint[letter.fingerprint] = {
                 "count": 1,
                 "fingerprint_version": FINGERPRINT_VERSION,
-                "error_type": letter.error_type,
-                "error_message": letter.error_message[:500],
-                "payload_text": letter.payload_text[:500],
-                "origin": letter.origin,
-                "source_uri": letter.source_uri,
-                "position": letter.position,
-                "id": letter.id,
-                "first": letter.failed_at,
-                "last": letter.failed_at,
+                **example_of_kind(letter),
             }
         else:
             self._others += 1

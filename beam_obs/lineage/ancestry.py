@@ -93,13 +93,7 @@ class Ancestry:
                 f"names all that {what} had seen: some may not have contributed{'; ' + note if note else ''}"
             )
         return FromAggregate(
-            derivation.child,
-            derivation.step,
-            derivation.kind,
-            derivation.key_text,
-            derivation.window,
-            derivation.pane,
-            derivation.count,
+            *derivation.aggregate,
             derivation.unknown,
             len(kept) + len(derivation.unresolved),
             self._sources(derivation),

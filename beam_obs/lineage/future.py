@@ -64,7 +64,7 @@ class Future:
                 note = "not all aggregates were followed: ask `fate` of their origins"
                 if note not in self.notes:
                     self.notes.append(note)
-                followed.append(_named(one))
+                followed.append(Into(*one.aggregate))
                 continue
             self._left -= 1
             followed.append(self._follow(one.child, one, one.step, depth + 1))
@@ -72,7 +72,7 @@ class Future:
         refused, filtered = refused_by(evidence, origin), tuple(evidence.filtered_of(origin))
         if may_be_in and depth == 0 and self._single is not None:
             may_be_in = self._single.remaining(may_be_in, followed, refused, filtered)
-        base = _named(made_of) if made_of is not None else Into(origin)
+        base = Into(*made_of.aggregate) if made_of is not None else Into(origin)
         found = dataclasses.replace(
             base,
             written=self._written(origin, refused),
@@ -264,18 +264,6 @@ class Future:
     def certainty(self, into: Into) -> Certainty:
         """Returns how sure all of it is."""
         return least([into.certainty, *(self.certainty(one) for one in into.aggregates)])
-
-
-def _named(derivation: Derivation) -> Into:
-    return Into(
-        derivation.child,
-        derivation.step,
-        derivation.kind,
-        derivation.key_text,
-        derivation.window,
-        derivation.pane,
-        derivation.count,
-    )
 
 
 def refused_by(evidence: RunEvidence, origin: bytes) -> tuple[Refused, ...]:

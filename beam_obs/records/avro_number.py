@@ -1,4 +1,4 @@
-"""Avro's form of numbers: zigzag, seven bits in a byte, the lowest first.
+"""Avro's form of numbers: zigzag, seven bits in a byte, the lowest first. Thrift's compact form has the same.
 
 https://avro.apache.org/docs/1.11.1/specification/#binary-encoding
 """

@@ -15,6 +15,9 @@ from beam_obs.records.public_names import pickled_by_public_name
 PAYLOAD_TEXT_LIMIT = 4096
 """Longest `payload_text`, in bytes of UTF-8."""
 
+_EXAMPLE_LIMIT = 500
+"""Characters of each text of the letter that stands for its kind."""
+
 
 FINGERPRINT_VERSION = 2
 """Of what fingerprints are made: 2 of stage, type, function and the message's shape; 1, which nobody noted,
@@ -113,6 +116,21 @@ def dead_letter_key(pipeline: str, stage: str, origin: str | None, payload: byte
     digest = hashlib.blake2b(payload, digest_size=16)
     digest.update("\0".join((pipeline, stage, origin or "")).encode())
     return digest.hexdigest()
+
+
+def example_of_kind(letter: DeadLetter) -> dict[str, Any]:
+    """Returns what a store tells of a kind of refusal by one of its dead letters."""
+    return {
+        "error_type": letter.error_type,
+        "error_message": letter.error_message[:_EXAMPLE_LIMIT],
+        "payload_text": letter.payload_text[:_EXAMPLE_LIMIT],
+        "origin": letter.origin,
+        "source_uri": letter.source_uri,
+        "position": letter.position,
+        "id": letter.id,
+        "first": letter.failed_at,
+        "last": letter.failed_at,
+    }
 
 
 def _field(name: str, kind: Any) -> dict[str, Any]:

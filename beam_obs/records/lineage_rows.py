@@ -154,6 +154,11 @@ class Derivation(NamedTuple):
     contributors: tuple[bytes, ...]
     unresolved: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def aggregate(self) -> tuple[bytes, str, str, str, str, int, int]:
+        """The aggregate by itself: origin, step, kind, key, window, pane and count."""
+        return self.child, self.step, self.kind, self.key_text, self.window, self.pane, self.count
+
 
 class Output(NamedTuple):
     """One record as it entered a sink; its origin is empty where it is not known."""

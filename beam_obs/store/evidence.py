@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.dead_letter import DeadLetter, example_of_kind
 from beam_obs.records.manifest import (
     LOST,
     Manifest,
@@ -190,7 +190,9 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
         for letter in file.letters:
             uncommitted[letter.stage] = uncommitted.get(letter.stage, 0) + 1
             if not evidence.manifests:
-                _add(kinds, letter.stage, letter.fingerprint, _told(letter), 1)
+                # A letter does not tell the version of its fingerprint.
+                told = {"fingerprint_version": None, **example_of_kind(letter)}
+                _add(kinds, letter.stage, letter.fingerprint, told, 1)
     if not evidence.manifests:
         for (stage, _), kind in kinds.items():
             by_stage[stage] = by_stage.get(stage, 0) + kind["count"]
@@ -287,21 +289,6 @@ def dead_letters(
     for file in kept_letters(store, record.folder, standings, evidence.by_file):
         yield from ((letter, standings[file.name]) for letter in file.wanted(wanted))
         problems.extend([file.problem_so_far] if file.problem_so_far else [])
-
-
-def _told(letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "fingerprint_version": None,  # a letter does not tell it
-        "error_type": letter.error_type,
-        "error_message": letter.error_message[:500],
-        "payload_text": letter.payload_text[:500],
-        "origin": letter.origin,
-        "source_uri": letter.source_uri,
-        "position": letter.position,
-        "id": letter.id,
-        "first": letter.failed_at,
-        "last": letter.failed_at,
-    }
 
 
 def _add(

@@ -18,6 +18,7 @@ from fastavro.read import reader
 from beam_obs.files.found_files import FoundFile
 from beam_obs.io.containers.avro_one_by_one import one_by_one
 from beam_obs.io.containers.read_containers import KEPT_BYTES, BlockValues, ContainerBlock, ContainerFormat
+from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.bad_input import CorruptBlock, DamagedCompression, FileChanged, NotAContainer
 from beam_obs.records.errors import MissingExtra
 
@@ -278,18 +279,10 @@ def _header_end(data: bytes) -> int:
 
 def _long(data: bytes, at: int) -> tuple[int, int]:
     """Returns the zigzag number at `at`, and where it ends."""
-    value = shift = 0
-    while True:
-        if at >= len(data):
-            raise _NeedsMore
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number is longer than ten bytes")
+    try:
+        return read_avro_long(data, at)
+    except IndexError:
+        raise _NeedsMore from None
 
 
 def _start_of(segment: bytes) -> bytes:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from beam_obs.records.avro_number import read_avro_long
+
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 11, 12
 _INTEGERS = (4, 5, 6)
 # Ids of fields: of FileMetaData,
@@ -92,7 +94,7 @@ def _struct(data: bytes, at: int) -> tuple[_Fields, int]:
         if step:
             number += step
         else:
-            number, at = _integer(data, at)
+            number, at = read_avro_long(data, at)
         if kind <= _FALSE:
             fields[number] = kind == _TRUE
         else:
@@ -101,7 +103,7 @@ def _struct(data: bytes, at: int) -> tuple[_Fields, int]:
 
 def _value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
     if kind in _INTEGERS:
-        return _integer(data, at)
+        return read_avro_long(data, at)
     if kind == _BINARY:
         size, at = _number(data, at)
         return data[at : at + size], at + size
@@ -142,18 +144,7 @@ def _map(data: bytes, at: int) -> tuple[dict[Any, Any], int]:
     return {}, at
 
 
-def _integer(data: bytes, at: int) -> tuple[int, int]:
-    number, at = _number(data, at)
-    return (number >> 1) ^ -(number & 1), at
-
-
 def _number(data: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = data[at]
-        number |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return number, at
-        if shift > 63:
-            raise ValueError("a number of a footer is longer than ten bytes")
+    """Returns a number that has no sign, and where it ends."""
+    number, at = read_avro_long(data, at)
+    return number << 1 if number >= 0 else ~(number << 1), at

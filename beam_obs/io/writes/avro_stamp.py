@@ -10,7 +10,7 @@ from typing import Any
 
 from fastavro import parse_schema, schemaless_writer
 
-from beam_obs.records.avro_number import avro_long
+from beam_obs.records.avro_number import avro_long, read_avro_long
 from beam_obs.records.lineage_attributes import LINEAGE_AVRO_FIELD, LINEAGE_FIELD, LineageAttributes
 from beam_obs.records.run_context import RunContext
 
@@ -120,11 +120,6 @@ def _behind_number(encoded: bytes, at: int) -> int:
 
 
 def _behind_text(encoded: bytes, at: int) -> int:
-    """Returns where an Avro text ends: a length, of which each byte gives 7 bits, zigzag coded, and bytes."""
-    length = shift = 0
-    while True:
-        byte = encoded[at]
-        length |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return at + (length >> 1)
+    """Returns where an Avro text ends: its length, and as many bytes."""
+    length, at = read_avro_long(encoded, at)
+    return at + length
