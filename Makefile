@@ -52,7 +52,7 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 	@touch $@
 
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
-	$(OLDEST_BIN)/python -m pytest $(IN_PARALLEL) -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
+	$(OLDEST_BIN)/python -m pytest $(IN_PARALLEL) --plain-beam -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
 
 # Prism, of the release that the tests run on, and a server of gs:// take an installed Go; Flink takes Maven and Java.
 engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, once for all clones

@@ -13,6 +13,8 @@ from beam_obs.files import new_file
 
 # A store of the person who runs the tests must never be written to.
 os.environ.pop("BEAM_OBS_STORE", None)
+# Nor is the width that pytest-xdist tells its workers one that anybody reads at.
+os.environ.pop("COLUMNS", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
