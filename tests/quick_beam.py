@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import inspect
 import sys
 import types
 import weakref
@@ -23,18 +22,23 @@ _HELD = (list, dict, set)
 def install() -> None:
     """Keeps answers from now on, in this process."""
     from apache_beam.options import pipeline_options
+    from apache_beam.transforms import core
     from apache_beam.typehints import decorators
 
-    options = pipeline_options.PipelineOptions
     build = pipeline_options._BeamArgumentParser
     pipeline_options._BeamArgumentParser = functools.partial(_parser, build, weakref.WeakKeyDictionary())
-    assert options.__init__.__globals__["_BeamArgumentParser"] is not build
 
-    asked = decorators.get_signature
-    kept = _signatures(asked)
+    _keep(decorators.get_signature, lambda signature: signature)
+    _keep(core.get_function_args_defaults, lambda found: (list(found[0]), list(found[1])))
+
+
+def _keep(asked: Callable[[Any], Any], copy: Callable[[Any], Any]) -> None:
+    """Puts what keeps its answers in the place of a function of Beam's, wherever it was imported."""
+    kept = _answers(asked, copy)
     for module in list(sys.modules.values()):
-        if module.__name__.startswith("apache_beam.") and vars(module).get("get_signature") is asked:
-            vars(module)["get_signature"] = kept
+        name = asked.__name__
+        if module.__name__.startswith("apache_beam.") and vars(module).get(name) is asked:
+            vars(module)[name] = kept
 
 
 class _Built:
@@ -75,20 +79,20 @@ def _parser(build: Callable[..., Any], built: Any, **settings: Any) -> Any:
     return built[kind]
 
 
-def _signatures(asked: Callable[[Any], inspect.Signature]) -> Callable[[Any], inspect.Signature]:
+def _answers(asked: Callable[[Any], Any], copy: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Returns what answers as `asked` does, once for each function as long as its code is the same."""
     kept: Any = weakref.WeakKeyDictionary()
 
-    def answer(function: Any) -> inspect.Signature:
+    def answer(function: Any) -> Any:
         bound = type(function) is types.MethodType
         plain = function.__func__ if bound else function
         if type(plain) is not types.FunctionType or {"__wrapped__", "__signature__"} & vars(plain).keys():
             return asked(function)
-        state = (bound, plain.__code__, plain.__defaults__, plain.__kwdefaults__, plain.__annotations__)
-        of_it = kept.setdefault(plain, [None, None])
-        if of_it[bound] is None or of_it[bound][0] != state:
+        state = (plain.__code__, plain.__defaults__, plain.__kwdefaults__, plain.__annotations__)
+        of_it = kept.setdefault(plain, {})
+        if bound not in of_it or of_it[bound][0] != state:
             # Annotations are a dict that may be written to.
-            of_it[bound] = ((*state[:4], dict(state[4])), asked(function))
-        return of_it[bound][1]
+            of_it[bound] = ((*state[:3], dict(state[3])), asked(function))
+        return copy(of_it[bound][1])
 
     return answer

@@ -20,8 +20,10 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
+from tests import quick_beam
 from tests.weaving.random_steps import STEPS, typed
 
+quick_beam.install()
 pipeline = beam.Pipeline(FnApiRunner())
 for name, step in STEPS.items():
     pairs = pipeline | f"make {name}" >> beam.Create([(1, frozenset([1]))])
