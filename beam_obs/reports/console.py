@@ -7,9 +7,11 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from beam_obs.records.wording import clean_lines
 from beam_obs.reports.columns import is_terminal, wanted_columns
+from beam_obs.reports.fitting import encodable
 
 PLAIN_COLUMNS = 100
 
@@ -21,6 +23,8 @@ class CleanConsole(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        if isinstance(renderable, Text):
+            renderable = encodable(renderable, self.encoding)
         for segment in super().render(renderable, options):
             if segment.control or segment.text.replace("\n", "").isprintable():
                 yield segment

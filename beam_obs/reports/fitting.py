@@ -78,6 +78,10 @@ class FittingTable:
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[Table | Padding | Segment]:
         """Yields the table with the columns for which there is room."""
+        if not all(_is_in(options.encoding, cell.plain) for row in self.rows for cell in row):
+            rows = [[encodable(cell, options.encoding) for cell in row] for row in self.rows]
+            yield from dataclasses.replace(self, rows=rows).__rich_console__(console, options)
+            return
         shown = [number for number in range(len(self.columns)) if self._widest(number)]
         for name in self.gives_way:
             if self._too_wide(shown, [self._wanted(number) for number in shown], options) <= 0:
@@ -244,6 +248,34 @@ class Heading:
         title = whole("").append_text(self.title)
         yield title
         yield Rule(style="dim", characters=self.characters)
+
+
+def encodable(text: Text, encoding: str) -> Text:
+    """Returns text in which what an encoding lacks is shown by its code, as it is printed: that is wider.
+
+    >>> encodable(Text("größe"), "ascii").plain
+    'gr\\xf6\\xdfe'
+    """
+    if _is_in(encoding, text.plain):
+        return text
+    found = text.blank_copy()
+    for letter in text.divide(range(1, len(text.plain))):
+        shown = Text(letter.plain.encode(encoding, "backslashreplace").decode(encoding), letter.style)
+        for span in letter.spans:
+            shown.stylize(span.style)
+        found.append_text(shown)
+    return found
+
+
+def _is_in(encoding: str, text: str) -> bool:
+    """Whether an encoding has all letters of a text."""
+    if text.isascii() or encoding.startswith("utf"):
+        return True
+    try:
+        text.encode(encoding)
+        return True
+    except UnicodeEncodeError:
+        return False
 
 
 def whole(text: str, style: str = "") -> Text:

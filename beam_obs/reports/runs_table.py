@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from rich import box
@@ -50,8 +51,23 @@ def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> Rende
                 Text(f"{parse_time(record.start['started']):%Y-%m-%d %H:%M:%S}"),
                 Text(seconds_text(record.seconds)),
                 status,
-                whole(clean((record.start.get("code") or {}).get("version", "?")), "dim"),
+                whole(clean(short_code((record.start.get("code") or {}).get("version", "?"))), "dim"),
             )
         )
     lines = None if ascii_only else box.SIMPLE_HEAD
     return FittingTable(columns, rows, ("code", "took", "started (UTC)"), lines)
+
+
+def short_code(version: str) -> str:
+    """Returns a version of code as a list shows it: of a digest as many digits as of a commit.
+
+    Commands take it for the whole.
+
+    >>> short_code("sha256:66e6bfa4ad6f7438"), short_code("1.2.0"), short_code("0123456789ab+dirty")
+    ('66e6bfa4ad6f', '1.2.0', '0123456789ab+dirty')
+    """
+    found = _DIGEST.fullmatch(version)
+    return found[1] if found else version
+
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]*")

@@ -66,6 +66,20 @@ def test_a_command_prints_in_ascii(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("command", ["show latest", "dead-letters list latest", "runs"])
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_lines_in_ascii_are_no_longer_than_the_terminal(
+    folder: pathlib.Path, command: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    content = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(content, encoding="ascii", write_through=True))
+    assert exit_code(command.split(" ")) == 0
+    lines = content.getvalue().decode().splitlines()
+    assert [line for line in lines if len(line) > columns] == []
+
+
 def _long(begin: str) -> str:
     """A name of 200 letters, each part of which is its own, so that what is cut is missed."""
     return (begin + "".join(f"-{number}" for number in range(100, 200)))[:200]

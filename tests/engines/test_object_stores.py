@@ -92,6 +92,7 @@ def printed(
     FileSystems.set_options(None)
     monkeypatch.setattr(objects, "_CLIENTS", {})
     monkeypatch.chdir(bucket.folder)
+    monkeypatch.setenv("COLUMNS", "500")  # a long address is not to be folded
     for name, value in bucket.server.environment.items():
         monkeypatch.setenv(name, value)
 
