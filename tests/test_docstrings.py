@@ -102,3 +102,8 @@ def test_each_argument_of_a_method_is_told_of(name: str) -> None:
     told = text if len(parameters) == 1 else section(text + "\n", "Args")
     assert text
     assert len(parameters) < 2 or [one for one in parameters if not re.search(rf"\b{one}\b", told)] == []
+
+
+def test_what_is_not_for_users_is_no_method_of_an_answer() -> None:
+    of_answers = {name.rpartition(".")[2] for name in METHODS if name.startswith("beam_obs.lineage.")}
+    assert of_answers == {"to_json"}

@@ -17,7 +17,7 @@ from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import is_derived
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partitions import SourcePartition, identity_of
 from beam_obs.store.store import Store, store_at
 from beam_obs.store.unknown_name import nearest_text
 
@@ -154,7 +154,7 @@ def _of_place(
         return Fate(run, evidence.sure(COMPLETELY), None, partition, None, None, notes)
     answer: Fate | None = None
     for position in positions:
-        origin = partition.partition.origin(position)
+        origin = identity_of(partition).origin(position)
         record = read_source_record(partition, position)
         other = _answer(evidence, origin, partition, position, record, notes, everything)
         if answer is None or takes_in(evidence, partition, other, positions[0]):
@@ -186,7 +186,7 @@ def _without_place(evidence: RunEvidence, partition: SourcePartition, position: 
     if together is None:
         return None
     letter, standing, note = together
-    origin = partition.partition.origin(letter.position or 0)
+    origin = identity_of(partition).origin(letter.position or 0)
     into = Into(origin, dead_letters=(named_letter(letter, standing),))
     run = run_choice.run_of(evidence.record)
     return Fate(run, evidence.sure(COMPLETELY), into, partition, None, None, (note,))

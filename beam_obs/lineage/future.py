@@ -18,7 +18,7 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.lineage_rows import Derivation
 from beam_obs.records.origin import RANDOM_BITS, is_derived, randomness
 from beam_obs.store.evidence import Standing
-from beam_obs.store.source_partitions import code_of
+from beam_obs.store.source_partitions import code_of, identity_of
 
 DEPTH = 8
 _MOST_AGGREGATES = 200
@@ -93,7 +93,7 @@ class Future:
         """Returns what the place of a source record rules out; None where nothing is known of it."""
         code = code_of(origin)
         # Copies of a file share their origins, and so do two reads of one.
-        read = [one for one in self._evidence.partitions if one.partition.code == code]
+        read = [one for one in self._evidence.partitions if identity_of(one).code == code]
         if len(read) != 1 or is_derived(origin):
             return None
         return SingleWays(self._evidence.lineage.get("single_ways") or {}, read[0].source, self._graph)

@@ -31,7 +31,14 @@ from beam_obs.store.file_problem import problem_of_file
 from beam_obs.store.kept_letters import KeptLetters, kept_letters
 from beam_obs.store.row_files import Block, RowFile, find_all, read_row_file
 from beam_obs.store.run_record import RunRecord
-from beam_obs.store.source_partitions import SourcePartition, code_of, partitions_of
+from beam_obs.store.source_partitions import (
+    SourcePartition,
+    code_of,
+    has_code,
+    identity_of,
+    partitions_of,
+    position_in,
+)
 from beam_obs.store.store import Store
 
 _MANIFEST_KINDS = {DERIVATIONS: "derivations", OUTPUTS: "output_index", FILTERED: "filtered"}
@@ -128,7 +135,7 @@ class RunEvidence:
     @functools.cached_property
     def by_code(self) -> dict[int, Partition]:
         """The partitions by code, without those that share one."""
-        return partitions_by_code(one.partition for one in self.partitions)
+        return partitions_by_code(identity_of(one) for one in self.partitions)
 
     def partition_of(self, origin: bytes) -> tuple[SourcePartition, int | None] | None:
         """Returns the partition of a source record and the position in it; None where it is not known.
@@ -136,9 +143,9 @@ class RunEvidence:
         The position is None where the source has none.
         """
         code = code_of(origin)
-        same = [one for one in self.partitions if one.has_code(code)]
+        same = [one for one in self.partitions if has_code(one, code)]
         for one in same:
-            position = one.position_of(origin)
+            position = position_in(one, origin)
             if position is not None:
                 return one, position
         unlocated = [one for one in same if not one.located]
@@ -146,7 +153,7 @@ class RunEvidence:
 
     def copies_of(self, partition: SourcePartition) -> tuple[str, ...]:
         """Returns the other files that hold the very same: their records have the same origins."""
-        same = (one.uri for one in self.partitions if one.partition == partition.partition)
+        same = (one.uri for one in self.partitions if identity_of(one) == identity_of(partition))
         return tuple(uri for uri in dict.fromkeys(same) if uri is not None and uri != partition.uri)
 
     @functools.cached_property

@@ -57,52 +57,54 @@ class SourcePartition:
     first: int | None = None
     header: int | None = None
 
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> SourcePartition:
-        """Returns a partition of ``partitions.json``."""
-        return cls(
-            int(fields["code"], 16),
-            fields["name"],
-            fields.get("version") or "",
-            bool(fields.get("located", True)),
-            bool(fields.get("wide", False)),
-            fields.get("positions") or "",
-            fields.get("uri"),
-            fields.get("size"),
-            fields.get("source") or "",
-            fields.get("kind") or "",
-            fields.get("records"),
-            int(fields.get("dead") or 0),
-            bool(fields.get("changed_while_read", False)),
-            multiline if isinstance(multiline := fields.get("multiline"), bool) else None,
-            _offset(fields.get("first")),
-            _offset(fields.get("header")),
-        )
-
-    @property
-    def partition(self) -> Partition:
-        """What its origins are made of."""
-        return Partition(self.name, self.version, self.located, self.wide)
-
-    def has_code(self, code: int) -> bool:
-        """Returns whether origins of this code may be of this partition; long positions have another."""
-        return code in (self.code, self.code | TOP_BIT if self.located else self.code)
-
-    def position_of(self, origin: bytes) -> int | None:
-        """Returns the position that an origin was made of; None where it is not of this partition."""
-        if not self.located:
-            return None
-        bound = 1 << POSITION_BITS
-        if int.from_bytes(origin[:4], "big") & TOP_BIT:
-            shift = INDEX_BITS if self.positions == "blocks" else 0
-            bound = ((self.size or 0) + 1) << shift
-            # What a compressed file holds may be far longer than the file.
-            bound = max(bound, _MOST_CANDIDATES << POSITION_BITS)
-        return self.partition.position_of(origin, bound)
-
     def to_json(self) -> dict[str, Any]:
         """Returns the partition as JSON-able values."""
         return dataclasses.asdict(self) | {"code": f"{self.code:08x}"}
+
+
+def partition_of(fields: dict[str, Any]) -> SourcePartition:
+    """Returns a partition as ``partitions.json`` has it."""
+    return SourcePartition(
+        int(fields["code"], 16),
+        fields["name"],
+        fields.get("version") or "",
+        bool(fields.get("located", True)),
+        bool(fields.get("wide", False)),
+        fields.get("positions") or "",
+        fields.get("uri"),
+        fields.get("size"),
+        fields.get("source") or "",
+        fields.get("kind") or "",
+        fields.get("records"),
+        int(fields.get("dead") or 0),
+        bool(fields.get("changed_while_read", False)),
+        multiline if isinstance(multiline := fields.get("multiline"), bool) else None,
+        _offset(fields.get("first")),
+        _offset(fields.get("header")),
+    )
+
+
+def identity_of(part: SourcePartition) -> Partition:
+    """Returns what the origins of a partition are made of."""
+    return Partition(part.name, part.version, part.located, part.wide)
+
+
+def has_code(part: SourcePartition, code: int) -> bool:
+    """Returns whether origins of this code may be of a partition; long positions have another."""
+    return code in (part.code, part.code | TOP_BIT if part.located else part.code)
+
+
+def position_in(part: SourcePartition, origin: bytes) -> int | None:
+    """Returns the position that an origin was made of; None where it is not of the partition."""
+    if not part.located:
+        return None
+    bound = 1 << POSITION_BITS
+    if int.from_bytes(origin[:4], "big") & TOP_BIT:
+        shift = INDEX_BITS if part.positions == "blocks" else 0
+        bound = ((part.size or 0) + 1) << shift
+        # What a compressed file holds may be far longer than the file.
+        bound = max(bound, _MOST_CANDIDATES << POSITION_BITS)
+    return identity_of(part).position_of(origin, bound)
 
 
 def _offset(value: Any) -> int | None:
@@ -118,7 +120,7 @@ def partitions_of(
       the partitions, and why they are not all; empty where they are.
     """
     kept = read_partitions(store, record.folder, evidence, end=record.end)
-    return tuple(map(SourcePartition.from_json, kept.rows)), kept.problem
+    return tuple(map(partition_of, kept.rows)), kept.problem
 
 
 def code_of(origin: bytes) -> int:

@@ -15,7 +15,13 @@ from beam_obs.records.wanted_letters import ALL_LETTERS, WantedLetters
 from beam_obs.store.evidence import Evidence, Standing, dead_letters, read_evidence
 from beam_obs.store.partitions import describe_partitions
 from beam_obs.store.run_record import RunRecord
-from beam_obs.store.source_partitions import SourcePartition, code_of, partitions_of
+from beam_obs.store.source_partitions import (
+    SourcePartition,
+    code_of,
+    partition_of,
+    partitions_of,
+    position_in,
+)
 from beam_obs.store.store import Store
 
 _IN_FILES = ("bytes", "blocks")
@@ -45,7 +51,7 @@ class SourcePlaces:
         hits = [
             (one, position)
             for one in self._by_code.get(code_of(parsed) & ~TOP_BIT, ())
-            if one.uri is not None and (position := one.position_of(parsed)) is not None
+            if one.uri is not None and (position := position_in(one, parsed)) is not None
         ]
         if not hits:
             return SourcePlace()
@@ -85,7 +91,7 @@ def place_examples(refused: dict[str, Any], evidence: Evidence) -> dict[str, Any
       evidence: of the run.
     """
     rows = describe_partitions(evidence.of_kind("inputs"), {})
-    places = SourcePlaces(map(SourcePartition.from_json, rows))
+    places = SourcePlaces(map(partition_of, rows))
     kinds = []
     for kind in refused["by_fingerprint"]:
         if kind.get("origin") and not kind.get("source_uri"):
