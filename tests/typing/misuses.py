@@ -14,3 +14,7 @@ def misuse() -> None:
     lineage.why(1)  # wrong
     obs.NoSuchName()  # wrong
     lineage.no_such_question()  # wrong
+    obs.Pipeline(store=5)  # wrong
+    obs.Stage(beam.Map(int), partial="no")  # wrong
+    obs.Stamp("label")  # wrong
+    obs.ReadFromCsv("in.csv", redact=5)  # wrong

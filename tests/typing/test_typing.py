@@ -10,6 +10,10 @@ import sys
 
 import pytest
 
+import beam_obs as obs
+import beam_obs.lineage as lineage
+import beam_obs.testing as testing
+
 PROJECT = pathlib.Path(__file__).parents[2]
 HERE = pathlib.Path(__file__).parent
 
@@ -32,6 +36,12 @@ def pyright(file: pathlib.Path) -> set[int]:
 
 def lines_in(text: str, pattern: str) -> set[int]:
     return {int(number) for number in re.findall(pattern, text)}
+
+
+@pytest.mark.parametrize(("name", "module"), [("obs", obs), ("lineage", lineage), ("testing", testing)])
+def test_every_public_name_is_used(name, module) -> None:  # type: ignore[no-untyped-def]
+    uses = (HERE / "uses.py").read_text()
+    assert [one for one in module.__all__ if not re.search(rf"\b{name}\.{one}\b", uses)] == []
 
 
 @pytest.mark.parametrize("checker", [mypy, pyright])
