@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import gc
+import inspect
 import os
 import pathlib
+import re
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -29,6 +33,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     # What was imported stays: no collection of garbage need look at it again.
     gc.collect()
     gc.freeze()
+
+
+_FROM_MODULE = doctest.DocTestFinder._from_module
+
+
+def _is_written_in(finder: doctest.DocTestFinder, module: ModuleType, found: object) -> bool:
+    """Whether a module has an object's doctests: that of the file it is in, for classes known by another."""
+    if inspect.isclass(found) and found.__module__ == "beam_obs":
+        return re.search(rf"^class {found.__name__}\b", inspect.getsource(module), re.MULTILINE) is not None
+    return _FROM_MODULE(finder, module, found)
+
+
+doctest.DocTestFinder._from_module = _is_written_in
 
 
 @pytest.fixture(autouse=True)

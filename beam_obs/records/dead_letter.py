@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
-from beam_obs.records.public_names import pickled_by_public_name
+from beam_obs.records.public_names import known_by_public_name
 
 PAYLOAD_TEXT_LIMIT = 4096
 """Longest `payload_text`, in bytes of UTF-8."""
@@ -24,7 +24,7 @@ FINGERPRINT_VERSION = 2
 of a line in place of the shape. Those of different versions cannot be compared."""
 
 
-@pickled_by_public_name
+@known_by_public_name
 class DeadLetter(NamedTuple):
     """One refused element.
 

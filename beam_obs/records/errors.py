@@ -7,8 +7,10 @@ from typing import Any
 
 from beam_obs.records.made_at import users_line
 from beam_obs.records.number_text import counted
+from beam_obs.records.public_names import is_public, known_by_public_name
 
 
+@known_by_public_name
 class BeamObsError(Exception):
     """Base of every error that beam_obs raises on purpose.
 
@@ -19,6 +21,11 @@ class BeamObsError(Exception):
     ...     print(type(error).__name__)
     RunNotFound
     """
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if is_public(cls):
+            known_by_public_name(cls)
 
 
 class PlacedError(BeamObsError):

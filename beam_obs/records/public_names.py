@@ -31,13 +31,18 @@ def public_type(name: str) -> str:
     return f"{package}.{rest.rpartition('.')[2]}" if dot and package == PACKAGE else name
 
 
-def pickled_by_public_name(kind: _Class) -> _Class:
-    """Decorates a class of ours, of which users may have records: what pickles them names no module of ours.
+def known_by_public_name(kind: _Class) -> _Class:
+    """Decorates a class of ours that users meet: pickles, tracebacks and help name no module of ours.
 
     The public module has to have the class.
     """
     kind.__module__ = PACKAGE
     return kind
+
+
+def is_public(kind: type) -> bool:
+    """Returns whether a class is one of ours that the public module has."""
+    return kind.__module__.partition(".")[0] == PACKAGE and kind.__name__ in sys.modules[PACKAGE].__all__
 
 
 @contextlib.contextmanager

@@ -44,6 +44,26 @@ def test_an_error_is_kept_by_the_name_that_it_is_found_under(name: str) -> None:
     assert class_name(getattr(obs, name)) == f"beam_obs.{name}"
 
 
+PUBLIC = [
+    kind
+    for kind in (getattr(obs, name) for name in obs.__all__)
+    if isinstance(kind, type) and (issubclass(kind, BeamObsError) or kind in (obs.File, obs.DeadLetter))
+]
+
+
+@pytest.mark.parametrize("kind", PUBLIC, ids=lambda kind: kind.__name__)
+def test_a_traceback_and_a_pickle_name_an_error_as_users_do(kind: type) -> None:
+    assert f"{kind.__module__}.{kind.__qualname__}" == f"beam_obs.{kind.__name__}"
+    assert pickle.loads(pickle.dumps(kind)) is kind
+
+
+def test_an_error_of_the_users_stays_theirs() -> None:
+    class UsageError(obs.UsageError):
+        """Of the program's own."""
+
+    assert UsageError.__module__ == __name__
+
+
 def test_no_two_errors_of_ours_are_kept_by_one_name() -> None:
     for module in pkgutil.walk_packages(obs.__path__, "beam_obs."):
         if not module.name.endswith("__main__"):

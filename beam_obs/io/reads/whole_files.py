@@ -18,14 +18,14 @@ from beam_obs.io.reads.read_ranges import RangeProgress, ReadRanges, ReadSetting
 from beam_obs.records.bad_input import DamagedCompression, FileChanged, FileTooLarge
 from beam_obs.records.given import given_number
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD
-from beam_obs.records.public_names import pickled_by_public_name
+from beam_obs.records.public_names import known_by_public_name
 from beam_obs.wrapper.redaction import Redact
 
 _CHUNK_BYTES = 1 << 20
 _KEPT_BYTES = 1 << 20
 
 
-@pickled_by_public_name
+@known_by_public_name
 class File(NamedTuple):
     """A file as a record.
 
