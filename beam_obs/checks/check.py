@@ -22,6 +22,7 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 from typing_extensions import Self
 
 from beam_obs.checks.assumption import Assumption, Unique
+from beam_obs.checks.assumptions import between
 from beam_obs.checks.check_records import CheckRecords, CountBreaks
 from beam_obs.checks.check_uniqueness import LookForCopies
 from beam_obs.dead_letters.evidence_writer import globally
@@ -163,7 +164,7 @@ def _problem(assumptions: tuple[Any, ...], on_break: Any) -> str:
 
 def _instead_of(given: Any) -> str:
     """Returns what to write instead of what is no assumption."""
-    if getattr(given, "__module__", None) == Assumption.__module__:
+    if getattr(given, "__module__", None) == between.__module__:
         return f"call it, e.g. obs.{getattr(given, '__name__', 'between')}(...)"
     if isinstance(given, beam.PTransform):
         return "put an obs.Stage around a transform"
