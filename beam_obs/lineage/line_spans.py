@@ -6,7 +6,7 @@ import itertools
 from typing import NamedTuple
 
 from beam_obs.lineage.digest_search import found_digests
-from beam_obs.lineage.lines import start_of_line
+from beam_obs.lineage.numbered_lines import start_of_line
 from beam_obs.records.record_content import growing_digests, output_digest
 
 MOST_LINES = 200

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from beam_obs.lineage.lines import count_lines, start_of_line
+from beam_obs.lineage.numbered_lines import count_lines, start_of_line
 from beam_obs.lineage.opened_files import FileGone, read_content
 from beam_obs.records.errors import BeamObsError, MissingExtra, UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD

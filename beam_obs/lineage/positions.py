@@ -7,7 +7,7 @@ import io
 import re
 from typing import Any, NamedTuple
 
-from beam_obs.lineage.lines import count_lines
+from beam_obs.lineage.numbered_lines import count_lines
 from beam_obs.lineage.opened_files import open_content, read_content
 from beam_obs.lineage.source_records import gives_row_groups, lines_of, parquet_group_offsets
 from beam_obs.records.avro_number import read_avro_long

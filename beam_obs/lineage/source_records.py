@@ -11,7 +11,7 @@ import struct
 from typing import Any
 
 from beam_obs.files.file_state import FileState
-from beam_obs.lineage.lines import Lines
+from beam_obs.lineage.numbered_lines import Lines
 from beam_obs.lineage.opened_files import (
     FileGone,
     as_it_is,

@@ -1,4 +1,4 @@
-"""The partitions that a run read: what turns an origin back into a source, a version and a position.
+"""The partitions of a run, as its store keeps them: they turn an origin into source, version and position.
 
 ``partitions.json`` is written when the run ends, from the manifests of its inputs and from the sources
 that the weave gave origins itself. Needs no Apache Beam on a local store.

@@ -1,4 +1,4 @@
-"""The partitions that a run read: which part of which source a code in an origin stands for."""
+"""A partition of a source: which part of which source a code in an origin stands for."""
 
 from __future__ import annotations
 

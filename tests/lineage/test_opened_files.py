@@ -12,7 +12,7 @@ import pytest
 from beam_obs.files.file_state import state_of
 from beam_obs.files.file_version import file_version
 from beam_obs.lineage.derivation_rows import row_spans
-from beam_obs.lineage.lines import start_of_line
+from beam_obs.lineage.numbered_lines import start_of_line
 from beam_obs.lineage.opened_files import FileGone, below_prefix, present_version, same_file
 from beam_obs.lineage.output_records import (
     NoSuchRecord,

@@ -149,7 +149,7 @@ class _JsonFormat(RecordFormat):
                 blank.append(number)
                 continue
             try:
-                values = parse_object(line, unique_keys)
+                values = object_in_line(line, unique_keys)
                 add(values if as_it_is else make(values, None if lineage is None else lineage[number]))
             except BadInput as error:
                 refused.append((number, error))
@@ -157,12 +157,12 @@ class _JsonFormat(RecordFormat):
 
     def taken_apart(self, row: Any, head: FileHead) -> dict[str, Any] | None:
         try:
-            return parse_object(row, self._unique_keys)
+            return object_in_line(row, self._unique_keys)
         except BadInput:
             return None
 
 
-def parse_object(line: str, unique_keys: bool = True) -> dict[str, Any]:
+def object_in_line(line: str, unique_keys: bool = True) -> dict[str, Any]:
     """Returns the JSON object that a line holds.
 
     Args:
@@ -173,7 +173,7 @@ def parse_object(line: str, unique_keys: bool = True) -> dict[str, Any]:
       NotJson: it holds none.
       DuplicateKey: an object has a key more than once.
 
-    >>> parse_object('{"delay": NaN}')
+    >>> object_in_line('{"delay": NaN}')
     Traceback (most recent call last):
     ...
     beam_obs.records.bad_input.NotJson: not JSON: it has no form for NaN

@@ -17,7 +17,7 @@ from beam_obs.beam_private import BaseAvroSink
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.containers.avro_blocks import knows_codec
 from beam_obs.io.writes.avro_faithful import Faithful
-from beam_obs.io.writes.avro_stamp import WithoutStamp, encoded_attributes, takes_attributes
+from beam_obs.io.writes.avro_stamp import WithoutStamp, avro_takes_attributes, encoded_attributes
 from beam_obs.io.writes.counted_files import CountedSink
 from beam_obs.io.writes.file_write import FileWrite
 from beam_obs.io.writes.json_sink import plain
@@ -119,7 +119,7 @@ class WriteToAvro(FileWrite):
         self._make_sink(schema)
 
     def _has_room(self) -> bool:
-        return self._schema is not None and takes_attributes(self._schema)
+        return self._schema is not None and avro_takes_attributes(self._schema)
 
     def _encoder(self, pcoll: Any, attributes: Attributes | None) -> Callable[[Any], bytes]:
         if self._schema is not None:

@@ -15,10 +15,10 @@ from beam_obs.records.lineage_attributes import LINEAGE_AVRO_FIELD, LINEAGE_FIEL
 from beam_obs.records.run_context import RunContext
 
 
-def takes_attributes(schema: Any) -> bool:
+def avro_takes_attributes(schema: Any) -> bool:
     """Returns whether records of an Avro schema have a field that takes lineage attributes.
 
-    >>> takes_attributes({"type": "record", "name": "Day", "fields": [LINEAGE_AVRO_FIELD]})
+    >>> avro_takes_attributes({"type": "record", "name": "Day", "fields": [LINEAGE_AVRO_FIELD]})
     True
     """
     if not isinstance(schema, dict) or schema.get("type") != "record":

@@ -73,7 +73,7 @@ class WriteToBigQuery(ServiceWrite):
     ) -> None:
         beams = bigquery()
         super().__init__(_uri(table, dataset, project), dead_letters, redact, stamp)
-        self._room = takes_attributes(schema)
+        self._room = table_takes_attributes(schema)
         if stamp and self._room is False:
             raise UsageError(
                 f"obs.WriteToBigQuery(stamp=True): the schema has no column {LINEAGE_FIELD!r} that takes "
@@ -159,10 +159,10 @@ class StampRow:
         return self._attempt({**row, LINEAGE_FIELD: self._attributes.of(provenance, carried)})
 
 
-def takes_attributes(schema: Any) -> bool | None:
+def table_takes_attributes(schema: Any) -> bool | None:
     """Returns whether a BigQuery schema has a column for lineage attributes; None where it cannot be known.
 
-    >>> takes_attributes({"fields": [{"name": "carrier", "type": "STRING"}]})
+    >>> table_takes_attributes({"fields": [{"name": "carrier", "type": "STRING"}]})
     False
     """
     from apache_beam.io.gcp import bigquery_tools

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import beam_obs as obs
 from beam_obs.files.found_files import NoFilesFound
-from beam_obs.io.reads.json_source import parse_object
+from beam_obs.io.reads.json_source import object_in_line
 from beam_obs.records.bad_input import DuplicateKey
 from beam_obs.records.origin import Partition
 from tests.io.pipelines import RUNNER, Keeper, counters, run_read, run_with_dead_letters
@@ -161,12 +161,12 @@ def test_an_object_is_refused_where_any_of_its_objects_has_a_key_twice_and_only_
     line = _written(pairs, colon, is_ascii)
 
     try:
-        parsed = parse_object(line)
+        parsed = object_in_line(line)
     except DuplicateKey:
         parsed = None
 
     assert parsed == (None if _is_doubled(pairs) else json.loads(line))
-    assert parse_object(line, unique_keys=False) == json.loads(line)
+    assert object_in_line(line, unique_keys=False) == json.loads(line)
 
 
 def test_a_pair_of_surrogates_is_a_letter() -> None:
