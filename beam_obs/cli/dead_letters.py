@@ -8,6 +8,7 @@ import datetime
 import itertools
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -73,6 +74,10 @@ def dead_letters() -> None:
     "--fingerprint", metavar="HEX", help="List the dead letters of this kind, or of kinds that begin so."
 )
 @click.option(
+    "--source", metavar="FILE", help="List the dead letters whose records were read from this file."
+)
+@click.option("--text", metavar="TEXT", help="List the dead letters whose records have this text in them.")
+@click.option(
     "--limit", type=click.IntRange(min=0), help="At most so many; 0: all (default: 20, with --json all)."
 )
 @json_option
@@ -83,18 +88,24 @@ def list_(
     letters: bool,
     stage: str | None,
     fingerprint: str | None,
+    source: str | None,
+    text: str | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
     """List the kinds of dead letters of a run: refusals that have the fingerprint in common.
 
-    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. With --letters or --fingerprint single
-    letters are listed; one is uncommitted when the bundle that refused it failed or was tried again, or the
-    run ended before it could be committed; it is superseded when the engine started the whole job again.
+    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. With --letters, --fingerprint,
+    --source or --text single letters are listed; one is uncommitted when the bundle that refused it failed or
+    was tried again, or the run ended before it could be committed; it is superseded when the engine started
+    the whole job again.
     """
     if (run is None) == (pipeline is None):
         raise click.UsageError("give a RUN, e.g. latest, or --pipeline NAME to compare its newest two runs")
-    if pipeline is not None and (letters or fingerprint is not None):
+    if "" in (source, text):
+        raise click.UsageError("--source and --text want a file and a text, and got nothing")
+    letters = letters or any(one is not None for one in (fingerprint, source, text))
+    if pipeline is not None and letters:
         raise click.UsageError(
             "--pipeline compares kinds; for single letters give a RUN in its place: "
             f"beam-obs dead-letters list {pipeline}@latest --letters"
@@ -102,22 +113,31 @@ def list_(
     limit = (0 if as_json else 20) if limit is None else limit
     if pipeline is not None:
         list_kinds_of_pipeline(store, pipeline, stage, limit, as_json)
-    elif letters or fingerprint is not None:
-        _list_letters(store, store.find(str(run)), stage, fingerprint, limit, as_json)
+    elif letters:
+        _list_letters(store, store.find(str(run)), stage, fingerprint, source, text or "", limit, as_json)
     else:
         list_kinds_of_run(store, store.find(str(run)), stage, limit, as_json)
 
 
 def _list_letters(
-    store: Store, record: RunRecord, stage: str | None, fingerprint: str | None, limit: int, as_json: bool
+    store: Store,
+    record: RunRecord,
+    stage: str | None,
+    fingerprint: str | None,
+    source: str | None,
+    text: str,
+    limit: int,
+    as_json: bool,
 ) -> None:
     problems: list[str] = []
     fingerprint = None if fingerprint is None else beginning_of(fingerprint)
     stages = _check_kind(store, record, stage, fingerprint)
     begins = (fingerprint or "").lower()
-    found = itertools.chain.from_iterable(
-        placed_letters(store, record, WantedLetters(one, begins), problems) for one in stages
+    found: Iterator[tuple[DeadLetter, Standing]] = itertools.chain.from_iterable(
+        placed_letters(store, record, WantedLetters(one, begins, text=text), problems) for one in stages
     )
+    if source is not None:
+        found = _read_from(source, found)
     console = console_for(sys.stdout)
     shown = 0
     for letter, standing in itertools.islice(found, limit or None):
@@ -134,11 +154,38 @@ def _list_letters(
     if as_json:
         return
     if not shown:
+        if source is not None:
+            _check_source(store, record, source)
         tell(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
         return
     if more:
         tell("and more (--limit 0 lists all)")
     tell(f"\nbeam-obs dead-letters show ID{store_argument(store)}")
+
+
+def _read_from(
+    source: str, letters: Iterator[tuple[DeadLetter, Standing]]
+) -> Iterator[tuple[DeadLetter, Standing]]:
+    """Gives those of the dead letters whose records were read from a file."""
+    from beam_obs.lineage.opened_files import same_file
+
+    for letter, standing in letters:
+        if letter.source_uri is not None and same_file(letter.source_uri, source):
+            yield letter, standing
+
+
+def _check_source(store: Store, record: RunRecord, source: str) -> None:
+    """Looks whether a run read a file.
+
+    Raises:
+      UnknownName: it read others.
+    """
+    from beam_obs.lineage.opened_files import same_file
+    from beam_obs.lineage.run_evidence import RunEvidence
+
+    known = [one.uri for one in RunEvidence(store, record).partitions if one.uri is not None]
+    if known and not any(same_file(uri, source) for uri in known):
+        raise UnknownName(f"run {record.id} read no file {source!r}", source, known)
 
 
 def _check_kind(

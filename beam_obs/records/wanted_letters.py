@@ -17,6 +17,7 @@ class WantedLetters(NamedTuple):
       error_types: full names of the classes of their errors.
       origin: 32 hex digits.
       own_id: what their ids have behind that of the run, or its beginning.
+      text: what the refused record has in it: as people read it, or among its own bytes as UTF-8.
 
     >>> WantedLetters(fingerprint="ab", own_id="53fc.1").texts
     (b'ab', b'.53fc.1')
@@ -27,6 +28,7 @@ class WantedLetters(NamedTuple):
     error_types: tuple[str, ...] | None = None
     origin: str | None = None
     own_id: str = ""
+    text: str = ""
 
     @property
     def is_all(self) -> bool:
@@ -41,20 +43,25 @@ class WantedLetters(NamedTuple):
             and (self.error_types is None or letter.error_type in self.error_types)
             and self.origin in (None, letter.origin)
             and letter.id.partition(".")[2].startswith(self.own_id)
+            and (self.text in letter.payload_text or _encoded(self.text) in letter.payload)
         )
 
     @property
     def texts(self) -> tuple[bytes, ...]:
         """What the bytes of each of them have somewhere, encoded as UTF-8."""
         own_id = f".{self.own_id}" if self.own_id else ""
-        found = (self.stage or "", self.fingerprint, self.origin or "", own_id)
-        return tuple(text.encode("utf-8", "surrogatepass") for text in found if text)
+        found = (self.stage or "", self.fingerprint, self.origin or "", own_id, self.text)
+        return tuple(_encoded(text) for text in found if text)
 
     def may_be_in(self, data: bytes) -> bool:
         """Whether any of them may be among letters that are encoded so, one behind the other."""
         return all(text in data for text in self.texts) and (
             self.error_types is None or any(name.encode() in data for name in self.error_types)
         )
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 ALL_LETTERS = WantedLetters()

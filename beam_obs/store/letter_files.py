@@ -120,8 +120,8 @@ def _as_in_json(wanted: WantedLetters) -> WantedLetters:
     def escaped(text: str) -> str:
         return json.dumps(text, ensure_ascii=False)[1:-1]
 
-    stage, fingerprint, error_types, origin, own_id = wanted
-    return WantedLetters(
+    stage, fingerprint, error_types, origin, own_id, _ = wanted
+    return WantedLetters(  # the bytes of a payload are in base64: its text is looked for when it is read
         None if stage is None else escaped(stage),
         escaped(fingerprint),
         None if error_types is None else tuple(map(escaped, error_types)),

@@ -114,6 +114,42 @@ def test_dead_letters_are_listed_by_stage_and_fingerprint(
     assert "\x1b" not in output(capsys, *LETTERS)
 
 
+def test_dead_letters_are_listed_by_source_and_text(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, lines in (("a", "größe,x\nok,1\n"), ("b", "größe,y\nrest,x\n")):
+        pathlib.Path(f"{name}.csv").write_text(lines, encoding="utf-8")
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="files") as p:
+        p | beam.io.ReadFromText("?.csv") | "split" >> obs.Stage(beam.Map(split))
+    capsys.readouterr()
+
+    def texts(*arguments: str) -> list[str]:
+        found = json_lines(output(capsys, "dead-letters", "list", "latest", *arguments, "--json"))
+        return sorted(letter["payload_text"] for letter in found)
+
+    assert texts("--source", "a.csv") == ["größe,x"]
+    assert texts("--source", str(pathlib.Path("b.csv").absolute()), "--stage", "split") == [
+        "größe,y",
+        "rest,x",
+    ]
+    assert texts("--text", "größe") == ["größe,x", "größe,y"]
+    assert texts("--text", "größe", "--source", "b.csv") == ["größe,y"]
+    assert texts("--text", "Größe") == []
+    list_ = ("dead-letters", "list", "latest")
+    assert "größe,x" in output(capsys, *list_, "--source", "a.csv")
+    told = error(capsys, *list_, "--source", "c.csv", code=1)
+    assert "read no file 'c.csv'" in told
+    assert str(pathlib.Path("a.csv").absolute()) in told
+    assert "got nothing" in error(capsys, *list_, "--text", "", code=2)
+    assert "compares kinds" in error(capsys, *list_[:2], "--pipeline", "files", "--text", "x", code=2)
+
+
+def test_a_text_is_found_behind_what_is_shown_of_a_record(capsys: pytest.CaptureFixture[str]) -> None:
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="long") as p:
+        p | beam.Create(["x" * 5_000 + "needle", "y"]) | "split" >> obs.Stage(beam.Map(split))
+    capsys.readouterr()
+    found = json_lines(output(capsys, "dead-letters", "list", "latest", "--text", "needle", "--json"))
+    assert [letter["payload_text"][:2] for letter in found] == ["xx"]
+
+
 def test_a_dead_letter_is_shown_decoded(flights: str, capsys: pytest.CaptureFixture[str]) -> None:
     letter = json_lines(output(capsys, *LETTERS, "--stage", "check", "--json"))[0]
     number = letter["error_message"].removeprefix("negative: ")
