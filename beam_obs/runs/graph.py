@@ -16,9 +16,9 @@ from beam_obs.metrics.names import LATER_LEAF, stage_of_step
 from beam_obs.runs.one_row import Row, one_row_steps
 from beam_obs.stages.guarded_combine import SplitCombined
 from beam_obs.woven.state import remembers
-from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 from beam_obs.wrapper.role import EVIDENCE
+from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
 _FAILED_TAGS = ("FailedRows", "FailedRowsWithErrors")

@@ -16,8 +16,8 @@ from beam_obs.records.weave_report import WovenSource
 from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.weave_state import INPUTS, WeaveState
 from beam_obs.woven.frame_lines import RowLines
-from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.element_forms import PLAIN, ROWS
+from beam_obs.wrapper.stand_in_dofn import innermost
 
 _MODULE = "apache_beam.dataframe.io"
 _READ, _READ_ROWS = f"{_MODULE}._ReadFromPandas", f"{_MODULE}.ReadViaPandas"

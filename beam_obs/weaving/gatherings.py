@@ -14,8 +14,8 @@ from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.units import GROUP_INTO_BATCHES, HOT_KEYS
 from beam_obs.weaving.weave_state import WINDOW_COUNTS, WeaveState
 from beam_obs.woven.gathered import WINDOWS, CountWindowsDoFn
-from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.element_forms import SEED
+from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
 ACCUMULATES = "its panes hold records of those before them"

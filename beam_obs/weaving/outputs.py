@@ -18,10 +18,10 @@ from beam_obs.weaving.units import Unit, is_internal
 from beam_obs.weaving.weave_state import OUTPUTS, WeaveState
 from beam_obs.woven.frame_lines import FrameIndexDoFn, WindowedFrameIndexDoFn
 from beam_obs.woven.output_index import IndexDoFn
-from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.element_forms import PLAIN, ROWS
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 from beam_obs.wrapper.role import SINK, WRITE
+from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.woven_step import stamps
 
 _TESTING = "apache_beam.testing."

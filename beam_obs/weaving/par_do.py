@@ -14,8 +14,8 @@ from beam_obs.beam_private import DoFnParam, ExceptionHandlingWrapperDoFn, Restr
 from beam_obs.woven.held_back import emits_at_the_end, unchecked
 from beam_obs.woven.source_origins import passes_seeds
 from beam_obs.woven.state import remembers
-from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.choosing_dofn import ChoosingDoFn
+from beam_obs.wrapper.stand_in_dofn import innermost
 
 _BATCHING = frozenset({"_GlobalWindowsBatchingDoFn", "_WindowAwareBatchingDoFn"})
 _AGGREGATED_NEXT = frozenset({"_TopPerBundle"})

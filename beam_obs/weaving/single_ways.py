@@ -22,7 +22,7 @@ from beam_obs.weaving.located_reads import label_of_read
 from beam_obs.weaving.steps import label_of_source
 from beam_obs.weaving.units import Unit, is_internal
 from beam_obs.weaving.weave_state import WeaveState
-from beam_obs.woven.woven_dofn import innermost
+from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.user_callable import FILTER, MAP, MAP_TUPLE, user_callable
 
 _ONE_AT_MOST = frozenset({MAP, MAP_TUPLE, FILTER})

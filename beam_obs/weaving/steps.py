@@ -33,9 +33,11 @@ from beam_obs.woven.source_origins import (
     passes_blocks,
 )
 from beam_obs.woven.state import HISTORY
+from beam_obs.woven.step_settings import WovenSettings
 from beam_obs.woven.window_fn import WovenWindowFn
-from beam_obs.woven.woven_dofn import WovenPayload, WovenSettings, innermost, load_woven
+from beam_obs.woven.woven_payload import WovenPayload, load_woven
 from beam_obs.wrapper.element_forms import KEYED, LISTED, PLAIN, ROWS, SEED, WOVEN, Ends
+from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
 _STANDARD_WINDOWS = frozenset(

@@ -8,11 +8,16 @@ stands for all up to the group's end, when its row is made. Up to 32 elements a 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from beam_obs.records.contributors import UNKNOWN, Contributors, encode, gather
 from beam_obs.records.lineage_rows import BUNDLE, derivation_row
 from beam_obs.records.origin import derived_origin
 from beam_obs.woven.superset import superset
+from beam_obs.wrapper.element_forms import unpack
+from beam_obs.wrapper.exception_note import noting
+from beam_obs.wrapper.woven_step import WovenStep
 
 _SHARE = 16
 _HELD_MOST = 4096
@@ -89,3 +94,50 @@ class BundleOrigins:
         found = gather(self._held, self._limit)
         self._held = [encode(found)]
         return found
+
+
+def holding_process(
+    function: Callable[..., Any], bundle: BundleOrigins, step: WovenStep, refuse: Callable[[Any], None]
+) -> Callable[..., Any]:
+    """Returns the process function of a DoFn that holds elements back: each output may come from any of the
+    bundle so far.
+
+    Args:
+      function: the user's, of any number of results.
+      bundle: origins of the bundle.
+      step: of the function.
+      refuse: raises where the results are of a kind that Beam refuses.
+    """
+    note = noting(step.label)
+
+    def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
+        provenance, value = unpack(step.takes, element)
+        bundle.take(provenance)
+        try:
+            results = function(value, *args, **kwargs)
+            refuse(results)
+        except Exception as error:
+            note(error, provenance)
+            raise error
+        return woven_results(provenance, results)
+
+    def woven_results(provenance: bytes, results: Any) -> Iterator[Any]:
+        try:
+            for result in results if results is not None else ():
+                yield step.pack(bundle.origin(), result)
+        except Exception as error:
+            note(error, provenance)
+            raise error
+
+    return woven_process
+
+
+def noting_process(process: Callable[..., Any], bundle: BundleOrigins, step: WovenStep) -> Callable[..., Any]:
+    """Returns a process function that notes each element for what is given when the bundle ends."""
+    takes, take = step.takes, bundle.take
+
+    def noting_element(element: Any, *args: Any, **kwargs: Any) -> Any:
+        take(unpack(takes, element)[0])
+        return process(element, *args, **kwargs)
+
+    return noting_element

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -16,7 +16,7 @@ from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
 from beam_obs.records.origin import Partition, position_of_message, unlocated_origin
 from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends, pack
 from beam_obs.wrapper.untyped import Untyped
-from beam_obs.wrapper.woven_step import WovenStep
+from beam_obs.wrapper.woven_step import Process, WovenStep
 
 BY_INDEX = "index"
 BY_CONTENT = "content"
@@ -42,16 +42,20 @@ class SourceOrigins(NamedTuple):
 
 
 class Stamper:
-    """Gives records their origins. One for a bundle, because occurrences are counted in it."""
+    """Gives records their origins; occurrences are counted by bundle."""
 
     def __init__(self, source: SourceOrigins) -> None:
-        self._source = source
+        self.source = source
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins a bundle."""
         self._seen: dict[bytes, int] = {}
         self._index = 0
 
     def stamp(self, result: Any) -> bytes:
         """Returns the provenance of the next result of a source's DoFn."""
-        source = self._source
+        source = self.source
         if source.kind == BY_INDEX:
             self._index += 1
             return source.partition.origin(self._index - 1)
@@ -113,6 +117,27 @@ def passes_blocks(dofn: Any) -> bool:
     the plain values that `process` gives first, in a list.
     """
     return bool(getattr(dofn, "passes_blocks", False))
+
+
+def stamping_process(function: Callable[..., Any], stamper: Stamper, step: WovenStep, refuse: Any) -> Process:
+    """Returns the process function of a step where records come into being.
+
+    Args:
+      function: the user's, of any number of results.
+      stamper: gives them their origins.
+      step: of the function.
+      refuse: raises where the results are of a kind that Beam refuses.
+    """
+
+    def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
+        return stamped(function(element, *args, **kwargs))
+
+    def stamped(results: Any) -> Iterator[Any]:
+        refuse(results)
+        for result in results if results is not None else ():
+            yield step.pack(stamper.stamp(result), result)
+
+    return woven_process
 
 
 def told_process(function: Callable[..., Any], step: WovenStep) -> Callable[..., Any]:

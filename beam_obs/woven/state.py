@@ -14,9 +14,8 @@ from apache_beam.transforms.core import DoFn
 from apache_beam.transforms.userstate import BagStateSpec
 
 from beam_obs.records.contributors import UNKNOWN, summarize
-from beam_obs.wrapper.element_forms import unpack
 from beam_obs.wrapper.exception_note import noting
-from beam_obs.wrapper.woven_step import WovenStep
+from beam_obs.wrapper.woven_step import State, WovenStep
 
 HISTORY = "beam_obs_history"
 HISTORY_SPEC = BagStateSpec(HISTORY, BytesCoder())
@@ -78,44 +77,28 @@ def remembers(dofn: Any) -> bool:
     return getattr(dofn, "remembers", True) is not False
 
 
-def stateful_process(
-    function: Callable[..., Any],
-    step: WovenStep,
-    limit: int | None,
-    states: frozenset[str],
-    history_at: int,
-    states_at: dict[int, str],
-    refuse: Callable[[Any], None],
-) -> Callable[..., Any]:
-    """Returns the process function of a stateful step.
+def watched_state(
+    step: WovenStep, limit: int | None, states: frozenset[str], history_at: int, states_at: dict[int, str]
+) -> State:
+    """Returns how the calls of a stateful step's function are watched.
 
     Args:
-      function: the user's, called with the element first.
       step: of the function.
       limit: of contributors.
       states: names of all of the user's state.
-      history_at: position of the hidden state among the arguments.
-      states_at: position and name of the user's state among the arguments; none where no record is in it.
-      refuse: raises where the results are of a kind that Beam refuses.
+      history_at: position of the hidden state among the arguments behind the element.
+      states_at: position and name of the user's state among them; none where no record is in it.
     """
-    note = noting(step.label)
 
-    def woven_process(element: Any, *args: Any, **kwargs: Any) -> Iterable[Any]:
-        provenance, value = unpack(step.takes, element)
+    def watch(provenance: bytes, args: tuple[Any, ...]) -> tuple[_Call, list[Any]]:
         rest = list(args)
-        call = _Call(rest[history_at - 1], provenance)
+        call = _Call(rest[history_at], provenance)
         for at, name in states_at.items():
-            rest[at - 1] = _WatchedState(rest[at - 1], name, call)
-        del rest[history_at - 1]
-        try:
-            results = function(value, *rest, **kwargs)
-            refuse(results)
-        except Exception as error:
-            note(error, provenance)
-            raise error
-        return _outputs(results, call, step, limit, states)
+            rest[at] = _WatchedState(rest[at], name, call)
+        del rest[history_at]
+        return call, rest
 
-    return woven_process
+    return State(watch, _giving(step, limit, states))
 
 
 def stateful_timer(
@@ -135,29 +118,37 @@ def stateful_timer(
       names: name of an argument -> name of the state in it.
     """
 
+    outputs = _giving(step, limit, states)
+
     def woven_process(**kwargs: Any) -> Iterable[Any]:
         call = _Call(kwargs.pop(HISTORY), None)
         call.has_read = True
         for argument, name in names.items():
             if argument in kwargs:
                 kwargs[argument] = _WatchedState(kwargs[argument], name, call)
-        return _outputs(callback(**kwargs), call, step, limit, states)
+        return outputs(callback(**kwargs), call)
 
     return woven_process
 
 
-def _outputs(
-    results: Any, call: _Call, step: WovenStep, limit: int | None, states: frozenset[str]
-) -> Iterator[Any]:
-    provenance = call.provenance or UNKNOWN
-    of_history: bytes | None = None
-    try:
-        for result in results if results is not None else ():
-            own = call.provenance if not call.has_read else of_history
-            if own is None:
-                own = of_history = call.of_history(limit)
-            yield step.pack(own, result)
-    except Exception as error:
-        noting(step.label)(error, provenance)
-        raise error
-    call.settle(states)
+def _giving(
+    step: WovenStep, limit: int | None, states: frozenset[str]
+) -> Callable[[Any, _Call], Iterator[Any]]:
+    """Returns what gives the results of a call with their provenances."""
+    pack, note = step.pack, noting(step.label)
+
+    def woven_results(results: Any, call: _Call) -> Iterator[Any]:
+        provenance = call.provenance or UNKNOWN
+        of_history: bytes | None = None
+        try:
+            for result in results if results is not None else ():
+                own = call.provenance if not call.has_read else of_history
+                if own is None:
+                    own = of_history = call.of_history(limit)
+                yield pack(own, result)
+        except Exception as error:
+            note(error, provenance)
+            raise error
+        call.settle(states)
+
+    return woven_results

@@ -8,7 +8,7 @@ never taken for one of this stage, and a result that is not iterable has to be f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 from types import GeneratorType
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from beam_obs.metrics.tally import Counts
 from beam_obs.wrapper.guard import Guard
 from beam_obs.wrapper.process_text import Way, maker
 from beam_obs.wrapper.user_callable import DO_FN, UserCallable
-from beam_obs.wrapper.woven_step import WovenStep, origin_taker, refuse_text
+from beam_obs.wrapper.woven_step import State, WovenStep, origin_taker, refuse_text
 
 Process = Callable[..., Any]
 _ALONE = [None]
@@ -37,21 +37,31 @@ class CountedProcess(NamedTuple):
 
 
 def counted_process(
-    called: UserCallable, guard: Guard, takes_arguments: bool, element_at: int, step: WovenStep | None = None
+    called: UserCallable,
+    guard: Guard,
+    takes_arguments: bool,
+    step: WovenStep | None = None,
+    state: State | None = None,
+    is_splittable: bool = False,
 ) -> CountedProcess:
     """Returns the process function for a user's callable.
 
     Args:
-      called: the callable and its kind.
+      called: the callable and its kind, with the element first.
       guard: refuses and times.
       takes_arguments: whether it takes more than the element.
-      element_at: position of the element among its arguments; first in a woven step.
       step: what a woven step gives its outputs; None where elements are plain.
+      state: for a callable with state, in a woven step.
+      is_splittable: whether it works on a part of its element, which is counted, never refused half way.
     """
-    if element_at:
-        return _with_element_at(called, guard, element_at)
     settings = guard.settings
-    way = Way(kind=called.kind, is_stage=True, takes_arguments=takes_arguments)
+    way = Way(
+        kind=called.kind,
+        is_stage=True,
+        takes_arguments=takes_arguments,
+        has_state=state is not None,
+        is_splittable=is_splittable,
+    )
     function = called.function
     if step is not None:
         function, tells_origin = origin_taker(called)
@@ -69,6 +79,7 @@ def counted_process(
             "islice": islice,
             "alone": _ALONE,
             **({} if step is None else step.names),
+            **({} if state is None else state.names),
         }
     )
     assert read is not None
@@ -90,20 +101,6 @@ def _reader(guard: Guard, read: Callable[[], tuple[int, int, int]]) -> Callable[
     return counts
 
 
-def _with_element_at(called: UserCallable, guard: Guard, element_at: int) -> CountedProcess:
-    """For a function that names its element by ``DoFn.ElementParam``, not first."""
-
-    def rotated(element: Any, *args: Any, **kwargs: Any) -> Any:
-        return called.function(*args[:element_at], element, *args[element_at:], **kwargs)
-
-    inner = counted_process(called._replace(function=rotated), guard, takes_arguments=True, element_at=0)
-
-    def process(*args: Any, **kwargs: Any) -> Any:
-        return inner.process(args[element_at], *args[:element_at], *args[element_at + 1 :], **kwargs)
-
-    return CountedProcess(process, inner.read)
-
-
 def _settler(called: UserCallable, guard: Guard) -> Callable[[Any, Any], Any]:
     """Returns what makes a sized sequence, or a generator to pass on, of a result that is no list."""
     cap = guard.settings.settings.output_cap
@@ -123,27 +120,6 @@ def _settler(called: UserCallable, guard: Guard) -> Callable[[Any, Any], Any]:
         return guard.go_on(element, held, iterator) if len(held) > cap else held
 
     return settle
-
-
-def passing_on(called: UserCallable, guard: Guard) -> CountedProcess:
-    """Returns the process function of a splittable DoFn: counted, never dead-lettered half way."""
-    function = called.function
-
-    def process(*args: Any, **kwargs: Any) -> Iterable[Any]:
-        guard.taken += 1
-        results = function(*args, **kwargs)
-        return () if results is None else counted(results)
-
-    def counted(results: Iterable[Any]) -> Iterable[Any]:
-        some = False
-        for result in results:
-            some = True
-            guard.out += 1
-            yield result
-        if not some:
-            guard.filtered += 1
-
-    return CountedProcess(process, _reader(guard, lambda: (0, 0, 0)))
 
 
 class BatchSplitter:

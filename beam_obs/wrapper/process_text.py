@@ -35,6 +35,9 @@ class Way:
       takes_arguments: whether there are more arguments than the element.
       notes_filtered: whether there are rows for elements that gave nothing.
       tells_origin: whether the function is called with the provenance too: of one output, and woven.
+      has_state: whether the function has state, so that what it gives may come of more than its element;
+        woven, with arguments.
+      is_splittable: whether it works on a part of its element, which is never refused half way; in a stage.
     """
 
     kind: str
@@ -44,6 +47,8 @@ class Way:
     takes_arguments: bool = False
     notes_filtered: bool = False
     tells_origin: bool = False
+    has_state: bool = False
+    is_splittable: bool = False
 
     @property
     def is_woven(self) -> bool:
@@ -75,11 +80,13 @@ def text_of(way: Way) -> str:
 _NAMES_OF_ALL = ("function",)
 _NAMES_OF_STAGES = ("guard", "rate", "cap", "lazy_kind", "lazily", "settle", "islice", "alone")
 _NAMES_OF_WOVEN = ("ordinary", "pack", "note", "refuse_text", "least", "note_filtered", "absent")
+_NAMES_OF_STATE = ("watch", "outputs")
 
 
 def _names(way: Way) -> tuple[str, ...]:
     """Returns the names that a text takes from outside: `make` is called with what they stand for."""
-    return _NAMES_OF_ALL + _NAMES_OF_STAGES * way.is_stage + _NAMES_OF_WOVEN * way.is_woven
+    names = _NAMES_OF_ALL + _NAMES_OF_STAGES * way.is_stage + _NAMES_OF_WOVEN * way.is_woven
+    return names + _NAMES_OF_STATE * way.has_state
 
 
 # The functions inside of `make`, with a fragment of `_fragments` for each name in braces.
@@ -139,6 +146,34 @@ def process(element{arguments}):
     except Exception as error:
         {refuse_or_raise}
     {note_if_absent}
+"""
+
+_REMEMBERING = """
+def process(element{arguments}):
+    {take_apart}
+    try:
+        results = function(value{arguments})
+        {raise_if_text}
+    except Exception as error:
+        {refuse_or_raise}
+    return outputs(results, call)
+"""
+
+_STAGE_PASSING_ON = """
+def process(element{arguments}):
+    nonlocal taken, out, filtered
+    {take_apart}
+    taken += 1
+    before = out
+    try:
+        results = function({value}{arguments})
+        for result in () if results is None else results:
+            out += 1
+            yield {result_in_form}
+    except Exception as error:
+        {refuse_or_raise}
+    if out == before:
+        filtered += 1
 """
 
 # An element that gave one output is not counted apart: it is one that is not among the others.
@@ -209,7 +244,7 @@ def refused(provenance, value, error):
     except Exception as raised:
         note(raised, provenance)
         raise raised
-    return [pack(provenance, letter) for letter in letters]
+    return {letters}
 """
 
 # One element in `rate` is timed: how many are left until the next one also says how many there were.
@@ -223,12 +258,23 @@ def read():
     return {counts}
 """
 
+_PASSING_ON_COUNTS = """
+taken = out = filtered = 0
+
+def read():
+    return taken, out, filtered
+"""
+
 
 def _functions(way: Way) -> list[str]:
     """Returns the texts that stand in `make`: what the process function needs, then itself."""
+    if way.is_splittable:
+        return [_PASSING_ON_COUNTS, _STAGE_PASSING_ON]
     texts = [_STAGE_COUNTS] if way.is_stage else []
-    if way.is_woven:
-        texts += [_LATER, _REFUSED] if way.is_stage else [_LATER]
+    if way.is_woven and not way.has_state:
+        texts.append(_LATER)
+    if way.is_woven and way.is_stage:
+        texts.append(_REFUSED)
     return [*texts, _process_function(way)]
 
 
@@ -239,6 +285,8 @@ def _process_function(way: Way) -> str:
         return _GIVING_ONE
     if way.is_stage:
         return _STAGE_GIVING_MANY
+    if way.has_state:
+        return _REMEMBERING
     return _GENERATING if way.kind == GENERATOR else _GIVING_MANY
 
 
@@ -251,7 +299,7 @@ def _fragments(way: Way) -> dict[str, str]:
         "count_and_time": _count_and_time(way),
         "count_kept": "kept += 1" if way.is_stage else "",
         "counts": _counts(way),
-        "take_apart": _TAKE_APART[way.takes],
+        "take_apart": _TAKE_APART[way.takes] + _WATCH * way.has_state,
         "result_in_form": _result_in_form(way),
         "give_nothing": _give_nothing(way),
         "give_one": _give_one(way),
@@ -261,6 +309,7 @@ def _fragments(way: Way) -> dict[str, str]:
         "settled": _later(way, "results"),
         "go_on": _later(way, f"go_on({_value(way)}, results, iterator)"),
         "refuse_or_raise": _refuse_or_raise(way),
+        "letters": "letters" if way.has_state else "[pack(provenance, letter) for letter in letters]",
         "raise_if_text": "refuse_text(results)" if way.kind == DO_FN else "",
         "take_as_absent": "result = absent" if way.notes_filtered else "",
         "note_if_absent": _NOTE_IF_ABSENT if way.notes_filtered else "",
@@ -272,6 +321,7 @@ _TAKE_APART = {
     WOVEN: "provenance, value = element",
     KEYED: "key, (provenance, value) = element\nvalue = (key, value)",
 }
+_WATCH = "\ncall, args = watch(provenance, args)"
 _IN_FORM = {
     PLAIN: "result",
     WOVEN: "(provenance, result)",
@@ -347,39 +397,60 @@ def _counts(way: Way) -> str:
 
 
 def _result_in_form(way: Way) -> str:
+    if not way.is_woven:
+        return "result"
     return f"{_IN_FORM[way.gives]} if result.__class__ in ordinary else pack(provenance, result)"
 
 
 def _give_nothing(way: Way) -> str:
+    if way.has_state:
+        return _of_call("()")
     if way.notes_filtered:
         return "return note_filtered(provenance) if provenance[9:] >= least else ()"
     return "return ()"
 
 
 def _give_one(way: Way) -> str:
+    if way.has_state:
+        return _of_call("[result]")
     if not way.is_woven:
         return "return [result]"
     return _GIVE_ONE_KEYED if way.gives == KEYED else _GIVE_ONE_WOVEN
 
 
 def _give_first(way: Way) -> str:
+    if way.has_state:
+        return _of_call("results")
     return f"(result,) = results\n{_give_one(way).lstrip()}" if way.is_woven else "return results"
 
 
 def _give_all(way: Way) -> str:
+    if way.has_state:
+        return _of_call("results")
     if not way.is_woven:
         return "return results"
     return _filled(_GIVE_ALL_WOVEN, {"result_in_form": _result_in_form(way)})
 
 
+def _of_call(results: str) -> str:
+    """Returns what gives the results of a call that has ended: all that it does with its state is done."""
+    return f"return list(outputs({results}, call))"
+
+
 def _later(way: Way, results: str) -> str:
     """Returns what gives lazy results while Beam iterates over them."""
+    if way.has_state:
+        return f"outputs({results}, call)"
     return f"later(provenance, {results})" if way.is_woven else results
 
 
 def _refuse_or_raise(way: Way) -> str:
-    if not way.is_stage:
+    if way.is_splittable and not way.is_woven:
+        return "raise"
+    if way.is_splittable or not way.is_stage:
         return "note(error, provenance)\nraise error"
+    if way.has_state:
+        return _of_call("refused(provenance, value, error)")
     return "return refused(provenance, value, error)" if way.is_woven else "return refuse(element, error)"
 
 

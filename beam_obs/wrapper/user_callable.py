@@ -75,6 +75,22 @@ def user_callable(dofn: beam.DoFn) -> UserCallable:
     return UserCallable(FLAT_MAP, dofn.process)
 
 
+def giving_many(called: UserCallable) -> Callable[..., Any]:
+    """Returns a function that gives any number of results, for a callable of any kind.
+
+    >>> giving_many(UserCallable(FILTER, str.isdigit))("a")
+    []
+    """
+    function = called.function
+    if called.kind == MAP:
+        return lambda element, *args, **kwargs: [function(element, *args, **kwargs)]
+    if called.kind == MAP_TUPLE:
+        return lambda element, *args, **kwargs: [function(*element, *args, **kwargs)]
+    if called.kind == FILTER:
+        return lambda element, *args, **kwargs: [element] if function(element, *args, **kwargs) else []
+    return function
+
+
 def refusal_of_arguments(
     function: Callable[..., Any], positions: int, keywords: Iterable[str] = ()
 ) -> str | None:

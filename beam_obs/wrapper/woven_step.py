@@ -80,18 +80,41 @@ class WovenStep(NamedTuple):
         )
 
 
-def one_to_one(called: UserCallable, step: WovenStep, takes_arguments: bool) -> Process:
+class State(NamedTuple):
+    """How the calls of a function with state are watched: what one gives may come of more than its element.
+
+    Args:
+      watch: of the provenance of an element and the arguments behind it; returns a call, and the arguments
+        for the user's function.
+      outputs: of what the function gave and its call; gives it with its provenances, and ends the call.
+    """
+
+    watch: Callable[[bytes, tuple[Any, ...]], tuple[Any, list[Any]]]
+    outputs: Callable[[Any, Any], Iterable[Any]]
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What the names in the texts of `process_text` stand for."""
+        return self._asdict()
+
+
+def one_to_one(
+    called: UserCallable, step: WovenStep, takes_arguments: bool, state: State | None = None
+) -> Process:
     """Returns a process function whose outputs have the provenance of their element.
 
     Args:
       called: what the user's DoFn calls, with the element first.
       step: of the function.
       takes_arguments: whether there are more arguments than the element.
+      state: for a function with state, whose outputs may have provenances of more.
     """
-    kind = GENERATOR if inspect.isgeneratorfunction(called.function) else called.kind
+    is_generator = state is None and inspect.isgeneratorfunction(called.function)
+    kind = GENERATOR if is_generator else called.kind
     function, tells_origin = origin_taker(called)
-    way = step.woven(Way(kind=kind, takes_arguments=takes_arguments), tells_origin)
-    process, _ = maker(way)({"function": function, **step.names})
+    way = Way(kind=kind, takes_arguments=takes_arguments, has_state=state is not None)
+    names = step.names if state is None else step.names | state.names
+    process, _ = maker(step.woven(way, tells_origin))({"function": function, **names})
     return process
 
 

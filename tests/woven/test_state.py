@@ -11,9 +11,10 @@ from apache_beam.transforms import userstate
 
 from beam_obs.records.contributors import gather
 from beam_obs.records.origin import Partition
-from beam_obs.woven.state import stateful_process
+from beam_obs.woven.state import watched_state
 from beam_obs.wrapper.element_forms import KEYED, WOVEN, packer
-from beam_obs.wrapper.woven_step import WovenStep
+from beam_obs.wrapper.user_callable import DO_FN, UserCallable
+from beam_obs.wrapper.woven_step import WovenStep, one_to_one
 from tests.weaving.provenance import made, read_derivations, run_woven
 
 SOURCE = Partition("a.csv", "1")
@@ -67,9 +68,8 @@ def test_a_long_history_is_kept_summed_up() -> None:
         yield pair[0], len(list(state.read()))
 
     step = WovenStep("count", KEYED, WOVEN, packer(WOVEN, {}, None))
-    process = stateful_process(
-        running, step, LIMIT, frozenset({"seen"}), 1, {2: "seen"}, lambda results: None
-    )
+    state = watched_state(step, LIMIT, frozenset({"seen"}), 0, {1: "seen"})
+    process = one_to_one(UserCallable(DO_FN, running), step, True, state)
     outputs = [
         output for at in range(2000) for output in process(("k", (SOURCE.origin(at), at)), history, seen)
     ]

@@ -1,24 +1,32 @@
 """A stage in a woven pipeline: one function observes, carries origins, and gives what it gave before."""
 
+# ruff: noqa: B008 - Beam wants its parameters as defaults.
+
 from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import pytest
 from apache_beam.internal import pickler
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms import userstate
+from apache_beam.transforms.combiners import CountCombineFn
+from apache_beam.transforms.core import RestrictionProvider
 
 from beam_obs.records.lineage_rows import Filtered, read_filtered
 from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.records.run_context import ObservationSettings, RunContext, observation_of
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.settings import WeaveSettings
-from beam_obs.woven.woven_dofn import WovenDoFn, WovenSettings
+from beam_obs.woven.step_settings import WovenSettings
+from beam_obs.woven.woven_dofn import WovenDoFn
 from beam_obs.wrapper.element_forms import KEYED, ROWS, WOVEN
 from beam_obs.wrapper.exception_note import note_of
 from beam_obs.wrapper.guard import GuardSettings
@@ -136,14 +144,18 @@ def plain(transform: Any) -> Any:
     return getattr(transform, "_do_transform", transform)
 
 
-def stage(transform: Any, keeps_dead_letters: bool = True, **settings: Any) -> WovenDoFn:
-    guarded = ObservedDoFn(
+def observed_dofn(transform: Any, keeps_dead_letters: bool = True) -> ObservedDoFn:
+    return ObservedDoFn(
         plain(transform).fn,
         GuardSettings(
             "step", RunContext("p", "r"), ObservationSettings(), keeps_dead_letters=keeps_dead_letters
         ),
         has_arguments=bool(plain(transform).args),
     )
+
+
+def stage(transform: Any, keeps_dead_letters: bool = True, **settings: Any) -> WovenDoFn:
+    guarded = observed_dofn(transform, keeps_dead_letters)
     return WovenDoFn(guarded, plain(transform).args, {}, WovenSettings("step", WOVEN, WOVEN, **settings))
 
 
@@ -155,13 +167,128 @@ def test_a_woven_stage_has_one_process_function(name: str) -> None:
     assert "left" in dofn.process.__code__.co_freevars
 
 
+class Numbers(RestrictionProvider):
+    def initial_restriction(self, number: int) -> OffsetRange:
+        return OffsetRange(0, number)
+
+    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
+        return OffsetRestrictionTracker(restriction)
+
+    def restriction_size(self, number: int, restriction: OffsetRange) -> int:
+        return restriction.size()
+
+
+class RunningSum(beam.DoFn):
+    """Gives the sum so far of a key, and how many there were when its window ends."""
+
+    SUM = userstate.CombiningValueStateSpec("sum", sum)
+    COUNT = userstate.CombiningValueStateSpec("count", CountCombineFn())
+    END = userstate.TimerSpec("end", userstate.TimeDomain.WATERMARK)
+
+    def process(
+        self,
+        pair: tuple[str, int],
+        window: Any = beam.DoFn.WindowParam,
+        windowed: Any = beam.DoFn.WindowedValueParam,
+        total: Any = beam.DoFn.StateParam(SUM),
+        count: Any = beam.DoFn.StateParam(COUNT),
+        end: Any = beam.DoFn.TimerParam(END),
+    ) -> Iterator[Any]:
+        assert windowed.value == pair
+        end.set(window.max_timestamp())
+        count.add(1)
+        yield pair[0], refuse_negative(pair[1])
+        total.add(pair[1])
+        yield pair[0], total.read()
+
+    @userstate.on_timer(END)
+    def at_the_end(
+        self, key: Any = beam.DoFn.KeyParam, count: Any = beam.DoFn.StateParam(COUNT)
+    ) -> Iterator[Any]:
+        if key == "b":
+            raise ValueError("no end of b")
+        yield key, count.read()
+
+
+class UpTo(beam.DoFn):
+    """Splittable: gives the numbers below its element."""
+
+    def process(self, number: int, tracker: Any = beam.DoFn.RestrictionParam(Numbers())) -> Iterator[int]:
+        position = tracker.current_restriction().start
+        while tracker.try_claim(position):
+            yield position
+            position += 1
+
+
+class InBatches(beam.DoFn):
+    @beam.DoFn.yields_batches
+    def process(self, number: int) -> Iterator[list[int]]:
+        yield list(range(refuse_negative(number)))
+
+    def infer_output_type(self, input_type: Any) -> Any:
+        return int
+
+    def get_output_batch_type(self, input_element_type: Any) -> Any:
+        return list[int]
+
+
+class OfBatches(beam.DoFn):
+    def process_batch(self, batch: list[int], *args: Any) -> Iterator[list[int]]:
+        yield [refuse_negative(number) for number in batch]
+
+    def infer_output_type(self, input_type: Any) -> Any:
+        return input_type
+
+    def get_input_batch_type(self, input_element_type: Any) -> Any:
+        return list[input_element_type]
+
+    def get_output_batch_type(self, input_element_type: Any) -> Any:
+        return list[input_element_type]
+
+
+SPECIAL: dict[str, tuple[Any, list[Any]]] = {
+    "state": (RunningSum, [(key, number) for key in "ab" for number in (1, 2, -3, 4)]),
+    "splittable": (UpTo, [0, 3, 5]),
+    "gives batches": (InBatches, ELEMENTS),
+    "takes batches": (OfBatches, ELEMENTS),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_a_stage_of_any_kind_gives_the_same_woven(name: str) -> None:
+    kind, elements = SPECIAL[name]
+    bare, in_weave = (each(elements, beam.ParDo(kind())) for each in (through, woven))
+
+    assert sorted(in_weave.values()) == sorted(bare.values())
+    assert in_weave.refused == bare.refused
+    ours, theirs = (dataclasses.asdict(outcome.counts()) for outcome in (in_weave, bare))
+    ours.pop("latency"), theirs.pop("latency")
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("name", ["state", "splittable"])
+def test_a_woven_stage_of_any_kind_has_one_process_function(name: str) -> None:
+    made = ObservedDoFn(
+        SPECIAL[name][0](), GuardSettings("step", RunContext("p", "r"), ObservationSettings())
+    )
+    settings = WovenSettings("step", KEYED if name == "state" else WOVEN, WOVEN)
+
+    process = WovenDoFn(made, (), {}, settings).make_process()
+
+    while not process.__code__.co_filename.startswith("<beam_obs"):  # puts the plain arguments in
+        process = inspect.getclosurevars(process).nonlocals["process"]
+    assert process.__code__.co_filename.startswith("<beam_obs woven ")
+    called = inspect.getclosurevars(process).nonlocals["function"]
+    assert called.__func__ is SPECIAL[name][0].process
+
+
 def test_its_counts_are_those_of_the_stage() -> None:
     dofn = stage(beam.Map(double))
 
     for number in (1, 2, -1):
         list(dofn.process((ORIGIN, number)))
 
-    counts = dofn._dofn._tally.read()
+    counts = dofn._calls.tally.read()
     assert (counts.taken, counts.out, counts.dead) == (3, 2, 1)
 
 
@@ -236,7 +363,7 @@ GIVING_NOTHING = {
 
 def process(transform: Any, is_stage: bool, least: int | None, element: Any, takes: str = WOVEN) -> list[Any]:
     settings = WovenSettings("step", takes, takes, filtered_least=least)
-    made = stage(transform)._dofn if is_stage else plain(transform).fn
+    made = observed_dofn(transform) if is_stage else plain(transform).fn
     dofn = WovenDoFn(made, plain(transform).args, {}, settings)
     return list(dofn.process(element, *plain(transform).args))
 

@@ -138,6 +138,27 @@ def test_user_code_is_told_the_origin_of_its_element() -> None:
     assert [(value, place_of(origin).position) for value, origin in found] == [("1", 2), ("22", 4)]
 
 
+class Telling(beam.DoFn):
+    """With state, and a generator, which runs when `process` has returned."""
+
+    def process(self, pair: Any, seen: Any = SEEN_PARAM) -> Any:
+        yield pair[1]["a"], obs.current_origin()
+
+
+@pytest.mark.parametrize("is_stage", [False, True], ids=["bare", "Stage"])
+def test_user_code_with_state_is_told_the_origin_of_its_element(is_stage: bool) -> None:
+    pathlib.Path("in.csv").write_text("a\n1\n22\n")
+
+    def build(pipeline: Any) -> Any:
+        rows = pipeline | obs.ReadFromCsv("in.csv")
+        pairs = rows | beam.Map(lambda row: ("k", row)).with_output_types(tuple[str, dict[str, str]])
+        return pairs | "step" >> (obs.Stage(beam.ParDo(Telling())) if is_stage else beam.ParDo(Telling()))
+
+    found = sorted(_dead_letters(build))
+
+    assert [(value, place_of(origin).position) for value, origin in found] == [("1", 2), ("22", 4)]
+
+
 def test_of_a_partition_that_is_not_known_only_the_position_is_told() -> None:
     partition = Partition("never read", "1")
 

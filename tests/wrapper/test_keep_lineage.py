@@ -73,6 +73,17 @@ def test_an_output_with_room_has_the_attributes_of_its_element(given: Any, kept:
     assert outputs_of(lambda record: given, beam.Map, partial=partial).values() == [kept]
 
 
+def test_an_element_that_is_not_the_first_argument_hands_its_attributes_on() -> None:
+    class ElementLast(beam.DoFn):
+        def process(  # type: ignore[no-untyped-def]
+            self, time=beam.DoFn.TimestampParam, record=beam.DoFn.ElementParam
+        ):
+            yield {"b": record["a"]}
+
+    outcome = run(lambda p: p | Stamped() | observed(beam.ParDo(ElementLast())))
+    assert outcome.values() == [{"b": 1, "_lineage": STAMP}]
+
+
 def test_outputs_with_times_windows_and_tags_have_them_too() -> None:
     class Placing(beam.DoFn):
         def process(self, record):  # type: ignore[no-untyped-def]

@@ -26,6 +26,14 @@ WRITTEN_OUT = {
     "stage_filter": Way(kind=FILTER, is_stage=True),
     "stage_flat_map": Way(kind=FLAT_MAP, is_stage=True),
     "woven_stage_flat_map": Way(kind=FLAT_MAP, takes=KEYED, gives=KEYED, is_stage=True, notes_filtered=True),
+    "woven_stage_with_state": Way(
+        kind=DO_FN, takes=KEYED, gives=WOVEN, is_stage=True, takes_arguments=True, has_state=True
+    ),
+    "woven_with_state": Way(kind=DO_FN, takes=WOVEN, gives=KEYED, takes_arguments=True, has_state=True),
+    "stage_splittable": Way(kind=DO_FN, is_stage=True, takes_arguments=True, is_splittable=True),
+    "woven_stage_splittable": Way(
+        kind=DO_FN, takes=WOVEN, gives=WOVEN, is_stage=True, takes_arguments=True, is_splittable=True
+    ),
     "woven_map": Way(kind=MAP, takes=WOVEN, gives=WOVEN),
     "woven_map_that_stamps": Way(kind=MAP, takes=WOVEN, gives=WOVEN, tells_origin=True),
     "woven_map_tuple": Way(kind=MAP_TUPLE, takes=WOVEN, gives=WOVEN),
@@ -70,6 +78,12 @@ def all_ways() -> Iterator[Way]:
                 and (kind != GENERATOR or not is_stage)
             ):
                 yield way
+        of_one_kind = Way(kind=DO_FN, takes=takes, gives=gives, is_stage=is_stage, takes_arguments=True)
+        if takes_arguments and not (notes_filtered or tells_origin):
+            if of_one_kind.is_woven:
+                yield dataclasses.replace(of_one_kind, has_state=True)
+            if is_stage:
+                yield dataclasses.replace(of_one_kind, is_splittable=True)
 
 
 def lines_of(way: Way) -> set[str]:
@@ -94,7 +108,7 @@ def test_every_line_of_any_process_function_is_written_out() -> None:
 def test_more_arguments_are_taken_and_handed_on() -> None:
     for way in all_ways():
         assert text_of(way).count(", *args, **kwargs") == (
-            0 if not way.takes_arguments else 3 if way.is_stage else 2
+            0 if not way.takes_arguments else 3 if way.is_stage and not way.is_splittable else 2
         )
 
 

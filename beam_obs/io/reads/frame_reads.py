@@ -23,8 +23,8 @@ from beam_obs.records.contributors import UNKNOWN
 from beam_obs.records.known_partitions import note_partition
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
-from beam_obs.woven.woven_dofn import innermost
 from beam_obs.wrapper.element_forms import PLAIN, ROWS, Ends, pack
+from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.untyped import Untyped
 
 _WHOLE_FILE = 0
