@@ -1,4 +1,4 @@
-"""Lineage of runs, read from a store: why a record is what it is, and what became of one.
+"""Lineage of runs, read from a store: why a record is what it is, and what became of one. ::
 
     import beam_obs.lineage as lineage
     lineage.why("out/days-00000-of-00001.jsonl:3").made_of

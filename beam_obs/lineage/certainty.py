@@ -23,7 +23,7 @@ class Certainty:
 
     >>> Certainty(SAMPLED, 0.25, "1,024 of 4,096 were kept").text
     'sampled (25%): 1,024 of 4,096 were kept'
-    >>> COMPLETELY.text
+    >>> Certainty(COMPLETE).text
     'complete'
     """
 
