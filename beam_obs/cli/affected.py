@@ -24,7 +24,11 @@ _FILES_SHOWN = 10
 
 @click.command()
 @click.option("--source", metavar="FILE", help="A file that runs have read, in any version.")
-@click.option("--code", metavar="VERSION", help="A version of the pipeline's code, or its beginning.")
+@click.option(
+    "--code",
+    metavar="VERSION",
+    help="A version of the pipeline's code, or its beginning; a commit also with changed files (+dirty).",
+)
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON object.")
 def affected(source: str | None, code: str | None, store: Store, as_json: bool) -> None:

@@ -6,7 +6,9 @@ records is shown without control characters, on lines that are never longer than
 
 from __future__ import annotations
 
+import collections
 import json
+import posixpath
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -333,13 +335,15 @@ def _datasets(title: str, datasets: list[dict[str, Any]]) -> Iterator[Renderable
     yield _title(title)
     columns = (_STAGE, _SENTENCE, *(FittingColumn("") for _ in range(4)))
     rows: list[tuple[Text, ...]] = []
+    places = collections.Counter(dataset.get("uri") for dataset in datasets)
     for dataset in datasets:
         files = dataset.get("files") or []
+        ending = _ending(files) if places[dataset.get("uri")] > 1 else ""
         sizes = [file.get("bytes", 0) for file in files]
         records, written = dataset.get("records"), dataset.get("file_count")
         cells = (
             whole(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
-            whole(clean(dataset.get("uri") or ""), "dim"),
+            whole(clean(f"{dataset.get('uri') or ''}{ending and '*'}{ending}"), "dim"),
             Text("" if records is None else counted(records, "record")),
             Text("" if written in (None, 1) else counted(written, "file")),
             Text(bytes_text(sum(sizes)) if any(sizes) else ""),
@@ -347,6 +351,12 @@ def _datasets(title: str, datasets: list[dict[str, Any]]) -> Iterator[Renderable
         )
         rows.append(cells)
     yield Padding(FittingTable(columns, rows), (0, 2, 0, 2))
+
+
+def _ending(files: list[dict[str, Any]]) -> str:
+    """Returns the ending that all files have, e.g. ``.avro``: what tells sinks of one prefix apart."""
+    endings = {posixpath.splitext(file["uri"])[1] for file in files}
+    return endings.pop() if len(endings) == 1 else ""
 
 
 def _next_commands(record: RunRecord, store: Store) -> Iterator[RenderableType]:

@@ -160,3 +160,20 @@ def test_an_answer_does_not_wait_for_beam(sums: str, command: tuple[str, ...]) -
         env={"PYTHONPATH": str(root)},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_runs_of_changed_files_on_top_of_a_commit_are_told_as_such(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, version in enumerate(("0123456789ab", "0123456789ab+dirty", "ffffffffffff")):
+        folder = pathlib.Path(f".beam_obs/runs/nightly/0193aaaa-000{number}-7000-8000-000000000000")
+        folder.mkdir(parents=True)
+        start = {"started": "2026-01-02T03:04:05.000000Z", "code": {"version": version}}
+        (folder / "start.json").write_text(json.dumps(start))
+        (folder / "end.json").write_text(json.dumps({"status": "done", "finished": start["started"]}))
+    told = output(capsys, "affected", "--code", "0123456789ab")
+    assert told.count("0193aaaa") == 2
+    assert "code 0123456789ab+dirty" in told
+    alone = output(capsys, "affected", "--code", "0123456789ab+dirty")
+    assert alone.count("0193aaaa") == 1

@@ -52,6 +52,28 @@ def test_ids_names_and_sentences_are_whole_where_the_terminal_is_narrow(columns:
     assert "balanced: every record is accounted for" in told
 
 
+def test_sinks_of_one_prefix_are_told_apart_by_the_ending_of_their_files() -> None:
+    outputs = [
+        {
+            "label": label,
+            "uri": uri,
+            "records": 3,
+            "files": [{"uri": f"{uri}-00000-of-00001{ending}", "bytes": 9}],
+        }
+        for label, uri, ending in (
+            ("avro", "out/s", ".avro"),
+            ("json", "out/s", ".jsonl"),
+            ("text", "t", ".txt"),
+        )
+    ]
+    told = printed(run(outputs=outputs)).partition("Outputs")[2]
+    assert [line.split()[:2] for line in told.splitlines()[1:4]] == [
+        ["avro", "out/s*.avro"],
+        ["json", "out/s*.jsonl"],
+        ["text", "t"],
+    ]
+
+
 def test_it_says_what_was_refused_and_where() -> None:
     text = printed(run())
     assert "flights  done, 14 dead" in text
