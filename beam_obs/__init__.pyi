@@ -2,7 +2,6 @@
 
 from beam_obs.checks.assumption import AssumptionBroken as AssumptionBroken
 from beam_obs.checks.assumptions import between as between
-from beam_obs.checks.assumptions import fits_schema as fits_schema
 from beam_obs.checks.assumptions import holds as holds
 from beam_obs.checks.assumptions import matches as matches
 from beam_obs.checks.assumptions import not_null as not_null
@@ -10,6 +9,7 @@ from beam_obs.checks.assumptions import of_type as of_type
 from beam_obs.checks.assumptions import one_of as one_of
 from beam_obs.checks.assumptions import unique as unique
 from beam_obs.checks.check import Check as Check
+from beam_obs.checks.schema_assumption import fits_schema as fits_schema
 from beam_obs.dead_letters.homes import AvroFiles as AvroFiles
 from beam_obs.dead_letters.homes import DeadLetters as DeadLetters
 from beam_obs.dead_letters.homes import JsonLines as JsonLines

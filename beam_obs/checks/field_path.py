@@ -8,6 +8,9 @@ from typing import Any
 
 from beam_obs.records.errors import UsageError
 
+Field = str | tuple[str, ...]
+"""A field's name, ``"a.b"`` for b inside a, or a tuple of names where a name has a dot of its own."""
+
 MISSING: Any = object()
 """What a record without the field gives."""
 
