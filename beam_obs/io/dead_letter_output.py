@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from apache_beam.pvalue import PCollection
@@ -10,7 +11,9 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.records.errors import UsageError
 from beam_obs.records.made_at import made_at
+from beam_obs.records.run_context import observation_of
 from beam_obs.stages.keeps_dead_letters import KeepsDeadLetters
+from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.role import Ours
 
@@ -39,3 +42,27 @@ class DeadLetterOutput(KeepsDeadLetters, Ours):
                 f"{self._called} {label!r} (made at {self._made_at}) needs a PCollection of "
                 f"records, got {pcoll!r}"
             )
+
+    def _tried(self, pcoll: Any, label: str, attempt: Any, gives_letters: bool) -> tuple[Any, Any]:
+        """Tries records by a Stage that goes by the label of this transform, and is told by its name.
+
+        Args:
+          pcoll: the records.
+          label: full label of this transform.
+          attempt: a ParDo that raises on what is to be refused.
+          gives_letters: whether the dead letters are given.
+
+        Returns:
+          What the attempt gives, and the dead letters or None.
+        """
+        home = None if gives_letters else self._home
+        stage = Stage(label >> attempt, dead_letters=home, redact=self._redact)
+        letters = None
+        if gives_letters:
+            tried, letters = stage.with_dead_letters().expand(pcoll)
+        else:
+            tried = stage.expand(pcoll)
+        stages = observation_of(pcoll.pipeline).stages
+        if label in stages:
+            stages[label] = dataclasses.replace(stages[label], kind=type(self).__name__)
+        return tried, letters

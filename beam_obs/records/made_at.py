@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from types import FrameType
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -17,28 +18,32 @@ def made_at(transform: object) -> str:
     Args:
       transform: of ours, or of a subclass of the user's.
     """
-    frame = sys._getframe(2)
-    while frame.f_back is not None and (
-        frame.f_locals.get("self") is transform  # a subclass's __init__
-        or _is_ours(frame)
-    ):
-        frame = frame.f_back
+    for frame in calling_frames():
+        of_subclass = frame.f_locals.get("self") is transform  # in its __init__
+        if not (of_subclass or _is_ours(frame)):
+            break
     return _place(frame)
 
 
 def users_line() -> str | None:
     """Returns file and line of the user's program that is being run to build a pipeline; None in a worker,
     and where a command of ours asks by itself."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    for frame in calling_frames():
         module = str(frame.f_globals.get("__name__"))
         if module.startswith(_NOT_BUILDING):
             return None
         package = module.partition(".")[0]
         if not (_is_ours(frame) or package == "apache_beam" or package in sys.stdlib_module_names):
             return _place(frame)
-        frame = frame.f_back
     return None
+
+
+def calling_frames() -> Iterator[FrameType]:
+    """Gives the frames that are being run, from that of the caller outwards."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -18,6 +17,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
+from beam_obs.records.made_at import calling_frames
 from beam_obs.records.weave_report import CANNOT_BE_READ, WeaveReport, failed
 from beam_obs.weaving.own_pipeline import read_pipeline
 from beam_obs.weaving.portable_graph import keep_types
@@ -114,10 +114,7 @@ def _is_to_be_run(pipeline: Any) -> bool:
 
 def _running_frame() -> FrameType | None:
     """Returns the innermost frame in which a runner runs a pipeline; None where a person asks."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_name != _RUNS:
-        frame = frame.f_back
-    return frame
+    return next((frame for frame in calling_frames() if frame.f_code.co_name == _RUNS), None)
 
 
 def _woven(proto: Any, **changes: Any) -> Any:

@@ -21,10 +21,8 @@ from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import (
     DatasetDescription,
     Observation,
-    StageDescription,
     observation_of,
 )
-from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.role import WRITE
 
@@ -69,16 +67,12 @@ class FileWrite(DeadLetterOutput):
         self._check_pcollection(pcoll, label)
         observation = observation_of(pipeline)
         attributes = stamps_of(observation, label, self._stamp, self._has_room())
-        encoded, letters = self._encoded(pcoll, label, attributes)
+        encode = beam.Map(self._encoder(pcoll, attributes)).with_output_types(bytes)
+        encoded, letters = self._tried(pcoll, label, encode, self._as_output)
         if observation.observed:
             # In a stream what is late at a sink is dropped, and in no file.
             described = DatasetDescription(self.label, str(self._prefix), label, pcoll.is_bounded)
             observation.outputs.append(described)
-            stage = observation.stages.get(label)
-            if stage is not None:
-                observation.stages[label] = StageDescription(
-                    label, type(self).__name__, stage.payload_coder, stage.coder_proto
-                )
         files = encoded | "Write" >> beam.io.Write(_sharded_by_window(self._sink(pcoll, attributes), pcoll))
         # Names bring their accounts with them, which Beam's coder for texts would leave behind.
         files.element_type = WrittenFile
@@ -86,15 +80,6 @@ class FileWrite(DeadLetterOutput):
             observation.evidence.append(files | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str))
         names = files | "Names" >> beam.Map(file_name).with_output_types(str)
         return self._with_letters(names, letters, label) if self._as_output else names
-
-    def _encoded(self, pcoll: Any, label: str, attributes: Attributes | None) -> tuple[Any, Any]:
-        """Encodes the records as a stage that goes by the label of the write."""
-        encode = beam.Map(self._encoder(pcoll, attributes)).with_output_types(bytes)
-        stage = Stage(label >> encode, dead_letters=self._home, redact=self._redact)
-        if not self._as_output:
-            return stage.expand(pcoll), None
-        encoded, letters = stage.with_dead_letters().expand(pcoll)
-        return encoded, letters
 
     def _has_room(self) -> bool:
         """Returns whether records have room for lineage attributes, as far as it can be known."""

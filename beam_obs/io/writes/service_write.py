@@ -19,9 +19,8 @@ from beam_obs.io.writes.file_write import given_stamp, stamps_of
 from beam_obs.metrics.names import LATER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.lineage_attributes import Attributes
-from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
+from beam_obs.records.run_context import DatasetDescription, observation_of
 from beam_obs.stages.observed_pardo import with_room_for_lineage
-from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact, redaction_within
 from beam_obs.wrapper.role import WRITE
 
@@ -58,14 +57,11 @@ class ServiceWrite(DeadLetterOutput):
         observation = observation_of(pipeline)
         attributes = stamps_of(observation, label, self._stamp, self._has_room())
         homes = RefusalHomes(observation, self._home, self._as_output)
-        tried, letters = self._tried(pcoll, label, attributes, homes.gives_letters)
+        element_type = pcoll.element_type if attributes is None else self._stamped_type(pcoll)
+        attempt = beam.Map(self._attempt(pcoll, attributes)).with_output_types(element_type)
+        tried, letters = self._tried(pcoll, label, attempt, homes.gives_letters)
         if observation.observed:
             observation.outputs.append(DatasetDescription(self.label, self._dataset, label))
-            described = observation.stages.get(label)
-            if described is not None:
-                observation.stages[label] = StageDescription(
-                    label, type(self).__name__, described.payload_coder, described.coder_proto
-                )
         result, failures = self._write(tried)
         if failures is None or not homes.keep_refusals:
             return self._with_letters(result, letters, label) if homes.gives_letters else result
@@ -87,19 +83,6 @@ class ServiceWrite(DeadLetterOutput):
         if str(letters.windowing) == str(of_service.windowing):
             both = (letters, of_service)
         return self._with_letters(result, both | "All letters" >> beam.Flatten(), label)
-
-    def _tried(
-        self, pcoll: Any, label: str, attributes: Attributes | None, gives_letters: bool
-    ) -> tuple[Any, Any]:
-        """Tries the records by a stage that goes by the label of the write."""
-        element_type = pcoll.element_type if attributes is None else self._stamped_type(pcoll)
-        attempt = beam.Map(self._attempt(pcoll, attributes)).with_output_types(element_type)
-        home = None if gives_letters else self._home
-        stage = Stage(label >> attempt, dead_letters=home, redact=self._redact)
-        if not gives_letters:
-            return stage.expand(pcoll), None
-        tried, letters = stage.with_dead_letters().expand(pcoll)
-        return tried, letters
 
     def _has_room(self) -> bool:
         """Returns whether records have room for lineage attributes, as far as it can be known."""
