@@ -274,7 +274,7 @@ fractions = st.lists(st.floats(0, 1), max_size=12)
 _ANY = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=_ANY)
+@settings(deadline=None, max_examples=80, suppress_health_check=_ANY)
 @given(samples, st.data(), fractions, st.sampled_from([1, 7, 64, 1 << 15]))
 def test_any_range_size_and_any_splits_account_for_every_row(
     sample: Sample, data: st.DataObject, fractions: list[float], block_bytes: int
@@ -283,7 +283,7 @@ def test_any_range_size_and_any_splits_account_for_every_row(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=10, suppress_health_check=_ANY)
+@settings(deadline=None, max_examples=5, suppress_health_check=_ANY)
 @given(samples, fractions, st.sampled_from([1, 7, 1 << 15]))
 def test_every_range_size_accounts_for_every_row(
     sample: Sample, fractions: list[float], block_bytes: int
