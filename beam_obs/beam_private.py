@@ -95,7 +95,6 @@ NAMES = {
     "TFRecordSource": Private("apache_beam.io.tfrecordio", "_TFRecordSource", "positions of its records"),
     "TextSink": Private("apache_beam.io.textio", "_TextSink", "a sink of text that counts"),
     "TextSource": Private("apache_beam.io.textio", "_TextSource", "positions of its lines"),
-    "TimerDoFnParam": Private(_CORE, "_TimerDoFnParam", "the timers that a DoFn asks for"),
     "UnwindowedValues": Private(
         "apache_beam.transforms.trigger", "_UnwindowedValues", "grouped values that may be read again"
     ),
