@@ -12,11 +12,11 @@ import beam_obs as obs
 from beam_obs.records.payload import decode_payload
 
 
-class _Passes(ModelHandler[Any, Any, Any]):
+class Passes(ModelHandler[Any, Any, Any]):
     """Gives examples back, in batches; a batch fails where one of its examples is refused."""
 
     def load_model(self) -> Any:
-        return _passes
+        return passes
 
     def run_inference(self, batch: Sequence[Any], model: Any, inference_args: Any = None) -> Iterable[Any]:
         return [model(example) for example in batch]
@@ -25,12 +25,12 @@ class _Passes(ModelHandler[Any, Any, Any]):
         return {"min_batch_size": 3, "max_batch_size": 4}
 
 
-class _UnionOfSome(beam.CombineFn):
+class UnionOfSome(beam.CombineFn):
     def create_accumulator(self) -> frozenset[int]:
         return frozenset()
 
     def add_input(self, accumulator: frozenset[int], numbers: frozenset[int]) -> frozenset[int]:
-        return accumulator | _passes((0, numbers))[1]
+        return accumulator | passes((0, numbers))[1]
 
     def merge_accumulators(self, accumulators: Iterable[frozenset[int]]) -> frozenset[int]:
         return frozenset().union(*accumulators)
@@ -39,7 +39,7 @@ class _UnionOfSome(beam.CombineFn):
         return accumulator
 
 
-def _passes(value: Any) -> Any:
+def passes(value: Any) -> Any:
     if sum(value[1]) % 3 == 1:
         raise ValueError(f"{value!r} is refused")
     return value
@@ -69,10 +69,10 @@ def _both(make: Callable[[], obs.Stage]) -> Any:
 
 
 STEPS_OF_OURS: dict[str, Any] = {
-    "stage": _both(lambda: obs.Stage(beam.Map(_passes))),
+    "stage": _both(lambda: obs.Stage(beam.Map(passes))),
     "check": _both(lambda: obs.Check(obs.holds("is passed", _is_passed))),
     "unique": _both(lambda: obs.Check(obs.unique("0"), obs.holds("is passed", _is_passed))),
-    "guarded combine": _both(lambda: obs.Stage(beam.CombinePerKey(_UnionOfSome()))),
-    "guarded hot keys": _both(lambda: obs.Stage(beam.CombinePerKey(_UnionOfSome()).with_hot_key_fanout(3))),
-    "inference": _both(lambda: obs.Stage(RunInference(_Passes()))),
+    "guarded combine": _both(lambda: obs.Stage(beam.CombinePerKey(UnionOfSome()))),
+    "guarded hot keys": _both(lambda: obs.Stage(beam.CombinePerKey(UnionOfSome()).with_hot_key_fanout(3))),
+    "inference": _both(lambda: obs.Stage(RunInference(Passes()))),
 }
