@@ -92,7 +92,9 @@ class FittingTable:
             for row in self.rows:
                 yield from _as_lines([row[number] for number in shown])
             return
-        widths = {number: self._liked(number) for number in shown}
+        widths = {number: self._liked(number, _USUAL_COLUMNS) for number in shown}
+        if self._too_wide(shown, widths.values(), options) > 0:
+            widths = {number: self._liked(number) for number in shown}
         for number in sorted(shown, key=lambda number: (self.columns[number].is_last, -number)):
             over = self._too_wide(shown, widths.values(), options)
             widths[number] -= min(max(over, 0), widths[number] - self._least(number))
@@ -188,10 +190,10 @@ class FittingTable:
     def _name(self, number: int) -> str:
         return self.columns[number].name or self.columns[number].header
 
-    def _liked(self, number: int) -> int:
+    def _liked(self, number: int, usual: int = 0) -> int:
         column = self.columns[number]
-        usual = _USUAL_COLUMNS if column.header and column.least is not None else 0
-        width = max(self._widest(number), usual)
+        may_be_wider = column.header and column.least is not None
+        width = max(self._widest(number), usual if may_be_wider else 0)
         return width if column.most is None else min(width, column.most)
 
     def _widest(self, number: int) -> int:

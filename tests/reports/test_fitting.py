@@ -61,3 +61,10 @@ def told(text: str, colours: bool) -> list[str]:
     if not colours:
         return [line.rstrip() for line in text.splitlines()]
     return [re.sub(r"\x1b\[[0-9;]+m\x1b\[0m", "", line.replace(" ", "")) for line in text.splitlines()]
+
+
+def test_no_column_is_wider_than_its_cells_where_another_would_be_folded_for_it() -> None:
+    cells = (Text("0193-1"), Text("x"), Text("1 s"), Text("done"), Text("sha256:95f04f066dd644f0"))
+    table = FittingTable(COLUMNS, [cells], box=box.SIMPLE_HEAD)
+
+    assert "sha256:95f04f066dd644f0" in printed(table, 64, False)
