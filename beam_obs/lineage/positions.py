@@ -147,7 +147,9 @@ def _what_is_no_record(partition: SourcePartition, content: bytes, start: int, n
     skipped = _skipped_lines(partition, content, is_csv or "json" in partition.kind.lower())
     if number > skipped:
         return ""
-    what = "its header" if is_csv and skipped == 1 else f"one of the {skipped:,} that were skipped"
+    what = f"one of the {skipped:,} that were skipped"
+    if skipped == 1:
+        what = "its header" if is_csv else "the one that was skipped"
     return f"the file has {skipped:,} more than were read; it is {what}"
 
 
