@@ -148,6 +148,7 @@ class BatchSplitter:
         """Returns what the function gives of a batch; None where its examples are to be tried one by one."""
         guard = self._guard
         guard.taken += 1
+        self._has_refused = False
         try:
             results = list(self._function(batch, *args, **kwargs) or ())
         except Exception as error:
@@ -163,6 +164,11 @@ class BatchSplitter:
         try:
             results = list(self._function([example], *args, **kwargs) or ())
         except Exception as error:
-            return guard.refuse_part(example, error)
+            refused = guard.refuse_part(example, error)
+            if not self._has_refused:  # the first stands for the batch, of which nothing else may come
+                self._has_refused = True
+                guard.leftovers -= 1
+                guard.dead += 1
+            return refused
         guard.out += len(results)
         return results

@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.coders import StrUtf8Coder, TupleCoder, VarIntCoder
+from apache_beam.ml.inference.base import RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, Repeatedly
@@ -16,6 +17,7 @@ from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWi
 import beam_obs as obs
 from beam_obs.reports.balance_text import balance_text
 from tests.weaving.random_steps import STEPS, typed
+from tests.weaving.steps_of_ours import Passes
 
 
 class Total(beam.CombineFn):
@@ -107,6 +109,13 @@ GROUPS: dict[str, Callable[[Any], Any]] = {
 def test_all_that_went_in_is_in_the_groups(name: str) -> None:
     found = balance_of(lambda p: GROUPS[name](p) | "last" >> beam.Map(lambda one: one))
     assert balance_text(found).startswith("balanced: every record is accounted for"), found
+
+
+def test_a_batch_of_which_all_is_refused_is_not_lost() -> None:
+    found = balance_of(
+        lambda p: p | beam.Create([(0, frozenset([1]))]) | "stage" >> obs.Stage(RunInference(Passes()))
+    )
+    assert found["holds"] is True, found["broken"]
 
 
 def test_the_best_of_a_step_that_sends_on_a_few_are_not_too_many() -> None:
