@@ -169,6 +169,7 @@ def present_version(uri: str, expected: str, state: FileState | None = None) -> 
         return as_it_is(_local_version, uri, state)
     from beam_obs.files.file_version import file_version
 
+    filesystems()
     return file_version(uri, state)
 
 
@@ -178,6 +179,8 @@ def present_state(uri: str) -> FileState:
     Raises:
       FileGone: there is no such file, or it cannot be asked.
     """
+    if not is_local(uri):
+        filesystems()  # with the options that lead to it
     try:
         state = state_of(path_on_disk(uri) if is_local(uri) else uri)
     except OSError as error:

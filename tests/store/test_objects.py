@@ -9,12 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
+from beam_obs.lineage import opened_files
 from beam_obs.store import objects
-from beam_obs.store.filesystems import EMULATOR_VARIABLE
+from beam_obs.store.filesystems import EMULATOR_VARIABLE, reach_filesystems_by
 from beam_obs.store.out_of_reach import why_gcs, why_s3
 
 KEYS = ("--s3_access_key_id=key", "--s3_secret_access_key=secret", "--s3_region_name=us-east-1")
@@ -120,6 +121,22 @@ def test_options_that_a_pipeline_has_set_hold_for_its_store(silent: str) -> None
     FileSystems.set_options(PipelineOptions([f"--s3_endpoint_url={silent}", *KEYS]))
     with pytest.raises(objects.OutOfReach, match=f"{silent} .*does not answer"):
         obs.Store("s3://bucket/store").runs()
+
+
+def test_files_that_a_run_has_read_are_asked_for_with_the_options_of_the_command(
+    silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def state_of(uri: str) -> None:  # Beam's filesystem would try again for minutes
+        asked.append(FileSystems._pipeline_options.view_as(S3Options).s3_endpoint_url)
+
+    monkeypatch.setattr(opened_files, "state_of", state_of)
+    reach_filesystems_by([f"--s3_endpoint_url={silent}", *KEYS])
+    with pytest.raises(opened_files.FileGone):
+        opened_files.present_state("s3://bucket/in.csv")
+    reach_filesystems_by([])
+    assert asked == [silent]
 
 
 def test_a_filesystem_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
