@@ -39,7 +39,8 @@ class FittingColumn:
       header: its head.
       justify: where its cells are put.
       least: the width to which it may be narrowed; None for one that is never narrowed.
-      most: the width from which its cells go on in the next line, whatever room there is; None for none.
+      most: the width from which its cells go on in the next line, whatever room there is, where that parts no
+        word of less than twice the width; None for none.
       is_last: whether it is narrowed only where all others that may give way have done so.
       name: by which it gives way; its head, where there is none.
       hangs: so far to the right a cell goes on in the next line, below what stands behind its mark.
@@ -194,7 +195,13 @@ class FittingTable:
         column = self.columns[number]
         may_be_wider = column.header and column.least is not None
         width = max(self._widest(number), usual if may_be_wider else 0)
-        return width if column.most is None else min(width, column.most)
+        return width if column.most is None else min(width, max(column.most, self._longest_word(number)))
+
+    def _longest_word(self, number: int) -> int:
+        """Returns how long a word is that is better not parted; words that are far longer are."""
+        most = 2 * (self.columns[number].most or 0)
+        words = (cell_len(word) for row in self.rows for word in row[number].plain.split())
+        return max((length for length in words if length <= most), default=0)
 
     def _widest(self, number: int) -> int:
         return self._all_widest[number]
@@ -253,7 +260,7 @@ class Heading:
 
 
 def encodable(text: Text, encoding: str) -> Text:
-    """Returns text in which what an encoding lacks is shown by its code, as it is printed: that is wider.
+    r"""Returns text in which what an encoding lacks is shown by its code, as it is printed: that is wider.
 
     >>> encodable(Text("größe"), "ascii").plain
     'gr\\xf6\\xdfe'

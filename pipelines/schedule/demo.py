@@ -19,7 +19,7 @@ from pipelines.schedule.upload import count_sessions
 FOLDER = pathlib.Path("demo-output/schedule")
 SITE = FOLDER / "site"
 STORE = FOLDER / "store"
-PAGES = pathlib.Path(os.path.relpath(pathlib.Path(__file__).parent / "pages"))
+PAGES = pathlib.Path(__file__).parent / "pages"
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def _scrape(version: str, day: str, report: str = "text") -> None:
         batch.run(
             [
                 "--runner=FnApiRunner",
-                f"--input={PAGES}/{version}/*.html",
+                f"--input={os.path.relpath(PAGES)}/{version}/*.html",
                 f"--output={FOLDER}/{day}/schedule",
                 f"--destination={SITE}",
                 f"--obs_store={STORE}",

@@ -538,7 +538,7 @@ def test_what_is_read_as_a_side_input_within_one_step_is_said_so() -> None:
     assert answer.certainty.kind == NOT_RECORDED
     assert "read as one by known" in answer.certainty.reason
     (touched,) = affected(source="in.csv").runs
-    assert touched.side_readers == ("known",)
+    assert touched.side_readers == ("known/look up",)
 
 
 def test_a_record_of_several_lines_is_found_by_each_of_them() -> None:

@@ -158,7 +158,7 @@ def test_a_row_tells_which_part_of_it_refused_a_record() -> None:
     text = text_of(record)
     assert line_of(text, "infer")[:4] == ["3", "2", "1", "0"]
     assert "1  infer " in text
-    assert "BeamML_RunInference" in text
+    assert "RunInference/BeamML_RunInference" in text
 
 
 def test_all_steps_are_there_for_who_asks() -> None:

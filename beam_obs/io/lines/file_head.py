@@ -220,10 +220,10 @@ class CsvHeadReader(HeadReader):
 def check_columns(path: str, found: tuple[str, ...], expected: tuple[str, ...]) -> None:
     """Raises `WrongHeader` where the names differ; their order may.
 
-    >>> check_columns("a", ("x", "z"), ("x", "y"))
+    >>> check_columns("a.csv", ("x", "z"), ("x", "y"))
     Traceback (most recent call last):
     ...
-    beam_obs.records.bad_input.WrongHeader: a has another header than expected: missing 'y'; not expected 'z'
+    beam_obs.WrongHeader: a.csv has another header than expected: missing 'y'; not expected 'z'
     """
     missing = tuple(name for name in expected if name not in found)
     extra = tuple(name for name in found if name not in expected)

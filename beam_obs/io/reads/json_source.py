@@ -176,7 +176,7 @@ def object_in_line(line: str, unique_keys: bool = True) -> dict[str, Any]:
     >>> object_in_line('{"delay": NaN}')
     Traceback (most recent call last):
     ...
-    beam_obs.records.bad_input.NotJson: not JSON: it has no form for NaN
+    beam_obs.NotJson: not JSON: it has no form for NaN
     """
     try:
         value, end = _scan(line, 0)

@@ -53,7 +53,7 @@ class ValueMaker:
     >>> ValueMaker(Flight).make({"carrier": "UA", "delay": "late"})
     Traceback (most recent call last):
     ...
-    beam_obs.records.bad_input.ConversionError: field 'delay' is 'late', expected a number or nothing
+    beam_obs.ConversionError: field 'delay' is 'late', expected a number or nothing
     """
 
     def __init__(self, record: type) -> None:
