@@ -45,6 +45,8 @@ LABEL = "beam_obs evidence of lineage"
 _BY_BEAM = "beam_obs_lineage"
 _BY_HAND = "beam_obs_rows"
 _BATCH_MANIFESTS = "manifests"
+_DONE_BY_RUNNERS = (common_urns.primitives.FLATTEN.urn, common_urns.primitives.GROUP_BY_KEY.urn)
+"""Steps that name no environment: an engine would look there for what only it does."""
 
 
 def write_rows(
@@ -262,7 +264,8 @@ class _Wiring:
         node = parts.transforms[node_id]
         node.unique_name = f"{LABEL}/{name}"
         node.spec.CopyFrom(spec)
-        node.environment_id = self._graph.environment
+        if spec.urn not in _DONE_BY_RUNNERS:
+            node.environment_id = self._graph.environment
         for at, pcoll in enumerate(taken):
             node.inputs[str(at)] = pcoll
         made = f"{node_id}_output"
