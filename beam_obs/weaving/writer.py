@@ -45,7 +45,7 @@ LABEL = "beam_obs evidence of lineage"
 _BY_BEAM = "beam_obs_lineage"
 _BY_HAND = "beam_obs_rows"
 _BATCH_MANIFESTS = "manifests"
-_DONE_BY_RUNNERS = (common_urns.primitives.FLATTEN.urn, common_urns.primitives.GROUP_BY_KEY.urn)
+_DONE_BY_RUNNERS = beam.Pipeline.runner_implemented_transforms()
 """Steps that name no environment: an engine would look there for what only it does."""
 
 
