@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from beam_obs.records.message_shape import VALUE, message_shape
 
-_RAISE = dis.opmap["RAISE_VARARGS"]
+_RAISE = bytes([dis.opmap["RAISE_VARARGS"]])
 _ENDS_OF_STATEMENTS = ("STORE_", "POP_TOP", "RETURN_", "RAISE_", "RERAISE")
 _FIELD = re.compile(r"%[-#0 +]*\d*(?:\.\d+)?[diouxXeEfFgGcrsa]|\{[^{}\s]*\}")
 _MOST_TEXTS = 100
@@ -50,7 +50,8 @@ def words_of(frames: list[tuple[FrameType, int]], error_type: type) -> Words:
     frame, last = frames[-1]
     code = frame.f_code
     known = frozenset((*code.co_names, *_strings(code.co_consts)))
-    if code.co_code[last] != _RAISE:
+    # Compiled extensions have frames without instructions.
+    if code.co_code[last : last + 1] != _RAISE:
         return Words(function, known)
     return Words(function, known, _texts_of(frame, last, error_type))
 

@@ -7,6 +7,7 @@ import json
 import operator
 import pathlib
 import pickle
+import sys
 import tempfile
 import typing
 from typing import Any
@@ -201,7 +202,10 @@ def test_a_predicate_that_raises_is_an_assumption_broken_with_its_error_and_fram
             dead,
             dead_letter(
                 message=contains("cheap: the record is {'price': 1", "(ZeroDivisionError: division by zero)"),
-                traceback=contains("in test_a_predicate_that_raises", "is_cheap"),
+                # Before Python 3.11 a frame has a function's name without what it is in.
+                traceback=contains(
+                    *("in test_a_predicate_that_raises",)[: sys.version_info >= (3, 11)], "is_cheap"
+                ),
             ),
         )
 
