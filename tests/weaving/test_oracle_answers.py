@@ -68,7 +68,7 @@ class Run:
             return "lost"
         assert answer.certainty.kind == (lineage.SAMPLED if possible else lineage.COMPLETE)
         for one in _all(answer.into):
-            went_on = one.written or one.aggregates or one.may_be_in
+            went_on = one.written or one.aggregates or one.may_be_in or one.dead_letters
             assert bool(one.end) == (not went_on), one
         return answer.certainty.kind
 
