@@ -1,15 +1,19 @@
 """What lineage costs: pipelines woven against bare, `python -m benchmarks.weave [NAME ...]`.
 
 CPU time of the process on the FnApiRunner, on trivial user code, rounds in turn; per step figures are of ten
-chained steps, also with a Stage on each of them, against bare. Weaving time is per transform of a pipeline of
-a hundred steps.
+chained steps, also with a Stage on each of them, against bare: there, all elements share an origin. Paths are
+whole pipelines over a text file, in which each element has its own, with rows of lineage written to a folder.
+Weaving time is per transform of a pipeline of a hundred steps.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import pathlib
+import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,8 +24,10 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 import beam_obs as obs
 from beam_obs.weaving.hook import weaving
+from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
 from benchmarks.measure import (
+    Samples,
     Verdict,
     in_turn,
     paired_difference,
@@ -132,6 +138,89 @@ CASES = {
 }
 
 
+class Path(NamedTuple):
+    """A whole pipeline over a text file.
+
+    Args:
+      build: applies its steps behind the read; given a folder too.
+      ratio: what it may take, woven over bare.
+    """
+
+    build: Callable[[Any, pathlib.Path], Any]
+    ratio: float
+
+
+A_KEY = 200
+"""Lines that have the same key, in a path that groups them."""
+
+
+def parts_of(line: str) -> list[str]:
+    """Returns the parts of a line: its number, its key, and what nobody looks at."""
+    return line.split(",")
+
+
+def pair_of(parts: list[str]) -> tuple[str, int]:
+    """Returns key and number."""
+    return parts[1], int(parts[0])
+
+
+def read_path(lines: Any, _: pathlib.Path) -> Any:
+    """Lines counted."""
+    return (
+        lines
+        | "parts" >> beam.Map(parts_of)
+        | "pair" >> beam.Map(pair_of)
+        | "count" >> beam.combiners.Count.Globally()
+    )
+
+
+def group_path(lines: Any, _: pathlib.Path) -> Any:
+    """Sums of groups of lines."""
+    return (
+        lines
+        | "parts" >> beam.Map(parts_of)
+        | "pair" >> beam.Map(pair_of)
+        | "group" >> beam.GroupByKey()
+        | "sum" >> beam.MapTuple(lambda key, numbers: (key, sum(numbers)))
+    )
+
+
+def write_path(lines: Any, folder: pathlib.Path) -> Any:
+    """Lines written as they are but for their order of parts."""
+    return (
+        lines
+        | "parts" >> beam.Map(parts_of)
+        | "line" >> beam.Map(lambda parts: ",".join(reversed(parts)))
+        | "write" >> beam.io.WriteToText(str(folder / "out"))
+    )
+
+
+PATHS = {
+    "text, 2 Maps, Count": Path(read_path, 1.12),
+    "text, GroupByKey, sum": Path(group_path, 1.25),
+    "text, 2 Maps, WriteToText": Path(write_path, 1.10),
+}
+
+
+def write_lines(file: pathlib.Path, count: int) -> None:
+    """Writes a file of lines of some 60 bytes; the lines of a key are spread over all of it."""
+    keys = max(count // A_KEY, 1)
+    with file.open("w") as lines:
+        for number in range(count):
+            lines.write(f"{number},key-{number % keys:05d},the quick brown fox jumps over the lazy dog\n")
+
+
+def run_path(path: Path, lines: pathlib.Path, is_woven: bool) -> float:
+    """Returns the CPU seconds of one run of a path."""
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = beam.Pipeline(runner=FnApiRunner())
+        path.build(pipeline | "read" >> beam.io.ReadFromText(str(lines)), pathlib.Path(folder))
+        if not is_woven:
+            return process_seconds(pipeline.run)
+        with weaving(WeaveSettings(evidence=f"{folder}/evidence")):
+            return process_seconds(pipeline.run)
+
+
 def run(case: Case, is_woven: bool, is_staged: bool = False) -> float:
     """Returns the CPU seconds of one run."""
     pipeline = beam.Pipeline(runner=FnApiRunner())
@@ -159,15 +248,36 @@ def weaving_milliseconds() -> float:
     return (time.perf_counter() - start) * 1000 / 100
 
 
+def verdict_of_path(name: str, lines: int, rounds: int) -> Verdict:
+    """Measures a path, bare and woven, on a file of some lines; prints what one line costs."""
+    path = PATHS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "lines.txt"
+        write_lines(file, lines)
+        samples: Samples = in_turn(
+            {"bare": partial(run_path, path, file, False), "woven": partial(run_path, path, file, True)},
+            rounds,
+        )
+    ratio = paired_ratio(samples, "woven", "bare")
+    bare = statistics.median(samples["bare"]) / lines * 1e6
+    added = paired_difference(samples, "woven", "bare") / lines * 1e6
+    figure = f"{ratio:.2f} x ({bare:.2f} {added:+.2f} us a line)"
+    return Verdict(name, figure, f"{path.ratio:.2f} x", ratio <= path.ratio)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Prints the figures; returns 1 where a target is missed."""
     parser = argparse.ArgumentParser(description="What lineage costs.")
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(CASES)}; all by default")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join([*CASES, *PATHS])}; all by default")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--lines", type=int, default=ELEMENTS, help="of the file that paths read")
     chosen = parser.parse_args(argv)
     logging.disable(logging.WARNING)
     verdicts = []
-    for name in chosen.names or CASES:
+    for name in chosen.names or (*CASES, *PATHS):
+        if name in PATHS:
+            verdicts.append(verdict_of_path(name, chosen.lines, chosen.rounds))
+            continue
         case = CASES[name]
         variants = {"bare": partial(run, case, False), "woven": partial(run, case, True)}
         if case.nanoseconds is not None:
