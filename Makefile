@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 IN_PARALLEL := --numprocesses 2 --dist worksteal
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers bench-refusals
 
@@ -52,7 +52,7 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 	@touch $@
 
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
-	$(OLDEST_BIN)/python -m pytest $(IN_PARALLEL) --plain-beam -m "not engines and not slow and not oracle" $(PYTEST_ARGS)
+	$(OLDEST_BIN)/python -m pytest $(IN_PARALLEL) --plain-beam -m "not engines and not slow and not oracle and not browser" $(PYTEST_ARGS)
 
 # Prism, of the release that the tests run on, and a server of gs:// take an installed Go; Flink takes Maven and Java.
 engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, once for all clones
@@ -60,6 +60,11 @@ engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, on
 
 test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, and an installed Pub/Sub emulator
 	$(BIN)/python -m pytest -m engines -rs tests/engines $(PYTEST_ARGS)
+
+# Where apt can, it installs Chromium; elsewhere the tests that miss it say what would.
+test-browser: $(STAMP)  ## tests of the pages in a real browser
+	@$(BIN)/python -m tests.web.install_browser
+	$(BIN)/python -m pytest -m browser -rs tests/web $(PYTEST_ARGS)
 
 conformance: $(STAMP)  ## Beam's own tests, woven against bare, module by module
 	$(BIN)/python -m tests.conformance.run --jobs 2 $(CONFORMANCE_ARGS)

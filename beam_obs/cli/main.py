@@ -34,6 +34,7 @@ _COMMANDS = {
     "fate": "fate",
     "sources": "sources",
     "affected": "affected",
+    "serve": "serve",
     "prune": "prune",
     "config": "config",
 }

@@ -1,0 +1,117 @@
+"""The application that answers requests: a path leads to a page, which is made in a thread of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from beam_obs.records.errors import BeamObsError
+from beam_obs.store.store import RunNotFound, Store
+from beam_obs.store.unknown_name import UnknownName
+from beam_obs.web.links import Links
+from beam_obs.web.page import NotThere, Page
+from beam_obs.web.pages.pipelines_page import pipelines_page
+from beam_obs.web.pages.run_page import run_page
+from beam_obs.web.protection import Protection
+from beam_obs.web.rendering import render
+from beam_obs.web.stored_runs import StoredRuns
+
+STATIC = Path(__file__).parent / "static"
+
+Maker = Callable[["Asked"], Page]
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a page is made from.
+
+    Args:
+      runs: the store's runs.
+      path: parameters in the path, by name.
+      query: parameters behind it; of several of a name the last.
+    """
+
+    runs: StoredRuns
+    path: dict[str, str]
+    query: dict[str, str]
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.runs.store
+
+
+PAGES: Sequence[tuple[str, Maker]] = (
+    ("/", lambda asked: pipelines_page(asked.runs)),
+    ("/runs/{run}", lambda asked: run_page(asked.runs, asked.path["run"])),
+)
+"""Path -> what makes its page."""
+
+
+def application(
+    store: Store,
+    hosts: Collection[str] = ("localhost", "127.0.0.1", "::1"),
+    token: str | None = None,
+    base: str = "",
+) -> Starlette:
+    """Returns the application.
+
+    Args:
+      store: whose runs are shown.
+      hosts: names that it may be called by.
+      token: that requests must bear; None where none is needed.
+      base: path that all pages are below, behind a proxy; without a slash at its end.
+    """
+    runs = StoredRuns(store)
+    links = Links(base)
+
+    def answer(make: Maker) -> Callable[[Request], Any]:
+        def respond(asked: Asked) -> Response:
+            page = _page(make, asked)
+            shared = {"store": store.shown_uri}
+            return HTMLResponse(render(page, links, shared), page.status, {"cache-control": "no-store"})
+
+        async def endpoint(request: Request) -> Response:
+            asked = Asked(runs, dict(request.path_params), dict(request.query_params))
+            return await run_in_threadpool(respond, asked)
+
+        return endpoint
+
+    async def not_found(request: Request, error: Exception) -> Response:
+        page = _problem(404, "There is no such page.")
+        return HTMLResponse(render(page, links, {"store": store.shown_uri}), page.status)
+
+    routes: list[BaseRoute] = [Route(path, answer(make)) for path, make in PAGES]
+    routes.append(Mount("/static", StaticFiles(directory=STATIC)))
+    return Starlette(
+        routes=[Mount(base, routes=routes)] if base else routes,
+        middleware=[Middleware(Protection, hosts=hosts, token=token)],
+        exception_handlers={404: not_found},
+    )
+
+
+def _page(make: Maker, asked: Asked) -> Page:
+    try:
+        return make(asked)
+    except (NotThere, RunNotFound, UnknownName) as error:
+        return _problem(404, str(error))
+    except HTTPException:
+        raise
+    except (BeamObsError, OSError) as error:
+        return _problem(500, str(error))
+
+
+def _problem(status: int, message: str) -> Page:
+    title = "Not there" if status == 404 else "This could not be read"
+    return Page("problem.html", title, {"message": message}, status)

@@ -1,0 +1,84 @@
+"""Addresses of pages, in one place: below a path of a server, or as files beside each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import urllib.parse
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Links:
+    """Addresses on a server.
+
+    Args:
+      base: path that all pages are below, without a slash at its end; empty for the root.
+
+    >>> Links("/obs").run("01a2")
+    '/obs/runs/01a2'
+    >>> Links().search("a b")
+    '/search?q=a+b'
+    """
+
+    base: str = ""
+
+    def home(self) -> str:
+        """Returns the address of the list of pipelines."""
+        return self._at("/")
+
+    def pipeline(self, name: str) -> str:
+        """Returns the address of the history of a pipeline."""
+        return self._at(f"/pipelines/{_quoted(name)}")
+
+    def kinds(self, pipeline: str) -> str:
+        """Returns the address of a pipeline's kinds of refusal over its runs."""
+        return self._at(f"/pipelines/{_quoted(pipeline)}/kinds")
+
+    def run(self, id: str) -> str:
+        """Returns the address of a run."""
+        return self._at(f"/runs/{_quoted(id)}")
+
+    def step(self, run: str, label: str) -> str:
+        """Returns the address of a step of a run."""
+        return self._at(f"/runs/{_quoted(run)}/step", label=label)
+
+    def dead_letters(
+        self,
+        run: str,
+        stage: str | None = None,
+        fingerprint: str | None = None,
+        text: str | None = None,
+        page: int | None = None,
+    ) -> str:
+        """Returns the address of a run's dead letters; of those of a stage, of a kind, or with a text."""
+        given = {"stage": stage, "fingerprint": fingerprint, "text": text, "page": page}
+        return self._at(f"/runs/{_quoted(run)}/dead-letters", **given)
+
+    def dead_letter(self, id: str) -> str:
+        """Returns the address of a dead letter."""
+        return self._at(f"/dead-letters/{_quoted(id)}")
+
+    def record(self, origin: str, run: str | None = None) -> str:
+        """Returns the address of what an origin, 32 hex digits, was made of and became."""
+        return self._at(f"/records/{_quoted(origin)}", run=run)
+
+    def difference(self, earlier: str, later: str) -> str:
+        """Returns the address of the difference of two runs."""
+        return self._at(f"/differences/{_quoted(earlier)}/{_quoted(later)}")
+
+    def search(self, text: str | None = None) -> str:
+        """Returns the address of a search."""
+        return self._at("/search", q=text)
+
+    def static(self, name: str) -> str:
+        """Returns the address of a file of style or script."""
+        return self._at(f"/static/{name}")
+
+    def _at(self, path: str, **parameters: Any) -> str:
+        given = {name: value for name, value in parameters.items() if value is not None}
+        query = f"?{urllib.parse.urlencode(given)}" if given else ""
+        return f"{self.base}{path}{query}"
+
+
+def _quoted(text: str) -> str:
+    return urllib.parse.quote(text, safe="")

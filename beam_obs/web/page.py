@@ -1,0 +1,34 @@
+"""A page before it is rendered: which template says it, and the plain values that the template is given."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """What a page says.
+
+    Args:
+      template: file name in ``templates/``.
+      title: of the window, without the name of this software.
+      values: what the template is given.
+      status: HTTP status.
+      is_live: whether it changes while a run runs, so that it asks again by itself.
+    """
+
+    template: str
+    title: str
+    values: Mapping[str, Any]
+    status: int = 200
+    is_live: bool = False
+
+
+class NotThere(Exception):
+    """A page was asked for that is of nothing: shown as a page of its own, with status 404.
+
+    Args:
+      message: what is not there, and what is.
+    """

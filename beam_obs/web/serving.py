@@ -1,0 +1,83 @@
+"""Serves the pages until it is interrupted."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+
+from beam_obs.records.errors import BeamObsError, MissingExtra
+from beam_obs.store.store import Store
+from beam_obs.web.rendering import EXTRA
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class AddressNotFree(BeamObsError):
+    """A server cannot listen where it should.
+
+    Args:
+      host: name or address.
+      port: its port.
+      reason: what the system said.
+    """
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"{host}:{port} cannot be listened on: {reason}. --port 0 takes any that is free")
+        self.host = host
+        self.port = port
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[AddressNotFree], tuple[str, int, str]]:
+        return (AddressNotFree, (self.host, self.port, self.reason))
+
+
+def serve(
+    store: Store,
+    host: str,
+    port: int,
+    allowed_hosts: Sequence[str] = (),
+    base: str = "",
+    token: str | None = None,
+    announce: Callable[[str, str | None], None] = lambda address, token: None,
+) -> None:
+    """Serves the pages of a store until it is interrupted.
+
+    Args:
+      store: whose runs are shown.
+      host: name or address to listen on.
+      port: to listen on; 0 for any that is free.
+      allowed_hosts: more names that it may be called by.
+      base: path that all pages are below, behind a proxy.
+      token: that requests must bear; where it is None and `host` is not loopback, one is made.
+      announce: is called with the address and the token, once requests are taken.
+
+    Raises:
+      AddressNotFree: host and port cannot be listened on.
+      MissingExtra: the ``web`` extra is not installed.
+    """
+    try:
+        import uvicorn
+
+        from beam_obs.web.application import application
+    except ImportError:
+        raise MissingExtra("Pages", EXTRA) from None
+    if token is None and host not in LOOPBACK:
+        token = secrets.token_urlsafe(24)
+    hosts = {*allowed_hosts, *LOOPBACK, host}
+    listening = _listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    announce(f"http://{shown}:{listening.getsockname()[1]}{base}/", token)
+    settings = uvicorn.Config(
+        application(store, hosts, token, base), log_level="warning", access_log=False, server_header=False
+    )
+    with listening:
+        uvicorn.Server(settings).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise AddressNotFree(host, port, error.strerror or str(error)) from None

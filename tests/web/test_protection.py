@@ -1,0 +1,55 @@
+"""What a server of pages answers, and to whom."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from tests.web.conftest import Served, serving
+
+
+def test_a_page_is_answered_with_headers_that_let_nothing_else_run(served: Served) -> None:
+    answer = served.get("/")
+    assert answer.status == 200
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_name_of_the_host_that_is_not_ours_is_refused(served: Served) -> None:
+    assert served.get("/", host=f"rebound.example:{served.port}").status == 421
+    assert served.get("/", host=f"localhost:{served.port}").status == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_nothing_can_be_changed(served: Served, method: str) -> None:
+    assert served.get("/", method).status == 405
+
+
+def test_where_there_is_a_token_it_is_needed_and_never_taken_from_the_address(
+    runs_folder: pathlib.Path,
+) -> None:
+    with serving(runs_folder, token="s3cret") as served:
+        assert served.get("/").status == 401
+        assert served.get("/?token=s3cret").status == 401
+        assert served.get("/static/beam_obs.css").status == 401
+        assert served.get("/", authorization="Bearer wrong").status == 401
+        assert served.get("/", authorization="Bearer s3cret").status == 200
+        assert served.get("/", cookie="beam_obs_token=s3cret").status == 200
+
+
+def test_pages_below_a_path_lead_to_each_other(runs_folder: pathlib.Path) -> None:
+    with serving(runs_folder, base="/obs") as served:
+        answer = served.get("/obs/")
+        assert answer.status == 200
+        assert 'href="/obs/static/beam_obs.css"' in answer.text
+        assert served.get("/obs/static/beam_obs.css").status == 200
+        assert served.get("/").status == 404
+
+
+def test_what_is_not_there_is_said_on_a_page(served: Served) -> None:
+    answer = served.get("/runs/nosuchrun")
+    assert answer.status == 404
+    assert "no run &#39;nosuchrun&#39;" in answer.text
