@@ -51,7 +51,7 @@ def check_stage(stage: str, known: Collection[str], where: str) -> None:
 
 def stages_of(record: RunRecord) -> set[str]:
     """Returns the labels of the stages of a run, as far as its files tell them."""
-    stages = {stage["label"] for stage in (record.end or {}).get("stages") or ()}
+    stages = {stage["label"] for stage in record.last_known.get("stages") or ()}
     return stages | set(record.start.get("coders") or {})
 
 
@@ -83,8 +83,8 @@ def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit:
         tell(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
         return
     console = console_for(sys.stdout)
-    kinds = kinds_by_row(record.end, kinds)
-    stages = len({kind["stage"] for kind in kinds_by_row(record.end, every)})
+    kinds = kinds_by_row(record.last_known, kinds)
+    stages = len({kind["stage"] for kind in kinds_by_row(record.last_known, every)})
     title = whole(f"{clean(record.pipeline)}  {record.id[:SHORT_ID]}  ", "bold")
     title.append(f"{record.status_text}: {counted(len(every), 'kind')} in {counted(stages, 'stage')}")
     print_plainly(console, title)

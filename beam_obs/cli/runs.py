@@ -45,6 +45,7 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
                 "code": (record.start.get("code") or {}).get("version"),
                 "balanced": ((record.end or {}).get("balance") or {}).get("holds"),
                 "job_id": record.job_id,
+                "as_of": record.as_of,
             }
             click.echo(json.dumps(line))
         return

@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from beam_obs.records.wording import clean, seconds_text
+from beam_obs.reports.as_of import as_of_text
 from beam_obs.reports.balance_text import NOT_BALANCED, balance_text
 from beam_obs.reports.layered_layout import Box, Link, Route, lay_out
 from beam_obs.reports.marked_graph import MarkedEdge, MarkedGraph, MarkedStep, marked_graph
@@ -76,7 +77,7 @@ def run_picture(record: RunRecord, all_steps: bool = False) -> str:
       all_steps: whether steps within a composite of Beam's own have boxes of their own.
 
     Raises:
-      NoStepsYet: the run has not ended, or its runner told no steps.
+      NoStepsYet: none are known.
     """
     graph = marked_graph(record, all_steps)
     cards = [_Card(step) for step in graph.steps]
@@ -209,7 +210,7 @@ def _draw_edge(parent: ElementTree.Element, edge: MarkedEdge, route: Route) -> N
 
 def _heading(record: RunRecord) -> list[list[tuple[str, str, float]]]:
     """Returns lines of (text, class, size)."""
-    end, start = record.end or {}, record.start
+    end, start = record.last_known, record.start
     code = start.get("code") or {}
     first = [
         (f"{clean(record.pipeline)}  ", "heading", 18.0),
@@ -228,7 +229,7 @@ def _heading(record: RunRecord) -> list[list[tuple[str, str, float]]]:
         *([_lineage_text(end["lineage"])] if end.get("lineage") else []),
     ]
     notes = {None: "no counts: the runner told none", "live": "counts are live, none was committed"}
-    note = notes.get(end.get("counts_from"), "")
+    note = as_of_text(record) or notes.get(end.get("counts_from"), "")
     lines = [" · ".join(clean(fact) for fact in line) for line in (facts, more)]
     balance = balance_text(end["balance"]) if end.get("balance") else ""
     style = "small dead" if balance == NOT_BALANCED else "small"

@@ -17,7 +17,7 @@ _WHILE_RUNNING = re.compile(r"\[while running '([^'\n]{1,500})'\]")
 
 
 class NoStepsYet(BeamObsError):
-    """A run has no graph to show: its steps are written when it ends.
+    """A run has no graph to show: nobody wrote its steps, as earlier releases did not before the end.
 
     Args:
       run: id of the run.
@@ -25,10 +25,7 @@ class NoStepsYet(BeamObsError):
     """
 
     def __init__(self, run: str, status: str) -> None:
-        super().__init__(
-            f"no steps are known of run {run} ({status}): they are written when a run ends. "
-            "`beam-obs runs` lists the others"
-        )
+        super().__init__(f"no steps are known of run {run} ({status}). `beam-obs runs` lists the others")
         self.run = run
         self.status = status
 
@@ -102,9 +99,9 @@ def marked_graph(record: RunRecord, all_steps: bool = False) -> MarkedGraph:
       all_steps: whether steps within a composite of Beam's own are told apart.
 
     Raises:
-      NoStepsYet: the run has not ended, or its runner told none.
+      NoStepsYet: none are known.
     """
-    end = folded(record.end or {}, all_steps)
+    end = folded(record.last_known, all_steps)
     stages = {stage["label"]: stage for stage in end.get("stages") or ()}
     steps = end.get("steps") or [{"label": label, "is_stage": True} for label in stages]
     if not steps:

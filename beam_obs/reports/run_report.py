@@ -7,6 +7,7 @@ records is shown without control characters, on lines that are never longer than
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import posixpath
 import shlex
@@ -28,6 +29,7 @@ from beam_obs.records.wording import (
     microseconds_text,
     seconds_text,
 )
+from beam_obs.reports.as_of import counts_text
 from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
 from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.fitting import (
@@ -42,10 +44,13 @@ from beam_obs.reports.fitting import (
 )
 from beam_obs.reports.runs_table import NAME_COLUMNS, STATUS_STYLES
 from beam_obs.store.folding import WITHIN, folded_record
+from beam_obs.store.kinds_of_refusal import dead_letters_of
 from beam_obs.store.run_record import RunRecord, parse_time
 from beam_obs.store.store import Store
 
 _SHOWN_KINDS = 10
+_MOST_READ = 100_000
+"""Of dead letters that are gone through for the report of a run that has not ended."""
 _COUNT = FittingColumn("")
 _STAGE = FittingColumn("", "left", 16, 24)
 """Of names, and of fingerprints, which have 16 digits."""
@@ -83,6 +88,7 @@ def record_json(record: RunRecord, store: Store) -> dict[str, Any]:
         "store": store.uri,
         "start": {name: value for name, value in record.start.items() if name != "coders"},
         "end": record.end,
+        **({"live": record.live} if record.live is not None else {}),
     }
 
 
@@ -102,9 +108,18 @@ def render_report(
       most_text: most characters of an error's message or of a record that are shown; None for all.
       all_steps: whether steps within a composite of Beam's own have rows of their own.
     """
-    record = folded_record(record, all_steps)
+    record = folded_record(_with_refusals(record, store), all_steps)
     parts = _parts(record, store, _ASCII if ascii_only else _UNICODE, most_text)
     return Group(*(part for part in parts if part is not None))
+
+
+def _with_refusals(record: RunRecord, store: Store) -> RunRecord:
+    """Returns a run that has not ended with what is known of its dead letters, as an end has it."""
+    if record.end is not None or not 0 < record.refused <= _MOST_READ:
+        return record
+    return dataclasses.replace(
+        record, live={**(record.live or {}), "dead_letters": dead_letters_of(store, record)}
+    )
 
 
 class _Marks:
@@ -128,7 +143,7 @@ _ASCII = _Marks("ok", "!!", "*", "-", "-", "us")
 def _parts(
     record: RunRecord, store: Store, marks: _Marks, most_text: int | None
 ) -> Iterator[RenderableType | None]:
-    end = record.end or {}
+    end = record.last_known
     yield Text()
     yield from _header(record, marks)
     yield _failure(end.get("error"), most_text)
@@ -141,8 +156,8 @@ def _parts(
             "dim",
         )
     elif record.end is None:
-        yield Text()
-        yield told("No counts yet: they are written when the run ends.", "dim")
+        yield _steps(end, marks) or Text()
+        yield told(counts_text(record), "dim")
     else:
         yield _steps(end, marks)
         yield from _notes(end, marks)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import clean, seconds_text
+from beam_obs.reports.as_of import so_far_text
 from beam_obs.reports.fitting import FittingColumn, FittingTable, whole
 from beam_obs.store.run_record import RunRecord, parse_time
 
@@ -42,6 +43,8 @@ def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> Rende
         status = whole(record.status, STATUS_STYLES.get(record.status, "bold"))
         if record.refused:
             status.append(f", {record.refused:,} dead", "red")
+        if so_far := so_far_text(record):
+            status.append(f", {so_far}", "dim")
         if ((record.end or {}).get("balance") or {}).get("holds") is False:
             status.append(", not balanced", "bold red")
         rows.append(

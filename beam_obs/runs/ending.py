@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from beam_obs.metrics import names
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.runs.balance import balance
-from beam_obs.runs.graph import Composite, Graph, Step
+from beam_obs.runs.counts_told import counts_told
+from beam_obs.runs.graph import Graph
 from beam_obs.runs.noted_files import noted_file_lines
 from beam_obs.store.evidence import (
     Evidence,
@@ -75,22 +75,13 @@ def describe_end(
     balanced = balance(graph, told, kept, gatherings, windows, noted, has_ended_well)
     dropped = {dropped.step: dropped.count for dropped in balanced.dropped}
     return {
-        "counts_from": ("live" if snapshot.live else "result") if counted else None,
-        "stages": [
-            _stage(
-                label,
-                description.kind,
-                snapshot.stages.get(label, StageCounts()),
-                dropped.get(label, 0),
-            )
-            for label, description in observation.stages.items()
-        ],
-        "steps": [
-            _step(step, elements, dropped.get(step.label, 0))
-            for step in (graph.steps if graph is not None else ())
-        ],
-        "edges": _edges(graph, elements) if graph is not None else [],
-        "composites": [_composite(one, elements) for one in (graph.composites if graph is not None else ())],
+        **counts_told(
+            {label: stage.kind for label, stage in observation.stages.items()},
+            graph,
+            snapshot,
+            elements,
+            dropped,
+        ),
         "balance": balanced.to_json(),
         "lineage_lost": summarize_lost(evidence, snapshot.commits_lost),
         "checks": summarize_checks(evidence),
@@ -167,75 +158,6 @@ def describe_error(error: BaseException, values_are_hidden: bool = False) -> dic
 
 def _first_lines(text: str, limit: int = 4000) -> str:
     return text if len(text) <= limit else text[: limit // 2] + "\n...\n" + text[-limit // 2 :]
-
-
-def _stage(label: str, kind: str, counts: StageCounts, dropped: int) -> dict[str, Any]:
-    bounds = (*(str(bound) for bound in names.LATENCY_BOUNDS_US), "inf")
-    return {
-        "label": label,
-        "kind": kind,
-        "in": counts.in_,
-        "out": counts.out,
-        "dead": counts.dead,
-        "filtered": counts.filtered,
-        "dropped": counts.dropped + dropped,
-        "internal_errors": counts.internal_errors,
-        "broken": counts.broken,
-        "p50_us": counts.latency.quantile_us(0.5),
-        "p99_us": counts.latency.quantile_us(0.99),
-        "latency_us_le": dict(zip(bounds, counts.latency.cumulative, strict=True)),
-    }
-
-
-def _step(step: Step, elements: Any, dropped: int) -> dict[str, Any]:
-    return {
-        "label": step.label,
-        "is_stage": step.is_stage,
-        "in": _count(step.inputs, elements),
-        "out": _count(tuple(step.outputs.values()), elements),
-        "dropped": dropped,
-        "keeps_state": bool(step.keeps_state),
-        "after": list(step.after),
-    }
-
-
-def _composite(composite: Composite, elements: Any) -> dict[str, Any]:
-    """Returns what is kept of steps that are one row; what a write gives are no records, but files maybe."""
-    row = composite.row
-    given = _count(composite.outputs, elements)
-    told = {"label": composite.label, "in": _count(composite.inputs, elements), "writes": row.is_write}
-    if not row.is_write:
-        return told | {"out": given}
-    failed = 0 if composite.failed is None else _count((composite.failed,), elements)
-    return told | {
-        "failed": failed if row.is_counted else None,
-        "files": given if row.gives_files else None,
-    }
-
-
-def _count(ids: tuple[str, ...], elements: Any) -> int | None:
-    known = [elements[id_] for id_ in ids if elements is not None and id_ in elements]
-    return sum(known) if known and len(known) == len(ids) else None
-
-
-def _edges(graph: Graph, elements: Any) -> list[dict[str, Any]]:
-    """Returns who takes from whom, and how many elements; how often a side input is read nobody knows."""
-    counts: dict[tuple[str, str], int | None] = {}
-    for edge in graph.edges:
-        count = elements.get(edge.id) if elements is not None else None
-        for consumer in edge.consumers:
-            before = counts.get((edge.producer, consumer), 0)
-            counts[edge.producer, consumer] = None if before is None or count is None else before + count
-    return [
-        {
-            "from": producer,
-            "to": step.label,
-            "count": counts.get((producer, step.label)),
-            "side": (producer, step.label) not in counts,
-        }
-        for step in graph.steps
-        for producer in step.after
-    ]
 
 
 def _inputs_of_beam(observation: Observation, evidence: Evidence) -> list[DatasetDescription]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -25,6 +25,8 @@ _FAILED_TAGS = ("FailedRows", "FailedRowsWithErrors")
 """Outputs in Beam's writes that hold each record once which the service has refused."""
 _ONE_WINDOW = frozenset({GlobalWindows, FixedWindows, Sessions})
 """Functions that put an element into one window."""
+
+_IdOf: TypeAlias = Callable[[PCollection], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,9 +102,13 @@ class Graph:
 
 
 def read_graph(
-    pipeline: Any, stages: Iterable[str], hidden: Iterable[str] = (), rows: Mapping[str, Row] | None = None
+    pipeline: Any,
+    stages: Iterable[str],
+    hidden: Iterable[str] = (),
+    rows: Mapping[str, Row] | None = None,
+    was_run: bool = True,
 ) -> Graph:
-    """Returns the graph of a pipeline that was run.
+    """Returns the graph of a pipeline that was run, or will be.
 
     A composite that is one row is one step, unless there are stages in it: those are steps, and what is
     beside them. Any other composite is told by its parts.
@@ -112,7 +118,9 @@ def read_graph(
       stages: labels of the stages.
       hidden: labels of top steps of our own, which the report leaves out.
       rows: what is one row, as the pipeline that the user built tells it; by default this one.
+      was_run: whether it was; before that the graph has ids of its own, since Beam has given none.
     """
+    id_of = _ids_of_runner(pipeline) if was_run else _ids_of_our_own()
     labels = frozenset(stages)
     rows = one_row_steps(pipeline) if rows is None else rows
     root = pipeline._root_transform()
@@ -127,11 +135,11 @@ def read_graph(
         for part in (node, *_parts(node), *filter(None, (splits.get(node.full_label),))):
             for value in part.outputs.values():
                 if isinstance(value, PCollection):
-                    makers.setdefault(_id(pipeline, value), node.full_label)
+                    makers.setdefault(id_of(value), node.full_label)
     steps = tuple(
         dataclasses.replace(
-            _step(pipeline, node, node.full_label in labels, splits.get(node.full_label)),
-            after=tuple(_taken_from(pipeline, node, makers)),
+            _step(id_of, node, node.full_label in labels, splits.get(node.full_label)),
+            after=tuple(_taken_from(id_of, node, makers)),
             **_ways_out(node),
         )
         for node in nodes
@@ -145,7 +153,7 @@ def read_graph(
             consumers.setdefault(id_, []).append(step.label)
     edges = tuple(Edge(id_, label, tuple(consumers.get(id_, ()))) for id_, label in producers.items())
     composites = tuple(
-        _composite(pipeline, node, rows[node.full_label])
+        _composite(id_of, node, rows[node.full_label])
         for part in shown
         for node in (part, *_parts(part))
         if node.full_label in rows
@@ -168,19 +176,17 @@ def _told(
             yield from _told(part, stages, rows, is_in_row)
 
 
-def _composite(pipeline: Any, node: Any, row: Row) -> Composite:
+def _composite(id_of: _IdOf, node: Any, row: Row) -> Composite:
     outputs = {
-        str(tag): _id(pipeline, value)
+        str(tag): id_of(value)
         for tag, value in node.outputs.items()
         if isinstance(value, PCollection) and not str(tag).startswith(DEAD_TAG)
     }
-    inputs = tuple(
-        _id(pipeline, value) for value in node.main_inputs.values() if isinstance(value, PCollection)
-    )
+    inputs = tuple(id_of(value) for value in node.main_inputs.values() if isinstance(value, PCollection))
     # A write of ours counts what its service refused among its dead letters.
     corrected = any(part.full_label.endswith(f"/{LATER_LEAF}") for part in _parts(node))
     refused = (
-        _id(pipeline, value)
+        id_of(value)
         for part in (_parts(node) if row.is_write and not corrected else ())
         for tag, value in part.outputs.items()
         if tag in _FAILED_TAGS
@@ -188,22 +194,20 @@ def _composite(pipeline: Any, node: Any, row: Row) -> Composite:
     return Composite(node.full_label, inputs, tuple(outputs.values()), row, next(refused, None))
 
 
-def _step(pipeline: Any, node: Any, is_stage: bool, split: Any = None) -> Step:
-    inputs = tuple(
-        _id(pipeline, value) for value in node.main_inputs.values() if isinstance(value, PCollection)
-    )
+def _step(id_of: _IdOf, node: Any, is_stage: bool, split: Any = None) -> Step:
+    inputs = tuple(id_of(value) for value in node.main_inputs.values() if isinstance(value, PCollection))
     corrected = any(part.full_label == f"{node.full_label}/{LATER_LEAF}" for part in node.parts)
     # What a service refused is found behind its write: no one step has the outputs that the stage counts.
     leaf = split or (_observed_leaf(node) if is_stage and not corrected else None)
     outputs = {
-        str(tag): _id(pipeline, value)
+        str(tag): id_of(value)
         for tag, value in (leaf or node).outputs.items()
         if isinstance(value, PCollection)
     }
     dead = outputs.pop(DEAD_TAG, None) if leaf is not None else None
     outputs.pop(EVIDENCE_TAG, None)
     given = {
-        str(tag): _id(pipeline, value)
+        str(tag): id_of(value)
         for tag, value in (split or node).outputs.items()
         if isinstance(value, PCollection) and not str(tag).startswith((DEAD_TAG, EVIDENCE_TAG))
     }
@@ -253,10 +257,10 @@ def _may_drop(node: Any) -> bool:
     )
 
 
-def _taken_from(pipeline: Any, node: Any, makers: Mapping[str, str]) -> list[str]:
+def _taken_from(id_of: _IdOf, node: Any, makers: Mapping[str, str]) -> list[str]:
     """Returns the labels of the steps that a step takes from, itself left out."""
     labels = (
-        makers.get(_id(pipeline, value))
+        makers.get(id_of(value))
         for part in (node, *_parts(node))
         for value in (*part.main_inputs.values(), *(side.pvalue for side in part.side_inputs))
         if isinstance(value, PCollection)
@@ -280,5 +284,11 @@ def _parts(node: Any, without_evidence: bool = False) -> Iterator[Any]:
             yield from _parts(part, without_evidence)
 
 
-def _id(pipeline: Any, pcollection: Any) -> str:
-    return str(pipeline.component_id_map.get_or_assign(pcollection, obj_type=PCollection))
+def _ids_of_runner(pipeline: Any) -> _IdOf:
+    ids = pipeline.component_id_map
+    return lambda pcollection: str(ids.get_or_assign(pcollection, obj_type=PCollection))
+
+
+def _ids_of_our_own() -> _IdOf:
+    numbers: dict[Any, str] = {}
+    return lambda pcollection: numbers.setdefault(pcollection, str(len(numbers)))

@@ -26,7 +26,10 @@ from beam_obs.reports.run_report import print_report
 from beam_obs.runs.dead_rate import judge_dead_rate
 from beam_obs.runs.ending import describe_end, describe_error
 from beam_obs.runs.failing_record import FailingRecord, failing_record
+from beam_obs.runs.graph import Graph
+from beam_obs.runs.live_counts import LiveCounts
 from beam_obs.runs.progress import Progress
+from beam_obs.runs.watcher import Watcher
 from beam_obs.store.evidence import Evidence, read_evidence
 from beam_obs.store.partitions import PARTITIONS, StampedSource, describe_partitions, write_partitions
 from beam_obs.store.run import Run
@@ -67,10 +70,15 @@ class Launched:
         """What was woven, once for each time the runner asked for the pipeline; the last one counts."""
         self._verdict: DeadRateExceeded | None = None
         self._failing: FailingRecord | None = None
-        self._progress = Progress(
-            run.record.id, observer.settings.progress, run.start["runner"], self._results
+        self._graph: Graph | None = None
+        kinds = {label: stage.kind for label, stage in observer.observation.stages.items()}
+        self._live = LiveCounts(kinds, run.start["started"])
+        # While the runner makes its own of the pipeline, nobody else looks at it.
+        self._graph_at_launch = observer.graph(was_run=False)
+        self._watcher = Watcher(
+            Progress(observer.settings.progress, run.start["runner"]), self._results, self._keep
         )
-        self._progress.start()
+        self._watcher.start()
         atexit.register(self._program_ends)
 
     def watch(self) -> None:
@@ -113,7 +121,7 @@ class Launched:
     def leave(self, job_id: str | None) -> None:
         """Notes that somebody else starts the job, so that nothing is known of it here."""
         atexit.unregister(self._program_ends)
-        self._progress.stop()
+        self._watcher.stop()
         self.run.submitted(job_id)
         self.run.left()
 
@@ -125,7 +133,7 @@ class Launched:
         if not self.run.claim_end():
             return
         atexit.unregister(self._program_ends)
-        self._progress.stop()
+        self._watcher.stop()
         if error is not None:
             self._note_record(error)
         end: dict[str, Any] = {
@@ -273,17 +281,32 @@ class Launched:
         """The result that has the numbers: the interactive runner's has that of the runner which it uses."""
         return getattr(self.result, "_underlying_result", self.result)
 
-    def _results(self) -> Snapshot | None:
-        """Returns the numbers so far, where anyone has them."""
+    def _results(self, all_of_them: bool) -> Snapshot | None:
+        """Returns the numbers so far, where anyone has them.
+
+        Args:
+          all_of_them: whether the runner is asked too where stages run in this process: it counts elements.
+        """
         in_process = live_snapshot(self.run.record.id)
-        if in_process.stages:
-            told = [label for label in self._observer.observation.stages if label in in_process.stages]
-            return dataclasses.replace(in_process, stages={label: in_process.stages[label] for label in told})
-        if self.result is None:
-            return None
-        with contextlib.suppress(Exception):
-            return read_snapshot(self._counting, self._observer.counted)
-        return None
+        stages = self._observer.observation.stages
+        here = {label: in_process.stages[label] for label in stages if label in in_process.stages}
+        told = None
+        if self.result is not None and (all_of_them or not here):
+            with contextlib.suppress(Exception):
+                told = read_snapshot(self._counting, self._observer.counted)
+        if not here:
+            return told
+        elements = told.elements if told is not None else None
+        return dataclasses.replace(in_process, stages=here, elements=elements)
+
+    def _keep(self, snapshot: Snapshot | None) -> None:
+        """Keeps the numbers so far in the store."""
+        observer = self._observer
+        if self._graph is None and self.result is not None:
+            self._graph = observer.graph()
+        known = self._graph is not None and (observer.executed is not None or not observer.copied)
+        elements = snapshot.elements if snapshot is not None and known else None
+        self.run.keep_live(self._live.told(self._graph or self._graph_at_launch, snapshot, elements))
 
     def _snapshot(self, status: str) -> Snapshot:
         if self.result is not None:
@@ -320,7 +343,7 @@ class Launched:
         if state is not None and PipelineState.is_terminal(state):
             self.conclude(_STATUS.get(state, "failed"))
         elif self._detached:
-            self._progress.stop()
+            self._watcher.stop()
             self.run.left()
         else:
             self.conclude("cancelled", RuntimeError("the program ended without waiting for its job"))

@@ -185,14 +185,15 @@ class Observer:
         """The pipeline under whose ids the runner counts."""
         return self.executed if self.executed is not None else self.pipeline
 
-    def graph(self) -> Graph | None:
-        """Returns the graph of the pipeline that was run; None where it cannot be told."""
+    def graph(self, was_run: bool = True) -> Graph | None:
+        """Returns the graph of the pipeline that was run, or will be; None where it cannot be told."""
         pipeline = self.counted
         with contextlib.suppress(Exception):
             hidden = [
                 part.full_label for part in pipeline._root_transform().parts if _is_ours(part.full_label)
             ]
-            return read_graph(pipeline, self.observation.stages, hidden, one_row_steps(self.pipeline))
+            rows = one_row_steps(self.pipeline)
+            return read_graph(pipeline, self.observation.stages, hidden, rows, was_run)
         return None
 
     def _launch(self, built: bool = True) -> Launched:

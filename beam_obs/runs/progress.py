@@ -1,14 +1,9 @@
-"""What is shown while a pipeline runs: records per second of each stage.
-
-Counts are looked at in this process where the workers live in it, else asked of the runner's result.
-"""
+"""What is shown while a pipeline runs: records per second of each stage."""
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from rich.live import Live
@@ -25,72 +20,72 @@ _PATIENCE_SECONDS = 20.0
 
 
 class Progress:
-    """Shows a run's progress on standard error, from `start` to `stop`.
+    """Shows a run's progress on standard error, within its ``with`` block.
 
     Args:
-      run: id of the run.
       mode: ``auto`` (on a terminal), ``on`` (as plain lines elsewhere) or ``off``.
       runner: name of the runner.
-      read: gives the numbers so far, or None where nobody has any.
     """
 
-    def __init__(self, run: str, mode: str, runner: str, read: Callable[[], Snapshot | None]) -> None:
-        self._run = run
+    def __init__(self, mode: str, runner: str) -> None:
         self._runner = runner
-        self._read = read
         self._terminal = sys.stderr.isatty()
         self._shown = mode == "on" or (mode == "auto" and self._terminal)
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._began = self._line_at = time.monotonic()
+        self._has_told = False
+        self._display: Live | None = None
         self._before: dict[str, tuple[float, int]] = {}
         self._rates: dict[str, float] = {}
 
-    def start(self) -> None:
-        """Begins to show, in a thread of its own."""
-        if self._shown:
-            self._thread = threading.Thread(target=self._show, name="beam_obs progress", daemon=True)
-            self._thread.start()
+    @property
+    def seconds(self) -> float | None:
+        """How often it wants to show something; None where it has no wish."""
+        if not self._shown:
+            return None
+        return _REFRESH_SECONDS if self._terminal else min(_LINE_SECONDS, 5.0)
 
-    def stop(self) -> None:
-        """Takes the display away."""
-        self._ended.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(2 * _REFRESH_SECONDS)
+    def __enter__(self) -> Progress:
+        self._began = self._line_at = time.monotonic()
+        if self._shown and self._terminal:
+            both = sys.stdout.isatty()
+            self._display = Live(
+                console=console_for(sys.stderr),
+                transient=True,
+                auto_refresh=False,
+                redirect_stdout=both,
+                redirect_stderr=both,
+            )
+            self._display.start()
+        return self
 
-    def _show(self) -> None:
-        began = time.monotonic()
-        console = console_for(sys.stderr)
-        if not self._terminal:
-            self._show_lines(began)
+    def __exit__(self, *error: object) -> None:
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
+
+    def show(self, snapshot: Snapshot | None) -> None:
+        """Shows numbers; says once, after a while, that there are none."""
+        now = time.monotonic()
+        elapsed = now - self._began
+        if not self._shown or elapsed < _REFRESH_SECONDS / 2:  # a run that ends at once shows nothing
             return
-        both = sys.stdout.isatty()
-        with Live(
-            console=console, transient=True, auto_refresh=False, redirect_stdout=both, redirect_stderr=both
-        ) as display:
-            told = False
-            while not self._ended.wait(_REFRESH_SECONDS):
-                snapshot = self._read()
-                elapsed = time.monotonic() - began
-                if snapshot is None and elapsed > _PATIENCE_SECONDS and not told:
-                    told = True
-                    console.print(self._no_progress())
-                if snapshot is not None:
-                    display.update(self._table(snapshot, elapsed), refresh=True)
+        if snapshot is None:
+            if elapsed > _PATIENCE_SECONDS and not self._has_told:
+                self._has_told = True
+                self._say(f"{self._runner} tells no counts before the job has ended: no progress to show")
+        elif self._display is not None:
+            self._display.update(self._table(snapshot, elapsed), refresh=True)
+        elif now - self._line_at >= 0.9 * _LINE_SECONDS:
+            self._line_at = now
+            stages = self._with_rates(snapshot)
+            text = ", ".join(f"{label} {taken:,} ({rate:,.0f}/s)" for label, taken, rate, _, _ in stages)
+            self._say(f"{seconds_text(elapsed)}: {text}")
 
-    def _show_lines(self, began: float) -> None:
-        told = False
-        while not self._ended.wait(_LINE_SECONDS):
-            snapshot = self._read()
-            if snapshot is not None:
-                stages = self._with_rates(snapshot)
-                text = ", ".join(f"{label} {taken:,} ({rate:,.0f}/s)" for label, taken, rate, _, _ in stages)
-                print(f"{seconds_text(time.monotonic() - began)}: {text}", file=sys.stderr, flush=True)
-            elif not told and time.monotonic() - began > _PATIENCE_SECONDS:
-                told = True
-                print(self._no_progress(), file=sys.stderr, flush=True)
-
-    def _no_progress(self) -> str:
-        return f"{self._runner} tells no counts before the job has ended: no progress to show"
+    def _say(self, text: str) -> None:
+        if self._display is not None:
+            self._display.console.print(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def _with_rates(self, snapshot: Snapshot) -> list[tuple[str, int, float, int, int]]:
         now = time.monotonic()

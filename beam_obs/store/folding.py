@@ -31,9 +31,10 @@ def folded_record(record: RunRecord, all_steps: bool = False) -> RunRecord:
       all_steps: whether steps within a composite are to have rows of their own.
     """
     end = None if record.end is None else folded(record.end, all_steps)
+    live = None if record.live is None else folded(record.live, all_steps)
     inputs = record.start.get("inputs")
     start = {**record.start, "inputs": _inputs(inputs)} if inputs else record.start
-    return dataclasses.replace(record, start=start, end=end)
+    return dataclasses.replace(record, start=start, end=end, live=live)
 
 
 def folded(end: Mapping[str, Any], all_steps: bool = False) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def folded(end: Mapping[str, Any], all_steps: bool = False) -> dict[str, Any]:
     A write's row gives what it wrote, not the names of its files; where that is not known it gives nothing.
 
     Args:
-      end: content of ``end.json``, of any release.
+      end: content of ``end.json``, of any release, or of ``live.json``.
       all_steps: whether steps within a composite are to have rows of their own.
 
     >>> steps = [{"label": "w/Observed", "in": 3, "out": 3}, {"label": "w/Write", "in": 3, "out": 1}]

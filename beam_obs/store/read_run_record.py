@@ -15,8 +15,8 @@ from beam_obs.store.acyclic import drop_circles
 from beam_obs.store.evidence import count_dead_letters, files_at_end
 from beam_obs.store.folder import Found
 from beam_obs.store.form import fit, parse_object
-from beam_obs.store.run_record import END, HEARTBEAT, START, RunRecord
-from beam_obs.store.run_record_forms import BEGAN, END_FORM, HEARTBEAT_FORM, START_FORM
+from beam_obs.store.run_record import END, HEARTBEAT, LIVE, START, RunRecord
+from beam_obs.store.run_record_forms import BEGAN, END_FORM, HEARTBEAT_FORM, LIVE_FORM, START_FORM
 from beam_obs.store.sealing import is_sealed
 
 if TYPE_CHECKING:
@@ -59,11 +59,7 @@ def read_run_record(store: Store, pipeline: str, run: str, start: Found, end: Fo
       start: what there is of ``start.json``.
       end: what there is of ``end.json``.
     """
-    started, ended = _read(START, start, START_FORM), _read(END, end, END_FORM)
-    if ended.value is not None:
-        circles: list[str] = []
-        drop_circles(ended.value, circles)
-        ended.problems.extend(f"{END} is damaged: {problem}" for problem in circles)
+    started, ended = _read(START, start, START_FORM), _without_circles(END, _read(END, end, END_FORM))
     problems = [*started.problems, *ended.problems, *unnamed_losses(ended.value or {})]
     if started.value is None and not started.problems:
         problems.append(f"{START} is missing")
@@ -83,11 +79,15 @@ def read_run_record(store: Store, pipeline: str, run: str, start: Found, end: Fo
         start_value["started"] = time_of_id(run) or BEGAN
     if ended.value is not None and ended.value["finished"] == BEGAN:
         ended.value["finished"] = start_value["started"]
-    heartbeat, refused = None, 0
+    heartbeat, live, refused = None, None, 0
     folder = f"runs/{pipeline}/{run}"
     if ended.value is None:
-        (beat,) = store.files.look([f"{folder}/{HEARTBEAT}"])
+        beat, counts = store.files.look([f"{folder}/{name}" for name in (HEARTBEAT, LIVE)])
         heartbeat = _read(HEARTBEAT, beat, HEARTBEAT_FORM).value
+        live = _without_circles(LIVE, _read(LIVE, counts, LIVE_FORM))
+        if live.value is not None and "at" not in live.value:
+            live = _Read(None, [*live.problems, f"{LIVE} cannot be read: it does not say of when it is"])
+        problems.extend(live.problems)
         if not ended.problems and beat == Found(None) and (started.value or {}).get(SEALED) is True:
             # A run has a heartbeat until it has an end.
             ended.problems.append(f"{END} is missing")
@@ -102,6 +102,7 @@ def read_run_record(store: Store, pipeline: str, run: str, start: Found, end: Fo
         refused,
         tuple(dict.fromkeys(problems)),
         end_is_unreadable=bool(ended.value is None and ended.problems),
+        live=live.value if live is not None else None,
     )
 
 
@@ -114,3 +115,11 @@ def _read(name: str, found: Found, form: Any) -> _Read:
     except ValueError as error:
         return _Read(None, [f"{name} cannot be read: {error}"])
     return _Read(value, [f"{name} is damaged: {problem}" for problem in problems])
+
+
+def _without_circles(name: str, read: _Read) -> _Read:
+    if read.value is not None:
+        circles: list[str] = []
+        drop_circles(read.value, circles)
+        read.problems.extend(f"{name} is damaged: {problem}" for problem in circles)
+    return read

@@ -1,20 +1,24 @@
-"""One run in a store: its start, its signs of life, and its end, which is written exactly once."""
+"""One run in a store: its start, its signs of life and counts, and its end, which is written exactly once."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import threading
+import time
 from typing import Any
 
 from beam_obs.records.manifest import content_hash
 from beam_obs.records.run_context import RunContext
 from beam_obs.store.process import this_process
 from beam_obs.store.read_run_record import SEALED
-from beam_obs.store.run_record import END, HEARTBEAT, HEARTBEAT_SECONDS, START, RunRecord, now_text
+from beam_obs.store.run_record import END, HEARTBEAT, HEARTBEAT_SECONDS, LIVE, START, RunRecord, now_text
 from beam_obs.store.run_record_forms import FILES
 from beam_obs.store.sealing import encode_record, seal
 from beam_obs.store.store import Store, StoreNotWritable
+
+_PATIENCE_SECONDS = 5.0
+"""How long the end waits for a write that is under way."""
 
 
 class Run:
@@ -45,13 +49,17 @@ class Run:
         self.job_id: str | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._wake = threading.Event()
+        self._has_left = False
+        self._beats_now = False
+        self._live: dict[str, Any] | None = None
         self._pid = os.getpid()
         try:
             self._beat()  # first: who finds a run without a heartbeat takes its end for lost
             store.files.write(f"{self.record.folder}/{START}", self._start_content)
         except Exception as error:
             raise StoreNotWritable(store.uri, str(error)) from error
-        self._thread = threading.Thread(target=self._beat_on, name="beam_obs heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._write_on, name="beam_obs heartbeat", daemon=True)
         self._thread.start()
 
     @property
@@ -67,22 +75,35 @@ class Run:
     def submitted(self, job_id: str | None) -> None:
         """Notes the id that the runner gave the job."""
         self.job_id = job_id
-        if job_id is not None and not self.ended:
-            self._beat()
+        if job_id is not None:
+            self._beats_now = True
+            self._wake.set()
+
+    def keep_live(self, content: dict[str, Any]) -> None:
+        """Takes what ``live.json`` is to say; it is written soon, or never where the store is away."""
+        self._live = content
+        self._wake.set()
 
     def left(self) -> None:
-        """Notes that this process ends while the job goes on."""
-        if not self.ended:
-            self._ended.set()
-            self._beat(left=True)
+        """Notes that this process ends while the job goes on; waits a while for it to be written."""
+        if self._claim(has_left=True):
+            self._end_writing()
 
     def claim_end(self) -> bool:
         """Returns True to the one caller that has to write the end."""
+        return self._claim(has_left=False)
+
+    def _claim(self, has_left: bool) -> bool:
         with self._lock:
             if self._ended.is_set() or not self.is_mine:
                 return False
+            self._has_left = has_left  # before the other, which is looked at first
             self._ended.set()
             return True
+
+    def _end_writing(self) -> None:
+        self._wake.set()
+        self._thread.join(_PATIENCE_SECONDS)
 
     def restore_start(self) -> bool:
         """Writes the start again where it is gone; returns whether it was: somebody removed the folder."""
@@ -91,10 +112,12 @@ class Run:
 
     def finish(self, end: dict[str, Any]) -> RunRecord:
         """Writes ``end.json``, unless there is one, and returns the run as the store has it."""
+        self._end_writing()  # what a write that hangs leaves beside the end, nobody reads
         end = {"status": end["status"], "finished": now_text(), "job_id": self.job_id, **end}
         end[FILES] = {START: content_hash(self._start_content).hexdigest(), **end.get(FILES, {})}
         self.store.files.write_new(f"{self.record.folder}/{END}", seal(encode_record(end)))
-        self.store.files.delete(f"{self.record.folder}/{HEARTBEAT}")
+        for name in (HEARTBEAT, LIVE):
+            self.store.files.delete(f"{self.record.folder}/{name}")
         return RunRecord(self.record.pipeline, self.record.id, self.start, end)
 
     @property
@@ -104,21 +127,34 @@ class Run:
     def _write(self, name: str, content: dict[str, Any]) -> None:
         self.store.files.write(f"{self.record.folder}/{name}", encode_record(content))
 
-    def _beat(self, left: bool = False) -> None:
+    def _beat(self) -> None:
         beat = {
             "at": now_text(),
             "job_id": self.job_id,
             "outlives_launcher": self.outlives_launcher,
-            "left": left,
+            "left": self._has_left,
         }
-        with self._lock:
-            if left or not self._ended.is_set():
-                self._write(HEARTBEAT, beat)
+        self._write(HEARTBEAT, beat)
 
-    def _beat_on(self) -> None:
-        while not self._ended.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(Exception):  # a store may be away for a while; the job goes on
-                self._beat()
+    def _write_on(self) -> None:
+        """Writes signs of life and counts until the run has ended; a thread of its own, so that no store that
+        is slow, or away, stops the job."""
+        beat_at = time.monotonic()
+        while True:
+            self._wake.wait(max(0.0, beat_at + HEARTBEAT_SECONDS - time.monotonic()))
+            self._wake.clear()
+            if self._ended.is_set() and not self._has_left:
+                return
+            with contextlib.suppress(Exception):  # a store may be away for a while
+                if self._beats_now or self._has_left or time.monotonic() - beat_at >= HEARTBEAT_SECONDS:
+                    self._beats_now, beat_at = False, time.monotonic()
+                    self._beat()
+            with contextlib.suppress(Exception):
+                live, self._live = self._live, None
+                if live is not None:
+                    self._write(LIVE, live)
+            if self._ended.is_set():
+                return
 
 
 def keep_template(store: Store, context: RunContext, start: dict[str, Any]) -> RunRecord:

@@ -12,6 +12,7 @@ from beam_obs.store import process
 START = "start.json"
 END = "end.json"
 HEARTBEAT = "heartbeat.json"
+LIVE = "live.json"
 
 HEARTBEAT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0
@@ -28,6 +29,7 @@ class RunRecord:
       start: content of ``start.json``.
       end: content of ``end.json``, or None before the run has ended.
       heartbeat: content of ``heartbeat.json``: time, job id, whether the job outlives its launcher.
+      live: content of ``live.json``: what was counted when somebody last looked, of a run that has not ended.
       refused_so_far: number of dead letters of a run that has not ended.
       problems: what of its files is missing, damaged or was changed since, each as a sentence.
       end_is_unreadable: whether there is an end, of which nothing can be read.
@@ -41,6 +43,7 @@ class RunRecord:
     refused_so_far: int = 0
     problems: tuple[str, ...] = ()
     end_is_unreadable: bool = False
+    live: dict[str, Any] | None = None
 
     @property
     def folder(self) -> str:
@@ -65,6 +68,16 @@ class RunRecord:
             seen = heartbeat.get("at") or self.start["started"]
             alive = seconds_between(seen, now_text()) < SILENCE_SECONDS
         return "running" if alive else without_launcher
+
+    @property
+    def last_known(self) -> dict[str, Any]:
+        """The end, or what was counted before there is one; empty where nothing was."""
+        return self.end if self.end is not None else self.live or {}
+
+    @property
+    def as_of(self) -> str | None:
+        """When its counts were looked at, where it has not ended; None where they never were."""
+        return None if self.end is not None else (self.live or {}).get("at")
 
     @property
     def refused(self) -> int:

@@ -104,6 +104,43 @@ _STAGE = {
     "p99_us": Needed(_NUMBER, None),
 }
 
+_COUNTS: dict[str, Any] = {
+    "counts_from": _TEXT,
+    "stages": Maybe([_STAGE]),
+    "steps": Maybe(
+        [
+            {
+                "label": str,
+                "is_stage": Needed(bool, False),
+                "in": _COUNT,
+                "out": _COUNT,
+                "after": [str],
+                "dropped": _COUNT,
+                "keeps_state": bool,
+            }
+        ]
+    ),
+    "composites": Maybe(
+        [
+            {
+                "label": str,
+                "in": _COUNT,
+                "out": _COUNT,
+                "writes": Needed(bool, False),
+                "failed": _COUNT,
+                "files": _COUNT,
+            }
+        ]
+    ),
+    "edges": Maybe([{"from": str, "to": str, "count": _COUNT, "side": bool}]),
+}
+
+LIVE_FORM: dict[str, Any] = {
+    "at": Time(),
+    **_COUNTS,
+    "history": Needed([{"seconds": Needed(float, 0.0), "in": int, "dead": Needed(int, 0)}], []),
+}
+
 _LINEAGE = {
     "woven": Needed(int, 0),
     "opaque": Needed(Each(str), {}),
@@ -144,34 +181,7 @@ END_FORM: dict[str, Any] = {
             ),
         }
     ),
-    "counts_from": _TEXT,
-    "stages": Maybe([_STAGE]),
-    "steps": Maybe(
-        [
-            {
-                "label": str,
-                "is_stage": Needed(bool, False),
-                "in": _COUNT,
-                "out": _COUNT,
-                "after": [str],
-                "dropped": _COUNT,
-                "keeps_state": bool,
-            }
-        ]
-    ),
-    "composites": Maybe(
-        [
-            {
-                "label": str,
-                "in": _COUNT,
-                "out": _COUNT,
-                "writes": Needed(bool, False),
-                "failed": _COUNT,
-                "files": _COUNT,
-            }
-        ]
-    ),
-    "edges": Maybe([{"from": str, "to": str, "count": _COUNT, "side": bool}]),
+    **_COUNTS,
     "balance": Maybe(
         {
             "holds": Maybe(bool),

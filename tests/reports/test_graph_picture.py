@@ -168,8 +168,8 @@ def test_a_run_without_a_graph_shows_its_stages() -> None:
     assert [group.get("data-step") for group in of_class(root, "step")] == ["parse"]
 
 
-def test_a_run_that_has_not_ended_has_no_picture() -> None:
-    with pytest.raises(NoStepsYet, match="written when a run ends"):
+def test_a_run_of_which_no_steps_are_known_has_no_picture() -> None:
+    with pytest.raises(NoStepsYet, match="no steps are known of run 01a204c0"):
         run_picture(RunRecord("flights", "01a204c0", START))
 
 

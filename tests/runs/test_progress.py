@@ -13,6 +13,7 @@ import pytest
 
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
 from beam_obs.runs import progress
+from beam_obs.runs.watcher import Watcher
 
 PROGRAM = """
 import sys, time
@@ -69,26 +70,27 @@ def test_progress_can_be_switched_off() -> None:
     assert "per second" not in run_on_a_terminal("--obs_progress=off")
 
 
+def shown_by(mode: str, runner: str, snapshot: Snapshot | None, capsys: pytest.CaptureFixture[str]) -> str:
+    watcher = Watcher(progress.Progress(mode, runner), lambda _: snapshot, lambda _: None)
+    watcher.start()
+    watcher._ended.wait(0.3)
+    watcher.stop()
+    return capsys.readouterr().err
+
+
 def test_a_runner_that_tells_nothing_is_said_to_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.01)
-    monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 0.03)
-    shown = progress.Progress("run", "on", "SilentRunner", lambda: None)
-    shown.start()
-    shown._ended.wait(0.3)
-    shown.stop()
-    assert capsys.readouterr().err.count("SilentRunner tells no counts") == 1
+    for name in ("_LINE_SECONDS", "_PATIENCE_SECONDS", "_REFRESH_SECONDS"):
+        monkeypatch.setattr(progress, name, 0.01)
+    assert shown_by("on", "SilentRunner", None, capsys).count("SilentRunner tells no counts") == 1
 
 
 def test_lines_are_printed_where_there_is_no_terminal_and_they_are_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "_LINE_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "_REFRESH_SECONDS", 0.01)
     snapshot = Snapshot({"parse": StageCounts(1234, 1234)})
     for mode, expected in (("on", True), ("auto", False)):
-        shown = progress.Progress("run", mode, "FnApiRunner", lambda: snapshot)
-        shown.start()
-        shown._ended.wait(0.1)
-        shown.stop()
-        assert ("parse 1,234 (" in capsys.readouterr().err) == expected
+        assert ("parse 1,234 (" in shown_by(mode, "FnApiRunner", snapshot, capsys)) == expected

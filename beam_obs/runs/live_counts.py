@@ -1,0 +1,87 @@
+"""The counts of a run that has not ended, as ``live.json`` tells them, and how they grew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from beam_obs.metrics.snapshot import Snapshot
+from beam_obs.runs.counts_told import counts_told
+from beam_obs.runs.graph import Graph
+from beam_obs.store.run_record import now_text, seconds_between
+
+MOST_POINTS = 200
+"""Of the history: beyond them every second one is left out."""
+
+
+class LiveCounts:
+    """The counts of one run while it lives.
+
+    Args:
+      kinds: label of each stage -> the Beam transform inside.
+      started: when the run began, as ``start.json`` has it.
+    """
+
+    def __init__(self, kinds: Mapping[str, str], started: str) -> None:
+        self._kinds = kinds
+        self._started = started
+        self._points: list[dict[str, Any]] = []
+        self._looks = 0
+        self._apart = 1
+
+    def told(
+        self, graph: Graph | None, snapshot: Snapshot | None, elements: Mapping[str, int] | None
+    ) -> dict[str, Any]:
+        """Returns the content of ``live.json``, and keeps a point of the history.
+
+        Args:
+          graph: the graph of the pipeline; None where it cannot be told.
+          snapshot: the numbers so far; None where nobody has any.
+          elements: Beam's own count of elements by the graph's ids; None where there is none.
+        """
+        at = now_text()
+        counts = counts_told(self._kinds, graph, snapshot or Snapshot(), elements, {})
+        point = {"seconds": round(seconds_between(self._started, at), 1), **records_told(counts)}
+        history = [*self._points, point] if counts["counts_from"] else []
+        if history:
+            self._keep(point)
+        return {"at": at, **counts, "history": history}
+
+    def _keep(self, point: dict[str, Any]) -> None:
+        if self._looks % self._apart == 0:
+            self._points.append(point)
+        self._looks += 1
+        if len(self._points) >= MOST_POINTS:
+            del self._points[1::2]
+            self._apart *= 2
+
+
+def records_told(counts: Mapping[str, Any]) -> dict[str, int]:
+    """Returns how many records came in, and how many were refused.
+
+    What came in is what the first steps that are counted took or, where they take from none, gave.
+
+    >>> step = {"label": "read", "in": None, "out": 7, "after": []}
+    >>> records_told({"steps": [step, {"label": "log", "in": 7, "out": 0, "after": ["read"]}], "stages": []})
+    {'in': 7, 'dead': 0}
+    """
+    stages = {stage["label"]: stage for stage in counts["stages"]}
+    steps = counts["steps"] or [{**stage, "after": []} for stage in counts["stages"]]
+    return {
+        "in": sum(_first_counts(steps, stages)),
+        "dead": sum(stage["dead"] for stage in stages.values()),
+    }
+
+
+def _first_counts(steps: list[dict[str, Any]], stages: Mapping[str, Mapping[str, Any]]) -> Iterator[int]:
+    """Yields the counts of the steps that are counted while no step before them is; steps are in order."""
+    behind: set[str] = set()
+    for step in steps:
+        label = step["label"]
+        count = stages[label]["in"] if label in stages else step["in"]
+        count = step["out"] if count is None else count
+        is_behind = not behind.isdisjoint(step["after"])
+        if is_behind or count is not None:
+            behind.add(label)
+        if not is_behind and count is not None:
+            yield count
