@@ -11,6 +11,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from beam_obs.cli.follow import until_ended
 from beam_obs.cli.shared_options import store_argument, tell_problems_of
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
@@ -89,10 +90,7 @@ def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit:
     title.append(f"{record.status_text}: {counted(len(every), 'kind')} in {counted(stages, 'stage')}")
     print_plainly(console, title)
     for kind in kinds:
-        entry = Text()
-        entry.append(f"\n{kind['count']:>9,}  ", "bold red")
-        _tell(entry, kind, console)
-        print_plainly(console, hanging(entry))
+        _print_kind(console, kind)
     if len(every) > len(kinds):
         tell(f"\nand {counted(len(every) - len(kinds), 'more kind')} (--limit 0 lists all)")
     if others := refused.get("other_fingerprints"):
@@ -102,6 +100,37 @@ def list_kinds_of_run(store: Store, record: RunRecord, stage: str | None, limit:
     where = store_argument(store)
     tell(f"\nbeam-obs dead-letters list {record.id[:SHORT_ID]} --fingerprint HEX{where}")
     tell(f"beam-obs dead-letters show ID{where}")
+
+
+def follow_kinds_of_run(store: Store, record: RunRecord, stage: str | None, as_json: bool) -> None:
+    """Prints the kinds of a run as they are found, each once, until it ends.
+
+    Args:
+      store: the store.
+      record: the run.
+      stage: label of the stage; None for all.
+      as_json: whether to print JSON lines.
+    """
+    console = console_for(sys.stdout)
+    seen: set[tuple[str, str]] = set()
+    for now in until_ended(store, record):
+        for kind in dead_letters_of(store, now)["by_fingerprint"] if now.refused else ():
+            key = kind["stage"], kind["fingerprint"]
+            if key in seen or not (stage is None or is_within(kind["stage"], stage)):
+                continue
+            seen.add(key)
+            if as_json:
+                click.echo(json.dumps({"run": record.id, "pipeline": record.pipeline, **kind}))
+            else:
+                _print_kind(console, *kinds_by_row(now.last_known, [kind]))
+            sys.stdout.flush()
+
+
+def _print_kind(console: Console, kind: dict[str, Any]) -> None:
+    entry = Text()
+    entry.append(f"\n{kind['count']:>9,}  ", "bold red")
+    _tell(entry, kind, console)
+    print_plainly(console, hanging(entry))
 
 
 def list_kinds_of_pipeline(store: Store, pipeline: str, stage: str | None, limit: int, as_json: bool) -> None:

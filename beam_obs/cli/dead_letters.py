@@ -5,46 +5,35 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime
-import itertools
-import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import click
-from rich.console import Console, RenderableType
-from rich.text import Text
 
 from beam_obs.cli.dead_letter_kinds import (
-    check_stage,
+    follow_kinds_of_run,
     list_kinds_of_pipeline,
     list_kinds_of_run,
     short_letter_id,
-    stages_of,
 )
+from beam_obs.cli.follow import follow_option
+from beam_obs.cli.letter_list import AskedLetters, follow_letters, letter_json, list_letters, place_text
 from beam_obs.cli.shared_options import (
     json_option,
-    store_argument,
     store_option,
-    tell_problems,
-    tell_problems_of,
 )
-from beam_obs.metrics.names import is_within
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
 from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.records.wording import clean
-from beam_obs.reports.console import console_for, print_plainly
-from beam_obs.reports.fitting import MOST_TEXT, clipped, hanging
 from beam_obs.reports.telling import tell
 from beam_obs.store.evidence import Standing
-from beam_obs.store.kinds_of_refusal import dead_letters_of
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.source_places import placed_letters
 from beam_obs.store.store import Store
-from beam_obs.store.unknown_name import UnknownName, beginning_of
+from beam_obs.store.unknown_name import beginning_of
 
 _COMMITTED = {
     Standing.COMMITTED: "yes",
@@ -81,6 +70,7 @@ def dead_letters() -> None:
     "--limit", type=click.IntRange(min=0), help="At most so many; 0: all (default: 20, with --json all)."
 )
 @json_option
+@follow_option
 def list_(
     run: str | None,
     store: Store,
@@ -92,13 +82,15 @@ def list_(
     text: str | None,
     limit: int | None,
     as_json: bool,
+    follow: bool,
 ) -> None:
     """List the kinds of dead letters of a run: refusals that have the fingerprint in common.
 
     RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. With --letters, --fingerprint,
     --source or --text single letters are listed; one is uncommitted when the bundle that refused it failed or
     was tried again, or the run ended before it could be committed; it is superseded when the engine started
-    the whole job again.
+    the whole job again. With --follow kinds, or letters, are listed as they come, each once, until the run
+    ends.
     """
     if (run is None) == (pipeline is None):
         raise click.UsageError("give a RUN, e.g. latest, or --pipeline NAME to compare its newest two runs")
@@ -110,113 +102,21 @@ def list_(
             "--pipeline compares kinds; for single letters give a RUN in its place: "
             f"beam-obs dead-letters list {pipeline}@latest --letters"
         )
+    if follow and (pipeline is not None or limit is not None):
+        raise click.UsageError("--follow lists all of a RUN as it comes: no --pipeline, no --limit")
     limit = (0 if as_json else 20) if limit is None else limit
     if pipeline is not None:
         list_kinds_of_pipeline(store, pipeline, stage, limit, as_json)
     elif letters:
-        _list_letters(store, store.find(str(run)), stage, fingerprint, source, text or "", limit, as_json)
+        asked = AskedLetters(stage, beginning_of(fingerprint or "").lower(), source, text or "")
+        if follow:
+            follow_letters(store, store.find(str(run)), asked, as_json)
+        else:
+            list_letters(store, store.find(str(run)), asked, limit, as_json)
+    elif follow:
+        follow_kinds_of_run(store, store.find(str(run)), stage, as_json)
     else:
         list_kinds_of_run(store, store.find(str(run)), stage, limit, as_json)
-
-
-def _list_letters(
-    store: Store,
-    record: RunRecord,
-    stage: str | None,
-    fingerprint: str | None,
-    source: str | None,
-    text: str,
-    limit: int,
-    as_json: bool,
-) -> None:
-    problems: list[str] = []
-    fingerprint = None if fingerprint is None else beginning_of(fingerprint)
-    stages = _check_kind(store, record, stage, fingerprint)
-    begins = (fingerprint or "").lower()
-    found: Iterator[tuple[DeadLetter, Standing]] = itertools.chain.from_iterable(
-        placed_letters(store, record, WantedLetters(one, begins, text=text), problems) for one in stages
-    )
-    if source is not None:
-        found = _read_from(source, found)
-    console = console_for(sys.stdout)
-    shown = 0
-    for letter, standing in itertools.islice(found, limit or None):
-        shown += 1
-        if as_json:
-            click.echo(_json(letter, standing))
-        else:
-            print_plainly(console, _entry(letter, standing, console))
-    more = next(found, None) is not None
-    if not shown and problems:
-        raise BeamObsError(f"dead letters of run {record.id} are lost: {'; '.join(problems)}")
-    tell_problems_of(record)
-    tell_problems(problems)
-    if as_json:
-        return
-    if not shown:
-        if source is not None:
-            _check_source(store, record, source)
-        tell(f"no such dead letters in run {record.id} ({record.pipeline}, {record.status_text})")
-        return
-    if more:
-        tell("and more (--limit 0 lists all)")
-    tell(f"\nbeam-obs dead-letters show ID{store_argument(store)}")
-
-
-def _read_from(
-    source: str, letters: Iterator[tuple[DeadLetter, Standing]]
-) -> Iterator[tuple[DeadLetter, Standing]]:
-    """Gives those of the dead letters whose records were read from a file."""
-    from beam_obs.lineage.opened_files import same_file
-
-    for letter, standing in letters:
-        if letter.source_uri is not None and same_file(letter.source_uri, source):
-            yield letter, standing
-
-
-def _check_source(store: Store, record: RunRecord, source: str) -> None:
-    """Looks whether a run read a file.
-
-    Raises:
-      UnknownName: it read others.
-    """
-    from beam_obs.lineage.opened_files import same_file
-    from beam_obs.lineage.run_evidence import RunEvidence
-
-    known = [one.uri for one in RunEvidence(store, record).partitions if one.uri is not None]
-    if known and not any(same_file(uri, source) for uri in known):
-        raise UnknownName(f"run {record.id} read no file {source!r}", source, known)
-
-
-def _check_kind(
-    store: Store, record: RunRecord, stage: str | None, fingerprint: str | None
-) -> list[str] | list[None]:
-    """Returns the stages that are asked for by the label of one, or of what they are in; None for all.
-
-    Raises:
-      UnknownName: the run has no such stage, or no kind of such a fingerprint.
-    """
-    refused = dead_letters_of(store, record)
-    stages: list[str] | list[None] = [None]
-    if stage is not None:
-        known = stages_of(record) | set(refused["by_stage"])
-        check_stage(stage, known, f"run {record.id}")
-        stages = sorted(one for one in known if is_within(one, stage))
-    kinds = [
-        kind["fingerprint"]
-        for kind in refused["by_fingerprint"]
-        if stage is None or is_within(kind["stage"], stage)
-    ]
-    if fingerprint is None or refused.get("other_fingerprints") or not kinds:
-        return stages
-    if not any(kind.startswith(fingerprint) for kind in kinds):
-        of = f" of stage {stage!r}" if stage is not None else ""
-        raise UnknownName(
-            f"run {record.id} has no kind of refusal{of} whose fingerprint is {fingerprint!r} or begins so",
-            fingerprint,
-            kinds,
-        )
-    return stages
 
 
 @dead_letters.command()
@@ -244,7 +144,7 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
         sys.stdout.buffer.write(letter.payload)
         return
     if as_json:
-        click.echo(_json(letter, standing))
+        click.echo(letter_json(letter, standing))
         return
     rows: list[tuple[str, Any]] = [
         ("id", letter.id),
@@ -256,7 +156,7 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
         ("refused", _time(letter.failed_at)),
         ("event time", _time(letter.event_time)),
         ("window", f"{letter.window} {letter.pane}".strip()),
-        ("source", _place(letter) if letter.source_uri else None),
+        ("source", place_text(letter) if letter.source_uri else None),
         ("origin", letter.origin),
         ("attempt", letter.attempt),
         ("code", letter.code),
@@ -270,30 +170,6 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
     tell(f"\n{_indented('payload', _decoded(record, letter, trust_pickles))}")
     if letter.traceback:
         tell(f"\n{_indented('traceback', letter.traceback)}")
-
-
-def _json(letter: DeadLetter, standing: Standing) -> str:
-    return json.dumps(
-        {
-            **letter.to_json_dict(),
-            "committed": standing is Standing.COMMITTED,
-            "superseded": standing is Standing.SUPERSEDED,
-        }
-    )
-
-
-def _entry(letter: DeadLetter, standing: Standing, console: Console) -> RenderableType:
-    """Returns a dead letter as the list shows it: what refused it, the error, the record, and its place."""
-    entry = Text()
-    most_text = MOST_TEXT if console.is_terminal else None
-    entry.append(_short_id(letter), "cyan").append(f"  {clean(letter.stage)}", "bold")
-    entry.append(f"  {letter.fingerprint}", "dim")
-    entry.append("" if standing is Standing.COMMITTED else f"  {standing.value}", "yellow")
-    error = clipped(f"{clean(letter.error_type)}: {clean(letter.error_message)}", most_text)
-    entry.append(f"\n  {error}", "red").append(f"\n  {clipped(clean(letter.payload_text), most_text)}")
-    if letter.source_uri:
-        entry.append(f"\n  {_place(letter)}", "dim")
-    return hanging(entry)
 
 
 def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
@@ -314,16 +190,12 @@ def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
     if len(found) == 1:
         return record, *found[0]
     if found:
-        listed = "".join(f"\n  {_short_id(letter)}" for letter, _ in found[:8])
+        listed = "".join(f"\n  {short_letter_id(letter.id)}" for letter, _ in found[:8])
         raise BeamObsError(f"{id!r} may be any of {len(found)} dead letters:{listed}")
     lost = f"; it may be among those that are lost: {'; '.join(problems)}" if problems else ""
     raise BeamObsError(
         f"no dead letter {id!r} in run {record.id}: `beam-obs dead-letters list {run}` lists them{lost}"
     )
-
-
-def _short_id(letter: DeadLetter) -> str:
-    return short_letter_id(letter.id)
 
 
 def _decoded(record: RunRecord, letter: DeadLetter, trust_pickles: bool) -> str:
@@ -350,11 +222,6 @@ def _decoded(record: RunRecord, letter: DeadLetter, trust_pickles: bool) -> str:
 def _indented(title: str, text: str) -> str:
     lines = [clean(line) for line in text.rstrip("\n").split("\n")]
     return "\n".join([title, *(f"  {line}" for line in lines)])
-
-
-def _place(letter: DeadLetter) -> str:
-    at = f" at {letter.position:,}" if letter.position is not None else ""
-    return f"{clean(letter.source_uri)}{at}" if letter.source_uri else ""
 
 
 def _time(microseconds: int) -> str:

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from beam_obs.cli.follow import end_as, follow_option, show_until_ended, until_ended
 from beam_obs.cli.shared_options import all_steps_option, json_option, store_option, tell_problems_of
 from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.report_picture import report_svg
@@ -69,13 +70,26 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
     "--svg", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Write the report as a picture."
 )
 @all_steps_option
-def show(run: str, store: Store, as_json: bool, svg: pathlib.Path | None, all_steps: bool) -> None:
-    """Show the report of a run.
+@follow_option
+def show(
+    run: str, store: Store, as_json: bool, svg: pathlib.Path | None, all_steps: bool, follow: bool
+) -> None:
+    """Show the report of a run; of one that has not ended the counts so far.
 
-    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. JSON has all steps.
+    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. JSON has all steps. With --follow a
+    terminal shows the report anew until the run ends, and the exit code is 1 where it failed; elsewhere each
+    look is a line, and with --json an object on a line.
     """
     record = store.find(run)
     tell_problems_of(record)
+    if follow and as_json:
+        for now in until_ended(store, record):
+            click.echo(json.dumps(record_json(now, store)))
+            sys.stdout.flush()
+        end_as(now)
+        return
+    if follow:
+        record = show_until_ended(store, record, all_steps)
     if svg is not None:
         svg.write_text(report_svg(record, store, all_steps=all_steps), encoding="utf-8")
         tell(f"wrote {svg}")
@@ -83,3 +97,5 @@ def show(run: str, store: Store, as_json: bool, svg: pathlib.Path | None, all_st
         click.echo(json.dumps(record_json(record, store), indent=1))
     else:
         print_report_on(console_for(sys.stdout), record, store, all_steps)
+    if follow:
+        end_as(record)
