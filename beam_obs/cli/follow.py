@@ -20,6 +20,7 @@ _SECONDS = 1.0
 _REMOTE_SECONDS = 5.0
 """Between two looks; in a store that is not of this machine each is some requests."""
 
+_pause = time.sleep
 _NOT_GOING_ON = ("lost", "template", "damaged")
 
 follow_option = click.option(
@@ -47,7 +48,7 @@ def until_ended(store: Store, record: RunRecord) -> Iterator[RunRecord]:
             before = now
             if has_ended(record):
                 return
-            time.sleep(seconds)
+            _pause(seconds)
             (record,) = store.read([(record.id, record.pipeline)])
     except KeyboardInterrupt:
         raise click.Abort from None

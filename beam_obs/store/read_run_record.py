@@ -89,7 +89,10 @@ def read_run_record(store: Store, pipeline: str, run: str, start: Found, end: Fo
             live = _Read(None, [*live.problems, f"{LIVE} cannot be read: it does not say of when it is"])
         problems.extend(live.problems)
         if not ended.problems and beat == Found(None) and (started.value or {}).get(SEALED) is True:
-            # A run has a heartbeat until it has an end.
+            # A run has a heartbeat until it has an end, which it may have got since that was looked at.
+            (again,) = store.files.look([f"{folder}/{END}"])
+            if again != end:
+                return read_run_record(store, pipeline, run, start, again)
             ended.problems.append(f"{END} is missing")
             problems.append(ended.problems[0])
         refused = count_dead_letters(store, folder)

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from beam_obs.cli.main import beam_obs as command_line
+from beam_obs.store.folder import Found
+from beam_obs.store.read_run_record import read_run_record
 from beam_obs.store.run_record import now_text
 from beam_obs.store.store import Store
 
@@ -94,3 +96,16 @@ def test_it_is_not_looked_at_where_there_is_an_end(tmp_path: pathlib.Path) -> No
     (record,) = store.runs()
 
     assert (record.live, record.as_of, record.problems) == (None, None, ())
+
+
+def test_an_end_that_comes_while_a_run_is_read_is_not_missed(tmp_path: pathlib.Path) -> None:
+    store = store_with(tmp_path, b"")
+    (run,) = (tmp_path / "runs" / "numbers").iterdir()
+    start = json.dumps({"started": now_text(), "runner": "FnApiRunner", "sealed": True}).encode()
+    (run / "start.json").write_bytes(start)
+    (run / "live.json").unlink()
+    (run / "end.json").write_text(json.dumps({"status": "done", "finished": now_text(), "steps": []}))
+
+    record = read_run_record(store, "numbers", run.name, Found(start), Found(None))
+
+    assert record.status == "done"
