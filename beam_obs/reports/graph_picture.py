@@ -30,7 +30,7 @@ fill:#1f2328;dominant-baseline:central}
 .heading{font-size:18px;font-weight:600}
 .box{fill:#f6f8fa;stroke:#afb8c1}
 .stage .box{fill:#eef6ff;stroke:#54aeff}
-.dataset .box{fill:#f0f7f1;stroke:#6fa883}
+.dataset .box{fill:#f4f1ea;stroke:#8c8577}
 .opaque .box{fill:url(#hatch);stroke:#9a6700;stroke-dasharray:5 3}
 .hatch{stroke:#9a6700;stroke-opacity:.16;stroke-width:2}
 .hatched{fill:#fffdf5}
@@ -49,7 +49,7 @@ text{fill:#e6edf3}
 .small{fill:#9198a1}
 .box{fill:#161b22;stroke:#4b535d}
 .stage .box{fill:#10233d;stroke:#316dca}
-.dataset .box{fill:#13231a;stroke:#3f7d57}
+.dataset .box{fill:#211f1b;stroke:#7d7768}
 .opaque .box{stroke:#d29922}
 .hatch{stroke:#d29922}
 .hatched{fill:#1c1a12}

@@ -6,11 +6,7 @@ records is shown without control characters, on lines that are never longer than
 
 from __future__ import annotations
 
-import collections
-import dataclasses
 import json
-import posixpath
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,7 +16,6 @@ from rich.padding import Padding
 from rich.text import Text
 
 from beam_obs.records.number_text import counted
-from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import (
     bytes_text,
     clean,
@@ -30,8 +25,9 @@ from beam_obs.records.wording import (
     seconds_text,
 )
 from beam_obs.reports.as_of import counts_text
-from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
 from beam_obs.reports.console import console_for, print_plainly, writes_unicode
+from beam_obs.reports.dataset_text import shown_places
+from beam_obs.reports.failure_text import failing_record_text, failure_lines
 from beam_obs.reports.fitting import (
     MOST_TEXT,
     FittingColumn,
@@ -42,15 +38,15 @@ from beam_obs.reports.fitting import (
     told,
     whole,
 )
+from beam_obs.reports.next_commands import next_commands
+from beam_obs.reports.run_notes import BAD, DOUBTFUL, GOOD, QUIET, RunNote, balance_notes, count_notes
+from beam_obs.reports.run_so_far import with_refusals
 from beam_obs.reports.runs_table import NAME_COLUMNS, STATUS_STYLES
 from beam_obs.store.folding import WITHIN, folded_record
-from beam_obs.store.kinds_of_refusal import dead_letters_of
 from beam_obs.store.run_record import RunRecord, parse_time
 from beam_obs.store.store import Store
 
 _SHOWN_KINDS = 10
-_MOST_READ = 100_000
-"""Of dead letters that are gone through for the report of a run that has not ended."""
 _COUNT = FittingColumn("")
 _STAGE = FittingColumn("", "left", 16, 24)
 """Of names, and of fingerprints, which have 16 digits."""
@@ -108,18 +104,9 @@ def render_report(
       most_text: most characters of an error's message or of a record that are shown; None for all.
       all_steps: whether steps within a composite of Beam's own have rows of their own.
     """
-    record = folded_record(_with_refusals(record, store), all_steps)
+    record = folded_record(with_refusals(record, store), all_steps)
     parts = _parts(record, store, _ASCII if ascii_only else _UNICODE, most_text)
     return Group(*(part for part in parts if part is not None))
-
-
-def _with_refusals(record: RunRecord, store: Store) -> RunRecord:
-    """Returns a run that has not ended with what is known of its dead letters, as an end has it."""
-    if record.end is not None or not 0 < record.refused <= _MOST_READ:
-        return record
-    return dataclasses.replace(
-        record, live={**(record.live or {}), "dead_letters": dead_letters_of(store, record)}
-    )
 
 
 class _Marks:
@@ -192,32 +179,14 @@ def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
 def _failure(error: dict[str, Any] | None, most_text: int | None) -> RenderableType | None:
     if not error:
         return None
-    lines = [line for line in str(error.get("message") or "").splitlines() if line.strip()]
-    # Beam repeats the error at the end, behind the frames of its own code.
-    shown = lines
-    if len(lines) > 6:
-        shown = [lines[0], f"[{counted(len(lines) - 5, 'line')} left out: --json has all]", *lines[-4:]]
     text = whole("")
-    for position, line in enumerate(shown or [""]):
+    for position, line in enumerate(failure_lines(error)):
         text.append(f"{error['type']}: " if position == 0 else "\n", "bold red")
-        text.append(shortened(clean(line), most_text), "red")
-    record = _failing_record(error.get("at") or {})
+        text.append(shortened(line, most_text), "red")
+    record = failing_record_text(error.get("at"))
     if record:
         text.append(f"\n{clipped(clean(record), most_text)}", "yellow")
     return Padding(text, (1, 2, 0, 2))
-
-
-def _failing_record(at: Mapping[str, Any]) -> str:
-    """Returns the record that the run failed at, in a line; nothing where it is not known."""
-    if not at:
-        return ""
-    place = "" if at.get("position") is None else f"position {at['position']}"
-    if at.get("uri"):
-        where = [part for part in (place, f"origin {at['origin']}") if part]
-        line = "" if at.get("line") is None else f"line {at['line']} of "
-        text = f"at step {at['step']}: {line}{at['uri']} ({', '.join(where)})"
-        return text if at.get("record") is None else f"{text}: {at['record']}"
-    return f"at step {at['step']}: element of origin {at['origin']}{f' ({place})' if place else ''}"
 
 
 def _steps(end: dict[str, Any], marks: _Marks) -> RenderableType | None:
@@ -262,36 +231,14 @@ def _late(step: Mapping[str, Any], marks: _Marks) -> Text:
 def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     for line in lost_evidence(end):
         yield told(f"{line}", "bold yellow")
-    balance = end.get("balance") or {}
+    balance = balance_notes(end)
     if end.get("counts_from") is None:
         yield Text()
-        yield told(clean(balance.get("unchecked") or "no counts"), "yellow")
-        for text in dropped_texts(balance):
-            yield told(f"{text}", "yellow", 6)
+        yield from map(_note, balance)
         return
-    holds = balance.get("holds")
-    mark = {True: f"{marks.tick} ", False: f"{marks.cross} ", None: ""}[holds]
-    style = {True: "green", False: "bold red", None: "dim"}[holds]
-    yield told(f"{mark}{balance_text(balance)}", style)
-    for line in balance.get("broken") or ():
-        yield told(f"{clean(line['text'])}", "red", 6)
-    for text in dropped_texts(balance):
-        yield told(f"{text}", "yellow", 6)
-    for text in unchecked_texts(balance):
-        yield told(f"{text}", "dim", 6)
-    if end.get("lineage"):
-        yield told(f"{clean(end['lineage']['text'])}", "yellow" if end["lineage"]["opaque"] else "dim")
-    if end.get("counts_from") == "live":
-        # A job may end well on a runner that loses counts.
-        why = "the runner lost some of its own" if end.get("status") == "done" else "none was committed"
-        yield told(f"counts are live: looked at in this process when the run ended, {why}", "yellow")
-    errors = sum(stage.get("internal_errors", 0) for stage in end.get("stages") or [])
-    if errors:
-        yield told(
-            f"{counted(errors, 'error')} of beam_obs itself {'was' if errors == 1 else 'were'} swallowed; "
-            "no record was lost",
-            "yellow",
-        )
+    mark = {GOOD: f"{marks.tick} ", BAD: f"{marks.cross} "}.get(balance[0].tone, "")
+    yield _note(balance[0]._replace(text=f"{mark}{balance[0].text}"))
+    yield from map(_note, (*balance[1:], *count_notes(end)))
     notes = []
     if end.get("stages"):
         notes.append(f"{marks.stage} stage: times are of a sample of its records")
@@ -299,6 +246,11 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
         notes.append("other steps as Beam counts them")
     if notes:
         yield told(f"{'; '.join(notes)}", "dim")
+
+
+def _note(note: RunNote) -> Any:
+    style = {GOOD: "green", BAD: "red" if note.is_detail else "bold red", DOUBTFUL: "yellow", QUIET: "dim"}
+    return told(note.text, style[note.tone], 6 if note.is_detail else 2)
 
 
 def _dead_letters(
@@ -350,15 +302,12 @@ def _datasets(title: str, datasets: list[dict[str, Any]]) -> Iterator[Renderable
     yield _title(title)
     columns = (_STAGE, _SENTENCE, *(FittingColumn("") for _ in range(4)))
     rows: list[tuple[Text, ...]] = []
-    places = collections.Counter(dataset.get("uri") for dataset in datasets)
-    for dataset in datasets:
-        files = dataset.get("files") or []
-        ending = _ending(files) if places[dataset.get("uri")] > 1 else ""
-        sizes = [file.get("bytes", 0) for file in files]
+    for dataset, place in zip(datasets, shown_places(datasets), strict=True):
+        sizes = [file.get("bytes", 0) for file in dataset.get("files") or []]
         records, written = dataset.get("records"), dataset.get("file_count")
         cells = (
             whole(clean(dataset.get("name") or dataset.get("label") or ""), "bold"),
-            whole(clean(f"{dataset.get('uri') or ''}{ending and '*'}{ending}"), "dim"),
+            whole(place, "dim"),
             Text("" if records is None else counted(records, "record")),
             Text("" if written in (None, 1) else counted(written, "file")),
             Text(bytes_text(sum(sizes)) if any(sizes) else ""),
@@ -368,18 +317,9 @@ def _datasets(title: str, datasets: list[dict[str, Any]]) -> Iterator[Renderable
     yield Padding(FittingTable(columns, rows), (0, 2, 0, 2))
 
 
-def _ending(files: list[dict[str, Any]]) -> str:
-    """Returns the ending that all files have, e.g. ``.avro``: what tells sinks of one prefix apart."""
-    endings = {posixpath.splitext(file["uri"])[1] for file in files}
-    return endings.pop() if len(endings) == 1 else ""
-
-
 def _next_commands(record: RunRecord, store: Store) -> Iterator[RenderableType]:
     yield Text()
-    short = record.id[:SHORT_ID]
-    where = "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"
-    commands = [f"beam-obs dead-letters list {short}{where}"] if record.refused else []
-    commands.append(f"beam-obs show {short} --json{where}")
+    commands = next_commands(record, store)
     rows = [(Text("store", "dim"), whole(store.shown_uri))]
     rows.extend((Text("" if n else "next", "dim"), whole(text, "cyan")) for n, text in enumerate(commands))
     yield Padding(FittingTable((FittingColumn("", "left"), _SENTENCE), rows), (0, 2, 0, 2))

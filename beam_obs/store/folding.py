@@ -179,7 +179,7 @@ class _Folding:
             of_row = {"in": rows[label]["in"], "out": rows[label]["out"]}
             found[label].update(sums, **of_row)
             if len(within) > 1:
-                found[label].update(p50_us=None, p99_us=None)
+                found[label].update(p50_us=None, p99_us=None, latency_us_le=None)
         return list(found.values())
 
     def _edges(self, rows: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -102,6 +102,7 @@ _STAGE = {
     "internal_errors": Needed(int, 0),
     "p50_us": Needed(_NUMBER, None),
     "p99_us": Needed(_NUMBER, None),
+    "latency_us_le": Maybe(Each(int)),
 }
 
 _COUNTS: dict[str, Any] = {

@@ -1,0 +1,75 @@
+"""What is to be said of a run's counts, in lines: whether they add up, how they were taken, what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from beam_obs.records.number_text import counted
+from beam_obs.records.wording import clean
+from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
+
+GOOD, BAD, DOUBTFUL, QUIET = "good", "bad", "doubt", "quiet"
+
+
+class RunNote(NamedTuple):
+    """A line about a run.
+
+    Args:
+      text: the line.
+      tone: how it is meant: ``good``, ``bad``, ``doubt`` or ``quiet``.
+      is_detail: whether it says more of the line before it.
+    """
+
+    text: str
+    tone: str
+    is_detail: bool = False
+
+
+def balance_notes(end: Mapping[str, Any]) -> list[RunNote]:
+    """Returns whether a run adds up, each check that did not hold, and what was not checked.
+
+    Args:
+      end: content of ``end.json``, folded.
+
+    >>> balance_notes({"counts_from": "result", "balance": {"holds": True, "checked": 2}})[0].text
+    'balanced: every record is accounted for (2 checks)'
+    """
+    balance = end.get("balance") or {}
+    dropped = [RunNote(text, DOUBTFUL, True) for text in dropped_texts(balance)]
+    if end.get("counts_from") is None:
+        return [RunNote(clean(balance.get("unchecked") or "no counts"), DOUBTFUL), *dropped]
+    tone = {True: GOOD, False: BAD, None: QUIET}[balance.get("holds")]
+    return [
+        RunNote(balance_text(balance), tone),
+        *(RunNote(clean(line["text"]), BAD, True) for line in balance.get("broken") or ()),
+        *dropped,
+        *(RunNote(text, QUIET, True) for text in unchecked_texts(balance)),
+    ]
+
+
+def count_notes(end: Mapping[str, Any]) -> list[RunNote]:
+    """Returns what carries lineage, and what is odd of how the counts were taken.
+
+    Args:
+      end: content of ``end.json``, folded; without counts there is nothing to be said.
+    """
+    notes: list[RunNote] = []
+    if end.get("counts_from") is None:
+        return notes
+    lineage = end.get("lineage")
+    if lineage:
+        notes.append(RunNote(clean(lineage["text"]), DOUBTFUL if lineage["opaque"] else QUIET))
+    if end.get("counts_from") == "live":
+        # A job may end well on a runner that loses counts.
+        why = "the runner lost some of its own" if end.get("status") == "done" else "none was committed"
+        text = f"counts are live: looked at in this process when the run ended, {why}"
+        notes.append(RunNote(text, DOUBTFUL))
+    errors = sum(stage.get("internal_errors", 0) for stage in end.get("stages") or [])
+    if errors:
+        text = (
+            f"{counted(errors, 'error')} of beam_obs itself {'was' if errors == 1 else 'were'} swallowed; "
+            "no record was lost"
+        )
+        notes.append(RunNote(text, DOUBTFUL))
+    return notes
