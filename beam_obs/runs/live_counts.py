@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from beam_obs.metrics.snapshot import Snapshot
 from beam_obs.runs.counts_told import counts_told
 from beam_obs.runs.graph import Graph
+from beam_obs.store.records_told import records_told
 from beam_obs.store.run_record import now_text, seconds_between
 
 MOST_POINTS = 200
@@ -54,34 +55,3 @@ class LiveCounts:
         if len(self._points) >= MOST_POINTS:
             del self._points[1::2]
             self._apart *= 2
-
-
-def records_told(counts: Mapping[str, Any]) -> dict[str, int]:
-    """Returns how many records came in, and how many were refused.
-
-    What came in is what the first steps that are counted took or, where they take from none, gave.
-
-    >>> step = {"label": "read", "in": None, "out": 7, "after": []}
-    >>> records_told({"steps": [step, {"label": "log", "in": 7, "out": 0, "after": ["read"]}], "stages": []})
-    {'in': 7, 'dead': 0}
-    """
-    stages = {stage["label"]: stage for stage in counts["stages"]}
-    steps = counts["steps"] or [{**stage, "after": []} for stage in counts["stages"]]
-    return {
-        "in": sum(_first_counts(steps, stages)),
-        "dead": sum(stage["dead"] for stage in stages.values()),
-    }
-
-
-def _first_counts(steps: list[dict[str, Any]], stages: Mapping[str, Mapping[str, Any]]) -> Iterator[int]:
-    """Yields the counts of the steps that are counted while no step before them is; steps are in order."""
-    behind: set[str] = set()
-    for step in steps:
-        label = step["label"]
-        count = stages[label]["in"] if label in stages else step["in"]
-        count = step["out"] if count is None else count
-        is_behind = not behind.isdisjoint(step["after"])
-        if is_behind or count is not None:
-            behind.add(label)
-        if not is_behind and count is not None:
-            yield count

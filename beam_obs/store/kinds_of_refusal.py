@@ -13,6 +13,7 @@ from beam_obs.records.message_shape import message_shape
 from beam_obs.records.public_names import public_type
 from beam_obs.store.evidence import read_evidence, summarize_dead_letters
 from beam_obs.store.run_record import RunRecord
+from beam_obs.store.run_summary import is_finished
 from beam_obs.store.source_places import place_examples
 from beam_obs.store.store import Store
 
@@ -128,7 +129,7 @@ def pipeline_kinds(store: Store, pipeline: str) -> PipelineKinds:
     left_out: list[RunRecord] = []
     ids = store.ids(pipeline)
     for record in _newest_first(store, ids):
-        (finished if _is_finished(record) else left_out).append(record)
+        (finished if is_finished(record) else left_out).append(record)
         if len(finished) == 2:
             break
     newest = finished[0] if finished else None
@@ -177,11 +178,6 @@ def _ends(store: Store, runs: list[str], pipeline: str) -> Iterator[tuple[str, d
     for start in range(0, len(runs), _READ_AT_ONCE):
         for record in store.read([(run, pipeline) for run in runs[start : start + _READ_AT_ONCE]]):
             yield record.id, record.end or {}
-
-
-def _is_finished(record: RunRecord) -> bool:
-    end = record.end
-    return end is not None and end.get("status") in ("done", "failed") and end.get("counts_from") is not None
 
 
 def _kinds_of(refused: dict[str, Any]) -> Sequence[dict[str, Any]]:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -20,7 +20,7 @@ from beam_obs.records.errors import BeamObsError
 from beam_obs.store.store import RunNotFound, Store
 from beam_obs.store.unknown_name import UnknownName
 from beam_obs.web.links import Links
-from beam_obs.web.page import NotThere, Page
+from beam_obs.web.page import Elsewhere, NotThere, Page
 from beam_obs.web.pages.pipelines_page import pipelines_page
 from beam_obs.web.pages.run_page import run_page
 from beam_obs.web.protection import Protection
@@ -29,7 +29,7 @@ from beam_obs.web.stored_runs import StoredRuns
 
 STATIC = Path(__file__).parent / "static"
 
-Maker = Callable[["Asked"], Page]
+Maker = Callable[["Asked"], "Page | Elsewhere"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Asked:
 
 
 PAGES: Sequence[tuple[str, Maker]] = (
-    ("/", lambda asked: pipelines_page(asked.runs)),
+    ("/", lambda asked: pipelines_page(asked.runs, asked.query.get("seen"))),
     ("/runs/{run}", lambda asked: run_page(asked.runs, asked.path["run"])),
 )
 """Path -> what makes its page."""
@@ -79,6 +79,10 @@ def application(
     def answer(make: Maker) -> Callable[[Request], Any]:
         def respond(asked: Asked) -> Response:
             page = _page(make, asked)
+            if isinstance(page, Elsewhere):
+                return RedirectResponse(page.address(links), 303)
+            if page.status == 204:  # what is shown is as it was
+                return Response(status_code=204)
             shared = {"store": store.shown_uri}
             return HTMLResponse(render(page, links, shared), page.status, {"cache-control": "no-store"})
 
@@ -101,7 +105,7 @@ def application(
     )
 
 
-def _page(make: Maker, asked: Asked) -> Page:
+def _page(make: Maker, asked: Asked) -> Page | Elsewhere:
     try:
         return make(asked)
     except (NotThere, RunNotFound, UnknownName) as error:

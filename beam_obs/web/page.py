@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from beam_obs.web.links import Links
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +26,17 @@ class Page:
     values: Mapping[str, Any]
     status: int = 200
     is_live: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Elsewhere:
+    """What was asked for has a page of its own, which is led to.
+
+    Args:
+      address: gives its address.
+    """
+
+    address: Callable[[Links], str]
 
 
 class NotThere(Exception):

@@ -64,6 +64,7 @@ def environment() -> jinja2.Environment:
         microseconds=lambda value: microseconds_text(value, "µs", "–"),  # noqa: RUF001
         moment=moment,
         ago=ago,
+        span=span,
         short=lambda id: id[:SHORT_ID],
         lines=_lines,
         share=share,
@@ -98,11 +99,19 @@ def ago(text: str, now: datetime.datetime | None = None) -> str:
     '2 h ago'
     """
     now = now or datetime.datetime.now(datetime.timezone.utc)
-    seconds = (now - parse_time(text)).total_seconds()
+    return f"{span((now - parse_time(text)).total_seconds())} ago"
+
+
+def span(seconds: float) -> str:
+    """Returns a length of time by its largest unit.
+
+    >>> span(5_400), span(200_000), span(12.3)
+    ('1 h', '2 d', '12 s')
+    """
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
-            return f"{int(seconds // length)} {unit} ago"
-    return f"{max(int(seconds), 0)} s ago"
+            return f"{int(seconds // length)} {unit}"
+    return f"{max(int(seconds), 0)} s"
 
 
 def share(part: float | None, whole: float | None) -> str:

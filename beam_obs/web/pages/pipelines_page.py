@@ -1,15 +1,24 @@
-"""All pipelines of a store, each with its newest runs."""
+"""All pipelines of a store, each with its newest runs; those that need a look come first."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+import time
+from collections.abc import Iterator
 
-from beam_obs.store.run_record import RunRecord
+from beam_obs.records.number_text import counted
+from beam_obs.store.pipeline_state import CHANGED, FAILED, LATE, ORDER, PipelineState, pipeline_state
+from beam_obs.store.run_record import now_text
+from beam_obs.store.run_summary import RunSummary
 from beam_obs.web.page import Page
-from beam_obs.web.stored_runs import StoredRuns
+from beam_obs.web.run_bars import SHOWN_RUNS, Bars, run_bars
+from beam_obs.web.stored_runs import RunId, StoredRuns
 
-SHOWN_RUNS = 30
+LOCAL_SECONDS, REMOTE_SECONDS = 0.2, 1.0
+"""For so long runs are read for one answer; the rest comes with the next."""
+
+_WITHOUT_FILTER = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,34 +26,103 @@ class PipelineRow:
     """A pipeline as one row.
 
     Args:
-      name: of the pipeline.
-      runs: its newest runs, newest first.
+      state: how it is.
+      bars: its newest runs.
       count: of all of its runs.
+      is_whole: whether its newest runs were all read, and its last success is sure.
     """
 
-    name: str
-    runs: Sequence[RunRecord]
+    state: PipelineState
+    bars: Bars
     count: int
+    is_whole: bool
 
     @property
-    def newest(self) -> RunRecord:
+    def name(self) -> str:
+        """Name of the pipeline."""
+        return self.state.name
+
+    @property
+    def newest(self) -> RunSummary:
         """The newest run."""
-        return self.runs[0]
-
-    @property
-    def last_success(self) -> RunRecord | None:
-        """The newest run that is done, of those that are shown."""
-        return next((run for run in self.runs if run.status == "done"), None)
+        return self.state.newest
 
 
-def pipelines_page(runs: StoredRuns) -> Page:
-    """Returns the page of all pipelines.
+def pipelines_page(runs: StoredRuns, seen: str | None = None, seconds: float | None = None) -> Page:
+    """Returns the page of all pipelines; without content where nothing changed since it was seen.
+
+    Args:
+      runs: the runs of the store.
+      seen: what the page that is shown says of itself.
+      seconds: for so long runs are read; by default as long as a person waits gladly.
 
     Raises:
       StoreNotFound: there is no store.
     """
-    of_pipeline: dict[str, list[tuple[str, str]]] = {}
-    for run, name in runs.store.ids():
-        of_pipeline.setdefault(name, []).append((run, name))
-    rows = [PipelineRow(name, runs.read(ids[:SHOWN_RUNS]), len(ids)) for name, ids in of_pipeline.items()]
-    return Page("pipelines.html", "Pipelines", {"rows": rows}, is_live=True)
+    if seconds is None:
+        seconds = LOCAL_SECONDS if runs.store.local else REMOTE_SECONDS
+    until = time.monotonic() + seconds
+    ids = runs.ids_by_pipeline()
+    newest = runs.summaries([of_one[0] for of_one in ids.values()])
+    known = newest | runs.summaries(list(_by_turns(ids)), until)
+    now = now_text()
+    rows = [_row(runs, name, of_one, known, now, until) for name, of_one in ids.items()]
+    rows.sort(key=lambda row: row.newest.id, reverse=True)
+    rows.sort(key=lambda row: ORDER.index(row.state.state))
+    is_whole = all(row.is_whole for row in rows)
+    values = {
+        "rows": rows,
+        "summary": _summary(rows),
+        "is_whole": is_whole,
+        "has_filter": len(rows) > _WITHOUT_FILTER,
+        "now": now,
+    }
+    told = _digest(rows, now)
+    status = 204 if seen == told else 200
+    return Page("pipelines.html", "Pipelines", values | {"told": told}, status, is_live=True)
+
+
+def _digest(rows: list[PipelineRow], now: str) -> str:
+    """Returns what is the same as long as the page says the same; how long ago things were, by the minute."""
+    shown = [
+        (row.name, row.count, row.is_whole, row.state.state, run.id, run.status, run.refused, run.taken)
+        for row in rows
+        for run in row.state.runs
+    ]
+    return hashlib.sha256(repr((now[:16], shown)).encode()).hexdigest()[:16]
+
+
+def _by_turns(ids: dict[str, list[RunId]]) -> Iterator[RunId]:
+    """Gives the newest run of each pipeline, then the second of each, and so on."""
+    for at in range(SHOWN_RUNS):
+        yield from (of_one[at] for of_one in ids.values() if at < len(of_one))
+
+
+def _row(
+    runs: StoredRuns,
+    name: str,
+    ids: list[RunId],
+    known: dict[str, RunSummary],
+    now: str,
+    until: float,
+) -> PipelineRow:
+    wanted = ids[:SHOWN_RUNS]
+    # Only runs without a gap between them: one that was not read yet may be the last success.
+    read = []
+    for run, _ in wanted:
+        if run not in known:
+            break
+        read.append(known[run])
+    last = next((run for run in read if run.is_success), None)
+    is_whole = len(read) == len(wanted)
+    if last is None and is_whole:
+        last, is_whole = runs.last_success(ids[SHOWN_RUNS:], until)
+    return PipelineRow(pipeline_state(name, read, last, now), run_bars(read), len(ids), is_whole)
+
+
+def _summary(rows: list[PipelineRow]) -> str:
+    states = [row.state.state for row in rows]
+    words = ((FAILED, "failed"), (LATE, "late"), (CHANGED, "changed"))
+    told = [f"{states.count(state):,} {word}" for state, word in words if state in states]
+    count = counted(sum(row.count for row in rows), "run")
+    return ", ".join([f"{counted(len(rows), 'pipeline')}, {count}", *told])
