@@ -35,6 +35,7 @@ _COMMANDS = {
     "sources": "sources",
     "affected": "affected",
     "serve": "serve",
+    "site": "site",
     "prune": "prune",
     "config": "config",
 }

@@ -15,6 +15,7 @@ from beam_obs.reports.report_picture import report_svg
 from beam_obs.reports.run_report import print_report_on, record_json
 from beam_obs.reports.runs_table import render_runs
 from beam_obs.reports.telling import tell
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 
 
@@ -69,10 +70,22 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
 @click.option(
     "--svg", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Write the report as a picture."
 )
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=pathlib.Path),
+    metavar="FILE",
+    help="Write its page as one file that needs nothing beside it; - for standard output.",
+)
 @all_steps_option
 @follow_option
 def show(
-    run: str, store: Store, as_json: bool, svg: pathlib.Path | None, all_steps: bool, follow: bool
+    run: str,
+    store: Store,
+    as_json: bool,
+    svg: pathlib.Path | None,
+    html: pathlib.Path | None,
+    all_steps: bool,
+    follow: bool,
 ) -> None:
     """Show the report of a run; of one that has not ended the counts so far.
 
@@ -93,9 +106,22 @@ def show(
     if svg is not None:
         svg.write_text(report_svg(record, store, all_steps=all_steps), encoding="utf-8")
         tell(f"wrote {svg}")
+    elif html is not None:
+        _write_html(record, store, html)
     elif as_json:
         click.echo(json.dumps(record_json(record, store), indent=1))
     else:
         print_report_on(console_for(sys.stdout), record, store, all_steps)
     if follow:
         end_as(record)
+
+
+def _write_html(record: RunRecord, store: Store, file: pathlib.Path) -> None:
+    from beam_obs.web.one_file import run_as_one_file
+
+    page = run_as_one_file(store, record)
+    if str(file) == "-":
+        click.echo(page.encode(), nl=False)
+    else:
+        file.write_text(page, encoding="utf-8")
+        tell(f"wrote {file}")

@@ -78,7 +78,7 @@ def application(
 
     def answer(make: Maker) -> Callable[[Request], Any]:
         def respond(asked: Asked) -> Response:
-            page = _page(make, asked)
+            page = page_of(make, asked)
             if isinstance(page, Elsewhere):
                 return RedirectResponse(page.address(links), 303)
             if page.status == 204:  # what is shown is as it was
@@ -105,7 +105,8 @@ def application(
     )
 
 
-def _page(make: Maker, asked: Asked) -> Page | Elsewhere:
+def page_of(make: Maker, asked: Asked) -> Page | Elsewhere:
+    """Returns a page; one that says why where there is none, or it cannot be read."""
     try:
         return make(asked)
     except (NotThere, RunNotFound, UnknownName) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import urllib.parse
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Links:
 
     Args:
       base: path that all pages are below, without a slash at its end; empty for the root.
+      has_search: whether there is a page of search.
 
     >>> Links("/obs").run("01a2")
     '/obs/runs/01a2'
@@ -21,6 +22,9 @@ class Links:
     """
 
     base: str = ""
+    has_search: bool = True
+    is_served: ClassVar[bool] = True
+    """Whether a server answers: pages can be asked for again, and for what they have not."""
 
     def home(self) -> str:
         """Returns the address of the list of pipelines."""

@@ -1,0 +1,166 @@
+"""Pages that are written out as files: they lead to each other, and to nothing else."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import urllib.parse
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import lxml.html
+import pytest
+
+import beam_obs as obs
+from beam_obs.store.store import Store
+from beam_obs.web.site_folder import MARKER, NotASite
+from beam_obs.web.static_site import write_site
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m" + "é/x" * 70
+
+
+def fail(value: str) -> str:
+    raise ValueError(f"{HOSTILE} {value}")
+
+
+@pytest.fixture(scope="session")
+def site(runs_folder: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The folder of a site; tests only read it."""
+    folder = tmp_path_factory.mktemp("site-of-pipelines")
+    write_site(Store(runs_folder / "store"), str(folder), letters_of_kind=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The site of a run whose label and errors mean harm."""
+    folder = tmp_path_factory.mktemp("hostile-site")
+    quiet = ["--obs_report=off"]
+    with obs.Pipeline("FnApiRunner", argv=quiet, name="Hostile", store=folder / "store") as pipeline:
+        _ = pipeline | beam.Create(["a", "b", "c"]) | HOSTILE >> obs.Stage(beam.Map(fail))
+    write_site(Store(folder / "store"), str(folder / "site"))
+    return folder / "site"
+
+
+@pytest.fixture(params=["site", "hostile_site"])
+def any_site(request: pytest.FixtureRequest) -> pathlib.Path:
+    """One after the other."""
+    found: pathlib.Path = request.getfixturevalue(request.param)
+    return found
+
+
+def pages(site: pathlib.Path) -> Iterator[tuple[pathlib.Path, Any]]:
+    for path in sorted(site.rglob("*.html")):
+        yield path, lxml.html.document_fromstring(path.read_bytes())
+
+
+def test_every_link_leads_to_a_file_that_is_there(any_site: pathlib.Path) -> None:
+    links = [
+        (path, link)
+        for path, page in pages(any_site)
+        for link in page.xpath("//@href | //@src | //@action | //@*[starts-with(name(), 'hx-get')]")
+        if not link.startswith("#")
+    ]
+    assert links
+    for path, link in links:
+        parsed = urllib.parse.urlsplit(link)
+        assert (parsed.scheme, parsed.netloc) == ("", ""), link
+        assert not parsed.path.startswith("/"), link
+        target = (path.parent / urllib.parse.unquote(parsed.path)).resolve()
+        assert target.is_file(), (path, link)
+        assert target.is_relative_to(any_site), link
+
+
+def test_every_run_has_a_page(site: pathlib.Path, runs_folder: pathlib.Path) -> None:
+    runs = Store(runs_folder / "store").ids()
+    assert {path.stem for path in (site / "runs").glob("*.html")} == {run for run, _ in runs}
+
+
+def test_names_of_files_are_short_and_differ_in_more_than_case(any_site: pathlib.Path) -> None:
+    names = [path.relative_to(any_site).as_posix() for path in any_site.rglob("*") if path.is_file()]
+    assert len({name.lower() for name in names}) == len(names)
+    assert max(len(part) for name in names for part in name.split("/")) <= 72
+    assert all(name.isascii() for name in names)
+
+
+def test_a_page_runs_nothing_of_a_store_and_says_so_to_browsers(any_site: pathlib.Path) -> None:
+    for path, page in pages(any_site):
+        assert "\x1b" not in path.read_text()
+        scripts = page.xpath("//script")
+        assert all(script.get("src") and not script.text for script in scripts), path
+        (policy,) = page.xpath("//meta[@http-equiv='Content-Security-Policy']/@content")
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+
+
+def test_a_page_says_when_it_was_written_and_how_much_of_the_store_it_is(
+    site: pathlib.Path, runs_folder: pathlib.Path
+) -> None:
+    (foot,) = lxml.html.document_fromstring((site / "index.html").read_bytes()).xpath("//footer")
+    assert "the newest 30 runs of each pipeline" in foot.text_content()
+    assert "2 dead letters" in foot.text_content()
+    assert str(runs_folder) not in foot.text_content()
+
+
+def test_the_index_has_pipelines_runs_and_files_each_with_its_page(site: pathlib.Path) -> None:
+    index = json.loads((site / "search.json").read_text())
+    assert index["columns"] == ["kind", "text", "detail", "page"]
+    kinds = {row[0] for row in index["rows"]}
+    assert {"run", "input", "output"} <= kinds
+    assert all((site / row[3]).is_file() for row in index["rows"])
+    assert any(row[1].endswith("orders.csv") for row in index["rows"])
+
+
+def test_a_site_of_one_pipeline_says_nothing_of_the_others(
+    runs_folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    write_site(Store(runs_folder / "store"), str(tmp_path / "site"), "broken-orders", 1)
+    written = [path for path in (tmp_path / "site").rglob("*") if path.suffix in (".html", ".json")]
+    newest = Store(runs_folder / "store").find("orders@latest").id
+    assert [path for path in written if newest in path.read_text() + path.name] == []
+    assert "broken-orders" in (tmp_path / "site/index.html").read_text()
+
+
+def test_older_runs_than_were_asked_for_have_no_page(
+    runs_folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    store = Store(runs_folder / "store")
+    write_site(store, str(tmp_path / "site"), "orders", 2)
+    newest = [run for run, _ in store.ids("orders")]
+    assert sorted(path.stem for path in (tmp_path / "site/runs").glob("*.html")) == sorted(newest[:2])
+
+
+def test_a_site_is_replaced_and_what_is_not_of_it_stays(
+    runs_folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    store, site = Store(runs_folder / "store"), tmp_path / "site"
+    write_site(store, str(site), "orders")
+    (site / "CNAME").write_text("runs.example.org")
+    write_site(store, str(site), "orders", 1)
+    assert len(list((site / "runs").glob("*.html"))) == 1
+    assert (site / "CNAME").exists()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", MARKER])
+def test_a_folder_with_other_files_is_left_alone(
+    runs_folder: pathlib.Path, tmp_path: pathlib.Path, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(NotASite, match="nothing was written"):
+        write_site(Store(runs_folder / "store"), str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.browser
+def test_pages_open_from_a_disk_and_are_searched_there(
+    site: pathlib.Path, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(site.joinpath("index.html").as_uri())
+    assert page.evaluate("getComputedStyle(document.querySelector('.top')).display") == "flex"
+    page.keyboard.press("/")
+    page.keyboard.type("orders.csv")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=orders.csv")
+    page.get_by_role("link", name="orders.csv").first.click()
+    assert page.locator("h1").inner_text() == "orders"
