@@ -21,6 +21,7 @@ import warnings
 from typing import Any, NamedTuple
 
 from beam_obs.records.lazy_names import LazyNames
+from beam_obs.records.shown_in_notebooks import show_in_notebooks_by
 
 _NAMES = LazyNames(globals())
 __all__ = _NAMES.all
@@ -62,6 +63,15 @@ def _version() -> str:
     import importlib.metadata  # few ask, and it takes longer than all else here
 
     return importlib.metadata.version("beam-obs")
+
+
+def _html_of(shown: Any) -> str | None:
+    from beam_obs.reports.notebook_html import html_of  # a notebook asks, and nobody else
+
+    return html_of(shown)
+
+
+show_in_notebooks_by(_html_of)
 
 
 def __getattr__(name: str) -> Any:

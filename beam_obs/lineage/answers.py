@@ -9,6 +9,7 @@ from beam_obs.lineage.certainty import COMPLETELY, Certainty
 from beam_obs.lineage.output_records import OutputRecord
 from beam_obs.lineage.source_records import SourceRecord
 from beam_obs.lineage.step_graph import PathPart
+from beam_obs.records.shown_in_notebooks import ShownInNotebooks
 from beam_obs.store.source_partitions import SourcePartition
 
 
@@ -157,7 +158,7 @@ class FromAggregate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Why:
+class Why(ShownInNotebooks):
     """Why a record is what it is.
 
     Args:
@@ -350,7 +351,7 @@ class MayBeIn:
 
 
 @dataclasses.dataclass(frozen=True)
-class Fate:
+class Fate(ShownInNotebooks):
     """What became of a source record, or of an aggregate.
 
     Args:

@@ -10,6 +10,7 @@ from typing import Any
 
 from beam_obs.records.manifest import content_hash
 from beam_obs.records.run_context import RunContext
+from beam_obs.records.shown_in_notebooks import ShownInNotebooks
 from beam_obs.store.process import this_process
 from beam_obs.store.read_run_record import SEALED
 from beam_obs.store.run_record import END, HEARTBEAT, HEARTBEAT_SECONDS, LIVE, START, RunRecord, now_text
@@ -21,7 +22,7 @@ _PATIENCE_SECONDS = 5.0
 """How long the end waits for a write that is under way."""
 
 
-class Run:
+class Run(ShownInNotebooks):
     """A run that this process launches. `start.json` is written when it is made.
 
     Args:

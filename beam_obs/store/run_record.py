@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 from typing import Any
 
+from beam_obs.records.shown_in_notebooks import ShownInNotebooks
 from beam_obs.records.wording import not_kept_text
 from beam_obs.store import process
 
@@ -20,7 +21,7 @@ SILENCE_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
-class RunRecord:
+class RunRecord(ShownInNotebooks):
     """One run, as its files tell it.
 
     Args:
@@ -105,6 +106,10 @@ class RunRecord:
     def seconds(self) -> float | None:
         """How long the run took; None before it has ended."""
         return seconds_between(self.start["started"], self.end["finished"]) if self.end is not None else None
+
+
+class RunRecords(ShownInNotebooks, list[RunRecord]):
+    """Several runs."""
 
 
 def now_text() -> str:

@@ -20,7 +20,7 @@ from beam_obs.records.given import given_path
 from beam_obs.store.configuration import find_configuration
 from beam_obs.store.folder import Folder, folder_at, is_local, local_path
 from beam_obs.store.read_run_record import read_run_record
-from beam_obs.store.run_record import END, START, RunRecord
+from beam_obs.store.run_record import END, START, RunRecord, RunRecords
 from beam_obs.store.unknown_name import beginning_of, nearest_names, nearest_text
 
 STORE_VARIABLE = "BEAM_OBS_STORE"
@@ -151,7 +151,7 @@ class Store:
           pipeline: name of the pipeline; None for all.
           limit: at most this many; None for all.
         """
-        return self.read(self.ids(pipeline)[:limit])
+        return RunRecords(self.read(self.ids(pipeline)[:limit]))
 
     def ids(self, pipeline: str | None = None) -> list[tuple[str, str]]:
         """Returns the runs of a pipeline, or of all, as (id, pipeline), newest first; reads none of them."""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import lxml.html
 import nbclient
 import nbformat
 import pytest
@@ -78,13 +79,19 @@ def test_notebook(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> No
     notebook = nbformat.read(tmp_path / "notebook.ipynb", as_version=4)
     nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [
-        output["data"]["text/plain"]
+        output["data"]
         for cell in notebook.cells
         for output in cell.get("outputs", ())
         if output["output_type"] == "execute_result"
     ]
-    assert "'Cairo,warm'" in shown[-2]
-    assert "'complete'" in shown[-1]
+    letters, told, *of_html = shown[-5:]
+    assert "'Cairo,warm'" in letters["text/plain"]
+    assert "'complete'" in told["text/plain"]
+    runs, fate, answer = (lxml.html.fragment_fromstring(data["text/html"]) for data in of_html)
+    assert "done, 1 dead" in [cell.text_content() for cell in runs.iter("td")]
+    assert "refused by parse: ValueError" in [line.text_content() for line in fate.iter("summary")]
+    assert answer.xpath("count(.//details)") > 2
+    assert "Oslo,-4.5" in answer.text_content()
     assert os.path.isdir(tmp_path / "notebook-store")
 
 
