@@ -17,7 +17,7 @@ BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers bench-refusals
+        bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers bench-refusals bench-instruments
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -89,10 +89,13 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-answers bench-refusals bench-flights  ## every benchmark
+bench: bench-stage bench-instruments bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-answers bench-refusals bench-flights  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
+
+bench-instruments: $(STAMP)  ## cost of an update of a counter and of a histogram, beside Beam's
+	$(BIN)/python -m benchmarks.instruments $(BENCH_ARGS)
 
 bench-dead: $(STAMP)  ## cost of dead letters when one record in ten is bad
 	$(BIN)/python -m benchmarks.dead $(BENCH_ARGS)

@@ -95,6 +95,10 @@ NAMES = {
     "TFRecordSource": Private("apache_beam.io.tfrecordio", "_TFRecordSource", "positions of its records"),
     "TextSink": Private("apache_beam.io.textio", "_TextSink", "a sink of text that counts"),
     "TextSource": Private("apache_beam.io.textio", "_TextSource", "positions of its lines"),
+    "STATE_SAMPLERS": Private(
+        "apache_beam.runners.worker.statesampler", "_STATE_SAMPLERS", "the step that a thread is in"
+    ),
+    "TypedMetricName": Private("apache_beam.metrics.execution", "_TypedMetricName", "the key of a count"),
     "UnwindowedValues": Private(
         "apache_beam.transforms.trigger", "_UnwindowedValues", "grouped values that may be read again"
     ),

@@ -30,7 +30,7 @@ def test_help_begins_with_a_map_and_tells_of_every_name() -> None:
     assert obs.__doc__ is not None
     lines = obs.__doc__.splitlines()
     in_map = [line for line in lines[1:13] if line.startswith("    ")]
-    assert len(in_map) == 10
+    assert len(in_map) == 11
     text = helped()
     assert text.index(in_map[0].strip()) < text.index("PACKAGE CONTENTS")
     told = re.findall(r"^    (?:class )?(\w+)[( =]", text, re.MULTILINE)

@@ -26,6 +26,13 @@ INTERNAL_ERRORS = "internal_errors"
 COMMITS_LOST = "commits_lost"
 """Files of manifests of lineage that could not be written."""
 BYTES = "bytes"
+VALUES_REFUSED = "values_refused"
+"""Values given to users' instruments that are no finite numbers."""
+VALUES_NOT_KEPT = "values_not_kept"
+"""Values given to gauges and summaries where there is nothing to keep them in."""
+SERIES_BEYOND = "series_beyond"
+"""Uses of labels for which an instrument has no series of their own any more."""
+OF_INSTRUMENTS = frozenset({VALUES_REFUSED, VALUES_NOT_KEPT, SERIES_BEYOND})
 
 LATENCY_PREFIX = "latency_us_le_"
 LATENCY_BOUNDS_US: tuple[int, ...] = (

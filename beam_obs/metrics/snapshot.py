@@ -23,14 +23,14 @@ _ELEMENT_COUNT_URN = "beam:metric:element_count:v1"
 
 
 @dataclasses.dataclass(frozen=True)
-class Histogram:
+class LatencyHistogram:
     """Counts of timed elements, by upper bound in microseconds.
 
     Args:
       cumulative: for each bound of `names.LATENCY_BOUNDS_US`, and last without any bound, how many were
         as fast or faster.
 
-    >>> Histogram((0, 90, 99, 100, *[100] * 8)).quantile_us(0.5)
+    >>> LatencyHistogram((0, 90, 99, 100, *[100] * 8)).quantile_us(0.5)
     3.222...
     """
 
@@ -84,7 +84,7 @@ class StageCounts:
     internal_errors: int = 0
     combined: int = 0
     broken: int = 0
-    latency: Histogram = Histogram()
+    latency: LatencyHistogram = LatencyHistogram()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +130,8 @@ def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
     for counter in metrics.query(MetricsFilter().with_namespace(names.NAMESPACE))["counters"]:
         value = counter.committed if counter.committed is not None else counter.attempted
         attempted = attempted or counter.committed is None
+        if counter.key.metric.name in names.OF_INSTRUMENTS:  # of any step, which need not be a stage
+            continue
         label = str(counter.key.step)
         if counter.key.metric.name == names.GATHERED:
             gathered[label] = int(value or 0)
@@ -177,7 +179,7 @@ def _stage_counts(values: Mapping[str, int]) -> StageCounts:
         internal_errors=values.get(names.INTERNAL_ERRORS, 0),
         combined=values.get(names.COMBINED, 0),
         broken=values.get(names.BROKEN, 0),
-        latency=Histogram(tuple(values.get(name, 0) for name in names.LATENCY_NAMES)),
+        latency=LatencyHistogram(tuple(values.get(name, 0) for name in names.LATENCY_NAMES)),
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import beam_obs as obs
 from beam_obs.metrics import names
-from beam_obs.metrics.snapshot import Histogram, counts_of_job, read_snapshot
+from beam_obs.metrics.snapshot import LatencyHistogram, counts_of_job, read_snapshot
 
 
 @pytest.mark.parametrize("runner", ["FnApiRunner", "BundleBasedDirectRunner"])
@@ -66,13 +66,13 @@ def test_counts_of_prism_may_miss_some() -> None:
 
 
 def test_quantiles_of_nothing_are_none() -> None:
-    assert Histogram().quantile_us(0.5) is None
+    assert LatencyHistogram().quantile_us(0.5) is None
 
 
 @given(st.lists(st.integers(0, 50), min_size=len(names.LATENCY_NAMES), max_size=len(names.LATENCY_NAMES)))
 def test_quantiles_grow_with_their_share(counts: list[int]) -> None:
     cumulative = tuple(sum(counts[: position + 1]) for position in range(len(counts)))
-    histogram = Histogram(cumulative)
+    histogram = LatencyHistogram(cumulative)
     quantiles = [histogram.quantile_us(share) for share in (0.01, 0.25, 0.5, 0.75, 0.99, 1.0)]
     if not histogram.count:
         assert quantiles == [None] * 6
