@@ -110,6 +110,23 @@ def marks_of(graph: MarkedGraph) -> list[tuple[str, str]]:
     return [(text, name) for text, name, is_there in kinds if is_there]
 
 
+def add_hatch(parent: ElementTree.Element) -> None:
+    """Adds the pattern that opaque steps are filled with, to be called ``hatch``."""
+    pattern = ElementTree.SubElement(
+        ElementTree.SubElement(parent, "defs"),
+        "pattern",
+        {
+            "id": "hatch",
+            "width": "8",
+            "height": "8",
+            "patternUnits": "userSpaceOnUse",
+            "patternTransform": "rotate(45)",
+        },
+    )
+    ElementTree.SubElement(pattern, "rect", {"class": "hatched", "width": "8", "height": "8"})
+    ElementTree.SubElement(pattern, "path", {"class": "hatch", "d": "M1 0V8"})
+
+
 def add_mark(parent: ElementTree.Element, name: str, x: float, y: float) -> None:
     """Adds a sample of a mark, 18 wide and 12 high, with the middle of its left side at a place."""
     swatch = ElementTree.SubElement(parent, "g", {"class": name})

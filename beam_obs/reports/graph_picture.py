@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from beam_obs.records.wording import clean, seconds_text
 from beam_obs.reports.as_of import as_of_text
 from beam_obs.reports.balance_text import NOT_BALANCED, balance_text
-from beam_obs.reports.graph_drawing import add_mark, draw_graph, marks_of
+from beam_obs.reports.graph_drawing import add_hatch, add_mark, draw_graph, marks_of
 from beam_obs.reports.marked_graph import marked_graph
 from beam_obs.reports.svg_shapes import SMALL, add_text, number, text_width
 from beam_obs.store.run_record import RunRecord, parse_time
@@ -181,18 +181,6 @@ def _root(record: RunRecord, width: float, height: float) -> ElementTree.Element
     )
     ElementTree.SubElement(root, "title").text = f"{clean(record.pipeline)}: {record.status_text}"
     ElementTree.SubElement(root, "style").text = _STYLE
-    pattern = ElementTree.SubElement(
-        ElementTree.SubElement(root, "defs"),
-        "pattern",
-        {
-            "id": "hatch",
-            "width": "8",
-            "height": "8",
-            "patternUnits": "userSpaceOnUse",
-            "patternTransform": "rotate(45)",
-        },
-    )
-    ElementTree.SubElement(pattern, "rect", {"class": "hatched", "width": "8", "height": "8"})
-    ElementTree.SubElement(pattern, "path", {"class": "hatch", "d": "M1 0V8"})
+    add_hatch(root)
     ElementTree.SubElement(root, "rect", {"class": "paper", "width": "100%", "height": "100%"})
     return root

@@ -42,6 +42,7 @@ from beam_obs.reports.next_commands import next_commands
 from beam_obs.reports.run_notes import BAD, DOUBTFUL, GOOD, QUIET, RunNote, balance_notes, count_notes
 from beam_obs.reports.run_so_far import with_refusals
 from beam_obs.reports.runs_table import NAME_COLUMNS, STATUS_STYLES
+from beam_obs.reports.status_text import status_lines
 from beam_obs.store.folding import WITHIN, folded_record
 from beam_obs.store.run_record import RunRecord, parse_time
 from beam_obs.store.store import Store
@@ -136,12 +137,9 @@ def _parts(
     yield _failure(end.get("error"), most_text)
     if record.status == "template":
         yield Text()
-        yield told(f"A classic template of Dataflow: {clean(record.start['template'])}")
-        yield told(
-            "Its jobs leave their dead letters here, and no counts. A Flex template has a run of its own for "
-            "each job.",
-            "dim",
-        )
+        first, *others = status_lines(record)
+        yield told(first)
+        yield from (told(line, "dim") for line in others)
     elif record.end is None:
         yield _steps(end, marks) or Text()
         yield told(counts_text(record), "dim")

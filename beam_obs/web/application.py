@@ -23,6 +23,7 @@ from beam_obs.web.links import Links
 from beam_obs.web.page import Elsewhere, NotThere, Page
 from beam_obs.web.pages.pipelines_page import pipelines_page
 from beam_obs.web.pages.run_page import run_page
+from beam_obs.web.pages.step_page import step_page
 from beam_obs.web.protection import Protection
 from beam_obs.web.rendering import render
 from beam_obs.web.stored_runs import StoredRuns
@@ -55,6 +56,7 @@ class Asked:
 PAGES: Sequence[tuple[str, Maker]] = (
     ("/", lambda asked: pipelines_page(asked.runs, asked.query.get("seen"))),
     ("/runs/{run}", lambda asked: run_page(asked.runs, asked.path["run"])),
+    ("/runs/{run}/step", lambda asked: step_page(asked.runs, asked.path["run"], asked.query.get("label"))),
 )
 """Path -> what makes its page."""
 

@@ -11,6 +11,7 @@ from beam_obs.records.errors import MissingExtra
 from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import bytes_text, clean, clean_lines, microseconds_text, seconds_text
+from beam_obs.reports.fitting import clipped, shortened
 from beam_obs.store.run_record import parse_time
 from beam_obs.web.links import Links
 from beam_obs.web.page import Page
@@ -59,6 +60,8 @@ def environment() -> jinja2.Environment:
     made.filters.update(
         count=lambda number: "–" if number is None else f"{number:,}",  # noqa: RUF001 - a dash stands for no number
         counted=counted,
+        clipped=clipped,
+        shortened=shortened,
         size=bytes_text,
         seconds=lambda seconds: "" if seconds is None else seconds_text(seconds),
         microseconds=lambda value: microseconds_text(value, "µs", "–"),  # noqa: RUF001

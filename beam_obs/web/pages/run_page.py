@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from beam_obs.records.number_text import counted
+from beam_obs.records.wording import letters_beside, lost_evidence
+from beam_obs.reports.as_of import counts_text
+from beam_obs.reports.dataset_text import shown_places
+from beam_obs.reports.failure_text import failing_record_text, failure_lines
+from beam_obs.reports.marked_graph import MarkedGraph, NoStepsYet, marked_graph
+from beam_obs.reports.next_commands import next_commands
+from beam_obs.reports.run_notes import balance_notes, count_notes
+from beam_obs.reports.run_so_far import with_refusals
+from beam_obs.reports.status_text import status_lines
+from beam_obs.reports.step_detail import stage_of_kind
 from beam_obs.store.folding import folded_record
+from beam_obs.store.run_record import RunRecord, now_text, seconds_between
+from beam_obs.store.run_record_forms import ERASED_AT_END
+from beam_obs.web.graph_svg import GraphOnPage
 from beam_obs.web.page import Page
+from beam_obs.web.step_rows import step_rows
 from beam_obs.web.stored_runs import StoredRuns
+
+MOST_READ = 5_000
+"""Of dead letters of a run that has not ended, for a page that asks again every few seconds."""
+SHOWN_KINDS = 10
 
 
 def run_page(runs: StoredRuns, selector: str) -> Page:
@@ -13,11 +36,95 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
     Raises:
       RunNotFound: there is no such run.
     """
-    record = runs.find(selector)
-    folded = folded_record(record, False)
-    return Page(
-        "run.html",
-        f"{record.pipeline} {record.id}",
-        {"run": record, "end": folded.end or {}},
-        is_live=record.end is None,
-    )
+    found = runs.find(selector)
+    record = folded_record(with_refusals(found, runs.store, MOST_READ))
+    end = record.last_known
+    graph = graph_of(record)
+    is_live = is_live_run(record)
+    refused = end.get("dead_letters") or {}
+    kinds = refused.get("by_fingerprint") or []
+    error = end.get("error")
+    values = {
+        "run": record,
+        "code": record.start.get("code") or {},
+        "before": next((run for run, _ in runs.ids(record.pipeline) if run < record.id), None),
+        "so_far": seconds_so_far(record),
+        "counts_text": counts_text(record) if record.end is None else "",
+        "is_live": is_live,
+        "problems": [*record.problems, *_erased(record)],
+        "status_lines": status_lines(record),
+        "lost": lost_evidence(end),
+        "error": error,
+        "error_lines": failure_lines(error, "the whole of it, below,") if error else [],
+        "failing_record": failing_record_text(error.get("at")) if error else "",
+        "failed_steps": [step.label for step in graph.steps if step.has_failed] if graph else [],
+        "graph": GraphOnPage(graph, record.id, is_live) if graph else None,
+        "rows": step_rows(graph) if graph and end.get("counts_from") else [],
+        "has_stages": graph is not None and any(step.is_stage for step in graph.steps),
+        "has_dropped": graph is not None and any(step.dropped for step in graph.steps),
+        "balance": balance_notes(end) if record.end is not None else [],
+        "notes": count_notes(end) if record.end is not None else [],
+        "refused": refused,
+        "beside": letters_beside(refused, record.status),
+        "kinds": [{**kind, "of_stage": stage_of_kind(kind)} for kind in kinds[:SHOWN_KINDS]],
+        "more_kinds": max(0, len(kinds) - SHOWN_KINDS),
+        "checks": end.get("checks") or [],
+        "inputs": _datasets(end.get("inputs") or record.start.get("inputs") or []),
+        "outputs": _datasets(end.get("outputs") or []),
+        "options": _options(record.start.get("options") or {}),
+        "commands": next_commands(record, runs.store),
+    }
+    return Page("run.html", f"{record.pipeline} {record.id}", values, is_live=is_live)
+
+
+def graph_of(record: RunRecord) -> MarkedGraph | None:
+    """Returns the graph of a run; None where no steps are known."""
+    try:
+        return marked_graph(record)
+    except NoStepsYet:
+        return None
+
+
+def is_live_run(record: RunRecord) -> bool:
+    """Returns whether a page of a run has to look again: its end, or more of it, may come."""
+    return record.status in ("running", "submitted")
+
+
+def seconds_so_far(record: RunRecord) -> float | None:
+    """Returns for how many seconds a run has been running; None of one that is not."""
+    if record.status != "running":
+        return None
+    return max(0.0, seconds_between(record.start["started"], now_text()))
+
+
+def _erased(record: RunRecord) -> list[str]:
+    erased = (record.end or {}).get(ERASED_AT_END)
+    if not erased:
+        return []
+    return [f"{counted(erased, 'row')} of evidence {'was' if erased == 1 else 'were'} erased from it"]
+
+
+def _options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in sorted(options.items())
+    ]
+
+
+def _datasets(datasets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    rows = []
+    for dataset, place in zip(datasets, shown_places(datasets), strict=True):
+        files = dataset.get("files") or []
+        rows.append(
+            {
+                "name": dataset.get("name") or dataset.get("label") or "",
+                "label": dataset.get("label") or "",
+                "place": place,
+                "records": dataset.get("records"),
+                "digest": dataset.get("digest"),
+                "bytes": sum(file.get("bytes") or 0 for file in files),
+                "file_count": dataset.get("file_count") or len(files) or None,
+                "files": files,
+            }
+        )
+    return rows

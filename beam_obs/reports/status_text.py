@@ -1,0 +1,28 @@
+"""What the status of a run means, where it has not come to an end that says so itself."""
+
+from __future__ import annotations
+
+from beam_obs.records.wording import clean
+from beam_obs.store.run_record import RunRecord, parse_time
+
+
+def status_lines(record: RunRecord) -> list[str]:
+    """Returns sentences about a run that is no longer watched or never will be; none of one that ended."""
+    if record.status == "template":
+        return [
+            f"A classic template of Dataflow: {clean(record.start['template'])}",
+            (
+                "Its jobs leave their dead letters here, and no counts. "
+                "A Flex template has a run of its own for each job."
+            ),
+        ]
+    heartbeat = record.heartbeat or {}
+    seen = f" at {parse_time(heartbeat['at']):%Y-%m-%d %H:%M:%S} UTC" if heartbeat.get("at") else ""
+    if record.status == "lost":
+        return [f"How it ended nobody knows: its launcher{' was last seen' if seen else ' is gone'}{seen}."]
+    if record.status == "submitted":
+        job = f" as job {clean(record.job_id)}" if record.job_id else ""
+        return [f"Its launcher has left{seen}, the job goes on at the runner{job}; its end is not kept here."]
+    if record.status == "damaged":
+        return ["It has ended, but nothing of its end can be read."]
+    return []
