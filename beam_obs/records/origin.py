@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -135,6 +136,14 @@ class Partition(NamedTuple):
             halves[:, 0] |= (places > np.uint64(_POSITION_MASK)).astype(np.uint64) << np.uint64(63)
         halves[:, 1] = (low_position & np.uint64(0xFF)) << np.uint64(RANDOM_BITS) | mixed
         return halves.view(np.uint8)
+
+    def origin_tuple(self, positions: Sequence[int] | numpy.ndarray) -> tuple[bytes, ...]:
+        """Returns the origins of many records at once, each by itself.
+
+        >>> Partition("a", "1").origin_tuple([5]) == (Partition("a", "1").origin(5),)
+        True
+        """
+        return _unpacker(len(positions)).unpack(self.origins(positions).tobytes())
 
     def hex_origins(self, positions: Sequence[int] | numpy.ndarray) -> list[str]:
         """Returns the printed origins of many records at once.
@@ -285,6 +294,12 @@ def _derived_by(step: str) -> hashlib.blake2b:
     """Returns the hash of what all aggregates of a step have in common, to be copied."""
     encoded = step.encode()
     return hashlib.blake2b(len(encoded).to_bytes(8, "big") + encoded, digest_size=12, person=_DERIVED)
+
+
+@functools.lru_cache(maxsize=1024)
+def _unpacker(count: int) -> struct.Struct:
+    """Takes origins apart in a fifth of the time that slices take."""
+    return struct.Struct("16s" * count)
 
 
 @functools.lru_cache(maxsize=4096)

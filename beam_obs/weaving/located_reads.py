@@ -9,15 +9,17 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.beam_private import ReadRange
-from beam_obs.io.reads.beam_reads import LocatedRangeRead, LocatedRead, UnsplitLocatedRead
+from beam_obs.io.reads.beam_reads import LocatedRangeRead, LocatedRead, PassOnBlocks, UnsplitLocatedRead
+from beam_obs.io.reads.text_blocks import reads_in_blocks
 from beam_obs.records.known_partitions import ANY_RUN
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.weave_report import WovenSource
+from beam_obs.weaving import units
 from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.weave_state import INPUTS, WeaveState
 from beam_obs.woven.source_origins import BY_CONTENT, SourceOrigins
-from beam_obs.wrapper.element_forms import ROWS
+from beam_obs.wrapper.element_forms import LISTED, ROWS
 
 _OF_BEAM = "apache_beam.io."
 
@@ -26,6 +28,7 @@ def weave_located_read(weave: WeaveState, node_id: str) -> None:
     """Puts a DoFn that knows places in place of Beam's own for bounded sources."""
     graph = weave.graph
     *_, reading = [leaf for leaf in graph.leaves(node_id) if graph.node(leaf).spec.urn == PAR_DO_URN]
+    in_blocks = reads_in_blocks(units.source_of_read(graph, node_id))
     # A runner that has a read of its own would give plain records.
     graph.node(node_id).spec.Clear()
     graph.node(node_id).spec.urn = python_urns.GENERIC_COMPOSITE_TRANSFORM
@@ -34,10 +37,18 @@ def weave_located_read(weave: WeaveState, node_id: str) -> None:
     form = weave.form_for(given)
     weave.set_form(given, form)
     kind = LocatedRead if weave.settings.splits_reads else UnsplitLocatedRead
-    _replace(weave, reading, kind(label, form, source), given, label)
+    leaves = graph.leaves(node_id)
+    if in_blocks:
+        blocks = _in_blocks(weave, reading, given)
+        _replace(weave, reading, kind(label, LISTED, source), blocks, label)
+        weave.insert_dofn(
+            reading, f"{weave.label(reading)}/beam_obs:lines", PassOnBlocks(form), blocks, {"None": given}
+        )
+    else:
+        _replace(weave, reading, kind(label, form, source), given, label)
     if not weave.settings.splits_reads:
         _forget_restrictions(weave, reading)
-    for leaf in graph.leaves(node_id):
+    for leaf in leaves:
         weave.note_woven(leaf)
 
 
@@ -74,6 +85,15 @@ def _replace(weave: WeaveState, node_id: str, dofn: Any, given: str, label: str)
     payload.do_fn.payload = pickler.dumps((dofn, (), {}, None, None))
     node.spec.payload = payload.SerializeToString()
     weave.says[node_id] = dofn.ends
+
+
+def _in_blocks(weave: WeaveState, reading: str, given: str) -> str:
+    """Lets a step that reads give blocks of what it gave; returns their PCollection."""
+    graph = weave.graph
+    blocks = graph.add_pcollection(given, "blocks", weave.any_coder())
+    graph.replace_output(reading, given, blocks)
+    weave.forms[blocks], weave.plain_coder[blocks] = LISTED, weave.any_coder()
+    return blocks
 
 
 def _forget_restrictions(weave: WeaveState, node_id: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 from apache_beam.internal import pickler
 from apache_beam.io.filebasedsource import FileBasedSource
@@ -169,19 +170,24 @@ def _kind(graph: PortableGraph, node_id: str) -> str | None:
 
 def is_located_read(graph: PortableGraph, node_id: str) -> bool:
     """Returns whether a step is Beam's read of files, whose records have places in them."""
+    return isinstance(source_of_read(graph, node_id), FileBasedSource)
+
+
+def source_of_read(graph: PortableGraph, node_id: str) -> Any:
+    """Returns the source of a step that is Beam's read; None for any other, or where it cannot be had."""
     node = graph.node(node_id)
     if node.spec.urn != common_urns.deprecated_primitives.READ.urn or not node.subtransforms:
-        return False
+        return None
     payload = api.ReadPayload.FromString(node.spec.payload)
-    return payload.source.urn == python_urns.PICKLED_SOURCE and _is_located(payload.source.payload)
+    return _source(payload.source.payload) if payload.source.urn == python_urns.PICKLED_SOURCE else None
 
 
 @functools.lru_cache(maxsize=256)
-def _is_located(pickled: bytes) -> bool:
+def _source(pickled: bytes) -> Any:
     try:
-        return isinstance(pickler.loads(pickled), FileBasedSource)
+        return pickler.loads(pickled)
     except Exception:
-        return False
+        return None
 
 
 def _has_located_read(graph: PortableGraph, node_id: str) -> bool:

@@ -27,7 +27,7 @@ from beam_obs.weaving.units import Unit
 from beam_obs.weaving.weave_state import WeaveState
 from beam_obs.weaving.writer import write_rows
 
-WEAVE_VERSION = 3
+WEAVE_VERSION = 4
 """Changes when the woven form of the same pipeline changes: a running job cannot be updated across it."""
 
 _MOST_LEFT = 32

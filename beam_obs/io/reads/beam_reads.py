@@ -1,13 +1,14 @@
 """Beam's own reads of files, woven: each record with the origin that its place in its file gives it.
 
 Beam's sources of files claim a place before they give what lies there: text and TFRecord the offset of
-each record, Avro and Parquet that of each block. The last place claimed is where a record lies.
+each record, Avro and Parquet that of each block. The last place claimed is where a record lies. Lines of text
+leave in blocks, for a step behind to pass them on one by one: what a splittable DoFn gives costs Beam more.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -25,12 +26,14 @@ from beam_obs.beam_private import (
 from beam_obs.files.file_state import FileState, state_of
 from beam_obs.files.file_version import changed_while_read, file_version
 from beam_obs.files.found_files import as_text, fixed_part
+from beam_obs.io.reads.text_blocks import reads_in_blocks, text_blocks
 from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.known_partitions import ANY_RUN, note_partition
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
 from beam_obs.woven.source_origins import SourceOrigins, Stamper
-from beam_obs.wrapper.element_forms import PLAIN, ROWS, WOVEN, Ends, pack, unpack
+from beam_obs.wrapper.element_forms import LISTED, PLAIN, ROWS, WOVEN, Ends, pack, unpack
+from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.untyped import Untyped
 
 BYTES, BLOCKS = "bytes", "blocks"
@@ -59,7 +62,7 @@ class _Read(Untyped, beam.DoFn):
 
     Args:
       label: full label of the read.
-      gives: form of its records.
+      gives: form of its records; `LISTED` for blocks of them: their origins, and themselves.
       source: how records are stamped that no place is known of.
     """
 
@@ -85,7 +88,11 @@ class _Read(Untyped, beam.DoFn):
         place, offsets = _place(source, self._label, self.run), _offsets(ranges)
         start, count = ranges.start_position(), 0
         woven = _woven(source, ranges, place, offsets, self._stamper)
-        if self._gives == WOVEN and path is None:
+        if self._gives == LISTED:
+            for origins, records in _blocks(source, ranges, place) or (((one,), [it]) for one, it in woven):
+                count += len(records)
+                yield (origins, records)
+        elif self._gives == WOVEN and path is None:
             for count, element in enumerate(woven, 1):  # noqa: B007
                 yield element
         else:
@@ -149,6 +156,36 @@ class LocatedRangeRead(_Read):
             return
         path = metadata.path if self._reader._with_filename else None
         yield from self._located(sources[0].source, file_range.new_tracker(), path)
+
+
+class PassOnBlocks(StatelessDoFn):
+    """Passes on the records of blocks, one by one.
+
+    Args:
+      gives: form of the records.
+    """
+
+    def __init__(self, gives: str) -> None:
+        self._gives = gives
+
+    @property
+    def ends(self) -> Ends:
+        """The forms of what it takes and gives."""
+        return Ends(LISTED, self._gives)
+
+    def process(self, block: tuple[Sequence[bytes], list[Any]]) -> Iterable[Any]:
+        """Gives the records of a block."""
+        woven = zip(*block, strict=True)
+        return woven if self._gives == WOVEN else [pack(self._gives, *one) for one in woven]
+
+
+def _blocks(source: Any, ranges: Any, place: _Place | None) -> Iterator[tuple[Sequence[bytes], Any]] | None:
+    """Returns the records of a source in blocks, with their origins; None where they have to be read one by
+    one."""
+    if place is None or not reads_in_blocks(source._file_based_source):
+        return None
+    blocks = text_blocks(source._file_based_source, source._file_name, ranges)
+    return ((place.partition.origin_tuple(starts), lines) for starts, lines in blocks)
 
 
 def _woven(

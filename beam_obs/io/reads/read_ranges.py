@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import abc
-import functools
-import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -173,8 +171,7 @@ class ReadRanges(StatelessDoFn, abc.ABC):
         """
         if not self._tells_origins:
             return None
-        packed = self._partition(file).origins(places).tobytes()
-        return _unpacker(len(places)).unpack(packed)
+        return self._partition(file).origin_tuple(places)
 
     def _lineage(self, file: FoundFile, places: Sequence[int]) -> list[LineageAttributes]:
         context = self._settings.context
@@ -247,9 +244,3 @@ class ReadUnsplit(StatelessDoFn):
         """Gives the records of a file, in blocks."""
         ranges = FileRanges()
         yield from self._reader.process(file, ranges.create_tracker(ranges.initial_restriction(file)))
-
-
-@functools.lru_cache(maxsize=1024)
-def _unpacker(count: int) -> struct.Struct:
-    """Takes origins apart in a fifth of the time that slices take."""
-    return struct.Struct("16s" * count)
