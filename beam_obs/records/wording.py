@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -159,3 +160,18 @@ def bytes_text(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
         value /= 1000
     return ""
+
+
+def short_code(version: str) -> str:
+    """Returns a version of code as a list shows it: of a digest as many digits as of a commit.
+
+    Commands take it for the whole.
+
+    >>> short_code("sha256:66e6bfa4ad6f7438"), short_code("1.2.0"), short_code("0123456789ab+dirty")
+    ('66e6bfa4ad6f', '1.2.0', '0123456789ab+dirty')
+    """
+    found = _CODE_DIGEST.fullmatch(version)
+    return found[1] if found else version
+
+
+_CODE_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]*")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from rich import box
@@ -10,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from beam_obs.records.run_id import SHORT_ID
-from beam_obs.records.wording import clean, seconds_text
+from beam_obs.records.wording import clean, seconds_text, short_code
 from beam_obs.reports.as_of import so_far_text
 from beam_obs.reports.fitting import FittingColumn, FittingTable, whole
 from beam_obs.store.run_record import RunRecord, parse_time
@@ -59,18 +58,3 @@ def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> Rende
         )
     lines = None if ascii_only else box.SIMPLE_HEAD
     return FittingTable(columns, rows, ("code", "took", "started (UTC)"), lines)
-
-
-def short_code(version: str) -> str:
-    """Returns a version of code as a list shows it: of a digest as many digits as of a commit.
-
-    Commands take it for the whole.
-
-    >>> short_code("sha256:66e6bfa4ad6f7438"), short_code("1.2.0"), short_code("0123456789ab+dirty")
-    ('66e6bfa4ad6f', '1.2.0', '0123456789ab+dirty')
-    """
-    found = _DIGEST.fullmatch(version)
-    return found[1] if found else version
-
-
-_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]*")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from beam_obs.store.folding import folded
 from beam_obs.store.records_told import records_told
 from beam_obs.store.run_record import RunRecord
 
@@ -109,7 +110,10 @@ def _taken(known: Mapping[str, Any]) -> int | None:
 
 
 def _written(end: Mapping[str, Any]) -> int | None:
-    records = [output.get("records") for output in end.get("outputs") or ()]
+    outputs = end.get("outputs") or ()
+    if any(output.get("records") is None for output in outputs):  # of Beam's own writes the steps may tell
+        outputs = folded(end)["outputs"]
+    records = [output.get("records") for output in outputs]
     return sum(records) if records and None not in records else None
 
 

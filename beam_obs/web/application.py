@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from beam_obs.store.store import RunNotFound, Store
 from beam_obs.store.unknown_name import UnknownName
 from beam_obs.web.links import Links
 from beam_obs.web.page import Elsewhere, NotThere, Page
+from beam_obs.web.pages.history_page import USUAL_SIZE, history_page
 from beam_obs.web.pages.pipelines_page import pipelines_page
 from beam_obs.web.pages.run_page import run_page
 from beam_obs.web.pages.step_page import step_page
@@ -29,6 +31,9 @@ from beam_obs.web.rendering import render
 from beam_obs.web.stored_runs import StoredRuns
 
 STATIC = Path(__file__).parent / "static"
+
+LOCAL_SECONDS, REMOTE_SECONDS = 0.15, 1.0
+"""For so long runs are read for one page that asks again by itself."""
 
 Maker = Callable[["Asked"], "Page | Elsewhere"]
 
@@ -47,6 +52,11 @@ class Asked:
     path: dict[str, str]
     query: dict[str, str]
 
+    def number(self, name: str, otherwise: int) -> int:
+        """Returns a number that was asked for; where it is none, another."""
+        text = self.query.get(name, "")
+        return int(text) if re.fullmatch("[0-9]{1,9}", text) else otherwise
+
     @property
     def store(self) -> Store:
         """The store."""
@@ -55,6 +65,17 @@ class Asked:
 
 PAGES: Sequence[tuple[str, Maker]] = (
     ("/", lambda asked: pipelines_page(asked.runs, asked.query.get("seen"))),
+    (
+        "/pipelines/{name}",
+        lambda asked: history_page(
+            asked.runs,
+            asked.path["name"],
+            asked.query.get("step") or None,
+            asked.number("runs", USUAL_SIZE),
+            asked.number("page", 1),
+            asked.query.get("seen"),
+        ),
+    ),
     ("/runs/{run}", lambda asked: run_page(asked.runs, asked.path["run"])),
     ("/runs/{run}/step", lambda asked: step_page(asked.runs, asked.path["run"], asked.query.get("label"))),
 )
@@ -75,7 +96,7 @@ def application(
       token: that requests must bear; None where none is needed.
       base: path that all pages are below, behind a proxy; without a slash at its end.
     """
-    runs = StoredRuns(store)
+    runs = StoredRuns(store, LOCAL_SECONDS if store.local else REMOTE_SECONDS)
     links = Links(base)
 
     def answer(make: Maker) -> Callable[[Request], Any]:

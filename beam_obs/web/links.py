@@ -30,9 +30,11 @@ class Links:
         """Returns the address of the list of pipelines."""
         return self._at("/")
 
-    def pipeline(self, name: str) -> str:
-        """Returns the address of the history of a pipeline."""
-        return self._at(f"/pipelines/{_quoted(name)}")
+    def pipeline(
+        self, name: str, step: str | None = None, runs: int | None = None, page: int | None = None
+    ) -> str:
+        """Returns the address of the history of a pipeline, or of a step of it; so many runs on a page."""
+        return self._at(f"/pipelines/{_quoted(name)}", step=step, runs=runs, page=page)
 
     def kinds(self, pipeline: str) -> str:
         """Returns the address of a pipeline's kinds of refusal over its runs."""
@@ -69,6 +71,10 @@ class Links:
     def difference(self, earlier: str, later: str) -> str:
         """Returns the address of the difference of two runs."""
         return self._at(f"/differences/{_quoted(earlier)}/{_quoted(later)}")
+
+    def chosen_difference(self) -> str:
+        """Returns the address that a form sends two runs to, as ``before`` and ``after``."""
+        return self._at("/differences")
 
     def search(self, text: str | None = None) -> str:
         """Returns the address of a search."""

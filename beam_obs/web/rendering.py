@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from beam_obs.records.errors import MissingExtra
 from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
-from beam_obs.records.wording import bytes_text, clean, clean_lines, microseconds_text, seconds_text
+from beam_obs.records.wording import (
+    bytes_text,
+    clean,
+    clean_lines,
+    microseconds_text,
+    seconds_text,
+    short_code,
+)
 from beam_obs.reports.fitting import clipped, shortened
 from beam_obs.store.run_record import parse_time
 from beam_obs.web.links import Links
@@ -71,6 +78,7 @@ def environment() -> jinja2.Environment:
         short=lambda id: id[:SHORT_ID],
         lines=_lines,
         share=share,
+        code=lambda version: short_code(version) if version else "",
     )
     return made
 

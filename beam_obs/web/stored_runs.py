@@ -45,14 +45,21 @@ class StoredRuns:
 
     Args:
       store: the store.
+      patience_seconds: for so long one page reads runs, where the rest can come with the next; None for as
+        long as it takes.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, patience_seconds: float | None = None) -> None:
         self.store = store
+        self._patience_seconds = patience_seconds
         self._records: _Kept[str, RunRecord] = _Kept(_MOST_RECORDS)
         self._summaries: _Kept[str, RunSummary] = _Kept(_MOST_SUMMARIES)
         self._counts: _Kept[str, dict[str, StepCounts]] = _Kept(_MOST_COUNTS)
         self._listing: _Listing | None = None
+
+    def until(self) -> float | None:
+        """Returns when, by `time.monotonic`, a page that begins now reads no further run; None for never."""
+        return None if self._patience_seconds is None else time.monotonic() + self._patience_seconds
 
     def ids(self, pipeline: str | None = None) -> list[RunId]:
         """Returns the runs of a pipeline, or of all, newest first; reads none of them.
@@ -156,7 +163,10 @@ class StoredRuns:
                 break
             for record in self._read_passing(wanted[start : start + _READ_AT_ONCE]):
                 found[record.id] = value = value_of(record)
-                kept.keep(record.id, value, None if record.end is not None else _UNENDED_SECONDS)
+                good_for = None if record.end is not None else _UNENDED_SECONDS
+                kept.keep(record.id, value, good_for)
+                if kept is not self._summaries:  # lists will ask for it, and the record is at hand
+                    self._summaries.keep(record.id, summary_of(record), good_for)
         return found
 
     def _read_passing(self, ids: list[RunId]) -> list[RunRecord]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import time
 from collections.abc import Iterator
 
 from beam_obs.records.number_text import counted
@@ -14,9 +13,6 @@ from beam_obs.store.run_summary import RunSummary
 from beam_obs.web.page import Page
 from beam_obs.web.run_bars import SHOWN_RUNS, Bars, run_bars
 from beam_obs.web.stored_runs import RunId, StoredRuns
-
-LOCAL_SECONDS, REMOTE_SECONDS = 0.2, 1.0
-"""For so long runs are read for one answer; the rest comes with the next."""
 
 _WITHOUT_FILTER = 8
 
@@ -48,20 +44,17 @@ class PipelineRow:
         return self.state.newest
 
 
-def pipelines_page(runs: StoredRuns, seen: str | None = None, seconds: float | None = None) -> Page:
+def pipelines_page(runs: StoredRuns, seen: str | None = None) -> Page:
     """Returns the page of all pipelines; without content where nothing changed since it was seen.
 
     Args:
       runs: the runs of the store.
       seen: what the page that is shown says of itself.
-      seconds: for so long runs are read; by default as long as a person waits gladly.
 
     Raises:
       StoreNotFound: there is no store.
     """
-    if seconds is None:
-        seconds = LOCAL_SECONDS if runs.store.local else REMOTE_SECONDS
-    until = time.monotonic() + seconds
+    until = runs.until()
     ids = runs.ids_by_pipeline()
     newest = runs.summaries([of_one[0] for of_one in ids.values()])
     known = newest | runs.summaries(list(_by_turns(ids)), until)
@@ -104,7 +97,7 @@ def _row(
     ids: list[RunId],
     known: dict[str, RunSummary],
     now: str,
-    until: float,
+    until: float | None,
 ) -> PipelineRow:
     wanted = ids[:SHOWN_RUNS]
     # Only runs without a gap between them: one that was not read yet may be the last success.
