@@ -17,9 +17,22 @@ from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import bytes_text, clean, seconds_text
 from beam_obs.reports.balance_text import balance_text
+from beam_obs.reports.difference_wording import (
+    changed_further,
+    changed_pairs,
+    counted_steps,
+    digest_text,
+    kind_counts_text,
+    nothing_first_text,
+    numbers_text,
+    percent_text,
+    reasons_text,
+    shown_kinds,
+    value_text,
+)
 from beam_obs.reports.fitting import MOST_TEXT, FittingColumn, FittingTable, Heading, clipped, told, whole
-from beam_obs.store.dataset_difference import CHANGED, SAME, UNKNOWN, DatasetChange, Pair
-from beam_obs.store.difference import RunDifference, relative_change
+from beam_obs.store.dataset_difference import CHANGED, SAME, UNKNOWN, DatasetChange
+from beam_obs.store.difference import RunDifference
 from beam_obs.store.kinds_of_refusal import GONE, NEW, RECURRING, KindChange
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.step_difference import StepChange
@@ -82,70 +95,33 @@ class _Rendering:
                 yield told(balance_text(balance), style, 10)
 
     def _first(self, difference: RunDifference) -> Iterator[RenderableType]:
-        if not difference.steps:
-            which = [
-                name
-                for name, record in (("before", difference.before), ("after", difference.after))
-                if (record.end or {}).get("counts_from") is None
-            ]
+        if nothing := nothing_first_text(difference):
             yield Text()
-            yield told(f"No counts to compare: the run {' and that '.join(which)} has none.", "yellow")
-            return
-        first = difference.first
-        if not first:
-            yield Text()
-            yield told(self._nothing_changed(difference), "green")
+            yield told(nothing, "green" if difference.steps else "yellow")
             return
         yield _title("Changed first")
-        yield self._reasons(first)
-        further = [step for step in difference.steps if step.own and not step.is_first]
-        if further:
+        yield self._reasons(difference.first)
+        if further := changed_further(difference):
             yield _title("Changed of its own further downstream")
             yield self._reasons(further)
-
-    def _nothing_changed(self, difference: RunDifference) -> str:
-        version = difference.code["version"]
-        differ = [
-            name
-            for name, is_same in (
-                ("the code's version", version[0] == version[1]),
-                ("options", not difference.options),
-            )
-            if not is_same
-        ]
-        if not differ:
-            return "Every step has the same counts, with the same code and options."
-        known = all(step.code == SAME for step in difference.steps)
-        what = "counts and the same code" if known else "counts"
-        differs = "differs" if differ == ["the code's version"] else "differ"
-        return f"Every step has the same {what}, though {' and '.join(differ)} {differs}."
 
     def _reasons(self, steps: Any) -> RenderableType:
         rows = []
         for step in steps:
-            reasons = step.own or (self._counts_in_words(step),)
-            for position, reason in enumerate(reasons):
+            for position, reason in enumerate(reasons_text(step, self._arrow)):
                 label = whole(clean(step.label) if position == 0 else "", "bold")
                 rows.append((label, whole(clipped(reason, self._most_text))))
         return Padding(FittingTable((_NAME, _SENTENCE), rows), (0, 2, 0, 2))
 
-    def _counts_in_words(self, step: StepChange) -> str:
-        told = [
-            f"{name} {pair[0]:,} {self._arrow} {pair[1]:,}"
-            for name, pair in step.counts.items()
-            if pair[0] != pair[1]
-        ]
-        return ", ".join(told)
-
     def _pairs(self, title: str, pairs: Any) -> Iterator[RenderableType]:
-        changed = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+        changed = changed_pairs(pairs)
         if not changed:
             version = f" {pairs['version'][0]}" if "version" in pairs else ""
             yield _title(title, f"the same{clean(version)}")
             return
         yield _title(title)
         rows = [
-            (whole(clean(name)), whole(f"{_value(before)} {self._arrow} {_value(after)}", "yellow"))
+            (whole(clean(name)), whole(f"{value_text(before)} {self._arrow} {value_text(after)}", "yellow"))
             for name, (before, after) in changed.items()
         ]
         yield Padding(FittingTable((_NAME, _SENTENCE), rows), (0, 2, 0, 2))
@@ -164,11 +140,13 @@ class _Rendering:
             name = whole(clean(dataset.name), "bold")
             records, known = dataset.records, None not in dataset.records
             noun = "record" if records == (1, 1) else "records"
-            what = whole(f"{self._numbers(records)} {noun} {_percent(records)}" if known else "")
+            what = whole(
+                f"{numbers_text(records, self._arrow)} {noun} {percent_text(records)}" if known else ""
+            )
             if dataset.state in (NEW, GONE):
                 what = whole("").append(f"{dataset.state} ", _STYLES[dataset.state])
                 what.append(clean(dataset.uri[0] or dataset.uri[1]), "dim")
-            digest = f"digest {_short(dataset.digest[0])} {self._arrow} {_short(dataset.digest[1])}"
+            digest = f"digest {digest_text(dataset.digest[0])} {self._arrow} {digest_text(dataset.digest[1])}"
             unknown = "no versions" if title == "Inputs" else "no digests"
             side = digest if any(dataset.digest) else unknown if dataset.state == UNKNOWN else ""
             rows.append((name, what, Text(side, "dim")))
@@ -185,11 +163,6 @@ class _Rendering:
         sizes = [bytes_text(size) for size in file["bytes"] if size is not None]
         return line.append(f"  {f' {self._arrow} '.join(dict.fromkeys(sizes))}", "dim")
 
-    def _numbers(self, pair: Pair) -> str:
-        if pair[0] == pair[1]:
-            return _number(pair[0])
-        return f"{_number(pair[0])} {self._arrow} {_number(pair[1])}"
-
     def _steps(self, difference: RunDifference) -> Iterator[RenderableType]:
         if not difference.steps:
             return
@@ -199,9 +172,7 @@ class _Rendering:
             yield _title("Steps", f"the same counts ({same:,})")
             return
         yield _title("Steps", f"{same:,} with the same counts" if same else "")
-        dropped = any(any(step.counts.get("dropped", (0, 0))) for step in shown)
-        names = ("in", "out", "dead", "filtered", *(("dropped",) if dropped else ()))
-        names = tuple(name for name in names if any(any(step.counts.get(name, ())) for step in shown))
+        names = counted_steps(shown)
         columns = [FittingColumn("", "left", 14, hangs=2)]
         for name in names:
             columns.append(FittingColumn(name))
@@ -221,20 +192,15 @@ class _Rendering:
             pair = step.counts.get(name)
             differs = pair is not None and pair[0] != pair[1]
             style = "dim" if not differs else "bold red" if name == "dead" else ""
-            yield Text(self._numbers(pair) if pair is not None else "", style)
+            yield Text(numbers_text(pair, self._arrow) if pair is not None else "", style)
             if name in ("in", "out"):
-                yield Text(_percent(pair) if pair is not None else "", "yellow" if differs else "dim")
+                yield Text(percent_text(pair) if pair is not None else "", "yellow" if differs else "dim")
 
     def _kinds(self, kinds: tuple[KindChange, ...]) -> Iterator[RenderableType]:
         if not kinds:
             return
-        numbers = [(sum(kind.state == state for kind in kinds), state) for state in (NEW, GONE, RECURRING)]
-        yield _title(
-            "Kinds of refusal", ", ".join(f"{number:,} {state}" for number, state in numbers if number)
-        )
-        order = (NEW, GONE, RECURRING)
-        shown = [kind for kind in kinds if kind.state != RECURRING or kind.before != kind.after]
-        shown.sort(key=lambda kind: order.index(kind.state))
+        yield _title("Kinds of refusal", kind_counts_text(kinds))
+        shown = shown_kinds(kinds)
         rows = []
         for kind in shown[:_SHOWN_KINDS]:
             stage, fingerprint = kind.kind["stage"], kind.kind["fingerprint"]
@@ -245,7 +211,7 @@ class _Rendering:
                 what.append(f"\n{payload}", "dim not red")
             where = whole(clean(stage), "bold").append(f"\n{fingerprint}", "dim not bold")
             state = Text(kind.state if kind.state != RECURRING else "", _KIND_STYLES[kind.state])
-            rows.append((state, Text(self._numbers((kind.before, kind.after))), where, what))
+            rows.append((state, Text(numbers_text((kind.before, kind.after), self._arrow)), where, what))
         columns = (FittingColumn("", "left"), FittingColumn(""), FittingColumn("", "left", 16, 24), _SENTENCE)
         yield Padding(FittingTable(columns, rows), (0, 2, 0, 2))
         if len(shown) > _SHOWN_KINDS:
@@ -255,29 +221,3 @@ class _Rendering:
 def _title(text: str, rest: str = "") -> RenderableType:
     title = whole(text, "bold").append(f"  {rest}" if rest else "", "not bold dim")
     return Padding(title, (1, 0, 0, 2))
-
-
-def _value(value: Any) -> str:
-    return "not given" if value is None else clean(value) or "''"
-
-
-def _number(value: int | None) -> str:
-    return "none" if value is None else f"{value:,}"
-
-
-def _short(digest: str | None) -> str:
-    return digest[:8] if digest else "none"
-
-
-def _percent(pair: Pair) -> str:
-    """Returns a relative change for people.
-
-    >>> _percent((200, 150)), _percent((1000, 1001)), _percent((3, 3)), _percent((1, 30))
-    ('-25.0%', '+0.1%', '', 'x30')
-    """
-    change = relative_change(pair)
-    if not change:
-        return ""
-    if change >= 9.995:
-        return f"x{change + 1:,.0f}"
-    return f"{change:+.1%}" if abs(change) >= 0.0005 else f"{change:+.0e}"

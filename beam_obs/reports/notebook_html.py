@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 from beam_obs.lineage.answers import Fate, Why
 from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
-from beam_obs.records.wording import clean, seconds_text
+from beam_obs.records.wording import clean, seconds_text, short_code
 from beam_obs.reports.lineage_text import fate_lines, why_lines
-from beam_obs.reports.runs_table import short_code
 from beam_obs.store.run import Run
 from beam_obs.store.run_record import RunRecord, RunRecords, parse_time
 

@@ -22,6 +22,7 @@ from beam_obs.store.store import RunNotFound, Store
 from beam_obs.store.unknown_name import UnknownName
 from beam_obs.web.links import Links
 from beam_obs.web.page import Elsewhere, NotThere, Page
+from beam_obs.web.pages.difference_page import chosen_difference, difference_page
 from beam_obs.web.pages.history_page import USUAL_SIZE, history_page
 from beam_obs.web.pages.pipelines_page import pipelines_page
 from beam_obs.web.pages.run_page import run_page
@@ -75,6 +76,14 @@ PAGES: Sequence[tuple[str, Maker]] = (
             asked.number("page", 1),
             asked.query.get("seen"),
         ),
+    ),
+    (
+        "/differences",
+        lambda asked: chosen_difference(asked.query.get("before"), asked.query.get("after")),
+    ),
+    (
+        "/differences/{before}/{after}",
+        lambda asked: difference_page(asked.runs, asked.path["before"], asked.path["after"]),
     ),
     ("/runs/{run}", lambda asked: run_page(asked.runs, asked.path["run"])),
     ("/runs/{run}/step", lambda asked: step_page(asked.runs, asked.path["run"], asked.query.get("label"))),
