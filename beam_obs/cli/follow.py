@@ -76,7 +76,7 @@ def show_until_ended(store: Store, record: RunRecord, all_steps: bool) -> RunRec
     Returns:
       The run as it is at the end.
     """
-    with _display(store, all_steps) as show:
+    with display(store, all_steps) as show:
         for now in until_ended(store, record):
             if not has_ended(now):
                 show(now)
@@ -84,7 +84,8 @@ def show_until_ended(store: Store, record: RunRecord, all_steps: bool) -> RunRec
 
 
 @contextlib.contextmanager
-def _display(store: Store, all_steps: bool) -> Iterator[Callable[[RunRecord], object]]:
+def display(store: Store, all_steps: bool = False) -> Iterator[Callable[[RunRecord], object]]:
+    """Gives what shows a run that goes on: its report on a terminal, drawn anew; else a line a look."""
     if not is_terminal(sys.stdout):
         yield _Lines().show
         return

@@ -28,6 +28,7 @@ _COMMANDS = {
     "runs": "runs",
     "show": "runs",
     "graph": "graph",
+    "watch": "watch",
     "diff": "diff",
     "dead-letters": "dead_letters",
     "why": "why",

@@ -122,10 +122,23 @@ def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
       result: what running the pipeline gave.
       pipeline: the ``beam.Pipeline`` that was run; portable runners name steps by ids that only it tells.
     """
-    labels = _labels_by_id(pipeline)
+    metrics, elements = _told(result)
+    return _snapshot(metrics, elements, labels_by_id(pipeline))
+
+
+def snapshot_of_answer(answer: Any, labels: Mapping[str, str]) -> Snapshot:
+    """Returns the numbers that a job service told of a job.
+
+    Args:
+      answer: a ``GetJobMetricsResponse``.
+      labels: full labels of the pipeline's steps by their ids in its portable form.
+    """
+    return _snapshot(*_of_answer(answer), labels)
+
+
+def _snapshot(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]) -> Snapshot:
     counters: dict[str, dict[str, int]] = {}
     gathered: dict[str, int] = {}
-    metrics, elements = _told(result)
     attempted = False
     for counter in metrics.query(MetricsFilter().with_namespace(names.NAMESPACE))["counters"]:
         value = counter.committed if counter.committed is not None else counter.attempted
@@ -183,7 +196,7 @@ def _stage_counts(values: Mapping[str, int]) -> StageCounts:
     )
 
 
-def _labels_by_id(pipeline: Any) -> dict[str, str]:
+def labels_by_id(pipeline: Any) -> dict[str, str]:
     """Returns the full labels of a pipeline's steps by their ids in its portable form."""
     if pipeline is None:
         return {}
@@ -219,14 +232,18 @@ def _told(result: Any) -> tuple[Any, ElementCounts]:
         return result.metrics(), _counts_of_stages(by_stage.values())
     if getattr(result, "_job_service", None) is not None:
         from apache_beam.portability.api import beam_job_api_pb2
-        from apache_beam.runners.portability.portable_runner import PortableMetrics
 
         # Not by `metrics`, which keeps its first answer for ever.
         request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
-        response = result._job_service.GetJobMetrics(request)
-        told = response.metrics
-        return PortableMetrics(response), counts_of_job(told.committed or told.attempted)
+        return _of_answer(result._job_service.GetJobMetrics(request))
     return result.metrics(), ElementCounts({})
+
+
+def _of_answer(answer: Any) -> tuple[Any, ElementCounts]:
+    from apache_beam.runners.portability.portable_runner import PortableMetrics
+
+    told = answer.metrics
+    return PortableMetrics(answer), counts_of_job(told.committed or told.attempted)
 
 
 def _counts_of_stages(stages: Iterable[Iterable[Any]]) -> ElementCounts:

@@ -23,18 +23,16 @@ from beam_obs.metrics.users_metrics import users_metrics
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.reports.run_report import print_report
-from beam_obs.runs.dead_rate import judge_dead_rate
-from beam_obs.runs.ending import describe_end, describe_error
+from beam_obs.runs.ending import describe_error
 from beam_obs.runs.failing_record import FailingRecord, failing_record
 from beam_obs.runs.graph import Graph
+from beam_obs.runs.known_pipeline import KnownPipeline
 from beam_obs.runs.live_counts import LiveCounts
 from beam_obs.runs.progress import Progress
 from beam_obs.runs.watcher import Watcher
-from beam_obs.store.evidence import Evidence, read_evidence
-from beam_obs.store.partitions import PARTITIONS, StampedSource, describe_partitions, write_partitions
+from beam_obs.runs.whole_end import whole_end
 from beam_obs.store.run import Run
 from beam_obs.store.run_record import now_text
-from beam_obs.store.run_record_forms import FILES
 from beam_obs.wrapper.exception_note import note_of, show_note
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 _SIGNAL_SECONDS = 10.0
-_STATUS = {
+STATUS_OF_STATE = {
     PipelineState.DONE: "done",
     PipelineState.DRAINED: "done",
     PipelineState.UPDATED: "done",
@@ -90,6 +88,10 @@ class Launched:
         result.beam_obs_run = self.run  # so that a test finds the run of a result
         result.metrics = users_metrics(result.metrics)
         self.run.submitted(_job_id(result))
+        if self.run.outlives_launcher:
+            with _logging_errors(self.run, "keep what is known of"):
+                known = self._known(self._observer.graph()).with_labels(self._observer.counted)
+                self.run.keep_pipeline(known.to_json())
         wait, cancel = result.wait_until_finish, result.cancel
 
         def wait_until_finish(*arguments: Any, **keywords: Any) -> Any:
@@ -153,64 +155,30 @@ class Launched:
 
     def _described(self, status: str, error: BaseException | None) -> dict[str, Any]:
         observer, run = self._observer, self.run
-        settings = observer.settings
-        snapshot = self._snapshot(status)
-        known = observer.executed is not None or not observer.copied
-        evidence = read_evidence(run.store, run.record.folder)
-        end = describe_end(
+        failing = self._failing.partition() if self._failing is not None else None
+        end, self._verdict = whole_end(
             run.store,
             run.record.folder,
-            evidence,
-            observer.observation,
-            observer.graph(),
-            snapshot,
-            counted_alike=known,
-            woven=self.weave_reports[-1] if self.weave_reports else None,
-            has_ended_well=status == "done",
+            self._known(observer.graph()),
+            self._snapshot(status),
+            observer.executed is not None or not observer.copied,
+            status,
+            failing,
         )
-        end[FILES] = dict(evidence.digests)
-        try:
-            end[FILES] |= self._write_partitions(evidence)
-        except OSError:  # the end cannot be written either, as a rule, and that is said
-            lost = end["lineage_lost"] or {"files": 0, "rows": 0, "reason": "", "commits": 0}
-            end["lineage_lost"] = {**lost, "commits": lost["commits"] + 1}
         if not self._built:
             end["balance"]["unchecked"] = (
                 "no counts: the pipeline was not run, the block that builds it ended early"
             )
-        if status == "done":
-            self._verdict = judge_dead_rate(
-                snapshot.stages,
-                settings.max_dead_rate,
-                settings.max_dead_minimum,
-                end["dead_letters"]["by_fingerprint"],
-                observer.observation.dead_rates,
-            )
         failure = error or self._verdict
-        end["status"] = "failed" if self._verdict is not None else status
         end["error"] = self._error(failure) if failure is not None else None
         return end
 
-    def _write_partitions(self, evidence: Evidence) -> dict[str, str]:
-        """Returns the file that was written, with the hash of its content."""
-        kinds = {label: stage.kind for label, stage in self._observer.observation.stages.items()}
-        stamped = [
-            StampedSource(source.label, source.kind, source.partition)
-            for report in self.weave_reports[-1:]
-            for source in report.sources
-            if source.partition is not None
-        ]
-        partitions = describe_partitions(evidence.of_kind("inputs"), kinds, stamped)
-        failing = self._failing.partition() if self._failing is not None else None
-        known = {(row["code"], row["name"], row["version"]) for row in partitions}
-        if failing is not None and (failing["code"], failing["name"], failing["version"]) not in known:
-            # Nothing that a failed bundle read is committed.
-            source = failing["source"]
-            partitions = [row for row in partitions if row["located"] or row["source"] != source]
-            partitions.append(failing)
-        if not partitions:
-            return {}
-        return {PARTITIONS: write_partitions(self.run.store, self.run.record.folder, partitions)}
+    def _known(self, graph: Graph | None) -> KnownPipeline:
+        settings = self._observer.settings
+        woven = self.weave_reports[-1] if self.weave_reports else None
+        return KnownPipeline(
+            self._observer.observation, graph, woven, settings.max_dead_rate, settings.max_dead_minimum
+        )
 
     def _error(self, error: BaseException) -> dict[str, Any]:
         found = describe_error(error, values_are_hidden=self._observer.redaction is not None)
@@ -272,7 +240,7 @@ class Launched:
 
     def _settle(self, state: str) -> None:
         if PipelineState.is_terminal(state):
-            self.conclude(_STATUS.get(state, "failed"))
+            self.conclude(STATUS_OF_STATE.get(state, "failed"))
         if self._verdict is not None:
             raise self._verdict
 
@@ -341,7 +309,7 @@ class Launched:
         with contextlib.suppress(Exception):
             state = self.result.state
         if state is not None and PipelineState.is_terminal(state):
-            self.conclude(_STATUS.get(state, "failed"))
+            self.conclude(STATUS_OF_STATE.get(state, "failed"))
         elif self._detached:
             self._watcher.stop()
             self.run.left()

@@ -15,7 +15,7 @@ from beam_obs.store.acyclic import drop_circles
 from beam_obs.store.evidence import count_dead_letters, files_at_end
 from beam_obs.store.folder import Found
 from beam_obs.store.form import fit, parse_object
-from beam_obs.store.run_record import END, HEARTBEAT, LIVE, START, RunRecord
+from beam_obs.store.run_record import END, HEARTBEAT, LIVE, START, RunRecord, time_text
 from beam_obs.store.run_record_forms import BEGAN, END_FORM, HEARTBEAT_FORM, LIVE_FORM, START_FORM
 from beam_obs.store.sealing import is_sealed
 
@@ -37,7 +37,7 @@ def time_of_id(run: str) -> str | None:
     if _ID.fullmatch(run) is None:
         return None
     moment = datetime.datetime.fromtimestamp(int(run.replace("-", "")[:12], 16) / 1000, datetime.timezone.utc)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return time_text(moment)
 
 
 _ID = re.compile(r"0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from beam_obs.records.manifest import content_hash
@@ -13,7 +14,16 @@ from beam_obs.records.run_context import RunContext
 from beam_obs.records.shown_in_notebooks import ShownInNotebooks
 from beam_obs.store.process import this_process
 from beam_obs.store.read_run_record import SEALED
-from beam_obs.store.run_record import END, HEARTBEAT, HEARTBEAT_SECONDS, LIVE, START, RunRecord, now_text
+from beam_obs.store.run_record import (
+    END,
+    HEARTBEAT,
+    HEARTBEAT_SECONDS,
+    LIVE,
+    PIPELINE,
+    START,
+    RunRecord,
+    now_text,
+)
 from beam_obs.store.run_record_forms import FILES
 from beam_obs.store.sealing import encode_record, seal
 from beam_obs.store.store import Store, StoreNotWritable
@@ -53,7 +63,7 @@ class Run(ShownInNotebooks):
         self._wake = threading.Event()
         self._has_left = False
         self._beats_now = False
-        self._live: dict[str, Any] | None = None
+        self._waiting: dict[str, dict[str, Any]] = {}
         self._pid = os.getpid()
         try:
             self._beat()  # first: who finds a run without a heartbeat takes its end for lost
@@ -82,7 +92,15 @@ class Run(ShownInNotebooks):
 
     def keep_live(self, content: dict[str, Any]) -> None:
         """Takes what ``live.json`` is to say; it is written soon, or never where the store is away."""
-        self._live = content
+        self._write_soon(LIVE, content)
+
+    def keep_pipeline(self, content: dict[str, Any]) -> None:
+        """Takes what ``pipeline.json`` is to say, for whoever writes the end in place of this process."""
+        self._write_soon(PIPELINE, content)
+
+    def _write_soon(self, name: str, content: dict[str, Any]) -> None:
+        with self._lock:
+            self._waiting[name] = content
         self._wake.set()
 
     def left(self) -> None:
@@ -114,12 +132,9 @@ class Run(ShownInNotebooks):
     def finish(self, end: dict[str, Any]) -> RunRecord:
         """Writes ``end.json``, unless there is one, and returns the run as the store has it."""
         self._end_writing()  # what a write that hangs leaves beside the end, nobody reads
-        end = {"status": end["status"], "finished": now_text(), "job_id": self.job_id, **end}
-        end[FILES] = {START: content_hash(self._start_content).hexdigest(), **end.get(FILES, {})}
-        self.store.files.write_new(f"{self.record.folder}/{END}", seal(encode_record(end)))
-        for name in (HEARTBEAT, LIVE):
-            self.store.files.delete(f"{self.record.folder}/{name}")
-        return RunRecord(self.record.pipeline, self.record.id, self.start, end)
+        names = (HEARTBEAT, LIVE, *((PIPELINE,) if self.outlives_launcher else ()))
+        end = {"job_id": self.job_id, **end}
+        return end_run(self.store, self.record, self._start_content, end, names)
 
     @property
     def _start_content(self) -> bytes:
@@ -144,18 +159,51 @@ class Run(ShownInNotebooks):
         while True:
             self._wake.wait(max(0.0, beat_at + HEARTBEAT_SECONDS - time.monotonic()))
             self._wake.clear()
-            if self._ended.is_set() and not self._has_left:
+            is_last = self._ended.is_set()
+            if is_last and not self._has_left:
                 return
+            self._write_waiting()
             with contextlib.suppress(Exception):  # a store may be away for a while
                 if self._beats_now or self._has_left or time.monotonic() - beat_at >= HEARTBEAT_SECONDS:
                     self._beats_now, beat_at = False, time.monotonic()
                     self._beat()
-            with contextlib.suppress(Exception):
-                live, self._live = self._live, None
-                if live is not None:
-                    self._write(LIVE, live)
-            if self._ended.is_set():
+            if is_last:
                 return
+
+    def _write_waiting(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        try:
+            for name in list(waiting):
+                self._write(name, waiting[name])
+                del waiting[name]
+        except Exception:  # tried again, unless there is something newer by then
+            with self._lock:
+                self._waiting = waiting | self._waiting
+
+
+def end_run(
+    store: Store,
+    record: RunRecord,
+    start: bytes,
+    end: dict[str, Any],
+    passing: Iterable[str] = (HEARTBEAT, LIVE, PIPELINE),
+) -> RunRecord:
+    """Writes ``end.json``, unless there is one, and returns the run as the store has it.
+
+    Args:
+      store: the store.
+      record: the run.
+      start: content of the file ``start.json``.
+      end: content of ``end.json`` but for the time.
+      passing: names of the files that only a run without an end has; they are removed.
+    """
+    end = {"status": end["status"], "finished": now_text(), **end}
+    end[FILES] = {START: content_hash(start).hexdigest(), **end.get(FILES, {})}
+    store.files.write_new(f"{record.folder}/{END}", seal(encode_record(end)))
+    for name in passing:
+        store.files.delete(f"{record.folder}/{name}")
+    return RunRecord(record.pipeline, record.id, record.start, end)
 
 
 def keep_template(store: Store, context: RunContext, start: dict[str, Any]) -> RunRecord:

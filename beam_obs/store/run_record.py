@@ -14,6 +14,8 @@ START = "start.json"
 END = "end.json"
 HEARTBEAT = "heartbeat.json"
 LIVE = "live.json"
+PIPELINE = "pipeline.json"
+"""What the launcher of a job that outlives it knew of the pipeline, for whoever writes the end."""
 
 HEARTBEAT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0
@@ -114,9 +116,16 @@ class RunRecords(ShownInNotebooks, list[RunRecord]):
 
 def now_text() -> str:
     """Returns the time now as the store keeps it: ISO 8601, UTC, microseconds."""
-    return (
-        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    )
+    return time_text(datetime.datetime.now(datetime.timezone.utc))
+
+
+def time_text(moment: datetime.datetime) -> str:
+    """Returns a time of UTC as the store keeps it.
+
+    >>> time_text(datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc))
+    '2026-01-02T03:04:05.000000Z'
+    """
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime.datetime:
