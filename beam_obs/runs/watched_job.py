@@ -11,11 +11,11 @@ import dataclasses
 import datetime
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import grpc
-from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+from apache_beam.portability.api import beam_job_api_pb2
+from apache_beam.runners.portability.job_server import ExternalJobServer
 from apache_beam.runners.portability.portable_runner import PipelineResult
 from apache_beam.runners.runner import PipelineState
 
@@ -79,18 +79,15 @@ class WatchedJob:
         self._job_id = record.job_id
         self._known = _known(store, record)
         self._live = LiveCounts(self._known.kinds if self._known else {}, record.start["started"])
-        channel = grpc.insecure_channel(self.endpoint)
         try:
-            grpc.channel_ready_future(channel).result(timeout=_CONNECT_SECONDS)
-        except grpc.FutureTimeoutError:
+            self._service: Any = ExternalJobServer(self.endpoint, _CONNECT_SECONDS).start()
+        except Exception:  # of a library that Beam brings along
             reason = f"no job service answers at {self.endpoint} (--job-endpoint names another)"
             raise CannotBeWatched(record.id, reason) from None
-        self._service = beam_job_api_pb2_grpc.JobServiceStub(channel)
         try:
             self._state()
-        except grpc.RpcError as error:
-            said = _said(error)
-            reason = f"the job service at {self.endpoint} does not know its job {self._job_id}: {said}"
+        except _NoAnswer as error:
+            reason = f"the job service at {self.endpoint} does not know its job {self._job_id}: {error}"
             raise CannotBeWatched(record.id, reason) from None
 
     def looks(self) -> Iterator[RunRecord]:
@@ -105,10 +102,10 @@ class WatchedJob:
                 event = self._state()
                 snapshot = self._snapshot()
                 missed = 0
-            except grpc.RpcError as error:
+            except _NoAnswer as error:
                 missed += 1
                 if missed >= _ANSWERS_MISSED:
-                    reason = f"the job service at {self.endpoint} does not answer any more: {_said(error)}"
+                    reason = f"the job service at {self.endpoint} does not answer any more: {error}"
                     raise CannotBeWatched(self.record.id, reason) from None
             else:
                 state = str(PipelineResult.runner_api_state_to_pipeline_state(event.state))
@@ -121,11 +118,11 @@ class WatchedJob:
     def _state(self) -> Any:
         """Returns the ``JobStateEvent`` that tells the state which the job is in, and since when."""
         request = beam_job_api_pb2.GetJobStateRequest(job_id=self._job_id)
-        return self._service.GetState(request, timeout=_ANSWER_SECONDS)
+        return _answer(self._service.GetState, request)
 
     def _snapshot(self) -> Snapshot:
         request = beam_job_api_pb2.GetJobMetricsRequest(job_id=self._job_id)
-        answer = self._service.GetJobMetrics(request, timeout=_ANSWER_SECONDS)
+        answer = _answer(self._service.GetJobMetrics, request)
         return snapshot_of_answer(answer, self._known.labels if self._known else {})
 
     def _so_far(self, snapshot: Snapshot) -> RunRecord:
@@ -156,7 +153,7 @@ class WatchedJob:
     def _last_error(self) -> str:
         request = beam_job_api_pb2.JobMessagesRequest(job_id=self._job_id)
         text = ""
-        with contextlib.suppress(grpc.RpcError):  # that of the time-out, where the stream is left open
+        with contextlib.suppress(Exception):  # that of the time-out, where the stream is left open
             for message in self._service.GetMessageStream(request, timeout=_MESSAGES_SECONDS):
                 told = message.message_response
                 if told.importance == beam_job_api_pb2.JobMessage.JOB_MESSAGE_ERROR:
@@ -204,7 +201,18 @@ def _time_of(event: Any) -> str | None:
     return time_text(moment)
 
 
-def _said(error: Any) -> str:
-    """Returns what a job service said, on one line."""
-    details = error.details() if hasattr(error, "details") else str(error)
-    return " ".join(str(details or type(error).__name__).split())[:300]
+class _NoAnswer(Exception):
+    """A job service gives none, or an error."""
+
+
+def _answer(call: Callable[..., Any], request: Any) -> Any:
+    """Returns what a job service answers.
+
+    Raises:
+      _NoAnswer: with what it said, on one line.
+    """
+    try:
+        return call(request, timeout=_ANSWER_SECONDS)
+    except Exception as error:
+        details = error.details() if hasattr(error, "details") else str(error)
+        raise _NoAnswer(" ".join(str(details or type(error).__name__).split())[:300]) from error

@@ -182,7 +182,7 @@ def test_an_error_of_our_own_leaves_the_job_and_its_status_alone(run_program: Ru
         def broken(*arguments, **keywords):
             raise AttributeError("ours")
 
-        launched.describe_end = launched.print_report = broken
+        launched.whole_end = launched.print_report = broken
         with obs.Pipeline("FnApiRunner", name="own") as p:
             p | beam.Create([1]) | beam.Map(print)
     """
