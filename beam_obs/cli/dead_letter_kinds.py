@@ -22,6 +22,7 @@ from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.fitting import MOST_TEXT, clipped, hanging, whole
 from beam_obs.reports.telling import tell
 from beam_obs.store.folding import WITHIN, kinds_by_row
+from beam_obs.store.found_letter import short_letter_id
 from beam_obs.store.kinds_of_refusal import (
     GONE,
     NEW,
@@ -36,12 +37,6 @@ from beam_obs.store.store import Store
 from beam_obs.store.unknown_name import UnknownName
 
 _STATE_STYLES = {NEW: "bold red", RECURRING: "yellow", GONE: "green"}
-
-
-def short_letter_id(id: str) -> str:
-    """Returns a dead letter's id with as much of the run's as tells runs apart."""
-    run, _, own = id.partition(".")
-    return f"{run[:SHORT_ID]}.{own}"
 
 
 def check_stage(stage: str, known: Collection[str], where: str) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import datetime
 import sys
 from typing import Any
 
@@ -14,34 +11,23 @@ from beam_obs.cli.dead_letter_kinds import (
     follow_kinds_of_run,
     list_kinds_of_pipeline,
     list_kinds_of_run,
-    short_letter_id,
 )
 from beam_obs.cli.follow import follow_option
-from beam_obs.cli.letter_list import AskedLetters, follow_letters, letter_json, list_letters, place_text
+from beam_obs.cli.letter_list import AskedLetters, follow_letters, letter_json, list_letters
 from beam_obs.cli.shared_options import (
     json_option,
     store_option,
 )
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
-from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
-from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.records.wording import clean
+from beam_obs.reports.letter_text import place_text, standing_text, time_text
 from beam_obs.reports.telling import tell
-from beam_obs.store.evidence import Standing
+from beam_obs.store.found_letter import find_letter, no_letter_id, refused_record
 from beam_obs.store.run_record import RunRecord
-from beam_obs.store.source_places import placed_letters
 from beam_obs.store.store import Store
 from beam_obs.store.unknown_name import beginning_of
-
-_COMMITTED = {
-    Standing.COMMITTED: "yes",
-    Standing.UNCOMMITTED: (
-        "no: its bundle failed or was tried again, or the run ended before it could be committed"
-    ),
-    Standing.SUPERSEDED: "superseded: the engine started the job again, and what it refused then counts",
-}
 
 
 @click.group(name="dead-letters")
@@ -137,7 +123,9 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
 
     ID is as `list` prints it: the beginning of a run's id, then the letter's own part.
     """
-    record, letter, standing = _find(store, id)
+    if not beginning_of(id).partition(".")[2]:
+        raise click.UsageError(no_letter_id(id))
+    record, letter, standing = find_letter(store, id)
     if payload:
         if letter.redacted:
             click.echo("beam-obs: redacted: these are not the record's own bytes", err=True)
@@ -153,14 +141,14 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
         ("error", f"{letter.error_type}: {letter.error_message}"),
         ("fingerprint", letter.fingerprint),
         ("key", letter.key),
-        ("refused", _time(letter.failed_at)),
-        ("event time", _time(letter.event_time)),
+        ("refused", time_text(letter.failed_at)),
+        ("event time", time_text(letter.event_time)),
         ("window", f"{letter.window} {letter.pane}".strip()),
         ("source", place_text(letter) if letter.source_uri else None),
         ("origin", letter.origin),
         ("attempt", letter.attempt),
         ("code", letter.code),
-        ("committed", _COMMITTED[standing]),
+        ("committed", standing_text(standing)),
         ("coder", f"{letter.payload_coder}, {counted(len(letter.payload), 'byte')}"),
         ("redacted", "yes: values were left out, it is not the whole record" if letter.redacted else None),
     ]
@@ -172,47 +160,10 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
         tell(f"\n{_indented('traceback', letter.traceback)}")
 
 
-def _find(store: Store, id: str) -> tuple[RunRecord, DeadLetter, Standing]:
-    run, _, rest = beginning_of(id).partition(".")
-    if not rest:
-        raise click.UsageError(
-            f"{id!r} is no id of a dead letter, as RUN.PART: `beam-obs dead-letters list RUN --letters` "
-            "tells them, and with --fingerprint HEX those of one kind"
-        )
-    record = store.find(run)
-    found = []
-    problems: list[str] = []
-    wanted = WantedLetters(own_id=rest)
-    for letter, standing in placed_letters(store, record, wanted, problems) if rest else ():
-        if letter.id.partition(".")[2] == rest:
-            return record, letter, standing
-        found.append((letter, standing))
-    if len(found) == 1:
-        return record, *found[0]
-    if found:
-        listed = "".join(f"\n  {short_letter_id(letter.id)}" for letter, _ in found[:8])
-        raise BeamObsError(f"{id!r} may be any of {len(found)} dead letters:{listed}")
-    lost = f"; it may be among those that are lost: {'; '.join(problems)}" if problems else ""
-    raise BeamObsError(
-        f"no dead letter {id!r} in run {record.id}: `beam-obs dead-letters list {run}` lists them{lost}"
-    )
-
-
 def _decoded(record: RunRecord, letter: DeadLetter, trust_pickles: bool) -> str:
     """Returns the element as Python prints it, by the coder that the run kept; else its text."""
-    portable = b""
-    with contextlib.suppress(KeyError, ValueError):
-        kept = record.start["coders"][letter.stage]
-        if kept["coder"] == letter.payload_coder:
-            portable = base64.b64decode(kept["portable"])
-    if letter.payload_coder == "beam:coder:string_utf8:v1":  # the commonest, and Beam need not be waited for
-        return repr(letter.payload.decode("utf-8", "backslashreplace"))
     try:
-        from beam_obs.records.payload import decode_payload
-
-        return repr(
-            decode_payload(letter.payload, letter.payload_coder, portable, trust_pickles=trust_pickles)
-        )
+        return repr(refused_record(record, letter, trust_pickles=trust_pickles))
     except MayRunCode as error:
         return f"{letter.payload_text}\n(not decoded: {error}; --trust-pickles lets it)"
     except Exception as error:
@@ -222,12 +173,3 @@ def _decoded(record: RunRecord, letter: DeadLetter, trust_pickles: bool) -> str:
 def _indented(title: str, text: str) -> str:
     lines = [clean(line) for line in text.rstrip("\n").split("\n")]
     return "\n".join([title, *(f"  {line}" for line in lines)])
-
-
-def _time(microseconds: int) -> str:
-    try:
-        epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-        moment = epoch + datetime.timedelta(microseconds=microseconds)
-    except OverflowError:
-        return "none" if microseconds < 0 else "end of time"
-    return moment.isoformat().replace("+00:00", "Z")

@@ -12,7 +12,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from beam_obs.cli.dead_letter_kinds import check_stage, short_letter_id, stages_of
+from beam_obs.cli.dead_letter_kinds import check_stage, stages_of
 from beam_obs.cli.follow import has_ended, until_ended
 from beam_obs.cli.shared_options import store_argument, tell_problems, tell_problems_of
 from beam_obs.metrics.names import is_within
@@ -22,8 +22,10 @@ from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.records.wording import clean
 from beam_obs.reports.console import console_for, print_plainly
 from beam_obs.reports.fitting import MOST_TEXT, clipped, hanging
+from beam_obs.reports.letter_text import place_text
 from beam_obs.reports.telling import tell
 from beam_obs.store.evidence import DEAD_LETTERS, Standing
+from beam_obs.store.found_letter import short_letter_id
 from beam_obs.store.kinds_of_refusal import dead_letters_of
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.source_places import placed_letters
@@ -205,9 +207,3 @@ def _entry(letter: DeadLetter, standing: Standing, console: Console) -> Renderab
     if letter.source_uri:
         entry.append(f"\n  {place_text(letter)}", "dim")
     return hanging(entry)
-
-
-def place_text(letter: DeadLetter) -> str:
-    """Returns the file that the record of a letter was read from, and where in it; empty where unknown."""
-    at = f" at {letter.position:,}" if letter.position is not None else ""
-    return f"{clean(letter.source_uri)}{at}" if letter.source_uri else ""

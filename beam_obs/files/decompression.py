@@ -10,6 +10,7 @@ import bz2
 import contextlib
 import lzma
 import zlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -32,20 +33,21 @@ class ByteStream(Protocol):
         """Closes the file."""
 
 
-def open_stream(path: str, compression: str) -> Any:
+def open_stream(path: str, compression: str, opens: Callable[[str], Any] | None = None) -> Any:
     """Opens a file of any Beam filesystem.
 
     Args:
       path: the file.
       compression: one of Beam's `CompressionTypes`, not ``auto``.
+      opens: opens it as it is; by default Beam does.
 
     Returns:
       a `ByteStream`; uncompressed ones have `seek` too.
     """
-    raw = _open(path)
+    opens = opens or _open
     if compression == CompressionTypes.UNCOMPRESSED:
-        return raw
-    return _Decompressed(raw, path, compression)
+        return opens(path)
+    return _Decompressed(opens, path, compression)
 
 
 def check_compression(compression: str, path: Any = "") -> None:
@@ -83,8 +85,9 @@ class _Decompressed:
       DamagedCompression: from `read`, when all that could be unpacked has been given.
     """
 
-    def __init__(self, raw: Any, path: str, compression: str) -> None:
-        self._raw = raw
+    def __init__(self, opens: Callable[[str], Any], path: str, compression: str) -> None:
+        self._opens = opens
+        self._raw = opens(path)
         self._path = path
         self._compression = compression
         self._members = _Members(compression)
@@ -130,7 +133,7 @@ class _Decompressed:
         what it has taken alone."""
         members = _Members(self._compression)
         parts = []
-        with contextlib.closing(_open(self._path)) as raw, contextlib.suppress(_Damage):
+        with contextlib.closing(self._opens(self._path)) as raw, contextlib.suppress(_Damage):
             left = self._taken
             while left and (before := raw.read(min(left, _CHUNK_BYTES))):
                 members.unpack(before)

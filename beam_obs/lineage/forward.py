@@ -148,7 +148,7 @@ def _of_place(
             raise FileGone(str(partition.uri), reason) from error
         notes = (place.note,) if place.note else ()
         positions, doubt = place.positions, place.doubt
-    if not run_choice.is_as_read(partition):
+    if run_choice.is_known_to_differ(partition):
         notes += (f"{partition.uri} is not the file that was read: it was {partition.version}",)
     if not positions:
         return Fate(run, evidence.sure(COMPLETELY), None, partition, None, None, notes)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from beam_obs.files.file_state import FileState, state_of
+from beam_obs.lineage.readable_files import LARGEST_READ, NotReadable, readable_files
 from beam_obs.records.errors import BeamObsError, MissingExtra
 from beam_obs.records.number_text import counted
 from beam_obs.store.filesystems import filesystems
@@ -29,6 +30,7 @@ LARGEST_DIGESTED = 1 << 30
 """Files of more bytes are not digested again: only their size is compared."""
 
 _CHUNK_BYTES = 1 << 20
+_TOO_LARGE = f"not shown: it holds more than {LARGEST_READ >> 20} MB"
 _BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 _Made = TypeVar("_Made", covariant=True)
 
@@ -47,6 +49,10 @@ class FileGone(BeamObsError):
         self.reason = reason
 
 
+class FileNotShown(FileGone):
+    """A file is not read since not all may be: see `beam_obs.lineage.readable_files`."""
+
+
 def path_on_disk(uri: str) -> str:
     """Returns the path of a local file. Bytes of its name that are no text stand written out in a run."""
     path = local_path(uri)
@@ -61,19 +67,27 @@ def open_raw(uri: str) -> BinaryIO:
 
     Raises:
       FileGone: it cannot be opened.
+      FileNotShown: it may not be read here.
     """
     try:
+        allowed = readable_files()
+        if allowed is not None and is_local(uri):
+            return allowed.open_local(uri)
         if is_local(uri):
             path = path_on_disk(uri)
             if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits for whoever writes it
                 raise FileGone(uri, "it is no plain file")
             return open(path, "rb")
+        if allowed is not None:
+            allowed.check_object(uri)
         from apache_beam.io.filesystem import CompressionTypes
 
         stream: Any = filesystems().open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
         return stream  # type: ignore[no-any-return]
     except FileGone:
         raise
+    except NotReadable as error:
+        raise FileNotShown(uri, str(error)) from None
     except FileNotFoundError:
         raise FileGone(uri, "there is no such file") from None
     except Exception as error:
@@ -93,7 +107,7 @@ def open_content(uri: str) -> BinaryIO:
         opened = lzma.LZMAFile(raw)  # noqa: SIM115
     elif extension == ".deflate":
         with raw:
-            opened = io.BytesIO(zlib.decompress(raw.read()))
+            opened = io.BytesIO(zlib.decompress(raw.read()) if readable_files() is None else _inflated(raw))
     elif extension in (".zst", ".zstd"):
         try:
             import zstandard
@@ -104,8 +118,13 @@ def open_content(uri: str) -> BinaryIO:
             reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(
                 raw, read_across_frames=True
             )
-            opened = io.BytesIO(reader.read())
+            opened = io.BytesIO(reader.read(-1 if readable_files() is None else LARGEST_READ + 1))
     return opened  # type: ignore[no-any-return]
+
+
+def _inflated(raw: BinaryIO) -> bytes:
+    """Returns what a deflated file holds, as far as it is read."""
+    return zlib.decompressobj().decompress(raw.read(LARGEST_READ), LARGEST_READ + 1)
 
 
 def read_content(uri: str) -> bytes:
@@ -113,10 +132,16 @@ def read_content(uri: str) -> bytes:
 
     Raises:
       FileGone: it cannot be read.
+      FileNotShown: it may not be read here, or holds more than is read.
     """
     try:
         with open_content(uri) as stream:
-            return stream.read()
+            if readable_files() is None:
+                return stream.read()
+            content = stream.read(LARGEST_READ + 1)
+            if len(content) > LARGEST_READ:
+                raise FileNotShown(uri, _TOO_LARGE)
+            return content
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise FileGone(uri, f"it cannot be read: {type(error).__name__}: {error}") from None
 
@@ -128,16 +153,19 @@ def content_before_damage(uri: str) -> bytes | None:
     from beam_obs.files.decompression import open_stream
     from beam_obs.records.bad_input import DamagedCompression
 
-    path = path_on_disk(uri) if is_local(uri) else uri
+    path = local_path(uri)
     compression = CompressionTypes.detect_compression_type(path)
     if compression == CompressionTypes.UNCOMPRESSED:
         return None
     parts: list[bytes] = []
+    left = LARGEST_READ
     try:
-        filesystems()
-        with contextlib.closing(open_stream(path, compression)) as stream:
+        with contextlib.closing(open_stream(path, compression, lambda _: open_raw(uri))) as stream:
             while part := stream.read(_CHUNK_BYTES):
                 parts.append(part)
+                left -= len(part)
+                if left < 0 and readable_files() is not None:
+                    return None
     except DamagedCompression:
         return b"".join(parts)
     except Exception:
@@ -178,11 +206,21 @@ def present_state(uri: str) -> FileState:
 
     Raises:
       FileGone: there is no such file, or it cannot be asked.
+      FileNotShown: it may not be read here.
     """
-    if not is_local(uri):
-        filesystems()  # with the options that lead to it
+    allowed = readable_files()
     try:
+        if allowed is not None and is_local(uri):
+            return allowed.state_of(uri)
+        if allowed is not None:
+            allowed.check_object(uri)
+        if not is_local(uri):
+            filesystems()  # with the options that lead to it
         state = state_of(path_on_disk(uri) if is_local(uri) else uri)
+    except NotReadable as error:
+        raise FileNotShown(uri, str(error)) from None
+    except (FileNotFoundError, NotADirectoryError):
+        state = None
     except OSError as error:
         raise FileGone(uri, str(error)) from None
     if state is None:

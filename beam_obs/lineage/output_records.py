@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from beam_obs.lineage.numbered_lines import count_lines, start_of_line
-from beam_obs.lineage.opened_files import FileGone, read_content
+from beam_obs.lineage.opened_files import FileGone, FileNotShown, read_content
+from beam_obs.lineage.readable_files import NotReadable, readable_files
 from beam_obs.records.errors import BeamObsError, MissingExtra, UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_FIELD
 from beam_obs.records.number_text import counted
@@ -82,7 +83,17 @@ def files_of(output: str) -> list[str]:
 
     Raises:
       FileGone: there are none.
+      FileNotShown: they may not be read here.
     """
+    allowed = readable_files()
+    if allowed is not None:
+        try:
+            if is_local(output):
+                allowed.check_pattern(local_path(output))
+            else:
+                allowed.check_object(output)
+        except NotReadable as error:
+            raise FileNotShown(output, str(error)) from None
     if is_local(output):
         path = local_path(output)
         if os.path.isfile(path):

@@ -9,7 +9,7 @@ from typing import Any
 from beam_obs.lineage.answers import RunOf
 from beam_obs.lineage.certainty import Certainty, damaged, not_recorded
 from beam_obs.lineage.derivation_rows import DamagedRows
-from beam_obs.lineage.opened_files import FileGone, below_prefix, present_version, same_file
+from beam_obs.lineage.opened_files import FileGone, FileNotShown, below_prefix, present_version, same_file
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.origin import is_derived
@@ -148,6 +148,19 @@ def is_as_read(partition: SourcePartition) -> bool:
         return present_version(partition.uri, partition.version) in (None, partition.version)
     except FileGone:
         return False
+
+
+def is_known_to_differ(partition: SourcePartition) -> bool:
+    """Returns whether a file is known not to be the one that was read."""
+    try:
+        return partition.uri is None or present_version(partition.uri, partition.version) not in (
+            None,
+            partition.version,
+        )
+    except FileNotShown:
+        return False
+    except FileGone:
+        return True
 
 
 def newest(store: Store) -> Iterator[RunRecord]:

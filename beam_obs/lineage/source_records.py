@@ -14,6 +14,7 @@ from beam_obs.files.file_state import FileState
 from beam_obs.lineage.numbered_lines import Lines
 from beam_obs.lineage.opened_files import (
     FileGone,
+    FileNotShown,
     as_it_is,
     content_before_damage,
     open_content,
@@ -28,6 +29,7 @@ from beam_obs.records.number_text import counted
 from beam_obs.store.source_partitions import SourcePartition
 
 VERIFIED, CHANGED, GONE, UNVERIFIED = "verified", "changed", "gone", "not verified"
+NOT_SHOWN = "not shown"
 
 _LONGEST_LINES = 1000
 _LONGEST_LINE = 1 << 24
@@ -38,8 +40,8 @@ class SourceRecord:
     """A record of a source, as it is there now.
 
     Args:
-      state: `VERIFIED` where the file's version is the one that was read; `CHANGED`, `GONE`, or
-        `UNVERIFIED` where it cannot be told.
+      state: `VERIFIED` where the file's version is the one that was read; `CHANGED`, `GONE`,
+        `NOT_SHOWN` where the file may not be read, or `UNVERIFIED` where it cannot be told.
       note: what of it is to be said; empty where it is verified.
       text: the record for people; None where it was not read.
       line: 1-based number of its first line, in files of lines.
@@ -72,6 +74,10 @@ def read_source_record(partition: SourcePartition, position: int | None) -> Sour
             note = f"{uri} changed since: it was {partition.version}, and is {version}"
             return SourceRecord(CHANGED, note)
         record = _read(partition, uri, position, state)
+        if present_state(uri) != state:
+            return SourceRecord(CHANGED, f"{uri} was written to as it was read here")
+    except FileNotShown as error:
+        return SourceRecord(NOT_SHOWN, str(error))
     except (FileGone, MissingExtra) as error:
         return SourceRecord(GONE if isinstance(error, FileGone) else UNVERIFIED, str(error))
     except Exception as error:

@@ -196,7 +196,7 @@ class LetterIndex:
         codes = {
             code
             for code, kind in enumerate(self.kinds)
-            if wanted.stage in (None, kind.stage)
+            if wanted.is_of_stage(kind.stage)
             and kind.fingerprint.startswith(wanted.fingerprint)
             and (wanted.error_types is None or kind.error_type in wanted.error_types)
             and (wanted.origin is None or kind.has_origin)

@@ -18,6 +18,7 @@ class WantedLetters(NamedTuple):
       origin: 32 hex digits.
       own_id: what their ids have behind that of the run, or its beginning.
       text: what the refused record has in it: as people read it, or among its own bytes as UTF-8.
+      stages: full labels of stages of which any refused them.
 
     >>> WantedLetters(fingerprint="ab", own_id="53fc.1").texts
     (b'ab', b'.53fc.1')
@@ -29,6 +30,7 @@ class WantedLetters(NamedTuple):
     origin: str | None = None
     own_id: str = ""
     text: str = ""
+    stages: tuple[str, ...] | None = None
 
     @property
     def is_all(self) -> bool:
@@ -38,13 +40,17 @@ class WantedLetters(NamedTuple):
     def has(self, letter: DeadLetter) -> bool:
         """Whether a letter is one of them."""
         return (
-            self.stage in (None, letter.stage)
+            self.is_of_stage(letter.stage)
             and letter.fingerprint.startswith(self.fingerprint)
             and (self.error_types is None or letter.error_type in self.error_types)
             and self.origin in (None, letter.origin)
             and letter.id.partition(".")[2].startswith(self.own_id)
             and (self.text in letter.payload_text or _encoded(self.text) in letter.payload)
         )
+
+    def is_of_stage(self, label: str) -> bool:
+        """Whether letters of a stage may be among them."""
+        return self.stage in (None, label) and (self.stages is None or label in self.stages)
 
     @property
     def texts(self) -> tuple[bytes, ...]:
@@ -55,8 +61,10 @@ class WantedLetters(NamedTuple):
 
     def may_be_in(self, data: bytes) -> bool:
         """Whether any of them may be among letters that are encoded so, one behind the other."""
-        return all(text in data for text in self.texts) and (
-            self.error_types is None or any(name.encode() in data for name in self.error_types)
+        return all(text in data for text in self.texts) and all(
+            any(_encoded(name) in data for name in names)
+            for names in (self.error_types, self.stages)
+            if names is not None
         )
 
 

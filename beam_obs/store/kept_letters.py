@@ -74,7 +74,11 @@ class KeptLetters:
 
     def wanted(self, wanted: WantedLetters) -> Iterator[DeadLetter]:
         """Gives those of its letters that are wanted and can be read, in the order of the file."""
-        return self.letters.wanted(wanted, None if wanted.is_all else self.index)
+        return (letter for _, letter in self.numbered(wanted))
+
+    def numbered(self, wanted: WantedLetters, first: int = 0) -> Iterator[tuple[int, DeadLetter]]:
+        """Gives the same, each with the number of its row, from a row on."""
+        return self.letters.numbered(wanted, None if wanted.is_all else self.index, first)
 
     @functools.cached_property
     def index(self) -> LetterIndex | None:

@@ -78,39 +78,59 @@ class LetterFile:
           wanted: what is asked for.
           index: of this very file, where there is one: only blocks that it names are looked at.
         """
-        with self._opens() as file:
-            found = self._of_lines(file, wanted) if self._is_lines else self._of_blocks(file, wanted, index)
-            yield from (letter for letter in found if wanted.has(letter))
+        return (letter for _, letter in self.numbered(wanted, index))
 
-    def _of_lines(self, file: BinaryIO, wanted: WantedLetters) -> Iterator[DeadLetter]:
+    def numbered(
+        self, wanted: WantedLetters, index: LetterIndex | None = None, first: int = 0
+    ) -> Iterator[tuple[int, DeadLetter]]:
+        """Gives the same, each with the number of its row, from 0; what is before a row is not read.
+
+        Args:
+          wanted: what is asked for.
+          index: of this very file, where there is one.
+          first: the row that it begins at.
+        """
+        with self._opens() as file:
+            if self._is_lines:
+                found = self._of_lines(file, wanted, first)
+            else:
+                found = self._of_blocks(file, wanted, index, first)
+            yield from ((row, letter) for row, letter in found if row >= first and wanted.has(letter))
+
+    def _of_lines(
+        self, file: BinaryIO, wanted: WantedLetters, first: int
+    ) -> Iterator[tuple[int, DeadLetter]]:
         searched = _as_in_json(wanted)
-        for line in file:
+        for row, line in enumerate(file):
+            if row < first:
+                continue
             # What others wrote may have any character as an escape.
             if not searched.may_be_in(line) and b"\\u" not in line and b"\\/" not in line:
                 continue
             letter = letter_of_json(line)
             self.unreadable += letter is None
             if letter is not None:
-                yield letter
+                yield row, letter
 
     def _of_blocks(
-        self, file: BinaryIO, wanted: WantedLetters, index: LetterIndex | None
-    ) -> Iterator[DeadLetter]:
+        self, file: BinaryIO, wanted: WantedLetters, index: LetterIndex | None, first: int
+    ) -> Iterator[tuple[int, DeadLetter]]:
         blocks = BlockFile(file)
         packed = blocks.packed()
         schema = letter_schema(blocks.metadata)
         if schema is None:
             self.unreadable += sum(block.count for block in packed)
             return
-        named = packed if index is None else list(_named(packed, index, wanted))
-        for head, block in zip(named, blocks.inflated(named), strict=True):
+        named = list(_named(packed, index, wanted, first))
+        inflated = blocks.inflated(head for _, head in named)
+        for (row, head), block in zip(named, inflated, strict=True):
             if block is None:
                 self.unreadable += head.count
             elif wanted.is_all or wanted.may_be_in(block.data):
                 read = 0
                 for letter in letters_of_block(block, schema):
+                    yield row + read, letter
                     read += 1
-                    yield letter
                 self.unreadable += head.count - read
 
 
@@ -120,24 +140,28 @@ def _as_in_json(wanted: WantedLetters) -> WantedLetters:
     def escaped(text: str) -> str:
         return json.dumps(text, ensure_ascii=False)[1:-1]
 
-    stage, fingerprint, error_types, origin, own_id, _ = wanted
+    stage, fingerprint, error_types, origin, own_id, _, stages = wanted
     return WantedLetters(  # the bytes of a payload are in base64: its text is looked for when it is read
         None if stage is None else escaped(stage),
         escaped(fingerprint),
         None if error_types is None else tuple(map(escaped, error_types)),
         None if origin is None else escaped(origin),
         escaped(own_id),
+        stages=None if stages is None else tuple(map(escaped, stages)),
     )
 
 
-def _named(packed: list[PackedBlock], index: LetterIndex, wanted: WantedLetters) -> Iterator[PackedBlock]:
-    """Gives the blocks that an index names."""
-    may_be_in = index.rows_of(wanted)
+def _named(
+    packed: list[PackedBlock], index: LetterIndex | None, wanted: WantedLetters, first: int
+) -> Iterator[tuple[int, PackedBlock]]:
+    """Gives the blocks that have rows from `first` on, and that an index names, each with its first row."""
+    may_be_in = None if index is None else index.rows_of(wanted)
     row = 0
     for block in packed:
-        if may_be_in(row, row + block.count):
-            yield block
-        row += block.count
+        end = row + block.count
+        if end > first and (may_be_in is None or may_be_in(max(row, first), end)):
+            yield row, block
+        row = end
 
 
 def letter_schema(metadata: Mapping[str, bytes]) -> Any:

@@ -70,8 +70,15 @@ def placed_letters(
 ) -> Iterator[tuple[DeadLetter, Standing]]:
     """Gives the dead letters of a run as `dead_letters` does, each with its place in its source where the run
     knows it."""
+    return with_places(store, record, dead_letters(store, record, wanted, problems))
+
+
+def with_places(
+    store: Store, record: RunRecord, letters: Iterable[tuple[DeadLetter, Standing]]
+) -> Iterator[tuple[DeadLetter, Standing]]:
+    """Gives dead letters of a run, each with its place in its source where the run knows it."""
     places: SourcePlaces | None = None
-    for letter, standing in dead_letters(store, record, wanted, problems):
+    for letter, standing in letters:
         if letter.origin is None or letter.source_uri is not None:
             yield letter, standing
             continue
