@@ -86,7 +86,8 @@ def _lines(answer: Affected) -> Iterator[str]:
 
 
 def _run(touched: TouchedRun) -> Iterator[str]:
-    from beam_obs.reports.lineage_text import certainty_text, run_text, shown_uri
+    from beam_obs.reports.lineage_text import certainty_text, run_text
+    from beam_obs.reports.lineage_words import shown_uri
 
     yield click.style(run_text(touched.run), bold=True)
     yield f"  answer  {certainty_text(touched.certainty)}"

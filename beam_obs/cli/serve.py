@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from beam_obs.cli.shared_options import store_option
+from beam_obs.store.folder import is_local, local_path
 from beam_obs.store.store import Store
 
 _PORT = 8099
@@ -45,8 +48,21 @@ _PORT = 8099
     help="Token that requests must bear, as header or cookie (variable: BEAM_OBS_TOKEN; default beyond this "
     "machine: a new one).",
 )
+@click.option(
+    "--sources",
+    multiple=True,
+    metavar="ROOT",
+    help="Show lines of sources and outputs that are below this folder, or prefix of objects as "
+    "gs://BUCKET/DATA; may be given several times (default: the working folder; beyond this machine none).",
+)
 def serve(
-    store: Store, host: str, port: int, base_path: str, allowed_hosts: tuple[str, ...], token: str | None
+    store: Store,
+    host: str,
+    port: int,
+    base_path: str,
+    allowed_hosts: tuple[str, ...],
+    token: str | None,
+    sources: tuple[str, ...],
 ) -> None:
     """Serve pages over a store, until interrupted."""
     from beam_obs.web.serving import serve as serve_pages
@@ -54,6 +70,9 @@ def serve(
     base = base_path.rstrip("/")
     if base and not base.startswith("/"):
         raise click.UsageError(f"--base-path {base_path}: begin it with a slash, as /beam-obs")
+    for root in sources:
+        if is_local(root) and not os.path.isdir(local_path(root)):
+            raise click.UsageError(f"--sources {root}: there is no such folder")
     store.ids()  # says that there is no store before a port is taken
 
     def announce(address: str, token: str | None) -> None:
@@ -61,4 +80,4 @@ def serve(
         if token is not None:
             click.echo(f"token: {token}")
 
-    serve_pages(store, host, port, allowed_hosts, base, token, announce)
+    serve_pages(store, host, port, allowed_hosts, base, token, sources or None, announce)

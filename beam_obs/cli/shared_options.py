@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 
 import click
 
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import clean
+from beam_obs.reports.store_argument import store_argument as store_argument
 from beam_obs.store.configuration import FILE
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.run_record_forms import ERASED_AT_END
@@ -86,8 +86,3 @@ def tell_problems_of(*records: RunRecord) -> None:
                 f"{'was' if erased == 1 else 'were'} erased from it",
                 err=True,
             )
-
-
-def store_argument(store: Store) -> str:
-    """Returns ` --store FOLDER`, as a command needs it to find the store again; nothing for the default."""
-    return "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"

@@ -28,9 +28,11 @@ class Ancestry:
     Args:
       evidence: of the run.
       all_contributors: whether all that were kept are read.
+      first: of the contributors of what is asked for, the one that is shown first, from 0.
     """
 
-    def __init__(self, evidence: RunEvidence, all_contributors: bool = False) -> None:
+    def __init__(self, evidence: RunEvidence, all_contributors: bool = False, first: int = 0) -> None:
+        self._first = first
         self._evidence = evidence
         self._graph = StepGraph(evidence.record.end)
         self._all = all_contributors
@@ -75,7 +77,7 @@ class Ancestry:
         return FromSource(origin, partition, position, record, path)
 
     def _aggregate(self, derivation: Derivation, end: str | None, depth: int) -> FromAggregate:
-        kept = derivation.contributors
+        kept = derivation.contributors[self._first if depth == 0 else 0 :]
         shown = kept if self._all else kept[: min(SHOWN_CONTRIBUTORS, max(0, self._left))]
         note = ""
         if depth >= DEPTH:
@@ -95,7 +97,7 @@ class Ancestry:
         return FromAggregate(
             *derivation.aggregate,
             derivation.unknown,
-            len(kept) + len(derivation.unresolved),
+            len(derivation.contributors) + len(derivation.unresolved),
             self._sources(derivation),
             derivation.more_sources,
             tuple(self._node(one, derivation.step, below, depth + 1) for one in shown),

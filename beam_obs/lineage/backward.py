@@ -47,6 +47,7 @@ def why(
     store: Store | str | os.PathLike[str] | None = None,
     all_contributors: bool = False,
     record: bytes | None = None,
+    first: int = 0,
 ) -> Why:
     """Returns why a record is what it is.
 
@@ -59,6 +60,7 @@ def why(
       store: where the run is kept, or its folder; by default that of the commands.
       all_contributors: whether all contributors that were kept are read, not only the first ten.
       record: the record itself, or several of which `match` chooses one, as JSON or as it was written.
+      first: of an origin, the contributor that is read first, from 0: the next ten are from 10 on.
 
     Raises:
       UsageError: it cannot be told which record is meant.
@@ -79,7 +81,7 @@ def why(
     store = store_at(store)
     origin = as_origin(target)
     if origin is not None and not match and record is None:
-        return _of_origin(store, origin, run, all_contributors)
+        return _of_origin(store, origin, run, all_contributors, first)
     others: tuple[str, ...] = ()
     if record is not None or run_choice.is_service(target):
         run_choice.check_sink(store, target, run)
@@ -167,12 +169,12 @@ def _record(target: str, match: Mapping[str, str] | None) -> tuple[OutputRecord,
 # Ways to the origin.
 
 
-def _of_origin(store: Store, origin: bytes, run: str | None, all_contributors: bool) -> Why:
+def _of_origin(store: Store, origin: bytes, run: str | None, all_contributors: bool, first: int) -> Why:
     overlooked: list[str] = []
     evidence = run_choice.of_origin(store, origin, run, overlooked)
     if evidence is None:
         return Why(None, run_choice.unknown_origin(store, origin, overlooked), found_by="given")
-    tree = Ancestry(evidence, all_contributors).of(origin, None)
+    tree = Ancestry(evidence, all_contributors, first).of(origin, None)
     return Why(
         run_choice.run_of(evidence.record),
         evidence.sure(certainty_of(tree)),

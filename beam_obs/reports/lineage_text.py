@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import click
@@ -11,15 +10,24 @@ from beam_obs.lineage.answers import Fate, FromAggregate, FromSource, Into, RunO
 from beam_obs.lineage.certainty import COMPLETE, NOT_RECORDED, Certainty
 from beam_obs.lineage.source_records import CHANGED, GONE, VERIFIED, SourceRecord
 from beam_obs.lineage.step_graph import PathPart
-from beam_obs.records.lineage_rows import BUNDLE, STATE
-from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import clean
+from beam_obs.reports.lineage_words import (
+    elements_text,
+    how_in_text,
+    in_text,
+    kept_text,
+    may_be_text,
+    path_text,
+    shown_uri,
+    source_place_text,
+    sources_text,
+    written_text,
+)
 from beam_obs.store.source_partitions import SourcePartition
 
 _INDENT = "  "
 _MAY_BE_SHOWN = 10
-_SOURCES_SHOWN = 8
 
 
 def why_lines(answer: Why) -> Iterator[str]:
@@ -97,14 +105,6 @@ def certainty_text(certainty: Certainty) -> str:
     return click.style(clean(certainty.text), fg=color)
 
 
-def shown_uri(uri: str) -> str:
-    """Returns a file's name as a person would write it: relative where it lies below the working folder."""
-    if not os.path.isabs(uri):
-        return uri
-    below = os.path.relpath(uri)
-    return uri if below.startswith(os.pardir) else below
-
-
 def _heading(run: RunOf | None, certainty: Certainty) -> Iterator[str]:
     if run is not None:
         yield _row("run", run_text(run))
@@ -140,13 +140,8 @@ def _made_of(tree: FromSource | FromAggregate, indent: str) -> Iterator[str]:
         yield f"{inner}{certainty_text(tree.certainty)}"
     if tree.note:
         yield f"{inner}{click.style(clean(tree.note), fg='yellow')}"
-    if tree.sources:
-        most = sorted(tree.sources, key=lambda one: -one.contributors)
-        told = [f"{clean(shown_uri(one.name))} ({one.contributors:,})" for one in most[:_SOURCES_SHOWN]]
-        if len(most) > _SOURCES_SHOWN or tree.more_sources:
-            more = max(0, len(most) - _SOURCES_SHOWN)
-            told.append(f"and {more:,}{' or' if tree.more_sources else ''} more")
-        yield f"{inner}sources: {', '.join(told)}"
+    if told := sources_text(tree):
+        yield f"{inner}{told}"
     yield from _contributors(tree, inner)
 
 
@@ -165,13 +160,7 @@ def _contributors(tree: FromAggregate, indent: str) -> Iterator[str]:
 
 
 def _aggregate_title(tree: FromAggregate) -> str:
-    title = click.style(clean(tree.step), bold=True)
-    key = f" key {clean(tree.key)}" if tree.key else ""
-    window = f", window {clean(tree.window)}" if tree.window and tree.window != "GlobalWindow" else ""
-    pane = f", pane {tree.pane}" if tree.pane else ""
-    what = "" if tree.kind == "aggregate" else f" ({tree.kind})"
-    unknown = f", {tree.unknown:,} of unknown origin" if tree.unknown else ""
-    return f"{title}{what}{key}{window}{pane}: made of {counted(tree.count, 'element')}{unknown}"
+    return f"{click.style(clean(tree.step), bold=True)}{elements_text(tree)}"
 
 
 def _source(source: FromSource, indent: str) -> Iterator[str]:
@@ -191,17 +180,15 @@ def _record_lines(record: SourceRecord, indent: str) -> Iterator[str]:
 
 
 def _place(partition: SourcePartition, position: int | None, record: SourceRecord | None) -> str:
-    name = clean(shown_uri(partition.uri or partition.name))
-    line = f":{record.line}" if record is not None and record.line is not None else ""
-    at = f" @{position}" if position is not None else ""
+    place = source_place_text(partition, position, record)
     if record is None:
-        return f"{name}{at}"
+        return place
     color = "green" if record.state == VERIFIED else "red" if record.state in (CHANGED, GONE) else "yellow"
-    return f"{name}{line}{at}  {click.style(record.state, fg=color)}"
+    return f"{place}  {click.style(record.state, fg=color)}"
 
 
 def _path(path: Sequence[PathPart]) -> str:
-    return click.style("by " + clean(" > ".join(part.text for part in path)), dim=True)
+    return click.style(path_text(path), dim=True)
 
 
 # Forward.
@@ -215,28 +202,16 @@ def _into(into: Into, indent: str) -> Iterator[str]:
         refused = click.style("refused", fg="red")
         yield f"{indent}{refused} by {clean(letter.stage)}: {clean(letter.error_type)}"
         yield f"{inner}{clean(letter.error_message)}"
-        kept = "" if letter.committed else " (uncommitted: its bundle failed or was tried again)"
-        if letter.superseded:
-            kept = " (superseded: the engine started the job again)"
-        yield f"{inner}dead letter {letter.id}{kept}"
+        yield f"{inner}dead letter {letter.id}{kept_text(letter)}"
     for label in into.filtered:
         yield f"{indent}{click.style('filtered', fg='yellow')} by {clean(label)}"
     for aggregate in into.aggregates:
-        how = "may have contributed to" if aggregate.kind in (STATE, BUNDLE) else "in"
-        key = f" key {clean(aggregate.key)}" if aggregate.key else ""
-        window = aggregate.window if aggregate.window != "GlobalWindow" else ""
-        told = f", window {clean(window)}" if window else ""
-        yield (
-            f"{indent}{how} {click.style(clean(aggregate.step), bold=True)}{key}{told}, "
-            f"of {counted(aggregate.count, 'element')}: {aggregate.origin.hex()}"
-        )
+        step = click.style(clean(aggregate.step), bold=True)
+        yield f"{indent}{how_in_text(aggregate)} {step}{in_text(aggregate)}: {aggregate.origin.hex()}"
         yield from _into(aggregate, inner)
     for maybe in into.may_be_in[:_MAY_BE_SHOWN]:
-        key = f" key {clean(maybe.key)}" if maybe.key else ""
-        yield (
-            f"{indent}{click.style('may be', fg='yellow')} in {clean(maybe.step)}{key}, "
-            f"of {counted(maybe.count, 'element')}, of which {maybe.rate:.1%} are named: {maybe.origin.hex()}"
-        )
+        may_be = click.style("may be", fg="yellow")
+        yield f"{indent}{may_be} {may_be_text(maybe)}: {maybe.origin.hex()}"
     if len(into.may_be_in) > _MAY_BE_SHOWN:
         yield f"{indent}and {len(into.may_be_in) - _MAY_BE_SHOWN:,} more that it may be in (--json tells all)"
     if into.end and not into.filtered:
@@ -246,11 +221,7 @@ def _into(into: Into, indent: str) -> Iterator[str]:
 
 
 def _written(written: Written, indent: str) -> Iterator[str]:
-    times = f" ({counted(len(written.digests), 'different record')})" if len(written.digests) > 1 else ""
-    if written.is_end:
-        ended = click.style("ended", fg="green")
-        yield f"{indent}{ended} in {clean(written.sink)}, which gives nothing further{times}"
-        return
-    where = f": {clean(shown_uri(written.uri))}" if written.uri else ""
-    yield f"{indent}{click.style('written', fg='green')} by {clean(written.sink)}{where}{times}"
-    yield from (f"{indent}{_INDENT}{clean(shown_uri(place))}" for place in written.places)
+    how = click.style("ended" if written.is_end else "written", fg="green")
+    yield f"{indent}{how} {written_text(written)}"
+    if not written.is_end:
+        yield from (f"{indent}{_INDENT}{clean(shown_uri(place))}" for place in written.places)

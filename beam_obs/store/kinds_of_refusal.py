@@ -119,6 +119,18 @@ def compare_kinds(earlier: dict[str, Any], later: dict[str, Any], stages: Any = 
     )
 
 
+def count_of_kind(record: RunRecord, kind: dict[str, Any]) -> int:
+    """Returns how many dead letters of a kind a run has, by what its end says.
+
+    Args:
+      record: the run.
+      kind: as in ``end.json``, of any run.
+    """
+    kinds = _kinds_of((record.end or {}).get("dead_letters") or {})
+    key_of = _key_of((kind, *kinds))
+    return sum(one["count"] for one in kinds if key_of(one) == key_of(kind))
+
+
 def pipeline_kinds(store: Store, pipeline: str) -> PipelineKinds:
     """Returns the kinds of a pipeline's newest finished run against the finished run before it.
 

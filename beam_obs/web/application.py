@@ -17,14 +17,18 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from beam_obs.lineage.readable_files import ReadableFiles
 from beam_obs.records.errors import BeamObsError
 from beam_obs.store.store import RunNotFound, Store
 from beam_obs.store.unknown_name import UnknownName
 from beam_obs.web.links import Links
 from beam_obs.web.page import Elsewhere, NotThere, Page
+from beam_obs.web.pages.dead_letter_page import dead_letter_page
+from beam_obs.web.pages.dead_letters_page import dead_letters_page
 from beam_obs.web.pages.difference_page import chosen_difference, difference_page
 from beam_obs.web.pages.history_page import USUAL_SIZE, history_page
 from beam_obs.web.pages.pipelines_page import pipelines_page
+from beam_obs.web.pages.record_page import record_at_page, record_page
 from beam_obs.web.pages.run_page import run_page
 from beam_obs.web.pages.step_page import step_page
 from beam_obs.web.protection import Protection
@@ -47,11 +51,13 @@ class Asked:
       runs: the store's runs.
       path: parameters in the path, by name.
       query: parameters behind it; of several of a name the last.
+      files: sources and outputs that may be shown.
     """
 
     runs: StoredRuns
     path: dict[str, str]
     query: dict[str, str]
+    files: ReadableFiles
 
     def number(self, name: str, otherwise: int) -> int:
         """Returns a number that was asked for; where it is none, another."""
@@ -87,6 +93,13 @@ PAGES: Sequence[tuple[str, Maker]] = (
     ),
     ("/runs/{run}", lambda asked: run_page(asked.runs, asked.path["run"])),
     ("/runs/{run}/step", lambda asked: step_page(asked.runs, asked.path["run"], asked.query.get("label"))),
+    ("/runs/{run}/dead-letters", lambda asked: dead_letters_page(asked.runs, asked.path["run"], asked.query)),
+    ("/dead-letters/{id}", lambda asked: dead_letter_page(asked.runs, asked.path["id"], asked.files)),
+    ("/records", lambda asked: record_at_page(asked.runs, asked.query, asked.files)),
+    (
+        "/records/{origin}",
+        lambda asked: record_page(asked.runs, asked.path["origin"], asked.query, asked.files),
+    ),
 )
 """Path -> what makes its page."""
 
@@ -96,6 +109,7 @@ def application(
     hosts: Collection[str] = ("localhost", "127.0.0.1", "::1"),
     token: str | None = None,
     base: str = "",
+    sources: Sequence[str] = (),
 ) -> Starlette:
     """Returns the application.
 
@@ -104,8 +118,11 @@ def application(
       hosts: names that it may be called by.
       token: that requests must bear; None where none is needed.
       base: path that all pages are below, behind a proxy; without a slash at its end.
+      sources: folders and prefixes of objects whose files may be shown.
     """
     runs = StoredRuns(store, LOCAL_SECONDS if store.local else REMOTE_SECONDS)
+    runs = StoredRuns(store)
+    files = ReadableFiles(sources)
     links = Links(base)
 
     def answer(make: Maker) -> Callable[[Request], Any]:
@@ -119,7 +136,7 @@ def application(
             return HTMLResponse(render(page, links, shared), page.status, {"cache-control": "no-store"})
 
         async def endpoint(request: Request) -> Response:
-            asked = Asked(runs, dict(request.path_params), dict(request.query_params))
+            asked = Asked(runs, dict(request.path_params), dict(request.query_params), files)
             return await run_in_threadpool(respond, asked)
 
         return endpoint

@@ -56,17 +56,37 @@ class Links:
         text: str | None = None,
         page: int | None = None,
     ) -> str:
-        """Returns the address of a run's dead letters; of those of a stage, of a kind, or with a text."""
-        given = {"stage": stage, "fingerprint": fingerprint, "text": text, "page": page}
+        """Returns the address of a run's dead letters; of those of a stage, of a kind, or with a text.
+
+        Args:
+          run: which.
+          stage: label of a stage, or of what stages are in.
+          fingerprint: of a kind, or its beginning.
+          text: that the records have in them.
+          page: row that they are looked for from, as the page before tells it.
+        """
+        given = {"stage": stage or None, "fingerprint": fingerprint or None, "text": text or None}
+        given["page"] = str(page) if page else None
         return self._at(f"/runs/{_quoted(run)}/dead-letters", **given)
 
     def dead_letter(self, id: str) -> str:
         """Returns the address of a dead letter."""
         return self._at(f"/dead-letters/{_quoted(id)}")
 
-    def record(self, origin: str, run: str | None = None) -> str:
-        """Returns the address of what an origin, 32 hex digits, was made of and became."""
-        return self._at(f"/records/{_quoted(origin)}", run=run)
+    def record(self, origin: str, run: str | None = None, first: int | None = None) -> str:
+        """Returns the address of what an origin, 32 hex digits, was made of and became.
+
+        Args:
+          origin: of the record.
+          run: which; None for the newest that knows it.
+          first: the contributor that is shown first, from 0.
+        """
+        return self._at(f"/records/{_quoted(origin)}", run=run, first=first or None)
+
+    def record_at(self, place: str | None = None, run: str | None = None) -> str:
+        """Returns the address of a record by its place in an output or a source, ``FILE:N``; of the form that
+        asks for one where there is none."""
+        return self._at("/records", at=place, run=run)
 
     def difference(self, earlier: str, later: str) -> str:
         """Returns the address of the difference of two runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ def serve(
     allowed_hosts: Sequence[str] = (),
     base: str = "",
     token: str | None = None,
+    sources: Sequence[str] | None = None,
     announce: Callable[[str, str | None], None] = lambda address, token: None,
 ) -> None:
     """Serves the pages of a store until it is interrupted.
@@ -50,6 +52,8 @@ def serve(
       allowed_hosts: more names that it may be called by.
       base: path that all pages are below, behind a proxy.
       token: that requests must bear; where it is None and `host` is not loopback, one is made.
+      sources: folders and prefixes of objects whose files may be shown; by default the working folder where
+        `host` is loopback, else none.
       announce: is called with the address and the token, once requests are taken.
 
     Raises:
@@ -69,10 +73,19 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     announce(f"http://{shown}:{listening.getsockname()[1]}{base}/", token)
     settings = uvicorn.Config(
-        application(store, hosts, token, base), log_level="warning", access_log=False, server_header=False
+        application(store, hosts, token, base, _shown_sources(host, sources)),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
     )
     with listening:
         uvicorn.Server(settings).run(sockets=[listening])
+
+
+def _shown_sources(host: str, sources: Sequence[str] | None) -> Sequence[str]:
+    if sources is not None:
+        return sources
+    return [os.getcwd()] if host in LOOPBACK else []
 
 
 def _listen(host: str, port: int) -> socket.socket:

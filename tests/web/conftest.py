@@ -75,8 +75,9 @@ def serving(folder: pathlib.Path, **given: Any) -> Iterator[Served]:
 
     Args:
       folder: working folder of the runs.
-      given: more arguments of `application`.
+      given: more arguments of `application`; by default the files in the folder may be shown.
     """
+    given.setdefault("sources", [str(folder)])
     port = free_port()
     made = application(Store(folder / "store", must_exist=True), **given)
     server = uvicorn.Server(uvicorn.Config(made, port=port, log_level="warning", ws="none"))
