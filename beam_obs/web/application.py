@@ -51,13 +51,13 @@ class Asked:
       runs: the store's runs.
       path: parameters in the path, by name.
       query: parameters behind it; of several of a name the last.
-      files: sources and outputs that may be shown.
+      files: sources and outputs that may be shown; by default none.
     """
 
     runs: StoredRuns
     path: dict[str, str]
     query: dict[str, str]
-    files: ReadableFiles
+    files: ReadableFiles = dataclasses.field(default_factory=ReadableFiles)
 
     def number(self, name: str, otherwise: int) -> int:
         """Returns a number that was asked for; where it is none, another."""

@@ -1,4 +1,4 @@
-"""One dead letter: the record as it was refused, its error, its line in its source, its kind in other runs."""
+"""One dead letter: the record as it was refused, its error, its line in its source, its kind elsewhere."""
 
 from __future__ import annotations
 
