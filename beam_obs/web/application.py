@@ -121,7 +121,6 @@ def application(
       sources: folders and prefixes of objects whose files may be shown.
     """
     runs = StoredRuns(store, LOCAL_SECONDS if store.local else REMOTE_SECONDS)
-    runs = StoredRuns(store)
     files = ReadableFiles(sources)
     links = Links(base)
 
