@@ -15,6 +15,7 @@ from beam_obs.reports.as_of import as_of_text
 from beam_obs.reports.balance_text import NOT_BALANCED, balance_text
 from beam_obs.reports.graph_drawing import add_hatch, add_mark, draw_graph, marks_of
 from beam_obs.reports.marked_graph import marked_graph
+from beam_obs.reports.seen_from_here import seen_from_here
 from beam_obs.reports.svg_shapes import SMALL, add_text, number, text_width
 from beam_obs.store.run_record import RunRecord, parse_time
 
@@ -67,7 +68,7 @@ _STATUS_CLASSES = {"done": "good", "failed": "dead", "lost": "dead", "cancelled"
 
 
 def run_picture(record: RunRecord, all_steps: bool = False) -> str:
-    """Returns the step graph of a run as an SVG document.
+    """Returns the step graph of a run as an SVG document; paths are seen from the working folder.
 
     Args:
       record: the run.
@@ -76,7 +77,7 @@ def run_picture(record: RunRecord, all_steps: bool = False) -> str:
     Raises:
       NoStepsYet: none are known.
     """
-    graph = marked_graph(record, all_steps)
+    graph = marked_graph(seen_from_here(record), all_steps)
     drawing = draw_graph(graph)
     heading = _heading(record)
     below = _MARGIN + 26 + 18 * (len(heading) - 1) + 14

@@ -112,6 +112,8 @@ def marked_graph(record: RunRecord, all_steps: bool = False) -> MarkedGraph:
     end = folded(record.last_known, all_steps)
     stages = {stage["label"]: stage for stage in end.get("stages") or ()}
     steps = end.get("steps") or [{"label": label, "is_stage": True} for label in stages]
+    if end.get("counts_from") is None:  # zeros, which nobody counted
+        stages = {}
     if not steps:
         raise NoStepsYet(record.id, record.status)
     refused: Counter[str] = Counter()

@@ -14,4 +14,5 @@ def next_commands(record: RunRecord, store: Store) -> list[str]:
     short = record.id[:SHORT_ID]
     where = "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"
     listed = [f"beam-obs dead-letters list {short}{where}"] if record.refused else []
-    return [*listed, f"beam-obs show {short} --json{where}"]
+    followed = [f"beam-obs show {short} --follow{where}"] if record.status == "running" else []
+    return [*followed, *listed, f"beam-obs show {short} --json{where}"]

@@ -213,6 +213,48 @@ def test_a_picture_asks_for_nothing_and_runs_nothing() -> None:
     assert "prefers-color-scheme:dark" in picture
 
 
+def test_a_line_is_as_wide_as_its_count_on_a_log_scale() -> None:
+    counts = [0, 1, 10, 100, 10**9]
+    labels = [f"step {number}" for number in range(len(counts))]
+    edges = [edge("read", label, count) for label, count in zip(labels, counts, strict=True)]
+    root = parsed(a_run(step("read"), *(step(label, "read") for label in labels), edges=edges))
+    lines = [group.find(f"{SVG}path[@class='line']") for group in of_class(root, "edge")]
+    none, one, ten, hundred, most = (
+        float(line.get("stroke-width", "")) for line in lines if line is not None
+    )
+    assert none == one < ten < hundred < most < 10
+    assert ten - one == pytest.approx(hundred - ten, abs=0.11)
+    assert any(
+        "the more records, the wider (log scale)" in texts(legend) for legend in of_class(root, "legend")
+    )
+
+
+def test_datasets_stand_in_the_steps_that_read_and_write_them() -> None:
+    inputs = [{"label": "read/Read", "name": "rows", "uri": "gs://bucket/in/rows-*.csv"}]
+    outputs = [{"label": "write", "name": "write", "uri": "gs://bucket/out/rows"}]
+    record = a_run(step("read"), step("parse"), step("write"), inputs=inputs, outputs=outputs)
+    root = parsed(record)
+    reads, writes = of_class(root, "dataset")[:2]
+    assert (texts(reads), texts(writes)) == (["read", "reads rows-*.csv"], ["write", "writes rows"])
+    assert "reads gs://bucket/in/rows-*.csv" in title(reads)
+    assert [group.get("data-step") for group in of_class(root, "dataset")][:2] == ["read", "write"]
+
+
+def test_a_stage_has_its_times_and_one_that_timed_nothing_has_none() -> None:
+    timed = [stage("parse", p50_us=15, p99_us=2500), {**stage("check"), "p50_us": None, "p99_us": None}]
+    root = parsed(a_run(step("parse", is_stage=True), step("check", is_stage=True), stages=timed))
+    assert [texts(group) for group in of_class(root, "step")] == [
+        ["parse", "p50 15 µs · p99 2.5 ms"],
+        ["check"],
+    ]
+
+
+def test_zeros_that_nobody_counted_are_no_counts() -> None:
+    record = a_run(step("parse", is_stage=True), stages=[stage("parse")], counts_from=None)
+    (parse,) = marked_graph(record).steps
+    assert (parse.taken, parse.given) == (None, None)
+
+
 def test_a_picture_of_sixty_steps_does_not_take_long() -> None:
     labels = [f"step {number}" for number in range(60)]
     steps = [step(label, *labels[max(0, at - 1 - at % 3) : at : 2]) for at, label in enumerate(labels)]

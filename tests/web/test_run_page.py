@@ -169,6 +169,7 @@ def test_a_run_that_runs_is_asked_for_again_and_says_as_of_when(own: pathlib.Pat
     assert {row[0]: row[1:4] for row in rows_of(page, "table.steps")}["parse"] == ["61", "48", "13"]
     assert page.cssselect("#graph-drawing a")
     assert page.cssselect("#run-notes li") == []
+    assert f"beam-obs show {own.name[:13]} --follow" in said(page.cssselect("#run-next")[0])
 
 
 def test_a_run_that_has_ended_is_not_asked_for_again(served: Served) -> None:

@@ -82,6 +82,31 @@ def test_a_step_in_the_table_opens_too_and_one_without_script_is_a_page(
     assert page.locator("main h1").inner_text() == "total"
 
 
+def test_what_is_opened_from_the_table_is_in_sight_in_a_graph_of_200_steps(
+    served: Served, tmp_path: pathlib.Path, open_page: Callable[..., Any]
+) -> None:
+    record = run_of(served, "orders")
+    folder = tmp_path / "store" / record.folder
+    shutil.copytree(served.folder / "store" / record.folder, folder)
+    labels = [f"step {number}" for number in range(200)]
+    steps = [
+        {"label": label, "is_stage": False, "in": 1, "out": 1, "after": [labels[at // 3]] if at else []}
+        for at, label in enumerate(labels)
+    ]
+    change(folder / "end.json", steps=steps, edges=None, composites=[], stages=[])
+    with serving(tmp_path) as own:
+        page = open_page(f"{own.address}/runs/{record.id}")
+        page.get_by_label("Show only steps whose name has").fill("step 199")
+        page.locator("table.steps").get_by_role("link", name="step 199").click()
+        page.wait_for_selector("#panel #step")
+        step, frame = (
+            one.bounding_box() for one in (step_in_graph(page, "step 199"), page.locator(".graph-frame"))
+        )
+        assert frame["x"] <= step["x"] <= frame["x"] + frame["width"]
+        assert frame["y"] <= step["y"] <= frame["y"] + frame["height"]
+        page.goto("about:blank")
+
+
 def test_counts_rise_while_a_run_runs_and_what_is_open_stays_so_until_its_end(
     served: Served, tmp_path: pathlib.Path, open_page: Callable[..., Any]
 ) -> None:

@@ -28,6 +28,8 @@ from beam_obs.web.stored_runs import StoredRuns
 MOST_READ = 5_000
 """Of dead letters of a run that has not ended, for a page that asks again every few seconds."""
 SHOWN_KINDS = 10
+_WITHOUT_FILTER = 20
+"""So many steps are looked through without a field that filters them."""
 
 
 def run_page(runs: StoredRuns, selector: str) -> Page:
@@ -59,7 +61,8 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
         "failing_record": failing_record_text(error.get("at")) if error else "",
         "failed_steps": [step.label for step in graph.steps if step.has_failed] if graph else [],
         "graph": GraphOnPage(graph, record.id, is_live) if graph else None,
-        "rows": step_rows(graph) if graph and end.get("counts_from") else [],
+        "rows": step_rows(graph, kinds) if graph and end.get("counts_from") else [],
+        "has_filter": graph is not None and len(graph.steps) > _WITHOUT_FILTER,
         "has_stages": graph is not None and any(step.is_stage for step in graph.steps),
         "has_dropped": graph is not None and any(step.dropped for step in graph.steps),
         "balance": balance_notes(end) if record.end is not None else [],

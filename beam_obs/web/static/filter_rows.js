@@ -22,4 +22,4 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   filterRows();
 });
-document.addEventListener("htmx:afterSwap", filterRows);
+for (const name of ["htmx:afterSwap", "htmx:oobAfterSwap"]) document.addEventListener(name, filterRows);

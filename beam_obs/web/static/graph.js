@@ -30,7 +30,12 @@
         event.preventDefault();
         event.stopPropagation();
       }, true);
-      frame.addEventListener("focusin", (event) => this.follow(event.target));
+      frame.addEventListener("focusin", (event) => {
+        const step = event.target.closest("a");
+        if (step && step.matches(":focus-visible")) this.reveal(step);
+      });
+      // A step that is opened, from the table maybe, is brought into sight; so it is when the frame gets narrower.
+      document.addEventListener("step-opened", () => this.reveal(this.opened));
       this.begin();
       this.width = frame.clientWidth;
       new ResizeObserver(() => this.resized()).observe(frame);
@@ -86,6 +91,7 @@
       if (this.width === before || !this.width) return;
       if (this.fitted) this.begin();
       else this.show();
+      this.reveal(this.opened);
     }
 
     show() {
@@ -159,10 +165,10 @@
       this.frame.classList.remove("is-dragged");
     }
 
-    // A step that is come to by keyboard is brought into sight.
-    follow(target) {
-      const step = target.closest("a");
-      if (!step || !step.matches(":focus-visible")) return;
+    get opened() { return this.svg.querySelector("a.is-selected"); }
+
+    reveal(step) {
+      if (!step) return;
       const at = step.getBoundingClientRect(), seen = this.svg.getBoundingClientRect();
       const aside = (low, high, from, to) => (low < from ? low - from - 20 : high > to ? high - to + 20 : 0);
       const x = aside(at.left, at.right, seen.left, seen.right);

@@ -44,10 +44,12 @@
     aside.scrollTop = 0;
     opened = address;
     mark();
+    document.dispatchEvent(new Event("step-opened"));
     htmx.process(aside);
-    document.getElementById("step-title").focus({ preventScroll: true });
-    const at = aside.getBoundingClientRect();
-    if (at.top > window.innerHeight - 120 || at.bottom < 120) aside.scrollIntoView({ block: "nearest" });
+    const title = document.getElementById("step-title");
+    title.focus({ preventScroll: true });
+    const { top, bottom } = title.getBoundingClientRect();
+    if (top < 0 || bottom > window.innerHeight) aside.scrollIntoView({ block: "start" });
   };
 
   const close = () => {
@@ -58,7 +60,7 @@
     const back = (opener && document.getElementById(opener)) || graphLinks().find((link) => pathOf(link) === opened);
     opened = opener = null;
     mark();
-    if (back) back.focus({ preventScroll: true });
+    if (back) back.focus();
   };
 
   document.addEventListener("click", (event) => {
