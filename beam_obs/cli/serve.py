@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import webbrowser
 
 import click
 
@@ -55,6 +57,7 @@ _PORT = 8099
     help="Show lines of sources and outputs that are below this folder, or prefix of objects as "
     "gs://BUCKET/DATA; may be given several times (default: the working folder; beyond this machine none).",
 )
+@click.option("--open", "opens", is_flag=True, help="Open the first page in a browser.")
 def serve(
     store: Store,
     host: str,
@@ -63,6 +66,7 @@ def serve(
     allowed_hosts: tuple[str, ...],
     token: str | None,
     sources: tuple[str, ...],
+    opens: bool,
 ) -> None:
     """Serve pages over a store, until interrupted."""
     from beam_obs.web.serving import serve as serve_pages
@@ -79,5 +83,7 @@ def serve(
         click.echo(f"{store.shown_uri} on {address}  (Ctrl-C ends it)")
         if token is not None:
             click.echo(f"token: {token}")
+        if opens:  # in a thread: some browsers keep who opens them until they are closed
+            threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
     serve_pages(store, host, port, allowed_hosts, base, token, sources or None, announce)

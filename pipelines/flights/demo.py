@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import pathlib
 import shutil
+import subprocess
 import sys
 
 import beam_obs as obs
@@ -37,6 +38,7 @@ def main() -> int:
     else:
         print(f"\nRefused: {refused()}\nDamaged: {expected(damages)}", file=sys.stderr)
     print_next_steps(files)
+    offer_pages()
     return 0 if as_expected else 1
 
 
@@ -74,8 +76,24 @@ Try next
   {beam_obs} fate {files}/flights-good.csv:839
   {beam_obs} fate {files}/flights-torn-row.csv:9
   {beam_obs} affected --source {files}/flights-torn-row.csv
-  {beam_obs} graph latest --output {FOLDER}/graph.svg"""
+  {beam_obs} graph latest --output {FOLDER}/graph.svg
+
+All of it as pages
+  {beam_obs} serve --store {STORE}"""
     )
+
+
+def offer_pages() -> None:
+    """Serves the pages of the run where somebody sits at a terminal and wants them; asks nobody else."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    try:
+        print("\nLook at it in a browser? [Y/n] ", end="", flush=True)
+        if input().strip().lower() in ("", "y", "yes"):
+            serve = ["-m", "beam_obs.cli", "serve", f"--store={STORE}", "--port=0", "--open"]
+            subprocess.run([sys.executable, *serve], check=False)
+    except (EOFError, KeyboardInterrupt):
+        print()
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def test_notebook(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "'complete'" in told["text/plain"]
     runs, fate, answer = (lxml.html.fragment_fromstring(data["text/html"]) for data in of_html)
     assert "done, 1 dead" in [cell.text_content() for cell in runs.iter("td")]
-    assert "refused by parse: ValueError" in [line.text_content() for line in fate.iter("summary")]
+    assert any("parse: ValueError" in line.text_content() for line in fate.iter("summary"))
     assert answer.xpath("count(.//details)") > 2
     assert "Oslo,-4.5" in answer.text_content()
     assert os.path.isdir(tmp_path / "notebook-store")

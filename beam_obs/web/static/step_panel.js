@@ -66,7 +66,7 @@
   document.addEventListener("click", (event) => {
     const link = event.target.closest(".graph-frame a, a[data-step-link]");
     const plain = !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey && event.button === 0;
-    if (!link || !plain || !panel() || !window.location.protocol.startsWith("http")) return;
+    if (!link || !plain || !panel() || !window.htmx) return; // pages in a folder are led to
     event.preventDefault();
     if (!panel().contains(link)) opener = link.id;
     open(pathOf(link));
