@@ -33,7 +33,16 @@ from beam_obs.store.store import Store
     show_default=True,
     help="So many dead letters of each kind of refusal in a run have a page.",
 )
-def site(output: str, store: Store, pipeline: str | None, last: int, letters: int) -> None:
+@click.option(
+    "--sources",
+    multiple=True,
+    metavar="ROOT",
+    help="Show lines of sources and outputs that are below this folder, or prefix of objects as "
+    "gs://BUCKET/DATA; may be given several times (default: none).",
+)
+def site(
+    output: str, store: Store, pipeline: str | None, last: int, letters: int, sources: tuple[str, ...]
+) -> None:
     """Write the pages of a store as files: for a bucket, or what a build keeps.
 
     They lead to each other by relative links, and open from a disk. What takes a server is left out:
@@ -41,5 +50,5 @@ def site(output: str, store: Store, pipeline: str | None, last: int, letters: in
     """
     from beam_obs.web.static_site import write_site
 
-    count = write_site(store, output, pipeline, last or None, letters)
+    count = write_site(store, output, pipeline, last or None, letters, sources)
     tell(f"wrote {counted(count, 'file')}: {output.rstrip('/')}/index.html")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import urllib.parse
 
+from beam_obs.lineage.readable_files import ReadableFiles
 from beam_obs.web.application import PAGES, Asked, Maker, page_of
 from beam_obs.web.links import Links
 from beam_obs.web.page import Elsewhere, Page
@@ -22,18 +23,20 @@ def is_address(address: str) -> bool:
     return _maker_of(address) is not None
 
 
-def addressed_page(runs: StoredRuns, address: str) -> Page:
+def addressed_page(runs: StoredRuns, address: str, files: ReadableFiles) -> Page:
     """Returns the page of an address; one that says why where it cannot be made.
 
     Args:
       runs: the store's runs.
       address: on a server at the root, of a form that there is.
+      files: sources and outputs that may be shown.
     """
     found = _maker_of(address)
     assert found is not None
     make, path = found
-    page = page_of(make, Asked(runs, path, dict(urllib.parse.parse_qsl(address.partition("?")[2]))))
-    return addressed_page(runs, page.address(Links())) if isinstance(page, Elsewhere) else page
+    query = dict(urllib.parse.parse_qsl(address.partition("?")[2]))
+    page = page_of(make, Asked(runs, path, query, files))
+    return addressed_page(runs, page.address(Links()), files) if isinstance(page, Elsewhere) else page
 
 
 def _maker_of(address: str) -> tuple[Maker, dict[str, str]] | None:

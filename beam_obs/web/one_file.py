@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 
+from beam_obs.lineage.readable_files import ReadableFiles
 from beam_obs.store.run_record import RunRecord, now_text
 from beam_obs.store.store import Store
 from beam_obs.web.addressed_page import addressed_page
@@ -33,7 +34,7 @@ def run_as_one_file(store: Store, record: RunRecord) -> str:
     own = Links().run(record.id)
     links = FileLinks(has_search=False)
     shared = {"store": published_name(store), "copied": f"written {moment(now_text())}"}
-    html = render(addressed_page(StoredRuns(store), own), links, shared)
+    html = render(addressed_page(StoredRuns(store), own, ReadableFiles()), links, shared)
     for element, _ in links.scripts(html):
         html = html.replace(element, "")
     digests = []

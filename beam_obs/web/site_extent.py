@@ -16,7 +16,7 @@ from beam_obs.store.store import Store
 MOST_KINDS = 50
 """Kinds of refusal of a run whose dead letters are written: the commonest."""
 
-_CHOOSE_AMONG_WRITTEN = {"label", "stage", "fingerprint", "run"}
+_CHOOSE_AMONG_WRITTEN = {"label", "stage", "fingerprint", "run", "step"}
 """Parameters of addresses; all others ask for more than what is written."""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from beam_obs.lineage.readable_files import ReadableFiles
 from beam_obs.records.number_text import counted
 from beam_obs.store.run_record import now_text
 from beam_obs.store.store import Store
@@ -30,7 +31,12 @@ _ONLY_SERVED = ("vendor/htmx.min.js",)
 
 
 def write_site(
-    store: Store, output: str, pipeline: str | None = None, last: int | None = 30, letters_of_kind: int = 3
+    store: Store,
+    output: str,
+    pipeline: str | None = None,
+    last: int | None = 30,
+    letters_of_kind: int = 3,
+    sources: Sequence[str] = (),
 ) -> int:
     """Writes the pages of a store to a folder; returns the number of files.
 
@@ -41,6 +47,7 @@ def write_site(
       pipeline: the only one that is shown; None for all.
       last: so many runs of each pipeline, the newest; None for all.
       letters_of_kind: of each kind of refusal in each run so many dead letters have a page.
+      sources: folders and prefixes of objects whose files may be shown; by default none.
 
     Raises:
       NotASite: the folder has something else.
@@ -49,12 +56,13 @@ def write_site(
     if pipeline is not None:
         store.check_pipeline(pipeline)
         store = StoreOfOne(store, pipeline)
-    return SiteFolder(output).write(_Site(store, last, letters_of_kind).files())
+    return SiteFolder(output).write(_Site(store, last, letters_of_kind, sources).files())
 
 
 class _Site:
-    def __init__(self, store: Store, last: int | None, letters_of_kind: int) -> None:
+    def __init__(self, store: Store, last: int | None, letters_of_kind: int, sources: Sequence[str]) -> None:
         self._runs = StoredRuns(store)
+        self._files = ReadableFiles(sources)
         count: collections.Counter[str] = collections.Counter()
         ids = []
         for run, name in store.ids():
@@ -65,6 +73,7 @@ class _Site:
         self._shared = {
             "store": published_name(store),
             "copied": _copied_text(moment(now_text()), last, letters_of_kind),
+            "letters_of_kind": letters_of_kind,
         }
 
     def files(self) -> Iterator[tuple[str, bytes]]:
@@ -83,7 +92,9 @@ class _Site:
         while waiting:
             address = waiting.popleft()
             found: collections.deque[str] = collections.deque()
-            content = self._content(addressed_page(self._runs, address), file_name(address), found)
+            content = self._content(
+                addressed_page(self._runs, address, self._files), file_name(address), found
+            )
             if address == "/":
                 home = content
             else:
