@@ -20,6 +20,7 @@ from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import clean, letters_beside, moment_text
 from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.fitting import MOST_TEXT, clipped, hanging, whole
+from beam_obs.reports.kinds_wording import left_out_text, may_be_there_text, since_text, unreached_text
 from beam_obs.reports.telling import tell
 from beam_obs.store.folding import WITHIN, kinds_by_row
 from beam_obs.store.found_letter import short_letter_id
@@ -188,10 +189,10 @@ def _print_runs(console: Console, found: PipelineKinds) -> None:
         line = Text(f"{name:<10} {record.id[:SHORT_ID]}  ")
         line.append(f"{record.start['started'][:19].replace('T', ' ')}  {record.status_text}", "bold")
         print_plainly(console, hanging(line))
-        if (record.end or {}).get("counts_from") == "live":
-            tell("           it failed on its way: what is not in it may be there still")
-    if found.left_out:
-        tell(f"           left out: {counted(len(found.left_out), 'run')} without an end, or cancelled")
+        if may_be_there := may_be_there_text(record):
+            tell(f"           {may_be_there}")
+    if left_out := left_out_text(found):
+        tell(f"           {left_out}")
 
 
 def _change(change: KindChange, found: PipelineKinds, console: Console) -> RenderableType:
@@ -202,12 +203,10 @@ def _change(change: KindChange, found: PipelineKinds, console: Console) -> Rende
     assert found.newest is not None
     (kind,) = kinds_by_row(found.newest.end, [change.kind])
     _tell(entry, kind, console)
-    if change.since_run is not None and change.since is not None and change.since_run != found.newest.id:
-        again = "came back: " if change.came_back else ""
-        text = f"{again}first seen {moment_text(change.since)} in run {change.since_run[:SHORT_ID]}"
-        entry.append(f"\n           {text}", "yellow" if again else "dim")
-    if change.reached is False:
-        entry.append("\n           its stage took no record in the newest run", "yellow")
+    if since := since_text(change, found):
+        entry.append(f"\n           {since}", "yellow" if change.came_back else "dim")
+    if unreached := unreached_text(change):
+        entry.append(f"\n           {unreached}", "yellow")
     return hanging(entry)
 
 

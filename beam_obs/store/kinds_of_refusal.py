@@ -21,6 +21,12 @@ NEW, RECURRING, GONE = "new", "recurring", "gone"
 
 _READ_AT_ONCE = 64
 
+Kinds = Sequence[dict[str, Any]]
+"""Kinds of refusal of a run, as in ``by_fingerprint`` of its end; examples may be left out."""
+
+KindsOf = Callable[[Sequence[tuple[str, str]]], Iterable[tuple[str, Kinds]]]
+"""Gives id and kinds of runs, each asked for by id and name of its pipeline."""
+
 Key = tuple[str, ...]
 """Stage and fingerprint; between runs of different releases stage, type and the shape of the message."""
 
@@ -131,11 +137,52 @@ def count_of_kind(record: RunRecord, kind: dict[str, Any]) -> int:
     return sum(one["count"] for one in kinds if key_of(one) == key_of(kind))
 
 
-def pipeline_kinds(store: Store, pipeline: str) -> PipelineKinds:
+def kinds_not_among(known: Kinds, runs: Iterable[Kinds]) -> list[dict[str, Any]]:
+    """Returns the kinds of some runs that are none of those that are known, each once.
+
+    Args:
+      known: kinds.
+      runs: the kinds of each run; of what several have the first is given.
+    """
+    found: list[dict[str, Any]] = []
+    for kinds in runs:
+        key_of = _key_of((*known, *found, *kinds))
+        told = {key_of(kind) for kind in (*known, *found)}
+        found.extend({key_of(kind): kind for kind in reversed(kinds) if key_of(kind) not in told}.values())
+    return found
+
+
+def counts_by_run(wanted: Kinds, runs: Sequence[Kinds]) -> list[list[int]]:
+    """Returns of each kind how many dead letters each run has of it.
+
+    Args:
+      wanted: the kinds.
+      runs: the kinds of each run.
+
+    >>> kind = {"stage": "parse", "fingerprint": "ab", "first": 1, "last": 2}
+    >>> counts_by_run([kind], [[], [{**kind, "count": 3}]])
+    [[0, 3]]
+    """
+    counts: list[list[int]] = [[] for _ in wanted]
+    for kinds in runs:
+        key_of = _key_of((*wanted, *kinds))
+        seen = _by_key({"by_fingerprint": kinds}, key_of)
+        for kind, of_kind in zip(wanted, counts, strict=True):
+            found = seen.get(key_of(kind))
+            of_kind.append(found["count"] if found is not None else 0)
+    return counts
+
+
+def pipeline_kinds(store: Store, pipeline: str, kinds_of: KindsOf | None = None) -> PipelineKinds:
     """Returns the kinds of a pipeline's newest finished run against the finished run before it.
 
     A run is finished when it is done, or failed with counts: one that was cancelled, or could not be
     built, says nothing about what is gone.
+
+    Args:
+      store: the store.
+      pipeline: name of the pipeline.
+      kinds_of: gives the kinds of runs where they are known already; by default they are read.
     """
     finished: list[RunRecord] = []
     left_out: list[RunRecord] = []
@@ -150,8 +197,8 @@ def pipeline_kinds(store: Store, pipeline: str) -> PipelineKinds:
         return PipelineKinds(None, None, (), tuple(left_out))
     earlier = dead_letters_of(store, previous) if previous is not None else {}
     changes = compare_kinds(earlier, dead_letters_of(store, newest), newest.end.get("stages"))
-    oldest_first = [run for run, _ in reversed(ids) if run <= newest.id]
-    since = _first_seen(store, oldest_first, pipeline, [change.kind for change in changes])
+    oldest_first = [one for one in reversed(ids) if one[0] <= newest.id]
+    since = _first_seen(oldest_first, kinds_of or _reads_kinds(store), [change.kind for change in changes])
     dated = []
     for change in changes:
         run, first = since.get(_fingerprint_of(change.kind), (newest.id, change.kind["first"]))
@@ -165,31 +212,33 @@ def _newest_first(store: Store, ids: list[tuple[str, str]]) -> Iterator[RunRecor
 
 
 def _first_seen(
-    store: Store, runs: list[str], pipeline: str, wanted: list[dict[str, Any]]
+    ids: Sequence[tuple[str, str]], kinds_of: KindsOf, wanted: list[dict[str, Any]]
 ) -> dict[Key, tuple[str, int]]:
-    """Returns the first run that has each kind, and when; reads no more ends than it must."""
+    """Returns the first run that has each kind, and when; looks at no more runs than it must."""
     found: dict[Key, tuple[str, int]] = {}
     own = [_fingerprint_of(kind) for kind in wanted]
     asked: dict[Callable[[dict[str, Any]], Key], list[Key]] = {
         _fingerprint_of: own,
         _likeness_of: [_likeness_of(kind) for kind in wanted],
     }
-    for run, end in _ends(store, runs, pipeline):
-        refused = end.get("dead_letters") or {}
-        key_of = _key_of((*wanted, *_kinds_of(refused)))
-        seen = _by_key(refused, key_of)
-        for mine, key in zip(own, asked[key_of], strict=True):
-            if key in seen:
-                found.setdefault(mine, (run, seen[key]["first"]))
-        if len(found) == len(wanted):
-            break
+    for start in range(0, len(ids), _READ_AT_ONCE):
+        for run, kinds in kinds_of(ids[start : start + _READ_AT_ONCE]):
+            key_of = _key_of((*wanted, *kinds))
+            seen = _by_key({"by_fingerprint": kinds}, key_of)
+            for mine, key in zip(own, asked[key_of], strict=True):
+                if key in seen:
+                    found.setdefault(mine, (run, seen[key]["first"]))
+            if len(found) == len(wanted):
+                return found
     return found
 
 
-def _ends(store: Store, runs: list[str], pipeline: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for start in range(0, len(runs), _READ_AT_ONCE):
-        for record in store.read([(run, pipeline) for run in runs[start : start + _READ_AT_ONCE]]):
-            yield record.id, record.end or {}
+def _reads_kinds(store: Store) -> KindsOf:
+    def kinds_of(ids: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Kinds]]:
+        for record in store.read([*ids]):
+            yield record.id, _kinds_of((record.end or {}).get("dead_letters") or {})
+
+    return kinds_of
 
 
 def _kinds_of(refused: dict[str, Any]) -> Sequence[dict[str, Any]]:

@@ -27,6 +27,7 @@ from beam_obs.web.pages.dead_letter_page import dead_letter_page
 from beam_obs.web.pages.dead_letters_page import dead_letters_page
 from beam_obs.web.pages.difference_page import chosen_difference, difference_page
 from beam_obs.web.pages.history_page import USUAL_SIZE, history_page
+from beam_obs.web.pages.kinds_page import kinds_page
 from beam_obs.web.pages.pipelines_page import pipelines_page
 from beam_obs.web.pages.record_page import record_at_page, record_page
 from beam_obs.web.pages.run_page import run_page
@@ -83,6 +84,7 @@ PAGES: Sequence[tuple[str, Maker]] = (
             asked.query.get("seen"),
         ),
     ),
+    ("/pipelines/{name}/kinds", lambda asked: kinds_page(asked.runs, asked.path["name"])),
     (
         "/differences",
         lambda asked: chosen_difference(asked.query.get("before"), asked.query.get("after")),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from beam_obs.records.number_text import counted
+from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import clean, seconds_text
 from beam_obs.store.run_record import now_text, seconds_between
 from beam_obs.store.run_summary import RunSummary
@@ -47,11 +48,13 @@ class Bars(NamedTuple):
       bars: the bars, oldest first.
       title: what they say in one sentence.
       width: of the strip.
+      key: what tells its bars apart from those of other strips for the same runs.
     """
 
     bars: list[Bar]
     title: str
     width: int
+    key: str = "bar"
 
 
 def run_bars(runs: Sequence[RunSummary], places: int = SHOWN_RUNS) -> Bars:
@@ -77,6 +80,31 @@ def run_bars(runs: Sequence[RunSummary], places: int = SHOWN_RUNS) -> Bars:
         for at, (run, seconds) in enumerate(zip(shown, took, strict=True))
     ]
     return Bars(bars[::-1], _sentence(shown), places * STEP)
+
+
+def count_bars(runs: Sequence[RunSummary], counts: Sequence[int], key: str) -> Bars:
+    """Returns how many there were of something in each run, as bars.
+
+    Args:
+      runs: newest first.
+      counts: of each of them.
+      key: what tells the bars apart from those of other strips for the same runs.
+    """
+    most = max(counts, default=0) or 1
+    bars = [
+        Bar(
+            run.id,
+            "count",
+            f"{moment(run.started)}, {count:,} in run {run.id[:SHORT_ID]}, {run.status}",
+            (SHOWN_RUNS - 1 - at) * STEP,
+            max(LOWEST, round(HIGHEST * count / most)) if count else 0,
+            0,
+        )
+        for at, (run, count) in enumerate(zip(runs, counts, strict=True))
+    ]
+    having = sum(count > 0 for count in counts)
+    title = f"In {having:,} of the newest {counted(len(runs), 'run')}, {max(counts, default=0):,} at most"
+    return Bars(bars[::-1], title, SHOWN_RUNS * STEP, key)
 
 
 def title_of(run: RunSummary) -> str:
