@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from beam_obs.records.number_text import counted
+from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import bytes_text, clean
 from beam_obs.reports.balance_text import balance_text
 from beam_obs.reports.difference_wording import (
@@ -21,6 +22,7 @@ from beam_obs.reports.difference_wording import (
     shown_kinds,
     value_text,
 )
+from beam_obs.reports.store_argument import store_argument
 from beam_obs.store.dataset_difference import SAME, UNKNOWN, DatasetChange
 from beam_obs.store.difference import compare_runs
 from beam_obs.store.kinds_of_refusal import GONE, NEW
@@ -99,9 +101,11 @@ def difference_page(runs: StoredRuns, earlier: str, later: str) -> Page:
         "kinds_text": kind_counts_text(difference.kinds),
         "more_kinds": max(0, len(kinds) - _SHOWN),
         "gone": GONE,
-        "command": f"beam-obs diff {before.id[:13]} {after.id[:13]}",
+        "command": f"beam-obs diff {before.id} {after.id}{store_argument(runs.store)}",
     }
-    return Page("difference.html", f"{before.pipeline}: {before.id[:13]} {ARROW} {after.id[:13]}", values)
+    return Page(
+        "difference.html", f"{before.pipeline}: {before.id[:SHORT_ID]} {ARROW} {after.id[:SHORT_ID]}", values
+    )
 
 
 def _balance(record: RunRecord) -> tuple[str, bool]:

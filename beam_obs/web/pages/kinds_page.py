@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from beam_obs.records.wording import moment_text
 from beam_obs.reports.kinds_wording import left_out_text, may_be_there_text, since_text, unreached_text
+from beam_obs.reports.store_argument import store_argument
 from beam_obs.store.folding import WITHIN, kinds_by_row
 from beam_obs.store.kinds_of_refusal import (
     GONE,
@@ -82,6 +84,7 @@ def kinds_page(runs: StoredRuns, name: str) -> Page:
         "left_out": left_out_text(compared),
         "groups": [(state, of_state) for state, of_state in rows.items() if of_state],
         "shown_runs": len(shown),
+        "command": f"beam-obs dead-letters list --pipeline {shlex.quote(name)}{store_argument(runs.store)}",
     }
     return Page("kinds.html", f"{name}: kinds of refusal", values)
 
