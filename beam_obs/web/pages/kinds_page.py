@@ -30,7 +30,7 @@ EARLIER = "earlier"
 """Kinds of neither of the two runs that are compared, which another of those that are shown had."""
 
 
-class KindRow(NamedTuple):
+class KindOverRuns(NamedTuple):
     """A kind of refusal.
 
     Args:
@@ -99,15 +99,15 @@ class _Rows:
         counts = counts_by_run([*changed, *self._earlier], kinds)
         self._counts, self._earlier_counts = counts[: len(changed)], counts[len(changed) :]
 
-    def by_state(self) -> dict[str, list[KindRow]]:
-        rows: dict[str, list[KindRow]] = {NEW: [], RECURRING: [], GONE: [], EARLIER: []}
+    def by_state(self) -> dict[str, list[KindOverRuns]]:
+        rows: dict[str, list[KindOverRuns]] = {NEW: [], RECURRING: [], GONE: [], EARLIER: []}
         for change, counts in zip(self._compared.changes, self._counts, strict=True):
             rows[change.state].append(self._of_change(change, counts))
         for kind, counts in zip(self._earlier, self._earlier_counts, strict=True):
             rows[EARLIER].append(self._row(kind, None, None, [], counts))
         return rows
 
-    def _of_change(self, change: KindChange, counts: Sequence[int]) -> KindRow:
+    def _of_change(self, change: KindChange, counts: Sequence[int]) -> KindOverRuns:
         notes = []
         if since := since_text(change, self._compared):
             notes.append((since, change.came_back))
@@ -123,10 +123,10 @@ class _Rows:
         after: int | None,
         notes: list[tuple[str, bool]],
         counts: Sequence[int],
-    ) -> KindRow:
+    ) -> KindOverRuns:
         newest = self._compared.newest
         (by_row,) = kinds_by_row(newest.end if newest is not None else None, [kind])
         has_it = next((run.id for run, count in zip(self._shown, counts, strict=True) if count), "")
         seen = moment_text(kind["first"], kind["last"])
         bars = count_bars(self._shown, counts, kind["fingerprint"])
-        return KindRow(by_row, by_row.get(WITHIN) or "", before, after, notes, bars, has_it, seen)
+        return KindOverRuns(by_row, by_row.get(WITHIN) or "", before, after, notes, bars, has_it, seen)
