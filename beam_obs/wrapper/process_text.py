@@ -15,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from beam_obs.wrapper import process_templates as templates
 from beam_obs.wrapper.current_origin import OBSERVED_FRAME, WOVEN_FRAME
-from beam_obs.wrapper.element_forms import KEYED, PLAIN, WOVEN
+from beam_obs.wrapper.element_forms import KEYED, PLAIN
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE
 
 GENERATOR = "generator"
@@ -89,205 +90,28 @@ def _names(way: Way) -> tuple[str, ...]:
     return names + _NAMES_OF_STATE * way.has_state
 
 
-# The functions inside of `make`, with a fragment of `_fragments` for each name in braces.
-
-_GIVING_ONE = """
-def process(element{arguments}):
-    {count_and_time}
-    {take_apart}
-    try:
-        result = function({called_with}{arguments})
-    except Exception as error:
-        {refuse_or_raise}
-    {give_one}
-"""
-
-_FILTERING = """
-def process(element{arguments}):
-    {count_and_time}
-    {take_apart}
-    try:
-        if not function({value}{arguments}):
-            {give_nothing}
-    except Exception as error:
-        {refuse_or_raise}
-    {count_kept}
-    {pass_on}
-"""
-
-_GIVING_MANY = """
-def process(element{arguments}):
-    {take_apart}
-    try:
-        results = function(value{arguments})
-    except Exception as error:
-        {refuse_or_raise}
-    kind = results.__class__
-    if kind is list or kind is tuple:
-        if len(results) == 1:
-            (result,) = results
-            {give_one}
-        if results:
-            {give_all}
-        {give_nothing}
-    if results is None:
-        {give_nothing}
-    {raise_if_text}
-    return later(provenance, results)
-"""
-
-_GENERATING = """
-def process(element{arguments}):
-    {take_apart}
-    {take_as_absent}
-    try:
-        for result in function(value{arguments}):
-            yield {result_in_form}
-    except Exception as error:
-        {refuse_or_raise}
-    {note_if_absent}
-"""
-
-_REMEMBERING = """
-def process(element{arguments}):
-    {take_apart}
-    try:
-        results = function(value{arguments})
-        {raise_if_text}
-    except Exception as error:
-        {refuse_or_raise}
-    return outputs(results, call)
-"""
-
-_STAGE_PASSING_ON = """
-def process(element{arguments}):
-    nonlocal taken, out, filtered
-    {take_apart}
-    taken += 1
-    before = out
-    try:
-        results = function({value}{arguments})
-        for result in () if results is None else results:
-            out += 1
-            yield {result_in_form}
-    except Exception as error:
-        {refuse_or_raise}
-    if out == before:
-        filtered += 1
-"""
-
-# An element that gave one output is not counted apart: it is one that is not among the others.
-# Most generators yield once: two loops that break cost less than an islice.
-_STAGE_GIVING_MANY = """
-def process(element{arguments}):
-    {count_and_time}
-    {take_apart}
-    try:
-        results = function({value}{arguments})
-        kind = results.__class__
-        if kind is not list:
-            if kind is lazy_kind:
-                for result in results:
-                    break
-                else:
-                    others += 1
-                    filtered += 1
-                    {give_nothing}
-                for second in results:
-                    break
-                else:
-                    results = alone
-                if results is not alone:
-                    iterator, results = results, [result, second]
-                    for result in iterator:
-                        results += [result, *islice(iterator, cap)]
-                        break
-                    if len(results) > cap:
-                        others += 1
-                        return {go_on}
-            else:
-                results = settle({value}, results)
-                if results.__class__ is lazily:
-                    others += 1
-                    return {settled}
-    except Exception as error:
-        others += 1
-        {refuse_or_raise}
-    if results is alone:
-        {give_one}
-    if len(results) == 1:
-        {give_first}
-    others += 1
-    if results:
-        out += len(results)
-        {give_all}
-    filtered += 1
-    {give_nothing}
-"""
-
-_LATER = """
-def later(provenance, results):
-    {take_as_absent}
-    try:
-        for result in results:
-            yield {result_in_form}
-    except Exception as error:
-        note(error, provenance)
-        raise error
-    {note_if_absent}
-"""
-
-_REFUSED = """
-def refused(provenance, value, error):
-    try:
-        letters = refuse(value, error)
-    except Exception as raised:
-        note(raised, provenance)
-        raise raised
-    return {letters}
-"""
-
-# One element in `rate` is timed: how many are left until the next one also says how many there were.
-_STAGE_COUNTS = """
-left = given = min(rate, 1)
-out = kept = filtered = others = 0
-refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
-
-def read():
-    taken = given - left
-    return {counts}
-"""
-
-_PASSING_ON_COUNTS = """
-taken = out = filtered = 0
-
-def read():
-    return taken, out, filtered
-"""
-
-
 def _functions(way: Way) -> list[str]:
     """Returns the texts that stand in `make`: what the process function needs, then itself."""
     if way.is_splittable:
-        return [_PASSING_ON_COUNTS, _STAGE_PASSING_ON]
-    texts = [_STAGE_COUNTS] if way.is_stage else []
+        return [templates.PASSING_ON_COUNTS, templates.STAGE_PASSING_ON]
+    texts = [templates.STAGE_COUNTS] if way.is_stage else []
     if way.is_woven and not way.has_state:
-        texts.append(_LATER)
+        texts.append(templates.LATER)
     if way.is_woven and way.is_stage:
-        texts.append(_REFUSED)
+        texts.append(templates.REFUSED)
     return [*texts, _process_function(way)]
 
 
 def _process_function(way: Way) -> str:
     if way.kind == FILTER:
-        return _FILTERING
+        return templates.FILTERING
     if way.kind in (MAP, MAP_TUPLE):
-        return _GIVING_ONE
+        return templates.GIVING_ONE
     if way.is_stage:
-        return _STAGE_GIVING_MANY
+        return templates.STAGE_GIVING_MANY
     if way.has_state:
-        return _REMEMBERING
-    return _GENERATING if way.kind == GENERATOR else _GIVING_MANY
+        return templates.REMEMBERING
+    return templates.GENERATING if way.kind == GENERATOR else templates.GIVING_MANY
 
 
 def _fragments(way: Way) -> dict[str, str]:
@@ -299,70 +123,21 @@ def _fragments(way: Way) -> dict[str, str]:
         "count_and_time": _count_and_time(way),
         "count_kept": "kept += 1" if way.is_stage else "",
         "counts": _counts(way),
-        "take_apart": _TAKE_APART[way.takes] + _WATCH * way.has_state,
+        "take_apart": templates.TAKE_APART[way.takes] + templates.WATCH * way.has_state,
         "result_in_form": _result_in_form(way),
         "give_nothing": _give_nothing(way),
         "give_one": _give_one(way),
         "give_first": _give_first(way),
         "give_all": _give_all(way),
-        "pass_on": _PASS_ON[way.takes, way.gives],
+        "pass_on": templates.PASS_ON[way.takes, way.gives],
         "settled": _later(way, "results"),
         "go_on": _later(way, f"go_on({_value(way)}, results, iterator)"),
         "refuse_or_raise": _refuse_or_raise(way),
         "letters": "letters" if way.has_state else "[pack(provenance, letter) for letter in letters]",
         "raise_if_text": "refuse_text(results)" if way.kind == DO_FN else "",
         "take_as_absent": "result = absent" if way.notes_filtered else "",
-        "note_if_absent": _NOTE_IF_ABSENT if way.notes_filtered else "",
+        "note_if_absent": templates.NOTE_IF_ABSENT if way.notes_filtered else "",
     }
-
-
-_TAKE_APART = {
-    PLAIN: "",
-    WOVEN: "provenance, value = element",
-    KEYED: "key, (provenance, value) = element\nvalue = (key, value)",
-}
-_WATCH = "\ncall, args = watch(provenance, args)"
-_IN_FORM = {
-    PLAIN: "result",
-    WOVEN: "(provenance, result)",
-    KEYED: "(result[0], (provenance, result[1]))",
-}
-_PASS_ON = {
-    (PLAIN, PLAIN): "return [element]",
-    (WOVEN, WOVEN): "return [element]",
-    (KEYED, KEYED): "return [element]",
-    (WOVEN, KEYED): "key, value = value\nreturn [(key, (provenance, value))]",
-    (KEYED, WOVEN): "return [(provenance, value)]",
-}
-_COUNT_AND_TIME = """
-nonlocal left, given{counters}
-left -= 1
-if not left:
-    left, given = rate + 1, given + rate
-    return timed(process, element{arguments})
-"""
-_GIVE_ONE_WOVEN = """
-if result.__class__ in ordinary:
-    return [(provenance, result)]
-return [pack(provenance, result)]
-"""
-_GIVE_ONE_KEYED = """
-if result.__class__ in ordinary:
-    key, result = result
-    return [(key, (provenance, result))]
-return [pack(provenance, result)]
-"""
-# A comprehension would make the provenance a variable that is slower to read.
-_GIVE_ALL_WOVEN = """
-packed = []
-for result in results:
-    packed.append({result_in_form})
-return packed
-"""
-_NOTE_IF_ABSENT = """
-if result is absent and provenance[9:] >= least:
-    yield from note_filtered(provenance)
-"""
 
 
 def _arguments(way: Way) -> str:
@@ -384,7 +159,7 @@ def _count_and_time(way: Way) -> str:
     if not way.is_stage:
         return ""
     counters = {FILTER: ", kept", MAP: "", MAP_TUPLE: ""}.get(way.kind, ", out, filtered, others")
-    return _filled(_COUNT_AND_TIME, {"counters": counters, "arguments": _arguments(way)})
+    return _filled(templates.COUNT_AND_TIME, {"counters": counters, "arguments": _arguments(way)})
 
 
 def _counts(way: Way) -> str:
@@ -399,7 +174,7 @@ def _counts(way: Way) -> str:
 def _result_in_form(way: Way) -> str:
     if not way.is_woven:
         return "result"
-    return f"{_IN_FORM[way.gives]} if result.__class__ in ordinary else pack(provenance, result)"
+    return f"{templates.IN_FORM[way.gives]} if result.__class__ in ordinary else pack(provenance, result)"
 
 
 def _give_nothing(way: Way) -> str:
@@ -415,7 +190,7 @@ def _give_one(way: Way) -> str:
         return _of_call("[result]")
     if not way.is_woven:
         return "return [result]"
-    return _GIVE_ONE_KEYED if way.gives == KEYED else _GIVE_ONE_WOVEN
+    return templates.GIVE_ONE_KEYED if way.gives == KEYED else templates.GIVE_ONE_WOVEN
 
 
 def _give_first(way: Way) -> str:
@@ -429,7 +204,7 @@ def _give_all(way: Way) -> str:
         return _of_call("results")
     if not way.is_woven:
         return "return results"
-    return _filled(_GIVE_ALL_WOVEN, {"result_in_form": _result_in_form(way)})
+    return _filled(templates.GIVE_ALL_WOVEN, {"result_in_form": _result_in_form(way)})
 
 
 def _of_call(results: str) -> str:

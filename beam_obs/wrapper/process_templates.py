@@ -1,0 +1,231 @@
+"""The texts that process functions are made of: `process_text` fills in the lines that a way needs."""
+
+from __future__ import annotations
+
+from beam_obs.wrapper.element_forms import KEYED, PLAIN, WOVEN
+
+# The functions inside of `make`, with a fragment of `_fragments` for each name in braces.
+
+GIVING_ONE = """
+def process(element{arguments}):
+    {count_and_time}
+    {take_apart}
+    try:
+        result = function({called_with}{arguments})
+    except Exception as error:
+        {refuse_or_raise}
+    {give_one}
+"""
+
+FILTERING = """
+def process(element{arguments}):
+    {count_and_time}
+    {take_apart}
+    try:
+        if not function({value}{arguments}):
+            {give_nothing}
+    except Exception as error:
+        {refuse_or_raise}
+    {count_kept}
+    {pass_on}
+"""
+
+GIVING_MANY = """
+def process(element{arguments}):
+    {take_apart}
+    try:
+        results = function(value{arguments})
+    except Exception as error:
+        {refuse_or_raise}
+    kind = results.__class__
+    if kind is list or kind is tuple:
+        if len(results) == 1:
+            (result,) = results
+            {give_one}
+        if results:
+            {give_all}
+        {give_nothing}
+    if results is None:
+        {give_nothing}
+    {raise_if_text}
+    return later(provenance, results)
+"""
+
+GENERATING = """
+def process(element{arguments}):
+    {take_apart}
+    {take_as_absent}
+    try:
+        for result in function(value{arguments}):
+            yield {result_in_form}
+    except Exception as error:
+        {refuse_or_raise}
+    {note_if_absent}
+"""
+
+REMEMBERING = """
+def process(element{arguments}):
+    {take_apart}
+    try:
+        results = function(value{arguments})
+        {raise_if_text}
+    except Exception as error:
+        {refuse_or_raise}
+    return outputs(results, call)
+"""
+
+STAGE_PASSING_ON = """
+def process(element{arguments}):
+    nonlocal taken, out, filtered
+    {take_apart}
+    taken += 1
+    before = out
+    try:
+        results = function({value}{arguments})
+        for result in () if results is None else results:
+            out += 1
+            yield {result_in_form}
+    except Exception as error:
+        {refuse_or_raise}
+    if out == before:
+        filtered += 1
+"""
+
+# An element that gave one output is not counted apart: it is one that is not among the others.
+# Most generators yield once: two loops that break cost less than an islice.
+STAGE_GIVING_MANY = """
+def process(element{arguments}):
+    {count_and_time}
+    {take_apart}
+    try:
+        results = function({value}{arguments})
+        kind = results.__class__
+        if kind is not list:
+            if kind is lazy_kind:
+                for result in results:
+                    break
+                else:
+                    others += 1
+                    filtered += 1
+                    {give_nothing}
+                for second in results:
+                    break
+                else:
+                    results = alone
+                if results is not alone:
+                    iterator, results = results, [result, second]
+                    for result in iterator:
+                        results += [result, *islice(iterator, cap)]
+                        break
+                    if len(results) > cap:
+                        others += 1
+                        return {go_on}
+            else:
+                results = settle({value}, results)
+                if results.__class__ is lazily:
+                    others += 1
+                    return {settled}
+    except Exception as error:
+        others += 1
+        {refuse_or_raise}
+    if results is alone:
+        {give_one}
+    if len(results) == 1:
+        {give_first}
+    others += 1
+    if results:
+        out += len(results)
+        {give_all}
+    filtered += 1
+    {give_nothing}
+"""
+
+LATER = """
+def later(provenance, results):
+    {take_as_absent}
+    try:
+        for result in results:
+            yield {result_in_form}
+    except Exception as error:
+        note(error, provenance)
+        raise error
+    {note_if_absent}
+"""
+
+REFUSED = """
+def refused(provenance, value, error):
+    try:
+        letters = refuse(value, error)
+    except Exception as raised:
+        note(raised, provenance)
+        raise raised
+    return {letters}
+"""
+
+# One element in `rate` is timed: how many are left until the next one also says how many there were.
+STAGE_COUNTS = """
+left = given = min(rate, 1)
+out = kept = filtered = others = 0
+refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
+
+def read():
+    taken = given - left
+    return {counts}
+"""
+
+PASSING_ON_COUNTS = """
+taken = out = filtered = 0
+
+def read():
+    return taken, out, filtered
+"""
+
+# The fragments, by form of elements where they have one.
+
+TAKE_APART = {
+    PLAIN: "",
+    WOVEN: "provenance, value = element",
+    KEYED: "key, (provenance, value) = element\nvalue = (key, value)",
+}
+WATCH = "\ncall, args = watch(provenance, args)"
+IN_FORM = {
+    PLAIN: "result",
+    WOVEN: "(provenance, result)",
+    KEYED: "(result[0], (provenance, result[1]))",
+}
+PASS_ON = {
+    (PLAIN, PLAIN): "return [element]",
+    (WOVEN, WOVEN): "return [element]",
+    (KEYED, KEYED): "return [element]",
+    (WOVEN, KEYED): "key, value = value\nreturn [(key, (provenance, value))]",
+    (KEYED, WOVEN): "return [(provenance, value)]",
+}
+COUNT_AND_TIME = """
+nonlocal left, given{counters}
+left -= 1
+if not left:
+    left, given = rate + 1, given + rate
+    return timed(process, element{arguments})
+"""
+GIVE_ONE_WOVEN = """
+if result.__class__ in ordinary:
+    return [(provenance, result)]
+return [pack(provenance, result)]
+"""
+GIVE_ONE_KEYED = """
+if result.__class__ in ordinary:
+    key, result = result
+    return [(key, (provenance, result))]
+return [pack(provenance, result)]
+"""
+# A comprehension would make the provenance a variable that is slower to read.
+GIVE_ALL_WOVEN = """
+packed = []
+for result in results:
+    packed.append({result_in_form})
+return packed
+"""
+NOTE_IF_ABSENT = """
+if result is absent and provenance[9:] >= least:
+    yield from note_filtered(provenance)
+"""
