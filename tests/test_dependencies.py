@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import pathlib
 import re
 import sys
+from collections.abc import Mapping
 
 import pytest
 
@@ -31,6 +33,7 @@ def distribution(requirement: str) -> str:
     return re.split(r"[\s\[<>=!;~]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
+@functools.cache
 def imports(folder: str) -> dict[str, set[str]]:
     """Returns the files of a folder by what they import from elsewhere, at most two names deep."""
     found: dict[str, set[str]] = {}
@@ -54,8 +57,13 @@ def distributions_of(module: str) -> set[str]:
     if module == "google.protobuf":
         return {"protobuf"}
     # What this Python does not need is not installed, and has the name of its module.
-    found = importlib.metadata.packages_distributions().get(module.partition(".")[0], [module])
+    found = _distributions().get(module.partition(".")[0], [module])
     return {name.lower().replace("_", "-") for name in found}
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 def declared(*extras: str) -> set[str]:

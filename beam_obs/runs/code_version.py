@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -51,7 +52,13 @@ def _package(main: Any) -> str | None:
     top = str(getattr(spec, "name", None) or "").partition(".")[0]
     if not top or top == "__main__":
         return None
-    names = importlib.metadata.packages_distributions().get(top, ())
+    return _installed(top)
+
+
+@functools.cache
+def _installed(module: str) -> str | None:
+    """Returns ``name version`` of the package that a module is of; to find it all are read."""
+    names = importlib.metadata.packages_distributions().get(module, ())
     return f"{names[0]} {importlib.metadata.version(names[0])}" if names else None
 
 
