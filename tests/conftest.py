@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -13,39 +12,40 @@ from collections.abc import Callable
 
 import pytest
 
+from tests import programs
+from tests.programs import ROOT
 from tests.shared_runs import made_once
 
-ROOT = pathlib.Path(__file__).parents[1]
+
+def _program(source: str, command: tuple[str, ...], arguments: tuple[str, ...]) -> list[str]:
+    program = pathlib.Path("program.py").absolute()
+    program.write_text(textwrap.dedent(source), encoding="utf-8")
+    return [*command, str(program), *arguments]
 
 
 @pytest.fixture
-def start_program(tmp_path: pathlib.Path) -> Callable[..., subprocess.Popen[str]]:
+def start_program(tmp_path: pathlib.Path) -> Callable[..., programs.Program]:
     """Starts a program given as text; its working folder is the test's, its store `.beam_obs` there."""
 
-    def start(source: str, *arguments: str, command: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        program = pathlib.Path("program.py").absolute()
-        program.write_text(textwrap.dedent(source), encoding="utf-8")
-        return subprocess.Popen(
-            [sys.executable, *command, str(program), *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # A shell ignores the interrupt for what it starts in the background, and programs inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+    def start(source: str, *arguments: str, command: tuple[str, ...] = ()) -> programs.Program:
+        return programs.Program(_program(source, command, arguments))
 
     return start
 
 
 @pytest.fixture
-def run_program(start_program: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a program given as text; returns its exit code, standard output and standard error."""
+def run_program(tmp_path: pathlib.Path) -> Callable[..., tuple[int, str, str]]:
+    """Runs a program given as text; returns its exit code, standard output and standard error.
 
-    def run(source: str, *arguments: str, command: tuple[str, ...] = ()) -> tuple[int, str, str]:
-        process = start_program(source, *arguments, command=command)
-        output, errors = process.communicate(timeout=120)
-        return process.returncode, output, errors
+    Where it is to be `fresh`, a Python of its own is started for it.
+    """
+
+    def run(
+        source: str, *arguments: str, command: tuple[str, ...] = (), fresh: bool = False
+    ) -> tuple[int, str, str]:
+        run = programs.run_fresh if fresh else programs.run
+        done = run(_program(source, command, arguments))
+        return done.returncode, done.stdout, done.stderr
 
     return run
 
@@ -61,9 +61,9 @@ def _make_pictures(folder: pathlib.Path) -> None:
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     for name in ("requirements-dev.lock", "pyproject.toml", "installed"):
         (folder / name).touch()
-    programs = pathlib.Path(sys.executable).parent
+    installed = pathlib.Path(sys.executable).parent
     made = subprocess.run(
-        ["make", f"--file={ROOT / 'Makefile'}", f"BIN={programs}", "STAMP=installed", "pictures"],
+        ["make", f"--file={ROOT / 'Makefile'}", f"BIN={installed}", "STAMP=installed", "pictures"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -7,13 +7,12 @@ Blocks that need a project of Google Cloud are only compiled.
 from __future__ import annotations
 
 import doctest
-import os
 import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
+
+from tests.programs import run
 
 PROJECT = pathlib.Path(__file__).parent.parent
 BLOCK = re.compile(
@@ -32,13 +31,7 @@ def test_the_code_of_a_page_runs_and_prints_what_it_says(page: pathlib.Path) -> 
     codes = ["" if NEEDS_A_PROJECT.search(block["code"]) else block["code"] for block in blocks]
     program = f"\nprint({BETWEEN!r}, flush=True)\n".join(codes)
     pathlib.Path("page.py").write_text(program)
-    done = subprocess.run(
-        [sys.executable, "page.py"],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run(["page.py"])
     assert done.returncode == 0, done.stderr
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     for block, printed in zip(blocks, done.stdout.split(f"{BETWEEN}\n"), strict=True):

@@ -16,6 +16,8 @@ import sys
 
 import pytest
 
+from tests.programs import run
+
 PROJECT = pathlib.Path(__file__).parent.parent
 ENVIRONMENT = {
     **os.environ,
@@ -88,14 +90,7 @@ def test_the_first_minute_of_the_readme(tmp_path: pathlib.Path) -> None:
 def test_the_twenty_lines_of_the_readme(tmp_path: pathlib.Path) -> None:
     (_, program), (_, report) = section((PROJECT / "README.md").read_text(), "Twenty lines")
     (tmp_path / "twenty.py").write_text(program)
-    done = subprocess.run(
-        [sys.executable, "twenty.py"],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run(["twenty.py"], cwd=tmp_path)
     assert sorted(done.stdout.splitlines()) == ["('oslo', -0.25)", "('rome', 17.0)"]
     assert_printed(report, done.stderr[done.stderr.index("temperatures  done") :])
 

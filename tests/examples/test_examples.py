@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import lxml.html
 import nbclient
 import nbformat
 import pytest
+
+from tests import programs
 
 PROJECT = pathlib.Path(__file__).parents[2]
 EXAMPLES = PROJECT / "examples"
@@ -19,11 +19,11 @@ EXAMPLES = PROJECT / "examples"
 
 @pytest.fixture
 def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """Runs a command in the project's folder, with a store of its own; returns what it prints."""
+    """Runs a program in the project's folder, with a store of its own; returns what it prints."""
     monkeypatch.setenv("BEAM_OBS_STORE", str(tmp_path / "store"))
 
     def started(*command: str) -> str:
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)
+        done = programs.run(list(command), cwd=PROJECT)
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
@@ -31,11 +31,11 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):  # type: ignor
 
 
 def beam_obs(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "beam_obs.cli", *arguments)
+    return ("-m", "beam_obs.cli", *arguments)
 
 
 def program(name: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, str(EXAMPLES / name), *arguments)
+    return (str(EXAMPLES / name), *arguments)
 
 
 def test_batch(run, tmp_path: pathlib.Path) -> None:  # type: ignore[no-untyped-def]

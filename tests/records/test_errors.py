@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.files.found_files import NoFilesFound
+from tests.programs import run
 
 HERE = rf"{__file__}:\d+"
 
@@ -49,7 +48,7 @@ def test_a_missing_file_is_told_with_the_line_that_reads_it(tmp_path: Path) -> N
             """
         )
     )
-    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, cwd=tmp_path)
+    ended = run([str(program)], cwd=tmp_path)
     assert ended.returncode == 1
     assert f"nowhere.txt' (at {program}:6)" in ended.stderr
 

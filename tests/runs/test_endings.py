@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 
@@ -14,8 +13,9 @@ import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.store.evidence import Standing, dead_letters, read_evidence
 from beam_obs.store.run_record import RunRecord
+from tests.programs import Program
 
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Program]
 Run = Callable[..., tuple[int, str, str]]
 
 SLOW = """
@@ -40,7 +40,7 @@ def run_of(name: str) -> RunRecord:
     return record
 
 
-def lingering(start_program: Start, source: str) -> subprocess.Popen[str]:
+def lingering(start_program: Start, source: str) -> Program:
     """Starts a program and waits until its pipeline lingers."""
     process = start_program(source)
     while not pathlib.Path("lingering").exists():

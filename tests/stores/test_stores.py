@@ -12,11 +12,11 @@ import os
 import pathlib
 import shlex
 import shutil
-import subprocess
-import sys
 from typing import Any
 
 import pytest
+
+from tests import programs
 
 FOLDER = pathlib.Path(__file__).parent
 ANSWERS = sorted(FOLDER.glob("*/answers/*.txt"))
@@ -82,9 +82,7 @@ def assert_has(found: Any, expected: Any) -> None:
 
 def test_what_is_refused_again_is_the_same_kind_as_in_a_kept_store(make: Any, kept: pathlib.Path) -> None:
     folder = kept / "2026-11"
-    environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent.parent)}
-    command = [sys.executable, f"{make.HERE}/temperatures.py", "again"]
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    programs.run([f"{make.HERE}/temperatures.py", "again"], cwd=folder).check_returncode()
 
     runs = [json.loads(line)["id"] for line in make.ask(folder, ["runs", "--json"]).splitlines()]
     new, old = runs[0], runs[-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import pathlib
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
 import beam_obs as obs
 from beam_obs.wrapper.exception_note import note_of, note_text, put_note
+from tests.programs import run
 from tests.weaving.provenance import made
 
 RUNNERS: dict[str, Callable[[], Any]] = {
@@ -266,9 +266,7 @@ with obs.Pipeline(options=PipelineOptions(["--runner=FnApiRunner", "--obs_report
 
 
 def test_a_program_that_ends_with_it_prints_both(tmp_path: pathlib.Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    ran = run(["-c", PROGRAM], cwd=tmp_path)
 
     last = ran.stderr.strip().splitlines()[-2:]
     assert "RuntimeError: KeyError: 7 [while running 'step']" in last

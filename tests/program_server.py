@@ -1,0 +1,104 @@
+"""The process that programs of tests are forked from: what they import is there already.
+
+A program has the arguments, folder, environment, outputs and exit code that `python ...` would give it. It
+has the seed of hashes in common with others; `tests/programs.py` asks for programs.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+_IMPORTED = (
+    "apache_beam.runners.direct.direct_runner",
+    "apache_beam.runners.portability.fn_api_runner.fn_runner",
+    "apache_beam.runners.portability.fn_api_runner.worker_handlers",
+    "apache_beam.runners.worker.bundle_processor",
+    "apache_beam.runners.worker.sdk_worker",
+    # Beam asks it, where it is installed, whether a program is a notebook.
+    "IPython",
+    "beam_obs.cli.main",
+    "beam_obs.runs.launched",
+    "beam_obs.runs.pipeline",
+)
+
+
+def serve(channel: socket.socket) -> None:
+    """Forks a program for each request until nobody is there to ask; in a program, runs it."""
+    for name in _IMPORTED:
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
+    path = [entry for entry in sys.path[1:] if entry not in _added_to_path()]
+    # Else each program would look through all that was imported once more as it ends.
+    gc.freeze()
+    # Nobody waits for the processes that wait for programs.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        asked, files, _, _ = socket.recv_fds(channel, 1, 4)
+        if not asked:
+            return
+        if os.fork() == 0:
+            channel.close()
+            request, *others = files
+            _fork(*others)
+            with open(request, encoding="utf-8") as file:
+                told = json.load(file)
+            _run(told, path)
+            return
+        for number in files:
+            os.close(number)
+
+
+def _fork(output: int, errors: int, told: int) -> None:
+    """Forks the program, and tells its process id and then its exit code; returns in the program."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    program = os.fork()
+    if program:
+        os.write(told, f"{program}\n".encode())
+        _, status = os.waitpid(program, 0)
+        os.write(told, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        os._exit(0)
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
+    for file in (output, errors, told):
+        os.close(file)
+
+
+def _run(request: dict[str, Any], path: list[str]) -> None:
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    time.tzset()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    (first, *rest), main = request["arguments"], vars(sys.modules["__main__"])
+    main.clear()
+    main.update(__name__="__main__", __builtins__=builtins, __spec__=None, __package__=None, __doc__=None)
+    if first == "-m":
+        sys.path[:] = [os.getcwd(), *_added_to_path(), *path]
+        sys.argv = ["-m", *rest[1:]]
+        runpy._run_module_as_main(rest[0])  # type: ignore[attr-defined]
+    elif first == "-c":
+        sys.path[:] = ["", *_added_to_path(), *path]
+        sys.argv = ["-c", *rest[1:]]
+        exec(compile(rest[0], "<string>", "exec", dont_inherit=True), main)
+    else:
+        sys.path[:] = [os.path.dirname(os.path.realpath(first)), *_added_to_path(), *path]
+        sys.argv = [first, *rest]
+        main["__file__"] = first
+        with open(first, "rb") as file:
+            code = file.read()
+        exec(compile(code, first, "exec", dont_inherit=True), main)
+
+
+def _added_to_path() -> list[str]:
+    return [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
