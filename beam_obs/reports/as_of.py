@@ -26,6 +26,22 @@ def so_far_text(record: RunRecord) -> str:
     return " ".join([*([", ".join(told)] if told else []), f"as of {_ago(record.as_of)}"])
 
 
+def growth_text(record: RunRecord) -> str:
+    """Returns how many records came in by now, how many were refused, and how fast they come."""
+    history = (record.live or {}).get("history") or ()
+    if record.end is not None or not history:
+        return ""
+    newest = history[-1]
+    told = [counted(newest["in"], "record")]
+    if newest["dead"]:
+        told.append(f"{newest['dead']:,} refused")
+    before = next((point for point in reversed(history) if newest["seconds"] - point["seconds"] >= 1), None)
+    if before is not None:
+        rate = max(0.0, (newest["in"] - before["in"]) / (newest["seconds"] - before["seconds"]))
+        told.append(f"{rate:,.0f} a second" if rate >= 10 or not rate else f"{rate:.1f} a second")
+    return ", ".join(told)
+
+
 def counts_text(record: RunRecord) -> str:
     """Returns what is to be said of the counts of a run that has not ended."""
     text = as_of_text(record)

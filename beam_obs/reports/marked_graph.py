@@ -10,7 +10,7 @@ from typing import Any
 
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
-from beam_obs.store.folding import WITHIN, folded
+from beam_obs.store.folding import WITHIN, folded_record
 from beam_obs.store.run_record import RunRecord
 
 _WHILE_RUNNING = re.compile(r"\[while running '([^'\n]{1,500})'\]")
@@ -109,7 +109,8 @@ def marked_graph(record: RunRecord, all_steps: bool = False) -> MarkedGraph:
     Raises:
       NoStepsYet: none are known.
     """
-    end = folded(record.last_known, all_steps)
+    record = folded_record(record, all_steps)
+    end = record.last_known
     stages = {stage["label"]: stage for stage in end.get("stages") or ()}
     steps = end.get("steps") or [{"label": label, "is_stage": True} for label in stages]
     if end.get("counts_from") is None:  # zeros, which nobody counted

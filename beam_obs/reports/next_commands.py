@@ -14,5 +14,6 @@ def next_commands(record: RunRecord, store: Store) -> list[str]:
     short = record.id[:SHORT_ID]
     where = "" if store.is_default else f" --store {shlex.quote(store.shown_uri)}"
     listed = [f"beam-obs dead-letters list {short}{where}"] if record.refused else []
-    followed = [f"beam-obs show {short} --follow{where}"] if record.status == "running" else []
-    return [*followed, *listed, f"beam-obs show {short} --json{where}"]
+    verbs = {"running": f"show {short} --follow", "submitted": f"watch {short}"}
+    watched = [f"beam-obs {verbs[record.status]}{where}"] if record.status in verbs else []
+    return [*watched, *listed, f"beam-obs show {short} --json{where}"]

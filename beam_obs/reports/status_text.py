@@ -22,7 +22,7 @@ def status_lines(record: RunRecord) -> list[str]:
         return [f"How it ended nobody knows: its launcher{' was last seen' if seen else ' is gone'}{seen}."]
     if record.status == "submitted":
         job = f" as job {clean(record.job_id)}" if record.job_id else ""
-        return [f"Its launcher has left{seen}, the job goes on at the runner{job}; its end is not kept here."]
+        return [f"Its launcher has left{seen}, the job goes on without it{job}."]
     if record.status == "damaged":
         return ["It has ended, but nothing of its end can be read."]
     return []

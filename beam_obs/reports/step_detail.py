@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from beam_obs.metrics.names import LATENCY_BOUNDS_US, is_within
@@ -13,6 +13,20 @@ from beam_obs.reports.marked_graph import MarkedEdge, MarkedStep, marked_graph
 from beam_obs.store.folding import WITHIN, folded
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.unknown_name import UnknownName
+
+
+class StepPart(NamedTuple):
+    """A step within a composite that is one row.
+
+    Args:
+      label: its label within that.
+      taken: number of elements it took; None where not known.
+      given: number of elements it gave; None where not known.
+    """
+
+    label: str
+    taken: int | None
+    given: int | None
 
 
 class CodeDigest(NamedTuple):
@@ -56,6 +70,7 @@ class StepDetail:
       broken: checks of the balance that did not hold at it.
       unchecked: what was not checked at it, and why.
       code: digests of its code, by part.
+      parts: the steps in it, where it is a composite that is one row.
       failing_record: the record that the run failed at in it, in a line; empty where it did not, or none is
         known.
     """
@@ -69,6 +84,7 @@ class StepDetail:
     broken: tuple[str, ...]
     unchecked: tuple[str, ...]
     code: tuple[CodeDigest, ...]
+    parts: tuple[StepPart, ...] = ()
     failing_record: str = ""
 
     @property
@@ -81,7 +97,7 @@ def step_detail(record: RunRecord, label: str) -> StepDetail:
     """Returns a step of a run.
 
     Args:
-      record: the run.
+      record: the run, with all of its steps.
       label: full label of the step.
 
     Raises:
@@ -110,6 +126,7 @@ def step_detail(record: RunRecord, label: str) -> StepDetail:
         tuple(line["text"] for line in balance.get("broken") or () if _is_of(line.get("where") or "", label)),
         tuple(_unchecked(step, (*takes, *gives))),
         tuple(_code(record, label)),
+        tuple(_parts(record, label)) if end.get("counts_from") is not None else (),
         failing_record_text(at) if at and is_within(at["step"], label) else "",
     )
 
@@ -165,6 +182,16 @@ def _is_of(where: str, label: str) -> bool:
 def _unchecked(step: MarkedStep, edges: Sequence[MarkedEdge]) -> list[str]:
     told = [f"this step: {step.unchecked}"] if step.unchecked else []
     return told + [f"{edge.source} -> {edge.target}: {edge.unchecked}" for edge in edges if edge.unchecked]
+
+
+def _parts(record: RunRecord, label: str) -> Iterator[StepPart]:
+    told = record.last_known
+    stages = {stage["label"]: stage for stage in told.get("stages") or ()}
+    for step in told.get("steps") or ():
+        part = step["label"]
+        if part != label and is_within(part, label):
+            counts = stages.get(part, step)
+            yield StepPart(part[len(label) + 1 :], counts.get("in"), counts.get("out"))
 
 
 def _code(record: RunRecord, label: str) -> list[CodeDigest]:

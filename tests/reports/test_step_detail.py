@@ -58,6 +58,16 @@ def test_the_record_that_a_run_failed_at_is_told_at_its_step_only() -> None:
     assert step_detail(record, "read").failing_record == ""
 
 
+def test_a_composite_that_is_one_row_has_the_steps_in_it() -> None:
+    steps = [
+        {"label": "write/Observed", "is_stage": True, "in": 7, "out": 7, "after": []},
+        {"label": "write/Write", "is_stage": False, "in": 7, "out": 1, "after": ["write/Observed"]},
+    ]
+    row = {"label": "write", "in": 7, "writes": True, "failed": 0, "files": 1}
+    record = run(steps=steps, stages=[stage("write/Observed", 7, 6, 1)], composites=[row], edges=[])
+    assert step_detail(record, "write").parts == (("Observed", 7, 6), ("Write", 7, 1))
+
+
 def test_a_step_that_is_not_there_is_said_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="has no step 'prase'; the nearest is:\n  parse"):
         step_detail(a_run(), "prase")

@@ -146,7 +146,7 @@ def as_running(folder: pathlib.Path) -> None:
     end = json.loads((folder / "end.json").read_text())
     (folder / "end.json").unlink()
     counts = {name: end[name] for name in ("counts_from", "stages", "steps", "edges", "composites")}
-    history = [{"seconds": 1.0, "in": 61, "dead": 13}]
+    history = [{"seconds": float(at), "in": 20 * at + 1, "dead": 13} for at in range(4)]
     (folder / "live.json").write_text(json.dumps({"at": now_text(), **counts, "history": history}))
     change(folder / "start.json", process={"machine": "another", "pid": 1})
     (folder / "heartbeat.json").write_text(json.dumps({"at": now_text()}))
@@ -165,7 +165,7 @@ def test_a_run_that_runs_is_asked_for_again_and_says_as_of_when(own: pathlib.Pat
     # Each part that is swapped is there.
     parts = (poll.get("hx-select-oob") or "").split(",")
     assert [part for part in parts if len(page.cssselect(part)) != 1] == []
-    assert "as of" in said(page.cssselect("#as-of")[0])
+    assert "61 records, 13 refused, 20 a second · as of 2" in said(page.cssselect("#as-of")[0])
     assert {row[0]: row[1:4] for row in rows_of(page, "table.steps")}["parse"] == ["61", "48", "13"]
     assert page.cssselect("#graph-drawing a")
     assert page.cssselect("#run-notes li") == []
@@ -188,8 +188,9 @@ def test_a_lost_a_submitted_and_a_damaged_run_say_so(own: pathlib.Path) -> None:
     left = {"at": now_text(), "left": True, "outlives_launcher": True, "job_id": "job-7"}
     (own / "heartbeat.json").write_text(json.dumps(left))
     submitted = page_of_own(own)
-    assert "the job goes on at the runner as job job-7" in said(submitted.cssselect("#run-notices")[0])
+    assert "the job goes on without it as job job-7" in said(submitted.cssselect("#run-notices")[0])
     assert submitted.cssselect("#poll")[0].get("hx-get")
+    assert f"beam-obs watch {own.name[:13]}" in said(submitted.cssselect("#run-next")[0])
 
     (own / "end.json").write_text("{torn")
     damaged = page_of_own(own)

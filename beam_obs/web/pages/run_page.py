@@ -8,7 +8,7 @@ from typing import Any
 
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import letters_beside, lost_evidence
-from beam_obs.reports.as_of import counts_text
+from beam_obs.reports.as_of import counts_text, growth_text
 from beam_obs.reports.dataset_text import shown_places
 from beam_obs.reports.failure_text import failing_record_text, failure_lines
 from beam_obs.reports.marked_graph import MarkedGraph, NoStepsYet, marked_graph
@@ -21,6 +21,7 @@ from beam_obs.store.folding import folded_record
 from beam_obs.store.run_record import RunRecord, now_text, seconds_between
 from beam_obs.store.run_record_forms import ERASED_AT_END
 from beam_obs.web.graph_svg import GraphOnPage
+from beam_obs.web.growth_line import growth_line
 from beam_obs.web.page import Page
 from beam_obs.web.step_rows import step_rows
 from beam_obs.web.stored_runs import StoredRuns
@@ -52,6 +53,8 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
         "before": next((run for run, _ in runs.ids(record.pipeline) if run < record.id), None),
         "so_far": seconds_so_far(record),
         "counts_text": counts_text(record) if record.end is None else "",
+        "growth_text": growth_text(record),
+        "growth_line": growth_line((record.live or {}).get("history") or ()),
         "is_live": is_live,
         "problems": [*record.problems, *_erased(record)],
         "status_lines": status_lines(record),

@@ -10,7 +10,6 @@ from beam_obs.reports.marked_graph import NoStepsYet
 from beam_obs.reports.run_so_far import with_refusals
 from beam_obs.reports.step_detail import StepDetail, stage_of_kind, step_detail
 from beam_obs.store.evidence import Standing
-from beam_obs.store.folding import folded_record
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.source_places import placed_letters
 from beam_obs.web.page import NotThere, Page
@@ -30,7 +29,7 @@ def step_page(runs: StoredRuns, selector: str, label: str | None) -> Page:
       RunNotFound: there is no such run.
       UnknownName: the run has no such step.
     """
-    record = folded_record(with_refusals(runs.find(selector), runs.store, MOST_READ))
+    record = with_refusals(runs.find(selector), runs.store, MOST_READ)
     try:
         detail = step_detail(record, label or "")
     except NoStepsYet as error:
