@@ -13,6 +13,7 @@ import pytest
 
 from beam_obs.store.folder import folder_at
 from beam_obs.store.store import RunNotFound, Store, StoreNotWritable
+from tests.other_filesystem import other_filesystem
 
 START = {"started": "2026-01-02T03:04:05.000000Z", "runner": "FnApiRunner", "process": None}
 
@@ -141,54 +142,8 @@ def test_reading_a_local_store_does_not_import_beam(store: Store) -> None:
 
 def test_a_store_on_another_filesystem_of_beam_works_the_same(tmp_path: pathlib.Path) -> None:
     from apache_beam.io.filesystems import FileSystems
-    from apache_beam.io.localfilesystem import LocalFileSystem
 
-    class Elsewhere(LocalFileSystem):
-        """Local files behind a scheme of their own, as an object store has: no folders are seen."""
-
-        @classmethod
-        def scheme(cls) -> str:
-            return "elsewhere"
-
-        def _local(self, path: str) -> str:
-            return path.replace("elsewhere://", str(tmp_path) + "/")
-
-        def mkdirs(self, path):  # type: ignore[no-untyped-def]
-            raise OSError("no folders here")
-
-        def create(self, path, mime_type="", compression_type="auto"):  # type: ignore[no-untyped-def]
-            local = self._local(path)
-            os.makedirs(os.path.dirname(local), exist_ok=True)
-            return super().create(local, mime_type, compression_type)
-
-        def open(self, path, mime_type="", compression_type="auto"):  # type: ignore[no-untyped-def]
-            return super().open(self._local(path), mime_type, compression_type)
-
-        def exists(self, path):  # type: ignore[no-untyped-def]
-            return os.path.isfile(self._local(path))
-
-        def delete(self, paths):  # type: ignore[no-untyped-def]
-            return super().delete([self._local(path) for path in paths])
-
-        def join(self, basepath, *paths):  # type: ignore[no-untyped-def]
-            return "/".join((basepath.rstrip("/"), *paths))
-
-        def split(self, path):  # type: ignore[no-untyped-def]
-            return path.rsplit("/", 1)
-
-        def has_dirs(self) -> bool:
-            return False
-
-        def _list(self, dir_or_prefix):  # type: ignore[no-untyped-def]
-            from apache_beam.io.filesystem import FileMetadata
-
-            for folder, _, names in os.walk(tmp_path):
-                for name in names:
-                    path = os.path.join(folder, name)
-                    uri = "elsewhere://" + os.path.relpath(path, tmp_path)
-                    if uri.startswith(dir_or_prefix):
-                        yield FileMetadata(uri, os.path.getsize(path))
-
+    _kept = other_filesystem("elsewhere", tmp_path)
     assert FileSystems.get_scheme("elsewhere://x") == "elsewhere"
     store = Store("elsewhere://bucket/store")
     assert not store.local

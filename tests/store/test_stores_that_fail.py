@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import beam_obs as obs
 from beam_obs import lineage
 from beam_obs.dead_letters import evidence_writer as evidence
+from beam_obs.runs import watcher
+from beam_obs.store import run as store_run
 from beam_obs.store.store import StoreNotWritable
+from tests.other_filesystem import other_filesystem
 
 _BYTES = 1 << 20
 
@@ -163,3 +167,38 @@ def test_a_store_that_cannot_be_written_at_launch_is_refused(disk: pathlib.Path,
     with pytest.raises(StoreNotWritable, match=r"No space left|Read-only"):
         run(disk, print, "1")
     assert not list(pathlib.Path().glob("sums*"))
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+@pytest.mark.parametrize("failure", ["fails", "hangs"])
+def test_a_store_that_takes_no_counts_and_no_signs_of_life_neither_stops_nor_holds_up_the_job(
+    failure: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "LIVE_SECONDS", 0.02)
+    monkeypatch.setattr(store_run, "_PATIENCE_SECONDS", 0.2)
+    tried, released = threading.Event(), threading.Event()
+
+    def before_write(path: str) -> None:
+        if path.endswith("live.json"):
+            tried.set()
+            if failure == "fails":
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            assert released.wait(60)
+
+    _kept = other_filesystem(failure, tmp_path / "files", before_write)
+    try:
+        with obs.Pipeline(
+            "FnApiRunner", PipelineOptions([f"--obs_store={failure}://store"]), name="goes-on"
+        ) as p:
+            numbers = p | beam.Create([1, 2]) | "wait" >> beam.Filter(lambda _: tried.wait(60))
+            _ = numbers | "double" >> obs.Stage(beam.Map(double))
+        (record,) = obs.Store(f"{failure}://store").runs()
+        was_released = released.is_set()
+    finally:
+        released.set()
+
+    assert (record.status, was_released) == ("done", False)
+    assert [stage["out"] for stage in (record.end or {})["stages"]] == [2]
