@@ -129,7 +129,7 @@ class WatchedJob:
         graph = self._known.graph if self._known else None
         live = self._live.told(graph, snapshot, snapshot.elements)
         with contextlib.suppress(Exception):  # a store may be away for a while
-            self._store.files.write(f"{self.record.folder}/{LIVE}", encode_record(live))
+            self._store.files.write(f"{self.record.folder}/{LIVE}", encode_record(live, indent=None))
             (self.record,) = self._store.read([(self.record.id, self.record.pipeline)])
         return dataclasses.replace(self.record, live=live)
 

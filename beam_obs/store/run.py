@@ -141,7 +141,7 @@ class Run(ShownInNotebooks):
         return seal(encode_record(self.start))
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        self.store.files.write(f"{self.record.folder}/{name}", encode_record(content))
+        self.store.files.write(f"{self.record.folder}/{name}", encode_record(content, indent=None))
 
     def _beat(self) -> None:
         beat = {

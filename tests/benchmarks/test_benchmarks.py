@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import dead, flights, import_time, instruments, stage
+from benchmarks import dead, flights, import_time, instruments, stage, watch
 from benchmarks.measure import Samples, in_turn
 from pipelines.flights.reference import DATA
 
@@ -89,3 +89,11 @@ def test_a_flights_run_is_measured_as_a_process(module: str, tmp_path: pathlib.P
 def test_a_failed_flights_run_says_why() -> None:
     with pytest.raises(RuntimeError, match=r"no-such-file\.csv"):
         flights.run("pipelines.flights.batch", "no-such-file.csv", DATA)
+
+
+def test_the_threads_that_watch_a_run_are_measured(tmp_path: pathlib.Path) -> None:
+    lines = (DATA / "flights-2013-01.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "flights.csv").write_text("".join(lines[:100]))
+    took = watch.run(str(tmp_path / "flights.csv"), DATA)
+    assert took.threads["beam_obs heartbeat"] > 0
+    assert 0 < took.percent < 100
