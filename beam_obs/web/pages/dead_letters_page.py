@@ -13,7 +13,6 @@ from beam_obs.records.wording import letters_beside, moment_text
 from beam_obs.reports.letter_text import place_text
 from beam_obs.reports.store_argument import store_argument
 from beam_obs.store.evidence import Standing
-from beam_obs.store.found_letter import short_letter_id
 from beam_obs.store.kinds_of_refusal import dead_letters_of
 from beam_obs.store.letter_pages import PAGE_LETTERS, letter_page
 from beam_obs.store.unknown_name import beginning_of
@@ -53,7 +52,7 @@ class LetterRow:
 
     Args:
       id: its id.
-      short_id: as far as it tells letters apart.
+      own_id: what it has behind that of the run.
       stage: that refused it.
       error_type: name of the exception's class.
       message: of the exception.
@@ -64,7 +63,7 @@ class LetterRow:
     """
 
     id: str
-    short_id: str
+    own_id: str
     stage: str
     error_type: str
     message: BoundedText
@@ -153,7 +152,7 @@ def _kind_row(kind: Mapping[str, Any]) -> KindRow:
 def _letter_row(letter: DeadLetter, standing: Standing) -> LetterRow:
     return LetterRow(
         letter.id,
-        short_letter_id(letter.id),
+        letter.id.partition(".")[2] or letter.id,
         letter.stage,
         bounded(letter.error_type.rpartition(".")[2]).text,
         bounded(letter.error_message),
