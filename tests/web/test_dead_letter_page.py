@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import pickle
+import urllib.parse
 from typing import Any
 
 import apache_beam as beam
@@ -72,6 +73,13 @@ def _parse(record: Any) -> int:
     raise ValueError("x" * 100_000)
 
 
+def _refuse_hostile(record: Any) -> int:
+    raise ValueError(f"{HOSTILE} {record}")
+
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e" + "é/x" * 70
+
+
 class _Runs:
     """Runs code where it is unpickled."""
 
@@ -94,8 +102,26 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Any:
             | beam.Map(lambda _: _Runs())
             | "of code" >> obs.Stage(beam.Map(_parse))
         )
+        p | "harm" >> beam.Create([f"{HOSTILE}\0"]) | HOSTILE >> obs.Stage(beam.Map(_refuse_hostile))
     with serving(folder) as served:
         yield served
+
+
+def test_what_means_harm_is_shown_as_text(refusing: Served) -> None:
+    (letter,) = [one for one in _letters(refusing.store) if one.stage == HOSTILE]
+    run = refusing.store.find("latest").id
+    stage = urllib.parse.quote(HOSTILE)
+    for path in (
+        f"/dead-letters/{letter.id}",
+        f"/runs/{run}/dead-letters",
+        f"/runs/{run}/dead-letters?stage={stage}&text={stage}",
+        f"/records/{letter.origin}?run={run}",
+        f"/records?at={stage}:1",
+    ):
+        text = refusing.get(path).text
+        assert "<script>alert" not in text, path
+        assert not {"\x1b", "\u202e", "\0"} & set(text), path
+        assert "&lt;script&gt;alert(1)" in text, path
 
 
 def test_fields_are_a_table(refusing: Served) -> None:

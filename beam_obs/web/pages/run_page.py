@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beam_obs.lineage.run_choice import is_service
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import letters_beside, lost_evidence
 from beam_obs.reports.as_of import counts_text, growth_text
@@ -117,6 +118,15 @@ def _options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _first_record(dataset: Mapping[str, Any]) -> str | None:
+    """Returns the place of the first record of an output, ``FILE:N``; None of what is not in files."""
+    files = dataset.get("files") or []
+    if files:  # of ours, where a file of CSV has a header
+        return f"{files[0]['uri']}:{2 if files[0]['uri'].lower().endswith('.csv') else 1}"
+    uri = dataset.get("uri")
+    return None if not uri or is_service(uri) else f"{uri}:1"
+
+
 def _datasets(datasets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for dataset, place in zip(datasets, shown_places(datasets), strict=True):
@@ -131,6 +141,7 @@ def _datasets(datasets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "bytes": sum(file.get("bytes") or 0 for file in files),
                 "file_count": dataset.get("file_count") or len(files) or None,
                 "files": files,
+                "first_record": _first_record(dataset),
             }
         )
     return rows
