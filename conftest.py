@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -52,6 +53,18 @@ doctest.DocTestFinder._from_module = _is_written_in
 def wait_for_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out what lets evidence outlive a crash of the machine: some ten milliseconds a file."""
     monkeypatch.setattr(new_file, "sync", lambda descriptor: None)
+
+
+@pytest.fixture(autouse=True)
+def forget_instruments() -> Iterator[None]:
+    """Forgets the instruments that a test makes: with gauges about, all pipelines are woven for them."""
+    module = sys.modules.get("beam_obs.metrics.instruments")
+    before = dict(module._MADE) if module is not None else {}
+    yield
+    module = sys.modules.get("beam_obs.metrics.instruments")
+    if module is not None:
+        module._MADE.clear()
+        module._MADE.update(before)
 
 
 @pytest.fixture(autouse=True)

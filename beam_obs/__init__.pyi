@@ -34,6 +34,8 @@ from beam_obs.io.writes.pubsub_sink import WriteToPubSub as WriteToPubSub
 from beam_obs.io.writes.text_sink import WriteToText as WriteToText
 from beam_obs.metrics.instruments import counter as counter
 from beam_obs.metrics.instruments import histogram as histogram
+from beam_obs.metrics.kept_instruments import gauge as gauge
+from beam_obs.metrics.kept_instruments import summary as summary
 from beam_obs.records.bad_input import BadFile as BadFile
 from beam_obs.records.bad_input import BadInput as BadInput
 from beam_obs.records.bad_input import ConversionError as ConversionError

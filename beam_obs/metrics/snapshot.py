@@ -15,6 +15,8 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.pipeline import AppliedPTransform
 
 from beam_obs.metrics import names
+from beam_obs.metrics.families import NO_BOUND, Family, bucket_quantile, families_of_counters
+from beam_obs.metrics.instrument_names import USERS_NAMESPACE
 from beam_obs.metrics.live import live_counts
 
 _OF_PRISM = re.compile(r"stage-\d+_source")
@@ -47,15 +49,8 @@ class LatencyHistogram:
         Within a bucket, times are taken to be spread evenly, as Prometheus' ``histogram_quantile`` does;
         beyond the last bound that bound is given. None where nothing was timed.
         """
-        if not self.count:
-            return None
-        rank = share * self.count
-        lower, below = 0.0, 0
-        for bound, until in zip(names.LATENCY_BOUNDS_US, self.cumulative, strict=False):
-            if until >= rank and until > below:
-                return lower + (bound - lower) * (rank - below) / (until - below)
-            lower, below = float(bound), until
-        return lower
+        bounds = (*(str(bound) for bound in names.LATENCY_BOUNDS_US), NO_BOUND)
+        return bucket_quantile(dict(zip(bounds, self.cumulative, strict=True)), share)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +98,8 @@ class Snapshot:
         counts are the least that there were.
       attempted: whether the runner counts attempts only, so that here too a bundle may count twice.
       commits_lost: files of manifests of lineage that could not be written.
+      instruments: counters and histograms of the user's.
+      of_instruments: what was counted of instruments themselves, by name of our counter.
     """
 
     stages: Mapping[str, StageCounts] = dataclasses.field(default_factory=dict)
@@ -113,6 +110,8 @@ class Snapshot:
     attempted: bool = False
     commits_lost: int = 0
     may_miss: bool = False
+    instruments: tuple[Family, ...] = ()
+    of_instruments: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
@@ -139,13 +138,20 @@ def snapshot_of_answer(answer: Any, labels: Mapping[str, str]) -> Snapshot:
 def _snapshot(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]) -> Snapshot:
     counters: dict[str, dict[str, int]] = {}
     gathered: dict[str, int] = {}
+    of_users: list[tuple[str, str, int]] = []
+    of_instruments: dict[str, int] = {}
     attempted = False
-    for counter in metrics.query(MetricsFilter().with_namespace(names.NAMESPACE))["counters"]:
+    wanted = MetricsFilter().with_namespaces([names.NAMESPACE, USERS_NAMESPACE])
+    for counter in metrics.query(wanted)["counters"]:
         value = counter.committed if counter.committed is not None else counter.attempted
         attempted = attempted or counter.committed is None
-        if counter.key.metric.name in names.OF_INSTRUMENTS:  # of any step, which need not be a stage
+        label, name = str(counter.key.step), counter.key.metric.name
+        if counter.key.metric.namespace == USERS_NAMESPACE:
+            of_users.append((names.stage_of_step(labels.get(label, label)), name, int(value or 0)))
             continue
-        label = str(counter.key.step)
+        if name in names.OF_INSTRUMENTS:  # of any step, which need not be a stage
+            of_instruments[name] = of_instruments.get(name, 0) + int(value or 0)
+            continue
         if counter.key.metric.name == names.GATHERED:
             gathered[label] = int(value or 0)
             continue
@@ -159,6 +165,8 @@ def _snapshot(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]) 
         attempted=attempted,
         commits_lost=sum(values.get(names.COMMITS_LOST, 0) for values in counters.values()),
         may_miss=elements.may_miss,
+        instruments=tuple(families_of_counters(of_users)),
+        of_instruments=of_instruments,
     )
 
 

@@ -38,6 +38,7 @@ from beam_obs.reports.fitting import (
     told,
     whole,
 )
+from beam_obs.reports.instruments_text import instrument_lines, instrument_notes
 from beam_obs.reports.next_commands import next_commands
 from beam_obs.reports.run_notes import BAD, DOUBTFUL, GOOD, QUIET, RunNote, balance_notes, count_notes
 from beam_obs.reports.run_so_far import with_refusals
@@ -148,6 +149,7 @@ def _parts(
         yield from _notes(end, marks)
     yield from _dead_letters(end.get("dead_letters") or {}, record.status, marks, most_text)
     yield from _checks(end.get("checks") or [], most_text)
+    yield from _instruments(end.get("instruments") or {})
     yield from _datasets("Inputs", end.get("inputs") or record.start.get("inputs") or [])
     yield from _datasets("Outputs", end.get("outputs") or [])
     yield from _next_commands(record, store)
@@ -292,6 +294,18 @@ def _checks(checks: list[dict[str, Any]], most_text: int | None) -> Iterator[Ren
         for check in checks
     ]
     yield Padding(FittingTable((_COUNT, _STAGE, _SENTENCE), rows), (0, 2, 0, 2))
+
+
+def _instruments(instruments: dict[str, Any]) -> Iterator[RenderableType]:
+    rows = [
+        (whole(name, "bold"), whole(step), whole(text)) for name, step, text in instrument_lines(instruments)
+    ]
+    notes = list(instrument_notes(instruments))
+    if not rows and not notes:
+        return
+    yield _title("Instruments")
+    yield Padding(FittingTable((_STAGE, _STAGE, _SENTENCE), rows), (0, 2, 0, 2))
+    yield from (told(note, "dim") for note in notes)
 
 
 def _datasets(title: str, datasets: list[dict[str, Any]]) -> Iterator[RenderableType]:

@@ -22,6 +22,7 @@ from beam_obs.store.evidence import (
     summarize_lost,
     summarize_windows,
 )
+from beam_obs.store.instrument_values import kept_families
 from beam_obs.store.secrets import redact_text
 from beam_obs.store.source_places import place_examples
 from beam_obs.store.store import Store
@@ -92,6 +93,7 @@ def describe_end(
         "outputs": _datasets(
             [*observation.outputs, *_outputs_of_beam(observation, woven)], evidence.of_kind("outputs")
         ),
+        "instruments": _instruments(store, folder, evidence, snapshot),
         "lineage": describe_lineage(woven, observation.outputs) if woven is not None else None,
     }
 
@@ -102,6 +104,21 @@ def _not_kept(
     """Returns of each stage how many refusals are in no file: they waited for it, or their bundle failed."""
     missing = {label: stages[label].dead - in_files.get(label, 0) for label in keeping if label in stages}
     return {label: count for label, count in missing.items() if count > 0}
+
+
+def _instruments(store: Store, folder: str, evidence: Evidence, snapshot: Snapshot) -> dict[str, Any] | None:
+    """Returns the ``instruments`` of ``end.json``: what the user's own say; None where there are none."""
+    problems: list[str] = []
+    families = [*snapshot.instruments, *kept_families(store, folder, evidence, problems)]
+    notes = {name: count for name, count in snapshot.of_instruments.items() if count}
+    if not families and not problems and not notes:
+        return None
+    return {
+        "attempted": snapshot.attempted,
+        "families": [family.to_json() for family in sorted(families, key=lambda one: one.name)],
+        **notes,
+        "problems": problems,
+    }
 
 
 def describe_lineage(woven: WeaveReport, outputs: list[DatasetDescription]) -> dict[str, Any]:

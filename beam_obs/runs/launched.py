@@ -277,16 +277,18 @@ class Launched:
         self.run.keep_live(self._live.told(self._graph or self._graph_at_launch, snapshot, elements))
 
     def _snapshot(self, status: str) -> Snapshot:
+        found = Snapshot()
         if self.result is not None:
             with contextlib.suppress(Exception):
                 found = read_snapshot(self._counting, self._observer.counted)
                 if found.stages or found.elements:
                     return self._whole(found, status)
-        in_process = live_snapshot(self.run.record.id)
-        if in_process.stages:
-            return in_process
+        here = live_snapshot(self.run.record.id)
         # Of a stream without Stages the direct runner tells nothing: there is no count to hold ours against.
-        return Snapshot(live=isinstance(self._counting, DirectPipelineResult))
+        is_live = bool(here.stages) or isinstance(self._counting, DirectPipelineResult)
+        return dataclasses.replace(
+            here, live=is_live, instruments=found.instruments, of_instruments=found.of_instruments
+        )
 
     def _whole(self, found: Snapshot, status: str) -> Snapshot:
         """Returns the numbers of a result; those counted here where it lacks some: the bundle-based direct

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from beam_obs.records.dead_letter import DeadLetter, example_of_kind
+from beam_obs.records.instrument_rows import INSTRUMENTS
 from beam_obs.records.manifest import (
     LOST,
     Manifest,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 DEAD_LETTERS = "dead_letters"
-_FILES_OF_RUN = {DEAD_LETTERS, "derivations", "output_index", "filtered"}
+_FILES_OF_RUN = {DEAD_LETTERS, "derivations", "output_index", "filtered", INSTRUMENTS}
 """Kinds whose manifests name a file of the run's folder."""
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Manifest))

@@ -211,6 +211,39 @@ END_FORM: dict[str, Any] = {
             "commits": Needed(int, 0),
         }
     ),
+    "instruments": Maybe(
+        {
+            "attempted": Needed(bool, False),
+            "families": Needed(
+                [
+                    {
+                        "name": str,
+                        "kind": Text(r"counter|gauge|histogram|summary"),
+                        "help": _TEXT,
+                        "samples": [
+                            {
+                                "step": str,
+                                "labels": Needed(Each(str), {}),
+                                "value": _NUMBER,
+                                "at": _COUNT,
+                                "buckets": Maybe(Each(int)),
+                                "quantiles": Maybe(Each(float)),
+                                "rank_error": _NUMBER,
+                                "window_seconds": _NUMBER,
+                                "count": _COUNT,
+                                "sum": _NUMBER,
+                            }
+                        ],
+                    }
+                ],
+                [],
+            ),
+            "values_refused": _COUNT,
+            "values_not_kept": _COUNT,
+            "series_beyond": _COUNT,
+            "problems": Needed([str], []),
+        }
+    ),
     "was_removed": Maybe(bool),
     FILES: Maybe(Each(str)),
     ERASED_AT_END: Maybe(int),

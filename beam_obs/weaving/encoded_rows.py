@@ -9,6 +9,7 @@ import zlib
 from typing import Any
 
 from beam_obs.records.avro_number import avro_long
+from beam_obs.records.instrument_rows import INSTRUMENT_SCHEMA, INSTRUMENTS
 from beam_obs.records.lineage_rows import (
     DERIVATION_SCHEMA,
     FILTERED_SCHEMA,
@@ -27,6 +28,7 @@ _KINDS: dict[str, tuple[Any, str, int | None]] = {
     DERIVATIONS: (DERIVATION_SCHEMA, DERIVATIONS, None),
     OUTPUTS: (OUTPUT_SCHEMA, OUTPUT_INDEX, OUTPUT_BYTES),
     FILTERED: (FILTERED_SCHEMA, FILTERED, None),
+    INSTRUMENTS: (INSTRUMENT_SCHEMA, INSTRUMENTS, None),
 }
 """Schema of the rows, kind of the manifest, size of a row where it is fixed: several may come at once."""
 

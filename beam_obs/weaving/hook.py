@@ -129,13 +129,21 @@ def _woven(proto: Any, **changes: Any) -> Any:
     except Exception as error:
         if settings.strict:
             raise
-        _LOGGER.warning("the pipeline runs without lineage: %s", error, exc_info=True)
-        _WEAVING.reports.append(WeaveReport(opaque={WHOLE_PIPELINE: failed(error)}))
+        _note_failure(settings, failed(error), error)
         return proto
     finally:
         _WEAVING.is_asking = False
-    _WEAVING.reports.append(woven.report)
+    if settings.carries_origins:
+        _WEAVING.reports.append(woven.report)
     return woven.proto
+
+
+def _note_failure(settings: WeaveSettings, reason: str, error: Exception) -> None:
+    if settings.carries_origins:
+        _LOGGER.warning("the pipeline runs without lineage: %s", error, exc_info=True)
+        _WEAVING.reports.append(WeaveReport(opaque={WHOLE_PIPELINE: reason}))
+    else:
+        _LOGGER.warning("gauges and summaries of the pipeline are not kept: %s", error, exc_info=True)
 
 
 def _run_bundles(runner: Any, pipeline: Any, options: Any) -> Any:
@@ -154,7 +162,5 @@ def _read_back(proto: Any, pipeline: Any, options: Any) -> Any:
     except Exception as error:
         if _WEAVING.settings.strict:
             raise
-        _LOGGER.warning("the pipeline runs without lineage: %s", error, exc_info=True)
-        reason = f"{CANNOT_BE_READ}: {type(error).__name__}: {error}"
-        _WEAVING.reports.append(WeaveReport(opaque={WHOLE_PIPELINE: reason}))
+        _note_failure(_WEAVING.settings, f"{CANNOT_BE_READ}: {type(error).__name__}: {error}", error)
         return pipeline

@@ -10,6 +10,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_obs.metrics.kept_instruments import are_any_kept
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.weaving.hook import weaving
@@ -59,20 +60,27 @@ def weave_settings(
 ) -> WeaveSettings | None:
     """Returns how the options ask for a pipeline to be woven, or None where they do not.
 
+    Where they do not, and the program has made gauges or summaries, the outputs for these are all that is
+    woven.
+
     Args:
       options: of the pipeline.
       evidence: folder of derivations and output index, or the run whose folder it is.
       keeps_keys: whether keys of aggregates may be kept as text.
     """
     asked = options.view_as(LineageOptions)
+    keeps_instruments = evidence is not None and are_any_kept()
     if asked.obs_lineage == OFF:
-        return None
+        if not keeps_instruments:
+            return None
+        return WeaveSettings(evidence=evidence, carries_origins=False, keeps_instruments=True)
     return WeaveSettings(
         strict=asked.obs_lineage == STRICT,
         evidence=evidence,
         keeps_keys=keeps_keys,
         output_share=_SHARES[asked.obs_output_index],
         filtered_share=_SHARES[asked.obs_lineage_filtered],
+        keeps_instruments=keeps_instruments,
     )
 
 

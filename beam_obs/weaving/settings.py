@@ -27,6 +27,8 @@ class WeaveSettings:
       splits_reads: whether reads may be splittable DoFns. On the bundle-based direct runner those can have
         but one output.
       gathers_rows: whether rows of a stream wait for others before they are written.
+      carries_origins: whether the steps are woven at all.
+      keeps_instruments: whether gauges and summaries of the user's leave the steps as rows.
     """
 
     strict: bool = False
@@ -38,3 +40,5 @@ class WeaveSettings:
     shuffles_manifests: bool = True
     splits_reads: bool = True
     gathers_rows: bool = True
+    carries_origins: bool = True
+    keeps_instruments: bool = False

@@ -18,6 +18,7 @@ from beam_obs.records.weave_report import NotWoven, WeaveReport, failed
 from beam_obs.weaving import aggregates, outputs, steps, units
 from beam_obs.weaving.edge_check import MiswovenEdge, check_edges
 from beam_obs.weaving.frames import is_frame_read, weave_frame_read
+from beam_obs.weaving.instrument_outputs import keep_instruments
 from beam_obs.weaving.located_reads import is_range_read, weave_located_read, weave_range_read
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.shown_sources import find_shown_sources
@@ -69,13 +70,17 @@ def weave(proto: api.Pipeline, settings: WeaveSettings | None = None) -> Woven:
       MiswovenEdge: the weave made an error that no unit of the pipeline answers for.
     """
     chosen = settings or WeaveSettings()
-    weave = _weave_all_that_can_be(proto, chosen)
-    _complete(weave)
+    if chosen.carries_origins:
+        weave = _weave_all_that_can_be(proto, chosen)
+        _complete(weave)
+    else:
+        weave = WeaveState(_copy(proto), chosen)
     if chosen.strict and weave.report.opaque:
         raise NotWoven(weave.report.opaque)
+    keeping = keep_instruments(weave) if chosen.keeps_instruments and chosen.evidence is not None else []
     if chosen.evidence is not None:
         write_rows(weave, chosen.evidence, chosen.shuffles_manifests, chosen.gathers_rows)
-    for name in weave.says:
+    for name in (*weave.says, *keeping):
         weave.graph.node(name).annotations[_WOVEN] = str(WEAVE_VERSION).encode()
     return Woven(weave.graph.proto, weave.report)
 
@@ -114,9 +119,7 @@ def weave_units(
     Raises:
       MiswovenEdge: an edge does not carry what its ends say.
     """
-    woven = api.Pipeline()
-    woven.CopyFrom(proto)
-    weave = WeaveState(woven, settings, left)
+    weave = WeaveState(_copy(proto), settings, left)
     weave.report.single_ways = find_single_ways(weave)
     weave.shown_sources = find_shown_sources(weave)
     weave.report.side_reads = find_side_reads(weave)
@@ -132,6 +135,12 @@ def weave_units(
             outputs.index_end(weave, unit)
     check_edges(weave)
     return weave
+
+
+def _copy(proto: api.Pipeline) -> api.Pipeline:
+    copied = api.Pipeline()
+    copied.CopyFrom(proto)
+    return copied
 
 
 class _UnitFailed(Exception):

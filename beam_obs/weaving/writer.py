@@ -31,6 +31,7 @@ from beam_obs.dead_letters.evidence_writer import (
     commit_of_batch,
     slug,
 )
+from beam_obs.records.instrument_rows import INSTRUMENTS
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.encoded_rows import open_rows
@@ -45,6 +46,8 @@ LABEL = "beam_obs evidence of lineage"
 _BY_BEAM = "beam_obs_lineage"
 _BY_HAND = "beam_obs_rows"
 _BATCH_MANIFESTS = "manifests"
+_TOGETHER = (FILTERED, INSTRUMENTS)
+"""Kinds whose rows tell their steps: those of all steps are written as one."""
 _DONE_BY_RUNNERS = beam.Pipeline.runner_implemented_transforms()
 """Steps that name no environment: an engine would look there for what only it does."""
 
@@ -65,7 +68,7 @@ def write_rows(
     wiring = _Wiring(weave.graph)
     starts: list[_Start] = []
     manifests: list[str] = []
-    filtered: list[str] = []
+    together: dict[str, list[str]] = {}
     for at, (kind, label, rows) in enumerate(weave.rows):
         is_default = weave.windowing(rows).is_default()
         if weave.graph.parts.pcollections[rows].is_bounded != api.IsBounded.BOUNDED:
@@ -73,15 +76,15 @@ def write_rows(
             continue
         if not is_default:
             rows = wiring.globally(f"Globally {at}", rows)
-        if kind == FILTERED:
-            filtered.append(rows)
+        if kind in _TOGETHER:
+            together.setdefault(kind, []).append(rows)
         else:
             manifests.append(
                 wiring.par_do(f"{at} {kind} of {slug(label)}", _writer(kind, label, evidence), rows)
             )
-    if filtered:
-        rows = wiring.flatten("Filtered", filtered, BytesCoder())
-        manifests.append(wiring.par_do(FILTERED, _writer(FILTERED, "", evidence), rows))
+    for kind, of_steps in together.items():
+        rows = wiring.flatten(kind.capitalize(), of_steps, BytesCoder())
+        manifests.append(wiring.par_do(kind, _writer(kind, "", evidence), rows))
     if manifests:
         flat = wiring.flatten("Manifests", manifests, StrUtf8Coder())
         if shuffles_manifests and not starts:
@@ -122,20 +125,20 @@ class _Write(Untyped, beam.PTransform):
 
     def expand(self, starts: Any) -> Any:
         manifests: list[Any] = []
-        filtered: list[Any] = []
+        together: dict[str, list[Any]] = {}
         for at, start in enumerate(starts):
             rows = start.rows
             if not start.is_default:
                 rows = rows | f"In the global window {at}" >> beam.WindowInto(GlobalWindows())
-            if start.kind == FILTERED:
-                filtered.append(rows)
+            if start.kind in _TOGETHER:
+                together.setdefault(start.kind, []).append(rows)
             elif start.kind == _BATCH_MANIFESTS:
                 manifests.append(rows)
             else:
                 manifests.append(self._of_stream(f"{at} {start.kind} of {slug(start.label)}", start, rows))
-        if filtered:
-            flat = tuple(filtered) | "All filtered" >> beam.Flatten()
-            manifests.append(self._of_stream(FILTERED, _Start(FILTERED, "", "", True), flat))
+        for kind, of_steps in together.items():
+            flat = tuple(of_steps) | f"All {kind}" >> beam.Flatten()
+            manifests.append(self._of_stream(kind, _Start(kind, "", "", True), flat))
         if self._shuffles_manifests:
             return tuple(manifests) | "Commit" >> CommitEvidence(self._evidence, at_once=self._at_once)
         flat = tuple(manifests) | "All manifests" >> beam.Flatten()

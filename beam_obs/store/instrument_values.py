@@ -1,0 +1,128 @@
+"""Gauges and summaries of a run, from the rows of evidence that its committed manifests name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from beam_obs.metrics.families import Family, Sample
+from beam_obs.metrics.instrument_names import parse_series
+from beam_obs.records.instrument_rows import (
+    GAUGE,
+    INSTRUMENTS,
+    SUMMARY,
+    InstrumentRow,
+    read_instrument_rows,
+)
+from beam_obs.records.manifest import FILE_DIGEST, LOST, content_hash
+from beam_obs.store.evidence import Evidence
+from beam_obs.store.row_files import read_row_file
+from beam_obs.store.store import Store
+
+
+def kept_families(store: Store, folder: str, evidence: Evidence, problems: list[str]) -> list[Family]:
+    """Returns the gauges and summaries of a run.
+
+    Args:
+      store: the store.
+      folder: the run's folder, relative to the store.
+      evidence: what it holds.
+      problems: where it is noted what is missing, damaged or cannot be read here.
+    """
+    return merged_families(_rows(store, folder, evidence, problems), problems)
+
+
+def merged_families(rows: Iterable[InstrumentRow], problems: list[str]) -> list[Family]:
+    """Returns what rows of bundles say together.
+
+    Of a gauge the value counts that was set last, of two at one time the larger; of a summary all values of
+    its window, which ends with the last slice of time that has any.
+
+    Args:
+      rows: of committed bundles, in any order.
+      problems: where it is noted what cannot be read.
+    """
+    gauges: dict[tuple[str, str], InstrumentRow] = {}
+    summaries: dict[tuple[str, str], list[InstrumentRow]] = {}
+    for row in rows:
+        key = row.series, row.step
+        if row.kind == GAUGE:
+            if key not in gauges or (row.at, row.value) > (gauges[key].at, gauges[key].value):
+                gauges[key] = row
+        elif row.kind == SUMMARY:
+            summaries.setdefault(key, []).append(row)
+    samples: dict[tuple[str, str], list[Sample]] = {}
+    for (series, step), row in sorted(gauges.items()):
+        name, labels = _parsed(series)
+        samples.setdefault((name, GAUGE), []).append(Sample(step, labels, value=row.value, at=row.at))
+    for (series, step), of_series in sorted(summaries.items()):
+        name, labels = _parsed(series)
+        sample = _summary(step, labels, of_series, f"summary {series}", problems)
+        if sample is not None:
+            samples.setdefault((name, SUMMARY), []).append(sample)
+    return [Family(name, kind, tuple(found)) for (name, kind), found in sorted(samples.items())]
+
+
+def _rows(store: Store, folder: str, evidence: Evidence, problems: list[str]) -> Iterator[InstrumentRow]:
+    for manifest in evidence.of_kind(INSTRUMENTS):
+        if LOST in manifest.details:
+            problems.append(f"{manifest.count} values of instruments could not be written")
+            continue
+        content = store.files.read(f"{folder}/{manifest.file}")
+        if content is None:
+            problems.append(f"{manifest.file} is missing")
+            continue
+        digest = manifest.details.get(FILE_DIGEST)
+        if digest is not None and digest != content_hash(content).hexdigest():
+            problems.append(f"{manifest.file} is not what was written")
+            continue
+        try:
+            for block in read_row_file(manifest.file, content).blocks:
+                yield from read_instrument_rows(block.data, block.count)
+        except Exception as error:  # a decoder of what may be anything
+            problems.append(f"{manifest.file} is damaged: {type(error).__name__}")
+
+
+def _parsed(series: str) -> tuple[str, dict[str, str]]:
+    return parse_series(series) or (series, {})
+
+
+def _summary(
+    step: str, labels: dict[str, str], rows: list[InstrumentRow], what: str, problems: list[str]
+) -> Sample | None:
+    try:
+        import datasketches
+    except ImportError:
+        problems.append(f"{what} cannot be read: pip install 'beam_obs[summaries]'")
+        return None
+    last = max(rows, key=lambda row: row.at)
+    window = last.options.get("window")
+    if isinstance(window, (int, float)) and math.isfinite(window):
+        rows = [row for row in rows if row.at > last.at - window * 1e6]
+    else:
+        window = None
+    try:
+        sketches = [datasketches.kll_doubles_sketch.deserialize(row.sketch) for row in rows]
+        whole = sketches[0]
+        for sketch in sketches[1:]:
+            whole.merge(sketch)
+        quantiles = {str(float(one)): whole.get_quantile(float(one)) for one in _quantiles(last)}
+        rank_error = whole.normalized_rank_error(False) if whole.is_estimation_mode() else 0.0
+    except Exception as error:  # a decoder of what may be anything
+        problems.append(f"{what} is damaged: {type(error).__name__}")
+        return None
+    return Sample(
+        step,
+        labels,
+        quantiles=quantiles,
+        rank_error=round(rank_error, 6),
+        window_seconds=window,
+        count=whole.n,
+        sum=math.fsum(row.value for row in rows),
+    )
+
+
+def _quantiles(row: InstrumentRow) -> list[Any]:
+    found = row.options.get("quantiles")
+    return found if isinstance(found, list) else []
