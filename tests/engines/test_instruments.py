@@ -36,4 +36,3 @@ def test_on_flink_they_say_the_same_as_on_one_worker(
     (run,) = obs.Store(str(tmp_path)).runs()
     assert run.end is not None
     check_values(run.end["instruments"])
-    assert run.end["instruments"]["attempted"]
