@@ -11,7 +11,8 @@ from beam_obs.cli.shared_options import tell_problems
 from beam_obs.records.number_text import counted
 from beam_obs.records.origin import parse_origin
 from beam_obs.reports.telling import tell
-from beam_obs.store.erasure import Person, erase
+from beam_obs.store.erasure import erase
+from beam_obs.store.person import Person
 from beam_obs.store.store import Store
 
 

@@ -33,4 +33,4 @@ from beam_obs.lineage.source_records import UNVERIFIED as UNVERIFIED
 from beam_obs.lineage.source_records import VERIFIED as VERIFIED
 from beam_obs.lineage.source_records import SourceRecord as SourceRecord
 from beam_obs.lineage.step_graph import PathPart as PathPart
-from beam_obs.store.source_partitions import SourcePartition as SourcePartition
+from beam_obs.store.source_partition import SourcePartition as SourcePartition

@@ -15,7 +15,7 @@ from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.lineage_rows import BUNDLE, STATE, Derivation
 from beam_obs.records.number_text import counted
 from beam_obs.records.origin import is_derived
-from beam_obs.store.source_partitions import code_of
+from beam_obs.store.source_partition import code_of
 
 SHOWN_CONTRIBUTORS = 10
 DEPTH = 8

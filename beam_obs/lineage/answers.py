@@ -10,7 +10,7 @@ from beam_obs.lineage.output_records import OutputRecord
 from beam_obs.lineage.source_records import SourceRecord
 from beam_obs.lineage.step_graph import PathPart
 from beam_obs.records.shown_in_notebooks import ShownInNotebooks
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ from beam_obs.records.lineage_rows import OUTPUT_BYTES
 from beam_obs.records.number_text import counted
 from beam_obs.records.origin import TOP_BIT, is_derived
 from beam_obs.records.record_content import DIGEST_BYTES
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 from beam_obs.store.store import Store, store_at
 
 

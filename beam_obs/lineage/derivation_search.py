@@ -17,7 +17,7 @@ from beam_obs.records.contributors import MAX_CODES
 from beam_obs.records.lineage_rows import Derivation, positions_of, read_derivation
 from beam_obs.records.origin import Partition
 from beam_obs.store.row_files import Block, RowFile, find_all
-from beam_obs.store.source_partitions import code_of, is_of_narrow_position
+from beam_obs.store.source_partition import code_of, is_of_narrow_position
 
 _SEARCHED_ONE_BY_ONE = 24
 """Of more origins than that, every row is looked at once, in place of a search for each."""

@@ -17,7 +17,7 @@ from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.origin import is_derived
-from beam_obs.store.source_partitions import SourcePartition, identity_of
+from beam_obs.store.source_partition import SourcePartition, identity_of
 from beam_obs.store.store import Store, store_at
 from beam_obs.store.unknown_name import nearest_text
 

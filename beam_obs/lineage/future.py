@@ -18,7 +18,7 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.lineage_rows import Derivation
 from beam_obs.records.origin import RANDOM_BITS, is_derived, randomness
 from beam_obs.store.evidence import Standing
-from beam_obs.store.source_partitions import code_of, identity_of
+from beam_obs.store.source_partition import code_of, identity_of
 
 DEPTH = 8
 _MOST_AGGREGATES = 200

@@ -14,7 +14,7 @@ from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import BlockPosition
 from beam_obs.records.errors import BeamObsError, MissingExtra
 from beam_obs.records.number_text import counted
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 
 _MOST_SKIPPED = 100
 _BLANK = re.compile(rb"^[ \t\r]*\n|^[ \t\r]+\Z", re.MULTILINE)

@@ -7,7 +7,7 @@ from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.records.block_position import block_position
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.store.evidence import Standing
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 
 _REST_OF_BLOCK = "beam_obs.CorruptBlock"
 _REST_OF_FILE = "beam_obs.DamagedCompression"

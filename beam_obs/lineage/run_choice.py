@@ -15,7 +15,7 @@ from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.origin import is_derived
 from beam_obs.records.weave_report import NO_ORIGIN
 from beam_obs.store.run_record import RunRecord
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 from beam_obs.store.store import RunNotFound, Store
 from beam_obs.store.unknown_name import nearest_text
 

@@ -29,14 +29,14 @@ from beam_obs.store.erased_rows import erased_so_far
 from beam_obs.store.evidence import Evidence, Standing, read_evidence
 from beam_obs.store.file_problem import problem_of_file
 from beam_obs.store.kept_letters import KeptLetters, kept_letters
+from beam_obs.store.partitions_file import partitions_of
 from beam_obs.store.row_files import Block, RowFile, find_all, read_row_file
 from beam_obs.store.run_record import RunRecord
-from beam_obs.store.source_partitions import (
+from beam_obs.store.source_partition import (
     SourcePartition,
     code_of,
     has_code,
     identity_of,
-    partitions_of,
     position_in,
 )
 from beam_obs.store.store import Store

@@ -10,7 +10,7 @@ from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import RunOf
 from beam_obs.lineage.certainty import COMPLETELY, Certainty, not_recorded
 from beam_obs.lineage.run_evidence import RunEvidence
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 from beam_obs.store.store import Store, store_at
 
 

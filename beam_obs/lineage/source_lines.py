@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from beam_obs.lineage.opened_files import FileGone, present_state
 from beam_obs.lineage.source_records import VERIFIED, SourceRecord, lines_of, read_source_record
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 
 BESIDE = 2
 _MOST_LINES = 20

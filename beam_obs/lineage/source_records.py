@@ -26,7 +26,7 @@ from beam_obs.records.avro_number import read_avro_long
 from beam_obs.records.block_position import block_position
 from beam_obs.records.errors import MissingExtra
 from beam_obs.records.number_text import counted
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 
 VERIFIED, CHANGED, GONE, UNVERIFIED = "verified", "changed", "gone", "not verified"
 NOT_SHOWN = "not shown"

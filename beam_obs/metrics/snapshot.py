@@ -63,7 +63,6 @@ class StageCounts:
       dead: refused, among them `leftovers`.
       leftovers: refusals that stand for no element: the end of a bundle, or a timer, failed.
       filtered: taken without any output.
-      dropped: too late for their window.
       internal_errors: errors of our own code, swallowed.
       combined: taken into the aggregates of a combine.
       broken: records passed on although they broke an assumption of a Check that only counts.
@@ -75,7 +74,6 @@ class StageCounts:
     dead: int = 0
     leftovers: int = 0
     filtered: int = 0
-    dropped: int = 0
     internal_errors: int = 0
     combined: int = 0
     broken: int = 0
@@ -196,7 +194,6 @@ def _stage_counts(values: Mapping[str, int]) -> StageCounts:
         dead=values.get(names.DEAD, 0),
         leftovers=values.get(names.DEAD_LEFTOVERS, 0),
         filtered=values.get(names.FILTERED, 0),
-        dropped=values.get(names.DROPPED, 0),
         internal_errors=values.get(names.INTERNAL_ERRORS, 0),
         combined=values.get(names.COMBINED, 0),
         broken=values.get(names.BROKEN, 0),

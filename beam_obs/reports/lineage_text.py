@@ -24,7 +24,7 @@ from beam_obs.reports.lineage_words import (
     sources_text,
     written_text,
 )
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 
 _INDENT = "  "
 _MAY_BE_SHOWN = 10

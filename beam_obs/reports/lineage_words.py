@@ -11,7 +11,7 @@ from beam_obs.lineage.step_graph import PathPart
 from beam_obs.records.lineage_rows import BUNDLE, STATE
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import clean
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 
 _SOURCES_SHOWN = 8
 

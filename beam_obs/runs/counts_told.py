@@ -24,8 +24,7 @@ def counts_told(
       graph: the graph of the pipeline; None where it cannot be told.
       snapshot: the numbers.
       elements: Beam's own count of elements by the graph's ids of PCollections; None where there is none.
-      dropped: label of a step -> how many elements came too late for their window, besides those that a
-        stage counted.
+      dropped: label of a step -> how many elements came too late for their window.
     """
     counted = bool(snapshot.stages or snapshot.elements)
     return {
@@ -52,7 +51,7 @@ def _stage(label: str, kind: str, counts: StageCounts, dropped: int) -> dict[str
         "out": counts.out,
         "dead": counts.dead,
         "filtered": counts.filtered,
-        "dropped": counts.dropped + dropped,
+        "dropped": dropped,
         "internal_errors": counts.internal_errors,
         "broken": counts.broken,
         "p50_us": counts.latency.quantile_us(0.5),

@@ -11,7 +11,7 @@ from beam_obs.runs.dead_rate import judge_dead_rate
 from beam_obs.runs.ending import describe_end
 from beam_obs.runs.known_pipeline import KnownPipeline
 from beam_obs.store.evidence import Evidence, read_evidence
-from beam_obs.store.partitions import PARTITIONS, StampedSource, describe_partitions, write_partitions
+from beam_obs.store.partitions_file import PARTITIONS, StampedSource, describe_partitions, write_partitions
 from beam_obs.store.run_record_forms import FILES
 from beam_obs.store.store import Store
 

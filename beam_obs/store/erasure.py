@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.letter_index import INDEX_DIGEST, index_name
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, content_hash
@@ -31,6 +29,7 @@ from beam_obs.store.file_problem import problem_of_file
 from beam_obs.store.form import parse_object
 from beam_obs.store.kept_letters import kept_letters
 from beam_obs.store.letter_files import LetterFile
+from beam_obs.store.person import Person, origin_of
 from beam_obs.store.row_files import RowFile, read_metadata, read_row_file
 from beam_obs.store.run_record import END, RunRecord
 from beam_obs.store.run_record_forms import ERASED_AT_END, FILES
@@ -43,58 +42,6 @@ _KINDS = {
     "filtered-": "notes of filtered elements",
     "derivations-": "contributors of aggregates",
 }
-_LONGEST_MATCHED = 1 << 22
-
-
-@dataclasses.dataclass(frozen=True)
-class Person:
-    """Whose evidence is meant.
-
-    Args:
-      field: name of a field of records, at any depth; empty where only origins are given.
-      value: that it has, as text.
-      origins: of source records, or of aggregates.
-      letters: ids of dead letters that were found.
-    """
-
-    field: str = ""
-    value: str = ""
-    origins: frozenset[bytes] = frozenset()
-    letters: frozenset[str] = frozenset()
-
-    def has_refused(self, letter: DeadLetter) -> bool:
-        """Returns whether a dead letter is of the person."""
-        if letter.id in self.letters:
-            return True
-        if letter.origin is not None and _origin(letter.origin) in self.origins:
-            return True
-        return bool(self.field) and self._is_of(letter)
-
-    def _is_of(self, letter: DeadLetter) -> bool:
-        try:
-            record = json.loads(letter.payload_text)
-        except (ValueError, RecursionError):
-            record = None
-        if isinstance(record, (dict, list)):
-            return has_field(record, self.field, self.value)
-        payload = letter.payload[:_LONGEST_MATCHED].decode("utf-8", "replace")
-        return any(map(self.is_named, (letter.payload_text, payload, letter.error_message, letter.traceback)))
-
-    def is_named(self, text: str) -> bool:
-        """Returns whether a text has the value as a word of its own, or one of the origins."""
-        if self.value and re.search(rf"(?<!\w){re.escape(self.value)}(?!\w)", text):
-            return True
-        return any(origin.hex() in text for origin in self.origins)
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns it as JSON-able values."""
-        origins = sorted(origin.hex() for origin in self.origins)
-        return {
-            "field": self.field,
-            "value": self.value,
-            "origins": origins,
-            "letters": sorted(self.letters),
-        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,24 +57,6 @@ class Erased:
     runs: tuple[str, ...]
     counts: dict[str, int]
     left: tuple[str, ...]
-
-
-def has_field(value: Any, field: str, wanted: str) -> bool:
-    """Returns whether a value has a field of that text, at any depth; ``a.b`` is b in a.
-
-    >>> has_field([{"user": {"email": "a@b.c"}}], "email", "a@b.c"), has_field({"a": {"b": 1}}, "a.b", "1")
-    (True, True)
-    """
-    if isinstance(value, list):
-        return any(has_field(one, field, wanted) for one in value)
-    if not isinstance(value, dict):
-        return False
-    if field in value and str(value[field]) == wanted:
-        return True
-    first, _, rest = field.partition(".")
-    if rest and has_field(value.get(first), rest, wanted):
-        return True
-    return any(has_field(one, field, wanted) for one in value.values())
 
 
 def erase(store: Store, person: Person, *, pipeline: str | None = None, dry_run: bool = False) -> Erased:
@@ -209,7 +138,7 @@ class _Erasing:
                 for letter in file.letters:
                     if self.person.has_refused(letter):
                         letters.add(letter.id)
-                        origin = _origin(letter.origin or "")
+                        origin = origin_of(letter)
                         if origin is not None and not is_derived(origin):
                             origins.add(origin)
         self.person = dataclasses.replace(self.person, origins=frozenset(origins), letters=frozenset(letters))
@@ -394,10 +323,3 @@ def _told(content: bytes, rows: int) -> dict[str, Any]:
 
 def _rows(values: Any) -> list[dict[str, Any]]:
     return [one for one in values or () if isinstance(one, dict)]
-
-
-def _origin(text: str) -> bytes | None:
-    try:
-        return parse_origin(text)
-    except ValueError:
-        return None

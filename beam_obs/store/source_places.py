@@ -13,13 +13,12 @@ from beam_obs.records.known_partitions import SourcePlace
 from beam_obs.records.origin import TOP_BIT, is_derived, parse_origin
 from beam_obs.records.wanted_letters import ALL_LETTERS, WantedLetters
 from beam_obs.store.evidence import Evidence, Standing, dead_letters, read_evidence
-from beam_obs.store.partitions import describe_partitions
+from beam_obs.store.partitions_file import describe_partitions, partitions_of
 from beam_obs.store.run_record import RunRecord
-from beam_obs.store.source_partitions import (
+from beam_obs.store.source_partition import (
     SourcePartition,
     code_of,
     partition_of,
-    partitions_of,
     position_in,
 )
 from beam_obs.store.store import Store

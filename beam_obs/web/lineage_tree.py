@@ -22,7 +22,7 @@ from beam_obs.reports.lineage_words import (
     sources_text,
     written_text,
 )
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 from beam_obs.web.bounded_text import BoundedText, bounded
 
 MOST_NODES = 300

@@ -14,8 +14,9 @@ import pytest
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.lineage import affected, fate, why
-from beam_obs.store.erasure import Person, erase
+from beam_obs.store.erasure import erase
 from beam_obs.store.evidence import dead_letters, read_evidence
+from beam_obs.store.person import Person
 from beam_obs.store.store import Store
 
 ADA, BOB = "ada@example.org", "bob@example.org"

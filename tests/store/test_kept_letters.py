@@ -21,9 +21,10 @@ from beam_obs.dead_letters.evidence_file import EvidenceFile, write_index
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.manifest import commit_content, short_hash
 from beam_obs.records.wanted_letters import WantedLetters
-from beam_obs.store.erasure import Person, erase
+from beam_obs.store.erasure import erase
 from beam_obs.store.evidence import read_evidence
 from beam_obs.store.kept_letters import KeptLetters, kept_letters
+from beam_obs.store.person import Person
 from beam_obs.store.store import Store
 
 RUN = "0193aaaa-0001-7000-8000-000000000001"

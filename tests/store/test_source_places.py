@@ -13,7 +13,7 @@ import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.records import known_partitions
 from beam_obs.records.origin import Partition
-from beam_obs.store.source_partitions import SourcePartition
+from beam_obs.store.source_partition import SourcePartition
 from beam_obs.store.source_places import SourcePlaces
 from beam_obs.testing import assert_dead_letters, dead_letter
 

@@ -107,6 +107,14 @@ def test_a_step_that_is_no_stage_has_what_beam_counts() -> None:
         assert_metrics(p.result, stage="odd", in_=3, filtered=1)
 
 
+def test_what_came_too_late_is_not_known_of_a_run_that_is_not_observed() -> None:
+    with beam.Pipeline("FnApiRunner") as p:
+        _ = p | beam.Create([1, 2, 3]) | "odd" >> obs.Stage(beam.Filter(lambda number: number % 2))
+    assert_metrics(p.result, stage="odd", in_=3, out=2)
+    with pytest.raises(AssertionError, match=r"dropped +0 +not known +<-"):
+        assert_metrics(p.result, stage="odd", dropped=0)
+
+
 def test_a_balance_may_have_to_be_checked_everywhere() -> None:
     with obs.Pipeline("FnApiRunner", name="numbers") as p:
         numbers = p | beam.Create([1, 2, 3]) | "odd" >> beam.Filter(lambda number: number % 2)

@@ -10,7 +10,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 import beam_obs as obs
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
-from beam_obs.store.partitions import PARTITIONS, StampedSource, describe_partitions, read_partitions
+from beam_obs.store.partitions_file import PARTITIONS, StampedSource, describe_partitions, read_partitions
 
 
 def manifest(part: int, records: int, dead: int = 0, **details: Any) -> Manifest:

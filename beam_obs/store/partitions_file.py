@@ -1,6 +1,6 @@
-"""The partitions of a run, as its store keeps them: they turn an origin into source, version and position.
+"""``partitions.json``, the partitions of a run: they turn an origin into source, version and position.
 
-``partitions.json`` is written when the run ends, from the manifests of its inputs and from the sources
+It is written when the run ends, from the manifests of its inputs and from the sources
 that the weave gave origins itself. Needs no Apache Beam on a local store.
 """
 
@@ -14,8 +14,10 @@ from beam_obs.records.manifest import Manifest, content_hash
 from beam_obs.records.origin import Partition
 from beam_obs.store.evidence import Evidence, files_at_end, read_evidence
 from beam_obs.store.form import fit, parse_object
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.run_record_forms import PARTITIONS_FORM
 from beam_obs.store.secrets import redact_text
+from beam_obs.store.source_partition import SourcePartition, partition_of
 from beam_obs.store.store import Store
 
 PARTITIONS = "partitions.json"
@@ -152,6 +154,18 @@ def read_partitions(
         was_there = PARTITIONS in files_at_end(end) or (end is not None and inputs)
         problem = f"{PARTITIONS} is missing" if was_there else ""
     return KeptPartitions(describe_partitions(inputs, kinds or {}), problem)
+
+
+def partitions_of(
+    store: Store, record: RunRecord, evidence: Evidence
+) -> tuple[tuple[SourcePartition, ...], str]:
+    """Returns what a run read: as it was written when the run ended, else as its manifests tell it.
+
+    Returns:
+      the partitions, and why they are not all; empty where they are.
+    """
+    kept = read_partitions(store, record.folder, evidence, end=record.end)
+    return tuple(map(partition_of, kept.rows)), kept.problem
 
 
 def _positions(partition: Partition) -> str:

@@ -7,10 +7,6 @@ from typing import Any
 
 from beam_obs.records.block_position import INDEX_BITS
 from beam_obs.records.origin import POSITION_BITS, TOP_BIT, Partition, is_derived
-from beam_obs.store.evidence import Evidence
-from beam_obs.store.partitions import read_partitions
-from beam_obs.store.run_record import RunRecord
-from beam_obs.store.store import Store
 
 _MOST_CANDIDATES = 1 << 16
 
@@ -109,18 +105,6 @@ def position_in(part: SourcePartition, origin: bytes) -> int | None:
 
 def _offset(value: Any) -> int | None:
     return value if isinstance(value, int) and value >= 0 else None
-
-
-def partitions_of(
-    store: Store, record: RunRecord, evidence: Evidence
-) -> tuple[tuple[SourcePartition, ...], str]:
-    """Returns what a run read: as it was written when the run ended, else as its manifests tell it.
-
-    Returns:
-      the partitions, and why they are not all; empty where they are.
-    """
-    kept = read_partitions(store, record.folder, evidence, end=record.end)
-    return tuple(map(partition_of, kept.rows)), kept.problem
 
 
 def code_of(origin: bytes) -> int:
