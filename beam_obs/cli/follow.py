@@ -39,6 +39,9 @@ def until_ended(store: Store, record: RunRecord) -> Iterator[RunRecord]:
       click.Abort: the person who follows it has seen enough (Ctrl-C).
     """
     seconds = _SECONDS if store.local else _REMOTE_SECONDS
+    if record.status == "submitted":
+        watch = f"`beam-obs watch {record.id[:SHORT_ID]}` keeps its counts and writes its end"
+        click.echo(f"beam-obs: its launcher has left: {watch}", err=True)
     before = None
     try:
         while True:

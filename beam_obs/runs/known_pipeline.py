@@ -104,6 +104,7 @@ _FORM: dict[str, Any] = {
     "dead_rates": Needed(Each({"share": Needed(Maybe(float), None), "minimum": Needed(_COUNT, None)}), {}),
     "max_dead_rate": Needed(float, 1.0),
     "max_dead_minimum": Needed(int, 0),
+    "hides_values": Needed(bool, True),
     "graph": Needed(Maybe(_OF_GRAPH), None),
     "woven": Needed(Maybe(_OF_WEAVE), None),
     "labels": Needed(Each(str), {}),
@@ -120,6 +121,7 @@ class KnownPipeline:
       woven: what the weave did; None where there was none.
       max_dead_rate: share that a stage may refuse, where it has none of its own.
       max_dead_minimum: fewest records a stage must have taken for its share to be judged.
+      hides_values: whether values of records stay out of the store.
       labels: full labels of its steps by their ids in its portable form.
     """
 
@@ -128,6 +130,7 @@ class KnownPipeline:
     woven: WeaveReport | None
     max_dead_rate: float
     max_dead_minimum: int
+    hides_values: bool
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -152,6 +155,7 @@ class KnownPipeline:
             },
             "max_dead_rate": self.max_dead_rate,
             "max_dead_minimum": self.max_dead_minimum,
+            "hides_values": self.hides_values,
             "graph": None if self.graph is None else _graph_json(self.graph),
             "woven": None if self.woven is None else _weave_json(self.woven),
             "labels": dict(self.labels),
@@ -179,6 +183,7 @@ def read_known_pipeline(content: bytes) -> KnownPipeline:
         None if woven is None else _weave_report(woven),
         told["max_dead_rate"],
         told["max_dead_minimum"],
+        told["hides_values"],
         told["labels"],
     )
 

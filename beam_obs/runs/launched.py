@@ -177,7 +177,12 @@ class Launched:
         settings = self._observer.settings
         woven = self.weave_reports[-1] if self.weave_reports else None
         return KnownPipeline(
-            self._observer.observation, graph, woven, settings.max_dead_rate, settings.max_dead_minimum
+            self._observer.observation,
+            graph,
+            woven,
+            settings.max_dead_rate,
+            settings.max_dead_minimum,
+            self._observer.redaction is not None,
         )
 
     def _error(self, error: BaseException) -> dict[str, Any]:

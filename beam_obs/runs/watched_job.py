@@ -73,6 +73,7 @@ class WatchedJob:
     def __init__(self, store: Store, record: RunRecord, endpoint: str | None = None) -> None:
         self._store = store
         self.record = record
+        _check_submitted(record)
         self.endpoint = endpoint or _endpoint_of(record)
         if record.job_id is None:
             raise CannotBeWatched(record.id, "its runner gave the job no id")
@@ -139,12 +140,13 @@ class WatchedJob:
         if status == "failed":
             error = RuntimeError(self._last_error() or f"the job ended in the state {state}")
         known = self._known
+        hides_values = known is None or known.hides_values
         if known is None:
             end: dict[str, Any] = {"status": status}
         else:
             end, verdict = whole_end(self._store, self.record.folder, known, snapshot, True, status, None)
             error = error or verdict
-        end["error"] = None if error is None else describe_error(error)
+        end["error"] = None if error is None else describe_error(error, hides_values)
         if finished is not None and finished > self.record.start["started"]:
             end["finished"] = finished
         start = self._store.files.read(f"{self.record.folder}/{START}") or b""
@@ -161,18 +163,22 @@ class WatchedJob:
         return text
 
 
+def _check_submitted(record: RunRecord) -> None:
+    """Raises CannotBeWatched where a run was not submitted."""
+    if record.status == "running":
+        reason = "the process that launched it does: beam-obs show --follow shows what it finds"
+        raise CannotBeWatched(record.id, reason)
+    if record.status != "submitted":
+        raise CannotBeWatched(record.id, f"it is {record.status}, not submitted")
+
+
 def _endpoint_of(record: RunRecord) -> str:
     """Returns the job service that a run's pipeline was given.
 
     Raises:
-      CannotBeWatched: the run was not submitted, or has none.
+      CannotBeWatched: it was given none.
     """
-    status = record.status
-    if status == "running":
-        reason = "the process that launched it does: beam-obs show --follow shows what it finds"
-    elif status != "submitted":
-        reason = f"it is {status}, not submitted"
-    elif "Dataflow" in str(record.start.get("runner")):
+    if "Dataflow" in str(record.start.get("runner")):
         reason = "jobs of Dataflow have no job service: ask Dataflow for the job"
     else:
         found = (record.start.get("options") or {}).get("job_endpoint")

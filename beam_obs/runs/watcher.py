@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 
 from beam_obs.metrics.snapshot import Snapshot
 from beam_obs.runs.progress import Progress
+
+_LOGGER = logging.getLogger(__name__)
 
 LIVE_SECONDS = 5.0
 """How often the counts are kept."""
@@ -48,6 +51,13 @@ class Watcher:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(_PATIENCE_SECONDS)
 
+    def _keep_told(self, snapshot: Snapshot | None) -> None:
+        try:
+            self._keep(snapshot)
+        except Exception as error:  # an error of ours ends no display, and is told once
+            self._keep = lambda _: None
+            _LOGGER.error("beam_obs could not tell the counts of a running run", exc_info=error)
+
     def _watch(self) -> None:
         pace = LIVE_SECONDS if self._progress.seconds is None else self._progress.seconds
         kept_at = -LIVE_SECONDS
@@ -59,6 +69,6 @@ class Watcher:
                 self._progress.show(snapshot)
                 if is_due:
                     kept_at = now
-                    self._keep(snapshot)
+                    self._keep_told(snapshot)
                 if self._ended.wait(pace):
                     return

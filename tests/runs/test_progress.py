@@ -12,8 +12,7 @@ import sys
 import pytest
 
 from beam_obs.metrics.snapshot import Snapshot, StageCounts
-from beam_obs.runs import progress
-from beam_obs.runs.watcher import Watcher
+from beam_obs.runs import progress, watcher
 
 PROGRAM = """
 import sys, time
@@ -71,10 +70,10 @@ def test_progress_can_be_switched_off() -> None:
 
 
 def shown_by(mode: str, runner: str, snapshot: Snapshot | None, capsys: pytest.CaptureFixture[str]) -> str:
-    watcher = Watcher(progress.Progress(mode, runner), lambda _: snapshot, lambda _: None)
-    watcher.start()
-    watcher._ended.wait(0.3)
-    watcher.stop()
+    watching = watcher.Watcher(progress.Progress(mode, runner), lambda _: snapshot, lambda _: None)
+    watching.start()
+    watching._ended.wait(0.3)
+    watching.stop()
     return capsys.readouterr().err
 
 
@@ -84,6 +83,26 @@ def test_a_runner_that_tells_nothing_is_said_to_once(
     for name in ("_LINE_SECONDS", "_PATIENCE_SECONDS", "_REFRESH_SECONDS"):
         monkeypatch.setattr(progress, name, 0.01)
     assert shown_by("on", "SilentRunner", None, capsys).count("SilentRunner tells no counts") == 1
+
+
+def test_an_error_of_our_own_in_telling_counts_is_logged_once_and_the_display_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("_LINE_SECONDS", "_REFRESH_SECONDS"):
+        monkeypatch.setattr(progress, name, 0.01)
+    monkeypatch.setattr(watcher, "LIVE_SECONDS", 0.01)
+
+    def broken(snapshot: Snapshot | None) -> None:
+        raise AttributeError("ours")
+
+    snapshot = Snapshot({"parse": StageCounts(1234, 1234)})
+    watching = watcher.Watcher(progress.Progress("on", "FnApiRunner"), lambda _: snapshot, broken)
+    watching.start()
+    watching._ended.wait(0.3)
+    watching.stop()
+
+    assert capsys.readouterr().err.count("parse 1,234") > 1
+    assert len(caplog.records) == 1
 
 
 def test_lines_are_printed_where_there_is_no_terminal_and_they_are_asked_for(

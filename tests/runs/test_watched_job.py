@@ -115,6 +115,17 @@ def test_a_stage_that_refuses_too_much_fails_the_run_as_its_launcher_would_have(
     assert "DeadRateExceeded" in watched.output
 
 
+def test_an_error_shows_no_values_where_they_are_to_stay_out_of_the_store(endpoint: str) -> None:
+    submit(endpoint, fail, "--obs_payload=none")
+
+    watched = ask("watch", "latest")
+
+    assert "left  failed" in watched.output
+    (record,) = obs.Store().runs()
+    assert "[redacted]" in (record.end or {})["error"]["message"]
+    assert "a step that fails" not in json.dumps(record.end)
+
+
 def test_a_job_of_which_nothing_was_kept_still_gets_its_status(endpoint: str) -> None:
     GO_ON.set()
     run = submit(endpoint)
@@ -162,7 +173,7 @@ def test_a_run_that_was_not_submitted_is_not_watched(capsys: pytest.CaptureFixtu
     start = {"started": "2026-01-02T03:04:05.000000Z", "runner": "FnApiRunner"}
     (run / "start.json").write_text(json.dumps(start))
 
-    assert exit_code(["watch", "latest"]) == 1
+    assert exit_code(["watch", "latest", "--job-endpoint", "localhost:1"]) == 1
     assert "it is lost, not submitted" in capsys.readouterr().err
     beat = {"outlives_launcher": True, "left": True, "job_id": "1"}
     (run / "heartbeat.json").write_text(json.dumps(beat))
