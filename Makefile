@@ -17,7 +17,7 @@ BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers bench-refusals bench-instruments bench-watch
+        bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -89,7 +89,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-instruments bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-answers bench-refusals bench-flights bench-watch  ## every benchmark
+bench: bench-stage bench-instruments bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-answers bench-refusals bench-record-pages bench-flights bench-watch  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -129,6 +129,9 @@ bench-refusals: $(STAMP)  ## time of commands, cold, on a run with a million dea
 
 bench-answers: $(STAMP)  ## time of answers about lineage, cold, on a run of a million records
 	$(BIN)/python -m benchmarks.answers $(BENCH_ARGS)
+
+bench-record-pages: $(STAMP)  ## time of pages of records and dead letters, a million of each
+	$(BIN)/python -m benchmarks.record_pages $(BENCH_ARGS)
 
 bench-flights: full-year  ## a year of flights end to end, bare and observed
 	$(BIN)/python -m benchmarks.flights $(BENCH_ARGS)

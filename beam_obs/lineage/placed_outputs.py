@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beam_obs.lineage.opened_files import FileGone, read_content
+from beam_obs.lineage.opened_files import FileGone, present_state, read_content
 from beam_obs.lineage.output_records import AVRO, PARQUET, format_of
 from beam_obs.records.record_content import output_digest
 from beam_obs.store.folder import is_local, local_path
@@ -28,7 +28,10 @@ def places_of(files: list[str], origin: bytes, digests: list[bytes]) -> tuple[st
         if not is_local(file):
             return ()
         try:
-            content = read_content(local_path(file))
+            path = local_path(file)
+            if looked_at + present_state(path).size > _MOST_BYTES:
+                break
+            content = read_content(path)
         except FileGone:
             continue
         looked_at += len(content)

@@ -6,10 +6,16 @@ import hashlib
 import json
 import os
 import pathlib
+import re
+import subprocess
+import sys
 import urllib.parse
+import urllib.request
 
 import pytest
+from click.testing import CliRunner
 
+from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.records.origin import Partition
 from tests.lineage.evidence import WrittenRun
 from tests.web.conftest import serving
@@ -113,3 +119,47 @@ def test_what_a_place_is_called_is_shown_as_text(folder: pathlib.Path) -> None:
     text = _texts(folder, f"{folder}/data/<script>alert(1)</script>\x1b[31m.txt")
     assert "<script>alert" not in text
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "is_shown"),
+    [
+        ([], True),
+        (["--sources", "data"], False),
+        (["--sources", "data", "--sources", "."], True),
+        (["--host", "0.0.0.0", "--token", "t"], False),
+    ],
+)
+def test_the_working_folder_is_shown_by_default_on_this_machine_only(
+    folder: pathlib.Path, options: list[str], is_shown: bool
+) -> None:
+    source = hostile_run(folder, str(folder / "secret.txt"), _SECRET)
+    command = [sys.executable, "-m", "beam_obs.cli", "serve", "--store", "store", "--port", "0", *options]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, text=True, env=_environment()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r":(\d+)/", process.stdout.readline())
+            assert found is not None
+            address = f"http://127.0.0.1:{found[1]}/records/{source.origin(0).hex()}"
+            asked = urllib.request.Request(address, headers={"Authorization": "Bearer t"})
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                text = answer.read().decode()
+        finally:
+            process.terminate()
+    assert ("first secret" in text) is is_shown
+    assert ("not shown: not under --sources" in text) is not is_shown
+
+
+def test_a_root_that_is_not_there_is_said(folder: pathlib.Path) -> None:
+    hostile_run(folder, "in.txt", _SECRET)
+    result = CliRunner().invoke(
+        command_line, ["serve", "--store", str(folder / "store"), "--sources", str(folder / "nowhere")]
+    )
+    assert result.exit_code == 2
+    assert "there is no such folder" in result.output
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}

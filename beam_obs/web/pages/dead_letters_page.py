@@ -11,10 +11,13 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.records.wording import letters_beside, moment_text
 from beam_obs.reports.letter_text import place_text
+from beam_obs.reports.run_so_far import with_refusals
 from beam_obs.reports.store_argument import store_argument
 from beam_obs.store.evidence import Standing
 from beam_obs.store.kinds_of_refusal import dead_letters_of
 from beam_obs.store.letter_pages import PAGE_LETTERS, letter_page
+from beam_obs.store.run_record import RunRecord
+from beam_obs.store.store import Store
 from beam_obs.store.unknown_name import beginning_of
 from beam_obs.web.bounded_text import BoundedText, bounded
 from beam_obs.web.page import Page
@@ -86,7 +89,7 @@ def dead_letters_page(runs: StoredRuns, selector: str, query: Mapping[str, str])
       RunNotFound: there is no such run.
     """
     record = runs.find(selector)
-    refused = dead_letters_of(runs.store, record)
+    refused = _refused(runs.store, record)
     stage = query.get("stage") or None
     fingerprint = beginning_of(query.get("fingerprint", ""))
     text = query.get("text", "")
@@ -110,6 +113,7 @@ def dead_letters_page(runs: StoredRuns, selector: str, query: Mapping[str, str])
             "fingerprint": fingerprint,
             "text": text,
             "kinds": [_kind_row(kind) for kind in kinds[:_KINDS_SHOWN]],
+            "kinds_are_known": bool(refused["by_fingerprint"]) or not refused["count"],
             "more_kinds": max(0, len(kinds) - _KINDS_SHOWN),
             "of_kinds": sum(kind["count"] for kind in kinds),
             "letters": [_letter_row(letter, standing) for letter, standing in found.letters],
@@ -125,11 +129,19 @@ def dead_letters_page(runs: StoredRuns, selector: str, query: Mapping[str, str])
     )
 
 
+def _refused(store: Store, record: RunRecord) -> Mapping[str, Any]:
+    """Returns what a run refused; of one that has not ended the kinds only where letters are few."""
+    if record.end is not None:
+        return dead_letters_of(store, record)
+    so_far = with_refusals(record, store).live or {}
+    return so_far.get("dead_letters") or {"count": record.refused, "by_stage": {}, "by_fingerprint": []}
+
+
 def _wanted(refused: Mapping[str, Any], stage: str | None, fingerprint: str, text: str) -> WantedLetters:
     stages = None
     if stage is not None:
         known = {**refused["by_stage"], **(refused.get("in_files") or {})}
-        stages = tuple(one for one in known if is_within(one, stage))
+        stages = tuple(one for one in known if is_within(one, stage)) or (stage,)
     return WantedLetters(fingerprint=fingerprint, text=text, stages=stages)
 
 
