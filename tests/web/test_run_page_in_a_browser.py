@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from beam_obs.web.static_site import write_site
 from tests.web.conftest import Served, serving
 from tests.web.test_run_page import as_running, change, run_of
 
@@ -80,6 +81,21 @@ def test_a_step_in_the_table_opens_too_and_one_without_script_is_a_page(
     assert page.locator("#panel h1").inner_text() == "total"
     page.locator("#panel").get_by_role("link", name="Page of this step").click()
     assert page.locator("main h1").inner_text() == "total"
+
+
+def test_a_step_is_a_page_of_its_own_where_pages_are_files(
+    served: Served, tmp_path: pathlib.Path, open_page: Callable[..., Any]
+) -> None:
+    write_site(served.store, str(tmp_path), pipeline="orders", last=1)
+    (run,) = [path for path in (tmp_path / "runs").glob("*.html") if path.stem != "index"]
+    page = open_page(run.as_uri())
+    page.locator(".graph-frame").focus()
+    whole = view_of(page)
+    page.keyboard.press("+")
+    assert view_of(page)[2] < whole[2]
+    step_in_graph(page, "parse").click()
+    page.wait_for_url("**/step/**")
+    assert page.locator("main h1").inner_text() == "parse"
 
 
 def test_what_is_opened_from_the_table_is_in_sight_in_a_graph_of_200_steps(
