@@ -12,6 +12,7 @@ from beam_obs.cli.follow import end_as, follow_option, show_until_ended, until_e
 from beam_obs.cli.shared_options import all_steps_option, json_option, store_option, tell_problems_of
 from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.report_picture import report_svg
+from beam_obs.reports.run_line import run_line
 from beam_obs.reports.run_report import print_report_on, record_json
 from beam_obs.reports.runs_table import render_runs
 from beam_obs.reports.telling import tell
@@ -35,21 +36,7 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
     tell_problems_of(*found)
     if as_json:
         for record in found:
-            line = {
-                "id": record.id,
-                "pipeline": record.pipeline,
-                "status": record.status,
-                "dead": record.refused,
-                "started": record.start["started"],
-                "finished": (record.end or {}).get("finished"),
-                "seconds": record.seconds,
-                "runner": record.start.get("runner"),
-                "code": (record.start.get("code") or {}).get("version"),
-                "balanced": ((record.end or {}).get("balance") or {}).get("holds"),
-                "job_id": record.job_id,
-                "as_of": record.as_of,
-            }
-            click.echo(json.dumps(line))
+            click.echo(run_line(record))
         return
     console = console_for(sys.stdout)
     if not found:

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -31,9 +31,11 @@ from beam_obs.web.pages.kinds_page import kinds_page
 from beam_obs.web.pages.pipelines_page import pipelines_page
 from beam_obs.web.pages.record_page import record_at_page, record_page
 from beam_obs.web.pages.run_page import run_page
+from beam_obs.web.pages.search_page import search_page
 from beam_obs.web.pages.step_page import step_page
 from beam_obs.web.protection import Protection
 from beam_obs.web.rendering import render
+from beam_obs.web.runs_lines import runs_lines
 from beam_obs.web.stored_runs import StoredRuns
 
 STATIC = Path(__file__).parent / "static"
@@ -93,6 +95,7 @@ PAGES: Sequence[tuple[str, Maker]] = (
         "/differences/{before}/{after}",
         lambda asked: difference_page(asked.runs, asked.path["before"], asked.path["after"]),
     ),
+    ("/search", lambda asked: search_page(asked.runs, asked.query.get("q", ""))),
     ("/runs/{run}", lambda asked: run_page(asked.runs, asked.path["run"])),
     ("/runs/{run}/step", lambda asked: step_page(asked.runs, asked.path["run"], asked.query.get("label"))),
     ("/runs/{run}/dead-letters", lambda asked: dead_letters_page(asked.runs, asked.path["run"], asked.query)),
@@ -146,7 +149,23 @@ def application(
         page = _problem(404, "There is no such page.")
         return HTMLResponse(render(page, links, {"store": store.shown_uri}), page.status)
 
+    async def health(request: Request) -> Response:
+        return PlainTextResponse("ok\n", headers={"cache-control": "no-store"})
+
+    def runs_as_lines(request: Request) -> Response:
+        try:
+            lines = "".join(runs_lines(runs, dict(request.query_params)))
+        except (RunNotFound, UnknownName) as error:
+            return PlainTextResponse(f"{error}\n", 404)
+        except (BeamObsError, OSError) as error:
+            return PlainTextResponse(f"{error}\n", 500)
+        return PlainTextResponse(
+            lines, headers={"cache-control": "no-store"}, media_type="application/x-ndjson"
+        )
+
     routes: list[BaseRoute] = [Route(path, answer(make)) for path, make in PAGES]
+    routes.append(Route("/healthz", health))
+    routes.append(Route("/api/runs", runs_as_lines))
     routes.append(Mount("/static", StaticFiles(directory=STATIC)))
     return Starlette(
         routes=[Mount(base, routes=routes)] if base else routes,
