@@ -17,7 +17,7 @@ BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-import bench-store bench-remote-store bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch
+        bench-weave bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -89,7 +89,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-instruments bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-answers bench-refusals bench-record-pages bench-flights bench-watch  ## every benchmark
+bench: bench-stage bench-instruments bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -123,6 +123,9 @@ bench-store: $(STAMP)  ## time that each command takes on a store of 1,000 runs
 
 bench-remote-store: $(STAMP)  ## the same on a store of 100 runs in S3, a server of this machine
 	$(BIN)/python -m benchmarks.remote_store $(BENCH_ARGS)
+
+bench-pages: $(STAMP)  ## time that each page takes on a store of 1,000 runs, from a new server and again
+	$(BIN)/python -m benchmarks.pages $(BENCH_ARGS)
 
 bench-refusals: $(STAMP)  ## time of commands, cold, on a run with a million dead letters
 	$(BIN)/python -m benchmarks.refusals $(BENCH_ARGS)

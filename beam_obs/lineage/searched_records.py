@@ -23,7 +23,7 @@ MOST_OF_RUN = 5
 """Dead letters of one run that are given."""
 
 
-class RefusedRecord(NamedTuple):
+class RefusedMatch(NamedTuple):
     """A refused record.
 
     Args:
@@ -35,7 +35,7 @@ class RefusedRecord(NamedTuple):
     letter: DeadLetter
 
 
-class WrittenRecord(NamedTuple):
+class WrittenMatch(NamedTuple):
     """A record that entered a sink.
 
     Args:
@@ -49,7 +49,7 @@ class WrittenRecord(NamedTuple):
     origin: str
 
 
-def refused_with_text(store: Store, run: RunRecord, text: str) -> list[RefusedRecord]:
+def refused_with_text(store: Store, run: RunRecord, text: str) -> list[RefusedMatch]:
     """Returns the first dead letters of a run whose records have a text in them.
 
     Args:
@@ -59,10 +59,10 @@ def refused_with_text(store: Store, run: RunRecord, text: str) -> list[RefusedRe
     """
     found = placed_letters(store, run, WantedLetters(text=text))
     counting = (letter for letter, standing in found if standing is not Standing.SUPERSEDED)
-    return [RefusedRecord(run, letter) for letter in itertools.islice(counting, MOST_OF_RUN)]
+    return [RefusedMatch(run, letter) for letter in itertools.islice(counting, MOST_OF_RUN)]
 
 
-def written_as(store: Store, runs: Iterable[RunRecord], text: str, until: float) -> list[WrittenRecord]:
+def written_as(store: Store, runs: Iterable[RunRecord], text: str, until: float) -> list[WrittenMatch]:
     """Returns the records that runs have written with exactly this content.
 
     Args:
@@ -76,10 +76,10 @@ def written_as(store: Store, runs: Iterable[RunRecord], text: str, until: float)
         for record in given_records("", text.encode("utf-8", "surrogatepass"))
         for digest in record.digests
     ]
-    found: list[WrittenRecord] = []
+    found: list[WrittenMatch] = []
     for run in runs:
         if time.monotonic() >= until:
             break
         rows = RunEvidence(store, run).origins_of(digests, None)
-        found.extend(WrittenRecord(run, sink, origin.hex()) for sink, origin in dict.fromkeys(rows) if origin)
+        found.extend(WrittenMatch(run, sink, origin.hex()) for sink, origin in dict.fromkeys(rows) if origin)
     return found

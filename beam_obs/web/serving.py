@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from beam_obs.records.errors import BeamObsError, MissingExtra
 from beam_obs.store.store import Store
-from beam_obs.web.rendering import EXTRA
+from beam_obs.web.rendering import EXTRA, compile_templates
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -70,6 +70,7 @@ def serve(
         token = secrets.token_urlsafe(24)
     hosts = {*allowed_hosts, *LOOPBACK, host}
     listening = _listen(host, port)
+    compile_templates()  # or the first who asks for each page waits for it
     shown = f"[{host}]" if ":" in host else host
     announce(f"http://{shown}:{listening.getsockname()[1]}{base}/", token)
     settings = uvicorn.Config(

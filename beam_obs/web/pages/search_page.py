@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from beam_obs.lineage.backward import as_origin
-from beam_obs.lineage.searched_records import RefusedRecord, WrittenRecord, refused_with_text, written_as
+from beam_obs.lineage.searched_records import RefusedMatch, WrittenMatch, refused_with_text, written_as
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
 from beam_obs.store.found_letter import find_letter
@@ -51,8 +51,8 @@ class SearchResult:
     runs: list[RunSummary] = dataclasses.field(default_factory=list)
     pipelines: list[str] = dataclasses.field(default_factory=list)
     kinds: list[tuple[RunSummary, dict[str, Any]]] = dataclasses.field(default_factory=list)
-    refused: list[RefusedRecord] = dataclasses.field(default_factory=list)
-    written: list[WrittenRecord] = dataclasses.field(default_factory=list)
+    refused: list[RefusedMatch] = dataclasses.field(default_factory=list)
+    written: list[WrittenMatch] = dataclasses.field(default_factory=list)
     too_many: list[RunSummary] = dataclasses.field(default_factory=list)
     told: str = ""
 
