@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import webbrowser
 
 import click
 
-from beam_obs.cli.shared_options import store_option
-from beam_obs.store.folder import is_local, local_path
+from beam_obs.cli.shared_options import sources_option, store_option
 from beam_obs.store.store import Store
 
 _PORT = 8099
@@ -50,13 +48,7 @@ _PORT = 8099
     help="Token that requests must bear, as header or cookie (variable: BEAM_OBS_TOKEN; default beyond this "
     "machine: a new one).",
 )
-@click.option(
-    "--sources",
-    multiple=True,
-    metavar="ROOT",
-    help="Show lines of sources and outputs that are below this folder, or prefix of objects as "
-    "gs://BUCKET/DATA; may be given several times (default: the working folder; beyond this machine none).",
-)
+@sources_option("the working folder; beyond this machine none")
 @click.option("--open", "opens", is_flag=True, help="Open the first page in a browser.")
 def serve(
     store: Store,
@@ -74,9 +66,6 @@ def serve(
     base = base_path.rstrip("/")
     if base and not base.startswith("/"):
         raise click.UsageError(f"--base-path {base_path}: begin it with a slash, as /beam-obs")
-    for root in sources:
-        if is_local(root) and not os.path.isdir(local_path(root)):
-            raise click.UsageError(f"--sources {root}: there is no such folder")
     store.ids()  # says that there is no store before a port is taken
 
     def announce(address: str, token: str | None) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import click
 
@@ -11,6 +13,7 @@ from beam_obs.records.number_text import counted
 from beam_obs.records.wording import clean
 from beam_obs.reports.store_argument import store_argument as store_argument
 from beam_obs.store.configuration import FILE
+from beam_obs.store.folder import is_local, local_path
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.run_record_forms import ERASED_AT_END
 from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE, Store
@@ -18,6 +21,7 @@ from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE, Store
 _OF_FILESYSTEMS = re.compile(
     r"--(?:(?:s3|hdfs|azure|blob_service|gcs)_\w+|no_auth|impersonate_service_account)(=.*)?", re.DOTALL
 )
+_Command = TypeVar("_Command", bound=Callable[..., object])
 _FLAGS = ("--no_auth", "--s3_disable_ssl", "--hdfs_full_urls")
 
 
@@ -62,6 +66,29 @@ all_steps_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def sources_option(otherwise: str) -> Callable[[_Command], _Command]:
+    """Returns the option that names what files pages show lines of.
+
+    Args:
+      otherwise: what they are of by default, for people.
+    """
+    return click.option(
+        "--sources",
+        multiple=True,
+        metavar="ROOT",
+        callback=_roots,
+        help="Show lines of sources and outputs that are below this folder, or prefix of objects as "
+        f"gs://BUCKET/DATA; may be given several times (default: {otherwise}).",
+    )
+
+
+def _roots(context: click.Context, parameter: click.Parameter, roots: tuple[str, ...]) -> tuple[str, ...]:
+    for root in roots:
+        if is_local(root) and not os.path.isdir(local_path(root)):
+            raise click.UsageError(f"--sources {root}: there is no such folder")
+    return roots
 
 
 def end_if_lost(is_lost: bool) -> None:

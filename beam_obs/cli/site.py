@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from beam_obs.cli.shared_options import store_option
+from beam_obs.cli.shared_options import sources_option, store_option
 from beam_obs.records.number_text import counted
 from beam_obs.reports.telling import tell
 from beam_obs.store.store import Store
@@ -33,13 +33,7 @@ from beam_obs.store.store import Store
     show_default=True,
     help="So many dead letters of each kind of refusal in a run have a page.",
 )
-@click.option(
-    "--sources",
-    multiple=True,
-    metavar="ROOT",
-    help="Show lines of sources and outputs that are below this folder, or prefix of objects as "
-    "gs://BUCKET/DATA; may be given several times (default: none).",
-)
+@sources_option("none")
 def site(
     output: str, store: Store, pipeline: str | None, last: int, letters: int, sources: tuple[str, ...]
 ) -> None:

@@ -6,6 +6,7 @@ import datetime
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.wording import clean
+from beam_obs.reports.lineage_words import shown_uri
 from beam_obs.store.evidence import Standing
 
 _STANDING = {
@@ -25,7 +26,7 @@ def standing_text(standing: Standing) -> str:
 def place_text(letter: DeadLetter) -> str:
     """Returns where in its source a refused record lies; nothing where that is not known."""
     at = f" at {letter.position:,}" if letter.position is not None else ""
-    return f"{clean(letter.source_uri)}{at}" if letter.source_uri else ""
+    return f"{clean(shown_uri(letter.source_uri))}{at}" if letter.source_uri else ""
 
 
 def time_text(microseconds: int) -> str:

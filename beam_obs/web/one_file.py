@@ -18,6 +18,8 @@ from beam_obs.web.stored_runs import StoredRuns
 
 _PICTURES = {".svg": "image/svg+xml", ".png": "image/png"}
 
+_WITHOUT_SCRIPT = ".copy { display: none; }"
+
 
 def run_as_one_file(store: Store, record: RunRecord) -> str:
     """Returns the page of a run as HTML with its style and pictures in it, and no script.
@@ -37,14 +39,20 @@ def run_as_one_file(store: Store, record: RunRecord) -> str:
     html = render(addressed_page(StoredRuns(store), own, ReadableFiles()), links, shared)
     for element, _ in links.scripts(html):
         html = html.replace(element, "")
-    digests = []
+    # What is copied is copied by a script.
+    html = html.replace("</head>", f"<style>{_WITHOUT_SCRIPT}</style>\n</head>", 1)
+    digests = [_digest(_WITHOUT_SCRIPT)]
     for element, address in links.style_sheets(html):
         style = f"\n{(STATIC.parent / file_name(address)).read_text(encoding='utf-8')}"
-        digests.append(base64.b64encode(hashlib.sha256(style.encode()).digest()).decode())
+        digests.append(_digest(style))
         html = html.replace(element, f"<style>{style}</style>")
     styles = " ".join(f"'sha256-{digest}'" for digest in digests)
     policy = f"default-src 'none'; style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'"
     return with_policy(links.filled_in(html, lambda address: _in_itself(address, own)), policy)
+
+
+def _digest(style: str) -> str:
+    return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
 def _in_itself(address: str, own: str) -> str | None:

@@ -19,6 +19,7 @@ from beam_obs.records.wording import (
     short_code,
 )
 from beam_obs.reports.fitting import clipped, shortened
+from beam_obs.reports.lineage_words import shown_uri
 from beam_obs.store.run_record import parse_time
 from beam_obs.web.links import Links
 from beam_obs.web.page import Page
@@ -75,6 +76,7 @@ def environment() -> jinja2.Environment:
         moment=moment,
         ago=ago,
         span=span,
+        place=shown_uri,
         short=lambda id: id[:SHORT_ID],
         lines=_lines,
         share=share,

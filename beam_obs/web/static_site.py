@@ -84,14 +84,14 @@ class _Site:
                 yield f"static/{name}", path.read_bytes()
         entries = search_entries(self._extent.runs, self._extent.refused)
         yield from search_files([one for one in entries if self._is_written(one.address)], file_name)
-        yield SEARCH, self._content(Page("site_search.html", "Search", {}), SEARCH, collections.deque())
+        yield SEARCH, self._content(Page("site_search.html", "Search", {}), SEARCH, [])
         # Runs are found by search, too, where a page leads to the newest of them only.
         waiting = collections.deque(["/", *(Links().run(run.id) for run in self._extent.runs)])
         seen = set(waiting)
         home = b""
         while waiting:
             address = waiting.popleft()
-            found: collections.deque[str] = collections.deque()
+            found: list[str] = []
             content = self._content(
                 addressed_page(self._runs, address, self._files), file_name(address), found
             )
@@ -107,7 +107,7 @@ class _Site:
     def _is_written(self, address: str) -> bool:
         return is_address(address) and self._extent.has(address)
 
-    def _content(self, page: Page, name: str, found: collections.deque[str]) -> bytes:
+    def _content(self, page: Page, name: str, found: list[str]) -> bytes:
         """Returns a page; adds the addresses of the pages that it leads to."""
         links = FileLinks()
         html = render(page, links, self._shared)

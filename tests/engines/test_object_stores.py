@@ -15,6 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_obs.cli.main import exit_code
 from beam_obs.store import objects
+from beam_obs.store.folder import folder_at
 from tests.engines.object_stores import ObjectStore, running_gcs, running_s3
 
 pytestmark = pytest.mark.engines
@@ -175,3 +176,19 @@ def test_prune_erases_a_record_and_then_removes_runs(bucket: Bucket) -> None:
 
 def _json_lines(printed: str) -> list[Any]:
     return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+
+
+def test_a_site_is_written_to_a_bucket_and_replaced_there(
+    bucket: Bucket, printed: Callable[..., str]
+) -> None:
+    site = f"{bucket.server.uri}/site"
+    wrote = printed("site", "--output", site, "--sources", bucket.server.uri)
+    assert f"{site}/index.html" in wrote
+    files = folder_at(site)
+    names = {file.path for file in files.listed()}
+    assert {"index.html", "search.json", "static/beam_obs.css"} <= names
+    assert b"flights" in (files.read("index.html") or b"")
+    printed("site", "--output", site, "--last", "1", "--letters", "0")
+    fewer = {file.path for file in files.listed()}
+    assert fewer < names
+    assert len([name for name in fewer if name.startswith("runs/") and name.count("/") == 1]) == 1

@@ -72,9 +72,53 @@ def test_every_link_leads_to_a_file_that_is_there(any_site: pathlib.Path) -> Non
         assert target.is_relative_to(any_site), link
 
 
-def test_every_run_has_a_page(site: pathlib.Path, runs_folder: pathlib.Path) -> None:
-    runs = Store(runs_folder / "store").ids()
-    assert {path.stem for path in (site / "runs").glob("*.html")} == {run for run, _ in runs}
+def test_every_page_is_reached_from_the_first(any_site: pathlib.Path) -> None:
+    waiting, reached = [any_site / "index.html"], {any_site / "index.html"}
+    while waiting:
+        path = waiting.pop()
+        for link in lxml.html.document_fromstring(path.read_bytes()).xpath("//*[local-name()='a']/@href"):
+            target = (path.parent / link.partition("#")[0]).resolve()
+            if target.suffix == ".html" and target not in reached:
+                reached.add(target)
+                waiting.append(target)
+    assert {*any_site.rglob("*.html")} - reached == {any_site / "search.html"}
+
+
+def test_every_run_has_a_page_and_each_kind_of_refusal_so_many_dead_letters(
+    site: pathlib.Path, runs_folder: pathlib.Path
+) -> None:
+    store = Store(runs_folder / "store")
+    assert {path.stem for path in (site / "runs").glob("*.html")} == {run for run, _ in store.ids()}
+    kinds = [
+        kind["count"]
+        for run in store.runs()
+        for kind in ((run.end or {}).get("dead_letters") or {}).get("by_fingerprint") or ()
+    ]
+    letters = len(list((site / "dead-letters").glob("*.html")))
+    assert letters == sum(min(count, 2) for count in kinds)
+    told = [page.text_content() for path, page in pages(site) if path.name == "dead-letters.html"]
+    assert told
+    assert [text for text in told if "Of each kind of refusal 2 letters have a page here" not in text] == []
+
+
+def test_no_page_of_a_site_says_that_it_could_not_be_made(any_site: pathlib.Path) -> None:
+    titles = [page.findtext(".//title") for _, page in pages(any_site)]
+    assert [title for title in titles if title.startswith(("Not there", "This could not"))] == []
+
+
+def test_lines_of_sources_are_shown_only_below_what_was_named(
+    runs_folder: pathlib.Path, site: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    def shown(folder: pathlib.Path) -> str:
+        records = [page.text_content() for path, page in pages(folder) if "records" in path.parts]
+        assert records
+        return "".join(records)
+
+    write_site(Store(runs_folder / "store"), str(tmp_path / "site"), "orders", 1, sources=[str(runs_folder)])
+    line = "3,customer-3,n/a"
+    assert line in shown(tmp_path / "site")
+    assert line not in shown(site)
+    assert "not shown: not under --sources" in shown(site)
 
 
 def test_names_of_files_are_short_and_differ_in_more_than_case(any_site: pathlib.Path) -> None:
@@ -107,7 +151,7 @@ def test_the_index_has_pipelines_runs_and_files_each_with_its_page(site: pathlib
     index = json.loads((site / "search.json").read_text())
     assert index["columns"] == ["kind", "text", "detail", "page"]
     kinds = {row[0] for row in index["rows"]}
-    assert {"run", "input", "output"} <= kinds
+    assert kinds == {"pipeline", "run", "kind of refusal", "input", "output"}
     assert all((site / row[3]).is_file() for row in index["rows"])
     assert any(row[1].endswith("orders.csv") for row in index["rows"])
 
@@ -150,6 +194,21 @@ def test_a_folder_with_other_files_is_left_alone(
     with pytest.raises(NotASite, match="nothing was written"):
         write_site(Store(runs_folder / "store"), str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.browser
+def test_every_kind_of_page_opens_from_a_disk_without_a_fault(
+    site: pathlib.Path, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(site.joinpath("index.html").as_uri())
+    shown = set()
+    for path in sorted(site.rglob("*.html")):
+        kind = tuple(part for part in path.relative_to(site).parts[:-1] if "-7" not in part)
+        if kind not in shown:
+            shown.add(kind)
+            page.goto(path.as_uri())
+            assert page.evaluate("getComputedStyle(document.querySelector('.top')).display") == "flex"
+    assert len(shown) >= 6
 
 
 @pytest.mark.browser
