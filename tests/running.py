@@ -10,7 +10,7 @@ import apache_beam as beam
 from apache_beam.pvalue import DoOutputsTuple
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
-from beam_obs.metrics.snapshot import StageCounts, read_snapshot
+from beam_obs.metrics.run_snapshot import StageCounts, read_snapshot
 from beam_obs.records.dead_letter import DeadLetter
 
 _GATHERED: dict[str, list[Any]] = {}

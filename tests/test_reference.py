@@ -25,7 +25,7 @@ def test_every_name_of_the_package_is_in_the_reference_once() -> None:
     assert sorted(listed) == sorted({*beam_obs.__all__, *constants})
 
 
-@pytest.mark.parametrize("module", ["beam_obs.lineage", "beam_obs.testing"])
+@pytest.mark.parametrize("module", ["beam_obs.lineage", "beam_obs.metrics", "beam_obs.testing"])
 def test_modules_with_names_of_their_own_are_in_it_whole(module: str) -> None:
     assert re.search(rf"^\.\. automodule:: {re.escape(module)}\n   :members:", REFERENCE, re.MULTILINE)
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_obs.metrics.names import is_within
-from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.records.weave_report import Gathering
 from beam_obs.runs.graph import Edge, Graph, Step
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from beam_obs.metrics import names
-from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.runs.graph import Composite, Graph, Step
 
 

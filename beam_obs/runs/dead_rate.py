@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from beam_obs.metrics.snapshot import StageCounts
+from beam_obs.metrics.run_snapshot import StageCounts
 from beam_obs.records.errors import DeadRateExceeded
 
 _NAMED_FINGERPRINTS = 3

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.records.weave_report import WeaveReport

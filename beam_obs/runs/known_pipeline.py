@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from beam_obs.metrics.snapshot import labels_by_id
+from beam_obs.metrics.run_snapshot import labels_by_id
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import DatasetDescription, Observation, RunContext, StageDescription
 from beam_obs.records.weave_report import Gathering, WeaveReport, WovenSink, WovenSource

@@ -18,7 +18,9 @@ from apache_beam.runners.runner import PipelineState
 
 from beam_obs.dead_letters.evidence_file import reason_of
 from beam_obs.metrics import live
-from beam_obs.metrics.snapshot import Snapshot, StageCounts, live_snapshot, read_snapshot
+from beam_obs.metrics.families import Family
+from beam_obs.metrics.job_numbers import Beside
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts, live_snapshot, read_snapshot
 from beam_obs.metrics.users_metrics import users_metrics
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.weave_report import WeaveReport
@@ -31,6 +33,8 @@ from beam_obs.runs.live_counts import LiveCounts
 from beam_obs.runs.progress import Progress
 from beam_obs.runs.watcher import Watcher
 from beam_obs.runs.whole_end import whole_end
+from beam_obs.store.evidence import read_evidence
+from beam_obs.store.instrument_values import kept_families
 from beam_obs.store.run import Run
 from beam_obs.store.run_record import now_text
 from beam_obs.wrapper.exception_note import note_of, show_note
@@ -86,6 +90,7 @@ class Launched:
             self.conclude("done")
             return
         result.beam_obs_run = self.run  # so that a test finds the run of a result
+        result.beam_obs_beside = Beside(self._counted_pipeline, self._kept_families)
         result.metrics = users_metrics(result.metrics)
         self.run.submitted(_job_id(result))
         if self.run.outlives_launcher:
@@ -253,6 +258,16 @@ class Launched:
     def _counting(self) -> Any:
         """The result that has the numbers: the interactive runner's has that of the runner which it uses."""
         return getattr(self.result, "_underlying_result", self.result)
+
+    def _counted_pipeline(self) -> Any:
+        """Returns the pipeline under whose ids the runner counts; None where Beam ran a copy of its own."""
+        observer = self._observer
+        return None if observer.copied and observer.executed is None else observer.counted
+
+    def _kept_families(self, problems: list[str]) -> list[Family]:
+        """Returns the gauges and summaries of bundles that were committed so far."""
+        store, folder = self.run.store, self.run.record.folder
+        return kept_families(store, folder, read_evidence(store, folder), problems)
 
     def _results(self, all_of_them: bool) -> Snapshot | None:
         """Returns the numbers so far, where anyone has them.

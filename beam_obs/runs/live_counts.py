@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from beam_obs.metrics.snapshot import Snapshot
+from beam_obs.metrics.run_snapshot import Snapshot
 from beam_obs.runs.counts_told import counts_told
 from beam_obs.runs.graph import Graph
 from beam_obs.store.records_told import records_told

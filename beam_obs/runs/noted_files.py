@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from beam_obs.metrics.snapshot import StageCounts
+from beam_obs.metrics.run_snapshot import StageCounts
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import DatasetDescription
 from beam_obs.runs.balance import Line

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from beam_obs.metrics.snapshot import Snapshot
+from beam_obs.metrics.run_snapshot import Snapshot
 from beam_obs.records.wording import clean, seconds_text
 from beam_obs.reports.console import console_for
 

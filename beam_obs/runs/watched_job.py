@@ -19,7 +19,7 @@ from apache_beam.runners.portability.job_server import ExternalJobServer
 from apache_beam.runners.portability.portable_runner import PipelineResult
 from apache_beam.runners.runner import PipelineState
 
-from beam_obs.metrics.snapshot import Snapshot, snapshot_of_answer
+from beam_obs.metrics.run_snapshot import Snapshot, snapshot_of_answer
 from beam_obs.records.errors import BeamObsError
 from beam_obs.runs.ending import describe_error
 from beam_obs.runs.known_pipeline import KnownPipeline, read_known_pipeline

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from beam_obs.metrics.snapshot import Snapshot
+from beam_obs.metrics.run_snapshot import Snapshot
 from beam_obs.runs.progress import Progress
 
 _LOGGER = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from beam_obs.metrics.snapshot import Snapshot
+from beam_obs.metrics.run_snapshot import Snapshot
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.runs.dead_rate import judge_dead_rate
 from beam_obs.runs.ending import describe_end

@@ -10,7 +10,7 @@ from typing import Any
 from apache_beam.runners.direct.direct_runner import DirectPipelineResult
 from apache_beam.runners.runner import PipelineResult
 
-from beam_obs.metrics.snapshot import Snapshot, StageCounts, read_snapshot
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts, read_snapshot
 from beam_obs.reports.balance_text import balance_text, unchecked_texts
 from beam_obs.runs.balance import balance
 from beam_obs.store.folding import folded

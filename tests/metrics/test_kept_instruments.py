@@ -13,7 +13,7 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 import beam_obs as obs
 from beam_obs.metrics import names
 from beam_obs.metrics.families import Family
-from beam_obs.metrics.snapshot import read_snapshot
+from beam_obs.metrics.run_snapshot import read_snapshot
 from beam_obs.records.instrument_rows import GAUGE, SUMMARY, InstrumentRow
 from beam_obs.store.evidence import read_evidence
 from beam_obs.store.instrument_values import kept_families, merged_families

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.records.weave_report import Gathering
 from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
 from beam_obs.runs.balance import balance

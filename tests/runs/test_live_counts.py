@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
-from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.runs import live_counts, watcher
 from beam_obs.runs.live_counts import LiveCounts
 from beam_obs.store.run_record import RunRecord, now_text

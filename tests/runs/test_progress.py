@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from beam_obs.metrics.snapshot import Snapshot, StageCounts
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.runs import progress, watcher
 
 PROGRAM = """

@@ -16,7 +16,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
 import beam_obs as obs
-from beam_obs.metrics.snapshot import read_snapshot
+from beam_obs.metrics.run_snapshot import read_snapshot
 from beam_obs.store.evidence import read_evidence
 from beam_obs.testing import (
     RetryingRunner,

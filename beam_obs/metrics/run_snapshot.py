@@ -22,6 +22,7 @@ from beam_obs.metrics.live import live_counts
 _OF_PRISM = re.compile(r"stage-\d+_source")
 """What Prism calls the sources of its stages; a result does not name its engine."""
 _ELEMENT_COUNT_URN = "beam:metric:element_count:v1"
+_BYTE_SIZE_URN = "beam:metric:sampled_byte_size:v1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +81,22 @@ class StageCounts:
     latency: LatencyHistogram = LatencyHistogram()
 
 
+class ByteSizes(NamedTuple):
+    """Sizes of encoded elements.
+
+    Args:
+      count: how many elements were sampled.
+      sum: of their sizes, bytes.
+      min: the smallest.
+      max: the largest.
+    """
+
+    count: int  # type: ignore[assignment]
+    sum: int
+    min: int
+    max: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
     """The numbers of a run.
@@ -98,6 +115,7 @@ class Snapshot:
       commits_lost: files of manifests of lineage that could not be written.
       instruments: counters and histograms of the user's.
       of_instruments: what was counted of instruments themselves, by name of our counter.
+      element_bytes: sizes of elements as Beam samples them, by id of the PCollection.
     """
 
     stages: Mapping[str, StageCounts] = dataclasses.field(default_factory=dict)
@@ -110,6 +128,7 @@ class Snapshot:
     may_miss: bool = False
     instruments: tuple[Family, ...] = ()
     of_instruments: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    element_bytes: Mapping[str, ByteSizes] = dataclasses.field(default_factory=dict)
 
 
 def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
@@ -165,6 +184,7 @@ def _snapshot(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]) 
         may_miss=elements.may_miss,
         instruments=tuple(families_of_counters(of_users)),
         of_instruments=of_instruments,
+        element_bytes=elements.bytes,
     )
 
 
@@ -216,11 +236,13 @@ class ElementCounts(NamedTuple):
       counts: by id of the PCollection.
       unclear: ids of those of which several counts are told that differ.
       may_miss: whether the runner may have lost counts.
+      bytes: sizes of elements, by id of the PCollection.
     """
 
     counts: dict[str, int]
     unclear: frozenset[str] = frozenset()
     may_miss: bool = False
+    bytes: Mapping[str, ByteSizes] = {}
 
 
 def _told(result: Any) -> tuple[Any, ElementCounts]:
@@ -257,13 +279,15 @@ def _counts_of_stages(stages: Iterable[Iterable[Any]]) -> ElementCounts:
     A PCollection that is kept between two fused stages is counted by its producer and by each reader.
     """
     counts: dict[str, int] = {}
+    sizes: dict[str, ByteSizes] = {}
     for infos in stages:
+        _take_larger(sizes, infos)
         of_stage: dict[str, int] = {}
         for pcollection, count in _counts(infos):
             of_stage[pcollection] = of_stage.get(pcollection, 0) + count
         for pcollection, count in of_stage.items():
             counts[pcollection] = max(counts.get(pcollection, 0), count)
-    return ElementCounts(counts)
+    return ElementCounts(counts, bytes=sizes)
 
 
 def counts_of_job(infos: Iterable[Any]) -> ElementCounts:
@@ -278,29 +302,45 @@ def counts_of_job(infos: Iterable[Any]) -> ElementCounts:
     found: dict[str, set[int]] = {}
     for pcollection, count in _counts(infos):
         found.setdefault(pcollection, set()).add(count)
+    sizes: dict[str, ByteSizes] = {}
+    _take_larger(sizes, infos)
     unclear = frozenset(pcollection for pcollection, counts in found.items() if len(counts) > 1)
     return ElementCounts(
         {pcollection: min(counts) for pcollection, counts in found.items() if pcollection not in unclear},
         unclear,
         any(_OF_PRISM.fullmatch(info.labels.get("PTRANSFORM", "")) for info in infos),
+        sizes,
     )
+
+
+def _take_larger(sizes: dict[str, ByteSizes], infos: Iterable[Any]) -> None:
+    """Adds the sizes in infos; where there are several of one PCollection, those of more elements count."""
+    for info in infos:
+        if info.urn == _BYTE_SIZE_URN:
+            numbers = _varints(info.payload)
+            found = ByteSizes(*numbers) if len(numbers) == len(ByteSizes._fields) else None
+            before = sizes.get(info.labels["PCOLLECTION"])
+            if found is not None and found.count > (before.count if before is not None else 0):
+                sizes[info.labels["PCOLLECTION"]] = found
 
 
 def _counts(infos: Iterable[Any]) -> Iterator[tuple[str, int]]:
     for info in infos:
         if info.urn == _ELEMENT_COUNT_URN:
-            yield info.labels["PCOLLECTION"], _varint(info.payload)
+            yield info.labels["PCOLLECTION"], _varints(info.payload)[0]
 
 
-def _varint(payload: bytes) -> int:
-    """Returns the number in a payload of type ``beam:metrics:sum_int64:v1``.
+def _varints(payload: bytes) -> list[int]:
+    """Returns the numbers in a payload of type ``beam:metrics:sum_int64:v1`` or ``distribution_int64:v1``.
 
-    >>> _varint(bytes([0x96, 0x01]))
-    150
+    >>> _varints(bytes([0x96, 0x01, 0x05]))
+    [150, 5]
     """
-    value = 0
-    for position, byte in enumerate(payload):
-        value |= (byte & 0x7F) << (7 * position)
+    found, value, shift = [], 0, 0
+    for byte in payload:
+        value |= (byte & 0x7F) << shift
+        shift += 7
         if not byte & 0x80:
-            break
-    return value
+            found.append(value)
+            value = shift = 0
+    return found or [0]
