@@ -24,7 +24,6 @@ _OF_STAGES: tuple[tuple[str, str, Callable[[StageCounts], int]], ...] = (
         "Elements of which a stage gave nothing.",
         lambda counts: counts.filtered,
     ),
-    ("beam_obs_records_dropped_total", "Elements too late for their window.", lambda counts: counts.dropped),
     ("beam_obs_internal_errors_total", "Errors of beam_obs itself.", lambda counts: counts.internal_errors),
 )
 _OF_INSTRUMENTS = {
