@@ -36,10 +36,12 @@ demo: $(STAMP)  ## the flights pipeline on January and on damaged files, with it
 demo-schedule: $(STAMP)  ## a conference's schedule before and after its site was redesigned
 	@$(BIN)/python -m pipelines.schedule.demo
 
+# Those of the pages take an installed Chromium; without it they stay as they are.
 pictures: $(STAMP)  ## the pictures of the documentation, made anew from the demo
 	$(BIN)/python -m pipelines.flights.demo > /dev/null
 	$(BIN)/beam-obs show latest --store demo-output/store --svg docs/report.svg
 	$(BIN)/beam-obs graph latest --store demo-output/store --output docs/flights-graph.svg
+	@$(BIN)/python -m tests.web.take_pictures docs 2> /dev/null
 
 test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)

@@ -13,10 +13,26 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.svg_texts import outside, overlapping, squeezed, text_boxes
+from tests.web.install_browser import browser_path
 
 PROJECT = pathlib.Path(__file__).parent.parent
+OF_PAGES = {
+    "web-dead-letter",
+    "web-dead-letters",
+    "web-difference",
+    "web-history",
+    "web-kinds",
+    "web-pipelines",
+    "web-record-dark",
+    "web-record-light",
+    "web-run-dark",
+    "web-run-light",
+    "web-search",
+    "web-step",
+}
+"""The pictures of pages, in PNG."""
 PICTURES = {"report.svg": "NotANumber: flight is 'N900PC'", "flights-graph.svg": "key by carrier and day"}
-"""The pictures that the pages show, and a text that each has."""
+"""The drawings that the documentation shows, and a text that each has."""
 _ABSOLUTE = re.compile(r"""(?:^|[\s'"(=:,])(?:/[\w.]|[A-Za-z]:\\)""")
 
 
@@ -48,8 +64,16 @@ def test_the_pages_show_these_pictures_and_no_others() -> None:
     shown = {
         name for page in pages for name in re.findall(r"!\[[^]]*\]\((?:docs/)?([^)]+)\)", page.read_text())
     }
-    assert shown == set(PICTURES)
-    assert {path.name for path in (PROJECT / "docs").glob("*.svg")} == set(PICTURES)
+    made = {*PICTURES, *(f"{name}.png" for name in OF_PAGES)}
+    assert shown == made
+    assert {path.name for kind in ("*.svg", "*.png") for path in (PROJECT / "docs").glob(kind)} == made
+
+
+@pytest.mark.parametrize("name", sorted(OF_PAGES))
+def test_a_picture_of_a_page_is_small_and_as_wide_as_the_others(name: str) -> None:
+    content = (PROJECT / "docs" / f"{name}.png").read_bytes()
+    assert len(content) <= 200_000
+    assert int.from_bytes(content[16:20], "big") == 1280
 
 
 @pytest.mark.slow
@@ -61,6 +85,8 @@ def test_make_pictures_makes_them(clone_with_pictures: pathlib.Path) -> None:
         assert_readable(picture, expected)
         # Also where a long path was cut at its front.
         assert not [words for words in words_of(picture) if folder.name in words]
+    if browser_path() is not None:
+        assert {path.stem for path in (folder / "docs").glob("*.png")} == OF_PAGES
 
 
 def test_texts_that_lie_on_each_other_are_found() -> None:
