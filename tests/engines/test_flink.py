@@ -11,8 +11,10 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from click.testing import CliRunner
 
 import beam_obs as obs
+from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.store.evidence import read_evidence
 from beam_obs.store.run_record import RunRecord
 from tests.engines.flink.cluster import Cluster, running_cluster
@@ -93,6 +95,11 @@ class Job:
             time.sleep(0.2)
         raise AssertionError(f"the job did not get so far: {self.store.files.names(record.folder)}")
 
+    def leave(self) -> None:
+        """Leaves the job, as a launcher does that ends without waiting, and lets it go on to its end."""
+        self._result.beam_obs_run.left()
+        self._go_on.touch()
+
     def finish(self) -> RunRecord:
         """Lets the job go on to its end, and returns its run."""
         self._go_on.touch()
@@ -153,3 +160,17 @@ def test_elements_are_not_counted_again_by_those_that_read_them(cluster: Cluster
     (run,) = obs.Store(str(tmp_path)).runs()
     assert [(stage["in"], stage["out"]) for stage in run.end["stages"]] == [(100, 100)] * 2
     assert run.end["balance"]["broken"] == []
+
+
+def test_a_job_whose_launcher_has_left_is_watched_to_its_end(cluster: Cluster, tmp_path: Path) -> None:
+    """Its job service tells counts when a job has ended, and only the state before."""
+    job = Job(tmp_path, cluster.options, waits_behind="group")
+    job.wait_until(lambda names: any(name.startswith("dead_letters-") for name in names))
+
+    job.leave()
+    watched = CliRunner().invoke(command_line, ["watch", "latest", "--store", job.store.uri])
+
+    assert watched.exit_code == 0, watched.output
+    (run,) = job.store.runs()
+    assert (run.status, (run.end or {})["counts_from"]) == ("done", "result")
+    job.assert_that_nothing_is_lost_or_doubled(run)
