@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -169,7 +170,10 @@ def application(
     routes.append(Mount("/static", StaticFiles(directory=STATIC)))
     return Starlette(
         routes=[Mount(base, routes=routes)] if base else routes,
-        middleware=[Middleware(Protection, hosts=hosts, token=token)],
+        middleware=[
+            Middleware(Protection, hosts=hosts, token=token),
+            Middleware(GZipMiddleware, minimum_size=4_000, compresslevel=4),
+        ],
         exception_handlers={404: not_found},
     )
 

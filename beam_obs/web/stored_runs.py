@@ -6,11 +6,13 @@ Of thousands of runs only what lists say is kept; of the newest that were asked 
 from __future__ import annotations
 
 import collections
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
+from beam_obs.records.errors import BeamObsError
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.run_summary import RunSummary, summary_of
 from beam_obs.store.step_counts import StepCounts, step_counts
@@ -56,6 +58,8 @@ class StoredRuns:
         self._summaries: _Kept[str, RunSummary] = _Kept(_MOST_SUMMARIES)
         self._counts: _Kept[str, dict[str, StepCounts]] = _Kept(_MOST_COUNTS)
         self._listing: _Listing | None = None
+        self._reader: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def until(self) -> float | None:
         """Returns when, by `time.monotonic`, a page that begins now reads no further run; None for never."""
@@ -127,6 +131,18 @@ class StoredRuns:
           until: by `time.monotonic`, when no further one is read; None to read all.
         """
         return self._of_each(ids, self._summaries, summary_of, until)
+
+    def read_on(self, ids: list[RunId]) -> None:
+        """Reads what lists say of runs in a thread, while others are answered; one thread at a time."""
+        with self._starting:
+            if self._reader is not None and self._reader.is_alive():
+                return
+            self._reader = threading.Thread(target=self._read_quietly, args=(ids,), daemon=True)
+            self._reader.start()
+
+    def _read_quietly(self, ids: list[RunId]) -> None:
+        with contextlib.suppress(BeamObsError, OSError):  # whoever asks for a page is told
+            self.summaries(ids)
 
     def last_success(self, ids: list[RunId], until: float | None = None) -> tuple[RunSummary | None, bool]:
         """Returns the first of some runs that is done, and whether that is sure: all before it were read.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import http.client
 import re
 
 import lxml.html
@@ -46,3 +48,12 @@ def test_what_is_shown_is_not_sent_again_while_it_is_as_it_was(served: Served) -
             break
     assert again.text == ""
     assert served.get("/?seen=other").status == 200
+
+
+def test_a_long_page_is_packed_for_a_browser_that_takes_it(served: Served) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection.request("GET", "/", headers={"accept-encoding": "gzip"})
+    answer = connection.getresponse()
+    assert answer.getheader("content-encoding") == "gzip"
+    assert "default-src 'none'" in (answer.getheader("content-security-policy") or "")
+    assert b"<h1>Pipelines</h1>" in gzip.decompress(answer.read())

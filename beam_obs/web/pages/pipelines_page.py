@@ -63,6 +63,9 @@ def pipelines_page(runs: StoredRuns, seen: str | None = None) -> Page:
     rows.sort(key=lambda row: row.newest.id, reverse=True)
     rows.sort(key=lambda row: ORDER.index(row.state.state))
     is_whole = all(row.is_whole for row in rows)
+    if not is_whole:
+        unknown = {row.name for row in rows if row.state.last_success is None}
+        runs.read_on([*_by_turns(ids), *(one for name in unknown for one in ids[name][SHOWN_RUNS:])])
     values = {
         "rows": rows,
         "summary": _summary(rows),

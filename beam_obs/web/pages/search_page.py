@@ -147,7 +147,7 @@ class _Search:
             known = self._runs.summaries(meant)
             found.runs = [known[run] for run, _ in meant]
         newest = list(self._newest_by_turns())
-        known = self._runs.summaries(newest, self._until)
+        known = self._runs.summaries(newest, self._until - SECONDS * 3 / 4)
         summaries = [known[run] for run, _ in newest if run in known]
         found.kinds = self._kinds(summaries, folded)
         self._find_records(found, summaries, len(newest))
@@ -169,7 +169,9 @@ class _Search:
     def _find_records(self, found: SearchResult, summaries: Sequence[RunSummary], count: int) -> None:
         store = self._runs.store
         newest = {run.pipeline: run for run in reversed(summaries)}
-        written_by = self._runs.read([(run.id, run.pipeline) for run in newest.values() if run.has_ended])
+        written_by = (
+            self._runs.read([(run.id, run.pipeline)])[0] for run in newest.values() if run.has_ended
+        )
         # Half of the time is left to those that were refused, which a part of the text finds.
         found.written = written_as(store, written_by, self._asked, self._until - SECONDS / 2)
         refusing = [run for run in summaries if run.refused]
