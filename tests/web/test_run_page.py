@@ -122,6 +122,15 @@ def test_a_step_has_its_counts_times_kinds_and_code(served: Served) -> None:
     assert "takes 61 from read" in said(step)
 
 
+def test_every_link_of_a_run_and_of_its_steps_leads_to_a_page(served: Served) -> None:
+    record = run_of(served, "orders")
+    links: set[str] = set()
+    for path in (f"/runs/{record.id}", step_path(record.id, "parse"), step_path(record.id, "write")):
+        links |= {address for address in page_of(served, path).xpath("//a/@href") if address[0] == "/"}
+    assert len(links) > 15
+    assert {link: status for link in links if (status := served.get(link).status) != 200} == {}
+
+
 def test_a_step_that_a_run_does_not_have_is_said_with_the_nearest(served: Served) -> None:
     answer = served.get(step_path(run_of(served, "orders").id, "prase"))
     assert answer.status == 404

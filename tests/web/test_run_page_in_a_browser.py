@@ -123,6 +123,26 @@ def test_what_is_opened_from_the_table_is_in_sight_in_a_graph_of_200_steps(
         page.goto("about:blank")
 
 
+def test_a_graph_that_comes_while_one_looks_can_be_zoomed(
+    served: Served, tmp_path: pathlib.Path, open_page: Callable[..., Any]
+) -> None:
+    record = run_of(served, "orders")
+    folder = tmp_path / "store" / record.folder
+    shutil.copytree(served.folder / "store" / record.folder, folder)
+    as_running(folder)
+    live = (folder / "live.json").read_text()
+    (folder / "live.json").unlink()
+    with serving(tmp_path) as own:
+        page = open_page(f"{own.address}/runs/{record.id}")
+        assert "No steps are known" in page.locator("#graph-part").inner_text()
+        (folder / "live.json").write_text(live)
+        page.wait_for_selector(".graph-frame.can-zoom")
+        page.wait_for_selector("#poll[hx-select-oob*='#graph-drawing']", state="attached")
+        step_in_graph(page, "total").click()
+        page.wait_for_selector("#panel #step")
+        page.goto("about:blank")
+
+
 def test_counts_rise_while_a_run_runs_and_what_is_open_stays_so_until_its_end(
     served: Served, tmp_path: pathlib.Path, open_page: Callable[..., Any]
 ) -> None:

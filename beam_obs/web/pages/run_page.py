@@ -61,7 +61,7 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
         "status_lines": status_lines(record),
         "lost": lost_evidence(end),
         "error": error,
-        "error_lines": failure_lines(error, "the whole of it, below,") if error else [],
+        "error_lines": failure_lines(error, "the message below") if error else [],
         "failing_record": failing_record_text(error.get("at")) if error else "",
         "failed_steps": [step.label for step in graph.steps if step.has_failed] if graph else [],
         "graph": GraphOnPage(graph, record.id, is_live) if graph else None,
