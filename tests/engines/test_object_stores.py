@@ -14,8 +14,13 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 
 from beam_obs.cli.main import exit_code
+from beam_obs.lineage.readable_files import ReadableFiles
 from beam_obs.store import objects
 from beam_obs.store.folder import folder_at
+from beam_obs.store.store import Store
+from beam_obs.web.page import NotThere
+from beam_obs.web.pages.record_page import record_at_page, record_page
+from beam_obs.web.stored_runs import StoredRuns
 from tests.engines.object_stores import ObjectStore, running_gcs, running_s3
 
 pytestmark = pytest.mark.engines
@@ -134,6 +139,20 @@ def test_every_command_reads_the_store(bucket: Bucket, printed: Callable[..., st
     assert "write statistics" in printed("fate", f"{uri}/in/flights.csv:2")
     assert "write statistics" in printed("affected", "--source", f"{uri}/in/flights.csv")
     assert f"{uri}/store" in printed("config")
+
+
+@pytest.mark.usefixtures("printed")  # which leads to the server
+def test_pages_show_objects_below_a_named_prefix_only(bucket: Bucket) -> None:
+    uri = bucket.server.uri
+    runs = StoredRuns(Store(f"{uri}/store"))
+    shown = record_at_page(runs, {"at": f"{uri}/in/flights.csv:2"}, ReadableFiles([f"{uri}/in"])).values
+    assert shown["source"].is_verified
+    assert [line.number for line, _ in shown["lines_shown"] if line.is_of_record] == [2]
+    for root in (f"{uri}/i", f"{uri}/out", "."):
+        with pytest.raises(NotThere, match="not shown: not under --sources"):
+            record_at_page(runs, {"at": f"{uri}/in/flights.csv:2"}, ReadableFiles([root]))
+        of_origin = record_page(runs, shown["origin"], {}, ReadableFiles([root])).values
+        assert (of_origin["source"].state, of_origin["source"].text) == ("not shown", None)
 
 
 def test_options_of_the_filesystem_may_stand_on_the_command(bucket: Bucket, tmp_path: pathlib.Path) -> None:
