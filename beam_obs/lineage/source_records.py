@@ -118,7 +118,7 @@ def lines_of(uri: str, state: FileState | None = None) -> Lines:
     return as_it_is(_lines_of, uri, state or present_state(uri))
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=2)  # whole files; contributors are sorted by theirs
 def _lines_of(uri: str, state: FileState) -> Lines:
     try:
         return Lines(read_content(uri))

@@ -9,6 +9,7 @@ from typing import Any
 import lxml.html
 import pytest
 
+from beam_obs.lineage import opened_files
 from beam_obs.records.origin import Partition
 from tests.lineage.evidence import WrittenRun
 from tests.web.conftest import Served, serving
@@ -81,6 +82,18 @@ def test_a_source_that_is_not_as_it_was_read_is_not_shown(tmp_path: pathlib.Path
         shown = _page(served, place)
     assert shown.cssselect(".source-text") == []
     assert {state.text for state in shown.cssselect(".state")} == {change}
+
+
+def test_a_source_that_is_too_large_to_be_verified_is_not_shown(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened_files, "LARGEST_DIGESTED", 10)
+    page = _page(served, _at(f"{_output(served)}:1"))
+    assert page.cssselect(".source-text") == []
+    assert {state.text for state in page.cssselect(".state")} == {"not verified"}
+    record = _page(served, page.cssselect(".source-place a")[1].get("href"))
+    assert record.cssselect(".source-lines, .record-text") == []
+    assert "8,customer-1,108" not in record.text_content()
 
 
 def test_an_aggregate_of_a_million_makes_no_large_page(tmp_path: pathlib.Path) -> None:
