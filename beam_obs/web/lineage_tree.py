@@ -10,6 +10,7 @@ import dataclasses
 from beam_obs.lineage.answers import FromAggregate, FromSource, Into, Refused, Written
 from beam_obs.lineage.certainty import COMPLETE, Certainty
 from beam_obs.lineage.source_records import VERIFIED, SourceRecord
+from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.reports.lineage_words import (
     elements_text,
     how_in_text,
@@ -91,11 +92,13 @@ class WrittenShown:
 
     Args:
       text: how, and where.
+      path: the steps to there; empty where they are not known.
       is_end: whether they ended there.
       places: where they are, each as it is asked for and as it is shown.
     """
 
     text: str
+    path: str
     is_end: bool
     places: tuple[tuple[str, str], ...]
 
@@ -126,6 +129,7 @@ class Became:
       how: how what is above is in this aggregate; empty at the top.
       step: label of the step that made it.
       elements: what it is of.
+      path: the steps to it; empty where they are not known.
       written: what of it entered sinks.
       refused: what of it was refused.
       more_refused: how many more were.
@@ -143,6 +147,7 @@ class Became:
     how: str = ""
     step: str = ""
     elements: str = ""
+    path: str = ""
     written: tuple[WrittenShown, ...] = ()
     refused: tuple[RefusedShown, ...] = ()
     more_refused: int = 0
@@ -195,35 +200,51 @@ def _shown(
     )
 
 
-def became(into: Into) -> Became:
-    """Returns what became of an origin, for a template."""
-    return _Tree().of(into, is_top=True)
+def became(into: Into, graph: StepGraph, start: str) -> Became:
+    """Returns what became of an origin, for a template.
+
+    Args:
+      into: what became of it.
+      graph: of its run.
+      start: label of the step that gave it.
+    """
+    return _Tree(graph).of(into, start, "")
 
 
 class _Tree:
     """Nodes of a page: each origin is told once, and there are so many at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: StepGraph) -> None:
+        self._graph = graph
         self._told: set[bytes] = set()
 
-    def of(self, into: Into, is_top: bool) -> Became:
+    def of(self, into: Into, start: str, before: str) -> Became:
+        """Returns a node.
+
+        Args:
+          into: what became of an origin.
+          start: label of the step that gave it.
+          before: of the step that gave what this is an aggregate of; empty at the top.
+        """
+        is_top = not before
         head = Became(
             into.origin.hex(),
             "" if is_top else how_in_text(into),
             into.step,
             in_text(into) if into.step else "",
+            "" if is_top else self._path(before, start),
         )
         if into.origin in self._told:
             return dataclasses.replace(head, is_above=True)
         self._told.add(into.origin)
         aggregates = [
-            self.of(one, is_top=False)
+            self.of(one, one.step, start or one.step)
             for one in into.aggregates
             if one.origin in self._told or len(self._told) < MOST_NODES
         ]
         return dataclasses.replace(
             head,
-            written=tuple(_written(one) for one in into.written),
+            written=tuple(_written(one, self._path(start, one.sink)) for one in into.written),
             refused=tuple(_refused(one) for one in into.dead_letters[:_MOST_LETTERS]),
             more_refused=max(0, len(into.dead_letters) - _MOST_LETTERS),
             filtered=into.filtered,
@@ -235,10 +256,14 @@ class _Tree:
             certainty="" if is_top else doubt(into.certainty),
         )
 
+    def _path(self, start: str, end: str) -> str:
+        path = self._graph.between(start, end)
+        return path_text(path) if path else ""
 
-def _written(written: Written) -> WrittenShown:
+
+def _written(written: Written, path: str) -> WrittenShown:
     places = () if written.is_end else tuple((place, shown_uri(place)) for place in written.places)
-    return WrittenShown(written_text(written), written.is_end, places)
+    return WrittenShown(written_text(written), path, written.is_end, places)
 
 
 def _refused(letter: Refused) -> RefusedShown:

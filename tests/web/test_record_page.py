@@ -47,7 +47,9 @@ def test_an_output_record_leads_to_the_lines_that_it_was_made_of(served: Served)
     assert record.cssselect(".is-marked")[0].text_content().strip() == "98,customer-1,108"
     (became,) = record.cssselect("section[aria-labelledby=became]")
     assert "in total key customer-1, of 9 elements" in became.text_content()
+    assert "by read > parse > total" in became.text_content()
     assert "written by write" in became.text_content()
+    assert "by total > text > write" in became.text_content()
 
 
 def test_a_line_of_a_source_leads_to_its_dead_letter(served: Served) -> None:

@@ -12,12 +12,13 @@ from beam_obs.lineage.backward import as_origin, why
 from beam_obs.lineage.forward import NotRead, fate
 from beam_obs.lineage.readable_files import ReadableFiles, only_files
 from beam_obs.lineage.source_lines import SourceLine, source_record_in_lines
+from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.reports.lineage_words import shown_uri
 from beam_obs.reports.store_argument import store_argument
 from beam_obs.store.store import RunNotFound, Store
 from beam_obs.web.bounded_text import BLOCK, MOST_OF_LINE, BoundedText, bounded
-from beam_obs.web.lineage_tree import SourceShown, became, doubt, made_of, source_shown
+from beam_obs.web.lineage_tree import Became, SourceShown, became, doubt, made_of, source_shown
 from beam_obs.web.page import NotThere, Page
 from beam_obs.web.stored_runs import StoredRuns
 
@@ -46,7 +47,7 @@ def record_page(runs: StoredRuns, origin: str, query: Mapping[str, str], files: 
         backward = why(origin, run=run, store=runs.store, first=first)
         forward = fate(origin, run=run or (backward.run.id if backward.run else None), store=runs.store)
         lines = _lines(forward)
-    return _page(runs.store, origin, run, backward, forward, (), first, lines)
+    return _page(runs, origin, run, backward, forward, (), first, lines)
 
 
 def record_at_page(runs: StoredRuns, query: Mapping[str, str], files: ReadableFiles) -> Page:
@@ -78,7 +79,7 @@ def record_at_page(runs: StoredRuns, query: Mapping[str, str], files: ReadableFi
         raise NotThere("\n\n".join(dict.fromkeys(map(str, problems))))
     # That an output is no source, or a source no output, need not be said.
     told = tuple(str(error) for error in problems if not isinstance(error, (NotRead, RunNotFound)))
-    return _page(runs.store, place, run, backward, forward, told, 0, lines)
+    return _page(runs, place, run, backward, forward, told, 0, lines)
 
 
 def _tried(ask: Callable[[], _Answer]) -> tuple[_Answer | None, Exception | None]:
@@ -90,7 +91,7 @@ def _tried(ask: Callable[[], _Answer]) -> tuple[_Answer | None, Exception | None
 
 
 def _page(
-    store: Store,
+    runs: StoredRuns,
     asked: str,
     run: str | None,
     backward: Why | None,
@@ -122,14 +123,14 @@ def _page(
             "made_of": [made_of(tree) for tree in trees],
             "fate": forward,
             "fate_doubt": doubt(forward.certainty) if forward is not None else "",
-            "became": became(forward.into) if forward is not None and forward.into is not None else None,
+            "became": _became(runs, forward),
             "is_source": len(trees) == 1 and isinstance(trees[0], FromSource) and written is None,
             "unanswered": unanswered,
             "first": first,
             "shown": len(top.contributors) if top is not None else 0,
             "kept": top.kept if top is not None else 0,
             "step": SHOWN_CONTRIBUTORS,
-            "commands": _commands(store, asked, run, backward, forward),
+            "commands": _commands(runs.store, asked, run, backward, forward),
         },
     )
 
@@ -140,6 +141,14 @@ def _origin_of(backward: Why | None, forward: Fate | None) -> str:
     if backward is None and forward is not None and forward.into is not None:
         return forward.into.origin.hex()
     return ""
+
+
+def _became(runs: StoredRuns, forward: Fate | None) -> Became | None:
+    if forward is None or forward.into is None or forward.run is None:
+        return None
+    graph = StepGraph(runs.find(forward.run.id).end)
+    start = forward.partition.source if forward.partition is not None else forward.into.step
+    return became(forward.into, graph, start)
 
 
 def _source(forward: Fate | None) -> SourceShown | None:
