@@ -82,8 +82,8 @@ class Server:
         return Taken(taken, self._processor_seconds() - used, len(content))
 
     def _processor_seconds(self) -> float:
-        fields = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        threads = pathlib.Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     def stop(self) -> None:
         """Ends it."""
@@ -133,8 +133,8 @@ def measure(store: str, name: str, path: str, repeats: int) -> float:
     medians = [statistics.median(one.seconds for one in taken) for taken in (cold, warm)]
     processors = [statistics.median(one.processor_seconds for one in taken) for taken in (cold, warm)]
     print(
-        f"{name:<18} cold {medians[0]:6.3f} s ({processors[0]:5.2f} s of processors)"
-        f"  warm {medians[1]:6.3f} s ({processors[1]:5.2f} s)  {warm[-1].bytes / 1000:6.0f} kB",
+        f"{name:<18} cold {medians[0]:6.3f} s ({processors[0]:5.3f} s of processors)"
+        f"  warm {medians[1]:6.3f} s ({processors[1]:5.3f} s)  {warm[-1].bytes / 1000:6.0f} kB",
         flush=True,
     )
     return max(medians)
