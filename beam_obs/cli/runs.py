@@ -18,6 +18,7 @@ from beam_obs.reports.runs_table import render_runs
 from beam_obs.reports.telling import tell
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
+from beam_obs.web.web_extra import web_extra
 
 
 @click.command()
@@ -104,8 +105,8 @@ def show(
 
 
 def _write_html(record: RunRecord, store: Store, file: pathlib.Path) -> None:
-    from beam_obs.web.one_file import run_as_one_file
-
+    with web_extra():
+        from beam_obs.web.one_file import run_as_one_file
     page = run_as_one_file(store, record)
     if str(file) == "-":
         click.echo(page.encode(), nl=False)

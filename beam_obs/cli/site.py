@@ -8,6 +8,7 @@ from beam_obs.cli.shared_options import sources_option, store_option
 from beam_obs.records.number_text import counted
 from beam_obs.reports.telling import tell
 from beam_obs.store.store import Store
+from beam_obs.web.web_extra import web_extra
 
 
 @click.command()
@@ -42,7 +43,7 @@ def site(
     They lead to each other by relative links, and open from a disk. What takes a server is left out:
     paging, and the pages of other records.
     """
-    from beam_obs.web.static_site import write_site
-
+    with web_extra():
+        from beam_obs.web.static_site import write_site
     count = write_site(store, output, pipeline, last or None, letters, sources)
     tell(f"wrote {counted(count, 'file')}: {output.rstrip('/')}/index.html")

@@ -29,9 +29,6 @@ def run_as_one_file(store: Store, record: RunRecord) -> str:
     Args:
       store: of the run.
       record: the run.
-
-    Raises:
-      MissingExtra: the ``web`` extra is not installed.
     """
     own = Links().run(record.id)
     links = FileLinks(has_search=False)

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from beam_obs.records.errors import MissingExtra
 from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import (
@@ -23,11 +22,10 @@ from beam_obs.reports.lineage_words import shown_uri
 from beam_obs.store.run_record import parse_time
 from beam_obs.web.links import Links
 from beam_obs.web.page import Page
+from beam_obs.web.web_extra import web_extra
 
 if TYPE_CHECKING:
     import jinja2
-
-EXTRA = "web"
 
 
 def render(page: Page, links: Links, shared: Mapping[str, Any] | None = None) -> str:
@@ -52,10 +50,8 @@ def environment() -> jinja2.Environment:
     Raises:
       MissingExtra: the ``web`` extra is not installed.
     """
-    try:
+    with web_extra():
         import jinja2
-    except ImportError:
-        raise MissingExtra("Pages", EXTRA) from None
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("beam_obs.web"),
         autoescape=True,

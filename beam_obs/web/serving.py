@@ -7,9 +7,10 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 
-from beam_obs.records.errors import BeamObsError, MissingExtra
+from beam_obs.records.errors import BeamObsError
 from beam_obs.store.store import Store
-from beam_obs.web.rendering import EXTRA, compile_templates
+from beam_obs.web.rendering import compile_templates
+from beam_obs.web.web_extra import web_extra
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -60,12 +61,10 @@ def serve(
       AddressNotFree: host and port cannot be listened on.
       MissingExtra: the ``web`` extra is not installed.
     """
-    try:
+    with web_extra():
         import uvicorn
 
         from beam_obs.web.application import application
-    except ImportError:
-        raise MissingExtra("Pages", EXTRA) from None
     if token is None and host not in LOOPBACK:
         token = secrets.token_urlsafe(24)
     hosts = {*allowed_hosts, *LOOPBACK, host}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import pathlib
+import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -223,3 +226,17 @@ def test_pages_open_from_a_disk_and_are_searched_there(
     page.wait_for_url("**/search.html?q=orders.csv")
     page.get_by_role("link", name="orders.csv").first.click()
     assert page.locator("h1").inner_text() == "orders"
+
+
+@pytest.mark.browser
+def test_pages_lie_on_a_plain_web_server_as_well(site: pathlib.Path, open_page: Callable[..., Any]) -> None:
+    serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = open_page(f"http://127.0.0.1:{server.server_port}/index.html")
+        page.get_by_role("link", name="orders", exact=True).first.click()
+        page.locator("table a[href*='runs/']").first.click()
+        page.locator(".graph-frame a").first.click()
+        page.locator("#step-title").wait_for()
+        assert "/step/" in page.url
+        server.shutdown()
