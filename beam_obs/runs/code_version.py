@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from typing import Any, TypedDict
 
 _GIT_SECONDS = 5.0
@@ -32,7 +35,7 @@ def code_version() -> CodeVersion:
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     program = os.path.abspath(path) if path and os.path.exists(path) else None
-    package = _package(main)
+    package = _package(main, program)
     commit, dirty = _commit(program) if program else (None, None)
     if commit:
         version = commit[:12] + ("+dirty" if dirty else "")
@@ -46,20 +49,33 @@ def code_version() -> CodeVersion:
     return CodeVersion(version=version, commit=commit, dirty=dirty, package=package, program=program)
 
 
-def _package(main: Any) -> str | None:
+def _package(main: Any, program: str | None) -> str | None:
     """Returns ``name version`` of the installed package that a program started with ``-m`` belongs to."""
     spec = getattr(main, "__spec__", None)
     top = str(getattr(spec, "name", None) or "").partition(".")[0]
-    if not top or top == "__main__":
+    if not top or top == "__main__" or program is None:
         return None
-    return _installed(top)
+    return _installed(top, program)
 
 
 @functools.cache
-def _installed(module: str) -> str | None:
-    """Returns ``name version`` of the package that a module is of; to find it all are read."""
-    names = importlib.metadata.packages_distributions().get(module, ())
-    return f"{names[0]} {importlib.metadata.version(names[0])}" if names else None
+def _installed(module: str, program: str) -> str | None:
+    """Returns ``name version`` of the package that a module's file is of; to find it all are read."""
+    # Packages of others may have modules of that name too, `tests` more often than not.
+    for name in importlib.metadata.packages_distributions().get(module, ()):
+        if _has_installed(importlib.metadata.distribution(name), program):
+            return f"{name} {importlib.metadata.version(name)}"
+    return None
+
+
+def _has_installed(package: importlib.metadata.Distribution, program: str) -> bool:
+    program = os.path.realpath(program)
+    origin = json.loads(package.read_text("direct_url.json") or "{}")
+    if origin.get("dir_info", {}).get("editable"):
+        folder = os.path.realpath(urllib.request.url2pathname(urllib.parse.urlsplit(origin["url"]).path))
+        return program.startswith(os.path.join(folder, ""))
+    same_name = (file for file in package.files or () if file.name == os.path.basename(program))
+    return any(os.path.realpath(str(package.locate_file(file))) == program for file in same_name)
 
 
 def _commit(program: str) -> tuple[str | None, bool | None]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import pathlib
 import subprocess
+import sys
 from collections.abc import Callable
+
+import pytest
 
 PROGRAM = (
     "import json; from beam_obs.runs.code_version import code_version; print(json.dumps(code_version()))"
@@ -55,3 +58,20 @@ def test_a_program_that_git_does_not_know_is_dirty(run_program: Callable[..., tu
     git("init", "-q")
     git("commit", "-q", "--allow-empty", "-m", "Empty")
     assert version(run_program)["dirty"] is True
+
+
+@pytest.mark.parametrize(
+    ("owned", "package"), [("elsewhere/program.py", None), ("shared_name/program.py", "theirs 1.2")]
+)
+def test_a_module_is_of_a_package_only_where_that_installed_its_file(owned: str, package: str | None) -> None:
+    installed = pathlib.Path("theirs-1.2.dist-info")
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n")
+    (installed / "top_level.txt").write_text("shared_name\n")
+    (installed / "RECORD").write_text(f"{owned},,\n")
+    module = pathlib.Path("shared_name") / "program.py"
+    module.parent.mkdir()
+    module.write_text(PROGRAM)
+    command = [sys.executable, "-m", "shared_name.program"]
+    told = subprocess.run(command, check=True, capture_output=True).stdout
+    assert json.loads(told)["package"] == package
