@@ -91,6 +91,9 @@ class Instrument:
         Raises:
           UsageError: the labels are not those that the instrument was made with.
         """
+        found = self._series.get(tuple(labels.values()))
+        if found is not None and tuple(labels) == self.label_names:
+            return found
         if len(labels) != len(self.label_names) or not all(map(labels.__contains__, self.label_names)):
             raise UsageError(
                 f"{self.name!r} takes the labels {', '.join(self.label_names) or 'none'}, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import time
@@ -136,9 +135,10 @@ class _GaugeCell(_KeptCell):
         self._at = 0
 
     def update(self, value: Any) -> int:
-        number = math.nan
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
+        try:
             number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
         if math.isfinite(number):
             self._value, self._at = number, time.time_ns()
         else:
@@ -185,6 +185,7 @@ class _SummaryCell(_KeptCell):
         self._slices: dict[int, tuple[Any, float]] = {}
         self._values = BufferedValues(self._take, refused)
         self.update = self._values.append
+        self.drain = self._values.drain
 
     def _take(self, values: Any) -> None:
         import datasketches
@@ -196,7 +197,7 @@ class _SummaryCell(_KeptCell):
         self._slices[start] = sketch, total + float(values.sum())
 
     def take(self) -> Iterator[InstrumentRow]:
-        self._values.drain()
+        self.drain()
         slices, self._slices = self._slices, {}
         for start, (sketch, total) in slices.items():
             yield InstrumentRow(

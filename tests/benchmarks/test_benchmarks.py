@@ -22,7 +22,7 @@ def one_round(variants: Mapping[str, Callable[[], float]], *_: Any) -> Samples:
 @pytest.fixture
 def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out warm-ups, and makes chains short."""
-    for module in (dead, import_time, instruments, stage):
+    for module in (dead, import_time, stage):
         monkeypatch.setattr(module, "in_turn", one_round)
     monkeypatch.setattr(stage, "STEPS", 2)
 
@@ -54,9 +54,8 @@ def test_the_stage_benchmark_compares_with_its_peers(capsys: pytest.CaptureFixtu
         assert f"Map, {peer}" in printed
 
 
-@pytest.mark.usefixtures("few_runs")
 def test_the_benchmark_of_instruments_compares_with_beams_own(capsys: pytest.CaptureFixture[str]) -> None:
-    instruments.main(["--rounds=1", "--elements=10"])
+    instruments.main(["--rounds=1", "--updates=10"])
     printed = capsys.readouterr().out
     assert [name for name in instruments.TARGETS if f"  {name} " not in printed] == []
 
