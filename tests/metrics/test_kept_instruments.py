@@ -8,7 +8,14 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import VarIntCoder
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms.core import RestrictionProvider
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.window import FixedWindows
 
 import beam_obs as obs
 from beam_obs.metrics import names
@@ -80,6 +87,27 @@ def test_methods_of_bundles_may_use_them_and_their_outputs_stay(runner: str, tmp
     }
     lines = [line for file in tmp_path.glob("out*") for line in file.read_text().split()]
     assert sorted(set(lines)) == ["-1", "1", "2"]
+
+
+@pytest.mark.parametrize("lineage", ["woven", "off"])
+def test_in_a_stream_they_are_those_of_all_bundles(lineage: str) -> None:
+    degrees, waits = obs.gauge("degrees"), obs.summary("wait_seconds", quantiles=[0, 1])
+
+    def use(number: int) -> int:
+        degrees.set(number + 0.5)
+        waits.observe(number)
+        return number
+
+    pipeline = observed("DirectRunner", "--streaming", f"--obs_lineage={lineage}")
+    stream = TestStream(coder=VarIntCoder())
+    for number in range(5):
+        stream = stream.advance_watermark_to(number * 10).add_elements([number])
+    numbers = pipeline | stream.advance_watermark_to_infinity() | beam.Map(use)
+    _ = numbers | beam.WindowInto(FixedWindows(20)) | "again" >> beam.Map(use)
+    pipeline.run().wait_until_finish()
+    gauge, summary = (family["samples"] for family in instruments()["families"])
+    assert [(one["step"], one["value"]) for one in gauge] == [("Map(use)", 4.5), ("again", 4.5)]
+    assert [(one["count"], one["quantiles"]) for one in summary] == [(5, {"0.0": 0.0, "1.0": 4.0})] * 2
 
 
 def test_what_is_no_number_is_left_out_and_counted() -> None:
@@ -189,3 +217,59 @@ def test_quantiles_that_are_none_are_refused(quantiles: list[float]) -> None:
 def test_windows_that_are_none_are_refused(window: float) -> None:
     with pytest.raises(obs.UsageError, match="a window of seconds"):
         obs.summary("refused_seconds", window=window)
+
+
+class Ranges(RestrictionProvider):
+    def initial_restriction(self, element: int) -> OffsetRange:
+        return OffsetRange(0, element)
+
+    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
+        return OffsetRestrictionTracker(restriction)
+
+    def restriction_size(self, element: int, restriction: OffsetRange) -> int:
+        return int(restriction.size())
+
+
+class Splittable(beam.DoFn):
+    def __init__(self, level: Any) -> None:
+        self._level = level
+
+    def process(self, _: int, tracker: Any = beam.DoFn.RestrictionParam(Ranges())) -> Iterator[int]:  # noqa: B008
+        at = tracker.current_restriction().start
+        while tracker.try_claim(at):
+            self._level.set(at + 0.5)
+            yield at
+            at += 1
+
+
+class Stateful(beam.DoFn):
+    SEEN = ReadModifyWriteStateSpec("seen", VarIntCoder())
+    END = TimerSpec("end", TimeDomain.WATERMARK)
+
+    def __init__(self, level: Any) -> None:
+        self._level = level
+
+    def process(
+        self,
+        pair: tuple[int, int],
+        seen: Any = beam.DoFn.StateParam(SEEN),  # noqa: B008
+        end: Any = beam.DoFn.TimerParam(END),  # noqa: B008
+    ) -> None:
+        seen.write((seen.read() or 0) + 1)
+        end.set(10)
+
+    @on_timer(END)
+    def give(self, seen: Any = beam.DoFn.StateParam(SEEN)) -> Iterator[int]:  # noqa: B008
+        self._level.set(seen.read() + 0.25)
+        yield seen.read()
+
+
+@pytest.mark.parametrize("lineage", ["woven", "off"])
+def test_dofns_that_are_split_or_have_state_and_timers_may_use_them(lineage: str) -> None:
+    level = obs.gauge("level")
+    pipeline = observed("FnApiRunner", f"--obs_lineage={lineage}")
+    numbers = pipeline | beam.Create([5]) | "split" >> beam.ParDo(Splittable(level))
+    _ = numbers | beam.Map(lambda number: (1, number)) | "state" >> beam.ParDo(Stateful(level))
+    pipeline.run().wait_until_finish()
+    (family,) = instruments()["families"]
+    assert {one["step"]: one["value"] for one in family["samples"]} == {"split": 4.5, "state": 5.25}
