@@ -22,6 +22,7 @@ _HELD = (list, dict, set)
 
 def install() -> None:
     """Keeps answers from now on, in this process."""
+    from apache_beam.internal import pickler
     from apache_beam.options import pipeline_options
     from apache_beam.transforms import core, userstate
     from apache_beam.typehints import decorators
@@ -37,6 +38,7 @@ def install() -> None:
     arguments = core.get_function_args_defaults
     _keep(arguments, _answers(arguments, lambda found: (list(found[0]), list(found[1]))))
     _keep(userstate.get_dofn_specs, _specs(userstate.get_dofn_specs))
+    _keep(pickler.roundtrip, _without_nothing(pickler.roundtrip))
     yields = core._check_fn_use_yield_and_return
     _keep(yields, _by_code(yields))
 
@@ -164,6 +166,11 @@ def _views(view_as: Callable[..., Any]) -> Callable[..., Any]:
 def _visible_option_list(options: Any) -> list[str]:
     """As Beam's, which looks through what every object has too."""
     return sorted(name for name in vars(options._visible_options) if name[0] != "_")
+
+
+def _without_nothing(roundtrip: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Returns what pickles and unpickles arguments as `roundtrip` does, where there are any."""
+    return lambda given: type(given)(given) if given in ((), {}) else roundtrip(given)
 
 
 def _by_code(asked: Callable[[Any], Any]) -> Callable[[Any], Any]:

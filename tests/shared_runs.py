@@ -31,3 +31,25 @@ def made_once(
             make(folder)
             made.touch()
     return folder
+
+
+def go_where_it_ran(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    run: Callable[[], object],
+) -> None:
+    """Makes the folder in which something ran once in the session that of the test, which only reads there.
+
+    Args:
+      monkeypatch: pytest's.
+      tmp_path_factory: pytest's.
+      name: of the folder.
+      run: runs it, in the folder, which is empty.
+    """
+
+    def made(folder: pathlib.Path) -> None:
+        monkeypatch.chdir(folder)
+        run()
+
+    monkeypatch.chdir(made_once(tmp_path_factory, name, made))

@@ -13,11 +13,22 @@ import pytest
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
+from tests.shared_runs import go_where_it_ran
 
 
 @pytest.fixture
-def sums(capsys: pytest.CaptureFixture[str]) -> str:
-    """A run that sums by name: a = 1 + 3, b = 2; line 5 is refused, line 6 filtered."""
+def sums(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    go_where_it_ran(monkeypatch, tmp_path_factory, "sums-of-commands", _sum)
+    capsys.readouterr()
+    return obs.Store().find("latest").id
+
+
+def _sum() -> None:
+    """Sums by name: a = 1 + 3, b = 2; line 5 is refused, line 6 filtered."""
     pathlib.Path("in.csv").write_text("name,value\na,1\nb,2\na,3\na,x\na,0\n")
     with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="sums") as p:
         (
@@ -29,8 +40,6 @@ def sums(capsys: pytest.CaptureFixture[str]) -> str:
             | "as dict" >> beam.MapTuple(lambda name, total: {"name": name, "total": total})
             | "write" >> obs.WriteToJson("out/sums")
         )
-    capsys.readouterr()
-    return obs.Store().find("latest").id
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -32,6 +32,7 @@ from beam_obs.lineage import (
     why,
 )
 from beam_obs.store.store import StoreNotFound
+from tests.shared_runs import go_where_it_ran
 
 ROWS = ["id,name,value", "1,a,10", "2,b,20", "3,a,x", "4,b,-5", "5,a,30", "6,c,40"]
 
@@ -90,9 +91,17 @@ def written(answer: Fate) -> set[str]:
 
 
 @pytest.fixture(params=["FnApiRunner", "BundleBasedDirectRunner"])
-def woven(request: pytest.FixtureRequest) -> str:
-    write_rows()
-    return run(runner=request.param)
+def woven(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    def ran() -> None:
+        write_rows()
+        run(runner=request.param)
+
+    go_where_it_ran(monkeypatch, tmp_path_factory, f"sums-on-{request.param}", ran)
+    return obs.Store().find("latest").id
 
 
 def test_a_record_of_a_sink_of_beams_leads_to_its_line(woven: str) -> None:
@@ -487,10 +496,10 @@ def test_sources_tells_what_a_run_read(woven: str) -> None:
     assert partition.uri == str(pathlib.Path("in.csv").absolute())
 
 
-def test_a_file_that_no_run_read_is_said_so(woven: str) -> None:
-    write_rows("other.csv")
+def test_a_file_that_no_run_read_is_said_so(woven: str, tmp_path: pathlib.Path) -> None:
+    write_rows(f"{tmp_path}/other.csv")
     with pytest.raises(NotRead, match="says that it read"):
-        fate("other.csv:2")
+        fate(f"{tmp_path}/other.csv:2")
 
 
 def test_what_is_read_as_a_side_input_is_said_so() -> None:
