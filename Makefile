@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 IN_PARALLEL := --numprocesses 2 --dist worksteal
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule pictures test test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-schedule pictures test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch
 
@@ -45,6 +45,9 @@ pictures: $(STAMP)  ## the pictures of the documentation, made anew from the dem
 
 test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
+
+test-pythons: $(STAMP)  ## a part of the tests on each other Python that is declared and installed
+	$(BIN)/python -m tests.other_pythons $(IN_PARALLEL) $(PYTEST_ARGS)
 
 # The lowest Beam release that pyproject.toml declares, and what it pins itself.
 $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
@@ -152,7 +155,6 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extr
     --no-emit-index-url --no-emit-find-links --upgrade
 
 lock: $(STAMP)  ## resolves the development versions anew, for all supported Pythons
-	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) --output-file requirements-dev.lock pyproject.toml
 	echo "apache-beam==$(LOWEST_BEAM)" | $(COMPILE) --constraint - --output-file requirements-oldest.lock pyproject.toml
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
 import yaml
+
+from tests import other_pythons
 
 PROJECT = pathlib.Path(__file__).parent.parent
 TARGETS = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
@@ -63,6 +66,20 @@ def test_the_script_makes_what_it_is_asked_for_and_stops_at_the_first_that_fails
         "no-such-target",
         "failed",
         "all",
+    ]
+
+
+def test_a_python_that_is_not_installed_is_named_and_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+
+    assert other_pythons.main([]) == 0
+
+    others = [version for version in DECLARED if version != f"3.{sys.version_info.minor}"]
+    assert capsys.readouterr().out.splitlines() == [
+        f"Python {version}: not tested, it is neither on the PATH nor among pyenv's" for version in others
     ]
 
 
