@@ -54,9 +54,9 @@ def pipelines_page(runs: StoredRuns, seen: str | None = None) -> Page:
     Raises:
       StoreNotFound: there is no store.
     """
-    until = runs.until()
     ids = runs.ids_by_pipeline()
     newest = runs.summaries([of_one[0] for of_one in ids.values()])
+    until = runs.until()
     known = newest | runs.summaries(list(_by_turns(ids)), until)
     now = now_text()
     rows = [_row(runs, name, of_one, known, now, until) for name, of_one in ids.items()]

@@ -6,6 +6,7 @@
   const table = charts && document.getElementById(charts.dataset.charts);
   if (!table || !window.uPlot) return;
 
+  const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
   const FORMATS = {
     count: (value) => value.toLocaleString("en"),
     percent: (value) => `${+value.toPrecision(3)} %`,
@@ -52,7 +53,7 @@
         scales: { x: { time: false, range: [-0.5, rows.length - 0.5] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
         axes: [
           { ...axis, space: 90, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500], values: (_, found) => found.map((at) => (rows[at] ? short(rows[at]) : "")) },
-          { ...axis, size: 70, space: 32, values: (_, found) => found.map(format) },
+          { ...axis, size: 70, space: 32, values: (_, found) => found.map((value) => (place.dataset.format === "count" && value >= 1e6 ? COMPACT.format(value) : format(value))) },
         ],
         series: [
           { label: "run", value: (_, at) => (at === null || !rows[at] ? "–" : `${rows[at].dataset.started} ${rows[at].dataset.status}`) },
