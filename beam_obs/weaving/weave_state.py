@@ -8,7 +8,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.coders import Coder, coders
 from apache_beam.internal import pickler
-from apache_beam.portability import common_urns, python_urns
+from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.runners.pipeline_context import PipelineContext
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
@@ -34,9 +34,6 @@ INPUTS = "inputs"
 WINDOW_COUNTS = "windows"
 ANY_CODER = "woven_any"
 _CONVERTED = frozenset({PLAIN, SEED, WOVEN, KEYED})
-_STANDARD_CODERS = frozenset(
-    spec.urn for name, spec in vars(common_urns.coders).items() if not name.startswith("_")
-)
 
 
 class WeaveState:
@@ -168,11 +165,10 @@ class WeaveState:
         if form == KEYED:
             pair = graph.kv(coder)
             assert pair is not None, "only pairs have a keyed form"
-            woven = graph.coder(KV_URN, [graph.bytes_coder, pair[1]])
-            if graph.parts.coders[pair[1]].spec.urn not in _STANDARD_CODERS:
-                # A runner puts a length before a value that it does not know. Put before the whole, it is as
-                # long, and spares the runner to take the pair apart, which cost as much as all the rest.
-                woven = self._sealed(woven, pair[1])
+            # A runner puts a length before a value that it does not know. Put before the whole, it is as
+            # long, and spares the runner to take the pair apart, which cost as much as all the rest; and
+            # where it knows the value, to hold each pair as three objects until its group is there.
+            woven = self._sealed(graph.coder(KV_URN, [graph.bytes_coder, pair[1]]), pair[1])
             return graph.coder(KV_URN, [pair[0], woven])
         return coder
 
