@@ -17,7 +17,7 @@ BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch
+        bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -119,6 +119,9 @@ bench-formats: $(STAMP)  ## reading JSON, Avro and Parquet, beside Beam's reader
 
 bench-weave: $(STAMP)  ## cost of lineage, woven against bare
 	$(BIN)/python -m benchmarks.weave $(BENCH_ARGS)
+
+bench-weave-memory: $(STAMP)  ## peak memory of a GroupByKey of a million pairs, woven against bare
+	$(BIN)/python -m benchmarks.weave_memory $(BENCH_ARGS)
 
 bench-import: $(STAMP)  ## time that `import beam_obs` adds
 	$(BIN)/python -m benchmarks.import_time $(BENCH_ARGS)
