@@ -2,7 +2,8 @@
 
 CPU time of the process on the FnApiRunner, on trivial user code, rounds in turn; per step figures are of ten
 chained steps, also with a Stage on each of them, against bare: there, all elements share an origin. Paths are
-whole pipelines over a text file, in which each element has its own, with rows of lineage written to a folder.
+whole pipelines over a text file, in which each element has its own, with rows of lineage written to a folder;
+Beam's read of text is slower bare than woven, so `--read obs` tells what lineage adds behind the same read.
 Weaving time is per transform of a pipeline of a hundred steps.
 """
 
@@ -202,6 +203,9 @@ PATHS = {
 }
 
 
+READS = {"beam": beam.io.ReadFromText, "obs": obs.ReadFromText}
+
+
 def write_lines(file: pathlib.Path, count: int) -> None:
     """Writes a file of lines of some 60 bytes; the lines of a key are spread over all of it."""
     keys = max(count // A_KEY, 1)
@@ -210,11 +214,11 @@ def write_lines(file: pathlib.Path, count: int) -> None:
             lines.write(f"{number},key-{number % keys:05d},the quick brown fox jumps over the lazy dog\n")
 
 
-def run_path(path: Path, lines: pathlib.Path, is_woven: bool) -> float:
-    """Returns the CPU seconds of one run of a path."""
+def run_path(path: Path, lines: pathlib.Path, read: str, is_woven: bool) -> float:
+    """Returns the CPU seconds of one run of a path, behind one of `READS`."""
     with tempfile.TemporaryDirectory() as folder:
         pipeline = beam.Pipeline(runner=FnApiRunner())
-        path.build(pipeline | "read" >> beam.io.ReadFromText(str(lines)), pathlib.Path(folder))
+        path.build(pipeline | "read" >> READS[read](str(lines)), pathlib.Path(folder))
         if not is_woven:
             return process_seconds(pipeline.run)
         with weaving(WeaveSettings(evidence=f"{folder}/evidence")):
@@ -248,14 +252,17 @@ def weaving_milliseconds() -> float:
     return (time.perf_counter() - start) * 1000 / 100
 
 
-def verdict_of_path(name: str, lines: int, rounds: int) -> Verdict:
-    """Measures a path, bare and woven, on a file of some lines; prints what one line costs."""
+def verdict_of_path(name: str, read: str, lines: int, rounds: int) -> Verdict:
+    """Measures a path, bare and woven, on a file of some lines; tells what one line costs too."""
     path = PATHS[name]
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "lines.txt"
         write_lines(file, lines)
         samples: Samples = in_turn(
-            {"bare": partial(run_path, path, file, False), "woven": partial(run_path, path, file, True)},
+            {
+                "bare": partial(run_path, path, file, read, False),
+                "woven": partial(run_path, path, file, read, True),
+            },
             rounds,
         )
     ratio = paired_ratio(samples, "woven", "bare")
@@ -271,12 +278,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help=f"of {', '.join([*CASES, *PATHS])}; all by default")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--lines", type=int, default=ELEMENTS, help="of the file that paths read")
+    parser.add_argument(
+        "--read", choices=sorted(READS), default="beam", help="of paths; default: %(default)s"
+    )
     chosen = parser.parse_args(argv)
     logging.disable(logging.WARNING)
     verdicts = []
     for name in chosen.names or (*CASES, *PATHS):
         if name in PATHS:
-            verdicts.append(verdict_of_path(name, chosen.lines, chosen.rounds))
+            verdicts.append(verdict_of_path(name, chosen.read, chosen.lines, chosen.rounds))
             continue
         case = CASES[name]
         variants = {"bare": partial(run, case, False), "woven": partial(run, case, True)}
