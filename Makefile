@@ -41,7 +41,7 @@ pictures: $(STAMP)  ## the pictures of the documentation, made anew from the dem
 	$(BIN)/python -m pipelines.flights.demo > /dev/null
 	$(BIN)/beam-obs show latest --store demo-output/store --svg docs/report.svg
 	$(BIN)/beam-obs graph latest --store demo-output/store --output docs/flights-graph.svg
-	@$(BIN)/python -m tests.web.take_pictures docs 2> /dev/null
+	@$(BIN)/python -m tests.web.take_pictures docs
 
 test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)

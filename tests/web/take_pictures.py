@@ -6,6 +6,7 @@ and that is said.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pathlib
 import shutil
@@ -55,7 +56,8 @@ def main() -> int:
     folder = DEMO / "pictures"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(DEMO / "store", folder / "store")
-    _run_more(folder)
+    with contextlib.redirect_stderr(io.StringIO()):  # their reports
+        _run_more(folder)
     with serving(folder, sources=[str(pathlib.Path.cwd())]) as served:
         _take(served, target)
     return 0

@@ -41,3 +41,17 @@ def test_it_goes_to_standard_output(runs_folder: pathlib.Path, capsys: pytest.Ca
 def test_its_style_is_taken_from_a_disk(written: pathlib.Path, open_page: Callable[..., Any]) -> None:
     page = open_page(written.as_uri())
     assert page.evaluate("getComputedStyle(document.querySelector('.top')).display") == "flex"
+
+
+@pytest.mark.browser
+def test_all_of_it_fits_on_paper_and_nothing_says_that_it_leads_on(
+    written: pathlib.Path, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(written.as_uri(), width=760, scheme="dark")
+    page.emulate_media(media="print")
+    graph, frame = (page.locator(part).bounding_box() for part in (".graph-frame .graph", ".graph-frame"))
+    assert graph["width"] <= frame["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 760
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 248)"
+    assert not page.get_by_text("kinds over all runs of orders").is_visible()
+    assert not page.get_by_role("button").first.is_visible()
