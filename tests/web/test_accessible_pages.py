@@ -21,6 +21,8 @@ PATHS = {
     "dead letters": "/runs/{run}/dead-letters",
     "dead letter": "/dead-letters/{letter}",
     "difference": "/differences/{before}/{run}",
+    "search": "/search?q=customer-6",
+    "search that finds nothing": "/search?q=nothing",
 }
 
 
