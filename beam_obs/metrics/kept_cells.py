@@ -17,9 +17,7 @@ from beam_obs.metrics import names
 from beam_obs.metrics.buffered_values import BufferedValues, refused_counter
 from beam_obs.metrics.instrument_names import series_name
 from beam_obs.records.instrument_rows import GAUGE, SUMMARY, InstrumentRow
-
-SKETCH_SIZE = 1600
-"""The k of a KLL sketch: ranks are off by less than 0.18 % of all values, 99 times in 100."""
+from beam_obs.records.weighted_values import SKETCH_SIZE, pack_weighted
 
 SLICES = 6
 """Of a window: it slides by one of them."""
@@ -207,7 +205,7 @@ class _SummaryCell(_KeptCell):
                 start,
                 total,
                 sketch.n,
-                bytes(sketch.serialize()),
+                pack_weighted(sketch.get_min_value(), sketch.get_max_value(), sketch),
                 self._kind.options,
             )
 

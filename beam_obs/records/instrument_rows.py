@@ -30,7 +30,7 @@ INSTRUMENT_SCHEMA: Any = fastavro.parse_schema(
             {"name": "at", "type": "long", "doc": "Microseconds since 1970: when set, or the slice's start."},
             {"name": "value", "type": "double", "doc": "Of a gauge; of a summary the sum of the values."},
             {"name": "count", "type": "long", "doc": "Values of a summary."},
-            {"name": "sketch", "type": "bytes", "doc": "KLL sketch of doubles, as datasketches writes it."},
+            {"name": "sketch", "type": "bytes", "doc": "Of a summary: values with weights."},
             {"name": "options", "type": "string", "doc": "JSON: quantiles, and seconds of the window."},
         ],
     }
@@ -47,7 +47,7 @@ class InstrumentRow(NamedTuple):
       at: microseconds since 1970: when the gauge was set, or where the slice of time begins.
       value: of the gauge, or the sum of a summary's values.
       count: values of a summary.
-      sketch: of a summary.
+      sketch: of a summary, as `pack_weighted` writes it.
       options: of a summary: `quantiles`, and `window` in seconds or None.
     """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from beam_obs.metrics.families import Family, Sample
 from beam_obs.metrics.instrument_names import parse_series
@@ -16,6 +15,7 @@ from beam_obs.records.instrument_rows import (
     read_instrument_rows,
 )
 from beam_obs.records.manifest import FILE_DIGEST, LOST, content_hash
+from beam_obs.records.weighted_values import RANK_ERROR, MergedValues, read_weighted
 from beam_obs.store.evidence import Evidence
 from beam_obs.store.row_files import read_row_file
 from beam_obs.store.store import Store
@@ -47,7 +47,9 @@ def merged_families(rows: Iterable[InstrumentRow], problems: list[str]) -> list[
     summaries: dict[tuple[str, str], list[InstrumentRow]] = {}
     for row in rows:
         key = row.series, row.step
-        if row.kind == GAUGE:
+        if not math.isfinite(row.value):
+            problems.append(f"{row.kind} {row.series} has a value that is no number")
+        elif row.kind == GAUGE:
             if key not in gauges or (row.at, row.value) > (gauges[key].at, gauges[key].value):
                 gauges[key] = row
         elif row.kind == SUMMARY:
@@ -91,38 +93,30 @@ def _parsed(series: str) -> tuple[str, dict[str, str]]:
 def _summary(
     step: str, labels: dict[str, str], rows: list[InstrumentRow], what: str, problems: list[str]
 ) -> Sample | None:
-    try:
-        import datasketches
-    except ImportError:
-        problems.append(f"{what} cannot be read: pip install 'beam_obs[summaries]'")
-        return None
     last = max(rows, key=lambda row: row.at)
     window = last.options.get("window")
     if isinstance(window, (int, float)) and math.isfinite(window):
         rows = [row for row in rows if row.at > last.at - window * 1e6]
     else:
         window = None
+    merged, shares = MergedValues(), _quantiles(last)
     try:
-        sketches = [datasketches.kll_doubles_sketch.deserialize(row.sketch) for row in rows]
-        whole = sketches[0]
-        for sketch in sketches[1:]:
-            whole.merge(sketch)
-        quantiles = {str(float(one)): whole.get_quantile(float(one)) for one in _quantiles(last)}
-        rank_error = whole.normalized_rank_error(False) if whole.is_estimation_mode() else 0.0
-    except Exception as error:  # a decoder of what may be anything
-        problems.append(f"{what} is damaged: {type(error).__name__}")
+        for row in rows:
+            merged.add(read_weighted(row.sketch))
+    except ValueError as error:
+        problems.append(f"{what} is damaged: {error}")
         return None
     return Sample(
         step,
         labels,
-        quantiles=quantiles,
-        rank_error=round(rank_error, 6),
+        quantiles=dict(zip(map(str, shares), merged.quantiles(shares), strict=False)),
+        rank_error=0.0 if merged.is_exact else RANK_ERROR,
         window_seconds=window,
-        count=whole.n,
+        count=sum(row.count for row in rows),
         sum=math.fsum(row.value for row in rows),
     )
 
 
-def _quantiles(row: InstrumentRow) -> list[Any]:
+def _quantiles(row: InstrumentRow) -> list[float]:
     found = row.options.get("quantiles")
-    return found if isinstance(found, list) else []
+    return [float(one) for one in found if isinstance(one, (int, float))] if isinstance(found, list) else []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pytest
 from apache_beam.coders import VarIntCoder
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
@@ -22,6 +24,7 @@ from beam_obs.metrics import names
 from beam_obs.metrics.families import Family
 from beam_obs.metrics.run_snapshot import read_snapshot
 from beam_obs.records.instrument_rows import GAUGE, SUMMARY, InstrumentRow
+from beam_obs.records.weighted_values import MergedValues, pack_weighted, read_weighted
 from beam_obs.store.evidence import read_evidence
 from beam_obs.store.instrument_values import kept_families, merged_families
 from tests.metrics.bundled_values import BUNDLES, check_values, in_bundles
@@ -160,18 +163,12 @@ def test_a_gauge_has_the_latest_value_in_whatever_order_bundles_come() -> None:
 
 
 def rows_of_summary(window: float | None) -> list[InstrumentRow]:
-    import datasketches
-    import numpy as np
-
     rows = []
     for slice_ in range(12):
-        sketch = datasketches.kll_doubles_sketch(200)
-        sketch.update(np.full(10, float(slice_)))
+        packed = pack_weighted(slice_, slice_, [(float(slice_), 2), (float(slice_), 8)])
         options = {"quantiles": [0.0, 1.0], "window": window}
         at = slice_ * 10_000_000
-        rows.append(
-            InstrumentRow(SUMMARY, "s", "step", at, 10.0 * slice_, 10, bytes(sketch.serialize()), options)
-        )
+        rows.append(InstrumentRow(SUMMARY, "s", "step", at, 10.0 * slice_, 10, packed, options))
     return rows
 
 
@@ -191,6 +188,33 @@ def test_a_damaged_sketch_is_told_and_fails_nothing() -> None:
     damaged = [row._replace(sketch=row.sketch[:9]) for row in rows_of_summary(window=None)]
     assert merged_families(damaged, problems) == []
     assert problems[0].startswith("summary s is damaged")
+
+
+def test_bytes_of_anybody_are_no_values_or_some() -> None:
+    packed = pack_weighted(0.0, 9.0, [(float(number), 1 << number % 3) for number in range(50)])
+    chance = random.Random(1)
+    read = 0
+    for _ in range(2000):
+        changed = bytearray(packed[: chance.randrange(len(packed)) if chance.random() < 0.5 else None])
+        for _ in range(chance.randrange(3)):
+            if changed:
+                changed[chance.randrange(len(changed))] = chance.randrange(256)
+        row = InstrumentRow(SUMMARY, "s", "step", 0, 1.0, 1, bytes(changed), {"quantiles": [0.5]})
+        read += len(merged_families([row], []))
+    assert 0 < read < 2000
+
+
+def test_merged_quantiles_of_many_sketches_keep_their_error() -> None:
+    sketch_of = np.random.default_rng(1)
+    values = sketch_of.lognormal(size=(400, 2000))
+    merged = MergedValues()
+    for part in values:
+        merged.add(read_weighted(pack_weighted(part.min(), part.max(), ((value, 1) for value in part))))
+    shares = [0.01, 0.5, 0.9, 0.99, 0.999]
+    every = np.sort(values.ravel())
+    for share, value in zip(shares, merged.quantiles(shares), strict=True):
+        assert abs(np.searchsorted(every, value) / len(every) - share) < 0.0005
+    assert merged.quantiles([0, 1]) == [every[0], every[-1]]
 
 
 def test_a_file_that_was_changed_is_told(tmp_path: Path) -> None:
