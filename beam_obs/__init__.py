@@ -6,7 +6,7 @@
     reads         ReadFromText, ReadFromCsv, ReadFromJson, ReadFromAvro, ReadFromParquet, ReadWholeFiles
     writes        WriteToText, WriteToJson, WriteToAvro, WriteToBigQuery, WriteToPubSub
     dead letters  DeadLetters to AvroFiles, JsonLines, BigQueryRows, PubSubMessages; read_dead_letters
-    runs          Store; on the command line `beam-obs runs`, `show`, `diff`, `graph`, `prune`
+    runs          Store; on the command line `beam-obs runs`, `show`, `diff`, `serve`, `site`, `prune`
     lineage       beam_obs.lineage: why, fate, sources, affected
     numbers       counter, gauge, histogram, summary for code of your own
     errors        BeamObsError, UsageError; of a bad record BadInput, of a bad file BadFile

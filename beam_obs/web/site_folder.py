@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from beam_obs.records.errors import BeamObsError
@@ -14,6 +15,8 @@ from beam_obs.store.objects import AT_ONCE
 
 MARKER = "beam_obs_site.json"
 """Tells that a folder is a site, and which of its files are."""
+
+_AT_A_TIME = 4 * AT_ONCE
 
 
 class NotASite(BeamObsError):
@@ -72,18 +75,15 @@ class SiteFolder:
         if not self._earlier:
             self._mark()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for _ in pool.map(lambda file: self._files.write(*file), self._noted(files)):
-                pass
+            waiting = iter(files)
+            # A few at a time: pages that wait for a slow store take memory.
+            while some := list(itertools.islice(waiting, _AT_A_TIME)):
+                self._written.update(name for name, _ in some)
+                list(pool.map(lambda file: self._files.write(*file), some))
             gone = sorted(self._earlier - self._written)
-            for _ in pool.map(self._files.delete, gone):
-                pass
+            list(pool.map(self._files.delete, gone))
         self._mark()
         return len(self._written)
-
-    def _noted(self, files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-        for name, content in files:
-            self._written.add(name)
-            yield name, content
 
     def _mark(self) -> None:
         content = json.dumps({"what": "a site of beam-obs site", "files": sorted(self._written)}, indent=0)
