@@ -94,9 +94,11 @@ class Instrument:
         found = self._series.get(tuple(labels.values()))
         if found is not None and tuple(labels) == self.label_names:
             return found
+        if not self.label_names:
+            raise UsageError(f"{self.name!r} has no labels, or is a series that has all of its own")
         if len(labels) != len(self.label_names) or not all(map(labels.__contains__, self.label_names)):
             raise UsageError(
-                f"{self.name!r} takes the labels {', '.join(self.label_names) or 'none'}, "
+                f"{self.name!r} takes the labels {', '.join(self.label_names)}, "
                 f"not {', '.join(labels) or 'none'}"
             )
         key = tuple([str(labels[name]) for name in self.label_names])

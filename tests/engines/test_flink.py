@@ -18,6 +18,7 @@ from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.store.evidence import read_evidence
 from beam_obs.store.run_record import RunRecord
 from tests.engines.flink.cluster import Cluster, running_cluster
+from tests.metrics.bundled_values import check_values, in_bundles
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
@@ -174,3 +175,12 @@ def test_a_job_whose_launcher_has_left_is_watched_to_its_end(cluster: Cluster, t
     (run,) = job.store.runs()
     assert (run.status, (run.end or {})["counts_from"]) == ("done", "result")
     job.assert_that_nothing_is_lost_or_doubled(run)
+
+
+def test_instruments_say_the_same_as_on_one_worker(cluster: Cluster, tmp_path: Path) -> None:
+    options = [*cluster.options, f"--obs_store={tmp_path}", "--obs_progress=off"]
+    with obs.Pipeline(options=PipelineOptions(options), name="values") as p:
+        in_bundles(p)
+
+    (run,) = obs.Store(str(tmp_path)).runs()
+    check_values(run.end["instruments"])

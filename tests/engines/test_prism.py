@@ -18,10 +18,12 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 import beam_obs as obs
+import beam_obs.metrics
 from beam_obs.metrics.live import live_counts
 from beam_obs.metrics.tally import Counts
 from beam_obs.testing import assert_metrics
 from tests.engines.prism import prism_options
+from tests.metrics.bundled_values import check_kept, in_bundles
 from tests.weaving.provenance import made, run_woven
 from tests.weaving.random_steps import STEPS, typed
 from tests.weaving.test_independence import rows_of, write_files
@@ -123,3 +125,16 @@ def test_what_a_cancelled_stream_refused_is_in_a_file_or_said_not_to_be(tmp_path
     refused = run.end["dead_letters"]
     assert refused["in_files"].get("parse", 0) + refused["not_kept"].get("parse", 0) >= 5
     assert ("refused and not kept" in run.status_text) == bool(refused["not_kept"])
+
+
+def test_gauges_and_summaries_say_the_same_as_on_one_worker(tmp_path: Path) -> None:
+    options = PipelineOptions([*prism_options(), f"--obs_store={tmp_path}"])
+    with obs.Pipeline("PrismRunner", options, name="values") as p:
+        in_bundles(p)
+
+    (run,) = obs.Store(str(tmp_path)).runs()
+    # Counts of a bundle Prism now and then loses; evidence it does not.
+    check_kept((run.end or {})["instruments"])
+    elements = beam_obs.metrics.snapshot(p.result).family("beam_obs_elements_total")
+    assert elements is not None
+    assert "give" in {sample.step for sample in elements.samples}

@@ -133,6 +133,8 @@ def test_an_instrument_with_labels_has_to_be_told_them() -> None:
         BY_CARRIER.inc()
     with pytest.raises(obs.UsageError, match="takes the labels carrier, not carier"):
         BY_CARRIER.labels(carier="UA")
+    with pytest.raises(obs.UsageError, match="has no labels"):
+        ROWS.labels()
 
 
 def test_a_counter_does_not_fall() -> None:
