@@ -31,8 +31,8 @@ class WriteToJson(FileWrite):
     """Writes each record as one line of JSON.
 
     Dicts are written with their keys in their order; NamedTuples, dataclasses and `beam.Row` as objects
-    of their fields. A record that JSON has no form for, NaN and infinities among them, becomes a dead
-    letter; where dead letters have no home it fails the job.
+    of their fields. A record that JSON has no form for, NaN, infinities and two keys of one text (`1`
+    and `"1"`) among them, becomes a dead letter; where dead letters have no home it fails the job.
 
     Args:
       default: gives a JSON value for one that JSON does not have, e.g. ``str`` for dates, as
@@ -200,10 +200,14 @@ _PLAIN = frozenset(
     | {datetime.datetime, datetime.date, datetime.time, decimal.Decimal, uuid.UUID, Timestamp}
 )
 """Kinds of values with nothing inside."""
+_TEXT = frozenset({str})
 
 
 def plain(value: Any) -> Any:
     """Returns a record with its NamedTuples, dataclasses and rows as dicts, at every depth.
+
+    Raises:
+      ValueError: two keys of a dict are the same as text.
 
     >>> plain(beam.Row(carrier="UA", days=[beam.Row(flights=3)]))
     {'carrier': 'UA', 'days': [{'flights': 3}]}
@@ -211,6 +215,8 @@ def plain(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
     if isinstance(value, dict):
+        if not _TEXT.issuperset(map(type, value)):
+            _refuse_doubled_keys(value)
         # Most records are flat: this costs a tenth of making them anew.
         return (
             value
@@ -228,3 +234,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, beam.Row):
         return {key: plain(item) for key, item in value.as_dict().items()}
     return value
+
+
+def _refuse_doubled_keys(value: dict[Any, Any]) -> None:
+    texts: dict[str, Any] = {}
+    for key in value:
+        text = json.dumps({key: None})[1:-7]
+        if text in texts:
+            raise ValueError(
+                f"the keys {texts[text]!r} and {key!r} are both {text} as text: rename one of them"
+            )
+        texts[text] = key

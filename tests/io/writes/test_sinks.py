@@ -136,7 +136,15 @@ def test_json_writes_records_of_any_kind_as_objects() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"x": math.nan}, {"x": {1, 2}}, {"x": datetime.date(2013, 1, 1)}, {(1, 2): 3}]
+    "bad",
+    [
+        {"x": math.nan},
+        {"x": {1, 2}},
+        {"x": datetime.date(2013, 1, 1)},
+        {(1, 2): 3},
+        {1: "a", "1": "b"},
+        {"x": [{None: 0, "null": 0}]},
+    ],
 )
 def test_what_json_has_no_form_for_is_a_dead_letter(bad: Any) -> None:
     names, dead = _run_with_letters(obs.WriteToJson("out", num_shards=1), [{"x": 1}, bad])
