@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -38,6 +39,8 @@ from beam_obs.web.protection import Protection
 from beam_obs.web.rendering import render
 from beam_obs.web.runs_lines import runs_lines
 from beam_obs.web.stored_runs import StoredRuns
+
+_LOGGER = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 
@@ -140,9 +143,22 @@ def application(
             shared = {"store": store.shown_uri}
             return HTMLResponse(render(page, links, shared), page.status, {"cache-control": "no-store"})
 
+        def respond_always(asked: Asked) -> Response:
+            try:
+                return respond(asked)
+            except HTTPException:
+                raise
+            except Exception:  # a mistake of ours: it is told with the headers that every answer has
+                _LOGGER.exception("a page could not be made")
+                told = (
+                    "This page could not be made. That is a mistake of beam_obs; its server says more of it."
+                )
+                page = _problem(500, told)
+                return HTMLResponse(render(page, links, {"store": store.shown_uri}), page.status)
+
         async def endpoint(request: Request) -> Response:
             asked = Asked(runs, dict(request.path_params), dict(request.query_params), files)
-            return await run_in_threadpool(respond, asked)
+            return await run_in_threadpool(respond_always, asked)
 
         return endpoint
 
