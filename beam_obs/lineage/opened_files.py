@@ -267,7 +267,7 @@ def same_file(uri: str, path: str) -> bool:
     """
     if uri == path:
         return True
-    if not is_local(uri) or not is_local(path):
+    if not is_local(uri) or not is_local(path) or "\0" in uri + path:
         return False
     wanted, kept = os.path.abspath(local_path(path)), os.path.normpath(local_path(uri))
     if os.path.isabs(kept):

@@ -217,7 +217,7 @@ def _times_lines(step: MarkedStep) -> list[str]:
 
 
 def _line_width(count: int | None) -> float:
-    return _LEAST_WIDTH + (_WIDTH_OF_TEN * math.log10(count) if count else 0)
+    return _LEAST_WIDTH + (_WIDTH_OF_TEN * math.log10(count) if count and count > 0 else 0)
 
 
 def _draw_edge(parent: ElementTree.Element, edge: MarkedEdge, route: Route) -> None:

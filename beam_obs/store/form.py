@@ -52,17 +52,32 @@ class Text(NamedTuple):
 def parse_object(content: bytes) -> dict[str, Any]:
     """Returns the object that a JSON file holds.
 
+    Half of a surrogate pair, which no encoding has, stands written out: ``\\ud800``. A byte of a file's name
+    that is no text, as Python has it, stays.
+
     Raises:
       ValueError: it is no JSON object, or one that cannot be walked or computed with.
     """
     try:
-        value = json.loads(content)
+        value = json.loads(content.decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if not isinstance(value, dict):
         raise ValueError("it is no object")
     _check_plain(value, 0)
-    return value
+    is_plain = b"\\ud" not in content and b"\\uD" not in content
+    return value if is_plain else {_whole(name): _whole(one) for name, one in value.items()}
+
+
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALF.sub(lambda half: f"\\u{ord(half[0]):x}", value)
+    if isinstance(value, dict):
+        return {_whole(name): _whole(one) for name, one in value.items()}
+    return [_whole(one) for one in value] if isinstance(value, list) else value
 
 
 def fit(value: Any, form: Any, where: str, problems: list[str]) -> Any:

@@ -136,12 +136,6 @@ _COUNTS: dict[str, Any] = {
     "edges": Maybe([{"from": str, "to": str, "count": _COUNT, "side": bool}]),
 }
 
-LIVE_FORM: dict[str, Any] = {
-    "at": Time(),
-    **_COUNTS,
-    "history": Needed([{"seconds": Needed(float, 0.0), "in": int, "dead": Needed(int, 0)}], []),
-}
-
 _LINEAGE = {
     "woven": Needed(int, 0),
     "opaque": Needed(Each(str), {}),
@@ -247,6 +241,14 @@ END_FORM: dict[str, Any] = {
     "was_removed": Maybe(bool),
     FILES: Maybe(Each(str)),
     ERASED_AT_END: Maybe(int),
+}
+
+_AT_END_ALONE = ("status", "finished", FILES, ERASED_AT_END)
+
+LIVE_FORM: dict[str, Any] = {
+    **{name: form for name, form in END_FORM.items() if name not in _AT_END_ALONE},
+    "at": Time(),
+    "history": Needed([{"seconds": Needed(float, 0.0), "in": int, "dead": Needed(int, 0)}], []),
 }
 
 MANIFESTS_FORM: dict[str, Any] = {

@@ -6,6 +6,9 @@ import dataclasses
 import urllib.parse
 from typing import Any, ClassVar
 
+_AS_IT_IS = "surrogatepass"
+"""A store may have text that no encoding has; an address of it leads to a page that says so."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Links:
@@ -106,9 +109,9 @@ class Links:
 
     def _at(self, path: str, **parameters: Any) -> str:
         given = {name: value for name, value in parameters.items() if value is not None}
-        query = f"?{urllib.parse.urlencode(given)}" if given else ""
+        query = f"?{urllib.parse.urlencode(given, errors=_AS_IT_IS)}" if given else ""
         return f"{self.base}{path}{query}"
 
 
 def _quoted(text: str) -> str:
-    return urllib.parse.quote(text, safe="")
+    return urllib.parse.quote(text, safe="", errors=_AS_IT_IS)

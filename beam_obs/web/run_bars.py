@@ -121,10 +121,10 @@ def _so_far(run: RunSummary, now: str) -> float:
 
 
 def _dead_height(run: RunSummary) -> int:
-    if not run.refused:
+    if run.refused <= 0:
         return 0
     # Few among many are to be seen, too: one in a hundred is a tenth of the height.
-    part = min(1.0, run.refused / run.taken) if run.taken else 1.0
+    part = min(1.0, run.refused / run.taken) if run.taken and run.taken > 0 else 1.0
     return max(2, round(MOST_DEAD * math.sqrt(part)))
 
 

@@ -125,3 +125,10 @@ def _has_circle(pairs: set[tuple[str, str]]) -> bool:
         if kept == pairs:
             return bool(pairs)
         pairs = kept
+
+
+def test_half_of_a_surrogate_pair_stands_written_out() -> None:
+    content = b'{"a\\ud800": ["\\uDFFF", "\\ud83d\\ude00", "caf\\udce9.csv"]}'
+    assert parse_object(content) == {"a\\ud800": ["\\udfff", "\U0001f600", "caf\udce9.csv"]}
+    with pytest.raises(ValueError, match="utf-8"):
+        parse_object(b'{"a": "\xed\xa0\x80"}')
