@@ -167,8 +167,9 @@ def run_settings(options: PipelineOptions) -> RunSettings:
         except ValueError as error:
             raise UsageError(f"--obs_{field}: {error}") from None
     values["redact"] = values["redact"] or ()
-    values["store"] = values["store"] or default_store()
-    return RunSettings(**values, store_shared=bool(view.obs_store_shared) or find_configuration().shared)
+    configuration = find_configuration()
+    values["store"] = values["store"] or default_store(configuration)
+    return RunSettings(**values, store_shared=bool(view.obs_store_shared) or configuration.shared)
 
 
 def _store(text: str) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.given import given_path
-from beam_obs.store.configuration import find_configuration
+from beam_obs.store.configuration import Configuration, find_configuration
 from beam_obs.store.folder import Folder, folder_at, is_local, local_path
 from beam_obs.store.read_run_record import read_run_record
 from beam_obs.store.run_record import END, START, RunRecord, RunRecords
@@ -37,13 +37,17 @@ _RUN = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?")
 
 
-def default_store() -> str:
+def default_store(configuration: Configuration | None = None) -> str:
     """Returns the root of the store where none is named.
+
+    Args:
+      configuration: what the file of settings says, where it was read already.
 
     Raises:
       UsageError: ``beam_obs.toml`` has something wrong.
     """
-    return os.environ.get(STORE_VARIABLE) or find_configuration().store or DEFAULT_STORE
+    named = os.environ.get(STORE_VARIABLE)
+    return named or (configuration or find_configuration()).store or DEFAULT_STORE
 
 
 class StoreNotWritable(BeamObsError):
