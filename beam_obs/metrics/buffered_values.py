@@ -6,11 +6,12 @@ takes what there is ten times a second, so that a bundle of any length keeps lit
 
 from __future__ import annotations
 
+import logging
 import math
+import struct
 import threading
 import time
 import weakref
-from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,9 @@ from beam_obs.metrics import names
 
 SECONDS = 0.1
 """How often values are taken: of a million a second, 3 MB of them wait."""
+
+_LOGGER = logging.getLogger(__name__)
+_NO_NUMBER = struct.pack("d", math.nan)
 
 
 class _RefusedCounter(CounterCell):  # type: ignore[misc, unused-ignore]
@@ -72,12 +76,16 @@ class BufferedValues:
             # Each of the two is one step of the interpreter: what is appended in between stays.
             given = self._values[:count]
             del self._values[:count]
-            values = np.frombuffer(_floats(given))
+            values = np.frombuffer(bytearray(_floats(given)))  # which a sketch wants to be writable
             finite = np.isfinite(values)
             if not finite.all():
                 self._refused.update(int(count - finite.sum()))
                 values = values[finite]
-            self._take(values)
+            try:
+                self._take(values)
+            except Exception:  # ours: no reason for a pipeline to fail
+                self._refused.update(len(values))
+                _LOGGER.exception("values of an instrument are lost")
 
     def clear(self) -> None:
         """Drops what there is."""
@@ -85,19 +93,22 @@ class BufferedValues:
             del self._values[:]
 
 
-def _floats(values: list[Any]) -> array[float]:
-    """Returns values as floats; NaN for what is no number."""
+def _floats(values: list[Any]) -> bytes:
+    """Returns values as doubles; NaN for what is no number.
+
+    Of all ways from a list to an array that were tried this one is the fastest, by half.
+    """
     try:
-        return array("d", values)
-    except (TypeError, OverflowError):
-        return array("d", [_float(value) for value in values])
+        return struct.pack(f"{len(values)}d", *values)
+    except (struct.error, OverflowError):
+        return b"".join(map(_float, values))
 
 
-def _float(value: Any) -> float:
+def _float(value: Any) -> bytes:
     try:
-        return float(array("d", [value])[0])
-    except (TypeError, OverflowError):
-        return math.nan
+        return struct.pack("d", value)
+    except (struct.error, OverflowError):
+        return _NO_NUMBER
 
 
 class _Taker:

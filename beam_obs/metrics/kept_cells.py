@@ -59,7 +59,16 @@ def take_kept(step: str) -> list[bytes]:
     if container is None:
         return []
     cells = [cell for cell in list(container.metrics.values()) if isinstance(cell, _KeptCell)]
-    return [row._replace(step=step).to_bytes() for cell in cells for row in cell.take()]
+    return [row for cell in cells for row in _rows_of(cell, step, container.metrics)]
+
+
+def _rows_of(cell: _KeptCell, step: str, metrics: dict[Any, Any]) -> list[bytes]:
+    try:
+        return [row._replace(step=step).to_bytes() for row in cell.take()]
+    except Exception:  # ours: no reason for a pipeline to fail
+        refused_counter(metrics).update(1)
+        _LOGGER.exception("what a step said of an instrument is lost")
+        return []
 
 
 class _KeptCell(_SilentCell):
