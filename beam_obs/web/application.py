@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
 from beam_obs.lineage.readable_files import ReadableFiles
@@ -184,14 +184,21 @@ def application(
     routes.append(Route("/healthz", health))
     routes.append(Route("/api/runs", runs_as_lines))
     routes.append(Mount("/static", StaticFiles(directory=STATIC)))
-    return Starlette(
-        routes=[Mount(base, routes=routes)] if base else routes,
+    if base:
+        routes = [
+            Route(base, lambda _: RedirectResponse(links.home(), 307)),
+            Mount(base, Router(routes, redirect_slashes=False)),
+        ]
+    made = Starlette(
+        routes=routes,
         middleware=[
-            Middleware(Protection, hosts=hosts, token=token),
+            Middleware(Protection, hosts=hosts, token=token, base=base),
             Middleware(GZipMiddleware, minimum_size=4_000, compresslevel=4),
         ],
         exception_handlers={404: not_found},
     )
+    made.router.redirect_slashes = False  # by a whole address, which a proxy that speaks TLS knows as another
+    return made
 
 
 def page_of(make: Maker, asked: Asked) -> Page | Elsewhere:

@@ -57,16 +57,21 @@ class Served(NamedTuple):
         """The store that it shows."""
         return Store(self.folder / "store")
 
-    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+    def get(self, path: str, method: str = "GET", body: str | None = None, **headers: str) -> Answer:
         """Asks for a page; names of headers have underscores."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
             connection.request(
-                method, path, headers={name.replace("_", "-"): text for name, text in headers.items()}
+                method, path, body, {name.replace("_", "-"): text for name, text in headers.items()}
             )
             answer = connection.getresponse()
             told = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, told, answer.read().decode())
+
+    def post(self, path: str, form: str, **headers: str) -> Answer:
+        """Sends a form."""
+        kind = "application/x-www-form-urlencoded"
+        return self.get(path, "POST", form, content_type=kind, **headers)
 
 
 @contextlib.contextmanager

@@ -53,3 +53,30 @@ def test_what_is_not_there_is_said_on_a_page(served: Served) -> None:
     answer = served.get("/runs/nosuchrun")
     assert answer.status == 404
     assert "no run &#39;nosuchrun&#39;" in answer.text
+
+
+def test_a_browser_gives_the_token_in_a_form_and_bears_it_from_then_on(runs_folder: pathlib.Path) -> None:
+    with serving(runs_folder, token="s3cret; ü", base="/obs") as served:
+        asked = served.get("/obs/", accept="text/html,*/*")
+        assert asked.status == 401
+        assert 'action="/obs/token" method="post"' in asked.text
+        assert served.post("/obs/token", "token=wrong").status == 401
+        assert served.post("/obs/token", "token=" + "x" * 100_000).status == 401
+        assert served.post("/obs/", "token=s3cret%3B+%C3%BC").status == 405
+        taken = served.post("/obs/token", "token=s3cret%3B+%C3%BC")
+        assert (taken.status, taken.headers["location"]) == (303, "/obs/")
+        cookie, *marks = taken.headers["set-cookie"].split("; ")
+        assert {"HttpOnly", "SameSite=strict"} <= set(marks)
+        assert served.get("/obs/", cookie=cookie).status == 200
+        assert served.post("/obs/token", "token=s3cret%3B+%C3%BC", host="evil.example").status == 421
+
+
+def test_where_no_token_is_needed_none_is_taken(served: Served) -> None:
+    assert served.post("/token", "token=").status == 405
+
+
+def test_the_path_that_pages_are_below_is_led_to_whatever_stands_before(runs_folder: pathlib.Path) -> None:
+    with serving(runs_folder, base="/obs") as served:
+        answer = served.get("/obs")
+        assert (answer.status, answer.headers["location"]) == (307, "/obs/")
+        assert served.get("/obs/runs/").status == 404
