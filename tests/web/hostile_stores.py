@@ -12,7 +12,7 @@ from typing import Any
 
 import fastavro
 
-from beam_obs.records.manifest import content_hash
+from beam_obs.records.manifest import content_hash, short_hash
 
 ATTACKS = {
     "markup": (
@@ -93,7 +93,10 @@ def hostile_store(
                     manifest["details"].update(file_digest=digests[manifest["file"]], file_bytes=size)
             for name in ("seal", "sealed", "files"):
                 real_value.pop(name, None)
-            file.write_text(json.dumps(change(file.name, real_value)))
+            changed = json.dumps(change(file.name, real_value)).encode()
+            file.unlink()
+            name = f"manifest-{short_hash(changed)}.json" if file.name.startswith("manifest") else file.name
+            (own / name).write_bytes(changed)
 
 
 def make_running(store: pathlib.Path) -> None:
