@@ -162,6 +162,14 @@ def observe(handler: ErrorHandler) -> None:
     obs.ReadAllFiles("*.html")  # until the release that takes it away
 
 
+def measure() -> None:
+    obs.counter("parsed", "kind").labels(kind="csv").inc()
+    obs.counter("parsed_bytes", series=10).add(3)
+    obs.histogram("parse_seconds", buckets=[0.1, 1.0]).observe(0.5)
+    obs.gauge("newest_seconds").set(1.5)
+    obs.summary("row_bytes").observe(12.0)
+
+
 def assert_all() -> None:
     late = testing.meets("late", lambda element: element["dep_time"] > 2200)
     assert_type(late, testing.Matcher)
