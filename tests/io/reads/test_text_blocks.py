@@ -12,7 +12,7 @@ from apache_beam.coders import BytesCoder, StrUtf8Coder
 from apache_beam.io import source_test_utils
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.range_trackers import OffsetRangeTracker
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_obs.beam_private import TextSource
@@ -66,6 +66,7 @@ def test_any_range_holds_what_beams_source_gives_of_it(
     monkeypatch.setattr(module, "BLOCK_BYTES", size)
     path = tmp_path_factory.mktemp("text") / "a.txt"
 
+    @settings(deadline=None)
     @given(CONTENTS, st.integers(0, 12), st.integers(0, 12))
     def check(content: bytes, start: int, length: int) -> None:
         path.write_bytes(content)
