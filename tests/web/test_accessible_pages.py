@@ -23,16 +23,22 @@ PATHS = {
     "difference": "/differences/{before}/{run}",
     "search": "/search?q=customer-6",
     "search that finds nothing": "/search?q=nothing",
+    "record": "/records/{origin}?run={run}",
+    "record of an output": "/records?at={output}:1",
+    "record asked for": "/records",
 }
 
 
 def path_of(served: Served, name: str) -> str:
     newest = served.store.find("orders@latest")
+    kind = newest.last_known["dead_letters"]["by_fingerprint"][0]
     return PATHS[name].format(
         run=newest.id,
         before=served.store.find("orders@latest~1").id,
         failed=served.store.find("broken-orders@latest").id,
-        letter=newest.last_known["dead_letters"]["by_fingerprint"][0]["id"],
+        letter=kind["id"],
+        origin=kind["origin"],
+        output=next(served.folder.glob("totals*.csv")),
     )
 
 

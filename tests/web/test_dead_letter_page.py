@@ -49,7 +49,7 @@ def test_error_standing_and_commands_are_told(served: Served) -> None:
     assert "invalid literal for int()" in page.cssselect(".error-message")[0].text_content()
     assert "parse_strictly" in _section(page, "traceback")
     facts = {dt.text: dt.getnext().text_content() for dt in page.cssselect("dt")}
-    assert facts["committed"] == "yes"
+    assert facts["counts"] == "yes: its bundle was committed"
     commands = [code.text for code in page.cssselect(".command code")]
     assert any(f"beam-obs dead-letters show {letter.id} --payload" in command for command in commands)
     hexadecimal = page.cssselect(".hex tr")[1].text_content()
