@@ -164,8 +164,9 @@ def _is_of(value: Any, form: Any) -> bool:
 
 def _is_time(text: str) -> bool:
     try:
-        return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).tzinfo is not None
-    except ValueError:
+        moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return moment.tzinfo is not None and bool(moment.astimezone(datetime.timezone.utc))
+    except (ValueError, OverflowError):  # before the first year of UTC, or behind its last
         return False
 
 

@@ -129,12 +129,12 @@ def time_text(moment: datetime.datetime) -> str:
 
 
 def parse_time(text: str) -> datetime.datetime:
-    """Returns a time of the store.
+    """Returns a time of the store, of UTC.
 
-    >>> parse_time("2026-01-02T03:04:05.000000Z").hour
-    3
+    >>> parse_time("2026-01-02T03:04:05.000000Z").hour, parse_time("2026-01-02T03:04:05+02:00").hour
+    (3, 1)
     """
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(datetime.timezone.utc)
 
 
 def seconds_between(earlier: str, later: str) -> float:

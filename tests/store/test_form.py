@@ -132,3 +132,12 @@ def test_half_of_a_surrogate_pair_stands_written_out() -> None:
     assert parse_object(content) == {"a\\ud800": ["\\udfff", "\U0001f600", "caf\udce9.csv"]}
     with pytest.raises(ValueError, match="utf-8"):
         parse_object(b'{"a": "\xed\xa0\x80"}')
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-01-02T03:04:05", "0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"]
+)
+def test_a_time_without_a_zone_or_of_no_year_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="at is"):
+        fit(text, Time(), "at", [])
+    assert fit("2026-01-02T03:04:05+02:00", Time(), "at", []) == "2026-01-02T03:04:05+02:00"
