@@ -23,6 +23,8 @@ def test_kinds_are_told_by_whether_they_are_new_or_gone(served: Served) -> None:
     assert {state: len(of_state) for state, of_state in kinds.items()} == {"New": 2, "Gone": 1}
     assert "LookupError: no such customer" in kinds["New"][0].text_content()
     assert "first seen" in kinds["Gone"][0].text_content()
+    told = served.get("/pipelines/orders/kinds").text
+    assert "Bars: in each of the newest 4 runs, the newest at the right." in told
 
 
 def test_each_kind_has_its_counts_over_the_runs(served: Served) -> None:
