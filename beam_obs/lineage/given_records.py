@@ -49,10 +49,10 @@ def record_of_fields(target: str, fields: Mapping[str, str]) -> OutputRecord:
 def _values(content: bytes) -> list[dict[str, Any]] | None:
     try:
         value = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # what is nested too deep is no record
         try:
             value = [json.loads(line) for line in content.splitlines() if line.strip()]
-        except ValueError:
+        except (ValueError, RecursionError):  # what is nested too deep is no record
             return None
     values = value if isinstance(value, list) else [value]
     return values if values and all(isinstance(one, dict) for one in values) else None
@@ -108,7 +108,7 @@ def _read(value: Any) -> Any:
         return value
     try:
         found = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # what is nested too deep is no record
         return value
     return found if found is None or isinstance(found, (int, float)) else value
 

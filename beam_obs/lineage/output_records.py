@@ -250,7 +250,7 @@ def _line_record(file: str, number: int, line: bytes, format: str, content: byte
     if format == JSON:
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         fields = value if isinstance(value, dict) else None
     elif format == CSV:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from types import FrameType
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_NOT_BUILDING = ("beam_obs.cli", "apache_beam.runners.worker")
-"""Modules from which a user's line is asked for neither a transform nor a setting: a command, a worker."""
+_NOT_BUILDING = ("beam_obs.cli", "beam_obs.web", "apache_beam.runners.worker")
+"""Modules from which a user's line is asked for no transform and no setting: a command, a page, a worker."""
 
 
 def made_at(transform: object) -> str:
@@ -27,7 +27,7 @@ def made_at(transform: object) -> str:
 
 def users_line() -> str | None:
     """Returns file and line of the user's program that is being run to build a pipeline; None in a worker,
-    and where a command of ours asks by itself."""
+    and where a command or a page of ours asks by itself."""
     for frame in calling_frames():
         module = str(frame.f_globals.get("__name__"))
         if module.startswith(_NOT_BUILDING):

@@ -134,3 +134,10 @@ def test_a_place_that_no_run_knows_and_nonsense_are_said(served: Served) -> None
 
 def test_an_origin_that_no_run_knows_is_said(served: Served) -> None:
     assert "no run of the store" in _page(served, f"/records/{'12' * 16}").text_content()
+
+
+def test_a_mistake_in_a_place_is_told_without_a_line_of_a_program(served: Served) -> None:
+    answer = served.get(f"/records?at={served.folder}/*:1")
+    assert answer.status == 404
+    assert "name one of them" in answer.text
+    assert ".py:" not in answer.text

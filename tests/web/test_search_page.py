@@ -85,3 +85,11 @@ def test_programs_get_runs_as_the_command_prints_them_and_whether_the_server_liv
     assert len(lines) == 2
     assert f'"id": "{newest}", "pipeline": "orders", "status": "done", "dead": 13' in lines[0]
     assert served.get("/api/runs?pipeline=none").status == http.client.NOT_FOUND
+
+
+def test_what_is_nested_without_end_is_looked_for_as_text(served: Served) -> None:
+    deep = ['{"a":' * times + "1" + "}" * times for times in (200, 400, 600, 900)]
+    for text in ("[" * 9_000, '{"a":' * 5_000, *deep):
+        answer = served.get(f"/search?q={urllib.parse.quote(text)}")
+        assert answer.status == 200
+        assert "Nothing was found" in answer.text
