@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_a_name_of_the_host_that_is_not_ours_is_refused(served: Served) -> None:
     assert served.get("/", host=f"localhost:{served.port}").status == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
 def test_nothing_can_be_changed(served: Served, method: str) -> None:
     assert served.get("/", method).status == 405
 
@@ -80,3 +81,27 @@ def test_the_path_that_pages_are_below_is_led_to_whatever_stands_before(runs_fol
         answer = served.get("/obs")
         assert (answer.status, answer.headers["location"]) == (307, "/obs/")
         assert served.get("/obs/runs/").status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/../application.py", "/static/%2e%2e/application.py", "/static/..%2fapplication.py", "/static/"],
+)
+def test_nothing_but_files_of_style_and_script_is_given(served: Served, path: str) -> None:
+    answer = served.get(path)
+    assert answer.status == 404
+    assert "There is no such page." in answer.text
+
+
+def test_a_store_that_was_removed_since_is_said_on_a_page(
+    runs_folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    shutil.copytree(runs_folder / "store", tmp_path / "store")
+    with serving(tmp_path) as served:
+        run = served.store.find("orders@latest").id
+        shutil.rmtree(tmp_path / "store")
+        for path in ("/", "/pipelines/orders", f"/runs/{run}", "/search?q=orders"):
+            answer = served.get(path)
+            assert answer.status == 500, path
+            assert "no store at" in answer.text
+            assert "content-security-policy" in answer.headers
