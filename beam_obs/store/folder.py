@@ -95,8 +95,11 @@ class Folder(Protocol):
     def delete_folders(self, paths: list[str], last: tuple[str, ...] = ()) -> list[str]:
         """Removes folders, each as `delete_folder` does; returns for each what went wrong, or nothing."""
 
-    def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
-        """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds a marker."""
+    def grandchildren(
+        self, path: str, markers: tuple[str, ...], beginnings: tuple[str, ...]
+    ) -> list[tuple[str, str]]:
+        """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds a marker, or a name
+        that begins as one of `beginnings`."""
 
 
 def folder_at(uri: str) -> Folder:
@@ -201,7 +204,9 @@ class LocalFolder:
         except OSError:
             return []
 
-    def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
+    def grandchildren(
+        self, path: str, markers: tuple[str, ...], beginnings: tuple[str, ...]
+    ) -> list[tuple[str, str]]:
         root = self._path(path, is_folder=True)
         return [
             (child.name, grandchild.name)
@@ -209,6 +214,10 @@ class LocalFolder:
             if child.is_dir(follow_symlinks=False)
             for grandchild in self._entries(child.path)
             if any(os.path.lexists(os.path.join(grandchild.path, marker)) for marker in markers)
+            or (
+                grandchild.is_dir(follow_symlinks=False)
+                and any(entry.name.startswith(beginnings) for entry in self._entries(grandchild.path))
+            )
         ]
 
     def open(self, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
@@ -315,9 +324,17 @@ class RemoteFolder:
             with contextlib.suppress(OSError):  # a filesystem without folders has none left
                 self._objects.delete_empty_folder(self._path(folder))
 
-    def grandchildren(self, path: str, markers: tuple[str, ...]) -> list[tuple[str, str]]:
+    def grandchildren(
+        self, path: str, markers: tuple[str, ...], beginnings: tuple[str, ...]
+    ) -> list[tuple[str, str]]:
         found = (name.split("/") for name in self._sizes(path))
-        return sorted({(parts[0], parts[1]) for parts in found if len(parts) == 3 and parts[2] in markers})
+        return sorted(
+            {
+                (parts[0], parts[1])
+                for parts in found
+                if len(parts) == 3 and (parts[2] in markers or parts[2].startswith(beginnings))
+            }
+        )
 
 
 def _parts(path: str) -> list[str]:

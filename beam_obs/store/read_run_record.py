@@ -88,7 +88,8 @@ def read_run_record(store: Store, pipeline: str, run: str, start: Found, end: Fo
         if live.value is not None and "at" not in live.value:
             live = _Read(None, [*live.problems, f"{LIVE} cannot be read: it does not say of when it is"])
         problems.extend(live.problems)
-        if not ended.problems and beat == Found(None) and (started.value or {}).get(SEALED) is True:
+        had_heartbeat = started.value is None or started.value.get(SEALED) is True
+        if not ended.problems and beat == Found(None) and had_heartbeat:
             # A run has a heartbeat until it has an end, which it may have got since that was looked at.
             (again,) = store.files.look([f"{folder}/{END}"])
             if again != end:

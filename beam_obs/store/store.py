@@ -34,6 +34,9 @@ _LOOKED_AT = 1_000
 _RUN = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """Ids of runs: a folder of another name is none of ours."""
 
+_EVIDENCE = ("manifest-", "partitions.")
+"""How files begin that tell a run which has lost both its start and its end."""
+
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?")
 
 
@@ -225,7 +228,7 @@ class Store:
         return found.content is not None or bool(found.problem)
 
     def _folders(self) -> list[tuple[str, str]]:
-        found = self.files.grandchildren("runs", (START, END))
+        found = self.files.grandchildren("runs", (START, END), _EVIDENCE)
         if not found and self._must_exist and not (self.local and _is_store(self.uri)):
             raise StoreNotFound(self.shown_uri, _stores_near(self.uri) if self.local else ())
         return [(name, run) for name, run in found if _RUN.fullmatch(run)]

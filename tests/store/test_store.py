@@ -97,6 +97,18 @@ def test_a_torn_file_hides_no_other_run(store: Store) -> None:
     assert len(store.runs()) == 4
 
 
+@pytest.mark.parametrize("left", ["manifest-0123456789abcdef.json", "partitions.json"])
+def test_a_run_that_lost_its_start_and_its_end_is_told_by_what_is_left(
+    tmp_path: pathlib.Path, left: str
+) -> None:
+    folder = tmp_path / "runs" / "sums" / "0193aaaa-1111-7000-8000-000000000001"
+    folder.mkdir(parents=True)
+    (folder / left).write_text("{}")
+    (found,) = Store(tmp_path).runs()
+    assert found.status == "damaged"
+    assert set(found.problems) == {"start.json is missing", "end.json is missing"}
+
+
 def test_the_variable_names_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setenv("BEAM_OBS_STORE", str(tmp_path / "from-variable"))
     assert Store().uri == str(tmp_path / "from-variable")
