@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from beam_obs.files import new_file
 
@@ -20,6 +21,10 @@ from beam_obs.files import new_file
 os.environ.pop("BEAM_OBS_STORE", None)
 # Nor is the width that pytest-xdist tells its workers one that anybody reads at.
 os.environ.pop("COLUMNS", None)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
