@@ -98,8 +98,8 @@ class Folder(Protocol):
     def grandchildren(
         self, path: str, markers: tuple[str, ...], beginnings: tuple[str, ...]
     ) -> list[tuple[str, str]]:
-        """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds a marker, or a name
-        that begins as one of `beginnings`."""
+        """Returns (child, grandchild) for each folder ``path/child/grandchild`` that holds a marker, or a
+        name that begins as one of `beginnings`."""
 
 
 def folder_at(uri: str) -> Folder:
