@@ -206,9 +206,9 @@ class _Rendering:
             stage, fingerprint = kind.kind["stage"], kind.kind["fingerprint"]
             error = kind.kind["error_type"].rpartition(".")[2]
             told_error = clipped(f"{clean(error)}: {clean(kind.kind['error_message'])}", self._most_text)
-            what = whole(told_error, "red")
+            what = whole("").append(told_error, "red")
             if payload := clipped(clean(kind.kind["payload_text"]), self._most_text):
-                what.append(f"\n{payload}", "dim not red")
+                what.append(f"\n{payload}", "dim")
             where = whole(clean(stage), "bold").append(f"\n{fingerprint}", "dim not bold")
             state = Text(kind.state if kind.state != RECURRING else "", _KIND_STYLES[kind.state])
             rows.append((state, Text(numbers_text((kind.before, kind.after), self._arrow)), where, what))

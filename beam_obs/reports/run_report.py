@@ -266,11 +266,11 @@ def _dead_letters(
     kinds = refused.get("by_fingerprint") or []
     for kind in kinds[:_SHOWN_KINDS]:
         error = f"{kind['error_type'].rpartition('.')[2]}: {kind['error_message']}"
-        what = whole(shortened(clean(error), most_text), "red")
-        what.append(f"\n{clipped(clean(kind['payload_text']), most_text) or marks.none}", "dim not red")
+        what = whole("").append(shortened(clean(error), most_text), "red")
+        what.append(f"\n{clipped(clean(kind['payload_text']), most_text) or marks.none}", "dim")
         if kind.get("source_uri"):
             at = f" at {kind['position']:,}" if kind.get("position") is not None else ""
-            what.append(f"\n{clean(kind['source_uri'])}{at}", "dim not red")
+            what.append(f"\n{clean(kind['source_uri'])}{at}", "dim")
         stage = whole(clean(kind["stage"]), "bold")
         if kind.get(WITHIN):
             stage.append(f"\n{clean(kind[WITHIN])}", "not bold")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from rich.cells import cell_len
@@ -84,6 +85,20 @@ def test_it_says_what_was_refused_and_where() -> None:
     assert "336,762 records" in text
     assert "3.4 MB" in text
     assert "digest 01234567" in text
+
+
+def test_of_a_refusal_only_the_error_is_red() -> None:
+    refused = {
+        **run().end["dead_letters"]["by_fingerprint"][0],
+        "error_message": "broken",
+        "payload_text": "the record",
+    }
+    record = run(dead_letters={"count": 1, "by_fingerprint": [refused]})
+    console = Console(record=True, file=io.StringIO(), width=100, force_terminal=True)
+    console.print(render_report(record, Store("/data/.beam_obs")))
+    coloured = console.export_text(styles=True)
+    assert re.search(r"\x1b\[31m[^\x1b]*broken", coloured)
+    assert re.search(r"\x1b\[2m[^\x1b]*the record", coloured)
 
 
 def test_text_of_records_cannot_command_the_terminal() -> None:
