@@ -55,8 +55,9 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         an element's outputs are passed on all or not at all (up to 10,000 of them).
       redact: names of fields whose values stay out of the dead letters, or a function that gives an
         element's redacted form; the record cannot be had back from such dead letters.
-      max_dead_rate: share of its records, 0 to 1, that this stage may refuse: an observed batch run that
-        exceeds it fails when all is written; elsewhere each window is judged, and fails the job.
+      max_dead_rate: share of its records, 0 to 1, that this stage, or a step of a composite, may refuse: an
+        observed batch run that exceeds it fails when all is written; elsewhere each window is judged, and
+        fails the job.
       max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
@@ -170,7 +171,9 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         if limit is None and minimum is None:
             return
         if observation.observed and pcoll.is_bounded:
-            observation.dead_rates[stage] = limit, minimum
+            for of_step in {stage, *(of_step for _, of_step in refused)}:
+                # A Stage inside this one may have a limit of its own.
+                observation.dead_rates.setdefault(of_step, (limit, minimum))
         elif limit is not None:
             fewest = DEFAULT_MINIMUM if minimum is None else minimum
             for (refusals, of_step), suffix in zip(refused, suffixes, strict=True):

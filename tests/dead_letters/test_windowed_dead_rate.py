@@ -55,6 +55,28 @@ def test_a_looser_limit_of_its_own_overrides_that_of_the_pipeline(tmp_path: Path
     run_observed(texts(90, 20), tmp_path, max_dead_rate=0.9)
 
 
+class Parse(beam.PTransform):
+    def expand(self, records: Any) -> Any:
+        return records | "ints" >> beam.Map(int)
+
+
+def test_a_limit_around_a_composite_holds_each_step_in_it(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DeadRateExceeded, match=r"'parse/Parse/ints' refused 3 of 10"),
+        obs.Pipeline("DirectRunner", argv=[f"--obs_store={tmp_path}", "--obs_report=off"], name="rates") as p,
+    ):
+        _ = p | beam.Create(texts(3, 7)) | "parse" >> obs.Stage(Parse(), max_dead_rate=0.2, max_dead_minimum=10)
+
+
+def test_the_limit_of_a_stage_in_a_composite_is_its_own(tmp_path: Path) -> None:
+    class Lenient(beam.PTransform):
+        def expand(self, records: Any) -> Any:
+            return records | "ints" >> obs.Stage(beam.Map(int), max_dead_rate=0.5)
+
+    with obs.Pipeline("DirectRunner", argv=[f"--obs_store={tmp_path}", "--obs_report=off"], name="rates") as p:
+        _ = p | beam.Create(texts(3, 7)) | "all" >> obs.Stage(Lenient(), max_dead_rate=0.2, max_dead_minimum=10)
+
+
 def stream(window: bool, limit: float) -> beam.Pipeline:
     options = PipelineOptions()
     options.view_as(StandardOptions).streaming = True
