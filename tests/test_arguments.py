@@ -90,8 +90,8 @@ WRITES = [name for name in STEPS if name.startswith("Write")]
         ("stamp", WRITES, "bool | None", None),
         ("on_bad_file", READS, "str", "dead_letter"),
         ("validate", READS, "bool", True),
-        ("max_dead_rate", ["Stage", "Check", "Sink"], "float | None", None),
-        ("max_dead_minimum", ["Stage", "Check", "Sink"], "int | None", None),
+        ("max_dead_rate", [*STEPS], "float | None", None),
+        ("max_dead_minimum", [*STEPS], "int | None", None),
         ("dataset", ["Source", "Sink"], "str | None", None),
     ],
 )
@@ -178,16 +178,27 @@ RUN = sorted({*IN_FILES, *RECORDS, "ReadWholeFiles"})
 
 
 def refused_by_all(pipeline: Any, **arguments: Any) -> dict[str, Any]:
+    return {name: refused_by(name, pipeline, **arguments) for name in RUN}
+
+
+def refused_by(name: str, pipeline: Any, **arguments: Any) -> Any:
     for file, content in IN_FILES.values():
         pathlib.Path(file).write_bytes(content)
-    results = {}
-    for name in RUN:
-        start: Any = pipeline
-        if name in RECORDS:
-            start = pipeline | f"of {name}" >> beam.Create([RECORDS[name]]).with_output_types(Any)
-        step = STEPS[name](**arguments)
-        results[name] = start | name >> (step if arguments else step.with_dead_letters())
-    return results
+    start: Any = pipeline
+    if name in RECORDS:
+        start = pipeline | f"of {name}" >> beam.Create([RECORDS[name]]).with_output_types(Any)
+    step = STEPS[name](**arguments)
+    return start | name >> (step if "dead_letters" in arguments else step.with_dead_letters())
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_each_step_is_held_to_a_limit_of_its_own(name: str) -> None:
+    p = beam.Pipeline("FnApiRunner")
+    _ = refused_by(name, p, max_dead_rate=0.5, max_dead_minimum=1)
+    with pytest.raises(
+        Exception, match=rf"'{name}\b.*' refused 1 of 1 record \(100.0%\), more than the 50.0%"
+    ):
+        p.run().wait_until_finish()
 
 
 def test_each_step_gives_its_dead_letters_to_any_kind_of_home() -> None:

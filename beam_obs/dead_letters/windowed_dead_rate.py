@@ -26,12 +26,13 @@ DEFAULT_MINIMUM = 100
 class JudgeDeadRate(Ours):
     """Fails the job when a window's share of refused records is above a limit.
 
-    Takes the pair of what a stage took and what it refused.
+    Takes the pair of what a stage took, or of what a read gave, and what it refused.
 
     Args:
       stage: full label of the stage.
       limit: share allowed, 0 to 1.
       minimum: fewest records of a window for its share to be judged.
+      takes_refused_too: whether what was refused is among what was taken.
 
     Raises:
       UsageError: the records are an unbounded PCollection in the global window without a trigger, so
@@ -40,8 +41,9 @@ class JudgeDeadRate(Ours):
 
     role = EVIDENCE
 
-    def __init__(self, stage: str, limit: float, minimum: int) -> None:
+    def __init__(self, stage: str, limit: float, minimum: int, *, takes_refused_too: bool) -> None:
         super().__init__()
+        self._takes_refused_too = takes_refused_too
         self._stage = stage
         self._limit = limit
         self._minimum = minimum
@@ -60,7 +62,7 @@ class JudgeDeadRate(Ours):
             )
         counts = (
             taken | "Taken" >> beam.Map(_one_taken),
-            refused | "Refused" >> beam.Map(_one_refused),
+            refused | "Refused" >> beam.Map(_one_refused if self._takes_refused_too else _one_more_refused),
         )
         return (
             counts
@@ -78,6 +80,11 @@ def _one_taken(_: Any) -> tuple[int, int]:
 @untyped
 def _one_refused(_: Any) -> tuple[int, int]:
     return 0, 1
+
+
+@untyped
+def _one_more_refused(_: Any) -> tuple[int, int]:
+    return 1, 1
 
 
 class _SumPairs(beam.CombineFn):

@@ -24,16 +24,24 @@ class DeadLetterOutput(KeepsDeadLetters, Ours):
     Args:
       dead_letters: a home for the dead letters.
       redact: what stays out of them.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: one of them is wrong.
     """
 
-    def __init__(self, dead_letters: DeadLetters | ErrorHandler | None, redact: Redact | None) -> None:
+    def __init__(
+        self,
+        dead_letters: DeadLetters | ErrorHandler | None,
+        redact: Redact | None,
+        max_dead_rate: float | None,
+        max_dead_minimum: int | None,
+    ) -> None:
         super().__init__()
         self._called = f"obs.{type(self).__name__}"
         self._made_at = made_at(self)
-        self._keep_dead_letters(dead_letters, redact)
+        self._keep_dead_letters(dead_letters, redact, max_dead_rate, max_dead_minimum)
 
     def _check_pcollection(self, pcoll: Any, label: str) -> None:
         """Raises a UsageError where the transform is applied to something else than a PCollection."""
@@ -56,7 +64,13 @@ class DeadLetterOutput(KeepsDeadLetters, Ours):
           What the attempt gives, and the dead letters or None.
         """
         home = None if gives_letters else self._home
-        stage = Stage(label >> attempt, dead_letters=home, redact=self._redact)
+        stage = Stage(
+            label >> attempt,
+            dead_letters=home,
+            redact=self._redact,
+            max_dead_rate=self._max_dead_rate,
+            max_dead_minimum=self._max_dead_minimum,
+        )
         letters = None
         if gives_letters:
             tried, letters = stage.with_dead_letters().expand(pcoll)

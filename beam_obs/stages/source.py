@@ -41,6 +41,8 @@ class Source(Stage):
         attributes; others pass as they are.
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of the dead letters, as for a `Stage`.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: there is no transform, the Source has no label, it is applied to a PCollection, the read
@@ -67,8 +69,16 @@ class Source(Stage):
         stamp: bool = False,
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
-        super().__init__(read, dead_letters=dead_letters, redact=redact)
+        super().__init__(
+            read,
+            dead_letters=dead_letters,
+            redact=redact,
+            max_dead_rate=max_dead_rate,
+            max_dead_minimum=max_dead_minimum,
+        )
         if self._pardo is not None:
             raise UsageError(
                 f"obs.Source at {self._made_at} got a ParDo, which reads no source by itself: "

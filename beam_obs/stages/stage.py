@@ -22,11 +22,10 @@ from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
 from beam_obs.dead_letters.evidence_writer import globally
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.dead_letters.refusal_homes import RefusalHomes
-from beam_obs.dead_letters.windowed_dead_rate import DEFAULT_MINIMUM, JudgeDeadRate
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
-from beam_obs.records.given import given_flag, given_number
+from beam_obs.records.given import given_flag
 from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
@@ -96,19 +95,11 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         if isinstance(transform, NamedPTransform):
             label, transform = transform.label, transform.transform
         super().__init__(label)
-        self._keep_dead_letters(dead_letters, redact)
+        self._keep_dead_letters(dead_letters, redact, max_dead_rate, max_dead_minimum)
         _refuse_what_is_none(transform, self)
         self._pardo, self._tags, self._main_tag, self._unknown_tags = _parts(transform)
         self._transform = transform
         self._partial = given_flag(partial, "partial")
-        if max_dead_rate is not None and not _is_share(max_dead_rate):
-            raise UsageError(
-                f"{self._called} at {self._made_at} got max_dead_rate={max_dead_rate!r}: give a share of "
-                "records from 0 to 1, e.g. 0.1 for a tenth"
-            )
-        if max_dead_minimum is not None:
-            given_number(max_dead_minimum, "max_dead_minimum")
-        self._max_dead_rate, self._max_dead_minimum = max_dead_rate, max_dead_minimum
         self.guarded: list[str] = []
         """Labels of the steps inside a composite whose failures become dead letters; filled when applied."""
         self.unguarded: list[tuple[str, str]] = []
@@ -136,7 +127,7 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         else:
             result, refused = self._observe_pardo(pcoll, stage, observation, keeps)
         suffixes = _suffixes([of_step for _, of_step in refused], stage)
-        self._limit_dead_rate(pcoll, stage, observation, refused, suffixes)
+        self._limit_dead_rate(pcoll, result, observation, refused, suffixes)
         for (refusals, of_step), suffix in zip(refused, suffixes, strict=True):
             homes.keep(refusals, of_step, suffix)
         if not homes.gives_letters:
@@ -163,21 +154,6 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
             raise UsageError(
                 f"{self._called} {self.label!r} (made at {self._made_at}) needs a PCollection, got {pcoll!r}"
             )
-
-    def _limit_dead_rate(
-        self, pcoll: Any, stage: str, observation: Observation, refused: list[Any], suffixes: list[str]
-    ) -> None:
-        limit, minimum = self._max_dead_rate, self._max_dead_minimum
-        if limit is None and minimum is None:
-            return
-        if observation.observed and pcoll.is_bounded:
-            for of_step in {stage, *(of_step for _, of_step in refused)}:
-                # A Stage inside this one may have a limit of its own.
-                observation.dead_rates.setdefault(of_step, (limit, minimum))
-        elif limit is not None:
-            fewest = DEFAULT_MINIMUM if minimum is None else minimum
-            for (refusals, of_step), suffix in zip(refused, suffixes, strict=True):
-                _ = (pcoll, refusals) | f"DeadRate{suffix}" >> JudgeDeadRate(of_step, limit, fewest)
 
     def _observe_pardo(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
@@ -228,10 +204,6 @@ def _flat(pcoll: Any, letters: list[Any]) -> Any:
     if len({str(one.windowing) for one in letters}) > 1:
         letters = [globally(one, f"Globally {position}") for position, one in enumerate(letters)]
     return tuple(letters) | "Letters" >> beam.Flatten()
-
-
-def _is_share(number: Any) -> bool:
-    return isinstance(number, (int, float)) and not isinstance(number, bool) and 0 <= number <= 1
 
 
 def _refuse_what_is_none(transform: Any, stage: Stage) -> None:

@@ -50,6 +50,8 @@ class Stamp(KeepsDeadLetters, Untyped, beam.PTransform):
     Args:
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of the dead letters, as for a `Stage`.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: an argument is wrong; and when applied, the type of the records is known and has no room,
@@ -66,11 +68,16 @@ class Stamp(KeepsDeadLetters, Untyped, beam.PTransform):
     _called = "obs.Stamp"
 
     def __init__(
-        self, *, dead_letters: DeadLetters | ErrorHandler | None = None, redact: Redact | None = None
+        self,
+        *,
+        dead_letters: DeadLetters | ErrorHandler | None = None,
+        redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         super().__init__()
         self._made_at = made_at(self)
-        self._keep_dead_letters(dead_letters, redact)
+        self._keep_dead_letters(dead_letters, redact, max_dead_rate, max_dead_minimum)
 
     def expand(self, pcoll: Any) -> Any:
         """Gives the records with their attributes."""
@@ -80,7 +87,13 @@ class Stamp(KeepsDeadLetters, Untyped, beam.PTransform):
             _LOGGER.warning("%s: the pipeline is not woven, so records get no origins", label)
         element_type = stamped_type(pcoll.element_type, f"{label!r} (made at {self._made_at})")
         stamp = beam.Map(StampRecord(observation.context)).with_output_types(element_type)
-        stage = Stage(label >> stamp, dead_letters=self._home, redact=self._redact)
+        stage = Stage(
+            label >> stamp,
+            dead_letters=self._home,
+            redact=self._redact,
+            max_dead_rate=self._max_dead_rate,
+            max_dead_minimum=self._max_dead_minimum,
+        )
         if not self._as_output:
             return stage.expand(pcoll)
         stamped, letters = stage.with_dead_letters().expand(pcoll)

@@ -55,7 +55,7 @@ def test_a_looser_limit_of_its_own_overrides_that_of_the_pipeline(tmp_path: Path
     run_observed(texts(90, 20), tmp_path, max_dead_rate=0.9)
 
 
-class Parse(beam.PTransform):
+class Parse(beam.PTransform):  # type: ignore[misc]
     def expand(self, records: Any) -> Any:
         return records | "ints" >> beam.Map(int)
 
@@ -65,16 +65,69 @@ def test_a_limit_around_a_composite_holds_each_step_in_it(tmp_path: Path) -> Non
         pytest.raises(DeadRateExceeded, match=r"'parse/Parse/ints' refused 3 of 10"),
         obs.Pipeline("DirectRunner", argv=[f"--obs_store={tmp_path}", "--obs_report=off"], name="rates") as p,
     ):
-        _ = p | beam.Create(texts(3, 7)) | "parse" >> obs.Stage(Parse(), max_dead_rate=0.2, max_dead_minimum=10)
+        _ = (
+            p
+            | beam.Create(texts(3, 7))
+            | "parse" >> obs.Stage(Parse(), max_dead_rate=0.2, max_dead_minimum=10)
+        )
 
 
 def test_the_limit_of_a_stage_in_a_composite_is_its_own(tmp_path: Path) -> None:
-    class Lenient(beam.PTransform):
+    class Lenient(beam.PTransform):  # type: ignore[misc]
         def expand(self, records: Any) -> Any:
             return records | "ints" >> obs.Stage(beam.Map(int), max_dead_rate=0.5)
 
-    with obs.Pipeline("DirectRunner", argv=[f"--obs_store={tmp_path}", "--obs_report=off"], name="rates") as p:
-        _ = p | beam.Create(texts(3, 7)) | "all" >> obs.Stage(Lenient(), max_dead_rate=0.2, max_dead_minimum=10)
+    with obs.Pipeline(
+        "DirectRunner", argv=[f"--obs_store={tmp_path}", "--obs_report=off"], name="rates"
+    ) as p:
+        _ = (
+            p
+            | beam.Create(texts(3, 7))
+            | "all" >> obs.Stage(Lenient(), max_dead_rate=0.2, max_dead_minimum=10)
+        )
+
+
+def read_or_write(kind: str, p: Any, limit: float, **arguments: Any) -> None:
+    """Applies a step that refuses 3 of 10 records."""
+    given: Any = {"max_dead_rate": limit, "max_dead_minimum": 10, **arguments}
+    Path("in.jsonl").write_text("torn\n" * 3 + "{}\n" * 7)
+    if kind == "read":
+        _ = p | "step" >> obs.ReadFromJson("in.jsonl", **given)
+    elif kind == "read in a Source":
+        _ = p | "step" >> obs.Source(obs.ReadFromJson("in.jsonl"), **given)
+    elif kind == "read of one's own":
+        _ = p | "step" >> obs.Source(MadeAndParsed(), **given)
+    else:
+        _ = p | beam.Create([{}] * 7 + [{"a": 1j}] * 3) | "step" >> obs.WriteToJson("out", **given)
+
+
+class MadeAndParsed(beam.PTransform):  # type: ignore[misc]
+    def expand(self, pbegin: Any) -> Any:
+        return pbegin | beam.Create(texts(3, 7)) | "ints" >> beam.Map(int)
+
+
+KINDS = ["read", "read in a Source", "read of one's own", "write"]
+REFUSED = r"'step\b.*' refused 3 of 10 records \(30.0%\), more than the 20.0%"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_read_or_write_is_judged_when_an_observed_run_ends(kind: str, tmp_path: Path) -> None:
+    argv = [f"--obs_store={tmp_path}", "--obs_report=off"]
+    with pytest.raises(DeadRateExceeded, match=REFUSED), obs.Pipeline("FnApiRunner", argv=argv) as p:
+        read_or_write(kind, p, 0.2)
+    with obs.Pipeline("FnApiRunner", argv=argv) as p:
+        read_or_write(kind, p, 0.3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_read_or_write_is_judged_in_a_plain_pipeline(kind: str) -> None:
+    def run(limit: float) -> None:
+        with beam.Pipeline("FnApiRunner") as p, obs.DeadLetters("dead") as dead:
+            read_or_write(kind, p, limit, dead_letters=dead)
+
+    with pytest.raises(Exception, match=REFUSED):
+        run(0.2)
+    run(0.3)
 
 
 def stream(window: bool, limit: float) -> beam.Pipeline:

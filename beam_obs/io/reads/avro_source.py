@@ -53,6 +53,8 @@ class ReadFromAvro(FileRead):
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of fields whose values stay out of the dead letters, or a function that gives a
         record's redacted form; of a damaged block nothing is kept then.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: arguments do not fit together.
@@ -85,6 +87,8 @@ class ReadFromAvro(FileRead):
         on_bad_file: str = "dead_letter",
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         super().__init__(
             file_pattern,
@@ -96,6 +100,8 @@ class ReadFromAvro(FileRead):
             on_bad_file=on_bad_file,
             dead_letters=dead_letters,
             redact=redact,
+            max_dead_rate=max_dead_rate,
+            max_dead_minimum=max_dead_minimum,
         )
         self._record: Any = record
         self._make = record_maker(record, stamp, as_rows)

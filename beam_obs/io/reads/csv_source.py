@@ -65,6 +65,8 @@ class ReadFromCsv(FileRead):
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of columns whose values stay out of the dead letters, or a function that gives the
         redacted form of a row as a dict; a row that cannot be taken apart is left out whole.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: arguments do not fit together.
@@ -109,6 +111,8 @@ class ReadFromCsv(FileRead):
         on_bad_file: str = "dead_letter",
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         super().__init__(
             file_pattern,
@@ -120,6 +124,8 @@ class ReadFromCsv(FileRead):
             on_bad_file=on_bad_file,
             dead_letters=dead_letters,
             redact=redact,
+            max_dead_rate=max_dead_rate,
+            max_dead_minimum=max_dead_minimum,
         )
         names = None if columns is None else given_names(columns, "columns")
         if names is None and not header:

@@ -50,6 +50,8 @@ class FileRead(DeadLetterOutput):
       on_bad_file: what happens with a file that is refused as a whole.
       dead_letters: a home for the dead letters.
       redact: names of fields whose values stay out of the dead letters, or a function.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
     """
 
     role = READ
@@ -66,8 +68,10 @@ class FileRead(DeadLetterOutput):
         on_bad_file: str,
         dead_letters: DeadLetters | ErrorHandler | None,
         redact: Redact | None,
+        max_dead_rate: float | None,
+        max_dead_minimum: int | None,
     ) -> None:
-        super().__init__(dead_letters, redact)
+        super().__init__(dead_letters, redact, max_dead_rate, max_dead_minimum)
         self._pattern = checked_pattern(file_pattern)
         if not CompressionTypes.is_valid_compression_type(compression_type):
             raise UsageError(
@@ -141,6 +145,7 @@ class FileRead(DeadLetterOutput):
         outputs = blocks | pass_on.with_outputs(DEAD_TAG, main="records")
         records, refusals = outputs["records"], outputs[DEAD_TAG]
         refusals.element_type = Any
+        self._limit_dead_rate(pbegin, records, observation, [(refusals, label)], [""])
         homes.keep(refusals, label)
         if not homes.gives_letters:
             return records

@@ -57,6 +57,8 @@ class ReadFromJson(FileRead):
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of keys whose values stay out of the dead letters, or a function that gives an object's
         redacted form; a line that is no object is left out whole.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: arguments do not fit together.
@@ -88,6 +90,8 @@ class ReadFromJson(FileRead):
         on_bad_file: str = "dead_letter",
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         super().__init__(
             file_pattern,
@@ -99,6 +103,8 @@ class ReadFromJson(FileRead):
             on_bad_file=on_bad_file,
             dead_letters=dead_letters,
             redact=redact,
+            max_dead_rate=max_dead_rate,
+            max_dead_minimum=max_dead_minimum,
         )
         if duplicate_keys not in DUPLICATE_KEYS:
             raise UsageError(

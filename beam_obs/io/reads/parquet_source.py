@@ -53,6 +53,8 @@ class ReadFromParquet(FileRead):
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of columns whose values stay out of the dead letters, or a function that gives a row's
         redacted form; of a damaged row group nothing is kept then.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: arguments do not fit together.
@@ -83,6 +85,8 @@ class ReadFromParquet(FileRead):
         on_bad_file: str = "dead_letter",
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         parquet()
         super().__init__(
@@ -95,6 +99,8 @@ class ReadFromParquet(FileRead):
             on_bad_file=on_bad_file,
             dead_letters=dead_letters,
             redact=redact,
+            max_dead_rate=max_dead_rate,
+            max_dead_minimum=max_dead_minimum,
         )
         self._columns = None if columns is None else given_names(columns, "columns")
         self._record: Any = record

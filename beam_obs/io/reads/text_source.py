@@ -46,6 +46,8 @@ class ReadFromText(FileRead):
         before the damage is read in either case.
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: if given, refused lines are left out of the dead letters: they have no fields.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: an argument is not supported.
@@ -80,6 +82,8 @@ class ReadFromText(FileRead):
         on_bad_file: str = "dead_letter",
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         super().__init__(
             file_pattern,
@@ -91,6 +95,8 @@ class ReadFromText(FileRead):
             on_bad_file=on_bad_file,
             dead_letters=dead_letters,
             redact=redact,
+            max_dead_rate=max_dead_rate,
+            max_dead_minimum=max_dead_minimum,
         )
         if coder is not None:
             raise UsageError("obs.ReadFromText has no coder=: give encoding= for another encoding than UTF-8")

@@ -60,6 +60,8 @@ class ReadWholeFiles(FileRead):
       on_bad_file: ``"dead_letter"``, or ``"fail"`` to fail the job on a file that is refused.
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: if given, refused files are left out of the dead letters: they have no fields.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: arguments do not fit together.
@@ -84,6 +86,8 @@ class ReadWholeFiles(FileRead):
         on_bad_file: str = "dead_letter",
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         super().__init__(
             file_pattern,
@@ -95,6 +99,8 @@ class ReadWholeFiles(FileRead):
             on_bad_file=on_bad_file,
             dead_letters=dead_letters,
             redact=redact,
+            max_dead_rate=max_dead_rate,
+            max_dead_minimum=max_dead_minimum,
         )
         self._max_bytes = given_number(max_bytes, "max_bytes", 1)
 

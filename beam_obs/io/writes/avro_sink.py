@@ -48,6 +48,8 @@ class WriteToAvro(FileWrite):
         that is made.
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of the dead letters, as for a `Stage`.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       MissingExtra: the codec needs the extra ``avro``.
@@ -77,12 +79,16 @@ class WriteToAvro(FileWrite):
         stamp: bool | None = None,
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         super().__init__(
             file_path_prefix,
             dead_letters,
             redact,
             stamp,
+            max_dead_rate,
+            max_dead_minimum,
             num_shards=num_shards,
             triggering_frequency=triggering_frequency,
         )

@@ -43,6 +43,9 @@ class WriteToBigQuery(ServiceWrite):
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: names of columns whose values stay out of the dead letters, or a function that gives a row's
         redacted form.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`; what the
+        service refuses counts when an observed batch run is judged.
+      max_dead_minimum: fewest records for the share to be judged.
       arguments: all others of `beam.io.WriteToBigQuery`.
 
     Returns:
@@ -69,10 +72,13 @@ class WriteToBigQuery(ServiceWrite):
         stamp: bool | None = None,
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
         **arguments: Any,
     ) -> None:
         beams = bigquery()
-        super().__init__(_uri(table, dataset, project), dead_letters, redact, stamp)
+        where = _uri(table, dataset, project)
+        super().__init__(where, dead_letters, redact, stamp, max_dead_rate, max_dead_minimum)
         self._room = table_takes_attributes(schema)
         if stamp and self._room is False:
             raise UsageError(

@@ -37,6 +37,8 @@ class FileWrite(DeadLetterOutput):
       redact: what stays out of them, as for a `Stage`.
       stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
         records have room.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
     """
 
     role = WRITE
@@ -47,9 +49,11 @@ class FileWrite(DeadLetterOutput):
         dead_letters: DeadLetters | ErrorHandler | None,
         redact: Redact | None,
         stamp: bool | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
         **numbers: int | None,
     ) -> None:
-        super().__init__(dead_letters, redact)
+        super().__init__(dead_letters, redact, max_dead_rate, max_dead_minimum)
         if not is_known_later(file_path_prefix):
             file_path_prefix = given_path(
                 file_path_prefix, "file_path_prefix", "'gs://bucket/trips'", "the beginning of a path"

@@ -45,6 +45,8 @@ class WriteToJson(FileWrite):
         letters.
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of the dead letters, as for a `Stage`.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       UsageError: an argument is wrong.
@@ -73,12 +75,16 @@ class WriteToJson(FileWrite):
         stamp: bool | None = None,
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         super().__init__(
             file_path_prefix,
             dead_letters,
             redact,
             stamp,
+            max_dead_rate,
+            max_dead_minimum,
             num_shards=num_shards,
             max_records_per_shard=max_records_per_shard,
             max_bytes_per_shard=max_bytes_per_shard,

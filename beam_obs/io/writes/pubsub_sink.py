@@ -34,6 +34,8 @@ class WriteToPubSub(ServiceWrite):
         that is woven, for messages that have room for so many.
       dead_letters: a home for the dead letters: an `obs.DeadLetters`, or an `ErrorHandler` of Beam's.
       redact: what stays out of them, as for a `Stage`; of bytes nothing is kept then.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
+      max_dead_minimum: fewest records for the share to be judged.
 
     Raises:
       MissingExtra: Google's client libraries are not installed.
@@ -57,9 +59,11 @@ class WriteToPubSub(ServiceWrite):
         stamp: bool | None = None,
         dead_letters: DeadLetters | ErrorHandler | None = None,
         redact: Redact | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
         beams = pubsub()
-        super().__init__(f"pubsub:{topic}", dead_letters, redact, stamp)
+        super().__init__(f"pubsub:{topic}", dead_letters, redact, stamp, max_dead_rate, max_dead_minimum)
         # A late addition of Beam's: given only where it is asked for.
         ordered = {"publish_with_ordering_key": True} if publish_with_ordering_key else {}
         self._arguments: Any = ((id_label, timestamp_attribute), ordered)

@@ -34,6 +34,9 @@ class ServiceWrite(DeadLetterOutput):
       redact: what stays out of them, as for a `Stage`.
       stamp: whether records get their lineage attributes; None for yes where the pipeline is woven and
         records have room.
+      max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`; what the
+        service refuses counts when an observed batch run is judged.
+      max_dead_minimum: fewest records for the share to be judged.
     """
 
     role = WRITE
@@ -44,8 +47,10 @@ class ServiceWrite(DeadLetterOutput):
         dead_letters: DeadLetters | ErrorHandler | None,
         redact: Redact | None,
         stamp: bool | None = None,
+        max_dead_rate: float | None = None,
+        max_dead_minimum: int | None = None,
     ) -> None:
-        super().__init__(dead_letters, redact)
+        super().__init__(dead_letters, redact, max_dead_rate, max_dead_minimum)
         self._dataset = dataset
         self._stamp = given_stamp(stamp)
 

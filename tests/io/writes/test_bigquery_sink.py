@@ -128,6 +128,16 @@ def test_a_run_counts_what_the_service_took_and_keeps_what_it_refused(service: B
     assert "late" not in letter.payload_text + letter.error_message + letter.traceback
 
 
+def test_what_the_service_refuses_counts_for_the_limit_of_the_write(service: BigQueryServer) -> None:
+    table = service.add_table("delays", carrier="STRING", minutes="INTEGER")
+    write = obs.WriteToBigQuery(
+        table, schema=SCHEMA, method="STREAMING_INSERTS", max_dead_rate=0.2, max_dead_minimum=3
+    )
+
+    with pytest.raises(obs.DeadRateExceeded, match="'bq' refused 1 of 3"), obs.Pipeline(RUNNER) as p:
+        _ = p | beam.Create([*GOOD, BAD]) | "bq" >> write
+
+
 def test_without_a_home_refused_rows_are_in_the_result_as_with_beams(service: BigQueryServer) -> None:
     table = service.add_table("delays", carrier="STRING", minutes="INTEGER")
     failed = Keeper()
