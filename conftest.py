@@ -32,7 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if "apache_beam" in sys.modules and not session.config.getoption("--plain-beam"):
+    # Of tests of Beam's own, which find this file above an environment in a clone, the root is another.
+    is_ours = session.config.rootpath == pathlib.Path(__file__).parent
+    if is_ours and "apache_beam" in sys.modules and not session.config.getoption("--plain-beam"):
         from tests import quick_beam
 
         quick_beam.install()
