@@ -99,8 +99,13 @@ class Source(Stage):
     ) -> tuple[Any, Any]:
         transform = self._transform
         refused: list[Any] = []
-        if type(transform).__module__.startswith("apache_beam."):
-            elements = pbegin | transform
+        if _is_beams_own(transform):
+            # An obs.DeadLetters may be the error handler that it was given.
+            observation.redacts.append(self._redact)
+            try:
+                elements = pbegin | transform
+            finally:
+                observation.redacts.pop()
         else:
             guarded = GuardedExpansion(pbegin.pipeline, observation, keeps, False, self._redact)
             with guarded:
@@ -128,6 +133,11 @@ class Source(Stage):
             _stamped_type(elements.element_type) if self.stamps_lineage else elements.element_type
         )
         return counted, refused
+
+
+def _is_beams_own(transform: Any) -> bool:
+    kind = type(transform)
+    return kind.__module__.startswith("apache_beam.")
 
 
 def _stamped_type(kind: Any) -> Any:

@@ -125,6 +125,30 @@ def test_the_steps_of_a_users_own_source_are_guarded() -> None:
     assert [(letter.stage, letter.payload_text) for letter in dead.elements] == [("fetch/Fetch/parse", "x")]
 
 
+class ReadOfBeams(beam.PTransform):
+    """A read with exception handling built in, as a release of Beam's may have."""
+
+    __module__ = "apache_beam.io.people"
+
+    def __init__(self, handler: Any) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def expand(self, pbegin: Any) -> Any:
+        people = pbegin | beam.Create([{"name": "Ada Lovelace", "age": "old"}])
+        ages = beam.Map(lambda person: int(person["age"])).with_error_handler(self._handler)
+        return people | "ages" >> ages
+
+
+def test_what_is_to_stay_out_stays_out_of_what_a_read_of_beams_refuses() -> None:
+    with beam.Pipeline(RUNNER) as p, obs.DeadLetters("dead") as home:
+        _ = p | "people" >> obs.Source(ReadOfBeams(home), redact=["name"])
+
+    (letter,) = obs.read_dead_letters("dead")
+    assert letter.redacted
+    assert letter.payload_text == '{"name": "[redacted]", "age": "old"}'
+
+
 class ReadRows(beam.PTransform):
     """A user's own source around a read of ours."""
 
