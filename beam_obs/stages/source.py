@@ -13,6 +13,7 @@ from apache_beam import pvalue
 from apache_beam.coders import registry
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_obs.beam_private import PTransformFnPTransform
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.errors import UsageError
@@ -137,7 +138,7 @@ class Source(Stage):
 
 def _is_beams_own(transform: Any) -> bool:
     kind = type(transform)
-    return kind.__module__.startswith("apache_beam.")
+    return kind.__module__.startswith("apache_beam.") and kind is not PTransformFnPTransform
 
 
 def _stamped_type(kind: Any) -> Any:

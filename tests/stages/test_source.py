@@ -125,6 +125,21 @@ def test_the_steps_of_a_users_own_source_are_guarded() -> None:
     assert [(letter.stage, letter.payload_text) for letter in dead.elements] == [("fetch/Fetch/parse", "x")]
 
 
+@beam.ptransform_fn
+def fetch(pbegin: Any) -> Any:
+    return pbegin | Fetch()
+
+
+def test_a_source_that_is_a_function_is_the_users_own() -> None:
+    dead = Keeper()
+
+    with beam.Pipeline(RUNNER) as p:
+        _, letters = p | "fetch" >> obs.Source(fetch()).with_dead_letters()
+        _ = letters | "dead" >> beam.Map(dead)
+
+    assert [letter.payload_text for letter in dead.elements] == ["x"]
+
+
 class ReadOfBeams(beam.PTransform):
     """A read with exception handling built in, as a release of Beam's may have."""
 
