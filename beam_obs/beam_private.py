@@ -68,6 +68,9 @@ _UTIL = "apache_beam.transforms.util"
 
 NAMES = {
     "BaseAvroSink": Private("apache_beam.io.avroio", "_BaseAvroSink", "a sink of Avro that counts"),
+    "CombinePerKeyWithHotKeyFanout": Private(
+        _CORE, "_CombinePerKeyWithHotKeyFanout", "the user's key of what a half of it refuses"
+    ),
     "DoFnParam": Private(_CORE, "_DoFnParam", "what a DoFn asks for besides the element"),
     "ExceptionHandlingWrapperDoFn": Private(
         _CORE, "_ExceptionHandlingWrapperDoFn", "the DoFn within Beam's own handling of exceptions"

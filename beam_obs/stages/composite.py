@@ -19,10 +19,10 @@ from apache_beam.io.iobase import Read, WriteImpl
 from apache_beam.transforms.core import ParDo
 from apache_beam.transforms.external import ExternalTransform
 
-from beam_obs.beam_private import NamedPTransform
+from beam_obs.beam_private import CombinePerKeyWithHotKeyFanout, NamedPTransform
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.run_context import Observation
-from beam_obs.stages.guarded_combine import GuardedCombineFn, SplitCombined
+from beam_obs.stages.guarded_combine import HOT, REST, GuardedCombineFn, SplitCombined
 from beam_obs.stages.observed_pardo import guard_settings, note_stage, observe, own_output
 from beam_obs.stages.sink_records import record_check
 from beam_obs.wrapper.guard import GuardSettings
@@ -41,6 +41,8 @@ _INSIDES_LEFT_ALONE: tuple[type, ...] = (
     Read,
     WriteImpl,
 )
+_HALVES = {"PreCombineFn": HOT, "PostCombineFn": REST}
+"""CombineFns that Beam makes of the user's for a fanout."""
 _COMBINES: tuple[type, ...] = (beam.CombineGlobally, beam.CombinePerKey, beam.CombineValues)
 
 
@@ -142,13 +144,14 @@ class GuardedExpansion:
         if not self._keeps:
             return self._apply(combine, pcoll)
         stage = self._stage_of_combine(combine, full_label)
-        settings = self._settings(pcoll, stage)
+        half, pairs = self._half_of_hot_keys(combine, pcoll)
+        settings = self._settings(pairs, stage)
         output_type = _output_type(combine, pcoll)
         inner = copy.copy(combine)
         inner.fn = GuardedCombineFn(combine.fn, stage, settings.redaction is not None)
         guarded = inner.with_output_types(typehints.Tuple[typehints.Any, typehints.Any])
         combined = self._apply(guarded, pcoll)
-        split = ParDo(SplitCombined(settings))
+        split = ParDo(SplitCombined(settings, half))
         split.label = f"{combine.label} refusals"
         result = self._apply(split.with_output_types(output_type), combined)
         # Runners name a step's counts by this label.
@@ -157,6 +160,14 @@ class GuardedExpansion:
         self.guarded.append(stage)
         self.refused.append((own_output(result, self._inside), stage))
         return result
+
+    def _half_of_hot_keys(self, combine: Any, pcoll: Any) -> tuple[str | None, Any]:
+        """Returns which half of a Combine with hot-key fanout this is, and the pairs as the user has them."""
+        half = _HALVES.get(type(combine.fn).__name__)
+        for applied in self._transforms_above():
+            if half is not None and isinstance(applied.transform, CombinePerKeyWithHotKeyFanout):
+                return half, applied.inputs[0]
+        return None, pcoll
 
     def _stage_of_combine(self, combine: Any, full_label: str) -> str:
         """Returns the label that a combine is known by: that of the Stage, where the combine is all of it."""

@@ -180,18 +180,25 @@ class GuardedCombineFn(beam.CombineFn):
         return _Refused(what, value, refused[-1].failure, time.time_ns() // 1000, current_origin())
 
 
+HOT, REST = "hot", "rest"
+"""Halves of a Combine with hot-key fanout: hot keys with a number before them, and all keys with a mark of
+whether the value is what the first half made."""
+
+
 class SplitCombined(Untyped, beam.DoFn):
     """Takes results and refusals of a `GuardedCombineFn` apart.
 
     Args:
       settings: of the Combine.
+      half: `HOT` or `REST`, of a Combine with hot-key fanout; None for a Combine that is whole.
     """
 
     refuses_others = True
     """For the weave: what is refused is not the element, and brings the origin that it had."""
 
-    def __init__(self, settings: GuardSettings) -> None:
+    def __init__(self, settings: GuardSettings, half: str | None = None) -> None:
         self._settings = settings
+        self._half = half
 
     def start_bundle(self) -> None:
         """Begins to count."""
@@ -206,9 +213,10 @@ class SplitCombined(Untyped, beam.DoFn):
         for one in refused:
             of_input = one.what == _INPUT
             accumulators += not of_input
-            coder, coder_name = (settings.coder, settings.coder_name) if of_input else (None, "")
-            refusal = refuse_failure((key, one.value), one.failure, coder, coder_name, settings.redaction)
-            if one.origin is not None and lineage_of(one.value) is None:
+            pair, is_users = self._users_pair(key, one.value, of_input)
+            coder, coder_name = (settings.coder, settings.coder_name) if is_users else (None, "")
+            refusal = refuse_failure(pair, one.failure, coder, coder_name, settings.redaction)
+            if one.origin is not None and lineage_of(pair[1]) is None:
                 refusal = refusal._replace(origin=one.origin.hex())
             yield TaggedOutput(DEAD_TAG, refusal._replace(failed_at=one.failed_at))
         self._counts = Counts(
@@ -224,6 +232,16 @@ class SplitCombined(Untyped, beam.DoFn):
     def finish_bundle(self) -> None:
         """Reports the counts."""
         self._tally.flush()
+
+    def _users_pair(self, key: Any, value: Any, of_input: bool) -> tuple[tuple[Any, Any], bool]:
+        """Returns what was refused without what Beam puts to it for a fanout, and whether it is an input of
+        the user's."""
+        if self._half == HOT:
+            return (key[1], value), of_input
+        if self._half == REST and of_input:
+            is_accumulator, value = value
+            return (key, value), not is_accumulator
+        return (key, value), of_input
 
 
 def _cannot_change(accumulator: Any) -> bool:

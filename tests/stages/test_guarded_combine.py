@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,50 @@ def test_the_stage_has_a_row_with_its_refusals(name: str, tmp_path: pathlib.Path
     assert end["dead_letters"]["by_stage"] == {label: 5}
     assert end["balance"]["broken"] == []
     assert label in [step["label"] for step in end["steps"] if step["is_stage"]]
+
+
+FANOUTS: dict[str, Any] = {"hot": 1000, "cold": 1, "some hot": lambda key: 1000 if key == "a" else 1}
+
+
+@pytest.mark.parametrize("fanout", FANOUTS)
+def test_what_a_hot_key_refuses_is_told_as_without_a_fanout(fanout: str) -> None:
+    pairs = [("a", 1), ("a", 12), ("b", 13)]
+    combine = beam.CombinePerKey(SumOfSmall())
+
+    def told(letter: obs.DeadLetter) -> Any:
+        return letter.payload, letter.payload_coder, letter.payload_text
+
+    with beam.Pipeline("FnApiRunner") as p:
+        of_pairs = p | beam.Create(pairs)
+        _, plain = of_pairs | "plain" >> obs.Stage(combine).with_dead_letters()
+        spread = combine.with_hot_key_fanout(FANOUTS[fanout])
+        sums, dead = of_pairs | "spread" >> obs.Stage(spread).with_dead_letters()
+        assert_that(sums, equal_to([("a", 1)]), label="sums")
+        expected = [
+            (b"\x01a\x0c", KV_CODER, "('a', 12)"),
+            (b"\x01b\r", KV_CODER, "('b', 13)"),
+        ]
+        assert_that(plain | "as plain" >> beam.Map(told), equal_to(expected), label="plain letters")
+        assert_that(dead | "as spread" >> beam.Map(told), equal_to(expected), label="spread letters")
+
+
+KV_CODER = "beam:coder:kv:v1(beam:coder:string_utf8:v1,beam:coder:varint:v1)"
+
+
+class SumsThatDoNotMerge(SumOfSmall):
+    def merge_accumulators(self, accumulators: Any) -> int:
+        raise ValueError("no merging")
+
+
+def test_sums_of_a_hot_key_that_do_not_merge_are_told_with_the_users_key() -> None:
+    spread = beam.CombinePerKey(SumsThatDoNotMerge()).with_hot_key_fanout(1000)
+
+    with beam.Pipeline("FnApiRunner") as p:
+        pairs = p | beam.Create([("a", 1), ("a", 2)])
+        _, dead = pairs | "spread" >> obs.Stage(spread).with_dead_letters()
+        texts = dead | beam.Map(lambda letter: letter.payload_text)
+        are_told = texts | beam.Map(lambda text: re.fullmatch(r"\('a', \d\)", text) is not None)
+        assert_that(are_told | beam.Distinct(), equal_to([True]))
 
 
 def test_each_key_gives_one_and_the_edges_around_are_counted(tmp_path: pathlib.Path) -> None:
