@@ -125,18 +125,6 @@ def compare_kinds(earlier: dict[str, Any], later: dict[str, Any], stages: Any = 
     )
 
 
-def count_of_kind(record: RunRecord, kind: dict[str, Any]) -> int:
-    """Returns how many dead letters of a kind a run has, by what its end says.
-
-    Args:
-      record: the run.
-      kind: as in ``end.json``, of any run.
-    """
-    kinds = _kinds_of((record.end or {}).get("dead_letters") or {})
-    key_of = _key_of((kind, *kinds))
-    return sum(one["count"] for one in kinds if key_of(one) == key_of(kind))
-
-
 def kinds_not_among(known: Kinds, runs: Iterable[Kinds]) -> list[dict[str, Any]]:
     """Returns the kinds of some runs that are none of those that are known, each once.
 

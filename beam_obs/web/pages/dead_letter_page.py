@@ -23,7 +23,7 @@ from beam_obs.reports.lineage_words import source_place_text
 from beam_obs.reports.store_argument import store_argument
 from beam_obs.store.evidence import Standing
 from beam_obs.store.found_letter import LetterNotFound, find_letter, refused_record, short_letter_id
-from beam_obs.store.kinds_of_refusal import count_of_kind
+from beam_obs.store.kinds_of_refusal import Kinds, counts_by_run
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 from beam_obs.web.bounded_text import BLOCK, MOST_OF_LINE, BoundedText, bounded
@@ -181,15 +181,20 @@ def _verified_text(source: InSource | None) -> BoundedText | None:
 def _other_runs(runs: StoredRuns, record: RunRecord, letter: DeadLetter) -> list[tuple[RunRecord, int]]:
     """Returns other runs of the pipeline, newest first, each with how many letters of the kind it has."""
     newest = [one for one in runs.newest(record.pipeline, _RUNS_LOOKED_AT + 1) if one.id != record.id]
-    kind = _kind_of(record, letter)
-    return [(one, count_of_kind(one, kind)) for one in newest[:_RUNS_LOOKED_AT]]
+    others = newest[:_RUNS_LOOKED_AT]
+    (counts,) = counts_by_run([_kind_of(record, letter)], [_kinds_of(one) for one in others])
+    return list(zip(others, counts, strict=True))
 
 
 def _kind_of(record: RunRecord, letter: DeadLetter) -> dict[str, Any]:
-    for kind in ((record.end or {}).get("dead_letters") or {}).get("by_fingerprint") or ():
+    for kind in _kinds_of(record):
         if (kind["stage"], kind["fingerprint"]) == (letter.stage, letter.fingerprint):
             return dict(kind)
     return {**letter._asdict(), "fingerprint_version": None, "count": 1}
+
+
+def _kinds_of(record: RunRecord) -> Kinds:
+    return ((record.end or {}).get("dead_letters") or {}).get("by_fingerprint") or ()
 
 
 def _commands(store: Store, letter: DeadLetter) -> list[str]:
