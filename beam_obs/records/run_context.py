@@ -105,6 +105,8 @@ class Observation:
     outputs: list[DatasetDescription] = dataclasses.field(default_factory=list)
     dead_rates: dict[str, tuple[float | None, int | None]] = dataclasses.field(default_factory=dict)
     """Share of its records that a stage may refuse, and fewest to judge it by, where it has its own."""
+    limited: set[str] = dataclasses.field(default_factory=set)
+    """Labels of the steps that have a limit of their own, or of a Stage around them."""
     lineage: bool | None = None
     """Whether the pipeline will be woven, so that what leaves can be stamped; None where nobody said."""
     stamped: set[str] = dataclasses.field(default_factory=set)

@@ -110,13 +110,16 @@ class KeepsDeadLetters:
             return
         reads = isinstance(taken, PBegin)
         records = given if reads else taken
+        # A step inside this one may have a limit of its own.
+        judged = {step for _, step in refused} - observation.limited
+        observation.limited |= judged
         if observation.observed and records.is_bounded:
-            for _, step in refused:
-                # A step inside this one may have a limit of its own.
-                observation.dead_rates.setdefault(step, (limit, minimum))
+            observation.dead_rates.update(dict.fromkeys(sorted(judged), (limit, minimum)))
         elif limit is not None:
             fewest = DEFAULT_MINIMUM if minimum is None else minimum
             for (refusals, step), suffix in zip(refused, suffixes, strict=True):
+                if step not in judged:
+                    continue
                 judge = JudgeDeadRate(step, limit, fewest, takes_refused_too=not reads)
                 _ = (records, refusals) | f"DeadRate{suffix}" >> judge
 

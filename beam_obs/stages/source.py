@@ -32,8 +32,9 @@ class Source(Stage):
     of a foreign read: origins are a hash of the record, and may differ from run to run.
 
     A read of Beam's own is applied as it is; what it refuses comes to an output or error handler of its
-    own, as `obs.DeadLetters` is one. In a composite of the user's each step that runs the user's code is
-    guarded, as by a `Stage`.
+    own. Where that is an `obs.DeadLetters`, `redact` holds for it; an `ErrorHandler` of Beam's gets the
+    elements whole, and `max_dead_rate` counts neither. In a composite of the user's each step that runs the
+    user's code is guarded, as by a `Stage`.
 
     Args:
       read: what to apply, with or without a label of its own.

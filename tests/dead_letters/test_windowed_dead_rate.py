@@ -72,19 +72,19 @@ def test_a_limit_around_a_composite_holds_each_step_in_it(tmp_path: Path) -> Non
         )
 
 
-def test_the_limit_of_a_stage_in_a_composite_is_its_own(tmp_path: Path) -> None:
-    class Lenient(beam.PTransform):  # type: ignore[misc]
-        def expand(self, records: Any) -> Any:
-            return records | "ints" >> obs.Stage(beam.Map(int), max_dead_rate=0.5)
+class Lenient(beam.PTransform):  # type: ignore[misc]
+    def expand(self, records: Any) -> Any:
+        return records | "ints" >> obs.Stage(beam.Map(int), max_dead_rate=0.5, max_dead_minimum=10)
 
-    with obs.Pipeline(
-        "DirectRunner", argv=[f"--obs_store={tmp_path}", "--obs_report=off"], name="rates"
-    ) as p:
-        _ = (
-            p
-            | beam.Create(texts(3, 7))
-            | "all" >> obs.Stage(Lenient(), max_dead_rate=0.2, max_dead_minimum=10)
-        )
+
+def test_the_limit_of_a_stage_in_a_composite_is_its_own(tmp_path: Path) -> None:
+    def stage(**arguments: Any) -> Any:
+        return "all" >> obs.Stage(Lenient(), max_dead_rate=0.2, max_dead_minimum=10, **arguments)
+
+    with obs.Pipeline("FnApiRunner", argv=[f"--obs_store={tmp_path}", "--obs_report=off"]) as p:
+        _ = p | beam.Create(texts(3, 7)) | stage()
+    with beam.Pipeline("FnApiRunner") as p, obs.DeadLetters("dead") as dead:
+        _ = p | beam.Create(texts(3, 7)) | stage(dead_letters=dead)
 
 
 def read_or_write(kind: str, p: Any, limit: float, **arguments: Any) -> None:
