@@ -11,11 +11,12 @@ OLDEST_BIN := $(OLDEST_VENV)/bin
 OLDEST_STAMP := $(OLDEST_VENV)/.installed
 
 PYTEST_ARGS ?=
+# One more than two cores: tests wait for programs and servers that they start.
 # Stealing keeps the tests of a file on one process, with what they share, but for the last ones.
-IN_PARALLEL := --numprocesses 2 --dist worksteal
+IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule pictures test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-schedule pictures pictures-of-runs test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch
 
@@ -37,11 +38,13 @@ demo-schedule: $(STAMP)  ## a conference's schedule before and after its site wa
 	@$(BIN)/python -m pipelines.schedule.demo
 
 # Those of the pages take an installed Chromium; without it they stay as they are.
-pictures: $(STAMP)  ## the pictures of the documentation, made anew from the demo
+pictures: pictures-of-runs  ## the pictures of the documentation, made anew from the demo
+	@$(BIN)/python -m tests.web.take_pictures docs
+
+pictures-of-runs: $(STAMP)
 	$(BIN)/python -m pipelines.flights.demo > /dev/null
 	$(BIN)/beam-obs show latest --store demo-output/store --svg docs/report.svg
 	$(BIN)/beam-obs graph latest --store demo-output/store --output docs/flights-graph.svg
-	@$(BIN)/python -m tests.web.take_pictures docs
 
 test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
@@ -69,7 +72,7 @@ test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S
 # Where apt can, it installs Chromium; elsewhere the tests that miss it say what would.
 test-browser: $(STAMP)  ## tests of the pages in a real browser
 	@$(BIN)/python -m tests.web.install_browser
-	$(BIN)/python -m pytest -m browser -rs tests/web $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m browser -rs tests/web tests/test_pictures.py $(PYTEST_ARGS)
 
 conformance: $(STAMP)  ## Beam's own tests, woven against bare, module by module
 	$(BIN)/python -m tests.conformance.run --jobs 2 $(CONFORMANCE_ARGS)

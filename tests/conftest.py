@@ -52,18 +52,21 @@ def run_program(tmp_path: pathlib.Path) -> Callable[..., tuple[int, str, str]]:
 
 @pytest.fixture(scope="session")
 def clone_with_pictures(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder as a clone is after `make pictures`: with the pictures, and what the demo wrote."""
-    return made_once(tmp_path_factory, "clone-of-the-project", _make_pictures)
+    """A folder as a clone is after `make pictures`, but for those of pages: with what the demo wrote."""
+    return made_once(
+        tmp_path_factory, "clone-of-the-project", lambda folder: make(folder, "pictures-of-runs")
+    )
 
 
-def _make_pictures(folder: pathlib.Path) -> None:
+def make(folder: pathlib.Path, target: str) -> None:
+    """Makes a target of pictures in a folder as if it were a clone of the project."""
     (folder / "docs").mkdir()
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     for name in ("requirements-dev.lock", "pyproject.toml", "installed"):
         (folder / name).touch()
     installed = pathlib.Path(sys.executable).parent
     made = subprocess.run(
-        ["make", f"--file={ROOT / 'Makefile'}", f"BIN={installed}", "STAMP=installed", "pictures"],
+        ["make", f"--file={ROOT / 'Makefile'}", f"BIN={installed}", "STAMP=installed", target],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.conftest import make
 from tests.svg_texts import outside, overlapping, squeezed, text_boxes
-from tests.web.install_browser import browser_path
+from tests.web.install_browser import COMMAND, browser_path
 
 PROJECT = pathlib.Path(__file__).parent.parent
 OF_PAGES = {
@@ -85,8 +86,13 @@ def test_make_pictures_makes_them(clone_with_pictures: pathlib.Path) -> None:
         assert_readable(picture, expected)
         # Also where a long path was cut at its front.
         assert not [words for words in words_of(picture) if folder.name in words]
-    if browser_path() is not None:
-        assert {path.stem for path in (folder / "docs").glob("*.png")} == OF_PAGES
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(browser_path() is None, reason=f"Chromium is not installed: {COMMAND}")
+def test_make_pictures_makes_those_of_pages_too(tmp_path: pathlib.Path) -> None:
+    make(tmp_path, "pictures")
+    assert {path.stem for path in (tmp_path / "docs").glob("*.png")} == OF_PAGES
 
 
 def test_texts_that_lie_on_each_other_are_found() -> None:
