@@ -170,6 +170,7 @@ class Histogram(Instrument):
 
     def observe(self, value: float) -> None:
         """Takes a value; one that is no finite number is left out, and counted."""
+        # `_update` written out: one call more is about a sixth of what an update costs.
         try:
             STATE_SAMPLERS.tracker.update_metric(self._key, value)
         except AttributeError:
