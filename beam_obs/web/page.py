@@ -18,14 +18,12 @@ class Page:
       title: of the window, without the name of this software.
       values: what the template is given.
       status: HTTP status.
-      is_live: whether it changes while a run runs, so that it asks again by itself.
     """
 
     template: str
     title: str
     values: Mapping[str, Any]
     status: int = 200
-    is_live: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

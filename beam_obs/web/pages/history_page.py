@@ -78,4 +78,4 @@ def history_page(
         "is_news": seen is not None and seen != told,
     }
     status = 204 if seen == told else 200
-    return Page("history.html", name, values, status, is_live=True)
+    return Page("history.html", name, values, status)

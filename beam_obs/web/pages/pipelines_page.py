@@ -75,7 +75,7 @@ def pipelines_page(runs: StoredRuns, seen: str | None = None) -> Page:
     }
     told = _digest(rows, now)
     status = 204 if seen == told else 200
-    return Page("pipelines.html", "Pipelines", values | {"told": told}, status, is_live=True)
+    return Page("pipelines.html", "Pipelines", values | {"told": told}, status)
 
 
 def _digest(rows: list[PipelineRow], now: str) -> str:

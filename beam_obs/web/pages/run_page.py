@@ -81,7 +81,7 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
         "options": _options(record.start.get("options") or {}),
         "commands": next_commands(record, runs.store),
     }
-    return Page("run.html", f"{record.pipeline} {record.id}", values, is_live=is_live)
+    return Page("run.html", f"{record.pipeline} {record.id}", values)
 
 
 def graph_of(record: RunRecord) -> MarkedGraph | None:

@@ -46,7 +46,7 @@ def step_page(runs: StoredRuns, selector: str, label: str | None) -> Page:
         "samples": _samples(runs, record, detail),
         "is_live": is_live_run(record),
     }
-    return Page("step.html", f"{detail.step.label} of {record.pipeline}", values, is_live=is_live_run(record))
+    return Page("step.html", f"{detail.step.label} of {record.pipeline}", values)
 
 
 def _samples(runs: StoredRuns, record: RunRecord, detail: StepDetail) -> list[DeadLetter]:
