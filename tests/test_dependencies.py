@@ -23,6 +23,16 @@ EXTRAS: dict[str, list[str]] = DECLARED["optional-dependencies"]
 OURS = {"beam_obs", "pipelines", "benchmarks", "tests", "examples"}
 
 NOT_IMPORTED_YET = {
+    "cronsim": "schedules",
+    "datadog": "the exporter to StatsD",
+    "jsonpath-rfc9535": "probes",
+    "junitparser": "gates for continuous integration",
+    "opentelemetry-exporter-otlp-proto-grpc": "metrics and traces",
+    "opentelemetry-exporter-otlp-proto-http": "metrics and traces",
+    "opentelemetry-instrumentation": "traces",
+    "opentelemetry-sdk": "metrics and traces",
+    "prometheus-client": "exporters to Prometheus",
+    "requests": "probes",
     "google-cloud-monitoring": "the exporter to Google Cloud Monitoring",
     "opentelemetry-api": "traces",
 }

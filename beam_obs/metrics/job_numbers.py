@@ -11,20 +11,16 @@ from typing import Any
 
 from apache_beam import PCollection
 
-from beam_obs.metrics import names
-from beam_obs.metrics.families import COUNTER, HISTOGRAM, NO_BOUND, SUMMARY, Family, Sample
+from beam_obs.metrics import names, own_families
+from beam_obs.metrics.families import COUNTER, NO_BOUND, Family, Sample
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts, read_snapshot
 
-_OF_STAGES: tuple[tuple[str, str, Callable[[StageCounts], int]], ...] = (
-    ("beam_obs_records_in_total", "Elements that a stage took.", lambda counts: counts.in_),
-    ("beam_obs_records_out_total", "Outputs that a stage passed on.", lambda counts: counts.out),
-    ("beam_obs_records_dead_total", "Elements that a stage refused.", lambda counts: counts.dead),
-    (
-        "beam_obs_records_filtered_total",
-        "Elements of which a stage gave nothing.",
-        lambda counts: counts.filtered,
-    ),
-    ("beam_obs_internal_errors_total", "Errors of beam_obs itself.", lambda counts: counts.internal_errors),
+_OF_STAGES: tuple[tuple[str, Callable[[StageCounts], int]], ...] = (
+    (own_families.RECORDS_IN, lambda counts: counts.in_),
+    (own_families.RECORDS_OUT, lambda counts: counts.out),
+    (own_families.RECORDS_DEAD, lambda counts: counts.dead),
+    (own_families.RECORDS_FILTERED, lambda counts: counts.filtered),
+    (own_families.INTERNAL_ERRORS, lambda counts: counts.internal_errors),
 )
 _OF_INSTRUMENTS = {
     names.VALUES_REFUSED: "Values given to instruments that are no finite numbers.",
@@ -123,23 +119,21 @@ def snapshot(result: Any, pipeline: Any = None) -> JobNumbers:
 def _of_stages(stages: Mapping[str, StageCounts]) -> Iterable[Family]:
     if not stages:
         return
-    for name, text, read in _OF_STAGES:
-        yield Family(
-            name, COUNTER, tuple(Sample(label, value=read(stages[label])) for label in sorted(stages)), text
+    for name, read in _OF_STAGES:
+        yield own_families.own_family(
+            name, [Sample(label, value=read(stages[label])) for label in sorted(stages)]
         )
     bounds = [*(repr(bound / 1e6) for bound in names.LATENCY_BOUNDS_US), NO_BOUND]
-    yield Family(
-        "beam_obs_latency_seconds",
-        HISTOGRAM,
-        tuple(
+    yield own_families.own_family(
+        own_families.LATENCY,
+        [
             Sample(
                 label,
                 buckets=dict(zip(bounds, stages[label].latency.cumulative, strict=True)),
                 count=stages[label].latency.count,
             )
             for label in sorted(stages)
-        ),
-        "Times of the elements that a stage timed, one in 128 unless the run says another.",
+        ],
     )
 
 
@@ -169,7 +163,6 @@ def _of_elements(told: Snapshot, outputs: Mapping[str, tuple[str, str]]) -> Iter
             ends = {"0.0": float(size.min), "1.0": float(size.max)}
             sizes.append(Sample(step, labels, quantiles=ends, count=size.count, sum=float(size.sum)))
     if counts:
-        yield Family("beam_obs_elements_total", COUNTER, tuple(counts), "Elements of an output of a step.")
+        yield own_families.own_family(own_families.ELEMENTS, counts)
     if sizes:
-        text = "Sizes of encoded elements, as far as Beam sampled them."
-        yield Family("beam_obs_element_bytes", SUMMARY, tuple(sizes), text)
+        yield own_families.own_family(own_families.ELEMENT_BYTES, sizes)

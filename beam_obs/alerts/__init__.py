@@ -1,0 +1,1 @@
+"""What watches pipelines: rules and dashboards made from them, gates for schedulers, probes."""

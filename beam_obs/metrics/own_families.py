@@ -1,0 +1,58 @@
+"""The families of metrics that are beam_obs' own: one table of their names, kinds and what they count.
+
+Base units and ``_total`` as Prometheus' conventions have them. At most 30 in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from beam_obs.metrics.families import COUNTER, GAUGE, HISTOGRAM, SUMMARY, Family, Sample
+
+RECORDS_IN = "beam_obs_records_in_total"
+RECORDS_OUT = "beam_obs_records_out_total"
+RECORDS_DEAD = "beam_obs_records_dead_total"
+RECORDS_FILTERED = "beam_obs_records_filtered_total"
+RECORDS_DROPPED = "beam_obs_records_dropped_total"
+INTERNAL_ERRORS = "beam_obs_internal_errors_total"
+LATENCY = "beam_obs_latency_seconds"
+ELEMENTS = "beam_obs_elements_total"
+ELEMENT_BYTES = "beam_obs_element_bytes"
+RUN_INFO = "beam_obs_run_info"
+RUN_STATUS = "beam_obs_run_status"
+RUN_START = "beam_obs_run_start_timestamp_seconds"
+RUN_DURATION = "beam_obs_run_duration_seconds"
+RUN_LAST_SUCCESS = "beam_obs_run_last_success_timestamp_seconds"
+RUN_BALANCED = "beam_obs_run_balanced"
+
+OWN_FAMILIES: dict[str, tuple[str, str]] = {
+    RECORDS_IN: (COUNTER, "Records that a step took."),
+    RECORDS_OUT: (COUNTER, "Records that a step passed on."),
+    RECORDS_DEAD: (COUNTER, "Records that a stage refused, by type of error where it is known."),
+    RECORDS_FILTERED: (COUNTER, "Records of which a stage gave nothing."),
+    RECORDS_DROPPED: (COUNTER, "Records that came too late for their window."),
+    INTERNAL_ERRORS: (COUNTER, "Errors of beam_obs itself, none of which stopped a record."),
+    LATENCY: (HISTOGRAM, "Time that a stage took for a record, of those that were timed."),
+    ELEMENTS: (COUNTER, "Elements of an output of a step, as Beam counts them."),
+    ELEMENT_BYTES: (SUMMARY, "Sizes of encoded elements, as Beam samples them."),
+    RUN_INFO: (GAUGE, "What is known of a run; always 1."),
+    RUN_STATUS: (GAUGE, "1 for the status that a run has."),
+    RUN_START: (GAUGE, "When a run began."),
+    RUN_DURATION: (GAUGE, "How long a run took, or has been running."),
+    RUN_LAST_SUCCESS: (GAUGE, "When a run ended that is done."),
+    RUN_BALANCED: (
+        GAUGE,
+        "1 where the balance holds, 0 where it does not; absent where nobody knows.",
+    ),
+}
+"""Name -> kind, and what it counts."""
+
+
+def own_family(name: str, samples: Iterable[Sample]) -> Family:
+    """Returns a family of the table.
+
+    >>> own_family(RUN_BALANCED, [Sample("", value=1)]).kind
+    'gauge'
+    """
+    kind, text = OWN_FAMILIES[name]
+    return Family(name, kind, tuple(samples), text)

@@ -1,0 +1,110 @@
+"""The numbers of a run as exporters send them, from what a store knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from beam_obs.metrics import own_families as own
+from beam_obs.metrics.families import COUNTER, NO_BOUND, Family, Sample
+from beam_obs.metrics.run_numbers import RunNumbers
+from beam_obs.store.run_record import RunRecord, now_text, parse_time, seconds_between
+
+ERROR_TYPE = "error"
+"""Label of refused records: the type of the error."""
+
+STATUSES = ("running", "submitted", "lost", "damaged", "done", "failed", "cancelled")
+
+
+def numbers_of_run(record: RunRecord) -> RunNumbers:
+    """Returns the numbers of a run, as they are at its end or were when somebody last looked."""
+    known = record.last_known
+    at = (record.end or {}).get("finished") or record.as_of or now_text()
+    families = [*_of_steps(known), *_of_run(record, at), *_of_instruments(known)]
+    return RunNumbers(
+        record.pipeline,
+        record.id,
+        int(parse_time(at).timestamp() * 1_000_000),
+        tuple(family for family in families if family.samples),
+        record.end is not None,
+        _attributes(record),
+    )
+
+
+def _of_steps(known: Mapping[str, Any]) -> Iterator[Family]:
+    if known.get("counts_from") is None:
+        return
+    stages = {stage["label"]: stage for stage in known.get("stages") or ()}
+    others = [step for step in known.get("steps") or () if step["label"] not in stages]
+    for name, field in ((own.RECORDS_IN, "in"), (own.RECORDS_OUT, "out"), (own.RECORDS_DROPPED, "dropped")):
+        counted = [*stages.values(), *others]
+        yield own.own_family(name, [_count(step, field) for step in counted if step.get(field) is not None])
+    for name, field in ((own.RECORDS_FILTERED, "filtered"), (own.INTERNAL_ERRORS, "internal_errors")):
+        yield own.own_family(name, [_count(stage, field) for stage in stages.values()])
+    yield own.own_family(own.RECORDS_DEAD, _dead(known, stages))
+    yield own.own_family(own.LATENCY, filter(None, map(_latency, stages.values())))
+
+
+def _count(step: Mapping[str, Any], field: str) -> Sample:
+    return Sample(step["label"], value=step[field])
+
+
+def _dead(known: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> Iterator[Sample]:
+    """Yields how many records each stage refused; what no kind tells, without a type of error."""
+    by_type: dict[tuple[str, str], int] = {}
+    for kind in (known.get("dead_letters") or {}).get("by_fingerprint") or ():
+        key = kind["stage"], kind["error_type"]
+        by_type[key] = by_type.get(key, 0) + kind["count"]
+    for label, stage in stages.items():
+        of_types = {error: count for (of, error), count in by_type.items() if of == label}
+        untold = stage["dead"] - sum(of_types.values())
+        if untold > 0 or not of_types:
+            yield Sample(label, {ERROR_TYPE: ""}, value=max(0, untold))
+        for error, count in sorted(of_types.items()):
+            yield Sample(label, {ERROR_TYPE: error}, value=count)
+
+
+def _latency(stage: Mapping[str, Any]) -> Sample | None:
+    """Returns the times of a stage; None where nothing was timed. Nobody has their sum."""
+    cumulative = stage.get("latency_us_le") or {}
+    if not cumulative.get("inf"):
+        return None
+    buckets = {
+        NO_BOUND if bound == "inf" else repr(int(bound) / 1_000_000): count
+        for bound, count in cumulative.items()
+    }
+    return Sample(stage["label"], buckets=buckets, count=buckets[NO_BOUND])
+
+
+def _of_run(record: RunRecord, at: str) -> Iterator[Family]:
+    started = record.start["started"]
+    yield own.own_family(own.RUN_INFO, [Sample("", {"run": record.id, **_attributes(record)}, value=1)])
+    yield own.own_family(
+        own.RUN_STATUS,
+        [Sample("", {"status": status}, value=int(status == record.status)) for status in STATUSES],
+    )
+    yield own.own_family(own.RUN_START, [Sample("", value=parse_time(started).timestamp())])
+    yield own.own_family(own.RUN_DURATION, [Sample("", value=seconds_between(started, at))])
+    if record.status == "done":
+        yield own.own_family(own.RUN_LAST_SUCCESS, [Sample("", value=parse_time(at).timestamp())])
+    holds = ((record.end or {}).get("balance") or {}).get("holds")
+    if holds is not None:
+        yield own.own_family(own.RUN_BALANCED, [Sample("", value=int(holds))])
+
+
+def _of_instruments(known: Mapping[str, Any]) -> Iterator[Family]:
+    for told in (known.get("instruments") or {}).get("families") or ():
+        samples = tuple(Sample(**sample) for sample in told["samples"])
+        yield Family(told["name"], told.get("kind", COUNTER), samples, told.get("help", ""))
+
+
+def _attributes(record: RunRecord) -> dict[str, str]:
+    """Returns what is known of a run beside its numbers."""
+    start = record.start
+    found = {
+        "runner": start.get("runner"),
+        "job_id": record.job_id,
+        "code_version": (start.get("code") or {}).get("version"),
+        "beam_version": start.get("beam_version"),
+    }
+    return {name: str(value) for name, value in found.items() if value}
