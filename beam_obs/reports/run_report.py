@@ -61,11 +61,11 @@ def print_report(record: RunRecord, store: Store, kind: str) -> None:
     Args:
       record: the run.
       store: where it is kept.
-      kind: ``text`` (on standard error), ``json`` (one line on standard output) or ``off``.
+      kind: ``text`` (on standard error) or ``json`` (one line on standard output).
     """
     if kind == "json":
         print(json.dumps(record_json(record, store), ensure_ascii=True), flush=True)
-    elif kind == "text":
+    else:
         print_report_on(console_for(sys.stderr), record, store)
 
 

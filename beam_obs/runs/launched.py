@@ -24,12 +24,12 @@ from beam_obs.metrics.run_snapshot import Snapshot, StageCounts, live_snapshot, 
 from beam_obs.metrics.users_metrics import users_metrics
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.weave_report import WeaveReport
-from beam_obs.reports.run_report import print_report
 from beam_obs.runs.ending import describe_error
 from beam_obs.runs.failing_record import FailingRecord, failing_record
 from beam_obs.runs.graph import Graph
 from beam_obs.runs.known_pipeline import KnownPipeline
 from beam_obs.runs.live_counts import LiveCounts
+from beam_obs.runs.printed_report import print_wanted_report
 from beam_obs.runs.progress import Progress
 from beam_obs.runs.watcher import Watcher
 from beam_obs.runs.whole_end import whole_end
@@ -156,7 +156,7 @@ class Launched:
             record = self.run.finish(end)
         live.forget(self.run.record.id)
         with _logging_errors(self.run, "report the end of"):
-            print_report(record, self.run.store, self._observer.settings.report)
+            print_wanted_report(record, self.run.store, self._observer.settings.report)
 
     def _described(self, status: str, error: BaseException | None) -> dict[str, Any]:
         observer, run = self._observer, self.run

@@ -22,13 +22,13 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
 from beam_obs.records.weave_report import WeaveReport
-from beam_obs.reports.run_report import print_report
 from beam_obs.runs.code_version import code_version
 from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.launched import Launched, status_of_error
 from beam_obs.runs.one_row import one_row_steps
 from beam_obs.runs.option_names import settle_options
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
+from beam_obs.runs.printed_report import print_wanted_report
 from beam_obs.runs.reach import check_reach, outlives_launcher
 from beam_obs.runs.step_code import step_code
 from beam_obs.runs.template import Template, template_of
@@ -156,7 +156,7 @@ class Observer:
         finally:
             _RUNNING.observers.remove(self)
         record = keep_template(self.store, self.observation.context, start)
-        print_report(record, self.store, self.settings.report)
+        print_wanted_report(record, self.store, self.settings.report)
         return result
 
     def abandoned(self, error: BaseException) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
-
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from beam_obs.metrics.run_snapshot import Snapshot
 from beam_obs.records.wording import clean, seconds_text
-from beam_obs.reports.console import console_for
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 _REFRESH_SECONDS = 0.5
 _LINE_SECONDS = 10.0
@@ -47,6 +45,10 @@ class Progress:
     def __enter__(self) -> Progress:
         self._began = self._line_at = time.monotonic()
         if self._shown and self._terminal:
+            from rich.live import Live  # a run that shows nothing need not wait for it
+
+            from beam_obs.reports.console import console_for
+
             both = sys.stdout.isatty()
             self._display = Live(
                 console=console_for(sys.stderr),
@@ -100,6 +102,9 @@ class Progress:
         return rows
 
     def _table(self, snapshot: Snapshot, elapsed: float) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=None, pad_edge=False, padding=(0, 1), title_justify="left")
         table.add_column(
             Text(f"running {seconds_text(elapsed)}", "bold cyan"), no_wrap=True, overflow="ellipsis", ratio=1
