@@ -50,3 +50,20 @@ def judge_dead_rate(
     return DeadRateExceeded(
         label, counts.dead - counts.leftovers, counts.in_, allowed, commonest[:_NAMED_FINGERPRINTS]
     )
+
+
+def limits_told(
+    limit: float, minimum: int, limits: Mapping[str, tuple[float | None, int | None]]
+) -> dict[str, Any]:
+    """Returns what ``start.json`` and ``pipeline.json`` say of how much stages may refuse.
+
+    Args:
+      limit: share allowed.
+      minimum: fewest records taken for a stage to be judged.
+      limits: share and minimum of the stages that have their own, by label; None where they have not.
+    """
+    return {
+        "max_dead_rate": limit,
+        "max_dead_minimum": minimum,
+        "dead_rates": {label: {"share": own, "minimum": fewest} for label, (own, fewest) in limits.items()},
+    }

@@ -14,6 +14,7 @@ from beam_obs.metrics.run_snapshot import labels_by_id
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import DatasetDescription, Observation, RunContext, StageDescription
 from beam_obs.records.weave_report import Gathering, WeaveReport, WovenSink, WovenSource
+from beam_obs.runs.dead_rate import limits_told
 from beam_obs.runs.graph import Composite, Edge, Graph, Step
 from beam_obs.runs.one_row import Row
 from beam_obs.store.form import Each, Maybe, Needed, fit, parse_object
@@ -149,12 +150,7 @@ class KnownPipeline:
             "stages": self.kinds,
             "inputs": [_without_secrets(dataset) for dataset in seen.inputs],
             "outputs": [_without_secrets(dataset) for dataset in seen.outputs],
-            "dead_rates": {
-                label: {"share": share, "minimum": minimum}
-                for label, (share, minimum) in seen.dead_rates.items()
-            },
-            "max_dead_rate": self.max_dead_rate,
-            "max_dead_minimum": self.max_dead_minimum,
+            **limits_told(self.max_dead_rate, self.max_dead_minimum, seen.dead_rates),
             "hides_values": self.hides_values,
             "graph": None if self.graph is None else _graph_json(self.graph),
             "woven": None if self.woven is None else _weave_json(self.woven),

@@ -23,6 +23,7 @@ from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.runs.code_version import code_version
+from beam_obs.runs.dead_rate import limits_told
 from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.launched import Launched, status_of_error
 from beam_obs.runs.one_row import one_row_steps
@@ -233,6 +234,9 @@ class Observer:
                 {**vars(dataset), "uri": redact_text(dataset.uri)} for dataset in self.observation.inputs
             ],
             "parent_run": None,
+            **limits_told(
+                self.settings.max_dead_rate, self.settings.max_dead_minimum, self.observation.dead_rates
+            ),
             "coders": {
                 label: {"kind": stage.kind, "coder": stage.payload_coder, "portable": stage.coder_proto}
                 for label, stage in self.observation.stages.items()

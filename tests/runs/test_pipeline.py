@@ -220,6 +220,16 @@ def test_too_many_refusals_fail_the_run(rate: str, minimum: str, status: str) ->
     assert end["dead_letters"]["committed"] == 1
 
 
+def test_start_says_what_share_each_step_may_refuse() -> None:
+    with obs.Pipeline(RUNNER, argv=[QUIET, "--obs_max_dead_minimum=7"], name="limits") as p:
+        read = p | "read" >> beam.Create(["1"])
+        _ = read | "strict" >> obs.Stage(beam.Map(parse), max_dead_rate=0.01)
+        _ = read | "parse" >> obs.Stage(beam.Map(parse))
+    start = latest("limits").start
+    assert (start["max_dead_rate"], start["max_dead_minimum"]) == (0.5, 7)
+    assert start["dead_rates"] == {"strict": {"share": 0.01, "minimum": None}}
+
+
 def test_half_of_few_records_may_be_refused_by_default() -> None:
     with obs.Pipeline(RUNNER, argv=[QUIET], name="default") as p:
         build(p, ("x",) * 99)
