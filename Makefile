@@ -62,11 +62,12 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that is supported
 	$(OLDEST_BIN)/python -m pytest $(IN_PARALLEL) --plain-beam -m "not engines and not slow and not oracle and not browser" $(PYTEST_ARGS)
 
-# Prism, of the release that the tests run on, and a server of gs:// take an installed Go; Flink takes Maven and Java.
+# Prism, of the release that the tests run on, a server of gs:// and an OpenTelemetry Collector take an installed Go; Flink takes
+# Maven and Java, StatsD npm.
 engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, once for all clones
 	@$(PYTHON) -m tests.engines.install
 
-test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, and an installed Pub/Sub emulator
+test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, of OTLP and StatsD, and an installed Pub/Sub emulator
 	$(BIN)/python -m pytest -m engines -rs tests/engines $(PYTEST_ARGS)
 
 # Where apt can, it installs Chromium; elsewhere the tests that miss it say what would.

@@ -5,8 +5,8 @@
 
 The cache is `$BEAM_OBS_CACHE`, else `beam_obs` in `$XDG_CACHE_HOME`, else in `~/.cache`. Each engine has a
 folder there named by its version, which is there only when it is whole. Needs nothing but Python, so that it
-runs before an environment is set up; what an engine takes (Go, Maven) and is missing is said, and its tests
-are skipped.
+runs before an environment is set up; what an engine takes (Go, Maven, npm) and is missing is said, and its
+tests are skipped.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 _PROJECT = pathlib.Path(__file__).parents[2]
 _POM = pathlib.Path(__file__).parent / "flink" / "pom.xml"
+_COLLECTOR = pathlib.Path(__file__).parent / "collector.yaml"
 
 
 class Engine(NamedTuple):
@@ -111,10 +112,42 @@ def _by_maven(title: str, pom: pathlib.Path) -> Engine:
     )
 
 
+def _by_npm(title: str, name: str, version: str) -> Engine:
+    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--loglevel=error"]
+    return Engine(
+        title,
+        f"{name}-{version}",
+        "npm",
+        lambda folder: ["npm", "install", *quiet, "--prefix", str(folder), f"{name}@{version}"],
+    )
+
+
+def _collector(parts: pathlib.Path) -> Engine:
+    """Builds an OpenTelemetry Collector, of which there is none with all that the tests need."""
+    version = re.findall(r"^  version: (.+)$", parts.read_text(), re.M)[0]
+    steps = f"""set -e
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+cd "$build"
+go run go.opentelemetry.io/collector/cmd/builder@v{version} --config "{parts}" --skip-strict-versioning
+mv otelcol "$GOBIN"
+"""
+    return Engine(
+        "OpenTelemetry Collector",
+        f"otelcol-{version}",
+        "go",
+        lambda _: ["sh", "-c", steps],
+        # One after the other: else the compilers take more memory than some machines have.
+        lambda folder: {"GOBIN": str(folder), "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -p=1".strip()},
+    )
+
+
 PRISM = _by_go("Prism", "prism", "github.com/apache/beam/sdks/v2/go/cmd/prism", _version_of_beam())
 FAKE_GCS = _by_go("gs://", "fake-gcs-server", "github.com/fsouza/fake-gcs-server", "1.56.1")
 FLINK = _by_maven("Flink", _POM)
-ENGINES = (PRISM, FAKE_GCS, FLINK)
+COLLECTOR = _collector(_COLLECTOR)
+STATSD = _by_npm("StatsD", "statsd", "0.9.0")
+ENGINES = (PRISM, FAKE_GCS, FLINK, COLLECTOR, STATSD)
 
 
 def program(engine: Engine, name: str) -> str | None:

@@ -62,6 +62,7 @@ def test_a_tool_that_is_missing_is_named(
     printed = capsys.readouterr().out
     assert "go is not installed: tests on Prism are skipped" in printed
     assert "mvn is not installed: tests on Flink are skipped" in printed
+    assert "npm is not installed: tests on StatsD are skipped" in printed
 
 
 def test_removing_leaves_what_else_the_folder_holds(calls: pathlib.Path) -> None:
