@@ -11,6 +11,7 @@ from rich.text import Text
 
 from beam_obs.cli.erase import erase_person
 from beam_obs.cli.shared_options import store_option
+from beam_obs.records.duration import parse_duration
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
@@ -29,7 +30,6 @@ from beam_obs.store.prune import (
     UNFINISHED,
     YOUNG,
     PrunePlan,
-    parse_age,
     plan_prune,
 )
 from beam_obs.store.prune import prune as prune_runs
@@ -48,7 +48,7 @@ _REASONS = {
 
 def _age(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     try:
-        return None if value is None else parse_age(value)
+        return None if value is None else parse_duration(value)
     except UsageError as error:
         raise click.BadParameter(str(error)) from None
 

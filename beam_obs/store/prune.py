@@ -7,10 +7,8 @@ asked for: what comes next is compared with it.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable
 
-from beam_obs.records.errors import UsageError
 from beam_obs.store.folder import folder_at
 from beam_obs.store.leftovers import Leftover, find_leftovers
 from beam_obs.store.run_record import END, START, RunRecord, now_text, seconds_between
@@ -21,9 +19,6 @@ YOUNG, RUNNING, OPEN, NEWEST, FAILED, LINK = "young", "running", "open", "newest
 
 UNFINISHED = "unfinished"
 """Why a file stays that is not finished: someone may be writing it."""
-
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_AGE = re.compile(r"(\d{1,9})\s*([smhdw])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,21 +34,6 @@ class PrunePlan:
     remove: tuple[tuple[RunRecord, int], ...]
     kept: dict[str, int]
     leftovers: tuple[Leftover, ...] = ()
-
-
-def parse_age(text: str) -> int:
-    """Returns an age in seconds.
-
-    Raises:
-      UsageError: it is not a number and a unit.
-
-    >>> parse_age("30d"), parse_age("12h")
-    (2592000, 43200)
-    """
-    found = _AGE.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"found {text!r}, expected a number and a unit: 30d, 12h, 2w (s, m, h, d or w)")
-    return int(found[1]) * _UNIT_SECONDS[found[2]]
 
 
 def plan_prune(
