@@ -23,7 +23,6 @@ EXTRAS: dict[str, list[str]] = DECLARED["optional-dependencies"]
 OURS = {"beam_obs", "pipelines", "benchmarks", "tests", "examples"}
 
 NOT_IMPORTED_YET = {
-    "cronsim": "schedules",
     "datadog": "the exporter to StatsD",
     "jsonpath-rfc9535": "probes",
     "junitparser": "gates for continuous integration",

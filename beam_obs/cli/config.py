@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from beam_obs.cli.shared_options import json_option
+from beam_obs.records.duration import duration_text
 from beam_obs.records.wording import clean
 from beam_obs.reports.telling import tell
 from beam_obs.store.configuration import FILE, find_configuration
+from beam_obs.store.schedule import Schedule
 from beam_obs.store.secrets import redact
 from beam_obs.store.store import STORE_VARIABLE, Store
 
@@ -22,7 +25,8 @@ def config(as_json: bool) -> None:
     """Print the settings that hold in this folder, and where each comes from.
 
     They stand in beam_obs.toml, or under [tool.beam_obs] of pyproject.toml, of this folder or one above it:
-    store, shared (true where all workers see the store's folder), and a table `filesystem` of options.
+    store, shared (true where all workers see the store's folder), a table `filesystem` of options, a table
+    `schedules` of pipelines.
     """
     found = find_configuration()
     in_file = found.path or ""
@@ -34,6 +38,7 @@ def config(as_json: bool) -> None:
         ("store", Store().uri, origin),
         ("shared", found.shared, in_file if found.shared else "default"),
         *((f"filesystem.{name}", value, in_file) for name, value in redact(dict(found.filesystem)).items()),
+        *(told for schedule in found.schedules.values() for told in _of_schedule(schedule, in_file)),
     ]
     if as_json:
         for name, value, source in told:
@@ -45,3 +50,19 @@ def config(as_json: bool) -> None:
     for name, value, source in told:
         shown = str(value).lower() if isinstance(value, bool) else clean(str(value))
         tell(f"{name:{width}}  {shown}  ({clean(source)})")
+
+
+def _of_schedule(schedule: Schedule, file: str) -> Iterator[tuple[str, Any, str]]:
+    """Yields the settings of a schedule, those too that nobody gave."""
+    schedule.check()
+    takes, since = schedule.takes_at_most_seconds, schedule.since
+    told: dict[str, str | None] = {
+        "cron": schedule.cron,
+        "zone": schedule.zone,
+        "start_within": duration_text(schedule.start_within_seconds),
+        "takes_at_most": None if takes is None else duration_text(takes),
+        "since": None if since is None else str(since),
+    }
+    yield from (
+        (f"schedules.{schedule.pipeline}.{name}", value, file) for name, value in told.items() if value
+    )

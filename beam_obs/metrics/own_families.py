@@ -24,6 +24,8 @@ RUN_START = "beam_obs_run_start_timestamp_seconds"
 RUN_DURATION = "beam_obs_run_duration_seconds"
 RUN_LAST_SUCCESS = "beam_obs_run_last_success_timestamp_seconds"
 RUN_BALANCED = "beam_obs_run_balanced"
+RUN_DURATION_LIMIT = "beam_obs_run_duration_limit_seconds"
+SCHEDULE_DUE = "beam_obs_schedule_due_timestamp_seconds"
 
 OWN_FAMILIES: dict[str, tuple[str, str]] = {
     RECORDS_IN: (COUNTER, "Records that a step took."),
@@ -43,6 +45,14 @@ OWN_FAMILIES: dict[str, tuple[str, str]] = {
     RUN_BALANCED: (
         GAUGE,
         "1 where the balance holds, 0 where it does not; absent where nobody knows.",
+    ),
+    RUN_DURATION_LIMIT: (
+        GAUGE,
+        "How long a run may take: as its schedule says, else twice what 95 of 100 runs keep within.",
+    ),
+    SCHEDULE_DUE: (
+        GAUGE,
+        "When the earliest scheduled start that no run answered was due, or the next one will be.",
     ),
 }
 """Name -> kind, and what it counts."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from beam_obs.records.errors import UsageError
+from beam_obs.store.schedule import Schedule, schedule_of_settings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,6 +23,7 @@ else:
 
 FILE = "beam_obs.toml"
 _OF_TOOLS = "pyproject.toml"
+_IN_TABLES = {"filesystem": "options", "schedules": "pipelines"}
 
 
 class Configuration(NamedTuple):
@@ -32,12 +34,14 @@ class Configuration(NamedTuple):
       store: root of the store; a relative folder is taken from the file's own.
       shared: whether all workers see the store's folder, though it is one of this machine.
       filesystem: options of filesystems by name, as of a pipeline: ``{"s3_endpoint_url": "http://..."}``.
+      schedules: when runs are to start, by name of the pipeline.
     """
 
     path: str | None = None
     store: str | None = None
     shared: bool = False
     filesystem: Mapping[str, str | int | bool] = {}
+    schedules: Mapping[str, Schedule] = {}
 
     @property
     def filesystem_arguments(self) -> list[str]:
@@ -77,6 +81,19 @@ def find_configuration(folder: str | None = None) -> Configuration:
         here = above
 
 
+def usable_schedules() -> Mapping[str, Schedule]:
+    """Returns the schedules that hold in the working folder, by name of the pipeline.
+
+    Raises:
+      UsageError: a file of settings, or one of its schedules, has something wrong.
+      MissingExtra: there are some, and the ``watching`` extra is not installed.
+    """
+    schedules = find_configuration().schedules
+    for schedule in schedules.values():
+        schedule.check()
+    return schedules
+
+
 def _read(path: str) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as file:
@@ -91,22 +108,27 @@ def _read(path: str) -> dict[str, Any] | None:
 def _checked(settings: Any, path: str) -> Configuration:
     if not isinstance(settings, dict):
         raise UsageError(f"{path}: tool.beam_obs is no table of settings")
-    expected = {"store": str, "shared": bool, "filesystem": dict}
+    expected = {"store": str, "shared": bool, "filesystem": dict, "schedules": dict}
     for name, value in settings.items():
         if name not in expected:
             near = difflib.get_close_matches(name, expected, 1)
             meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(expected)}"
             raise UsageError(f"{path} has a setting {name!r}, which does not exist; {meant}")
         if type(value) is not expected[name]:
-            wanted = {str: "a text", bool: "true or false", dict: "a table of options"}[expected[name]]
-            raise UsageError(f"{path}: {name} is {value!r}; give {wanted}")
+            wanted = {str: "a text", bool: "true or false"}.get(expected[name])
+            raise UsageError(
+                f"{path}: {name} is {value!r}; give {wanted or f'a table of {_IN_TABLES[name]}'}"
+            )
     filesystem = settings.get("filesystem", {})
     for name, value in filesystem.items():
         if not isinstance(value, (str, int, bool)):
             raise UsageError(
                 f"{path}: filesystem.{name} is {value!r}; give a text, a whole number, true or false"
             )
+    schedules = {
+        name: schedule_of_settings(name, table, path) for name, table in settings.get("schedules", {}).items()
+    }
     store = settings.get("store")
     if store and "://" not in store:
         store = os.path.join(os.path.dirname(path), os.path.expanduser(store))
-    return Configuration(path, store or None, settings.get("shared", False), filesystem)
+    return Configuration(path, store or None, settings.get("shared", False), filesystem, schedules)

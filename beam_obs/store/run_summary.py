@@ -43,6 +43,7 @@ class RunSummary:
       is_finished: whether it is done, or failed with counts: what is not in it is gone.
       kinds: its kinds of refusal as in ``end.json``, without their examples.
       has_problems: whether something of its files is missing, damaged or was changed.
+      is_streaming: whether it was launched as a stream, which has no end of its own.
     """
 
     id: str
@@ -59,6 +60,7 @@ class RunSummary:
     is_finished: bool
     kinds: tuple[dict[str, Any], ...]
     has_problems: bool
+    is_streaming: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -93,6 +95,7 @@ def summary_of(record: RunRecord) -> RunSummary:
             for kind in (known.get("dead_letters") or {}).get("by_fingerprint") or ()
         ),
         has_problems=bool(record.problems),
+        is_streaming=bool((record.start.get("options") or {}).get("streaming")),
     )
 
 

@@ -47,3 +47,17 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert exit_code(["--version"]) == 0
     assert obs.__version__ == importlib.metadata.version("beam-obs")
     assert obs.__version__ in capsys.readouterr().out
+
+
+def test_schedules_are_told_and_a_wrong_one_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    file = pathlib.Path("beam_obs.toml")
+    file.write_text('[schedules.flights]\ncron = "0 6 * * *"\ntakes_at_most = "90m"\n')
+    assert exit_code(["config"]) == 0
+    said = capsys.readouterr().out
+    assert f"schedules.flights.cron           0 6 * * *  ({file.absolute()})" in said
+    assert "schedules.flights.takes_at_most  90m" in said
+    assert "schedules.flights.start_within   10m" in said
+    file.write_text('[schedules.flights]\ncron = "0 6 * *"\n')
+    for command in (["config"], ["runs"], ["serve"]):
+        assert exit_code(command) == 1
+        assert "schedules.flights: cron is '0 6 * *': found 4 fields" in capsys.readouterr().err
