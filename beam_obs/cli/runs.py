@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 import pathlib
 import sys
+from collections.abc import Iterator
 
 import click
 
 from beam_obs.cli.follow import end_as, follow_option, show_until_ended, until_ended
-from beam_obs.cli.shared_options import all_steps_option, json_option, store_option, tell_problems_of
+from beam_obs.cli.shared_options import (
+    all_steps_option,
+    json_option,
+    store_option,
+    tell_problems,
+    tell_problems_of,
+)
+from beam_obs.records.errors import MissingExtra
 from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.report_picture import report_svg
 from beam_obs.reports.run_line import run_line
 from beam_obs.reports.run_report import print_report_on, record_json
 from beam_obs.reports.runs_table import render_runs
 from beam_obs.reports.telling import tell
+from beam_obs.store.configuration import usable_schedules
 from beam_obs.store.run_record import RunRecord
+from beam_obs.store.scheduled_pipelines import scheduled_pipelines
 from beam_obs.store.store import Store
 from beam_obs.web.web_extra import web_extra
 
@@ -29,7 +39,11 @@ from beam_obs.web.web_extra import web_extra
 )
 @json_option
 def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
-    """List runs, the newest first."""
+    """List runs, the newest first.
+
+    What the schedules of beam_obs.toml say is overdue or takes too long is told on standard error.
+    """
+    tell_problems(_missed(store, pipeline))
     if pipeline is not None:
         store.check_pipeline(pipeline)
     ids = store.ids(pipeline)
@@ -47,6 +61,17 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
     more = len(ids) - len(found)
     if more > 0:
         click.echo(f"and {more:,} older (--limit 0 lists all)")
+
+
+def _missed(store: Store, pipeline: str | None) -> Iterator[str]:
+    """Yields what is overdue or takes too long, of the pipelines that have a schedule."""
+    try:
+        schedules = usable_schedules()
+    except MissingExtra as error:  # a list needs none of that
+        yield str(error)
+        return
+    for name, times in scheduled_pipelines(store, schedules, pipeline).items():
+        yield from (f"{name}: {told}" for told in times.missed)
 
 
 @click.command()

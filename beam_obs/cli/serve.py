@@ -8,6 +8,7 @@ import webbrowser
 import click
 
 from beam_obs.cli.shared_options import sources_option, store_option
+from beam_obs.store.configuration import usable_schedules
 from beam_obs.store.store import Store
 
 _PORT = 8099
@@ -66,6 +67,7 @@ def serve(
     base = base_path.rstrip("/")
     if base and not base.startswith("/"):
         raise click.UsageError(f"--base-path {base_path}: begin it with a slash, as /beam-obs")
+    schedules = usable_schedules()
     store.ids()  # says that there is no store before a port is taken
 
     def announce(address: str, token: str | None) -> None:
@@ -75,4 +77,4 @@ def serve(
         if opens:  # in a thread: some browsers keep who opens them until they are closed
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
-    serve_pages(store, host, port, allowed_hosts, base, token, sources or None, announce)
+    serve_pages(store, host, port, allowed_hosts, base, token, sources or None, schedules, announce)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from beam_obs.lineage.readable_files import ReadableFiles
 from beam_obs.records.errors import BeamObsError
+from beam_obs.store.schedule import Schedule
 from beam_obs.store.store import RunNotFound, Store
 from beam_obs.store.unknown_name import UnknownName
 from beam_obs.web.links import Links
@@ -119,6 +120,7 @@ def application(
     token: str | None = None,
     base: str = "",
     sources: Sequence[str] = (),
+    schedules: Mapping[str, Schedule] | None = None,
 ) -> Starlette:
     """Returns the application.
 
@@ -128,8 +130,9 @@ def application(
       token: that requests must bear; None where none is needed.
       base: path that all pages are below, behind a proxy; without a slash at its end.
       sources: folders and prefixes of objects whose files may be shown.
+      schedules: when runs are to start, by name of the pipeline.
     """
-    runs = StoredRuns(store, LOCAL_SECONDS if store.local else REMOTE_SECONDS)
+    runs = StoredRuns(store, LOCAL_SECONDS if store.local else REMOTE_SECONDS, schedules)
     files = ReadableFiles(sources)
     links = Links(base)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from beam_obs.records.errors import BeamObsError
+from beam_obs.store.schedule import Schedule
 from beam_obs.store.store import Store
 from beam_obs.web.rendering import compile_templates
 from beam_obs.web.web_extra import web_extra
@@ -42,6 +43,7 @@ def serve(
     base: str = "",
     token: str | None = None,
     sources: Sequence[str] | None = None,
+    schedules: Mapping[str, Schedule] | None = None,
     announce: Callable[[str, str | None], None] = lambda address, token: None,
 ) -> None:
     """Serves the pages of a store until it is interrupted.
@@ -55,6 +57,7 @@ def serve(
       token: that requests must bear; where it is None and `host` is not loopback, one is made.
       sources: folders and prefixes of objects whose files may be shown; by default the working folder where
         `host` is loopback, else none.
+      schedules: when runs are to start, by name of the pipeline.
       announce: is called with the address and the token, once requests are taken.
 
     Raises:
@@ -73,7 +76,7 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     announce(f"http://{shown}:{listening.getsockname()[1]}{base}/", token)
     settings = uvicorn.Config(
-        application(store, hosts, token, base, _shown_sources(host, sources)),
+        application(store, hosts, token, base, _shown_sources(host, sources), schedules),
         log_level="warning",
         access_log=False,
         server_header=False,

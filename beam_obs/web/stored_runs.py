@@ -9,12 +9,13 @@ import collections
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 from beam_obs.records.errors import BeamObsError
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.run_summary import RunSummary, summary_of
+from beam_obs.store.schedule import Schedule
 from beam_obs.store.step_counts import StepCounts, step_counts
 from beam_obs.store.store import Store
 
@@ -49,10 +50,17 @@ class StoredRuns:
       store: the store.
       patience_seconds: for so long one page reads runs, where the rest can come with the next; None for as
         long as it takes.
+      schedules: when runs are to start, by name of the pipeline.
     """
 
-    def __init__(self, store: Store, patience_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        patience_seconds: float | None = None,
+        schedules: Mapping[str, Schedule] | None = None,
+    ) -> None:
         self.store = store
+        self.schedules = schedules or {}
         self._patience_seconds = patience_seconds
         self._records: _Kept[str, RunRecord] = _Kept(_MOST_RECORDS)
         self._summaries: _Kept[str, RunSummary] = _Kept(_MOST_SUMMARIES)

@@ -58,7 +58,8 @@ def history_page(
         raise UnknownName(f"no run of pipeline {name!r} that is shown has a step {step!r}", step, labels)
     points = history_of_runs(on_page) if step is None else history_of_step(on_page, counts, step)
     last, is_sure = runs.last_success(ids, runs.until())
-    state = pipeline_state(name, [found[run] for run, _ in ids[:SHOWN_RUNS]], last, now_text())
+    of_newest = [found[run] for run, _ in ids[:SHOWN_RUNS]]
+    state = pipeline_state(name, of_newest, last, now_text(), runs.schedules.get(name))
     older = [run for run, _ in ids[first + 1 : first + size + 1]]
     values = {
         "name": name,

@@ -10,6 +10,7 @@ from beam_obs.records.number_text import counted
 from beam_obs.store.pipeline_state import CHANGED, FAILED, LATE, ORDER, PipelineState, pipeline_state
 from beam_obs.store.run_record import now_text
 from beam_obs.store.run_summary import RunSummary
+from beam_obs.store.timeliness import Timeliness, timeliness
 from beam_obs.web.page import Page
 from beam_obs.web.run_bars import SHOWN_RUNS, Bars, run_bars
 from beam_obs.web.stored_runs import RunId, StoredRuns
@@ -66,11 +67,17 @@ def pipelines_page(runs: StoredRuns, seen: str | None = None) -> Page:
     if not is_whole:
         unknown = {row.name for row in rows if row.state.last_success is None}
         runs.read_on([*_by_turns(ids), *(one for name in unknown for one in ids[name][SHOWN_RUNS:])])
+    never_ran = [
+        (name, timeliness([], schedule, now))
+        for name, schedule in sorted(runs.schedules.items())
+        if name not in ids
+    ]
     values = {
         "rows": rows,
-        "summary": _summary(rows),
+        "never_ran": never_ran,
+        "summary": _summary(rows, never_ran),
         "is_whole": is_whole,
-        "has_filter": len(rows) > _WITHOUT_FILTER,
+        "has_filter": len(rows) + len(never_ran) > _WITHOUT_FILTER,
         "now": now,
     }
     told = _digest(rows, now)
@@ -113,12 +120,15 @@ def _row(
     is_whole = len(read) == len(wanted)
     if last is None and is_whole:
         last, is_whole = runs.last_success(ids[SHOWN_RUNS:], until)
-    return PipelineRow(pipeline_state(name, read, last, now), run_bars(read), len(ids), is_whole)
+    state = pipeline_state(name, read, last, now, runs.schedules.get(name))
+    return PipelineRow(state, run_bars(read), len(ids), is_whole)
 
 
-def _summary(rows: list[PipelineRow]) -> str:
+def _summary(rows: list[PipelineRow], never_ran: list[tuple[str, Timeliness]]) -> str:
     states = [row.state.state for row in rows]
     words = ((FAILED, "failed"), (LATE, "late"), (CHANGED, "changed"))
     told = [f"{states.count(state):,} {word}" for state, word in words if state in states]
+    if never_ran:
+        told.append(f"{len(never_ran):,} never ran")
     count = counted(sum(row.count for row in rows), "run")
     return ", ".join([f"{counted(len(rows), 'pipeline')}, {count}", *told])
