@@ -30,7 +30,6 @@ NOT_IMPORTED_YET = {
     "opentelemetry-exporter-otlp-proto-http": "metrics and traces",
     "opentelemetry-instrumentation": "traces",
     "opentelemetry-sdk": "metrics and traces",
-    "prometheus-client": "exporters to Prometheus",
     "requests": "probes",
     "google-cloud-monitoring": "the exporter to Google Cloud Monitoring",
     "opentelemetry-api": "traces",

@@ -26,7 +26,7 @@ def config(as_json: bool) -> None:
 
     They stand in beam_obs.toml, or under [tool.beam_obs] of pyproject.toml, of this folder or one above it:
     store, shared (true where all workers see the store's folder), a table `filesystem` of options, a table
-    `schedules` of pipelines.
+    `schedules` of pipelines, a table `exporters` of places that numbers of runs are sent to.
     """
     found = find_configuration()
     in_file = found.path or ""
@@ -38,6 +38,7 @@ def config(as_json: bool) -> None:
         ("store", Store().uri, origin),
         ("shared", found.shared, in_file if found.shared else "default"),
         *((f"filesystem.{name}", value, in_file) for name, value in redact(dict(found.filesystem)).items()),
+        *((f"exporters.{name}", value, in_file) for name, value in redact(dict(found.exporters)).items()),
         *(told for schedule in found.schedules.values() for told in _of_schedule(schedule, in_file)),
     ]
     if as_json:

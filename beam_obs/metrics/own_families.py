@@ -26,6 +26,7 @@ RUN_LAST_SUCCESS = "beam_obs_run_last_success_timestamp_seconds"
 RUN_BALANCED = "beam_obs_run_balanced"
 RUN_DURATION_LIMIT = "beam_obs_run_duration_limit_seconds"
 SCHEDULE_DUE = "beam_obs_schedule_due_timestamp_seconds"
+EXPORTER_DROPPED = "beam_obs_exporter_dropped_total"
 
 OWN_FAMILIES: dict[str, tuple[str, str]] = {
     RECORDS_IN: (COUNTER, "Records that a step took."),
@@ -54,6 +55,7 @@ OWN_FAMILIES: dict[str, tuple[str, str]] = {
         GAUGE,
         "When the earliest scheduled start that no run answered was due, or the next one will be.",
     ),
+    EXPORTER_DROPPED: (COUNTER, "Times that an exporter lost the numbers of a run."),
 }
 """Name -> kind, and what it counts."""
 

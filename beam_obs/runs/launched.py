@@ -17,6 +17,7 @@ from apache_beam.runners.direct.direct_runner import DirectPipelineResult
 from apache_beam.runners.runner import PipelineState
 
 from beam_obs.dead_letters.evidence_file import reason_of
+from beam_obs.exporters.exporter_group import ExporterGroup, make_exporters
 from beam_obs.metrics import live
 from beam_obs.metrics.families import Family
 from beam_obs.metrics.job_numbers import Beside
@@ -35,8 +36,9 @@ from beam_obs.runs.watcher import Watcher
 from beam_obs.runs.whole_end import whole_end
 from beam_obs.store.evidence import read_evidence
 from beam_obs.store.instrument_values import kept_families
+from beam_obs.store.numbers_of_run import numbers_of_run
 from beam_obs.store.run import Run
-from beam_obs.store.run_record import now_text
+from beam_obs.store.run_record import RunRecord, now_text
 from beam_obs.wrapper.exception_note import note_of, show_note
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Launched:
         self._verdict: DeadRateExceeded | None = None
         self._failing: FailingRecord | None = None
         self._graph: Graph | None = None
+        self._exporters = make_exporters(observer.settings.exporters)
         kinds = {label: stage.kind for label, stage in observer.observation.stages.items()}
         self._live = LiveCounts(kinds, run.start["started"])
         # While the runner makes its own of the pipeline, nobody else looks at it.
@@ -131,6 +134,7 @@ class Launched:
         self._watcher.stop()
         self.run.submitted(job_id)
         self.run.left()
+        self._exporters.close()
 
     def conclude(self, status: str, error: BaseException | None = None) -> None:
         """Writes the end and prints the report, unless another has done so.
@@ -157,6 +161,8 @@ class Launched:
         live.forget(self.run.record.id)
         with _logging_errors(self.run, "report the end of"):
             print_wanted_report(record, self.run.store, self._observer.settings.report)
+        self._export(record)
+        self._exporters.close()
 
     def _described(self, status: str, error: BaseException | None) -> dict[str, Any]:
         observer, run = self._observer, self.run
@@ -294,7 +300,21 @@ class Launched:
             self._graph = observer.graph()
         known = self._graph is not None and (observer.executed is not None or not observer.copied)
         elements = snapshot.elements if snapshot is not None and known else None
-        self.run.keep_live(self._live.told(self._graph or self._graph_at_launch, snapshot, elements))
+        told = self._live.told(self._graph or self._graph_at_launch, snapshot, elements)
+        self.run.keep_live(told)
+        heartbeat = {"job_id": self.run.job_id}
+        self._export(dataclasses.replace(self.run.record, live=told, heartbeat=heartbeat))
+
+    def _export(self, record: RunRecord) -> None:
+        """Gives the exporters what the store is given; an error of ours is told once."""
+        if not self._exporters:
+            return
+        try:
+            self._exporters.export(numbers_of_run(record))
+        except Exception as error:
+            self._exporters.close()
+            self._exporters = ExporterGroup()
+            _LOGGER.error("beam_obs could not export the numbers of a run", exc_info=error)
 
     def _snapshot(self, status: str) -> Snapshot:
         found = Snapshot()
@@ -335,6 +355,7 @@ class Launched:
         elif self._detached:
             self._watcher.stop()
             self.run.left()
+            self._exporters.close()
         else:
             self.conclude("cancelled", RuntimeError("the program ended without waiting for its job"))
 

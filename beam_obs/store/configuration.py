@@ -23,7 +23,7 @@ else:
 
 FILE = "beam_obs.toml"
 _OF_TOOLS = "pyproject.toml"
-_IN_TABLES = {"filesystem": "options", "schedules": "pipelines"}
+_IN_TABLES = {"filesystem": "options", "schedules": "pipelines", "exporters": "targets"}
 
 
 class Configuration(NamedTuple):
@@ -35,6 +35,7 @@ class Configuration(NamedTuple):
       shared: whether all workers see the store's folder, though it is one of this machine.
       filesystem: options of filesystems by name, as of a pipeline: ``{"s3_endpoint_url": "http://..."}``.
       schedules: when runs are to start, by name of the pipeline.
+      exporters: where numbers of runs are sent, by name of the target: ``{"prometheus_port": 9464}``.
     """
 
     path: str | None = None
@@ -42,6 +43,7 @@ class Configuration(NamedTuple):
     shared: bool = False
     filesystem: Mapping[str, str | int | bool] = {}
     schedules: Mapping[str, Schedule] = {}
+    exporters: Mapping[str, str | int] = {}
 
     @property
     def filesystem_arguments(self) -> list[str]:
@@ -108,7 +110,7 @@ def _read(path: str) -> dict[str, Any] | None:
 def _checked(settings: Any, path: str) -> Configuration:
     if not isinstance(settings, dict):
         raise UsageError(f"{path}: tool.beam_obs is no table of settings")
-    expected = {"store": str, "shared": bool, "filesystem": dict, "schedules": dict}
+    expected = {"store": str, "shared": bool, "filesystem": dict, "schedules": dict, "exporters": dict}
     for name, value in settings.items():
         if name not in expected:
             near = difflib.get_close_matches(name, expected, 1)
@@ -119,16 +121,20 @@ def _checked(settings: Any, path: str) -> Configuration:
             raise UsageError(
                 f"{path}: {name} is {value!r}; give {wanted or f'a table of {_IN_TABLES[name]}'}"
             )
-    filesystem = settings.get("filesystem", {})
+    filesystem, exporters = settings.get("filesystem", {}), settings.get("exporters", {})
     for name, value in filesystem.items():
         if not isinstance(value, (str, int, bool)):
             raise UsageError(
                 f"{path}: filesystem.{name} is {value!r}; give a text, a whole number, true or false"
             )
+    for name, value in exporters.items():
+        if type(value) not in (str, int):
+            raise UsageError(f"{path}: exporters.{name} is {value!r}; give a text or a whole number")
     schedules = {
         name: schedule_of_settings(name, table, path) for name, table in settings.get("schedules", {}).items()
     }
     store = settings.get("store")
     if store and "://" not in store:
         store = os.path.join(os.path.dirname(path), os.path.expanduser(store))
-    return Configuration(path, store or None, settings.get("shared", False), filesystem, schedules)
+    shared = settings.get("shared", False)
+    return Configuration(path, store or None, shared, filesystem, schedules, exporters)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
+import sys
+
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs import ObservabilityOptions, UsageError
+from beam_obs.records.errors import MissingExtra
 from beam_obs.runs.options import run_settings
 
 OPTIONS = "store pipeline sample_rate output_cap max_dead_rate max_dead_minimum progress report".split()
@@ -25,6 +30,10 @@ OPTIONS = "store pipeline sample_rate output_cap max_dead_rate max_dead_minimum 
         ("--obs_pipeline=a/b", "found 'a/b'"),
         ("--obs_pipeline=", "found ''"),
         ("--obs_store=", "a folder is expected"),
+        ("--obs_prometheus_port=many", "expected a port or HOST:PORT"),
+        ("--obs_prometheus_port=70000", "expected a port or HOST:PORT"),
+        ("--obs_pushgateway=localhost", "expected an address, e.g. http://localhost:9091"),
+        ("--obs_textfile=gs://bucket/folder", "expected a folder of this machine"),
     ],
 )
 def test_a_wrong_argument_is_refused(
@@ -60,3 +69,38 @@ def test_the_store_comes_from_the_option_then_the_variable(monkeypatch: pytest.M
     monkeypatch.setenv("BEAM_OBS_STORE", "/variable")
     assert run_settings(PipelineOptions([])).store == "/variable"
     assert run_settings(PipelineOptions(["--obs_store=/option"])).store == "/option"
+
+
+def test_targets_come_from_options_and_else_from_the_file() -> None:
+    pathlib.Path("beam_obs.toml").write_text(
+        '[exporters]\nprometheus_port = 9464\npushgateway = "http://one:9091/"\ntextfile = "texts"\n'
+    )
+    settings = run_settings(PipelineOptions(["--obs_pushgateway=http://two:9091", "--obs_textfile=off"]))
+    assert settings.exporters == {"prometheus_port": "9464", "pushgateway": "http://two:9091"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "prometheus = 9464",
+            "an exporter 'prometheus', which does not exist; did you mean prometheus_port?",
+        ),
+        ("prometheus_port = 99999", "exporters.prometheus_port: found '99999'"),
+        ("prometheus_port = true", "exporters.prometheus_port is True; give a text or a whole number"),
+    ],
+)
+def test_a_wrong_target_of_the_file_is_refused(line: str, said: str) -> None:
+    pathlib.Path("beam_obs.toml").write_text(f"[exporters]\n{line}\n")
+    with pytest.raises(UsageError, match=re.escape(said)):
+        run_settings(PipelineOptions([]))
+
+
+def test_a_target_whose_packages_are_missing_is_refused_when_the_pipeline_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    for name in [name for name in sys.modules if name.startswith("beam_obs.exporters.p")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(MissingExtra, match=re.escape("pip install 'beam_obs[prometheus]'")):
+        run_settings(PipelineOptions(["--obs_pushgateway=http://localhost:9091"]))

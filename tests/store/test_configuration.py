@@ -56,7 +56,7 @@ def test_an_option_then_the_variable_then_the_file(monkeypatch: pytest.MonkeyPat
     [
         ("store = ", "is no TOML"),
         ("stor = 'x'", "'stor', which does not exist; did you mean store?"),
-        ("zzz = 1", "there are store, shared, filesystem, schedules"),
+        ("zzz = 1", "there are store, shared, filesystem, schedules, exporters"),
         ("store = 3", "store is 3; give a text"),
         ("shared = 'yes'", "shared is 'yes'; give true or false"),
         ("filesystem = 's3'", "filesystem is 's3'; give a table of options"),

@@ -1,0 +1,128 @@
+"""Where numbers can be sent: the table from which the options of pipelines, of commands and of the file of
+settings are made."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from beam_obs.exporters.exporter_group import NamedExporter
+
+
+class Target(NamedTuple):
+    """A kind of place that numbers can be sent to.
+
+    Args:
+      metavar: what says where it is, as options show it.
+      help: what is sent to it, as options say it.
+      check: returns that text as it is to be taken.
+      load: imports what it needs, and returns what makes its exporter of the text.
+
+    `check` raises ValueError with what is expected, `load` MissingExtra.
+    """
+
+    metavar: str
+    help: str
+    check: Callable[[str], str]
+    load: Callable[[], Callable[[str], NamedExporter]]
+
+
+def host_and_port(text: str, default_host: str = "127.0.0.1") -> tuple[str, int]:
+    """Returns the parts of ``HOST:PORT``, ``[ADDRESS]:PORT`` or ``PORT``.
+
+    Raises:
+      ValueError: it is none of them.
+
+    >>> host_and_port("9464"), host_and_port("0.0.0.0:9464"), host_and_port("[::1]:1")
+    (('127.0.0.1', 9464), ('0.0.0.0', 9464), ('::1', 1))
+    """
+    host, _, port = text.strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or default_host
+    if not port.isdecimal() or not port.isascii() or int(port) > 65_535 or "/" in host:
+        raise ValueError(f"found {text!r}, expected a port or HOST:PORT, e.g. 9464 or 0.0.0.0:9464")
+    return host, int(port)
+
+
+def http_address(text: str) -> str:
+    """Returns an address of HTTP without the slash at its end.
+
+    Raises:
+      ValueError: it is none.
+
+    >>> http_address("http://localhost:9091/")
+    'http://localhost:9091'
+    """
+    parts = urllib.parse.urlsplit(text.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"found {text!r}, expected an address, e.g. http://localhost:9091")
+    return text.strip().rstrip("/")
+
+
+def _port(text: str) -> str:
+    host_and_port(text)
+    return text.strip()
+
+
+def _folder(text: str) -> str:
+    if not text.strip() or "://" in text:
+        raise ValueError(f"found {text!r}, expected a folder of this machine")
+    return text
+
+
+def _prometheus_port() -> Callable[[str], NamedExporter]:
+    from beam_obs.exporters.prometheus_port import PrometheusPort
+
+    return PrometheusPort
+
+
+def _pushgateway() -> Callable[[str], NamedExporter]:
+    from beam_obs.exporters.pushgateway import Pushgateway
+    from beam_obs.exporters.sending import SendingExporter
+
+    return lambda text: SendingExporter(Pushgateway(text))
+
+
+def _textfile() -> Callable[[str], NamedExporter]:
+    from beam_obs.exporters.sending import SendingExporter
+    from beam_obs.exporters.textfile import Textfile
+
+    return lambda text: SendingExporter(Textfile(text))
+
+
+TARGETS: dict[str, Target] = {
+    "prometheus_port": Target(
+        "PORT",
+        "Port of this machine that Prometheus scrapes; HOST:PORT to listen elsewhere than on 127.0.0.1, "
+        "0: any that is free",
+        _port,
+        _prometheus_port,
+    ),
+    "pushgateway": Target(
+        "URL",
+        "Pushgateway that gets the numbers of a run at its end, grouped by pipeline",
+        http_address,
+        _pushgateway,
+    ),
+    "textfile": Target(
+        "FOLDER",
+        "Folder of node_exporter's textfile collector, for files *.prom",
+        _folder,
+        _textfile,
+    ),
+}
+"""By name: that of the option (``--obs_NAME`` of a pipeline) and of the setting in ``[exporters]``."""
+
+
+def check_target(name: str, text: str) -> str:
+    """Returns the text that says where a target is, checked; makes sure that what it needs is installed.
+
+    Raises:
+      ValueError: the text is wrong; says what is expected.
+      MissingExtra: what the target needs is not installed.
+    """
+    target = TARGETS[name]
+    checked = target.check(text)
+    target.load()
+    return checked
