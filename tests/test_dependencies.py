@@ -26,13 +26,8 @@ NOT_IMPORTED_YET = {
     "datadog": "the exporter to StatsD",
     "jsonpath-rfc9535": "probes",
     "junitparser": "gates for continuous integration",
-    "opentelemetry-exporter-otlp-proto-grpc": "metrics and traces",
-    "opentelemetry-exporter-otlp-proto-http": "metrics and traces",
-    "opentelemetry-instrumentation": "traces",
-    "opentelemetry-sdk": "metrics and traces",
     "requests": "probes",
     "google-cloud-monitoring": "the exporter to Google Cloud Monitoring",
-    "opentelemetry-api": "traces",
 }
 """What the shape of the project has declared before it is built."""
 

@@ -100,6 +100,25 @@ def _by_go(title: str, name: str, module: str, version: str) -> Engine:
     )
 
 
+def _by_go_build(title: str, name: str, module: str, package: str, version: str) -> Engine:
+    """Builds a program whose module replaces others, which `go install` refuses, in a module around it."""
+    steps = f"""set -e
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+cd "$build"
+go mod init example.org/{name}
+go get -tool {module}/{package}@v{version}
+go build -o "$GOBIN/{name}" {module}/{package}
+"""
+    return Engine(
+        title,
+        f"{name}-{version}",
+        "go",
+        lambda _: ["sh", "-c", steps],
+        lambda folder: {"GOBIN": str(folder)},
+    )
+
+
 def _by_maven(title: str, pom: pathlib.Path) -> Engine:
     """Installs all that a pom depends on; its own version names the folder."""
     name, version = re.findall(r"^  <(?:artifactId|version)>(.+)</", pom.read_text(), re.M)
@@ -147,7 +166,8 @@ FAKE_GCS = _by_go("gs://", "fake-gcs-server", "github.com/fsouza/fake-gcs-server
 FLINK = _by_maven("Flink", _POM)
 COLLECTOR = _collector(_COLLECTOR)
 STATSD = _by_npm("StatsD", "statsd", "0.9.0")
-ENGINES = (PRISM, FAKE_GCS, FLINK, COLLECTOR, STATSD)
+JAEGER = _by_go_build("Jaeger", "jaeger", "github.com/jaegertracing/jaeger", "cmd/all-in-one", "1.76.0")
+ENGINES = (PRISM, FAKE_GCS, FLINK, COLLECTOR, STATSD, JAEGER)
 
 
 def program(engine: Engine, name: str) -> str | None:

@@ -1,0 +1,43 @@
+"""A span of OpenTelemetry's SDK as a row of a store's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from beam_obs.records.span_rows import SpanEvent, SpanLink, SpanRow
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def span_row_of(span: ReadableSpan) -> SpanRow:
+    """Returns a span that has ended as a row."""
+    context = span.get_span_context()
+    assert context is not None
+    return SpanRow(
+        f"{context.trace_id:032x}",
+        f"{context.span_id:016x}",
+        span.name,
+        span.start_time or 0,
+        span.end_time or 0,
+        f"{span.parent.span_id:016x}" if span.parent is not None else "",
+        span.kind.value + 1,
+        span.status.status_code.value,
+        span.status.description or "",
+        context.trace_state.to_header(),
+        dict(span.attributes or _NOTHING),
+        tuple(SpanEvent(one.name, one.timestamp, dict(one.attributes or _NOTHING)) for one in span.events),
+        tuple(
+            SpanLink(
+                f"{one.context.trace_id:032x}",
+                f"{one.context.span_id:016x}",
+                dict(one.attributes or _NOTHING),
+            )
+            for one in span.links
+        ),
+        span.instrumentation_scope.name if span.instrumentation_scope is not None else "",
+        dict(span.resource.attributes),
+    )

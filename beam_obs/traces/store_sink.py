@@ -1,0 +1,107 @@
+"""Keeps spans in the run's folder, where no backend takes them: files of OTLP JSON, one for each bundle.
+
+Streams have many small bundles: when more files are asked for than one in ten seconds, after the first
+hundred, spans wait for the next one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from beam_obs.files.new_file import write_new_file
+from beam_obs.records.span_rows import file_of_spans
+from beam_obs.traces.span_row_of import span_row_of
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+MOST_AT_ONCE = 2_000
+"""Spans that are held before they are written, bundle or not."""
+MOST_OF_PROCESS = 200_000
+"""Spans of a run that a process keeps; what comes beyond is lost and counted."""
+
+_FILES_AT_ONCE = 100
+_SECONDS_A_FILE = 10.0
+_LOGGER = logging.getLogger(__name__)
+
+
+class StoreSink:
+    """Writes spans to files of a run's folder.
+
+    Args:
+      folder: the run's; None keeps nothing.
+    """
+
+    def __init__(self, folder: str | None) -> None:
+        self._folder = folder
+        self._held: list[ReadableSpan] = []
+        self._lock = threading.Lock()
+        self._kept = self._lost = 0
+        self._has_failed = False
+        self._files_left = float(_FILES_AT_ONCE)
+        self._counted_at = time.monotonic()
+        atexit.register(self.close)
+
+    def take(self, span: ReadableSpan) -> None:
+        """Takes a span, or counts it as lost where the process has kept enough."""
+        if self._folder is None or self._kept >= MOST_OF_PROCESS:
+            self._lost += 1
+            return
+        self._kept += 1
+        self._held.append(span)
+        if len(self._held) >= MOST_AT_ONCE:
+            self._write()
+
+    def flush(self) -> None:
+        """Writes what there is, unless there were many files of late."""
+        if self._held and self._may_write():
+            self._write()
+
+    def close(self) -> None:
+        """Writes what is left."""
+        atexit.unregister(self.close)
+        self._write()
+
+    def take_lost(self) -> int:
+        """Returns how many spans were lost since it was asked last."""
+        lost, self._lost = self._lost, 0
+        return lost
+
+    def _may_write(self) -> bool:
+        now = time.monotonic()
+        passed = (now - self._counted_at) / _SECONDS_A_FILE
+        self._files_left, self._counted_at = min(self._files_left + passed, _FILES_AT_ONCE), now
+        if self._files_left < 1:
+            return False
+        self._files_left -= 1
+        return True
+
+    def _write(self) -> None:
+        with self._lock:
+            spans, self._held = self._held, []
+        if not spans or self._folder is None:
+            return
+        try:
+            content = file_of_spans(map(span_row_of, spans))
+            _write_file(f"{self._folder}/traces-{os.urandom(8).hex()}.jsonl", content)
+        except Exception as error:
+            self._lost += len(spans)
+            if not self._has_failed:
+                self._has_failed = True
+                _LOGGER.warning("spans cannot be written to %s, and are lost: %s", self._folder, error)
+
+
+def _write_file(path: str, content: bytes) -> None:
+    if "://" not in path:
+        write_new_file(path, content, is_synced=False)
+        return
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(content)
