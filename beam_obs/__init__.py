@@ -3,7 +3,8 @@
     put it on     Pipeline, instrument, or the command `beam-obs run`; set by ObservabilityOptions
     steps         Stage, Source, Sink around any of Beam's; Stamp and current_origin for lineage
     assumptions   Check of between, fits_schema, holds, matches, not_null, of_type, one_of, unique
-    reads         ReadFromText, ReadFromCsv, ReadFromJson, ReadFromAvro, ReadFromParquet, ReadWholeFiles
+    reads         ReadFromText, ReadFromCsv, ReadFromJson, ReadFromAvro, ReadFromParquet, ReadWholeFiles,
+                  ReadFromPubSub
     writes        WriteToText, WriteToJson, WriteToAvro, WriteToBigQuery, WriteToPubSub
     dead letters  DeadLetters to AvroFiles, JsonLines, BigQueryRows, PubSubMessages; read_dead_letters
     runs          Store; on the command line `beam-obs runs`, `show`, `diff`, `serve`, `site`, `prune`

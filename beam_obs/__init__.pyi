@@ -19,6 +19,7 @@ from beam_obs.io.reads.avro_source import ReadFromAvro as ReadFromAvro
 from beam_obs.io.reads.csv_source import ReadFromCsv as ReadFromCsv
 from beam_obs.io.reads.json_source import ReadFromJson as ReadFromJson
 from beam_obs.io.reads.parquet_source import ReadFromParquet as ReadFromParquet
+from beam_obs.io.reads.pubsub_source import ReadFromPubSub as ReadFromPubSub
 from beam_obs.io.reads.text_source import ReadFromText as ReadFromText
 from beam_obs.io.reads.whole_files import File as File
 from beam_obs.io.reads.whole_files import ReadWholeFiles as ReadWholeFiles
@@ -38,6 +39,7 @@ from beam_obs.metrics.kept_instruments import gauge as gauge
 from beam_obs.metrics.kept_instruments import summary as summary
 from beam_obs.records.bad_input import BadFile as BadFile
 from beam_obs.records.bad_input import BadInput as BadInput
+from beam_obs.records.bad_input import BadMessage as BadMessage
 from beam_obs.records.bad_input import ConversionError as ConversionError
 from beam_obs.records.bad_input import CorruptBlock as CorruptBlock
 from beam_obs.records.bad_input import DamagedCompression as DamagedCompression

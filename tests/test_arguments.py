@@ -31,6 +31,9 @@ STEPS: dict[str, Make] = {
     "ReadFromCsv": _made(obs.ReadFromCsv, "in.csv"),
     "ReadFromJson": _made(obs.ReadFromJson, "in.jsonl"),
     "ReadFromParquet": _made(obs.ReadFromParquet, "in.parquet"),
+    "ReadFromPubSub": _made(
+        obs.ReadFromPubSub, subscription="projects/big-city/subscriptions/trips", decode=bytes.decode
+    ),
     "ReadFromText": _made(obs.ReadFromText, "in.txt"),
     "ReadWholeFiles": _made(obs.ReadWholeFiles, "in.csv", max_bytes=1),
     "Sink": _made(obs.Sink, beam.io.WriteToText("sink", coder=beam.coders.BytesCoder())),
@@ -80,6 +83,7 @@ def test_every_transform_takes_a_home_and_what_stays_out(name: str) -> None:
 
 
 READS = [name for name in STEPS if name.startswith("Read")]
+READS_OF_FILES = [name for name in READS if name != "ReadFromPubSub"]
 WRITES = [name for name in STEPS if name.startswith("Write")]
 
 
@@ -88,8 +92,8 @@ WRITES = [name for name in STEPS if name.startswith("Write")]
     [
         ("stamp", [*READS, "Source"], "bool", False),
         ("stamp", WRITES, "bool | None", None),
-        ("on_bad_file", READS, "str", "dead_letter"),
-        ("validate", READS, "bool", True),
+        ("on_bad_file", READS_OF_FILES, "str", "dead_letter"),
+        ("validate", READS_OF_FILES, "bool", True),
         ("max_dead_rate", [*STEPS], "float | None", None),
         ("max_dead_minimum", [*STEPS], "int | None", None),
         ("dataset", ["Source", "Sink"], "str | None", None),

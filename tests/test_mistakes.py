@@ -231,6 +231,7 @@ CHECKS: list[tuple[str, Mistake, str]] = [
     ("a stamp on lines", lambda p, trips: obs.WriteToText("out", stamp=True), r"obs\.WriteToJson"),
     ("no table", lambda p, trips: obs.WriteToBigQuery("trips"), r"PROJECT:DATASET\.TABLE"),
     ("no topic", lambda p, trips: obs.WriteToPubSub("trips"), r"give 'projects/<project>/topics/<topic>'"),
+    ("no subscription", lambda p, trips: p | obs.ReadFromPubSub(), r"'projects/<project>/subscriptions/"),
     ("topic None", lambda p, trips: obs.WriteToPubSub(None), r"give 'projects/<project>/topics/<topic>'"),  # type: ignore[arg-type]
     ("letters to no table", lambda p, trips: obs.BigQueryRows("dead"), r"PROJECT:DATASET\.TABLE"),
     ("letters to no topic", lambda p, trips: obs.PubSubMessages("dead"), r"give 'projects/<project>/topics/"),

@@ -58,6 +58,10 @@ class CorruptBlock(BadInput):
     """A block of a file, or what is left of it after a record, cannot be read."""
 
 
+class BadMessage(BadInput):
+    """The data of a message cannot be decoded, or what it decodes to has no room for its attributes."""
+
+
 class NotReadBack(BadInput):
     """A record would not come back from the file that it is written to, or not as it is."""
 

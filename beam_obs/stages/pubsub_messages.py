@@ -74,9 +74,14 @@ def stamped_message(message: Any, attributes: LineageAttributes) -> Any:
     """Returns a `PubsubMessage` with lineage attributes and, unless it has one, a ``traceparent``.
 
     The trace is that of the origin, which is fit for a W3C trace id; the span stands for the message. An
-    attribute that is longer than Pub/Sub takes is left out.
+    attribute that is longer than Pub/Sub takes is left out. So are lineage attributes that the message came
+    with: they tell of the sources of an earlier run.
     """
-    given = message.attributes or {}
+    given = {
+        name: value
+        for name, value in (message.attributes or {}).items()
+        if not (name.startswith(ATTRIBUTE_PREFIX) and name[len(ATTRIBUTE_PREFIX) :] in attributes)
+    }
     added = {
         f"{ATTRIBUTE_PREFIX}{name}": str(value)
         for name, value in attributes.items()

@@ -16,6 +16,7 @@ from beam_obs.records.lineage_rows import STATE
 from beam_obs.records.origin import Partition
 from beam_obs.records.weave_report import NO_ORIGIN, WovenSource
 from beam_obs.weaving.gatherings import note_gathering
+from beam_obs.weaving.message_reads import messages_read
 from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
 from beam_obs.weaving.shown_sources import puts_in_default
@@ -48,7 +49,6 @@ _STANDARD_WINDOWS = frozenset(
         common_urns.session_windows.urn,
     }
 )
-_READ_FROM_PUBSUB = "apache_beam.io.gcp.pubsub.ReadFromPubSub"
 
 
 def weave_impulse(weave: WeaveState, node_id: str) -> None:
@@ -321,10 +321,8 @@ def weave_source(weave: WeaveState, node_id: str) -> None:
     graph = weave.graph
     label = weave.label(node_id)
     is_source = not is_internal(graph, node_id) or node_id in weave.shown_sources
-    partition, messages = Partition(label, "", located=False), None
-    if graph.python_type(node_id) == _READ_FROM_PUBSUB:
-        place = graph.displayed(node_id, ("subscription", "topic"))
-        messages = Partition(place or label, "", wide=True)
+    partition = Partition(label, "", located=False)
+    messages = messages_read(weave, node_id)
     for pcoll in graph.given_outside(node_id):
         inside = weave.new_pcollection(pcoll, "unstamped", PLAIN)
         graph.replace_output(node_id, pcoll, inside)
@@ -332,14 +330,14 @@ def weave_source(weave: WeaveState, node_id: str) -> None:
         form = weave.form_for(pcoll)
         weave.set_form(pcoll, form)
         coders: dict[str | None, Any] = {None: weave.coder_object(weave.plain_coder[pcoll])}
-        source = SourceOrigins(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders, messages)
+        source = SourceOrigins(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders, *messages)
         weave.insert_dofn(
             node_id, f"{label}/beam_obs:origins", StampDoFn(source, form), inside, {"None": pcoll}
         )
     if is_source:
         weave.report.sources.append(WovenSource(label, partition))
-        if messages is not None:
-            weave.report.sources.append(WovenSource(label, messages))
+        if messages.partition is not None:
+            weave.report.sources.append(WovenSource(label, messages.partition))
     weave.note_woven(node_id)
 
 

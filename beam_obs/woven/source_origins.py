@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.coders import Coder
 from apache_beam.internal import pickler
+from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
-from beam_obs.records.origin import Partition, position_of_message, unlocated_origin
+from beam_obs.records.message_identity import message_position
+from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends, pack
 from beam_obs.wrapper.untyped import Untyped
 from beam_obs.wrapper.woven_step import Process, WovenStep
@@ -33,12 +35,16 @@ class SourceOrigins(NamedTuple):
       partition: the partition that they are of.
       coders: of the outputs, by tag, None for the main one.
       messages: the partition of messages that have an id, where the source may give some.
+      id_label: the attribute that tells messages apart, or None for their id.
+      gives_data: whether a message is given as its data alone.
     """
 
     kind: str
     partition: Partition
     coders: dict[str | None, Coder]
     messages: Partition | None = None
+    id_label: str | None = None
+    gives_data: bool = False
 
 
 class Stamper:
@@ -68,8 +74,12 @@ class Stamper:
             tag, result = result.tag, result.value
         if isinstance(result, (WindowedValue, TimestampedValue)):
             result = result.value
-        if source.messages is not None and (message_id := getattr(result, "message_id", None)):
-            return source.messages.origin(position_of_message(str(message_id)))
+        if source.messages is not None:
+            position = message_position(result, source.id_label)
+            if position is not None:
+                return source.messages.origin(position)
+            if source.gives_data:
+                result = result.data
         coder = source.coders.get(tag)
         if coder is None:
             return UNKNOWN
@@ -107,7 +117,11 @@ class StampDoFn(Untyped, beam.DoFn):
         self._stamper = Stamper(self._source)
 
     def process(self, element: Any) -> Any:
-        return [pack(self._gives, self._stamper.stamp(element), element)]
+        source = self._source
+        if not source.gives_data:
+            return [pack(self._gives, self._stamper.stamp(element), element)]
+        message = PubsubMessage._from_proto_str(element) if isinstance(element, bytes) else element
+        return [pack(self._gives, self._stamper.stamp(message), message.data)]
 
 
 def passes_blocks(dofn: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ import beam_obs as obs
 from beam_obs.metrics.live import live_counts
 from beam_obs.metrics.tally import Counts
 from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.records.message_identity import message_partition
+from beam_obs.records.origin import position_of_message
 from beam_obs.store.evidence import read_evidence
 from tests.engines.pubsub_emulator import running_emulator
 from tests.io.pipelines import RUNNER, Keeper
@@ -143,6 +146,74 @@ def test_a_subscription_is_a_source(topic: Topic) -> None:
         assert answer.attributes["beam_obs-origin"]
     finally:
         result.cancel()
+
+
+def test_every_form_of_read_knows_messages_by_their_ids(topic: Topic) -> None:
+    topics = {form: Topic() for form in ("ours", "whole", "decoded", "beams", "beams_whole")}
+    places = {form: one.subscription for form, one in topics.items()}
+    reads: dict[str, Any] = {
+        "ours": obs.ReadFromPubSub(subscription=places["ours"]),
+        "whole": obs.ReadFromPubSub(subscription=places["whole"], with_attributes=True),
+        "decoded": obs.ReadFromPubSub(subscription=places["decoded"], decode=json.loads),
+        "beams": beam.io.ReadFromPubSub(subscription=places["beams"]),
+        "beams_whole": beam.io.ReadFromPubSub(subscription=places["beams_whole"], with_attributes=True),
+    }
+    p = obs.Pipeline("DirectRunner", options=PipelineOptions(["--streaming"]), name="forms")
+    for form, read in reads.items():
+        texts = p | form >> read | f"text {form}" >> beam.Map(as_text, form)
+        _ = texts | f"answer {form}" >> obs.WriteToPubSub(topic.path)
+
+    # The direct runner waits half a minute at each topic in turn: all is there when it comes.
+    for one in topics.values():
+        one.publish(b'"hello"')
+    topics["decoded"].publish(b"torn")
+    result = p.run()
+    try:
+        answers = {message.data: message.attributes for message in topic.messages(len(reads))}
+        run = result.beam_obs_run.record.id
+        wait_until(lambda: live_counts(run).get("decoded", Counts()).dead == 1, 30)
+    finally:
+        result.cancel()
+
+    assert sorted(answers) == sorted(
+        f"{form} {'hello' if form == 'decoded' else chr(34) + 'hello' + chr(34)}".encode() for form in topics
+    )
+    # The emulator numbers its messages from 1 on, over all topics.
+    positions = [position_of_message(str(number)) for number in range(1, 1000)]
+    for data, attributes in answers.items():
+        partition = message_partition(places[data.decode().split()[0]])
+        assert attributes["beam_obs-origin"] in {partition.origin(position).hex() for position in positions}
+    (letter,) = list(obs.read_dead_letters(run))
+    assert (letter.payload, letter.stage, letter.error_type) == (b"torn", "decoded", "beam_obs.BadMessage")
+    assert (letter.position, letter.source_uri) == (None, f"pubsub:{places['decoded']}")
+    inputs = {one["uri"] for one in obs.Store().runs("forms")[0].start["inputs"]}
+    assert {f"pubsub:{places[form]}" for form in ("ours", "whole", "decoded")} <= inputs
+
+
+def as_text(element: Any, form: str) -> bytes:
+    data = getattr(element, "data", element)
+    return f"{form} {data.decode() if isinstance(data, bytes) else data}".encode()
+
+
+def test_a_plain_pipeline_reads_messages_and_gives_those_that_it_refuses(topic: Topic) -> None:
+    answers = Topic()
+    p = beam.Pipeline("DirectRunner", options=PipelineOptions(["--streaming"]))
+    read = obs.ReadFromPubSub(subscription=topic.subscription, decode=json.loads, stamp=True)
+    trips, dead = p | "trips" >> read.with_dead_letters()
+    told = trips | "told" >> beam.Map(lambda trip: trip["_lineage"]["origin"].encode())
+    refused = dead | "refused" >> beam.Map(lambda letter: letter.payload)
+    _ = (told, refused) | beam.Flatten() | "answer" >> beam.io.WriteToPubSub(answers.path)
+    result = p.run()
+    try:
+        topic.publish(b'{"fare": 5}')
+        topic.publish(b"torn")
+        found = {message.data.decode() for message in answers.messages(2)}
+    finally:
+        result.cancel()
+
+    partition = message_partition(topic.subscription)
+    (origin,) = found - {"torn"}
+    assert origin in {partition.origin(position_of_message(str(number))).hex() for number in range(1, 1000)}
 
 
 def test_a_stream_that_is_cancelled_keeps_what_it_refused(topic: Topic) -> None:

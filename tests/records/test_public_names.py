@@ -29,6 +29,7 @@ KEPT = [
     "NoFilesFound",
     "NotAContainer",
     "NotJson",
+    "BadMessage",
     "NotReadBack",
     "RefusedByService",
     "RefusedRecord",

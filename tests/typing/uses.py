@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 
 import apache_beam as beam
@@ -48,6 +49,8 @@ def reads() -> None:
     obs.ReadFromAvro(pathlib.Path("in.avro"), as_rows=True)
     obs.ReadFromParquet("in.parquet", columns=["a"], redact=lambda record: record)
     obs.ReadWholeFiles("*.html", max_bytes=1 << 20, on_bad_file="fail")
+    trips = obs.ReadFromPubSub(subscription="projects/city-project/subscriptions/trips", decode=json.loads)
+    assert_type(trips.with_dead_letters(), obs.ReadFromPubSub)
     file = obs.File("page.html", "3-0f", b"abc")
     assert_type(file.content, bytes)
     assert_type(file.uri, str)
@@ -129,6 +132,7 @@ def errors() -> None:
         obs.NoFilesFound,
         obs.NotAContainer,
         obs.NotJson,
+        obs.BadMessage,
         obs.NotReadBack,
         obs.NotWoven,
         obs.RefusedByService,

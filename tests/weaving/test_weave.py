@@ -7,16 +7,17 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.coders.coders import IntervalWindowCoder
+from apache_beam.coders.coders import BytesCoder, IntervalWindowCoder
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms import window
 
 import beam_obs as obs
-from beam_obs.records.origin import Partition, position_of_message
+from beam_obs.records.origin import Partition, position_of_message, unlocated_origin
 from beam_obs.records.record_content import output_digest
 from beam_obs.records.weave_report import NotWoven, WovenSink, WovenSource
 from beam_obs.weaving import steps, units
@@ -25,7 +26,7 @@ from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.weave import weave
 from beam_obs.weaving.weave_state import WeaveState
-from beam_obs.woven.source_origins import BY_CONTENT, SourceOrigins, Stamper
+from beam_obs.woven.source_origins import BY_CONTENT, SourceOrigins, StampDoFn, Stamper
 from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.element_forms import KEYED, WOVEN
 from beam_obs.wrapper.exception_note import note_of
@@ -436,6 +437,38 @@ def test_a_message_has_the_origin_of_its_id_however_often_it_comes() -> None:
         WovenSource("in", partition, "ReadFromPubSub"),
     ]
     assert [stamper.stamp(message) for _ in range(2)] == [partition.origin(position_of_message("8842"))] * 2
+
+
+def test_a_read_of_data_alone_is_asked_for_messages_and_gives_their_data() -> None:
+    pytest.importorskip("google.cloud.pubsub")
+    place = "projects/project-one/subscriptions/sub-one"
+    pipeline = beam.Pipeline(options=PipelineOptions(["--streaming"]))
+    read = beam.io.ReadFromPubSub(subscription=place, id_label="trip", timestamp_attribute="at")
+    _ = pipeline | "in" >> read | "load" >> beam.Map(print)
+
+    woven = weave(pipeline.to_runner_api())
+
+    (payload,) = [
+        api.PubSubReadPayload.FromString(node.spec.payload)
+        for node in woven.proto.components.transforms.values()
+        if node.spec.urn == common_urns.composites.PUBSUB_READ.urn
+    ]
+    assert payload.with_attributes
+    assert (payload.id_attribute, payload.timestamp_attribute) == ("trip", "at")
+    assert woven.report.opaque == {}
+    partition = Partition(place, "", wide=True)
+    coders = {None: BytesCoder()}
+    unlocated = Partition("in", "", located=False)
+    stamp = StampDoFn(SourceOrigins(BY_CONTENT, unlocated, coders, partition, "trip", True), WOVEN)
+    stamp.start_bundle()
+    by_id, by_label = PubsubMessage(b"x", {}, message_id="8842"), PubsubMessage(b"y", {"trip": "7"}, "9")
+    given = [result for message in (by_id, by_label, by_id) for result in stamp.process(message)]
+    given += stamp.process(by_id._to_proto_str())  # as Dataflow gives it
+    expected = [
+        (partition.origin(position_of_message(one)), data) for one, data in (("8842", b"x"), ("7", b"y"))
+    ]
+    assert given == [*expected, expected[0], expected[0]]
+    assert stamp.process(PubsubMessage(b"z", {}))[0][0] == unlocated_origin(unlocated, b"z", 0)
 
 
 class Blocks(beam.DoFn):

@@ -40,6 +40,20 @@ def test_a_message_keeps_what_it_has() -> None:
     assert "beam_obs-run" in message.attributes
 
 
+def test_what_an_earlier_run_stamped_on_a_message_goes() -> None:
+    of_upstream = {"beam_obs-position": "7", "beam_obs-run": "other", "position": "8", "beam_obs-mine": "9"}
+
+    attributes = _stamped(pubsub.PubsubMessage(b"late", of_upstream), True).attributes
+
+    assert (attributes["beam_obs-run"], attributes["beam_obs-position"]) == ("r", "1024")
+    assert (attributes["position"], attributes["beam_obs-mine"]) == ("8", "9")
+    write = obs.WriteToPubSub("projects/test-project/topics/delays", with_attributes=True)
+    unknown = write._attempt(None, Attributes(RunContext("p", "r", "c")))(
+        pubsub.PubsubMessage(b"", of_upstream)
+    )
+    assert "beam_obs-position" not in unknown.attributes
+
+
 def test_a_message_that_is_full_is_published_as_it_is() -> None:
     attributes = {str(number): "" for number in range(98)}
 
