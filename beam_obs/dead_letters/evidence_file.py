@@ -13,7 +13,8 @@ from typing import Any
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from beam_obs.files.new_file import NewFile, write_new_file
+from beam_obs.files.new_file import NewFile
+from beam_obs.files.whole_file import write_whole
 from beam_obs.records.errors import EvidenceNotKept
 from beam_obs.records.letter_index import INDEX_DIGEST, index_name
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, LOST, content_hash
@@ -113,15 +114,6 @@ def say_lost(path: str, reason: str) -> None:
         _LOGGER.warning("lineage is lost, since it cannot be written to %s: %s", folder, reason)
 
 
-def write_whole(path: str, content: bytes) -> None:
-    """Writes a file that is seen whole or not at all, and when it is on the disk."""
-    if "://" not in path:
-        write_new_file(path, content)
-        return
-    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(content)
-
-
 def write_index(path: str, content: bytes) -> dict[str, Any]:
     """Writes what says where rows of a file are; returns what a manifest says of it.
 
@@ -137,10 +129,7 @@ def write_index(path: str, content: bytes) -> dict[str, Any]:
     folder, slash, name = path.rpartition("/")
     target = f"{folder}{slash}{index_name(name)}"
     try:
-        if "://" in path:
-            write_whole(target, content)
-        else:
-            write_new_file(target, content, is_synced=False)
+        write_whole(target, content, is_synced=False)
     except MemoryError:
         raise
     except Exception as error:

@@ -20,7 +20,8 @@ from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_obs.dead_letters.evidence_file import EvidenceFile, reason_of, say_lost, write_index, write_whole
+from beam_obs.dead_letters.evidence_file import EvidenceFile, reason_of, say_lost, write_index
+from beam_obs.files.whole_file import write_whole
 from beam_obs.metrics import names
 from beam_obs.records.errors import EvidenceNotKept
 from beam_obs.records.manifest import DEAD_LETTERS, Commit, Manifest, commit_content, short_hash
