@@ -18,6 +18,10 @@ INTERNAL_ERRORS = "beam_obs_internal_errors_total"
 LATENCY = "beam_obs_latency_seconds"
 ELEMENTS = "beam_obs_elements_total"
 ELEMENT_BYTES = "beam_obs_element_bytes"
+WORKER_MEMORY = "beam_obs_worker_memory_bytes"
+WORKER_MEMORY_LIMIT = "beam_obs_worker_memory_limit_bytes"
+WORKER_CPU = "beam_obs_worker_cpu_seconds_total"
+BUNDLES_FAILED = "beam_obs_bundles_failed_total"
 RUN_INFO = "beam_obs_run_info"
 RUN_STATUS = "beam_obs_run_status"
 RUN_START = "beam_obs_run_start_timestamp_seconds"
@@ -38,6 +42,13 @@ OWN_FAMILIES: dict[str, tuple[str, str]] = {
     LATENCY: (HISTOGRAM, "Time that a stage took for a record, of those that were timed."),
     ELEMENTS: (COUNTER, "Elements of an output of a step, as Beam counts them."),
     ELEMENT_BYTES: (SUMMARY, "Sizes of encoded elements, as Beam samples them."),
+    WORKER_MEMORY: (GAUGE, "Resident memory of a worker process."),
+    WORKER_MEMORY_LIMIT: (
+        GAUGE,
+        "Memory that a worker process can have: its own, and what its container or machine has left.",
+    ),
+    WORKER_CPU: (COUNTER, "Time of the processor that a worker process took since it works for the run."),
+    BUNDLES_FAILED: (COUNTER, "Bundles of a worker process in which something was raised."),
     RUN_INFO: (GAUGE, "What is known of a run; always 1."),
     RUN_STATUS: (GAUGE, "1 for the status that a run has."),
     RUN_START: (GAUGE, "When a run began."),

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from beam_obs.records.number_text import counted
-from beam_obs.records.wording import clean
+from beam_obs.records.wording import bytes_text, clean
 from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
+
+MUCH_MEMORY = 0.9
+"""Share of the memory that a worker can have, from which on it is said."""
 
 GOOD, BAD, DOUBTFUL, QUIET = "good", "bad", "doubt", "quiet"
 
@@ -72,4 +75,32 @@ def count_notes(end: Mapping[str, Any]) -> list[RunNote]:
             "no record was lost"
         )
         notes.append(RunNote(text, DOUBTFUL))
+    return notes
+
+
+def worker_notes(known: Mapping[str, Any]) -> list[RunNote]:
+    """Returns what is notable of a run's worker processes: little memory left, bundles that failed.
+
+    Args:
+      known: content of ``end.json`` or ``live.json``.
+
+    >>> full = {"worker": "host:7", "memory_bytes": 752e6, "memory_limit_bytes": 808e6, "bundles_failed": 0}
+    >>> worker_notes({"workers": [full]})[0].text
+    'worker host:7 had 752 MB of the 808 MB that it could have, when it was last looked at'
+    """
+    workers = known.get("workers") or ()
+    notes = []
+    for worker in workers:
+        used, limit = worker["memory_bytes"], worker["memory_limit_bytes"]
+        if used is not None and limit and used >= MUCH_MEMORY * limit:
+            text = (
+                f"worker {clean(worker['worker'])} had {bytes_text(used)} of the {bytes_text(limit)} "
+                "that it could have, when it was last looked at"
+            )
+            notes.append(RunNote(text, BAD))
+    failed = sum(worker["bundles_failed"] for worker in workers)
+    if failed and known.get("status") == "done":
+        notes.append(
+            RunNote(f"{counted(failed, 'bundle')} failed, and what was in them was tried again", QUIET)
+        )
     return notes

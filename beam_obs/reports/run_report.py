@@ -40,7 +40,16 @@ from beam_obs.reports.fitting import (
 )
 from beam_obs.reports.instruments_text import instrument_lines, instrument_notes
 from beam_obs.reports.next_commands import next_commands
-from beam_obs.reports.run_notes import BAD, DOUBTFUL, GOOD, QUIET, RunNote, balance_notes, count_notes
+from beam_obs.reports.run_notes import (
+    BAD,
+    DOUBTFUL,
+    GOOD,
+    QUIET,
+    RunNote,
+    balance_notes,
+    count_notes,
+    worker_notes,
+)
 from beam_obs.reports.run_so_far import with_refusals
 from beam_obs.reports.runs_table import NAME_COLUMNS, STATUS_STYLES
 from beam_obs.reports.status_text import status_lines
@@ -234,11 +243,11 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     balance = balance_notes(end)
     if end.get("counts_from") is None:
         yield Text()
-        yield from map(_note, balance)
+        yield from map(_note, (*balance, *worker_notes(end)))
         return
     mark = {GOOD: f"{marks.tick} ", BAD: f"{marks.cross} "}.get(balance[0].tone, "")
     yield _note(balance[0]._replace(text=f"{mark}{balance[0].text}"))
-    yield from map(_note, (*balance[1:], *count_notes(end)))
+    yield from map(_note, (*balance[1:], *count_notes(end), *worker_notes(end)))
     notes = []
     if end.get("stages"):
         notes.append(f"{marks.stage} stage: times are of a sample of its records")

@@ -23,8 +23,10 @@ from beam_obs.metrics.families import Family
 from beam_obs.metrics.job_numbers import Beside
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts, live_snapshot, read_snapshot
 from beam_obs.metrics.users_metrics import users_metrics
+from beam_obs.metrics.workers import forget_worker, launch_here, numbers_here
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.weave_report import WeaveReport
+from beam_obs.records.worker_numbers import merged_workers
 from beam_obs.runs.ending import describe_error
 from beam_obs.runs.failing_record import FailingRecord, failing_record
 from beam_obs.runs.graph import Graph
@@ -69,6 +71,7 @@ class Launched:
         self._observer = observer
         self._built = built
         self.run = run
+        launch_here(run.record.id)
         self.result: Any = None
         self.weave_reports: list[WeaveReport] = []
         """What was woven, once for each time the runner asked for the pipeline; the last one counts."""
@@ -159,6 +162,7 @@ class Launched:
         with _logging_errors(self.run, "write the end of"):
             record = self.run.finish(end)
         live.forget(self.run.record.id)
+        forget_worker(self.run.record.id)
         with _logging_errors(self.run, "report the end of"):
             print_wanted_report(record, self.run.store, self._observer.settings.report)
         self._export(record)
@@ -301,8 +305,10 @@ class Launched:
         known = self._graph is not None and (observer.executed is not None or not observer.copied)
         elements = snapshot.elements if snapshot is not None and known else None
         told = self._live.told(self._graph or self._graph_at_launch, snapshot, elements)
-        self.run.keep_live(told)
+        here = [worker.to_json() for worker in numbers_here(self.run.record.id)]
+        self.run.keep_live(dict(told), here)
         heartbeat = {"job_id": self.run.job_id}
+        told["workers"] = merged_workers([*here, *self.run.workers_elsewhere])
         self._export(dataclasses.replace(self.run.record, live=told, heartbeat=heartbeat))
 
     def _export(self, record: RunRecord) -> None:

@@ -21,6 +21,7 @@ from apache_beam.runners.runner import PipelineState
 
 from beam_obs.metrics.run_snapshot import Snapshot, snapshot_of_answer
 from beam_obs.records.errors import BeamObsError
+from beam_obs.records.worker_numbers import merged_workers
 from beam_obs.runs.ending import describe_error
 from beam_obs.runs.known_pipeline import KnownPipeline, read_known_pipeline
 from beam_obs.runs.launched import STATUS_OF_STATE
@@ -31,6 +32,7 @@ from beam_obs.store.run import end_run
 from beam_obs.store.run_record import LIVE, PIPELINE, START, RunRecord, time_text
 from beam_obs.store.sealing import encode_record
 from beam_obs.store.store import Store
+from beam_obs.store.worker_files import read_workers
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -130,6 +132,7 @@ class WatchedJob:
         graph = self._known.graph if self._known else None
         live = self._live.told(graph, snapshot, snapshot.elements)
         with contextlib.suppress(Exception):  # a store may be away for a while
+            live["workers"] = merged_workers(read_workers(self._store, self.record.folder))
             self._store.files.write(f"{self.record.folder}/{LIVE}", encode_record(live, indent=None))
             (self.record,) = self._store.read([(self.record.id, self.record.pipeline)])
         return dataclasses.replace(self.record, live=live)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from beam_obs.metrics.run_snapshot import Snapshot
+from beam_obs.metrics.workers import numbers_here
 from beam_obs.records.errors import DeadRateExceeded
+from beam_obs.records.worker_numbers import merged_workers
 from beam_obs.runs.dead_rate import judge_dead_rate
 from beam_obs.runs.ending import describe_end
 from beam_obs.runs.known_pipeline import KnownPipeline
@@ -14,6 +16,7 @@ from beam_obs.store.evidence import Evidence, read_evidence
 from beam_obs.store.partitions_file import PARTITIONS, StampedSource, describe_partitions, write_partitions
 from beam_obs.store.run_record_forms import FILES
 from beam_obs.store.store import Store
+from beam_obs.store.worker_files import read_workers
 
 
 def whole_end(
@@ -51,6 +54,8 @@ def whole_end(
         woven=known.woven,
         has_ended_well=status == "done",
     )
+    here = [worker.to_json() for worker in numbers_here(known.observation.context.run)]
+    end["workers"] = merged_workers([*here, *read_workers(store, folder)])
     end[FILES] = dict(evidence.digests)
     try:
         end[FILES] |= _write_partitions(store, folder, known, evidence, failing)

@@ -13,6 +13,12 @@ from beam_obs.store.run_record import RunRecord, now_text, parse_time, seconds_b
 ERROR_TYPE = "error"
 """Label of refused records: the type of the error."""
 
+WORKER = "worker"
+"""Label of the numbers of worker processes: host, pid, and the runner's id where it has given one."""
+
+WORKER_SILENCE_SECONDS = 60.0
+"""A worker that has not told of itself for so long has no memory any more."""
+
 STATUSES = ("running", "submitted", "lost", "damaged", "done", "failed", "cancelled")
 
 
@@ -20,7 +26,7 @@ def numbers_of_run(record: RunRecord) -> RunNumbers:
     """Returns the numbers of a run, as they are at its end or were when somebody last looked."""
     known = record.last_known
     at = (record.end or {}).get("finished") or record.as_of or now_text()
-    families = [*_of_steps(known), *_of_run(record, at), *_of_instruments(known)]
+    families = [*_of_steps(known), *_of_run(record, at), *_of_workers(record), *_of_instruments(known)]
     return RunNumbers(
         record.pipeline,
         record.id,
@@ -90,6 +96,26 @@ def _of_run(record: RunRecord, at: str) -> Iterator[Family]:
     holds = ((record.end or {}).get("balance") or {}).get("holds")
     if holds is not None:
         yield own.own_family(own.RUN_BALANCED, [Sample("", value=int(holds))])
+
+
+def _of_workers(record: RunRecord) -> Iterator[Family]:
+    workers = record.last_known.get("workers") or ()
+    seen = [worker for worker in workers if _was_seen(worker, record.as_of)]
+    for name, field, told in (
+        (own.WORKER_MEMORY, "memory_bytes", seen),
+        (own.WORKER_MEMORY_LIMIT, "memory_limit_bytes", seen),
+        (own.WORKER_CPU, "cpu_seconds", workers),
+        (own.BUNDLES_FAILED, "bundles_failed", workers),
+    ):
+        known = [worker for worker in told if worker[field] is not None]
+        yield own.own_family(
+            name, [Sample("", {WORKER: worker["worker"]}, value=worker[field]) for worker in known]
+        )
+
+
+def _was_seen(worker: Mapping[str, Any], as_of: str | None) -> bool:
+    """Returns whether a worker still told of itself when its run was looked at; at the end all did."""
+    return as_of is None or parse_time(as_of).timestamp() - worker["at"] / 1e6 < WORKER_SILENCE_SECONDS
 
 
 def _of_instruments(known: Mapping[str, Any]) -> Iterator[Family]:

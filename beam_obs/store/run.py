@@ -12,6 +12,7 @@ from typing import Any
 from beam_obs.records.manifest import content_hash
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.shown_in_notebooks import ShownInNotebooks
+from beam_obs.records.worker_numbers import merged_workers
 from beam_obs.store.process import this_process
 from beam_obs.store.read_run_record import SEALED
 from beam_obs.store.run_record import (
@@ -27,6 +28,7 @@ from beam_obs.store.run_record import (
 from beam_obs.store.run_record_forms import FILES
 from beam_obs.store.sealing import encode_record, seal
 from beam_obs.store.store import Store, StoreNotWritable
+from beam_obs.store.worker_files import read_workers
 
 _PATIENCE_SECONDS = 5.0
 """How long the end waits for a write that is under way."""
@@ -64,6 +66,9 @@ class Run(ShownInNotebooks):
         self._has_left = False
         self._beats_now = False
         self._waiting: dict[str, dict[str, Any]] = {}
+        self._workers_here: Iterable[dict[str, Any]] = ()
+        self.workers_elsewhere: list[dict[str, Any]] = []
+        """Numbers of workers in other processes, as of the last time that ``live.json`` was written."""
         self._pid = os.getpid()
         try:
             self._beat()  # first: who finds a run without a heartbeat takes its end for lost
@@ -90,8 +95,14 @@ class Run(ShownInNotebooks):
             self._beats_now = True
             self._wake.set()
 
-    def keep_live(self, content: dict[str, Any]) -> None:
-        """Takes what ``live.json`` is to say; it is written soon, or never where the store is away."""
+    def keep_live(self, content: dict[str, Any], here: Iterable[dict[str, Any]] = ()) -> None:
+        """Takes what ``live.json`` is to say; it is written soon, or never where the store is away.
+
+        Args:
+          content: but for the workers.
+          here: workers that write no file of their own.
+        """
+        self._workers_here = here
         self._write_soon(LIVE, content)
 
     def keep_pipeline(self, content: dict[str, Any]) -> None:
@@ -143,6 +154,10 @@ class Run(ShownInNotebooks):
     def _write(self, name: str, content: dict[str, Any]) -> None:
         self.store.files.write(f"{self.record.folder}/{name}", encode_record(content, indent=None))
 
+    def _workers(self) -> list[dict[str, Any]]:
+        self.workers_elsewhere = read_workers(self.store, self.record.folder)
+        return merged_workers([*self._workers_here, *self.workers_elsewhere])
+
     def _beat(self) -> None:
         beat = {
             "at": now_text(),
@@ -175,7 +190,8 @@ class Run(ShownInNotebooks):
             waiting, self._waiting = self._waiting, {}
         try:
             for name in list(waiting):
-                self._write(name, waiting[name])
+                workers = {"workers": self._workers()} if name == LIVE else {}
+                self._write(name, waiting[name] | workers)
                 del waiting[name]
         except Exception:  # tried again, unless there is something newer by then
             with self._lock:

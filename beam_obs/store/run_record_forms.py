@@ -153,6 +153,18 @@ _LINEAGE = {
     "side_reads": Each([str]),
 }
 
+WORKER_FORM: dict[str, Any] = {
+    "worker": str,
+    "began": int,
+    "at": int,
+    "memory_bytes": Needed(_COUNT, None),
+    "memory_limit_bytes": Needed(_COUNT, None),
+    "most_memory_bytes": Needed(_COUNT, None),
+    "cpu_seconds": Needed(float, 0.0),
+    "bundles_failed": Needed(int, 0),
+    "history": Needed([[float]], []),
+}
+
 END_FORM: dict[str, Any] = {
     "status": Needed(Text(r"[a-z]{1,20}"), "unknown"),
     "finished": Needed(Time(), BEGAN),
@@ -241,6 +253,7 @@ END_FORM: dict[str, Any] = {
             "problems": Needed([str], []),
         }
     ),
+    "workers": Maybe([WORKER_FORM]),
     "was_removed": Maybe(bool),
     FILES: Maybe(Each(str)),
     ERASED_AT_END: Maybe(int),

@@ -14,6 +14,7 @@ from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-
 
 from beam_obs.records.lineage_rows import STATE
 from beam_obs.records.origin import Partition
+from beam_obs.records.run_context import RunContext
 from beam_obs.records.weave_report import NO_ORIGIN, WovenSource
 from beam_obs.weaving.gatherings import note_gathering
 from beam_obs.weaving.message_reads import messages_read
@@ -210,6 +211,7 @@ def _settings(weave: WeaveState, node_id: str, facts: ParDoFacts, main: str, tak
         passes_summaries=facts.passes_summaries,
         keeps_batches=facts.keeps_batches,
         is_inference=facts.is_inference and takes != SEED and weave.only_inference_takes(main),
+        run=evidence if isinstance(evidence := weave.settings.evidence, RunContext) else None,
         defaults_to_side=(
             puts_in_default(weave.graph, node_id)
             and all(weave.is_woven(node.inputs[tag]) for tag in facts.payload.side_inputs)

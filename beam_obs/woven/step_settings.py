@@ -6,6 +6,7 @@ import dataclasses
 
 from apache_beam.transforms.window import WindowFn
 
+from beam_obs.records.run_context import RunContext
 from beam_obs.woven.source_origins import SourceOrigins
 from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends
 
@@ -30,6 +31,7 @@ class WovenSettings:
         stands for several elements.
       keeps_batches: whether it gives lists of elements, those in which are counted.
       is_inference: whether it takes batches with the origins of their elements, and gives a result for each.
+      run: that it is in, where there is one with a store.
     """
 
     label: str
@@ -44,6 +46,7 @@ class WovenSettings:
     passes_summaries: bool = False
     keeps_batches: bool = False
     is_inference: bool = False
+    run: RunContext | None = None
 
     @property
     def ends(self) -> Ends:

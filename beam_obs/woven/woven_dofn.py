@@ -16,6 +16,7 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.beam_private import StateDoFnParam, get_arg_placeholders
 from beam_obs.records.contributors import UNKNOWN
+from beam_obs.records.run_context import RunContext
 from beam_obs.woven.batches import WovenBatchConverter, batch_process, yielding_batches
 from beam_obs.woven.bundle_origins import BundleOrigins, holding_process, noting_process
 from beam_obs.woven.gathered import flush_gathered
@@ -61,6 +62,10 @@ class WovenDoFn(StandInDoFn):
         self._settings = settings
         # A copy, because counts are of the process function that is made of it.
         super().__init__(copy.copy(dofn.calls) if isinstance(dofn, ObservedDoFn) else Calls(dofn))
+
+    @property
+    def run_context(self) -> RunContext | None:
+        return self._settings.run
 
     # What Beam calls on workers.
 

@@ -17,6 +17,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.metrics import live
 from beam_obs.metrics.tally import Tally
+from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.counted_process import BatchSplitter, CountedProcess, counted_process
 from beam_obs.wrapper.dofn_parameters import is_splittable
 from beam_obs.wrapper.guard import Guard, GuardSettings
@@ -45,6 +46,11 @@ class Calls:
         self.batch_yields_elements = bool(dofn._process_batch_yields_elements)
         self.output_batch_converter = getattr(dofn, "output_batch_converter", None)
         self.process_batch: Callable[..., Any] = dofn.process_batch
+
+    @property
+    def run_context(self) -> RunContext | None:
+        """The run that the DoFn is known to be in."""
+        return None
 
     def __reduce__(self) -> Any:
         return (type(self), (self.dofn,))
@@ -121,6 +127,10 @@ class GuardedCalls(Calls):
 
     def __reduce__(self) -> Any:
         return (type(self), (self.dofn, self.settings, self._window_fn))
+
+    @property
+    def run_context(self) -> RunContext | None:
+        return self.settings.context
 
     def setup(self) -> Any:
         """Sets the user's DoFn up; its errors fail the bundle, with the stage's name."""

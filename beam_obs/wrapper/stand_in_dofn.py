@@ -15,6 +15,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms import core
 
+from beam_obs.metrics.workers import Worker, worker_of
+from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.calls import Calls
 from beam_obs.wrapper.dofn_parameters import (
     element_at,
@@ -40,12 +42,16 @@ class StandInDoFn(beam.DoFn):
       calls: how the user's DoFn is called.
     """
 
+    _worker: Worker | None = None
+    _is_in_bundle = False
+
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._bind()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in self._bound}
+        left_out = {*self._bound, "_worker", "_is_in_bundle"}
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -69,6 +75,11 @@ class StandInDoFn(beam.DoFn):
         return f"{type(self).__name__}({self._dofn!r})"
 
     # What a subclass says.
+
+    @property
+    def run_context(self) -> RunContext | None:
+        """The run that it is in, where that is known."""
+        return self._calls.run_context
 
     def make_process(self) -> Process:
         """Returns the process function, which takes the element first; called on each worker."""
@@ -107,15 +118,26 @@ class StandInDoFn(beam.DoFn):
     # What Beam calls on workers.
 
     def setup(self) -> Any:
+        self._worker = worker_of(self.run_context)
+        if self._worker is not None:
+            self._worker.join()
         return self._calls.setup()
 
     def start_bundle(self) -> Any:
+        self._is_in_bundle = True
         return self._calls.start_bundle()
 
     def finish_bundle(self) -> Any:
-        return self._calls.finish_bundle()
+        results = self._calls.finish_bundle()
+        self._is_in_bundle = False
+        return results
 
     def teardown(self) -> Any:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            if self._is_in_bundle:  # so Beam lets go of a bundle that failed
+                worker.note_failed()
+            worker.leave()
         return self._calls.teardown()
 
     # What Beam asks when a pipeline is built, and where it runs.

@@ -14,7 +14,7 @@ from beam_obs.reports.dataset_text import shown_places
 from beam_obs.reports.failure_text import failing_record_text, failure_lines
 from beam_obs.reports.marked_graph import MarkedGraph, NoStepsYet, marked_graph
 from beam_obs.reports.next_commands import next_commands
-from beam_obs.reports.run_notes import balance_notes, count_notes
+from beam_obs.reports.run_notes import balance_notes, count_notes, worker_notes
 from beam_obs.reports.run_so_far import with_refusals
 from beam_obs.reports.status_text import status_lines
 from beam_obs.reports.step_detail import stage_of_kind
@@ -70,7 +70,7 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
         "has_stages": graph is not None and any(step.is_stage for step in graph.steps),
         "has_dropped": graph is not None and any(step.dropped for step in graph.steps),
         "balance": balance_notes(end) if record.end is not None else [],
-        "notes": count_notes(end) if record.end is not None else [],
+        "notes": [*count_notes(end), *worker_notes(end)] if record.end is not None else worker_notes(end),
         "refused": refused,
         "beside": letters_beside(refused, record.status),
         "kinds": [{**kind, "of_stage": stage_of_kind(kind)} for kind in kinds[:SHOWN_KINDS]],
