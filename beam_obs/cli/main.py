@@ -37,6 +37,7 @@ _COMMANDS = {
     "affected": "affected",
     "serve": "serve",
     "site": "site",
+    "alerts": "alerts",
     "prune": "prune",
     "config": "config",
 }

@@ -10,9 +10,8 @@ import click
 from rich.text import Text
 
 from beam_obs.cli.erase import erase_person
-from beam_obs.cli.shared_options import store_option
-from beam_obs.records.duration import parse_duration
-from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.cli.shared_options import in_seconds, store_option
+from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import bytes_text, clean
@@ -46,13 +45,6 @@ _REASONS = {
 }
 
 
-def _age(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    try:
-        return None if value is None else parse_duration(value)
-    except UsageError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 def _folders(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     for uri in values:
         if is_local(uri) and not os.path.isdir(local_path(uri)):
@@ -64,7 +56,7 @@ def _folders(context: click.Context, parameter: click.Parameter, values: tuple[s
 @click.option(
     "--older-than",
     "seconds",
-    callback=_age,
+    callback=in_seconds,
     metavar="AGE",
     help="Only runs that ended so long ago, e.g. 30d, 12h, 2w.",
 )

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import click
 
+from beam_obs.records.duration import parse_duration
+from beam_obs.records.errors import UsageError
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import clean
 from beam_obs.reports.store_argument import store_argument as store_argument
@@ -66,6 +68,14 @@ all_steps_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def in_seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Callback of an option that takes a length of time: returns it in seconds."""
+    try:
+        return None if value is None else parse_duration(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def sources_option(otherwise: str) -> Callable[[_Command], _Command]:

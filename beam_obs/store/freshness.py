@@ -14,6 +14,7 @@ LOOKED_AT = 30
 _LEAST_INTERVALS = 5
 _LEAST_SECONDS = 60.0
 """Runs that follow each other faster are started by hand."""
+_LATE, _PAUSE = 2.0, 1.25
 _REGULAR = 4.0
 """Where nearly all intervals are within so many times the median: workdays only are regular too."""
 
@@ -26,16 +27,25 @@ class Freshness:
       seconds: since its last success began.
       usual_seconds: between two successes, as a rule; None where they come at no regular intervals.
       late_seconds: after so many it is late; None where that cannot be told.
+      most_seconds: between two successes, at most, nine times in ten.
     """
 
     seconds: float
     usual_seconds: float | None = None
     late_seconds: float | None = None
+    most_seconds: float | None = None
 
     @property
     def is_late(self) -> bool:
         """Whether the last success is longer ago than usual."""
         return self.late_seconds is not None and self.seconds > self.late_seconds
+
+    def seconds_beyond(self, times: float) -> float | None:
+        """Returns after how many seconds so many times the usual time has gone by, and no pause that is usual
+        too, as a weekend, explains it; None where nothing is usual."""
+        if self.usual_seconds is None or self.most_seconds is None:
+            return None
+        return max(times * self.usual_seconds, _PAUSE * self.most_seconds)
 
 
 def freshness(successes: Sequence[str], now: str) -> Freshness | None:
@@ -65,4 +75,5 @@ def freshness(successes: Sequence[str], now: str) -> Freshness | None:
     usual, most = statistics.median(intervals), intervals[len(intervals) * 9 // 10]
     if usual < _LEAST_SECONDS or most > _REGULAR * usual:
         return Freshness(since)
-    return Freshness(since, usual, max(2 * usual, 1.25 * most))
+    late = max(_LATE * usual, _PAUSE * most)
+    return Freshness(since, usual, late, most)

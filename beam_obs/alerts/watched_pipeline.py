@@ -1,0 +1,157 @@
+"""What rules and dashboards of a pipeline are made from: its newest graph, and how its runs went so far."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from beam_obs.records.errors import BeamObsError
+from beam_obs.store.configuration import find_configuration
+from beam_obs.store.freshness import Freshness, freshness
+from beam_obs.store.run_record import RunRecord
+from beam_obs.store.run_summary import summary_of
+from beam_obs.store.schedule import Schedule
+from beam_obs.store.store import Store
+from beam_obs.store.timeliness import DurationLimit, duration_limit
+
+LOOKED_AT = 30
+"""Runs that tell what is usual."""
+LEAST_RUNS = 5
+"""Of fewer nothing is usual yet."""
+
+_DEFAULT_SHARE, _DEFAULT_MINIMUM = 0.5, 100
+"""Those of `--obs_max_dead_rate` and `--obs_max_dead_minimum`, where a run does not tell its own."""
+_LEAST_SHARE = 0.01
+_TIMES_USUAL = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class DeadLimit:
+    """What share of its records a stage may refuse before somebody is told.
+
+    Args:
+      share: from 0 to 1.
+      minimum: fewest records it must have taken to be judged.
+      reason: where the share is from, in words.
+    """
+
+    share: float
+    minimum: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class WatchedPipeline:
+    """A pipeline as far as its rules and dashboards need it.
+
+    Args:
+      name: of the pipeline.
+      store: where its runs are, absolute.
+      runner: of its newest run.
+      is_streaming: whether its newest run was launched as a stream.
+      steps: labels of its steps, in the order of the graph.
+      dead_limits: of its stages, by label, in the same order.
+      runs: how many of its newest runs were looked at.
+      successes: how many of these are done.
+      freshness: how long it is between two successes; None where there is none.
+      duration: how long a run may take; None where that cannot be told.
+      schedule: when its runs are to start; None without one.
+    """
+
+    name: str
+    store: str
+    runner: str
+    is_streaming: bool
+    steps: tuple[str, ...]
+    dead_limits: Mapping[str, DeadLimit]
+    runs: int
+    successes: int
+    freshness: Freshness | None
+    duration: DurationLimit | None
+    schedule: Schedule | None
+
+
+def watched_pipeline(store: Store, name: str) -> WatchedPipeline:
+    """Returns a pipeline by its newest runs.
+
+    Args:
+      store: the store.
+      name: of the pipeline.
+
+    Raises:
+      RunNotFound: the store has no runs of it.
+      UsageError: its schedule is wrong.
+      MissingExtra: it has a schedule, and the ``watching`` extra is not installed.
+    """
+    store.check_pipeline(name)
+    records = [record for record in store.runs(name, LOOKED_AT) if record.status != "template"]
+    if not records:
+        raise BeamObsError(f"pipeline {name!r} has only templates so far: rules are made from its runs")
+    runs = [summary_of(record) for record in records]
+    schedule = find_configuration().schedules.get(name)
+    if schedule is not None:
+        schedule.check()
+    started = [run.started for run in runs if run.is_success]
+    return WatchedPipeline(
+        name,
+        store.uri,
+        records[0].start["runner"],
+        runs[0].is_streaming,
+        _steps(records),
+        _dead_limits(records),
+        len(runs),
+        len(started),
+        freshness(started, runs[0].started),
+        duration_limit(runs, schedule),
+        schedule,
+    )
+
+
+def _steps(records: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Returns the labels of the newest run that tells its steps."""
+    for record in records:
+        steps = record.last_known.get("steps") or record.last_known.get("stages") or ()
+        if steps:
+            return tuple(dict.fromkeys(step["label"] for step in steps))
+    return ()
+
+
+def _dead_limits(records: Sequence[RunRecord]) -> dict[str, DeadLimit]:
+    newest = next((record for record in records if record.last_known.get("stages")), None)
+    if newest is None:
+        return {}
+    start = newest.start
+    told = start.get("max_dead_rate")
+    share = _DEFAULT_SHARE if told is None else told
+    minimum = start.get("max_dead_minimum") or _DEFAULT_MINIMUM
+    own = start.get("dead_rates") or {}
+    limits = {}
+    for stage in newest.last_known["stages"]:
+        label = stage["label"]
+        given: Mapping[str, Any] = own.get(label) or {}
+        fewest = given.get("minimum") or minimum
+        if given.get("share") is not None:
+            limits[label] = DeadLimit(given["share"], fewest, "its max_dead_rate")
+            continue
+        usual = _usual_share(records, label)
+        if usual is None or usual >= share:
+            limits[label] = DeadLimit(share, fewest, "--obs_max_dead_rate")
+        else:
+            reason = f"{_TIMES_USUAL:g} times the most in its newest runs, {100 * _LEAST_SHARE:g} % at least"
+            limits[label] = DeadLimit(usual, fewest, reason)
+    return limits
+
+
+def _usual_share(records: Sequence[RunRecord], label: str) -> float | None:
+    """Returns the share that a stage may refuse by what it did in runs that are done, two digits of it."""
+    shares = [
+        stage["dead"] / stage["in"]
+        for record in records
+        if record.status == "done"
+        for stage in record.last_known.get("stages") or ()
+        if stage["label"] == label and stage["in"] > 0
+    ]
+    if len(shares) < LEAST_RUNS:
+        return None
+    return float(f"{max(_LEAST_SHARE, _TIMES_USUAL * max(shares)):.2g}")
