@@ -25,7 +25,6 @@ OURS = {"beam_obs", "pipelines", "benchmarks", "tests", "examples"}
 NOT_IMPORTED_YET = {
     "datadog": "the exporter to StatsD",
     "jsonpath-rfc9535": "probes",
-    "junitparser": "gates for continuous integration",
     "requests": "probes",
     "google-cloud-monitoring": "the exporter to Google Cloud Monitoring",
 }

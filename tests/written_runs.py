@@ -6,6 +6,7 @@ import datetime
 import json
 import pathlib
 import uuid
+import zlib
 from typing import Any
 
 from beam_obs.store.run_record import time_text
@@ -51,6 +52,40 @@ def write_run(
         finished = time_text(started + datetime.timedelta(seconds=seconds))
         _write(folder / "end.json", {"status": status, "finished": finished, **end})
     return run
+
+
+def counted(
+    taken: int, dead: int = 0, written: int | None = None, kind: str = "ValueError"
+) -> dict[str, Any]:
+    """Returns what ``end.json`` says of a run that read and parsed records, refused some and wrote some.
+
+    Args:
+      taken: how many records came in.
+      dead: how many of them were refused.
+      written: how many were written; None where it writes none.
+      kind: type of the error by which they were refused.
+    """
+    given = taken - dead
+    stage = {"label": "parse", "in": taken, "out": given, "dead": dead, "filtered": 0}
+    by_kind = {
+        "stage": "parse",
+        "fingerprint": f"{zlib.crc32(kind.encode()):016x}",
+        "error_type": kind,
+        "error_message": "it is wrong",
+        "count": dead,
+    }
+    outputs = [] if written is None else [{"label": "write", "name": "out", "uri": "out", "records": written}]
+    return {
+        "counts_from": "result",
+        "stages": [stage],
+        "steps": [
+            {"label": "read", "in": None, "out": taken, "after": []},
+            {"label": "parse", "is_stage": True, "in": taken, "out": given, "after": ["read"]},
+        ],
+        "balance": {"holds": True, "checked": 2, "edges": 1, "edges_checked": 1},
+        "dead_letters": {"count": dead, "by_stage": {}, "by_fingerprint": [by_kind] if dead else []},
+        "outputs": outputs,
+    }
 
 
 def _write(file: pathlib.Path, content: dict[str, Any]) -> None:

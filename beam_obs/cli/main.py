@@ -29,6 +29,7 @@ _COMMANDS = {
     "show": "runs",
     "graph": "graph",
     "watch": "watch",
+    "check": "check",
     "diff": "diff",
     "dead-letters": "dead_letters",
     "why": "why",
