@@ -71,6 +71,8 @@ class SendingExporter:
         self._destination = destination
         self._changed = threading.Condition()
         self._waiting: dict[str, RunNumbers] = {}
+        self._in_hand: str | None = None
+        """The run whose numbers are being sent."""
         self._failed: set[str] = set()
         """Runs among those that wait whose numbers were tried in vain."""
         self._dropped: collections.Counter[str] = collections.Counter()
@@ -115,15 +117,15 @@ class SendingExporter:
         self.expect_no_more()
         self._thread.join(timeout)
         with self._changed:
-            left = len(self._waiting)
-            for run in self._waiting:
+            lost = {*self._waiting, *filter(None, [self._in_hand])}
+            for run in lost:
                 self._drop(run)
             self._waiting.clear()
-        if left:
+        if lost:
             _LOGGER.warning(
-                "%s was not sent the last numbers of %s", self._destination.place, counted(left, "run")
+                "%s was not sent the last numbers of %s", self._destination.place, counted(len(lost), "run")
             )
-        return left == 0 and not self._thread.is_alive()
+        return not lost and not self._thread.is_alive()
 
     def _drop(self, run: str) -> None:
         self._failed.discard(run)
@@ -156,6 +158,7 @@ class SendingExporter:
             with self._changed:
                 numbers = self._waiting.pop(run, None)
                 self._failed.discard(run)
+                self._in_hand = run if numbers is not None else None
             if numbers is None:
                 continue
             try:
@@ -163,16 +166,20 @@ class SendingExporter:
             except NotAccepted as error:
                 self._say(error)
                 with self._changed:
+                    self._in_hand = None
                     self._drop(run)
             except Exception as error:  # of any library and any network
                 self._say(error)
                 with self._changed:
+                    self._in_hand = None
                     if run in self._waiting:
                         self._drop(run)
                     else:
                         self._waiting[run] = numbers
                         self._failed.add(run)
                 return False
+            with self._changed:
+                self._in_hand = None
         return True
 
     def _say(self, error: Exception) -> None:

@@ -143,6 +143,7 @@ def test_closing_waits_no_longer_than_it_may() -> None:
     began = time.monotonic()
     assert not exporter.close(0.1)
     assert time.monotonic() - began < SECONDS / 2
+    assert exporter.dropped("1") == 1
     never.set()
 
 
