@@ -23,10 +23,8 @@ EXTRAS: dict[str, list[str]] = DECLARED["optional-dependencies"]
 OURS = {"beam_obs", "pipelines", "benchmarks", "tests", "examples"}
 
 NOT_IMPORTED_YET = {
-    "datadog": "the exporter to StatsD",
     "jsonpath-rfc9535": "probes",
     "requests": "probes",
-    "google-cloud-monitoring": "the exporter to Google Cloud Monitoring",
 }
 """What the shape of the project has declared before it is built."""
 
@@ -37,7 +35,7 @@ def distribution(requirement: str) -> str:
 
 @functools.cache
 def imports(folder: str) -> dict[str, set[str]]:
-    """Returns the files of a folder by what they import from elsewhere, at most two names deep."""
+    """Returns the files of a folder by what they import from elsewhere: the first name, of Google's three."""
     found: dict[str, set[str]] = {}
     for path in sorted((PROJECT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -47,16 +45,18 @@ def imports(folder: str) -> dict[str, set[str]]:
             for name in names:
                 root = name.partition(".")[0]
                 if root not in OURS and root not in sys.stdlib_module_names:
-                    key = ".".join(name.split(".")[:2]) if root == "google" else root
+                    key = ".".join(name.split(".")[: 3 if root == "google" else 1])
                     found.setdefault(key, set()).add(str(path.relative_to(PROJECT)))
     return found
 
 
 def distributions_of(module: str) -> set[str]:
-    if module.startswith("google.") and module != "google.protobuf":
+    if module == "google.cloud.monitoring_v3":
+        return {"google-cloud-monitoring"}
+    if module.startswith("google.") and not module.startswith("google.protobuf"):
         # They come with extras of Beam's, which ask for the versions that it works with.
         return {"apache-beam"}
-    if module == "google.protobuf":
+    if module.startswith("google.protobuf"):
         return {"protobuf"}
     # What this Python does not need is not installed, and has the name of its module.
     found = _distributions().get(module.partition(".")[0], [module])

@@ -3,12 +3,18 @@ settings are made."""
 
 from __future__ import annotations
 
+import importlib
+import re
 import urllib.parse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from beam_obs.exporters.exporter_group import NamedExporter
+
+
+_PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+")
+"""Ids of projects, also those of a domain, and their numbers."""
 
 
 class Target(NamedTuple):
@@ -71,24 +77,34 @@ def _folder(text: str) -> str:
     return text
 
 
+def _file(text: str) -> str:
+    if not text.strip() or "://" in text:
+        raise ValueError(f"found {text!r}, expected a file of this machine, or - for standard output")
+    return text
+
+
+def _project(text: str) -> str:
+    if _PROJECT.fullmatch(text.strip()) is None:
+        raise ValueError(f"found {text!r}, expected the id of a project of Google Cloud, e.g. my-project")
+    return text.strip()
+
+
 def _prometheus_port() -> Callable[[str], NamedExporter]:
     from beam_obs.exporters.prometheus_port import PrometheusPort
 
     return PrometheusPort
 
 
-def _pushgateway() -> Callable[[str], NamedExporter]:
-    from beam_obs.exporters.pushgateway import Pushgateway
-    from beam_obs.exporters.sending import SendingExporter
+def _sender(module: str, destination: str) -> Callable[[], Callable[[str], NamedExporter]]:
+    """Returns what loads a destination, by its module in this room and its class."""
 
-    return lambda text: SendingExporter(Pushgateway(text))
+    def load() -> Callable[[str], NamedExporter]:
+        from beam_obs.exporters.sending import SendingExporter
 
+        made = getattr(importlib.import_module(f"beam_obs.exporters.{module}"), destination)
+        return lambda text: SendingExporter(made(text))
 
-def _textfile() -> Callable[[str], NamedExporter]:
-    from beam_obs.exporters.sending import SendingExporter
-    from beam_obs.exporters.textfile import Textfile
-
-    return lambda text: SendingExporter(Textfile(text))
+    return load
 
 
 TARGETS: dict[str, Target] = {
@@ -103,13 +119,31 @@ TARGETS: dict[str, Target] = {
         "URL",
         "Pushgateway that gets the numbers of a run at its end, grouped by pipeline",
         http_address,
-        _pushgateway,
+        _sender("pushgateway", "Pushgateway"),
     ),
     "textfile": Target(
         "FOLDER",
         "Folder of node_exporter's textfile collector, for files *.prom",
         _folder,
-        _textfile,
+        _sender("textfile", "Textfile"),
+    ),
+    "cloud_monitoring": Target(
+        "PROJECT",
+        "Project of Google Cloud whose Cloud Monitoring gets the numbers",
+        _project,
+        _sender("cloud_monitoring", "CloudMonitoring"),
+    ),
+    "statsd": Target(
+        "HOST:PORT",
+        "StatsD server that gets the numbers by UDP, with tags as DogStatsD has them",
+        _port,
+        _sender("statsd", "Statsd"),
+    ),
+    "json_lines": Target(
+        "FILE",
+        "File that gets a line of JSON for each number; - for standard output",
+        _file,
+        _sender("json_lines", "JsonNumbers"),
     ),
 }
 """By name: that of the option (``--obs_NAME`` of a pipeline) and of the setting in ``[exporters]``."""

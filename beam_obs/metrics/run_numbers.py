@@ -18,7 +18,8 @@ class RunNumbers:
       at: when they were taken, microseconds since 1970.
       families: by name; counters are totals since the run began.
       is_final: whether the run has ended, so that no others follow.
-      attributes: what else is known of the run, by name: runner, job_id, code_version, beam_version.
+      attributes: what else is known of the run, by name: runner, job_id, code_version, beam_version, and
+        region and job_name of a job of Dataflow's.
     """
 
     pipeline: str

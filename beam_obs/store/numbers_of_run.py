@@ -127,10 +127,13 @@ def _of_instruments(known: Mapping[str, Any]) -> Iterator[Family]:
 def _attributes(record: RunRecord) -> dict[str, str]:
     """Returns what is known of a run beside its numbers."""
     start = record.start
+    options = start.get("options") or {}
     found = {
         "runner": start.get("runner"),
         "job_id": record.job_id,
         "code_version": (start.get("code") or {}).get("version"),
         "beam_version": start.get("beam_version"),
+        "region": options.get("region"),
+        "job_name": options.get("job_name"),
     }
     return {name: str(value) for name, value in found.items() if value}
