@@ -23,8 +23,6 @@ EXTRAS: dict[str, list[str]] = DECLARED["optional-dependencies"]
 OURS = {"beam_obs", "pipelines", "benchmarks", "tests", "examples"}
 
 NOT_IMPORTED_YET = {
-    "jsonpath-rfc9535": "probes",
-    "requests": "probes",
 }
 """What the shape of the project has declared before it is built."""
 

@@ -30,6 +30,7 @@ _COMMANDS = {
     "graph": "graph",
     "watch": "watch",
     "check": "check",
+    "probe": "probe",
     "diff": "diff",
     "dead-letters": "dead_letters",
     "why": "why",

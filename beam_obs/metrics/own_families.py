@@ -30,6 +30,9 @@ RUN_LAST_SUCCESS = "beam_obs_run_last_success_timestamp_seconds"
 RUN_BALANCED = "beam_obs_run_balanced"
 RUN_DURATION_LIMIT = "beam_obs_run_duration_limit_seconds"
 SCHEDULE_DUE = "beam_obs_schedule_due_timestamp_seconds"
+PROBE_ATTEMPTS = "beam_obs_probe_attempts_total"
+PROBE_SUCCESS = "beam_obs_probe_success"
+PROBE_DURATION = "beam_obs_probe_duration_seconds"
 EXPORTER_DROPPED = "beam_obs_exporter_dropped_total"
 
 OWN_FAMILIES: dict[str, tuple[str, str]] = {
@@ -66,6 +69,9 @@ OWN_FAMILIES: dict[str, tuple[str, str]] = {
         GAUGE,
         "When the earliest scheduled start that no run answered was due, or the next one will be.",
     ),
+    PROBE_ATTEMPTS: (COUNTER, "How often a probe asked, by what came of it."),
+    PROBE_SUCCESS: (GAUGE, "1 where the last answer to a probe was as expected, else 0."),
+    PROBE_DURATION: (GAUGE, "How long the last answer to a probe took."),
     EXPORTER_DROPPED: (COUNTER, "Times that an exporter lost the numbers of a run."),
 }
 """Name -> kind, and what it counts."""
