@@ -1,4 +1,4 @@
-"""What is imported is declared, and what is declared is imported, or named here with what it is for."""
+"""What is imported is declared, and what is declared is imported."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ PROJECT = pathlib.Path(__file__).parent.parent
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = DECLARED["optional-dependencies"]
 OURS = {"beam_obs", "pipelines", "benchmarks", "tests", "examples"}
-
-NOT_IMPORTED_YET = {
-}
-"""What the shape of the project has declared before it is built."""
 
 
 def distribution(requirement: str) -> str:
@@ -96,4 +92,4 @@ def test_what_is_declared_is_imported() -> None:
     used = {name for module in imports("beam_obs") for name in distributions_of(module)}
     named = declared(*(name for name in EXTRAS if name not in ("dev", "pipelines")))
     only_on_some_pythons = {"tomli"}
-    assert named - used - only_on_some_pythons == set(NOT_IMPORTED_YET)
+    assert named - used - only_on_some_pythons == set()
