@@ -189,6 +189,12 @@ ATTRIBUTES = (
         "_underlying_result",
         "counts of an interactive run",
     ),
+    Private(
+        "apache_beam.runners.dataflow.dataflow_metrics:DataflowMetrics", "_dataflow_client", "counts of a job"
+    ),
+    Private(
+        "apache_beam.runners.dataflow.dataflow_metrics:DataflowMetrics", "_job_graph", "the step of a count"
+    ),
     Private("apache_beam.runners.runner:PipelineResult", "_state", "a job that ended at once"),
 )
 """Attributes and methods of Beam's objects."""

@@ -12,8 +12,16 @@ from typing import Any
 from apache_beam import PCollection
 
 from beam_obs.metrics import names, own_families
+from beam_obs.metrics.dataflow_numbers import DataflowNumbers, numbers_of_job, numbers_of_result
 from beam_obs.metrics.families import COUNTER, NO_BOUND, Family, Sample
-from beam_obs.metrics.run_snapshot import Snapshot, StageCounts, read_snapshot
+from beam_obs.metrics.run_snapshot import (
+    ElementCounts,
+    Snapshot,
+    StageCounts,
+    read_snapshot,
+    snapshot_of,
+)
+from beam_obs.records.errors import MissingExtra, UsageError
 
 _OF_STAGES: tuple[tuple[str, Callable[[StageCounts], int]], ...] = (
     (own_families.RECORDS_IN, lambda counts: counts.in_),
@@ -65,7 +73,14 @@ class JobNumbers:
         return next((family for family in self.families if family.name == name), None)
 
 
-def snapshot(result: Any, pipeline: Any = None) -> JobNumbers:
+def snapshot(
+    result: Any,
+    pipeline: Any = None,
+    *,
+    project: str | None = None,
+    region: str | None = None,
+    endpoint: str | None = None,
+) -> JobNumbers:
     """Returns the numbers of a job, while it runs or afterwards, from the result that any runner gives.
 
     A user's instruments; ``beam_obs_*`` of stages; of each output of a step its elements
@@ -73,9 +88,16 @@ def snapshot(result: Any, pipeline: Any = None) -> JobNumbers:
     and summaries are there of observed runs, as far as bundles were committed.
 
     Args:
-      result: what running the pipeline gave.
+      result: what running the pipeline gave; or the id of a job of Dataflow, whoever launched it.
       pipeline: the ``beam.Pipeline`` that was run. Where the result is not of an observed run it names the
         steps that portable runners know by ids only.
+      project: of the job of Dataflow.
+      region: of the job of Dataflow.
+      endpoint: of Dataflow's API, as Beam's ``--dataflow_endpoint``; by default Google's.
+
+    Raises:
+      UsageError: an id without its project and region.
+      MissingExtra: an id, and the ``gcp`` extra is not installed.
 
     >>> import apache_beam as beam
     >>> import beam_obs.metrics
@@ -90,13 +112,30 @@ def snapshot(result: Any, pipeline: Any = None) -> JobNumbers:
     if pipeline is None and beside is not None:
         pipeline = beside.pipeline()
     told = Snapshot()
+    of_dataflow: DataflowNumbers | None = None
+    if isinstance(result, str) and not (project and region):
+        raise UsageError(f"snapshot({result!r}) needs project= and region= of the job")
     try:
-        told = read_snapshot(result, pipeline)
+        if isinstance(result, str):
+            of_dataflow = numbers_of_job(result, project or "", region or "", endpoint)
+        else:
+            of_dataflow = numbers_of_result(result)
+        if of_dataflow is not None:
+            told = snapshot_of(of_dataflow.counters, ElementCounts({}), {})
+        else:
+            told = read_snapshot(result, pipeline)
+    except MissingExtra:
+        raise
     except Exception as error:  # of any runner
         missing.append(f"the runner tells no counts: {type(error).__name__}: {error}")
     kept = list(beside.kept(missing)) if beside is not None else []
     outputs = _outputs(pipeline)
-    if not told.elements:
+    if of_dataflow is not None:
+        if not of_dataflow.outputs:
+            missing.append("the runner tells no counts of elements")
+        if not of_dataflow.knows_steps:
+            missing.append("the labels of some steps are not known: they are told by Dataflow's names")
+    elif not told.elements:
         missing.append("the runner tells no counts of elements")
     elif not outputs:
         missing.append("the pipeline is not known: elements are told by ids of PCollections")
@@ -107,6 +146,7 @@ def snapshot(result: Any, pipeline: Any = None) -> JobNumbers:
         *kept,
         *_of_stages(told.stages),
         *_of_elements(told, outputs),
+        *(_of_dataflow(of_dataflow) if of_dataflow is not None else ()),
         *(
             Family(f"beam_obs_{name}_total", COUNTER, (Sample("", value=count),), _OF_INSTRUMENTS[name])
             for name, count in told.of_instruments.items()
@@ -135,6 +175,31 @@ def _of_stages(stages: Mapping[str, StageCounts]) -> Iterable[Family]:
             for label in sorted(stages)
         ],
     )
+
+
+def _of_dataflow(numbers: DataflowNumbers) -> Iterable[Family]:
+    """Yields what only Dataflow tells, or in a way of its own: outputs by position, and means of sizes."""
+    outputs = [one for one in numbers.outputs if not one.step.startswith(_OF_OURS)]
+    of_outputs = [(names.stage_of_step(one.step), {"output": one.output}, one) for one in outputs]
+    sizes = [
+        Sample(step, labels, quantiles={}, count=one.elements, sum=one.mean_bytes * one.elements)
+        for step, labels, one in of_outputs
+        if one.mean_bytes is not None
+    ]
+    counts = [Sample(step, labels, value=one.elements) for step, labels, one in of_outputs]
+    watermarks = [
+        Sample(step, {"stage": one.stage}, value=one.seconds)
+        for one in numbers.watermarks
+        for step in dict.fromkeys(map(names.stage_of_step, one.steps)) or [""]
+        if not step.startswith(_OF_OURS)
+    ]
+    for name, samples in (
+        (own_families.ELEMENTS, counts),
+        (own_families.ELEMENT_BYTES, sizes),
+        (own_families.WATERMARK, watermarks),
+    ):
+        if samples:
+            yield own_families.own_family(name, samples)
 
 
 def _outputs(pipeline: Any) -> dict[str, tuple[str, str]]:

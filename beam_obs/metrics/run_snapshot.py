@@ -15,6 +15,7 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.pipeline import AppliedPTransform
 
 from beam_obs.metrics import names
+from beam_obs.metrics.dataflow_numbers import numbers_of_result
 from beam_obs.metrics.families import NO_BOUND, Family, bucket_quantile, families_of_counters
 from beam_obs.metrics.instrument_names import USERS_NAMESPACE
 from beam_obs.metrics.live import live_counts
@@ -139,7 +140,7 @@ def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
       pipeline: the ``beam.Pipeline`` that was run; portable runners name steps by ids that only it tells.
     """
     metrics, elements = _told(result)
-    return _snapshot(metrics, elements, labels_by_id(pipeline))
+    return snapshot_of(metrics, elements, labels_by_id(pipeline))
 
 
 def snapshot_of_answer(answer: Any, labels: Mapping[str, str]) -> Snapshot:
@@ -149,10 +150,17 @@ def snapshot_of_answer(answer: Any, labels: Mapping[str, str]) -> Snapshot:
       answer: a ``GetJobMetricsResponse``.
       labels: full labels of the pipeline's steps by their ids in its portable form.
     """
-    return _snapshot(*_of_answer(answer), labels)
+    return snapshot_of(*_of_answer(answer), labels)
 
 
-def _snapshot(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]) -> Snapshot:
+def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]) -> Snapshot:
+    """Returns the numbers that metrics and counts of elements tell.
+
+    Args:
+      metrics: as Beam's ``MetricResults``.
+      elements: Beam's counts.
+      labels: full labels of steps by the names that the metrics have for them, where these are others.
+    """
     counters: dict[str, dict[str, int]] = {}
     gathered: dict[str, int] = {}
     of_users: list[tuple[str, str, int]] = []
@@ -263,6 +271,9 @@ def _told(result: Any) -> tuple[Any, ElementCounts]:
         # Not by `metrics`, which keeps its first answer for ever.
         request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
         return _of_answer(result._job_service.GetJobMetrics(request))
+    of_dataflow = numbers_of_result(result)
+    if of_dataflow is not None:
+        return of_dataflow.counters, ElementCounts({})
     return result.metrics(), ElementCounts({})
 
 
