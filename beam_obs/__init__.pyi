@@ -66,6 +66,8 @@ from beam_obs.runs.instrument import instrument as instrument
 from beam_obs.runs.options import ObservabilityOptions as ObservabilityOptions
 from beam_obs.runs.pipeline import Pipeline as Pipeline
 from beam_obs.runs.reach import StoreOutOfReach as StoreOutOfReach
+from beam_obs.stages.kafka_headers import continue_trace as continue_trace
+from beam_obs.stages.kafka_headers import trace_headers as trace_headers
 from beam_obs.stages.sink import Sink as Sink
 from beam_obs.stages.source import Source as Source
 from beam_obs.stages.stage import Stage as Stage

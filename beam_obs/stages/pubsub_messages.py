@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from beam_obs.records.errors import MissingExtra, UsageError
 from beam_obs.records.lineage_attributes import ATTRIBUTE_PREFIX, LineageAttributes
+from beam_obs.traces.outgoing import outgoing_trace, with_trace
+from beam_obs.traces.propagation import OF_CLIENTS
 from beam_obs.wrapper.untyped import untyped
 
-TRACEPARENT = "traceparent"
 ATTRIBUTE_BYTES = 1024
 ATTRIBUTE_NAME_BYTES = 256
 ATTRIBUTES = 100
@@ -53,10 +53,11 @@ def checked_message(message: Any) -> Any:
     for name, value in attributes.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"attribute {name!r} is no text")
-        if not name or name.startswith("goog") or len(name.encode()) > ATTRIBUTE_NAME_BYTES:
+        is_googles = name.startswith("goog") and not name.startswith(OF_CLIENTS)
+        if not name or is_googles or len(name.encode()) > ATTRIBUTE_NAME_BYTES:
             raise ValueError(
                 f"attribute {name[:50]!r} has a name that Pub/Sub does not take: 1 to {ATTRIBUTE_NAME_BYTES} "
-                "bytes, not beginning with 'goog'"
+                f"bytes, not beginning with 'goog' (but for {OF_CLIENTS!r})"
             )
         if len(value.encode()) > ATTRIBUTE_BYTES:
             raise ValueError(f"attribute {name!r} has more than {ATTRIBUTE_BYTES} bytes")
@@ -71,43 +72,29 @@ def is_message(value: Any) -> bool:
 
 
 def stamped_message(message: Any, attributes: LineageAttributes) -> Any:
-    """Returns a `PubsubMessage` with lineage attributes and, unless it has one, a ``traceparent``.
+    """Returns a `PubsubMessage` with lineage attributes, and with the trace that the record takes with it.
 
-    The trace is that of the origin, which is fit for a W3C trace id; the span stands for the message. An
-    attribute that is longer than Pub/Sub takes is left out. So are lineage attributes that the message came
-    with: they tell of the sources of an earlier run.
+    A trace of another id that the message has stays. An attribute that is longer than Pub/Sub takes is left
+    out. So are lineage attributes that the message came with: they tell of the sources of an earlier run.
     """
-    given = {
+    kept = {
         name: value
         for name, value in (message.attributes or {}).items()
         if not (name.startswith(ATTRIBUTE_PREFIX) and name[len(ATTRIBUTE_PREFIX) :] in attributes)
     }
+    origin = attributes["origin"]
+    if origin is not None:
+        outgoing = outgoing_trace(bytes.fromhex(origin), attributes["run"])
+        kept = with_trace(kept, outgoing, ATTRIBUTE_BYTES)
     added = {
         f"{ATTRIBUTE_PREFIX}{name}": str(value)
         for name, value in attributes.items()
         if value is not None and len(str(value).encode()) <= ATTRIBUTE_BYTES
     }
-    origin = attributes["origin"]
-    if origin is not None and TRACEPARENT not in given:
-        added[TRACEPARENT] = traceparent_of(origin, attributes["run"])
     return type(message)(
         message.data,
-        {**given, **added},
+        {**kept, **added},
         message.message_id,
         message.publish_time,
         message.ordering_key,
     )
-
-
-def traceparent_of(origin: str, run: str) -> str:
-    """Returns the W3C ``traceparent`` of a record that leaves a run.
-
-    https://www.w3.org/TR/trace-context-2/#traceparent-header: the flags say that the low 56 bits of the trace
-    id are random, and nothing is recorded.
-
-    Args:
-      origin: 32 hex digits.
-      run: id of the run, which is in the span's id.
-    """
-    span = hashlib.blake2b(f"{origin}{run}".encode(), digest_size=8).hexdigest()
-    return f"00-{origin}-{span}-02"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.coders import Coder
 from apache_beam.internal import pickler
 from apache_beam.io.gcp.pubsub import PubsubMessage
+from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_obs.metrics.names import NAMESPACE, TRACEPARENTS_IGNORED
 from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
 from beam_obs.records.message_identity import message_position
 from beam_obs.records.origin import Partition, unlocated_origin
+from beam_obs.traces.incoming import note_incoming
+from beam_obs.traces.propagation import MalformedTraceparent, of_attributes
 from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends, pack
 from beam_obs.wrapper.untyped import Untyped
 from beam_obs.wrapper.woven_step import Process, WovenStep
@@ -77,7 +81,10 @@ class Stamper:
         if source.messages is not None:
             position = message_position(result, source.id_label)
             if position is not None:
-                return source.messages.origin(position)
+                origin = source.messages.origin(position)
+                if result.attributes:
+                    _note_trace(origin, result.attributes)
+                return origin
             if source.gives_data:
                 result = result.data
         coder = source.coders.get(tag)
@@ -94,6 +101,17 @@ class Stamper:
         occurrence = self._seen.get(origin, 0)
         self._seen[origin] = occurrence + 1
         return origin if occurrence == 0 else unlocated_origin(source.partition, content, occurrence)
+
+
+def _note_trace(origin: bytes, attributes: Mapping[str, str]) -> None:
+    """Notes the trace that a message came with, if it did."""
+    try:
+        incoming = of_attributes(attributes)
+    except MalformedTraceparent:
+        Metrics.counter(NAMESPACE, TRACEPARENTS_IGNORED).inc()
+        return
+    if incoming is not None:
+        note_incoming(origin, incoming)
 
 
 class StampDoFn(Untyped, beam.DoFn):

@@ -44,6 +44,7 @@ def test_a_message_that_the_service_would_refuse_is_refused(message: Any, compla
     [
         PubsubMessage(b"x" * 9_999_000, {}),
         PubsubMessage(b"", {"a": ""}),
+        PubsubMessage(b"x", {"googclient_traceparent": "a"}),
         PubsubMessage(b"x", {"é" * 128: "é" * 512}),
     ],
 )

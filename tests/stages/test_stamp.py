@@ -166,8 +166,11 @@ def test_a_message_carries_its_attributes_and_the_trace_of_its_origin() -> None:
     assert message.ordering_key == "key"
 
 
+OTHER_TRACE = "00-000102030405060708090a0b0c0d0e0f-0001020304050607-01"
+
+
 def test_a_message_that_is_part_of_a_trace_stays_in_it() -> None:
     attributes = Attributes(RunContext("p", "r", "c")).of(b"\1" * 16)
-    message = PubsubMessage(b"x", {"traceparent": "00-other"}, None, None, "")
+    message = PubsubMessage(b"x", {"traceparent": OTHER_TRACE}, None, None, "")
 
-    assert stamped_message(message, attributes).attributes["traceparent"] == "00-other"
+    assert stamped_message(message, attributes).attributes["traceparent"] == OTHER_TRACE

@@ -8,8 +8,10 @@ import pytest
 
 import beam_obs as obs
 from beam_obs.records.lineage_attributes import Attributes
+from beam_obs.records.message_identity import message_partition
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import RunContext
+from beam_obs.woven.source_origins import BY_CONTENT, SourceOrigins, Stamper
 
 pubsub: Any = pytest.importorskip("apache_beam.io.gcp.pubsub", reason="pip install 'beam_obs[gcp]'")
 pytest.importorskip("google.cloud.pubsub", reason="pip install 'beam_obs[gcp]'")
@@ -38,6 +40,25 @@ def test_a_message_keeps_what_it_has() -> None:
     assert message.attributes["mine"] == "1"
     assert message.ordering_key == "UA"
     assert "beam_obs-run" in message.attributes
+
+
+def test_a_message_goes_on_in_the_trace_that_it_came_with() -> None:
+    came = "00-000102030405060708090a0b0c0d0e0f-0001020304050607-00"
+    given = {"googclient_traceparent": came, "googclient_tracestate": "a=b"}
+    partition = message_partition("projects/test-project/subscriptions/delays")
+    source = SourceOrigins(BY_CONTENT, Partition("in", "", located=False), {}, partition)
+    message = pubsub.PubsubMessage(b"late", given, "8842")
+    origin = Stamper(source).stamp(message)
+
+    write = obs.WriteToPubSub("projects/test-project/topics/delays", with_attributes=True)
+    attempt = write._attempt(None, Attributes(RunContext("p", "r", "c")))
+    attributes = attempt.with_origin(message, origin).attributes
+
+    assert attributes["beam_obs-origin"] == origin.hex()
+    assert {name: attributes.get(name) for name in ("traceparent", "tracestate")} == {
+        "traceparent": came,
+        "tracestate": "a=b",
+    }
 
 
 def test_what_an_earlier_run_stamped_on_a_message_goes() -> None:
