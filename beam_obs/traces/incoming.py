@@ -50,8 +50,8 @@ def trace_id_of(origin: bytes) -> int:
 def is_traced(origin: bytes, threshold: int) -> bool:
     """Returns whether a record is sampled.
 
-    The flag that it came with decides, else the random bits of its trace. So pipelines that hand a record on to
-    one another decide alike.
+    The flag that it came with decides, else the random bits of its trace. So pipelines that hand a record on
+    to one another decide alike.
 
     Args:
       origin: of the record, 16 bytes.
