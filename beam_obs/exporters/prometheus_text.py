@@ -11,7 +11,7 @@ from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.errors import MissingExtra
 
 try:
-    from prometheus_client.core import Metric
+    from prometheus_client.core import Exemplar, Metric
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
     from prometheus_client.exposition import generate_latest as plain_text
     from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
@@ -21,6 +21,9 @@ except ImportError:
 
 PIPELINE, STAGE = "pipeline", "stage"
 """Labels of every sample: the pipeline, and the step where the number is of one."""
+
+TRACE = "trace_id"
+"""Label of an exemplar: an origin, which is one by its form."""
 
 _END = b"# EOF\n"
 
@@ -107,7 +110,8 @@ def _metric(first: Family, families: Iterable[tuple[RunNumbers, Family]]) -> Met
 def _add(metric: Metric, sample: Sample, labels: dict[str, str]) -> None:
     name = metric.name
     if metric.type == COUNTER:
-        metric.add_sample(name + TOTAL, labels, _number(sample.value))
+        exemplar = Exemplar({TRACE: sample.example}, 1.0) if sample.example else None
+        metric.add_sample(name + TOTAL, labels, _number(sample.value), exemplar=exemplar)
     elif sample.buckets is not None:
         for bound, count in sample.buckets.items():
             bound = bound if bound == NO_BOUND else repr(float(bound))
@@ -117,9 +121,8 @@ def _add(metric: Metric, sample: Sample, labels: dict[str, str]) -> None:
             metric.add_sample(name, {**labels, "quantile": repr(float(share))}, _number(value))
     else:
         metric.add_sample(name, labels, _number(sample.value))
-    if sample.count is not None:
+    if sample.count is not None and sample.sum is not None:  # OpenMetrics has no count without a sum
         metric.add_sample(name + "_count", labels, _number(sample.count))
-    if sample.sum is not None:
         metric.add_sample(name + "_sum", labels, _number(sample.sum))
 
 

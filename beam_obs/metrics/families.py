@@ -32,6 +32,7 @@ class Sample:
       window_seconds: of a summary: what time before its last value it is of; None for the whole run.
       count: number of values of a histogram or summary.
       sum: of these.
+      example: of a counter: the origin of one of the records that it counts.
     """
 
     step: str
@@ -44,6 +45,7 @@ class Sample:
     window_seconds: float | None = None
     count: int | None = None
     sum: float | None = None
+    example: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from beam_obs.records.weave_report import WeaveReport
 from beam_obs.runs.balance import balance
 from beam_obs.runs.counts_told import counts_told
 from beam_obs.runs.graph import Graph
+from beam_obs.runs.instruments_told import instruments_told
 from beam_obs.runs.noted_files import noted_file_lines
 from beam_obs.store.evidence import (
     Evidence,
@@ -75,6 +76,7 @@ def describe_end(
     windows = summarize_windows(evidence)
     balanced = balance(graph, told, kept, gatherings, windows, noted, has_ended_well)
     dropped = {dropped.step: dropped.count for dropped in balanced.dropped}
+    problems: list[str] = []
     return {
         **counts_told(
             {label: stage.kind for label, stage in observation.stages.items()},
@@ -93,7 +95,7 @@ def describe_end(
         "outputs": _datasets(
             [*observation.outputs, *_outputs_of_beam(observation, woven)], evidence.of_kind("outputs")
         ),
-        "instruments": _instruments(store, folder, evidence, snapshot),
+        "instruments": instruments_told(snapshot, kept_families(store, folder, evidence, problems), problems),
         "lineage": describe_lineage(woven, observation.outputs) if woven is not None else None,
     }
 
@@ -104,21 +106,6 @@ def _not_kept(
     """Returns of each stage how many refusals are in no file: they waited for it, or their bundle failed."""
     missing = {label: stages[label].dead - in_files.get(label, 0) for label in keeping if label in stages}
     return {label: count for label, count in missing.items() if count > 0}
-
-
-def _instruments(store: Store, folder: str, evidence: Evidence, snapshot: Snapshot) -> dict[str, Any] | None:
-    """Returns the ``instruments`` of ``end.json``: what the user's own say; None where there are none."""
-    problems: list[str] = []
-    families = [*snapshot.instruments, *kept_families(store, folder, evidence, problems)]
-    notes = {name: count for name, count in snapshot.of_instruments.items() if count}
-    if not families and not problems and not notes:
-        return None
-    return {
-        "attempted": snapshot.attempted,
-        "families": [family.to_json() for family in sorted(families, key=lambda one: one.name)],
-        **notes,
-        "problems": problems,
-    }
 
 
 def describe_lineage(woven: WeaveReport, outputs: list[DatasetDescription]) -> dict[str, Any]:

@@ -21,12 +21,14 @@ from beam_obs.exporters.exporter_group import ExporterGroup, make_exporters
 from beam_obs.metrics import live
 from beam_obs.metrics.families import Family
 from beam_obs.metrics.job_numbers import Beside
+from beam_obs.metrics.kept_instruments import are_any_kept
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts, live_snapshot, read_snapshot
 from beam_obs.metrics.users_metrics import users_metrics
 from beam_obs.metrics.workers import forget_worker, launch_here, numbers_here
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.records.worker_numbers import merged_workers
+from beam_obs.runs.committed_so_far import Committed, CommittedSoFar
 from beam_obs.runs.ending import describe_error
 from beam_obs.runs.failing_record import FailingRecord, failing_record
 from beam_obs.runs.graph import Graph
@@ -81,6 +83,7 @@ class Launched:
         self._exporters = make_exporters(observer.settings.exporters)
         kinds = {label: stage.kind for label, stage in observer.observation.stages.items()}
         self._live = LiveCounts(kinds, run.start["started"])
+        self._committed = CommittedSoFar(run.store, run.record.folder)
         # While the runner makes its own of the pipeline, nobody else looks at it.
         self._graph_at_launch = observer.graph(was_run=False)
         self._watcher = Watcher(
@@ -294,8 +297,14 @@ class Launched:
                 told = read_snapshot(self._counting, self._observer.counted)
         if not here:
             return told
-        elements = told.elements if told is not None else None
-        return dataclasses.replace(in_process, stages=here, elements=elements)
+        told = told or in_process
+        return dataclasses.replace(
+            in_process,
+            stages=here,
+            elements=told.elements,
+            instruments=told.instruments,
+            of_instruments=told.of_instruments,
+        )
 
     def _keep(self, snapshot: Snapshot | None) -> None:
         """Keeps the numbers so far in the store."""
@@ -304,11 +313,13 @@ class Launched:
             self._graph = observer.graph()
         known = self._graph is not None and (observer.executed is not None or not observer.copied)
         elements = snapshot.elements if snapshot is not None and known else None
-        told = self._live.told(self._graph or self._graph_at_launch, snapshot, elements)
+        committed = self._committed.latest() if self._exporters or are_any_kept() else Committed()
+        told = self._live.told(self._graph or self._graph_at_launch, snapshot, elements, committed)
         here = [worker.to_json() for worker in numbers_here(self.run.record.id)]
         self.run.keep_live(dict(told), here)
-        heartbeat = {"job_id": self.run.job_id}
         told["workers"] = merged_workers([*here, *self.run.workers_elsewhere])
+        told["dead_letters"] = {"by_fingerprint": committed.kinds}
+        heartbeat = {"job_id": self.run.job_id}
         self._export(dataclasses.replace(self.run.record, live=told, heartbeat=heartbeat))
 
     def _export(self, record: RunRecord) -> None:

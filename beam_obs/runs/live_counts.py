@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from beam_obs.metrics.run_snapshot import Snapshot
+from beam_obs.runs.committed_so_far import Committed
 from beam_obs.runs.counts_told import counts_told
 from beam_obs.runs.graph import Graph
+from beam_obs.runs.instruments_told import instruments_told
 from beam_obs.store.records_told import records_told
 from beam_obs.store.run_record import now_text, seconds_between
 
@@ -31,7 +33,11 @@ class LiveCounts:
         self._apart = 1
 
     def told(
-        self, graph: Graph | None, snapshot: Snapshot | None, elements: Mapping[str, int] | None
+        self,
+        graph: Graph | None,
+        snapshot: Snapshot | None,
+        elements: Mapping[str, int] | None,
+        committed: Committed | None = None,
     ) -> dict[str, Any]:
         """Returns the content of ``live.json``, and keeps a point of the history.
 
@@ -39,14 +45,17 @@ class LiveCounts:
           graph: the graph of the pipeline; None where it cannot be told.
           snapshot: the numbers so far; None where nobody has any.
           elements: Beam's own count of elements by the graph's ids; None where there is none.
+          committed: what bundles have left in the store so far; None where nobody looked.
         """
         at = now_text()
-        counts = counts_told(self._kinds, graph, snapshot or Snapshot(), elements, {})
+        snapshot, committed = snapshot or Snapshot(), committed or Committed()
+        counts = counts_told(self._kinds, graph, snapshot, elements, {})
         point = {"seconds": round(seconds_between(self._started, at), 1), **records_told(counts)}
         history = [*self._points, point] if counts["counts_from"] else []
         if history:
             self._keep(point)
-        return {"at": at, **counts, "history": history}
+        instruments = instruments_told(snapshot, committed.families, committed.problems)
+        return {"at": at, **counts, "instruments": instruments, "history": history}
 
     def _keep(self, point: dict[str, Any]) -> None:
         if self._looks % self._apart == 0:

@@ -22,6 +22,7 @@ from apache_beam.runners.runner import PipelineState
 from beam_obs.metrics.run_snapshot import Snapshot, snapshot_of_answer
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.worker_numbers import merged_workers
+from beam_obs.runs.committed_so_far import CommittedSoFar
 from beam_obs.runs.ending import describe_error
 from beam_obs.runs.known_pipeline import KnownPipeline, read_known_pipeline
 from beam_obs.runs.launched import STATUS_OF_STATE
@@ -82,6 +83,7 @@ class WatchedJob:
         self._job_id = record.job_id
         self._known = _known(store, record)
         self._live = LiveCounts(self._known.kinds if self._known else {}, record.start["started"])
+        self._committed = CommittedSoFar(store, record.folder)
         try:
             self._service: Any = ExternalJobServer(self.endpoint, _CONNECT_SECONDS).start()
         except Exception:  # of a library that Beam brings along
@@ -130,7 +132,7 @@ class WatchedJob:
 
     def _so_far(self, snapshot: Snapshot) -> RunRecord:
         graph = self._known.graph if self._known else None
-        live = self._live.told(graph, snapshot, snapshot.elements)
+        live = self._live.told(graph, snapshot, snapshot.elements, self._committed.latest())
         with contextlib.suppress(Exception):  # a store may be away for a while
             live["workers"] = merged_workers(read_workers(self._store, self.record.folder))
             self._store.files.write(f"{self.record.folder}/{LIVE}", encode_record(live, indent=None))

@@ -178,14 +178,12 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
 
     Manifests tell them without a look at the letters. Where none was committed, the files are read.
     """
-    kinds: dict[tuple[str, str], dict[str, Any]] = {}
+    kinds = _committed_kinds(evidence)
     by_stage: dict[str, int] = {}
     others = 0
     for manifest in evidence.of_kind("dead_letters"):
         by_stage[manifest.stage] = by_stage.get(manifest.stage, 0) + manifest.count
         others += manifest.details.get("others") or 0
-        for fingerprint, told in manifest.details.get("fingerprints", {}).items():
-            _add(kinds, manifest.stage, fingerprint, told, told["count"])
     uncommitted: dict[str, int] = {}
     for file in kept_letters(store, folder, evidence.uncommitted, {}):
         for letter in file.letters:
@@ -211,6 +209,19 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
         "by_fingerprint": sorted(kinds.values(), key=lambda kind: (-kind["count"], kind["stage"])),
         "other_fingerprints": others,
     }
+
+
+def committed_kinds(evidence: Evidence) -> list[dict[str, Any]]:
+    """Returns the kinds of refusal that manifests tell, as ``by_fingerprint`` of ``end.json`` has them."""
+    return list(_committed_kinds(evidence).values())
+
+
+def _committed_kinds(evidence: Evidence) -> dict[tuple[str, str], dict[str, Any]]:
+    kinds: dict[tuple[str, str], dict[str, Any]] = {}
+    for manifest in evidence.of_kind("dead_letters"):
+        for fingerprint, told in manifest.details.get("fingerprints", {}).items():
+            _add(kinds, manifest.stage, fingerprint, told, told["count"])
+    return kinds
 
 
 def summarize_checks(evidence: Evidence) -> list[dict[str, Any]]:

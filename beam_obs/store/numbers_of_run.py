@@ -26,7 +26,8 @@ def numbers_of_run(record: RunRecord) -> RunNumbers:
     """Returns the numbers of a run, as they are at its end or were when somebody last looked."""
     known = record.last_known
     at = (record.end or {}).get("finished") or record.as_of or now_text()
-    families = [*_of_steps(known), *_of_run(record, at), *_of_workers(record), *_of_instruments(known)]
+    of_steps = _of_steps(record, known)
+    families = [*of_steps, *_of_run(record, at), *_of_workers(record), *_of_instruments(known)]
     return RunNumbers(
         record.pipeline,
         record.id,
@@ -37,7 +38,7 @@ def numbers_of_run(record: RunRecord) -> RunNumbers:
     )
 
 
-def _of_steps(known: Mapping[str, Any]) -> Iterator[Family]:
+def _of_steps(record: RunRecord, known: Mapping[str, Any]) -> Iterator[Family]:
     if known.get("counts_from") is None:
         return
     stages = {stage["label"]: stage for stage in known.get("stages") or ()}
@@ -47,7 +48,7 @@ def _of_steps(known: Mapping[str, Any]) -> Iterator[Family]:
         yield own.own_family(name, [_count(step, field) for step in counted if step.get(field) is not None])
     for name, field in ((own.RECORDS_FILTERED, "filtered"), (own.INTERNAL_ERRORS, "internal_errors")):
         yield own.own_family(name, [_count(stage, field) for stage in stages.values()])
-    yield own.own_family(own.RECORDS_DEAD, _dead(known, stages))
+    yield own.own_family(own.RECORDS_DEAD, _dead(known, stages, record.end is not None))
     yield own.own_family(own.LATENCY, filter(None, map(_latency, stages.values())))
 
 
@@ -55,19 +56,27 @@ def _count(step: Mapping[str, Any], field: str) -> Sample:
     return Sample(step["label"], value=step[field])
 
 
-def _dead(known: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> Iterator[Sample]:
-    """Yields how many records each stage refused; what no kind tells, without a type of error."""
+def _dead(
+    known: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]], has_ended: bool
+) -> Iterator[Sample]:
+    """Yields how many records each stage refused; what no kind tells, without a type of error.
+
+    While a run lives kinds come later than counts: to tell them apart would let what is not told yet fall.
+    """
     by_type: dict[tuple[str, str], int] = {}
+    examples: dict[tuple[str, str], str | None] = {}
     for kind in (known.get("dead_letters") or {}).get("by_fingerprint") or ():
-        key = kind["stage"], kind["error_type"]
+        key = kind["stage"], kind["error_type"] if has_ended else ""
         by_type[key] = by_type.get(key, 0) + kind["count"]
+        examples[key] = examples.get(key) or kind.get("origin")
     for label, stage in stages.items():
-        of_types = {error: count for (of, error), count in by_type.items() if of == label}
+        of_types = {error: count for (of, error), count in by_type.items() if of == label and error}
         untold = stage["dead"] - sum(of_types.values())
         if untold > 0 or not of_types:
-            yield Sample(label, {ERROR_TYPE: ""}, value=max(0, untold))
+            example = examples.get((label, "")) if untold > 0 else None
+            yield Sample(label, {ERROR_TYPE: ""}, value=max(0, untold), example=example)
         for error, count in sorted(of_types.items()):
-            yield Sample(label, {ERROR_TYPE: error}, value=count)
+            yield Sample(label, {ERROR_TYPE: error}, value=count, example=examples[label, error])
 
 
 def _latency(stage: Mapping[str, Any]) -> Sample | None:
