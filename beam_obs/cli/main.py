@@ -40,6 +40,7 @@ _COMMANDS = {
     "serve": "serve",
     "site": "site",
     "alerts": "alerts",
+    "exporter": "exporter",
     "prune": "prune",
     "config": "config",
 }

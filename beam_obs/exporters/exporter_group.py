@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from beam_obs.exporters.exporter import Exporter
@@ -32,6 +32,9 @@ class NamedExporter(Exporter, Protocol):
 
     def expect_no_more(self) -> None:
         """Hears that no numbers follow, so that those that wait can be sent at once."""
+
+    def expect(self, pipelines: Collection[str] | None) -> None:
+        """Hears which pipelines there are, so that no others are shown; None: nobody knows just now."""
 
     def dropped(self, run: str) -> int:
         """Returns how many times numbers of a run were not sent and are lost."""
@@ -60,6 +63,11 @@ class ExporterGroup:
         for exporter in self._exporters:
             exporter.export(numbers)
 
+    def expect(self, pipelines: Collection[str] | None) -> None:
+        """Tells all of them which pipelines there are; None: nobody knows just now."""
+        for exporter in self._exporters:
+            exporter.expect(pipelines)
+
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
         """Sends what was not sent yet and ends; returns whether all was.
 
@@ -78,6 +86,18 @@ def make_exporters(targets: Mapping[str, str]) -> ExporterGroup:
 
     Args:
       targets: by name, as in `TARGETS`, the text that says where each is, checked.
+
+    Raises:
+      BeamObsError: one of them cannot begin, as where its port is taken.
+    """
+    return ExporterGroup([TARGETS[name].load()(text) for name, text in targets.items()])
+
+
+def make_exporters_that_work(targets: Mapping[str, str]) -> ExporterGroup:
+    """Returns the exporters to those of the targets that can begin; of the others it is logged.
+
+    Args:
+      targets: as of `make_exporters`.
     """
     return ExporterGroup(filter(None, (_made(name, text) for name, text in targets.items())))
 
@@ -85,6 +105,6 @@ def make_exporters(targets: Mapping[str, str]) -> ExporterGroup:
 def _made(name: str, text: str) -> NamedExporter | None:
     try:
         return TARGETS[name].load()(text)
-    except Exception as error:  # a port that is taken: no pipeline fails for it
+    except Exception as error:
         _LOGGER.error("nothing is exported to %s=%s: %s", name, redact_text(text), error)
         return None

@@ -30,6 +30,12 @@ class NewestRuns:
             if success is not None and (known is None or _time_of(known) < _time_of(success)):
                 self._successes[pipeline] = success
 
+    def forget(self, pipeline: str) -> None:
+        """Drops all that is kept of a pipeline."""
+        with self._lock:
+            self._newest.pop(pipeline, None)
+            self._successes.pop(pipeline, None)
+
     def keep_only(self, pipelines: set[str]) -> None:
         """Drops all pipelines but these."""
         with self._lock:

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import logging
+import socket
 import socketserver
 import threading
 import wsgiref.simple_server
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from beam_obs.exporters.newest_runs import NewestRuns
-from beam_obs.exporters.prometheus_text import content_type, prometheus_text
+from beam_obs.exporters.prometheus_text import OPENMETRICS, content_type, prometheus_text
 from beam_obs.exporters.targets import host_and_port
 from beam_obs.metrics.run_numbers import RunNumbers
+from beam_obs.records.errors import BeamObsError
 
 _LOGGER = logging.getLogger(__name__)
 
-_OPENMETRICS = "application/openmetrics-text"
+
+class PortNotFree(BeamObsError):
+    """A port cannot be listened on.
+
+    Args:
+      host: name or address.
+      port: the port.
+      reason: what the system said.
+    """
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"Prometheus cannot be given the port {port} of {host}: {reason}. Name another")
+        self.host = host
+        self.port = port
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[PortNotFree], tuple[str, int, str]]:
+        return (PortNotFree, (self.host, self.port, self.reason))
 
 
 class PrometheusPort:
@@ -29,7 +48,7 @@ class PrometheusPort:
       where: ``PORT`` or ``HOST:PORT``.
 
     Raises:
-      OSError: the port is taken.
+      PortNotFree: the port cannot be listened on.
     """
 
     name = "prometheus_port"
@@ -46,6 +65,12 @@ class PrometheusPort:
         """Takes the newest numbers of a run, in place of those before; returns at once, raises nothing."""
         self._server.runs.add(numbers)
 
+    def expect(self, pipelines: Collection[str] | None) -> None:
+        """Hears which pipelines there are, so that no others are shown; None: nobody knows just now."""
+        self._server.is_known = pipelines is not None
+        if pipelines is not None:
+            self._server.runs.keep_only(set(pipelines))
+
     def dropped(self, run: str) -> int:
         """Returns 0: nothing is sent that could be lost."""
         return 0
@@ -61,7 +86,14 @@ class PrometheusPort:
 class _Server:
     def __init__(self, host: str, port: int) -> None:
         self.runs = NewestRuns()
-        server = wsgiref.simple_server.make_server(host, port, self._answer, _Threading, _Silent)
+        self.is_known = True
+        """Whether what is shown is as it is."""
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            made: Any = type("_OfFamily", (_Threading,), {"address_family": family})
+            server: Any = wsgiref.simple_server.make_server(host, port, self._answer, made, _Silent)
+        except OSError as error:
+            raise PortNotFree(host, port, error.strerror or str(error)) from None
         self.port: int = server.server_port
         threading.Thread(target=server.serve_forever, name="beam_obs exporter port", daemon=True).start()
 
@@ -69,7 +101,10 @@ class _Server:
         if request["PATH_INFO"] not in ("/metrics", "/"):
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"the numbers are at /metrics\n"]
-        openmetrics = _OPENMETRICS in request.get("HTTP_ACCEPT", "")
+        if not self.is_known:  # which the metric `up` says: numbers that may be old would be taken for new
+            start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
+            return [b"the store cannot be read\n"]
+        openmetrics = OPENMETRICS in request.get("HTTP_ACCEPT", "")
         start_response("200 OK", [("Content-Type", content_type(openmetrics))])
         return prometheus_text(self.runs.all(), openmetrics)
 

@@ -22,6 +22,9 @@ except ImportError:
 PIPELINE, STAGE = "pipeline", "stage"
 """Labels of every sample: the pipeline, and the step where the number is of one."""
 
+OPENMETRICS = "application/openmetrics-text"
+"""What a scraper accepts that takes exemplars."""
+
 TRACE = "trace_id"
 """Label of an exemplar: an origin, which is one by its form."""
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Collection
 from typing import Protocol
 
 from beam_obs.metrics.run_numbers import RunNumbers
@@ -97,6 +98,9 @@ class SendingExporter:
                 del self._waiting[longest]
                 self._drop(longest)
             self._changed.notify()
+
+    def expect(self, pipelines: Collection[str] | None) -> None:
+        """Does nothing: what was sent is with the target."""
 
     def dropped(self, run: str) -> int:
         """Returns how many times numbers of a run were not sent and are lost."""

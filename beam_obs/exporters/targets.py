@@ -3,11 +3,15 @@ settings are made."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
+
+from beam_obs.records.errors import UsageError
+from beam_obs.store.configuration import Configuration
 
 if TYPE_CHECKING:
     from beam_obs.exporters.exporter_group import NamedExporter
@@ -149,14 +153,41 @@ TARGETS: dict[str, Target] = {
 """By name: that of the option (``--obs_NAME`` of a pipeline) and of the setting in ``[exporters]``."""
 
 
-def check_target(name: str, text: str) -> str:
-    """Returns the text that says where a target is, checked; makes sure that what it needs is installed.
+OFF = "off"
+"""Text of a target: nothing is sent there, whatever the file of settings says."""
+
+
+def chosen_targets(
+    options: Mapping[str, str | None], configuration: Configuration, written: str
+) -> dict[str, str]:
+    """Returns where numbers are to be sent, as options say it, and else the file of settings.
+
+    Makes sure that what each target needs is installed.
+
+    Args:
+      options: the text of each option by the name of its target; None where it was not given.
+      configuration: what the file of settings says.
+      written: how an option is written, with ``{}`` for the name.
 
     Raises:
-      ValueError: the text is wrong; says what is expected.
-      MissingExtra: what the target needs is not installed.
+      UsageError: there is no such target, or what is said of it is wrong.
+      MissingExtra: what a target needs is not installed.
     """
-    target = TARGETS[name]
-    checked = target.check(text)
-    target.load()
-    return checked
+    for name in configuration.exporters:
+        if name not in TARGETS:
+            near = difflib.get_close_matches(name, TARGETS, 1)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(TARGETS)}"
+            raise UsageError(f"{configuration.path} has an exporter {name!r}, which does not exist; {meant}")
+    chosen: dict[str, str] = {}
+    for name, target in TARGETS.items():
+        option = options.get(name)
+        text = configuration.exporters.get(name) if option is None else option
+        if text is None or text == OFF:
+            continue
+        try:
+            chosen[name] = target.check(str(text))
+        except ValueError as error:
+            where = written.format(name) if option is not None else f"{configuration.path}: exporters.{name}"
+            raise UsageError(f"{where}: {error}") from None
+        target.load()
+    return chosen

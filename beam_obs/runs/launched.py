@@ -17,7 +17,7 @@ from apache_beam.runners.direct.direct_runner import DirectPipelineResult
 from apache_beam.runners.runner import PipelineState
 
 from beam_obs.dead_letters.evidence_file import reason_of
-from beam_obs.exporters.exporter_group import ExporterGroup, make_exporters
+from beam_obs.exporters.exporter_group import ExporterGroup, make_exporters_that_work
 from beam_obs.metrics import live
 from beam_obs.metrics.families import Family
 from beam_obs.metrics.job_numbers import Beside
@@ -80,7 +80,7 @@ class Launched:
         self._verdict: DeadRateExceeded | None = None
         self._failing: FailingRecord | None = None
         self._graph: Graph | None = None
-        self._exporters = make_exporters(observer.settings.exporters)
+        self._exporters = make_exporters_that_work(observer.settings.exporters)
         kinds = {label: stage.kind for label, stage in observer.observation.stages.items()}
         self._live = LiveCounts(kinds, run.start["started"])
         self._committed = CommittedSoFar(run.store, run.record.folder)

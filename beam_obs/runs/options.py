@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -11,18 +10,15 @@ from typing import Any, NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_obs.exporters.targets import TARGETS, Target, check_target
+from beam_obs.exporters.targets import OFF, TARGETS, Target, chosen_targets
 from beam_obs.records.errors import UsageError
 from beam_obs.store.configuration import FILE as CONFIGURATION_FILE
-from beam_obs.store.configuration import Configuration, find_configuration
+from beam_obs.store.configuration import find_configuration
 from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE, default_store
 from beam_obs.wrapper.redaction import PAYLOADS, WHOLE
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names of pipelines are names of folders in the store."""
-
-OFF = "off"
-"""Text of a target: nothing is sent there, whatever the file of settings says."""
 
 
 class RunSettings(NamedTuple):
@@ -187,34 +183,10 @@ def run_settings(options: PipelineOptions) -> RunSettings:
     return RunSettings(
         **values,
         store_shared=bool(view.obs_store_shared) or configuration.shared,
-        exporters=_exporters(view, configuration),
+        exporters=chosen_targets(
+            {name: getattr(view, f"obs_{name}") for name in TARGETS}, configuration, "--obs_{}"
+        ),
     )
-
-
-def _exporters(view: ObservabilityOptions, configuration: Configuration) -> dict[str, str]:
-    """Returns where numbers are sent, as options say it, and else the file of settings.
-
-    Raises:
-      UsageError: there is no such target, or what is said of it is wrong.
-      MissingExtra: what a target needs is not installed.
-    """
-    for name in configuration.exporters:
-        if name not in TARGETS:
-            near = difflib.get_close_matches(name, TARGETS, 1)
-            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(TARGETS)}"
-            raise UsageError(f"{configuration.path} has an exporter {name!r}, which does not exist; {meant}")
-    chosen: dict[str, str] = {}
-    for name in TARGETS:
-        option = getattr(view, f"obs_{name}")
-        text = configuration.exporters.get(name) if option is None else option
-        if text is None or text == OFF:
-            continue
-        try:
-            chosen[name] = check_target(name, str(text))
-        except ValueError as error:
-            where = f"{configuration.path}: exporters.{name}" if option is None else f"--obs_{name}"
-            raise UsageError(f"{where}: {error}") from None
-    return chosen
 
 
 def _target(target: Target) -> Callable[[str], str]:

@@ -15,10 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
+from beam_obs.exporters.prometheus_text import OPENMETRICS, content_type, prometheus_text
+from beam_obs.exporters.stored_numbers import StoredNumbers
 from beam_obs.lineage.readable_files import ReadableFiles
 from beam_obs.records.errors import BeamObsError
 from beam_obs.store.schedule import Schedule
@@ -47,6 +49,9 @@ STATIC = Path(__file__).parent / "static"
 
 LOCAL_SECONDS, REMOTE_SECONDS = 0.15, 1.0
 """For so long runs are read for one page that asks again by itself."""
+
+METRICS_SECONDS = 5.0
+"""For so long numbers are good for another scrape."""
 
 Maker = Callable[["Asked"], "Page | Elsewhere"]
 
@@ -183,9 +188,23 @@ def application(
             lines, headers={"cache-control": "no-store"}, media_type="application/x-ndjson"
         )
 
+    numbers = StoredNumbers(store, schedules)
+
+    def metrics(request: Request) -> Response:
+        openmetrics = OPENMETRICS in request.headers.get("accept", "")
+        try:
+            numbers.look(no_older_than=METRICS_SECONDS)
+        except (BeamObsError, OSError) as error:
+            return PlainTextResponse(f"{error}\n", 503)
+        return StreamingResponse(
+            prometheus_text(numbers.all(), openmetrics),
+            headers={"content-type": content_type(openmetrics), "cache-control": "no-store"},
+        )
+
     routes: list[BaseRoute] = [Route(path, answer(make)) for path, make in PAGES]
     routes.append(Route("/healthz", health))
     routes.append(Route("/api/runs", runs_as_lines))
+    routes.append(Route("/metrics", metrics))
     routes.append(Mount("/static", StaticFiles(directory=STATIC)))
     if base:
         routes = [

@@ -1,0 +1,83 @@
+"""A port of the launching process that shows the numbers of its runs."""
+
+from __future__ import annotations
+
+import logging
+import pathlib
+import socket
+
+import pytest
+
+from beam_obs.exporters import prometheus_port
+from beam_obs.exporters.prometheus_port import PortNotFree, PrometheusPort
+from beam_obs.metrics import own_families as own
+from beam_obs.metrics.families import Sample
+from beam_obs.metrics.run_numbers import RunNumbers
+from tests.engines.object_stores import free_port
+from tests.exporters.small_runs import run_small, scrape, series, values
+
+
+def numbers(pipeline: str, run: str, success: float | None = None) -> RunNumbers:
+    families = [own.own_family(own.RUN_START, [Sample("", value=float(run))])]
+    if success is not None:
+        families.append(own.own_family(own.RUN_LAST_SUCCESS, [Sample("", value=success)]))
+    return RunNumbers(pipeline, run, 0, tuple(families))
+
+
+def shown(port: int) -> dict[str, float]:
+    return {
+        f"{name.removeprefix('beam_obs_run_')} {dict(labels)['pipeline']}": value
+        for (name, labels), value in values(scrape(port)[2]).items()
+    }
+
+
+def test_a_run_shows_its_numbers_and_they_stay_when_it_has_ended(tmp_path: pathlib.Path) -> None:
+    port = free_port()
+    run_small(tmp_path / "store", f"--obs_prometheus_port={port}")
+    status, kind, text = scrape(port)
+    assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    of_parse = {"pipeline": "small", "stage": "parse"}
+    assert values(text)[series("beam_obs_records_in_total", **of_parse)] == 3
+    _, kind, text = scrape(port, accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert kind.startswith("application/openmetrics-text; version=1.0.0")
+    assert "# {trace_id=" in text
+    assert scrape(port, "/other")[0] == 404
+    run_small(tmp_path / "store", f"--obs_prometheus_port={port}", name="other")
+    found = values(scrape(port)[2])
+    assert found[series("beam_obs_run_status", pipeline="small", status="done")] == 1
+    assert found[series("beam_obs_run_status", pipeline="other", status="done")] == 1
+
+
+def test_the_newest_run_of_each_pipeline_is_shown_with_the_last_success_of_all() -> None:
+    port = PrometheusPort("0")
+    for one in (numbers("a", "2", success=20.0), numbers("b", "1"), numbers("a", "3"), numbers("a", "1")):
+        port.export(one)
+    assert shown(port.port) == {
+        "start_timestamp_seconds a": 3,
+        "last_success_timestamp_seconds a": 20,
+        "start_timestamp_seconds b": 1,
+    }
+    port.expect({"b"})
+    assert shown(port.port) == {"start_timestamp_seconds b": 1}
+    port.expect(None)
+    assert scrape(port.port)[0] == 503
+    port.expect({"b"})
+    assert scrape(port.port)[0] == 200
+
+
+def test_a_port_that_is_taken_is_logged_and_the_run_goes_on(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortNotFree, match=f"port {port} of 127.0.0.1: Address already in use"):
+            PrometheusPort(str(port))
+        caplog.set_level(logging.ERROR)
+        assert run_small(tmp_path / "store", f"--obs_prometheus_port={port}").status == "done"
+    (said,) = caplog.messages
+    assert f"nothing is exported to prometheus_port={port}" in said
+
+
+def test_it_listens_on_this_machine_alone_unless_told_otherwise() -> None:
+    PrometheusPort("0")
+    assert {host for host, _ in prometheus_port.servers()} == {"127.0.0.1"}
