@@ -46,12 +46,13 @@ PROMETHEUS = Naming()
 
 
 def quoted(text: str) -> str:
-    r"""Returns text as PromQL has it in quotes.
+    r"""Returns text as PromQL has it in quotes, with nothing in it that dashboards take for a variable.
 
-    >>> print(quoted('a "b"\\'), quoted("two\nlines"), quoted("né"))
-    "a \"b\"\\" "two\nlines" "né"
+    >>> print(quoted('a "b"\\'), quoted("two\nlines"), quoted("né"), quoted("$a [[b]]"))
+    "a \"b\"\\" "two\nlines" "né" "\x24a \x5b\x5bb]]"
     """
-    return '"' + "".join(_ESCAPES.get(letter) or _printable(letter) for letter in text) + '"'
+    escaped = "".join(_ESCAPES.get(letter) or _printable(letter) for letter in text)
+    return '"' + escaped.replace("[[", r"\x5b\x5b") + '"'
 
 
 def alternatives(texts: Iterable[str]) -> str:
@@ -83,7 +84,7 @@ def number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPES = {"$": "\\x24", '"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _OF_EXPRESSIONS = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 

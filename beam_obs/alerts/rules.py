@@ -7,7 +7,6 @@ short for is left out, and named.
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -21,11 +20,9 @@ CRITICAL, WARNING = "critical", "warning"
 SHARE, SECONDS = "share", "seconds"
 
 OLDEST = "beam_obs_oldest_unprocessed_seconds"
-MEMORY, MEMORY_LIMIT = "beam_obs_worker_memory_bytes", "beam_obs_worker_memory_limit_bytes"
 
 DEFAULT_WINDOW = 600
 
-_LATE_TIMES = 1.5
 _KEPT = 2
 """Times as long a success is remembered; thereafter nothing is known."""
 _FULL = 0.9
@@ -132,12 +129,12 @@ class _Maker:
             CRITICAL,
             f"the newest run of {self._name} failed, or there is no sign of life of it",
             "its status is failed, lost or damaged",
-            self._command("show", self._latest),
+            self._pipeline.command("show", self._pipeline.latest),
         )
 
     def _not_succeeded(self) -> Rule | LeftOut:
         name = "BeamNotSucceeded"
-        limit, fresh = self._late_seconds, self._pipeline.freshness
+        limit, fresh = self._pipeline.late_seconds, self._pipeline.freshness
         if limit is None or fresh is None or fresh.usual_seconds is None:
             return LeftOut(name, self._irregular)
         # Who exports until its end only has told of its success long before the next is late.
@@ -150,7 +147,7 @@ class _Maker:
             f"{self._name} has not succeeded for longer than usual",
             f"every {_told(fresh.usual_seconds)} as a rule, by {self._pipeline.successes} successes: told of "
             f"after {_told(limit)}",
-            self._command("runs", "--pipeline", self._pipeline.name),
+            self._pipeline.command("runs", "--pipeline", self._pipeline.name),
             SECONDS,
         )
 
@@ -166,7 +163,7 @@ class _Maker:
             CRITICAL,
             f"no run of {self._name} has started since one was due",
             f"due at {clean(schedule.cron)} ({clean(schedule.zone)}), told of {_told(within)} later",
-            self._command("runs", "--pipeline", self._pipeline.name),
+            self._pipeline.command("runs", "--pipeline", self._pipeline.name),
             SECONDS,
         )
 
@@ -185,7 +182,7 @@ class _Maker:
             WARNING,
             f"the newest run of {self._name} has been running for longer than it may",
             f"{_told(whole)}: {said}",
-            self._command("show", self._latest, "--follow"),
+            self._pipeline.command("show", self._pipeline.latest, "--follow"),
             SECONDS,
         )
 
@@ -209,7 +206,7 @@ class _Maker:
                 WARNING,
                 f"{self._name} refuses more of its records than it may",
                 f"more than {100 * limit.share:.3g} % of {limit.minimum:,} records or more: {limit.reason}",
-                self._command("dead-letters", "list", self._latest),
+                self._pipeline.command("dead-letters", "list", self._pipeline.latest),
                 SHARE,
                 (STAGE,),
             )
@@ -222,7 +219,7 @@ class _Maker:
             CRITICAL,
             f"records of {self._name} were lost or doubled between two steps",
             "the balance of its newest run that ended does not hold",
-            self._command("show", self._latest),
+            self._pipeline.command("show", self._pipeline.latest),
         )
 
     def _oldest(self) -> Rule | LeftOut:
@@ -237,7 +234,7 @@ class _Maker:
             CRITICAL,
             f"{self._name} is backed up: the oldest record that waits gets older",
             f"older than {_told(self._window)}, and by half a second each second or more",
-            self._command("show", self._latest, "--follow"),
+            self._pipeline.command("show", self._pipeline.latest, "--follow"),
             SECONDS,
         )
 
@@ -258,18 +255,20 @@ class _Maker:
             WARNING,
             f"no step of {self._name} takes records any more, though its run goes on",
             f"for {_told(self._window)}, after some in the {_told(_BEFORE * self._window)} before",
-            self._command("show", self._latest, "--follow"),
+            self._pipeline.command("show", self._pipeline.latest, "--follow"),
         )
 
     def _memory(self) -> Rule:
-        memory, limit = (self._naming.selector(name, self._this) for name in (MEMORY, MEMORY_LIMIT))
+        memory, limit = (
+            self._naming.selector(name, self._this) for name in (own.WORKER_MEMORY, own.WORKER_MEMORY_LIMIT)
+        )
         return Rule(
             "BeamWorkerMemory",
             f"max by ({PIPELINE}, {WORKER}) ({memory} / {limit}) > {_FULL:g}",
             WARNING,
             f"a worker of {self._name} is near the limit of its memory",
             f"more than {100 * _FULL:g} % of the limit",
-            self._command("show", self._latest),
+            self._pipeline.command("show", self._pipeline.latest),
             SHARE,
             (WORKER,),
             held_seconds=self._window / 5,
@@ -277,7 +276,7 @@ class _Maker:
 
     def _nothing_known(self) -> Rule | LeftOut:
         name = "BeamNothingKnown"
-        limit = self._late_seconds
+        limit = self._pipeline.late_seconds
         if self._pipeline.is_streaming:
             limit = self._window
         if limit is None:
@@ -290,7 +289,7 @@ class _Maker:
             WARNING,
             f"nothing has been heard of {self._name} for far longer than usual",
             f"no number of it for {_told(limit)}: no run, or nothing exports any",
-            self._command("runs", "--pipeline", self._pipeline.name),
+            self._pipeline.command("runs", "--pipeline", self._pipeline.name),
         )
 
     @property
@@ -298,18 +297,8 @@ class _Maker:
         return {PIPELINE: self._pipeline.name}
 
     @property
-    def _latest(self) -> str:
-        return f"{self._pipeline.name}@latest"
-
-    @property
     def _under_way(self) -> str:
         return f"{self._of_pipeline(own.RUN_STATUS, UNDER_WAY)} == 1"
-
-    @property
-    def _late_seconds(self) -> float | None:
-        fresh = self._pipeline.freshness
-        late = None if fresh is None else fresh.seconds_beyond(_LATE_TIMES)
-        return None if late is None else 60.0 * -(-late // 60)
 
     @property
     def _irregular(self) -> str:
@@ -332,9 +321,6 @@ class _Maker:
         )
         counted = f"{summed}({counted})" if summed else counted
         return f"max by ({PIPELINE}, {STAGE}) ({counted})"
-
-    def _command(self, *words: str) -> str:
-        return shlex.join(["beam-obs", *words, "--store", self._pipeline.store])
 
 
 def _told(seconds: float) -> str:

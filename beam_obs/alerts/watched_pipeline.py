@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ _DEFAULT_SHARE, _DEFAULT_MINIMUM = 0.5, 100
 """Those of `--obs_max_dead_rate` and `--obs_max_dead_minimum`, where a run does not tell its own."""
 _LEAST_SHARE = 0.01
 _TIMES_USUAL = 2.0
+_LATE_TIMES = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +52,8 @@ class WatchedPipeline:
       store: where its runs are, absolute.
       runner: of its newest run.
       is_streaming: whether its newest run was launched as a stream.
-      steps: labels of its steps, in the order of the graph.
-      dead_limits: of its stages, by label, in the same order.
-      runs: how many of its newest runs were looked at.
-      successes: how many of these are done.
+      dead_limits: of its stages, by label, in the order of the graph.
+      successes: how many of its newest runs are done.
       freshness: how long it is between two successes; None where there is none.
       duration: how long a run may take; None where that cannot be told.
       schedule: when its runs are to start; None without one.
@@ -63,13 +63,26 @@ class WatchedPipeline:
     store: str
     runner: str
     is_streaming: bool
-    steps: tuple[str, ...]
     dead_limits: Mapping[str, DeadLimit]
-    runs: int
     successes: int
     freshness: Freshness | None
     duration: DurationLimit | None
     schedule: Schedule | None
+
+    @property
+    def late_seconds(self) -> float | None:
+        """After how many seconds a success is too long ago, whole minutes; None where nothing is usual."""
+        late = None if self.freshness is None else self.freshness.seconds_beyond(_LATE_TIMES)
+        return None if late is None else 60.0 * -(-late // 60)
+
+    @property
+    def latest(self) -> str:
+        """Its newest run, as commands take it."""
+        return f"{self.name}@latest"
+
+    def command(self, *words: str) -> str:
+        """Returns a command about its store, as it is typed."""
+        return shlex.join(["beam-obs", *words, "--store", self.store])
 
 
 def watched_pipeline(store: Store, name: str) -> WatchedPipeline:
@@ -79,42 +92,34 @@ def watched_pipeline(store: Store, name: str) -> WatchedPipeline:
       store: the store.
       name: of the pipeline.
 
+    A schedule makes up for runs that there are not yet.
+
     Raises:
-      RunNotFound: the store has no runs of it.
+      RunNotFound: the store has no runs of it, and nobody has a schedule.
       UsageError: its schedule is wrong.
       MissingExtra: it has a schedule, and the ``watching`` extra is not installed.
     """
-    store.check_pipeline(name)
-    records = [record for record in store.runs(name, LOOKED_AT) if record.status != "template"]
-    if not records:
-        raise BeamObsError(f"pipeline {name!r} has only templates so far: rules are made from its runs")
-    runs = [summary_of(record) for record in records]
     schedule = find_configuration().schedules.get(name)
     if schedule is not None:
         schedule.check()
+    else:
+        store.check_pipeline(name)
+    records = [record for record in store.runs(name, LOOKED_AT) if record.status != "template"]
+    if not records and schedule is None:
+        raise BeamObsError(f"pipeline {name!r} has only templates so far: rules are made from its runs")
+    runs = [summary_of(record) for record in records]
     started = [run.started for run in runs if run.is_success]
     return WatchedPipeline(
         name,
         store.uri,
-        records[0].start["runner"],
-        runs[0].is_streaming,
-        _steps(records),
+        records[0].start["runner"] if records else "",
+        bool(runs) and runs[0].is_streaming,
         _dead_limits(records),
-        len(runs),
         len(started),
-        freshness(started, runs[0].started),
+        freshness(started, started[0]) if started else None,
         duration_limit(runs, schedule),
         schedule,
     )
-
-
-def _steps(records: Sequence[RunRecord]) -> tuple[str, ...]:
-    """Returns the labels of the newest run that tells its steps."""
-    for record in records:
-        steps = record.last_known.get("steps") or record.last_known.get("stages") or ()
-        if steps:
-            return tuple(dict.fromkeys(step["label"] for step in steps))
-    return ()
 
 
 def _dead_limits(records: Sequence[RunRecord]) -> dict[str, DeadLimit]:

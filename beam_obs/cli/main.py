@@ -40,6 +40,7 @@ _COMMANDS = {
     "serve": "serve",
     "site": "site",
     "alerts": "alerts",
+    "dashboards": "dashboards",
     "exporter": "exporter",
     "prune": "prune",
     "config": "config",

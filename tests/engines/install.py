@@ -131,13 +131,13 @@ def _by_maven(title: str, pom: pathlib.Path) -> Engine:
     )
 
 
-def _by_npm(title: str, name: str, version: str) -> Engine:
+def _by_npm(title: str, name: str, version: str, *beside: str) -> Engine:
     quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--loglevel=error"]
     return Engine(
         title,
-        f"{name}-{version}",
+        f"{name.lstrip('@').replace('/', '-')}-{version}",
         "npm",
-        lambda folder: ["npm", "install", *quiet, "--prefix", str(folder), f"{name}@{version}"],
+        lambda folder: ["npm", "install", *quiet, "--prefix", str(folder), f"{name}@{version}", *beside],
     )
 
 
@@ -166,8 +166,10 @@ FAKE_GCS = _by_go("gs://", "fake-gcs-server", "github.com/fsouza/fake-gcs-server
 FLINK = _by_maven("Flink", _POM)
 COLLECTOR = _collector(_COLLECTOR)
 STATSD = _by_npm("StatsD", "statsd", "0.9.0")
+# The newest TypeScript that is JavaScript itself, and no program for one system.
+GRAFANA_SCHEMA = _by_npm("Grafana's schema", "@grafana/schema", "13.2.3", "typescript@5.9.3")
 JAEGER = _by_go_build("Jaeger", "jaeger", "github.com/jaegertracing/jaeger", "cmd/all-in-one", "1.76.0")
-ENGINES = (PRISM, FAKE_GCS, FLINK, COLLECTOR, STATSD, JAEGER)
+ENGINES = (PRISM, FAKE_GCS, FLINK, COLLECTOR, STATSD, JAEGER, GRAFANA_SCHEMA)
 
 
 def program(engine: Engine, name: str) -> str | None:
