@@ -6,7 +6,7 @@
 The cache is `$BEAM_OBS_CACHE`, else `beam_obs` in `$XDG_CACHE_HOME`, else in `~/.cache`. Each engine has a
 folder there named by its version, which is there only when it is whole. Needs nothing but Python, so that it
 runs before an environment is set up; what an engine takes (Go, Maven, npm) and is missing is said, and its
-tests are skipped.
+tests are skipped. Prometheus and what belongs to it are Debian's packages, which apt installs where it can.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
+
+from tests.install_by_apt import install_by_apt
 
 _PROJECT = pathlib.Path(__file__).parents[2]
 _POM = pathlib.Path(__file__).parent / "flink" / "pom.xml"
@@ -169,6 +171,14 @@ STATSD = _by_npm("StatsD", "statsd", "0.9.0")
 # The newest TypeScript that is JavaScript itself, and no program for one system.
 GRAFANA_SCHEMA = _by_npm("Grafana's schema", "@grafana/schema", "13.2.3", "typescript@5.9.3")
 JAEGER = _by_go_build("Jaeger", "jaeger", "github.com/jaegertracing/jaeger", "cmd/all-in-one", "1.76.0")
+PROMETHEUS = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-pushgateway": "prometheus-pushgateway",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+}
+"""Debian's packages by their programs."""
+
 ENGINES = (PRISM, FAKE_GCS, FLINK, COLLECTOR, STATSD, JAEGER, GRAFANA_SCHEMA)
 
 
@@ -188,6 +198,7 @@ def main(arguments: list[str]) -> int:
         return 2
     for engine in ENGINES:
         engine.install()
+    install_by_apt("Prometheus", PROMETHEUS)
     return 0
 
 

@@ -63,6 +63,7 @@ def test_a_tool_that_is_missing_is_named(
     assert "go is not installed: tests on Prism are skipped" in printed
     assert "mvn is not installed: tests on Flink are skipped" in printed
     assert "npm is not installed: tests on StatsD are skipped" in printed
+    assert "Prometheus is not installed: tests on it are skipped. Debian: apt-get install --yes" in printed
 
 
 def test_removing_leaves_what_else_the_folder_holds(calls: pathlib.Path) -> None:
