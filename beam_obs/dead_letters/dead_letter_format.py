@@ -16,7 +16,10 @@ from beam_obs.records.dead_letter import DeadLetter, dead_letter_key
 from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import parse_origin
 from beam_obs.records.run_context import RunContext
+from beam_obs.traces.step_tracer import StepTracer
+from beam_obs.traces.traced_step import TracedStep
 from beam_obs.wrapper.refusal import Refusal
+from beam_obs.wrapper.refused_span import told_in_span
 from beam_obs.wrapper.untyped import Untyped
 
 coders.registry.register_coder(DeadLetter, coders.RowCoder)
@@ -40,6 +43,7 @@ class FormatDeadLetters(Untyped, beam.DoFn):
         self._index = 0
         self._window: Any = None
         self._window_text = ""
+        self._tracers: dict[str, StepTracer] = {}
 
     def process(
         self,
@@ -55,7 +59,8 @@ class FormatDeadLetters(Untyped, beam.DoFn):
         if refusal.origin is not None and source_uri is None and position is None:
             with contextlib.suppress(ValueError):  # a record's own attributes may say anything
                 source_uri, _, position = place_of(parse_origin(refusal.origin), context.run)
-        identity = f"{context.run}.{self._nonce}.{self._index}"
+        refusal = self._told(refusal, stage)
+        identity = f"{context.run}.{refusal.letter or f'{self._nonce}.{self._index}'}"
         self._index += 1
         if window is not self._window:
             self._window, self._window_text = window, window_text(window)
@@ -84,10 +89,26 @@ class FormatDeadLetters(Untyped, beam.DoFn):
                 refusal.failed_at,
                 identity,
                 context.code,
-                None,
+                refusal.traceparent,
                 refusal.redacted,
             )
         ]
+
+    def finish_bundle(self) -> None:
+        """Sends the spans of the bundle on their way."""
+        for tracer in self._tracers.values():
+            tracer.finish_bundle()
+
+    def _told(self, refusal: Refusal, stage: str) -> Refusal:
+        """Returns a refusal with the span that tells of it, where the run is traced and it has none yet."""
+        traces = self._context.traces
+        if traces is None or refusal.traceparent is not None:
+            return refusal
+        if stage not in self._tracers:
+            self._tracers[stage] = StepTracer(TracedStep(stage, traces))
+        with contextlib.suppress(Exception):  # the dead letter is what counts
+            return told_in_span(refusal, None, self._tracers[stage])
+        return refusal
 
 
 def window_text(window: Any) -> str:

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from beam_obs.records.run_id import new_run_id
+from beam_obs.records.trace_settings import TraceSettings
 
 
 @dataclasses.dataclass
@@ -25,6 +26,7 @@ class RunContext:
       code: version of the pipeline's code.
       store: root of the run's store, or None where there is none.
       is_one_job: whether all that is in its folder is of one job; not so where a template starts many.
+      traces: how it is traced; None where it is not.
     """
 
     pipeline: str
@@ -32,6 +34,7 @@ class RunContext:
     code: str = ""
     store: str | None = None
     is_one_job: bool = True
+    traces: TraceSettings | None = None
 
     @property
     def folder(self) -> str | None:

@@ -43,6 +43,7 @@ from beam_obs.store.instrument_values import kept_families
 from beam_obs.store.numbers_of_run import numbers_of_run
 from beam_obs.store.run import Run
 from beam_obs.store.run_record import RunRecord, now_text
+from beam_obs.traces.tracer import close_tracer
 from beam_obs.wrapper.exception_note import note_of, show_note
 
 if TYPE_CHECKING:
@@ -153,6 +154,10 @@ class Launched:
         self._watcher.stop()
         if error is not None:
             self._note_record(error)
+        traces = self._observer.observation.context.traces
+        if traces is not None:
+            with _logging_errors(self.run, "send the last spans of"):
+                close_tracer(traces)
         end: dict[str, Any] = {
             "status": status,
             "error": self._error(error) if error is not None else None,

@@ -33,6 +33,7 @@ from beam_obs.runs.printed_report import print_wanted_report
 from beam_obs.runs.reach import check_reach, outlives_launcher
 from beam_obs.runs.step_code import step_code
 from beam_obs.runs.template import Template, template_of
+from beam_obs.runs.trace_options import trace_settings
 from beam_obs.store.run import Run, keep_template
 from beam_obs.store.secrets import redact, redact_text
 from beam_obs.store.store import Store
@@ -218,6 +219,7 @@ class Observer:
         context = self.observation.context
         code = code_version()
         context.run, context.code, context.is_one_job = new_run_id(), code["version"], True
+        context.traces = trace_settings(options, context, self.redaction is None)
         return {
             "code": code,
             "step_code": step_code(self.pipeline),

@@ -18,11 +18,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.records.errors import UsageError
 from beam_obs.runs.options import ObservabilityOptions
+from beam_obs.runs.trace_options import TraceOptions
 from beam_obs.store.filesystems import configured_arguments
 from beam_obs.weaving.lineage_options import LineageOptions
 
 _PREFIX = "obs_"
-_CLASSES = (ObservabilityOptions, LineageOptions)
+_CLASSES = (ObservabilityOptions, LineageOptions, TraceOptions)
 _LOGGER = logging.getLogger(__name__)
 _FOR_ALL: list[str] = []
 _SAID: set[str] = set()

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from beam_obs.records.errors import MissingExtra
@@ -93,6 +93,13 @@ class ProcessTracer:
         return self._tracer.start_span(
             name, context, trace.SpanKind.INTERNAL, attributes, list(links), start_time
         )
+
+    def context_of(self, span: Span) -> Context:
+        """Returns the context in which a span is the current one, for code of the user's that is called."""
+        from opentelemetry import trace
+
+        context = trace.set_span_in_context(span)
+        return self._own.around(context) if self.is_ours else context
 
     def flush(self) -> None:
         """Sends what has ended on its way, at the end of a bundle; waits for it no longer than a bound."""
@@ -208,15 +215,3 @@ def _context_of(parent: SpanContext) -> Context:
     from opentelemetry import trace
 
     return trace.set_span_in_context(trace.NonRecordingSpan(parent), _no_context())
-
-
-@contextlib.contextmanager
-def current(span: Span) -> Iterator[None]:
-    """While it lasts, a span is the current one of this thread, the parent of what user code makes."""
-    from opentelemetry import context, trace
-
-    token = context.attach(trace.set_span_in_context(span))
-    try:
-        yield
-    finally:
-        context.detach(token)

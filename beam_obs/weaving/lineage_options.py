@@ -81,6 +81,7 @@ def weave_settings(
         output_share=_SHARES[asked.obs_output_index],
         filtered_share=_SHARES[asked.obs_lineage_filtered],
         keeps_instruments=keeps_instruments,
+        traces=evidence.traces if isinstance(evidence, RunContext) else None,
     )
 
 

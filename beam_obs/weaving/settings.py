@@ -6,6 +6,7 @@ import dataclasses
 
 from beam_obs.records.contributors import DEFAULT_LIMIT
 from beam_obs.records.run_context import RunContext
+from beam_obs.records.trace_settings import TraceSettings
 
 SAMPLED_SHARE = 1 / 128
 
@@ -29,6 +30,7 @@ class WeaveSettings:
       gathers_rows: whether rows of a stream wait for others before they are written.
       carries_origins: whether the steps are woven at all.
       keeps_instruments: whether gauges and summaries of the user's leave the steps as rows.
+      traces: how records are traced; None where they are not.
     """
 
     strict: bool = False
@@ -42,3 +44,4 @@ class WeaveSettings:
     gathers_rows: bool = True
     carries_origins: bool = True
     keeps_instruments: bool = False
+    traces: TraceSettings | None = None

@@ -210,6 +210,7 @@ def _settings(weave: WeaveState, node_id: str, facts: ParDoFacts, main: str, tak
         window_fn=None if _is_standard(windowing.windowfn, weave) else windowing.windowfn,
         passes_summaries=facts.passes_summaries,
         keeps_batches=facts.keeps_batches,
+        traced=None if takes == SEED else weave.traced_step(weave.shown_label(node_id), main),
         is_inference=facts.is_inference and takes != SEED and weave.only_inference_takes(main),
         run=evidence if isinstance(evidence := weave.settings.evidence, RunContext) else None,
         defaults_to_side=(

@@ -24,6 +24,7 @@ from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.shown_sources import find_shown_sources
 from beam_obs.weaving.side_reads import find_side_reads
 from beam_obs.weaving.single_ways import find_single_ways
+from beam_obs.weaving.span_givers import note_span_givers
 from beam_obs.weaving.units import Unit
 from beam_obs.weaving.weave_state import WeaveState
 from beam_obs.weaving.writer import write_rows
@@ -126,6 +127,7 @@ def weave_units(
     units.make_generic(weave.graph)
     for unit in weave.units:
         with _answering(unit):
+            note_span_givers(weave, unit)
             if unit.node in left:
                 steps.leave_as_it_is(weave, unit.node, left[unit.node])
             else:

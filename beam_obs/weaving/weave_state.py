@@ -17,10 +17,12 @@ from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
 from beam_obs.records.origin import RANDOM_BITS
 from beam_obs.records.weave_report import NO_ORIGIN, WeaveReport
+from beam_obs.traces.traced_step import TracedStep
 from beam_obs.weaving import units
 from beam_obs.weaving.par_do import ParDoFacts, facts_of
 from beam_obs.weaving.portable_graph import KV_URN, PAR_DO_URN, PortableGraph
 from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.weaving.span_givers import SpanGivers
 from beam_obs.weaving.units import Unit, find_units
 from beam_obs.woven.aggregate_origins import Aggregate
 from beam_obs.woven.inserted_steps import ConvertDoFn
@@ -84,6 +86,8 @@ class WeaveState:
         """Steps that nobody takes from, and what they take."""
         self._facts: dict[str, ParDoFacts] = {}
         self._converted: dict[tuple[str, str, str], str] = {}
+        self.span_givers: dict[str, SpanGivers] = {}
+        """Which steps made the last spans of the elements of a PCollection."""
         self.wants_key = self._who_wants_keys()
 
     def facts(self, node_id: str) -> ParDoFacts:
@@ -123,6 +127,20 @@ class WeaveState:
                 self.written.update(graph.node(leaf).outputs.values())
         else:
             self.note_opaque(node_id, NO_ORIGIN)
+
+    def traced_step(self, label: str, taken: str) -> TracedStep | None:
+        """Returns how the records of a step are traced; None where they are not.
+
+        Args:
+          label: of the step, as spans have it.
+          taken: the PCollection that it takes.
+        """
+        traces = self.settings.traces
+        if traces is None:
+            return None
+        givers = self.span_givers.get(taken, SpanGivers())
+        common = givers.passed[-1] if givers.passed else ""
+        return TracedStep(label, traces, tuple(sorted(givers.steps)), tuple(sorted(givers.sources)), common)
 
     @property
     def indexes_outputs(self) -> bool:
@@ -328,6 +346,7 @@ class WeaveState:
             windowing.is_default() and self.windowing(taken).is_default(),
             self.settings.limit,
             self.settings.keeps_keys,
+            self.traced_step(self.shown_label(node_id), taken),
         )
 
     # What steps behind a PCollection want.

@@ -15,6 +15,8 @@ from beam_obs.beam_private import UnwindowedValues
 from beam_obs.records.contributors import NO_SOURCE, ORIGIN_BYTES, UNKNOWN, Contributors, gather
 from beam_obs.records.lineage_rows import AGGREGATE, derivation_row
 from beam_obs.records.origin import derived_origin
+from beam_obs.traces.step_tracer import StepTracer
+from beam_obs.traces.traced_step import TracedStep
 from beam_obs.woven.gathered import GIVEN, WINDOWS, WindowTally, flush_gathered
 from beam_obs.wrapper.element_forms import GROUPED, KEYED, PLAIN, ROWS, WOVEN, Ends, pack
 from beam_obs.wrapper.hidden_texts import REDACTED
@@ -49,6 +51,7 @@ class Aggregate:
       is_global: whether there is but the global window and one pane in it.
       limit: of contributors; None for all.
       keeps_keys: whether the row may have the key as text.
+      traced: how aggregates are traced; None where they are not.
     """
 
     def __init__(
@@ -59,23 +62,46 @@ class Aggregate:
         is_global: bool,
         limit: int | None,
         keeps_keys: bool = True,
+        traced: TracedStep | None = None,
     ) -> None:
         self.step = step
+        self.traced = traced
+        self._tracer: StepTracer | None = None
         self.limit = limit
         self.is_global = is_global
         self._keeps_keys = keeps_keys
         self._key_coder = key_coder
         self._window_coder = window_coder
 
+    def start_bundle(self) -> None:
+        """Begins a bundle."""
+        if self.traced is not None:
+            self._tracer = self._tracer or StepTracer(self.traced)
+            self._tracer.start_bundle()
+
+    def finish_bundle(self) -> None:
+        """Sends the spans of a bundle on their way."""
+        if self._tracer is not None:
+            self._tracer.finish_bundle()
+
+    def note_alone(self, provenance: bytes) -> None:
+        """Tells of an aggregate of one element, which keeps its origin."""
+        if self._tracer is not None:
+            self._tracer.aggregated(provenance, (), 1)
+
     def of(self, key: Any, provenances: Iterable[bytes], windowed: WindowedValue = _GLOBALLY) -> Made:
         """Returns the origin, the row where it needs one, and the number of elements."""
         found = gather(provenances, self.limit)
         if found.count <= 1 or not found.origins:
-            return Made(_alone(found), None, found.count)
+            origin = _alone(found)
+            self.note_alone(origin)
+            return Made(origin, None, found.count)
         (window,) = windowed.windows
         pane = max(0, windowed.pane_info.index)
         encoded_key, encoded_window = self._key_coder.encode(key), self._window_coder.encode(window)
         child = derived_origin(self.step, encoded_key, encoded_window, pane)
+        if self._tracer is not None:
+            self._tracer.aggregated(child, found.origins, found.count)
         text = _text(key) if self._keeps_keys else REDACTED
         return Made(child, derivation_row(child, AGGREGATE, found, text, str(window), pane), found.count)
 
@@ -97,8 +123,10 @@ class _BehindAggregate(StatelessDoFn):
     def start_bundle(self) -> None:
         self._gathered = 0
         self._windows = WindowTally(GIVEN)
+        self._aggregate.start_bundle()
 
     def finish_bundle(self) -> Any:
+        self._aggregate.finish_bundle()
         flush_gathered(self._gathered)
         return self._windows.rows()
 
@@ -123,6 +151,7 @@ class GroupedDoFn(_BehindAggregate):
             pairs = grouped if type(grouped) is list else list(grouped)
             if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
                 provenance, value = pairs[0]
+                self._aggregate.note_alone(provenance)
                 self._count(1, windowed)
                 return [pack(self._gives, provenance, (key, [value]))]
             provenances: Sequence[bytes]
@@ -148,6 +177,7 @@ class GloballyGroupedDoFn(GroupedDoFn):
         if type(grouped) is list and len(grouped) == 1:
             ((provenance, value),) = grouped
             if len(provenance) <= ORIGIN_BYTES and self._gives == WOVEN:
+                self._aggregate.note_alone(provenance)
                 self._gathered += 1
                 return [(provenance, (key, [value]))]
         return super().process(element, _GLOBALLY)
@@ -201,6 +231,7 @@ class CombinedDoFn(_BehindAggregate):
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
         key, (summary, output) = element
         if len(summary) <= ORIGIN_BYTES:
+            self._aggregate.note_alone(summary)
             self._count(self._number(summary != NO_SOURCE, output), windowed)
             return [pack(self._gives, summary, (key, output))]
         origin, row, count = self._aggregate.of(key, (summary,), windowed)

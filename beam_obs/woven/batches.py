@@ -17,7 +17,6 @@ from beam_obs.records.contributors import UNKNOWN, gather
 from beam_obs.records.lineage_rows import BUNDLE
 from beam_obs.woven.superset import superset
 from beam_obs.wrapper.element_forms import ROWS, pack, unpack
-from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.woven_step import WovenStep
 
 
@@ -102,7 +101,7 @@ def batch_process(
       gives_batches: whether it gives batches, not elements.
       converter: of its output batches.
     """
-    note = noting(step.label)
+    note = step.note
 
     def woven_process(batch: WovenBatch, *args: Any, **kwargs: Any) -> Any:
         return woven_results(batch, args, kwargs)
@@ -141,7 +140,8 @@ def yielding_batches(
     function: Callable[..., Any], step: WovenStep, converter: BatchConverter
 ) -> Callable[..., Any]:
     """Returns the process function of a step that takes elements and gives batches."""
-    note = noting(step.label)
+    note = step.note
+    call_for = step.call_for(function)
 
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
         provenance, value = unpack(step.takes, element)
@@ -149,7 +149,7 @@ def yielding_batches(
 
     def woven_results(provenance: bytes, value: Any, args: Any, kwargs: Any) -> Iterator[Any]:
         try:
-            for result in function(value, *args, **kwargs) or ():
+            for result in call_for(provenance)(value, *args, **kwargs) or ():
                 yield woven_batch(provenance, result, converter)
         except Exception as error:
             note(error, provenance)

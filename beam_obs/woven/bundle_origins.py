@@ -16,7 +16,6 @@ from beam_obs.records.lineage_rows import BUNDLE, derivation_row
 from beam_obs.records.origin import derived_origin
 from beam_obs.woven.superset import superset
 from beam_obs.wrapper.element_forms import unpack
-from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.woven_step import WovenStep
 
 _SHARE = 16
@@ -108,13 +107,14 @@ def holding_process(
       step: of the function.
       refuse: raises where the results are of a kind that Beam refuses.
     """
-    note = noting(step.label)
+    note = step.note
+    call_for = step.call_for(function)
 
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
         provenance, value = unpack(step.takes, element)
         bundle.take(provenance)
         try:
-            results = function(value, *args, **kwargs)
+            results = call_for(provenance)(value, *args, **kwargs)
             refuse(results)
         except Exception as error:
             note(error, provenance)

@@ -16,7 +16,6 @@ from beam_obs.records.contributors import gather, origins_in_order
 from beam_obs.records.lineage_rows import BATCH
 from beam_obs.woven.superset import superset
 from beam_obs.wrapper.element_forms import ROWS, unpack
-from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.woven_step import WovenStep
 
 
@@ -31,7 +30,7 @@ def inference_process(
       limit: of contributors, where the predictions get the origin of their batch.
       alone: gives what comes of one example of such a batch.
     """
-    note = noting(step.label)
+    note = step.note
 
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
         provenance, batch = unpack(step.takes, element)

@@ -14,7 +14,6 @@ from apache_beam.transforms.core import DoFn
 from apache_beam.transforms.userstate import BagStateSpec
 
 from beam_obs.records.contributors import UNKNOWN, summarize
-from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.woven_step import State, WovenStep
 
 HISTORY = "beam_obs_history"
@@ -135,7 +134,7 @@ def _giving(
     step: WovenStep, limit: int | None, states: frozenset[str]
 ) -> Callable[[Any, _Call], Iterator[Any]]:
     """Returns what gives the results of a call with their provenances."""
-    pack, note = step.pack, noting(step.label)
+    pack, note = step.pack, step.note
 
     def woven_results(results: Any, call: _Call) -> Iterator[Any]:
         provenance = call.provenance or UNKNOWN

@@ -7,6 +7,7 @@ import dataclasses
 from apache_beam.transforms.window import WindowFn
 
 from beam_obs.records.run_context import RunContext
+from beam_obs.traces.traced_step import TracedStep
 from beam_obs.woven.source_origins import SourceOrigins
 from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends
 
@@ -32,6 +33,7 @@ class WovenSettings:
       keeps_batches: whether it gives lists of elements, those in which are counted.
       is_inference: whether it takes batches with the origins of their elements, and gives a result for each.
       run: that it is in, where there is one with a store.
+      traced: how its records are traced; None where they are not.
     """
 
     label: str
@@ -47,6 +49,7 @@ class WovenSettings:
     keeps_batches: bool = False
     is_inference: bool = False
     run: RunContext | None = None
+    traced: TracedStep | None = None
 
     @property
     def ends(self) -> Ends:

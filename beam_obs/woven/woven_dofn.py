@@ -6,6 +6,7 @@ A stage's DoFn is taken out of its wrapper, and called as the stage calls it: th
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from apache_beam.transforms.window import GlobalWindows
 from beam_obs.beam_private import StateDoFnParam, get_arg_placeholders
 from beam_obs.records.contributors import UNKNOWN
 from beam_obs.records.run_context import RunContext
+from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.woven.batches import WovenBatchConverter, batch_process, yielding_batches
 from beam_obs.woven.bundle_origins import BundleOrigins, holding_process, noting_process
 from beam_obs.woven.gathered import flush_gathered
@@ -37,7 +39,7 @@ from beam_obs.wrapper.choosing_dofn import choosing_process
 from beam_obs.wrapper.element_forms import MEMBERS, ROWS, packer
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.stand_in_dofn import StandInDoFn, innermost
-from beam_obs.wrapper.user_callable import DO_FN, giving_many
+from beam_obs.wrapper.user_callable import DO_FN, function_name, giving_many
 from beam_obs.wrapper.woven_step import Process, WovenStep, refuse_text
 
 
@@ -54,6 +56,7 @@ class WovenDoFn(StandInDoFn):
     input_batch_converter: Any = None
     output_batch_converter: Any = None
     _stamper: Stamper | None
+    _tracer: StepTracer | None
     _holds_back: bool
     _batched: int
 
@@ -71,6 +74,8 @@ class WovenDoFn(StandInDoFn):
 
     def start_bundle(self) -> Any:
         self._bundle.clear()
+        if self._tracer is not None:
+            self._tracer.start_bundle()
         if self._stamper is not None:
             self._stamper.clear()
         return super().start_bundle()
@@ -78,6 +83,8 @@ class WovenDoFn(StandInDoFn):
     def finish_bundle(self) -> Any:
         results = super().finish_bundle()
         flush_gathered(self._batched)
+        if self._tracer is not None:
+            self._tracer.finish_bundle()
         self._batched = 0
         if results is None and not self._holds_back:
             return None
@@ -112,8 +119,14 @@ class WovenDoFn(StandInDoFn):
         self._bundle = BundleOrigins(settings.label, settings.limit)
         self._stamper = None if settings.source is None else Stamper(settings.source)
         self._holds_back = emits_at_the_end(innermost(self._dofn))
+        self._tracer = self._step_tracer()
         self._step = WovenStep(
-            settings.label, settings.takes, settings.gives, self._packer(), settings.filtered_least
+            settings.label,
+            settings.takes,
+            settings.gives,
+            self._packer(),
+            settings.filtered_least,
+            self._tracer,
         )
         self._shown_defaults = [shown_default(settings.takes, default) for default in self._defaults]
         self._with_state = {callback.__name__ for callback in self.timer_callbacks()}
@@ -145,6 +158,16 @@ class WovenDoFn(StandInDoFn):
         }
         called = self._calls.timer(callback)
         return stateful_timer(called, self._step, self._settings.limit, self._state_names, state_names)
+
+    def _step_tracer(self) -> StepTracer | None:
+        """Returns what makes the spans of the step, which tell the user's function."""
+        traced = self._settings.traced
+        if traced is None:
+            return None
+        function = function_name(innermost(self._dofn))
+        tracer = StepTracer(dataclasses.replace(traced, function=function))
+        self._calls.trace_by(tracer)
+        return tracer
 
     def _packer(self) -> Callable[[bytes, Any], Any]:
         settings = self._settings

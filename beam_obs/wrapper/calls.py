@@ -18,6 +18,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_obs.metrics import live
 from beam_obs.metrics.tally import Tally
 from beam_obs.records.run_context import RunContext
+from beam_obs.traces.step_tracer import StepTracer
+from beam_obs.traces.traced_step import TracedStep
 from beam_obs.wrapper.counted_process import BatchSplitter, CountedProcess, counted_process
 from beam_obs.wrapper.dofn_parameters import is_splittable
 from beam_obs.wrapper.guard import Guard, GuardSettings
@@ -63,6 +65,9 @@ class Calls:
 
     def finish_bundle(self) -> Any:
         return self.dofn.finish_bundle()
+
+    def trace_by(self, tracer: StepTracer) -> None:
+        """Says what makes the spans of the step; a stage tells it of what it refuses."""
 
     def teardown(self) -> Any:
         return self.dofn.teardown()
@@ -135,7 +140,17 @@ class GuardedCalls(Calls):
     def setup(self) -> Any:
         """Sets the user's DoFn up; its errors fail the bundle, with the stage's name."""
         live.register(self.settings.context.run, self.settings.stage, self.tally)
+        if self.settings.context.traces is not None and self._guard.tracer is None:
+            self.trace_by(StepTracer(TracedStep(self.settings.stage, self.settings.context.traces)))
         return self.dofn.setup()
+
+    def trace_by(self, tracer: StepTracer) -> None:
+        self._guard.tracer = tracer
+
+    def start_bundle(self) -> Any:
+        if self._guard.tracer is not None:
+            self._guard.tracer.start_bundle()
+        return super().start_bundle()
 
     def finish_bundle(self) -> Any:
         """Gives what the user's DoFn gives when a bundle ends, or a dead letter without an element."""
@@ -147,6 +162,8 @@ class GuardedCalls(Calls):
                 guard.out += sum(getattr(result, "tag", None) != EVIDENCE_TAG for result in results)
         except Exception as error:
             results = self._refused_at_the_end(error)
+        if guard.tracer is not None:
+            guard.tracer.finish_bundle()
         try:
             self.tally.flush()
         except Exception:

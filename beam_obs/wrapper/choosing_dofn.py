@@ -8,7 +8,6 @@ from typing import Any
 import apache_beam as beam
 
 from beam_obs.records.contributors import UNKNOWN
-from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.untyped import Untyped
 from beam_obs.wrapper.woven_step import WovenStep
 
@@ -46,7 +45,7 @@ def choosing_process(choose: Callable[..., Iterator[Member]], step: WovenStep) -
       choose: of the DoFn.
       step: of the function.
     """
-    note = noting(step.label)
+    note = step.note
 
     def woven_process(group: tuple[Any, Iterable[Member]], window: Any) -> Iterator[Any]:
         provenance = UNKNOWN

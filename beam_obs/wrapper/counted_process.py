@@ -62,13 +62,13 @@ def counted_process(
         has_state=state is not None,
         is_splittable=is_splittable,
     )
-    function = called.function
+    of_call = {"function": called.function}
     if step is not None:
-        function, tells_origin = origin_taker(called)
-        way = step.woven(way, tells_origin)
+        _, tells_origin = origin_taker(called)
+        way, of_call = step.woven(way, tells_origin), step.names_of_call(called)
     process, read = maker(way)(
         {
-            "function": function,
+            **of_call,
             "guard": guard,
             "rate": settings.settings.sample_rate,
             "cap": settings.settings.output_cap,

@@ -17,9 +17,11 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.records.errors import no_home
 from beam_obs.records.run_context import ObservationSettings, RunContext
+from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.wrapper.exception_note import NOTE, put_note
 from beam_obs.wrapper.redaction import Redaction
-from beam_obs.wrapper.refusal import DEAD_TAG, NO_ELEMENT, refuse_element
+from beam_obs.wrapper.refusal import DEAD_TAG, NO_ELEMENT, Refusal, refuse_element
+from beam_obs.wrapper.refused_span import told_in_span
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class Guard:
       leftovers: refusals that stand for no element: the end of a bundle, or a timer, failed; or for a
         part of one.
       internal_errors: errors of our own code, swallowed.
+      tracer: tells of what is refused, where the run is traced; known on workers.
     """
 
     def __init__(self, settings: GuardSettings) -> None:
@@ -75,6 +78,7 @@ class Guard:
         self.dead = 0
         self.leftovers = 0
         self.internal_errors = 0
+        self.tracer: StepTracer | None = None
         self.observe_latency: Callable[[int], None] = _ignore
         self._said_capped = False
 
@@ -96,7 +100,7 @@ class Guard:
             self.leftovers += 1
         else:
             self.dead += 1
-        return [TaggedOutput(DEAD_TAG, refusal)]
+        return [TaggedOutput(DEAD_TAG, self._told(refusal, error))]
 
     def fail(self, error: Exception) -> NoReturn:
         """Raises an error that is being handled and makes no dead letter; a traceback of it says why."""
@@ -110,9 +114,18 @@ class Guard:
         if not settings.keeps_dead_letters or isinstance(error, MemoryError):
             self.fail(error)
         self.leftovers += 1
-        return [
-            TaggedOutput(DEAD_TAG, refuse_element(part, error, settings.stage, None, "", settings.redaction))
-        ]
+        refusal = refuse_element(part, error, settings.stage, None, "", settings.redaction)
+        return [TaggedOutput(DEAD_TAG, self._told(refusal, error))]
+
+    def _told(self, refusal: Refusal, error: Exception) -> Refusal:
+        """Returns a refusal with the span that tells of it, where the run is traced."""
+        if self.tracer is None:
+            return refusal
+        try:
+            return told_in_span(refusal, error, self.tracer)
+        except Exception:
+            self.internal_errors += 1
+            return refusal
 
     def timed(self, process: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Returns what `process` gives, noting how long it took."""

@@ -11,7 +11,7 @@ def process(element{arguments}):
     {count_and_time}
     {take_apart}
     try:
-        result = function({called_with}{arguments})
+        result = {call}({called_with}{arguments})
     except Exception as error:
         {refuse_or_raise}
     {give_one}
@@ -22,7 +22,7 @@ def process(element{arguments}):
     {count_and_time}
     {take_apart}
     try:
-        if not function({value}{arguments}):
+        if not {call}({value}{arguments}):
             {give_nothing}
     except Exception as error:
         {refuse_or_raise}
@@ -34,7 +34,7 @@ GIVING_MANY = """
 def process(element{arguments}):
     {take_apart}
     try:
-        results = function(value{arguments})
+        results = {call}(value{arguments})
     except Exception as error:
         {refuse_or_raise}
     kind = results.__class__
@@ -56,7 +56,7 @@ def process(element{arguments}):
     {take_apart}
     {take_as_absent}
     try:
-        for result in function(value{arguments}):
+        for result in {call}(value{arguments}):
             yield {result_in_form}
     except Exception as error:
         {refuse_or_raise}
@@ -67,7 +67,7 @@ REMEMBERING = """
 def process(element{arguments}):
     {take_apart}
     try:
-        results = function(value{arguments})
+        results = {call}(value{arguments})
         {raise_if_text}
     except Exception as error:
         {refuse_or_raise}
@@ -81,7 +81,7 @@ def process(element{arguments}):
     taken += 1
     before = out
     try:
-        results = function({value}{arguments})
+        results = {call}({value}{arguments})
         for result in () if results is None else results:
             out += 1
             yield {result_in_form}
@@ -98,7 +98,7 @@ def process(element{arguments}):
     {count_and_time}
     {take_apart}
     try:
-        results = function({value}{arguments})
+        results = {call}({value}{arguments})
         kind = results.__class__
         if kind is not list:
             if kind is lazy_kind:
@@ -188,6 +188,8 @@ TAKE_APART = {
     KEYED: "key, (provenance, value) = element\nvalue = (key, value)",
 }
 WATCH = "\ncall, args = watch(provenance, args)"
+# Of a record that is not sampled this is all that tracing costs.
+CHOOSE_CALL = "\nrun = function if provenance[9:] < sampled else traced(provenance)"
 IN_FORM = {
     PLAIN: "result",
     WOVEN: "(provenance, result)",

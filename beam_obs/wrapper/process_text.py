@@ -39,6 +39,7 @@ class Way:
       has_state: whether the function has state, so that what it gives may come of more than its element;
         woven, with arguments.
       is_splittable: whether it works on a part of its element, which is never refused half way; in a stage.
+      traces: whether the function is called within a span for the records that are sampled; woven.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Way:
     tells_origin: bool = False
     has_state: bool = False
     is_splittable: bool = False
+    traces: bool = False
 
     @property
     def is_woven(self) -> bool:
@@ -82,12 +84,13 @@ _NAMES_OF_ALL = ("function",)
 _NAMES_OF_STAGES = ("guard", "rate", "cap", "lazy_kind", "lazily", "settle", "islice", "alone")
 _NAMES_OF_WOVEN = ("ordinary", "pack", "note", "refuse_text", "least", "note_filtered", "absent")
 _NAMES_OF_STATE = ("watch", "outputs")
+_NAMES_OF_TRACES = ("sampled", "traced")
 
 
 def _names(way: Way) -> tuple[str, ...]:
     """Returns the names that a text takes from outside: `make` is called with what they stand for."""
     names = _NAMES_OF_ALL + _NAMES_OF_STAGES * way.is_stage + _NAMES_OF_WOVEN * way.is_woven
-    return names + _NAMES_OF_STATE * way.has_state
+    return names + _NAMES_OF_STATE * way.has_state + _NAMES_OF_TRACES * way.traces
 
 
 def _functions(way: Way) -> list[str]:
@@ -123,7 +126,10 @@ def _fragments(way: Way) -> dict[str, str]:
         "count_and_time": _count_and_time(way),
         "count_kept": "kept += 1" if way.is_stage else "",
         "counts": _counts(way),
-        "take_apart": templates.TAKE_APART[way.takes] + templates.WATCH * way.has_state,
+        "take_apart": templates.TAKE_APART[way.takes]
+        + templates.WATCH * way.has_state
+        + templates.CHOOSE_CALL * way.traces,
+        "call": "run" if way.traces else "function",
         "result_in_form": _result_in_form(way),
         "give_nothing": _give_nothing(way),
         "give_one": _give_one(way),

@@ -44,6 +44,8 @@ class Refusal(NamedTuple):
       position: its place there, likewise.
       stage: the step that refused it, where that is another than the one that gives this refusal.
       redacted: whether anything was left out, so that the element cannot be replayed.
+      letter: what tells its dead letter from others of the run, where a span has it already.
+      traceparent: of that span.
     """
 
     failure: Failure
@@ -56,6 +58,8 @@ class Refusal(NamedTuple):
     position: int | None = None
     stage: str | None = None
     redacted: bool = False
+    letter: str | None = None
+    traceparent: str | None = None
 
 
 def refuse_element(

@@ -75,6 +75,24 @@ def user_callable(dofn: beam.DoFn) -> UserCallable:
     return UserCallable(FLAT_MAP, dofn.process)
 
 
+def function_name(dofn: beam.DoFn) -> str:
+    """Returns the full name of the user's function that a DoFn calls, of its class where it has no other.
+
+    >>> function_name(beam.Map(round).fn)
+    'builtins.round'
+    """
+    called = user_callable(dofn)
+    function: Any = type(dofn) if called.kind == DO_FN else called.function
+    if called.kind == FLAT_MAP:
+        function = (
+            inspect.getclosurevars(dofn._fn).nonlocals.get("fn", dofn._fn) if callable(dofn._fn) else dofn
+        )
+    function = getattr(function, "func", function)
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    module = getattr(function, "__module__", None) or type(function).__module__
+    return f"{module}.{name}"
+
+
 def giving_many(called: UserCallable) -> Callable[..., Any]:
     """Returns a function that gives any number of results, for a callable of any kind.
 

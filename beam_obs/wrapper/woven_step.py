@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -12,10 +13,11 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.records.contributors import ORIGIN_BYTES
 from beam_obs.records.lineage_rows import filtered_row
+from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.wrapper.element_forms import ORDINARY, ROWS
 from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.process_text import GENERATOR, Way, maker
-from beam_obs.wrapper.user_callable import MAP, UserCallable, user_callable
+from beam_obs.wrapper.user_callable import FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
 
 Process = Callable[..., Any]
 
@@ -35,6 +37,7 @@ class WovenStep(NamedTuple):
       pack: puts a provenance beside a result of any kind, inside of Beam's wrappers.
       filtered_least: elements that give nothing are noted where the low 56 bits of their origin are at
         least this; None notes none.
+      tracer: makes spans of its records; None where the run is not traced.
     """
 
     label: str
@@ -42,6 +45,52 @@ class WovenStep(NamedTuple):
     gives: str
     pack: Callable[[bytes, Any], Any]
     filtered_least: int | None = None
+    tracer: StepTracer | None = None
+
+    @property
+    def note(self) -> Callable[[BaseException, bytes], None]:
+        """What notes step and origin on an exception that fails the bundle, and tells of it in a span."""
+        note, tracer = noting(self.label), self.tracer
+        if tracer is None:
+            return note
+
+        def note_and_tell(error: BaseException, provenance: bytes) -> None:
+            note(error, provenance)
+            # The exception is what the user must see, whatever becomes of its span.
+            with contextlib.suppress(Exception):
+                tracer.failed(error, provenance)
+
+        return note_and_tell
+
+    @property
+    def traces(self) -> bool:
+        """Whether spans are made of records that go well."""
+        return self.tracer is not None and self.tracer.least is not None
+
+    def names_of_call(self, called: UserCallable) -> dict[str, Any]:
+        """Returns what the names in the texts of `process_text` stand for that have to do with a function.
+
+        Args:
+          called: what the user's DoFn calls, with the element first.
+        """
+        function, _ = origin_taker(called)
+        if self.tracer is None or self.tracer.least is None:
+            return {"function": function}
+        gives_many = called.kind not in (MAP, MAP_TUPLE, FILTER)
+        traced = self.tracer.calling(function, gives_many)
+        return {"function": function, "sampled": self.tracer.least, "traced": traced}
+
+    def call_for(self, function: Callable[..., Any]) -> Callable[[bytes], Callable[..., Any]]:
+        """Returns what gives, for a provenance, the function to call: for a sampled record within a span.
+
+        Args:
+          function: the user's, of any number of results.
+        """
+        least = self.tracer.least if self.tracer is not None else None
+        if self.tracer is None or least is None:
+            return lambda _: function
+        traced = self.tracer.calling(function, gives_many=True)
+        return lambda provenance: function if provenance[9:] < least else traced(provenance)
 
     @property
     def names(self) -> dict[str, Any]:
@@ -50,7 +99,7 @@ class WovenStep(NamedTuple):
         return {
             "ordinary": ORDINARY,
             "pack": self.pack,
-            "note": noting(self.label),
+            "note": self.note,
             "refuse_text": refuse_text,
             "least": None if least is None else least.to_bytes(RANDOM_BYTES, "big"),
             "note_filtered": self._note_filtered,
@@ -70,6 +119,7 @@ class WovenStep(NamedTuple):
             gives=self.gives,
             notes_filtered=self.filtered_least is not None,
             tells_origin=tells_origin,
+            traces=self.traces and not way.is_splittable,
         )
 
     def _note_filtered(self, provenance: bytes) -> Iterable[Any]:
@@ -111,10 +161,10 @@ def one_to_one(
     """
     is_generator = state is None and inspect.isgeneratorfunction(called.function)
     kind = GENERATOR if is_generator else called.kind
-    function, tells_origin = origin_taker(called)
+    _, tells_origin = origin_taker(called)
     way = Way(kind=kind, takes_arguments=takes_arguments, has_state=state is not None)
     names = step.names if state is None else step.names | state.names
-    process, _ = maker(step.woven(way, tells_origin))({"function": function, **names})
+    process, _ = maker(step.woven(way, tells_origin))({**step.names_of_call(called), **names})
     return process
 
 

@@ -35,6 +35,12 @@ WRITTEN_OUT = {
         kind=DO_FN, takes=WOVEN, gives=WOVEN, is_stage=True, takes_arguments=True, is_splittable=True
     ),
     "woven_map": Way(kind=MAP, takes=WOVEN, gives=WOVEN),
+    "woven_map_traced": Way(kind=MAP, takes=WOVEN, gives=WOVEN, traces=True),
+    "woven_map_that_stamps_traced": Way(kind=MAP, takes=WOVEN, gives=WOVEN, tells_origin=True, traces=True),
+    "woven_map_tuple_traced": Way(kind=MAP_TUPLE, takes=WOVEN, gives=WOVEN, traces=True),
+    "woven_filter_traced": Way(kind=FILTER, takes=WOVEN, gives=WOVEN, traces=True),
+    "woven_dofn_traced": Way(kind=DO_FN, takes=WOVEN, gives=WOVEN, traces=True),
+    "woven_generator_traced": Way(kind=GENERATOR, takes=WOVEN, gives=WOVEN, traces=True),
     "woven_map_that_stamps": Way(kind=MAP, takes=WOVEN, gives=WOVEN, tells_origin=True),
     "woven_map_tuple": Way(kind=MAP_TUPLE, takes=WOVEN, gives=WOVEN),
     "woven_filter_to_keyed": Way(kind=FILTER, takes=WOVEN, gives=KEYED),
@@ -61,7 +67,9 @@ def all_ways() -> Iterator[Way]:
     for (takes, gives), is_stage, takes_arguments, notes_filtered, tells_origin in itertools.product(
         [(PLAIN, PLAIN), *woven], *[[False, True]] * 4
     ):
-        for kind in (MAP, MAP_TUPLE, FILTER, FLAT_MAP, DO_FN, GENERATOR):
+        for kind, traces in itertools.product(
+            (MAP, MAP_TUPLE, FILTER, FLAT_MAP, DO_FN, GENERATOR), [False, takes != PLAIN]
+        ):
             way = Way(
                 kind=kind,
                 takes=takes,
@@ -70,6 +78,7 @@ def all_ways() -> Iterator[Way]:
                 takes_arguments=takes_arguments,
                 notes_filtered=notes_filtered,
                 tells_origin=tells_origin,
+                traces=traces,
             )
             of_a_woven_step = notes_filtered or tells_origin or not is_stage
             if (

@@ -1,0 +1,33 @@
+"""Names of what spans tell: OpenTelemetry's semantic conventions where there are any, else ``beam.*``.
+
+docs/traces.md has the table. https://opentelemetry.io/docs/specs/semconv/ (1.37).
+"""
+
+from __future__ import annotations
+
+ORIGIN = "beam.origin"
+RUN = "beam.run_id"
+PIPELINE = "beam.pipeline"
+STEP = "beam.step"
+BUNDLE = "beam.bundle"
+POSITION = "beam.position"
+SOURCE_URI = "beam.source.uri"
+SOURCE_VERSION = "beam.source.version"
+DEAD_LETTER = "beam.dead_letter_id"
+FINGERPRINT = "beam.fingerprint"
+CONTRIBUTORS = "beam.contributors"
+LINKED = "beam.contributors_linked"
+ELEMENTS_IN = "beam.elements.in"
+ELEMENTS_OUT = "beam.elements.out"
+ELEMENTS_DEAD = "beam.elements.dead"
+ELEMENTS_FILTERED = "beam.elements.filtered"
+BATCH = "beam.batch_size"
+STATUS = "beam.status"
+CODE_VERSION = "beam.code_version"
+
+FUNCTION = "code.function.name"
+ERROR_TYPE = "error.type"
+EXCEPTION_EVENT = "exception"
+EXCEPTION_TYPE = "exception.type"
+EXCEPTION_MESSAGE = "exception.message"
+EXCEPTION_STACKTRACE = "exception.stacktrace"

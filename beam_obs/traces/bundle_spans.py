@@ -1,0 +1,86 @@
+"""The spans that a thread has made of the bundle at hand: what comes next at a later step is a child of them.
+
+Steps that a runner has fused work on a record one after the other, on one thread: so the newest span of an
+origin among those of the steps before is the one that the element came from. Across a shuffle nothing
+is known here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, SpanContext
+
+MOST_ORIGINS = 4_096
+"""Origins whose spans are known; of those before the thread knows nothing any more."""
+
+
+class Made(NamedTuple):
+    """What an origin's newest span at a step is.
+
+    Args:
+      context: its ids.
+      number: how many there were at the step, this one too.
+      serial: which of all spans of the bundle.
+    """
+
+    context: SpanContext
+    number: int
+    serial: int
+
+
+class BundleSpans(threading.local):
+    """The spans of a thread's bundle.
+
+    Attributes:
+      nonce: drawn for each bundle: two tries of one have the same spans, by it they are told apart.
+      failing: the span of the call that has raised, and what it raised.
+    """
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begins a bundle."""
+        self.nonce = os.urandom(6).hex()
+        self.failing: tuple[Span, BaseException, int] | None = None
+        self._of_origins: dict[bytes, dict[str, Made]] = {}
+        self._serial = self._letters = 0
+
+    def next_letter(self) -> str:
+        """Returns what tells a dead letter of this bundle from all others of the run."""
+        self._letters += 1
+        return f"{self.nonce}.{self._letters - 1}"
+
+    def of(self, origin: bytes) -> dict[str, Made]:
+        """Returns the newest span of an origin at each step."""
+        found = self._of_origins.get(origin)
+        if found is None:
+            if len(self._of_origins) >= MOST_ORIGINS:
+                self._of_origins.pop(next(iter(self._of_origins)))
+            found = self._of_origins[origin] = {}
+        return found
+
+    def note(self, made: dict[str, Made], step: str, context: SpanContext) -> None:
+        """Notes a span of an origin.
+
+        Args:
+          made: what `of` gave of the origin.
+          step: label of the step.
+          context: ids of the span.
+        """
+        before = made.get(step)
+        self._serial += 1
+        made[step] = Made(context, 1 if before is None else before.number + 1, self._serial)
+
+    def take_failing(self, error: BaseException) -> tuple[Span, int] | None:
+        """Returns the span of the call that raised `error`, and when; None where there is none."""
+        failing, self.failing = self.failing, None
+        return failing[::2] if failing is not None and failing[1] is error else None
+
+
+BUNDLE = BundleSpans()
+"""That of the current thread."""

@@ -1,0 +1,88 @@
+"""A record that is refused is traced, sampled or not: with its exception, and the id of its dead letter."""
+
+from __future__ import annotations
+
+import pathlib
+
+import apache_beam as beam
+import pytest
+
+import beam_obs as obs
+from beam_obs.records.dead_letter import DeadLetter
+from tests.traces.traced_runs import named, run_traced, spans_in
+
+
+def parse(text: str) -> int:
+    return int(text)
+
+
+def letters_in(folder: pathlib.Path) -> list[DeadLetter]:
+    return list(obs.read_dead_letters("latest", store=obs.Store(str(folder))))
+
+
+def build(pipeline: beam.Pipeline) -> None:
+    _ = pipeline | beam.Create(["1", "x", "y"]) | "parse" >> obs.Stage(beam.Map(parse))
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_what_a_stage_refuses_has_a_span(share: int, tmp_path: pathlib.Path) -> None:
+    spans = run_traced(tmp_path, build, f"--obs_trace_share={share}", "--obs_max_dead_rate=1")
+
+    failed = [span for span in named(spans, "parse") if span.status == 2]
+    letters = letters_in(tmp_path)
+    assert {span.attributes["beam.dead_letter_id"] for span in failed} == {letter.id for letter in letters}
+    assert {span.trace_id for span in failed} == {letter.origin for letter in letters}
+    assert {f"00-{span.trace_id}-{span.span_id}" for span in failed} == {
+        str(letter.traceparent)[:52] for letter in letters
+    }
+    assert len(named(spans, "parse")) == 2 + share
+    for span in failed:
+        (event,) = span.events
+        assert event.name == "exception"
+        assert event.attributes["exception.type"] == span.attributes["error.type"] == "ValueError"
+        assert "invalid literal" in event.attributes["exception.message"]
+        assert "in parse" in event.attributes["exception.stacktrace"]
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_values_are_hidden_as_in_the_dead_letter(share: int, tmp_path: pathlib.Path) -> None:
+    secret = "5 Elm Street"
+
+    def of_secrets(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([secret]) | "parse" >> obs.Stage(beam.Map(parse))
+
+    spans = run_traced(
+        tmp_path, of_secrets, f"--obs_trace_share={share}", "--obs_max_dead_rate=1", "--obs_payload=none"
+    )
+
+    assert len([span for span in spans if span.status == 2]) == 1
+    assert secret not in repr(spans)
+
+
+def test_a_line_that_a_read_refuses_has_a_span(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"a": 1}\n{"a": \n')
+
+    def reading(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | "read" >> obs.ReadFromJson(str(tmp_path / "in.jsonl")) | beam.Map(print)
+
+    spans = run_traced(tmp_path / "store", reading, "--obs_trace_share=0", "--obs_max_dead_rate=1")
+
+    (span,) = spans
+    (letter,) = letters_in(tmp_path / "store")
+    assert (span.name, span.status, span.trace_id) == ("read", 2, letter.origin)
+    assert span.attributes["beam.dead_letter_id"] == letter.id
+
+
+def test_without_lineage_a_refusal_has_a_span_too(tmp_path: pathlib.Path) -> None:
+    run_traced(tmp_path, build, "--obs_traces=store", "--obs_lineage=off", "--obs_max_dead_rate=1")
+
+    found = spans_in(tmp_path)
+    assert {span.attributes["beam.dead_letter_id"] for span in found} == {
+        letter.id for letter in letters_in(tmp_path)
+    }
+    assert all(span.attributes["beam.origin"] == "" for span in found)
+
+
+def test_a_run_that_is_not_traced_keeps_no_spans(tmp_path: pathlib.Path) -> None:
+    assert run_traced(tmp_path, build, "--obs_traces=off", "--obs_max_dead_rate=1") == []
+    assert [letter.traceparent for letter in letters_in(tmp_path)] == [None, None]

@@ -1,0 +1,23 @@
+# Written by `python -m tests.wrapper.test_process_text`, for
+# Way(kind='Filter', takes='woven', gives='woven', traces=True)
+
+
+def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, sampled, traced):
+    def later(provenance, results):
+        try:
+            for result in results:
+                yield (provenance, result) if result.__class__ in ordinary else pack(provenance, result)
+        except Exception as error:
+            note(error, provenance)
+            raise error
+    def process(element):
+        provenance, value = element
+        run = function if provenance[9:] < sampled else traced(provenance)
+        try:
+            if not run(value):
+                return ()
+        except Exception as error:
+            note(error, provenance)
+            raise error
+        return [element]
+    return process, None
