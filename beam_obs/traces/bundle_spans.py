@@ -18,7 +18,7 @@ MOST_ORIGINS = 4_096
 """Origins whose spans are known; of those before the thread knows nothing any more."""
 
 
-class Made(NamedTuple):
+class SpanMade(NamedTuple):
     """What an origin's newest span at a step is.
 
     Args:
@@ -47,7 +47,7 @@ class BundleSpans(threading.local):
         """Begins a bundle."""
         self.nonce = os.urandom(6).hex()
         self.failing: tuple[Span, BaseException, int] | None = None
-        self._of_origins: dict[bytes, dict[str, Made]] = {}
+        self._of_origins: dict[bytes, dict[str, SpanMade]] = {}
         self._serial = self._letters = 0
 
     def next_letter(self) -> str:
@@ -55,7 +55,7 @@ class BundleSpans(threading.local):
         self._letters += 1
         return f"{self.nonce}.{self._letters - 1}"
 
-    def of(self, origin: bytes) -> dict[str, Made]:
+    def of(self, origin: bytes) -> dict[str, SpanMade]:
         """Returns the newest span of an origin at each step."""
         found = self._of_origins.get(origin)
         if found is None:
@@ -64,7 +64,7 @@ class BundleSpans(threading.local):
             found = self._of_origins[origin] = {}
         return found
 
-    def note(self, made: dict[str, Made], step: str, context: SpanContext) -> None:
+    def note(self, made: dict[str, SpanMade], step: str, context: SpanContext) -> None:
         """Notes a span of an origin.
 
         Args:
@@ -74,7 +74,7 @@ class BundleSpans(threading.local):
         """
         before = made.get(step)
         self._serial += 1
-        made[step] = Made(context, 1 if before is None else before.number + 1, self._serial)
+        made[step] = SpanMade(context, 1 if before is None else before.number + 1, self._serial)
 
     def take_failing(self, error: BaseException) -> tuple[Span, int] | None:
         """Returns the span of the call that raised `error`, and when; None where there is none."""

@@ -19,7 +19,7 @@ from beam_obs.metrics.names import INTERNAL_ERRORS, NAMESPACE, SPANS_LOST
 from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import ORIGIN_BYTES, is_derived
 from beam_obs.traces import attributes as names
-from beam_obs.traces.bundle_spans import BUNDLE, Made
+from beam_obs.traces.bundle_spans import BUNDLE, SpanMade
 from beam_obs.traces.sampling import is_sampled
 from beam_obs.traces.span_ids import span_id_of
 from beam_obs.traces.traced_step import TracedStep
@@ -222,7 +222,7 @@ class StepTracer:
     def _tracer(self) -> ProcessTracer:
         return process_tracer(self._settings)
 
-    def _parent(self, origin: bytes, trace_id: int, made: dict[str, Made]) -> SpanContext | None:
+    def _parent(self, origin: bytes, trace_id: int, made: dict[str, SpanMade]) -> SpanContext | None:
         """Returns the span that a new one is a child of: that of the step which the element came from."""
         step = self.step
         known = [made[label] for label in (*step.before, *step.sources) if label in made]
@@ -235,7 +235,7 @@ class StepTracer:
             return remote_parent(trace_id, span_id_of(origin, step.common), threshold)
         return None
 
-    def _of_source(self, source: str, origin: bytes, trace_id: int, made: dict[str, Made]) -> SpanContext:
+    def _of_source(self, source: str, origin: bytes, trace_id: int, made: dict[str, SpanMade]) -> SpanContext:
         """Returns the span of a record where its source gave it, which is made now: it says from where."""
         told: dict[str, Any] = {names.STEP: source, names.RUN: self._settings.run}
         told[names.ORIGIN], told[names.BUNDLE] = origin.hex(), BUNDLE.nonce
@@ -334,7 +334,7 @@ def _since(before: int) -> int:
     return time.perf_counter_ns() - before
 
 
-def _serial(made: Made) -> int:
+def _serial(made: SpanMade) -> int:
     return made.serial
 
 
