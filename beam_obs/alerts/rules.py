@@ -163,7 +163,7 @@ class _Maker:
             CRITICAL,
             f"no run of {self._name} has started since one was due",
             f"due at {clean(schedule.cron)} ({clean(schedule.zone)}), told of {_told(within)} later",
-            self._pipeline.command("runs", "--pipeline", self._pipeline.name),
+            self._pipeline.command("runs"),
             SECONDS,
         )
 
@@ -316,11 +316,16 @@ class _Maker:
     def _of_stages(self, name: str, these: tuple[str, str, list[str]], summed: str = "") -> str:
         """Returns a number of each of some stages: of a batch run of all of it, of a stream in the window."""
         selector = self._naming.selector(name, self._this, these if these[2] else None)
-        counted = (
-            f"increase({selector}[{duration(self._window)}])" if self._pipeline.is_streaming else selector
-        )
-        counted = f"{summed}({counted})" if summed else counted
-        return f"max by ({PIPELINE}, {STAGE}) ({counted})"
+
+        def total(offset: str = "") -> str:
+            counted = f"{summed}({selector}{offset})" if summed else f"{selector}{offset}"
+            return f"max by ({PIPELINE}, {STAGE}) ({counted})"
+
+        if not self._pipeline.is_streaming:
+            return total()
+        # Not `increase`: of a type of error that has just come it does not see the first.
+        before = f"({total(f' offset {duration(self._window)}')} or {total()} * 0)"
+        return f"({total()} - {before})"
 
 
 def _told(seconds: float) -> str:

@@ -121,7 +121,7 @@ def test_a_stream_is_looked_at_in_a_window(store: pathlib.Path, capsys: pytest.C
     found = rules(capsys, store, "--window", "5m")
     assert "[5m]" in found["BeamBackedUp"]["expr"]
     assert "[30m] offset 5m" in found["BeamThroughputGone"]["expr"]
-    assert "increase(beam_obs_records_dead_total" in found["BeamDeadShare"]["expr"]
+    assert " offset 5m" in found["BeamDeadShare"]["expr"]
     assert "BeamRunTooLong" not in found
 
 

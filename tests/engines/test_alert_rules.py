@@ -89,6 +89,18 @@ SCENARIOS = [
     Scenario("BeamDeadShare", dead("2", "1000"), 1),
     Scenario("BeamDeadShare", dead("30", "99"), 1),
     Scenario("BeamDeadShare", dead("30+9", "9000+300"), 20, "stage parse: 6%; ", {"stage": "parse"}, True),
+    # A kind of error that was never seen before.
+    Scenario(
+        "BeamDeadShare",
+        {
+            "records_dead_total{stage='parse',error='ValueError'}": "_x14 900",
+            "records_in_total{stage='parse'}": "9000+300",
+        },
+        20,
+        "stage parse: 30%; ",
+        {"stage": "parse"},
+        True,
+    ),
     # What a stream refused long ago is over.
     Scenario("BeamDeadShare", dead("9000", "10000+300"), 20, is_streaming=True),
     Scenario("BeamBalanceBroken", {"run_balanced": "0"}, 1, ""),
