@@ -1,0 +1,131 @@
+"""Failures that a runner does not see end as notifications, from real runs to a real Alertmanager."""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from click.testing import CliRunner
+
+import beam_obs as obs
+from beam_obs.cli.main import beam_obs as command_line
+from tests.engines.prism import prism_options
+from tests.engines.watching_servers import (
+    alertmanager,
+    free_port,
+    needs_alertmanager,
+    needs_prometheus,
+    prometheus,
+    receiver,
+    wait_for,
+)
+
+pytestmark = [pytest.mark.engines, needs_prometheus, needs_alertmanager]
+
+SETTINGS = """\
+store = "store"
+
+[schedules.never]
+cron = "* * * * *"
+start_within = "1s"
+
+[schedules.slow]
+cron = "0 0 1 1 *"
+since = 2100-01-01
+takes_at_most = "5s"
+"""
+
+
+def ask(*arguments: str) -> str:
+    done = CliRunner().invoke(command_line, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return str(done.stdout)
+
+
+def launch(name: str, *arguments: str) -> obs.Pipeline:
+    options = PipelineOptions(
+        [
+            *prism_options(),
+            "--obs_report=off",
+            "--obs_progress=off",
+            f"--obs_store={pathlib.Path('store').absolute()}",
+            *arguments,
+        ]
+    )
+    return obs.Pipeline("PrismRunner", options=options, name=name)
+
+
+def wait_a_while(number: int) -> int:
+    time.sleep(1)
+    return number
+
+
+def parse(name: str, texts: list[str]) -> None:
+    """Runs a pipeline that refuses what is no number, and says itself that one in ten is too many."""
+    with launch(name) as p:
+        read = p | "make" >> beam.Create(texts, reshuffle=False)
+        _ = read | "parse" >> obs.Stage(beam.Map(int), max_dead_rate=0.4, max_dead_minimum=1)
+
+
+@pytest.fixture
+def numbers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """``HOST:PORT`` of the numbers of a store, which a command of its own exports."""
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("beam_obs.toml").write_text(SETTINGS)
+    pathlib.Path("store/runs").mkdir(parents=True)
+    place = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "beam_obs.cli", "exporter", "--prometheus-port", place, "--every", "1s"]
+    exporter = subprocess.Popen(command)
+    try:
+        yield place
+    finally:
+        exporter.terminate()
+        exporter.wait(20)
+
+
+def test_failures_are_notified(numbers: str, tmp_path: pathlib.Path) -> None:
+    parse("malformed", ["1"] * 100)
+    parse("well", ["1"] * 100)
+    rules = []
+    for name in ("never", "slow", "malformed", "well"):
+        rules.append(tmp_path / f"{name}.yml")
+        rules[-1].write_text(ask("alerts", name, "--for", "prometheus", "--window", "10s"))
+    with (
+        receiver() as (webhook, alerts),
+        alertmanager(tmp_path, webhook) as place,
+        prometheus(tmp_path, [numbers], rules, place),
+    ):
+        slow = launch("slow")
+        _ = slow | "make" >> beam.Create(range(15), reshuffle=False) | "wait" >> beam.Map(wait_a_while)
+        result = slow.run()
+        with pytest.raises(obs.DeadRateExceeded):
+            parse("malformed", ["1", "x"] * 50)
+        expected = {
+            ("BeamNotStarted", "never"),
+            ("BeamRunTooLong", "slow"),
+            ("BeamDeadShare", "malformed"),
+            ("BeamRunFailed", "malformed"),
+        }
+        wait_for("notification", lambda: expected <= {told_of(alert) for alert in alerts})
+        result.wait_until_finish()
+    notified = {told_of(alert): alert for alert in alerts}
+    assert set(notified) == expected
+    for alert in notified.values():
+        command = shlex.split(alert["annotations"]["runbook"])
+        assert command[0] == "beam-obs"
+        ask(*(word for word in command[1:] if word != "--follow"))
+    dead = notified["BeamDeadShare", "malformed"]
+    assert dead["labels"]["stage"] == "parse"
+    assert dead["annotations"]["description"].startswith("stage parse: 50%; more than 40 %")
+
+
+def told_of(alert: dict[str, Any]) -> tuple[str, str]:
+    return alert["labels"]["alertname"], alert["labels"]["pipeline"]
