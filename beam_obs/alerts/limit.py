@@ -75,12 +75,12 @@ def parse_limit(text: str, parse: Callable[[str], Bound], is_least: bool = False
 def count(text: str) -> Bound:
     """Returns a whole number.
 
-    >>> count("1000").text
-    '1,000'
+    >>> count("1000").value
+    Fraction(1000, 1)
     """
     if _NUMBER.fullmatch(text) is None:
         raise UsageError(f"found {text!r}, expected a whole number: 1000")
-    return Bound(Fraction(text), f"{int(text):,}")
+    return Bound(Fraction(text), str(int(text)))
 
 
 def share(text: str) -> Bound:

@@ -119,8 +119,8 @@ def _second_text(microseconds: int) -> str:
 def seconds_text(seconds: float | None) -> str:
     """Returns a duration for people.
 
-    >>> seconds_text(0.25), seconds_text(75), seconds_text(7_265)
-    ('0.25 s', '1 min 15 s', '2 h 1 min')
+    >>> seconds_text(0.25), seconds_text(75), seconds_text(7_265), seconds_text(300_000)
+    ('0.25 s', '1 min 15 s', '2 h 1 min', '3 d 11 h')
     """
     if seconds is None:
         return ""
@@ -130,7 +130,9 @@ def seconds_text(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     if seconds < 3600:
         return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+    if seconds < 3 * 86_400:
+        return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+    return f"{seconds // 86_400:.0f} d {seconds % 86_400 // 3600:.0f} h"
 
 
 def microseconds_text(value: float | None, micro: str = "µs", none: str = "-") -> str:

@@ -9,6 +9,7 @@ from beam_obs.metrics import own_families as own
 from beam_obs.metrics.families import COUNTER, NO_BOUND, Family, Sample
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.store.run_record import RunRecord, now_text, parse_time, seconds_between
+from beam_obs.store.timeliness import UNDER_WAY
 
 ERROR_TYPE = "error"
 """Label of refused records: the type of the error."""
@@ -99,7 +100,9 @@ def _of_run(record: RunRecord, at: str) -> Iterator[Family]:
         [Sample("", {"status": status}, value=int(status == record.status)) for status in STATUSES],
     )
     yield own.own_family(own.RUN_START, [Sample("", value=parse_time(started).timestamp())])
-    yield own.own_family(own.RUN_DURATION, [Sample("", value=seconds_between(started, at))])
+    # A run that hangs has been looked at long ago.
+    until = now_text() if record.status in UNDER_WAY else at
+    yield own.own_family(own.RUN_DURATION, [Sample("", value=seconds_between(started, until))])
     if record.status == "done":
         yield own.own_family(own.RUN_LAST_SUCCESS, [Sample("", value=parse_time(at).timestamp())])
     holds = ((record.end or {}).get("balance") or {}).get("holds")
