@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 from beam_obs.exporters.exporter_group import ExporterGroup
@@ -23,6 +24,8 @@ class Bridge:
         self._numbers = numbers
         self._exporters = exporters
         self._is_away = False
+        self._found_first: set[str] | None = None
+        """The runs that were there when the store was looked at first."""
 
     def look(self) -> None:
         """Looks at the store once, and gives what it finds to the exporters.
@@ -30,8 +33,12 @@ class Bridge:
         Raises:
           BeamObsError, OSError: the store cannot be read.
         """
-        for numbers in self._numbers.look():
-            self._exporters.export(numbers)
+        found = self._numbers.look()
+        if self._found_first is None:
+            self._found_first = {numbers.run for numbers in found}
+        for numbers in found:
+            is_taken_over = numbers.run in self._found_first
+            self._exporters.export(dataclasses.replace(numbers, is_taken_over=is_taken_over))
         self._exporters.expect({numbers.pipeline for numbers in self._numbers.all()})
 
     def look_again(self) -> None:

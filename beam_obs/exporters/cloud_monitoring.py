@@ -5,6 +5,7 @@ https://cloud.google.com/monitoring/quotas
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,6 @@ from beam_obs.exporters.cloud_points import (
     monitored_resource,
 )
 from beam_obs.exporters.sending import NotAccepted
-from beam_obs.metrics import own_families as own
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.errors import MissingExtra
 
@@ -50,7 +50,7 @@ class CloudMonitoring:
 
     name = "cloud_monitoring"
     # What comes too early for a series is left to what follows, so that the end of a run waits for nothing.
-    seconds = 1.0
+    seconds = 0.0
 
     def __init__(self, project: str, client: MetricServiceClient | None = None) -> None:
         self.place = f"Cloud Monitoring of the project {project}"
@@ -58,8 +58,8 @@ class CloudMonitoring:
         self._client: Any = client
         self._described: dict[str, set[str]] | None = None
         """Names of the labels of each type of metric that the project has."""
-        self._ends: dict[str, dict[object, int]] = {}
-        """Of each run and series, when its last point was."""
+        self._written: dict[str, _Written] = {}
+        """Of the newest run of each pipeline."""
 
     def send(self, numbers: RunNumbers) -> None:
         """Writes a point of each series that had none in the last ten seconds.
@@ -75,20 +75,23 @@ class CloudMonitoring:
             raise NotAccepted("its numbers are more than 25 hours old")
         if self._client is None:
             self._client = MetricServiceClient()
-        ends = self._ends.setdefault(numbers.run, {})
+        written = self._written.get(numbers.pipeline)
+        if written is None or written.run != numbers.run:
+            written = self._written[numbers.pipeline] = _Written(numbers.run)
         due = [
             (point, end)
             for point in cloud_points(numbers)
-            if (end := _end_of(numbers, ends.get(point.key))) is not None
+            if (end := _end_of(numbers, written.ends.get(point.key, written.end))) is not None
         ]
         refusals = self._describe([point for point, _ in due])
-        resource, start = monitored_resource(numbers, self._project), _start_of(numbers)
+        resource = monitored_resource(numbers, self._project)
         for first in range(0, len(due), MOST_SERIES):
             batch = due[first : first + MOST_SERIES]
-            refusals += self._write([point.time_series(resource, start, end) for point, end in batch])
-            ends.update({point.key: end for point, end in batch})
-        if numbers.is_final:
-            del self._ends[numbers.run]
+            refusals += self._write([point.time_series(resource, numbers.began, end) for point, end in batch])
+            written.ends.update({point.key: end for point, end in batch})
+        if due:
+            written.end = max(end for _, end in due)
+            written.ends.clear()
         if refusals:
             raise NotAccepted(refusals[0])
 
@@ -136,14 +139,22 @@ class CloudMonitoring:
         return []
 
 
+@dataclasses.dataclass
+class _Written:
+    """What was written of a run.
+
+    Args:
+      run: its id.
+      end: when the last point of its series was; None before there is any.
+      ends: of series that are further, in a round that failed half way.
+    """
+
+    run: str
+    end: int | None = None
+    ends: dict[object, int] = dataclasses.field(default_factory=dict)
+
+
 def _end_of(numbers: RunNumbers, last: int | None) -> int | None:
     """Returns when a point is to be, after the last of its series; None where it is too early for another."""
     earliest = numbers.at if last is None else max(numbers.at, last + LEAST_MICROSECONDS)
     return earliest if earliest == numbers.at or numbers.is_final else None
-
-
-def _start_of(numbers: RunNumbers) -> int:
-    """Returns when a run began, microseconds since 1970."""
-    family = numbers.family(own.RUN_START)
-    began = family.samples[0].value if family is not None else None
-    return numbers.at if began is None else int(began * 1_000_000)

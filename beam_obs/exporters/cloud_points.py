@@ -6,12 +6,12 @@ https://cloud.google.com/monitoring/api/ref_v3/rpc/google.monitoring.v3
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from beam_obs.exporters.flat_series import COUNT, flat_series, labels_of
-from beam_obs.metrics.families import COUNTER, HISTOGRAM, NO_BOUND, Family, Sample
+from beam_obs.exporters.flat_series import COUNT, Buckets, buckets_of, flat_series, labels_of
+from beam_obs.exporters.metric_units import unit_of
+from beam_obs.metrics.families import COUNTER, HISTOGRAM, Family, Sample
 from beam_obs.metrics.own_families import OWN_FAMILIES
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.errors import MissingExtra
@@ -30,8 +30,6 @@ PREFIX = "custom.googleapis.com/beam_obs/"
 
 _OURS = "beam_obs_"
 _MOST_LABEL_CHARACTERS = 1024
-_UNITS = {"seconds": "s", "bytes": "By", "celsius": "Cel"}
-_UNIT = re.compile(rf"_({'|'.join(_UNITS)})(?:_sum)?$")
 _DATAFLOW = "DataflowRunner"
 
 
@@ -124,7 +122,6 @@ def metric_descriptor(
       labels: names of all its labels.
     """
     first = next(iter(points))
-    unit = _UNIT.search(metric_type)
     text = first.family.help or (OWN_FAMILIES.get(first.family.name) or ("", ""))[1]
     if first.value_type == MetricDescriptor.ValueType.DISTRIBUTION:
         text += " The mean is estimated by the buckets where nobody has the sum."
@@ -133,7 +130,7 @@ def metric_descriptor(
         labels=[LabelDescriptor(key=name) for name in sorted(labels)],
         metric_kind=first.metric_kind,
         value_type=first.value_type,
-        unit=_UNITS[unit[1]] if unit else "1",
+        unit=unit_of(metric_type) or "1",
         description=text.strip(),
         display_name=metric_type.removeprefix(PREFIX),
     )
@@ -159,11 +156,10 @@ def monitored_resource(numbers: RunNumbers, project: str) -> MonitoredResource:
 def _points(numbers: RunNumbers, family: Family, sample: Sample) -> Iterator[CloudPoint]:
     types = MetricDescriptor.ValueType
     if family.kind == HISTOGRAM:
-        if sample.buckets:
-            labels, value = labels_of(numbers, sample), _distribution(sample)
-            yield CloudPoint(
-                family, metric_type(family.name), _cut(labels), True, int(types.DISTRIBUTION), value
-            )
+        buckets = buckets_of(sample)
+        if buckets is not None:
+            labels, value = _cut(labels_of(numbers, sample)), _distribution(buckets, sample.sum)
+            yield CloudPoint(family, metric_type(family.name), labels, True, int(types.DISTRIBUTION), value)
         return
     for series in flat_series(numbers, family, sample):
         is_whole = family.kind == COUNTER or series.name == family.name + COUNT
@@ -177,19 +173,15 @@ def _points(numbers: RunNumbers, family: Family, sample: Sample) -> Iterator[Clo
         )
 
 
-def _distribution(sample: Sample) -> Distribution:
-    buckets = sorted((float(bound), count) for bound, count in (sample.buckets or {}).items())
-    bounds = [bound for bound, _ in buckets if bound != float(NO_BOUND)]
-    until = [0, *(count for _, count in buckets)]
-    counts = [later - earlier for earlier, later in itertools.pairwise(until)]
-    count = until[-1]
-    total = _estimated_sum(bounds, counts) if sample.sum is None else sample.sum
-    explicit = Distribution.BucketOptions.Explicit(bounds=bounds)
+def _distribution(buckets: Buckets, known_sum: float | None) -> Distribution:
+    count = sum(buckets.counts)
+    total = _estimated_sum(*buckets) if known_sum is None else known_sum
+    explicit = Distribution.BucketOptions.Explicit(bounds=buckets.bounds)
     return Distribution(
         count=count,
         mean=total / count if count else 0.0,
         bucket_options=Distribution.BucketOptions(explicit_buckets=explicit),
-        bucket_counts=counts,
+        bucket_counts=buckets.counts,
     )
 
 

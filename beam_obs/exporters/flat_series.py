@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -65,4 +66,38 @@ def flat_series(numbers: RunNumbers, family: Family, sample: Sample) -> Iterator
         for end, part in ((COUNT, sample.count), (SUM, sample.sum)):
             if part is not None:
                 found.append(FlatSeries(family.name + end, labels, part, is_total))
-    return (series for series in found if math.isfinite(series.value))
+    return (series for series in found if _is_number(series.value))
+
+
+class Buckets(NamedTuple):
+    """What the buckets of a histogram hold, each for itself.
+
+    Args:
+      bounds: the upper ones, but for the last, which has none.
+      counts: how many values are in each, one more than there are bounds.
+    """
+
+    bounds: list[float]
+    counts: list[int]
+
+
+def buckets_of(sample: Sample) -> Buckets | None:
+    """Returns the buckets of a histogram; None where it has none, or none that can be understood.
+
+    >>> buckets_of(Sample("parse", buckets={"0.5": 2, "1": 3, "+Inf": 3}))
+    Buckets(bounds=[0.5, 1.0], counts=[2, 1, 0])
+    """
+    try:
+        until = sorted((float(bound), int(count)) for bound, count in (sample.buckets or {}).items())
+    except (TypeError, ValueError):
+        return None
+    bounds = [bound for bound, _ in until if math.isfinite(bound)]
+    counts = [later - earlier for earlier, later in itertools.pairwise([0, *(count for _, count in until)])]
+    if not bounds or len(counts) != len(bounds) + 1 or min(counts) < 0:
+        return None
+    return Buckets(bounds, counts)
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number: a store may have been written by someone else."""
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from beam_obs.exporters.flat_series import flat_series
+from beam_obs.exporters.sent_totals import NewestSent, SentTotals, SeriesKey
 from beam_obs.exporters.targets import host_and_port
 from beam_obs.exporters.thread_log import kept_messages
 from beam_obs.metrics.families import NO_BOUND
@@ -41,7 +41,7 @@ class Statsd:
         host, port = host_and_port(address)
         # With its own metrics it counts what it drops; at so long an interval it never sends them.
         self._client = DogStatsd(host, port, telemetry_min_flush_interval=10**9)
-        self._sent: dict[str, Mapping[_Key, float]] = {}
+        self._sent = NewestSent()
 
     def send(self, numbers: RunNumbers) -> None:
         """Sends what changed of the totals of a run, and its gauges.
@@ -49,20 +49,18 @@ class Statsd:
         Raises:
           ConnectionError: a packet could not be sent: the same changes are sent again.
         """
-        lines, totals = statsd_lines(numbers, self._sent.get(numbers.run, {}))
-        before = self._client.packets_dropped_writer
+        before = self._sent.before(numbers, lambda nothing: statsd_lines(numbers, nothing)[1])
+        lines, sent = statsd_lines(numbers, before)
+        dropped = self._client.packets_dropped_writer
         with kept_messages("datadog.dogstatsd") as messages:
             with self._client as batch:
                 for line in lines:
                     send = batch.increment if line.is_change else batch.gauge
                     send(line.name, line.value, tags=list(line.tags))
-            if self._client.packets_dropped_writer > before:
+            if self._client.packets_dropped_writer > dropped:
                 raise ConnectionError(messages[0] if messages else "a packet could not be sent")
         self._look_for_answers()
-        if numbers.is_final:
-            self._sent.pop(numbers.run, None)
-        else:
-            self._sent[numbers.run] = totals
+        self._sent.keep(numbers, sent)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -92,33 +90,31 @@ class StatsdLine(NamedTuple):
     is_change: bool
 
 
-def statsd_lines(
-    numbers: RunNumbers, before: Mapping[_Key, float]
-) -> tuple[list[StatsdLine], dict[_Key, float]]:
-    """Returns the lines that tell the numbers of a run, and its totals, for the next time.
+def statsd_lines(numbers: RunNumbers, before: SentTotals) -> tuple[list[StatsdLine], SentTotals]:
+    """Returns the lines that tell the numbers of a run, and what was sent of it when they are.
 
     Args:
       numbers: of the run.
-      before: its totals as they were sent; empty at first.
+      before: what was sent of it.
 
     >>> from beam_obs.metrics.families import Family, Sample
     >>> def numbers(rows, load):
     ...     rows = Family("rows_total", "counter", (Sample("use", value=rows),))
     ...     return RunNumbers("small", "1", 0, (rows, Family("load", "gauge", (Sample("use", value=load),))))
-    >>> lines, totals = statsd_lines(numbers(3, 0.5), {})
-    >>> lines, _ = statsd_lines(numbers(5, 0.25), totals)
+    >>> lines, sent = statsd_lines(numbers(3, 0.5), SentTotals(0, {}))
+    >>> lines, _ = statsd_lines(numbers(5, 0.25), sent)
     >>> [(line.name, line.value) for line in lines], lines[0].tags
     ([('rows_total', 2), ('load', 0.25)], ('pipeline:small', 'stage:use'))
     """
     lines: list[StatsdLine] = []
-    totals: dict[_Key, float] = {}
+    totals: dict[SeriesKey, tuple[float]] = {}
     for family in numbers.families:
         for sample in family.samples:
             for name, labels, value, is_total in flat_series(numbers, family, sample):
                 tags = tuple(f"{label}:{_TEXTS.get(text, text)}" for label, text in labels.items())
                 if is_total:
-                    totals[name, tags] = value
-                    change = value - before.get((name, tags), 0)
+                    totals[name, tags] = (value,)
+                    change = value - before.totals.get((name, tags), (0,))[0]
                     if change:
                         lines.append(StatsdLine(name, change, tags, True))
                     continue
@@ -126,7 +122,4 @@ def statsd_lines(
                     # Where tags are not known, a gauge with a sign is a change of it.
                     lines.append(StatsdLine(name, 0, tags, False))
                 lines.append(StatsdLine(name, value, tags, False))
-    return lines, totals
-
-
-_Key = tuple[str, tuple[str, ...]]
+    return lines, SentTotals(numbers.at, totals)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from beam_obs.exporters.exporter_group import NamedExporter
 
 
+ON = "on"
+"""Text of a target that the variables of the environment say all of."""
+
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+")
 """Ids of projects, also those of a domain, and their numbers."""
 
@@ -136,6 +139,12 @@ TARGETS: dict[str, Target] = {
         "Project of Google Cloud whose Cloud Monitoring gets the numbers",
         _project,
         _sender("cloud_monitoring", "CloudMonitoring"),
+    ),
+    "otlp": Target(
+        "URL",
+        f"Receiver of OTLP that gets the numbers; {ON}: the one that OTEL_EXPORTER_OTLP_ENDPOINT names",
+        lambda text: text if text == ON else http_address(text),
+        _sender("otlp", "Otlp"),
     ),
     "statsd": Target(
         "HOST:PORT",

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from beam_obs.metrics.families import Family
+from beam_obs.metrics.own_families import RUN_START
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,7 @@ class RunNumbers:
       is_final: whether the run has ended, so that no others follow.
       attributes: what else is known of the run, by name: runner, job_id, code_version, beam_version, and
         region and job_name of a job of Dataflow's.
+      is_taken_over: whether another process may have sent some of them before.
     """
 
     pipeline: str
@@ -28,6 +30,14 @@ class RunNumbers:
     families: tuple[Family, ...]
     is_final: bool = False
     attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    is_taken_over: bool = False
+
+    @property
+    def began(self) -> int:
+        """When the run began, microseconds since 1970; when the numbers were taken, where nobody knows."""
+        started = self.family(RUN_START)
+        seconds = started.samples[0].value if started is not None else None
+        return self.at if seconds is None else round(seconds * 1_000_000)
 
     def family(self, name: str) -> Family | None:
         """Returns the family of a name."""

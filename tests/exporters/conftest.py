@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 import beam_obs as obs
+from beam_obs.exporters import sending
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.store.numbers_of_run import numbers_of_run
 from tests import programs
@@ -39,6 +40,12 @@ with obs.Pipeline(argv=sys.argv[1:], name="numbers") as p:
     _ = p | beam.Create(texts) | "parse" >> obs.Stage(beam.Map(int)) | "use" >> beam.Map(use)
 """
 """All kinds of instruments, and records that are refused."""
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries targets that are away again at once, nearly."""
+    monkeypatch.setattr(sending, "_FIRST_PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="session")

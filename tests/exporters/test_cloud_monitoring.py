@@ -131,6 +131,15 @@ def test_the_last_numbers_are_written_at_once_where_they_come_too_early(cloud: C
     assert [(point.end - BEGAN, point.value) for point in points] == [(10, 1), (20, 2)]
 
 
+def test_the_last_numbers_may_be_sent_again(cloud: Cloud) -> None:
+    server, client = cloud
+    target = CloudMonitoring("weather", client)
+    for _ in range(2):
+        target.send(counted(2, at=10, final=True))
+    points = server.points[next(key for key in server.points if "instruments" in key[0])]
+    assert [(point.end - BEGAN, point.value) for point in points] == [(10, 2), (20, 2)]
+
+
 def test_what_was_written_before_a_failure_is_not_written_again(cloud: Cloud) -> None:
     server, client = cloud
     target = CloudMonitoring("weather", client)

@@ -51,11 +51,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "_FIRST_PAUSE_SECONDS", 0.01)
-
-
 def test_what_is_given_is_sent_and_closing_sends_the_rest() -> None:
     target = Recorded()
     exporter = SendingExporter(target)

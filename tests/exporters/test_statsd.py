@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import json
 import pathlib
 import re
@@ -97,10 +98,18 @@ def test_a_counter_tells_what_was_counted_since_the_last_time(receiver: socket.s
     target = target_of(receiver)
     for rows in (3, 3, 10):
         target.send(counted(rows))
+    for _ in range(2):
+        target.send(counted(12, final=True))
     target.send(counted(4, run="2"))
-    target.send(counted(12, final=True))
     lines = [parsed(line)[1:] for line in received(receiver)]
-    assert lines == [(3, "c"), (7, "c"), (4, "c"), (2, "c")]
+    assert lines == [(3, "c"), (7, "c"), (2, "c"), (4, "c")]
+
+
+def test_what_another_may_have_sent_of_a_run_is_not_sent_again(receiver: socket.socket) -> None:
+    target = target_of(receiver)
+    for rows in (10, 12):
+        target.send(dataclasses.replace(counted(rows), is_taken_over=True))
+    assert [parsed(line)[1:] for line in received(receiver)] == [(2, "c")]
 
 
 @given(totals=st.lists(st.integers(0, 10**6), min_size=1, max_size=8))
