@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import shlex
 from typing import Any
 
@@ -12,7 +13,11 @@ import yaml
 from google.cloud.monitoring_v3 import AlertPolicy
 from google.protobuf import json_format
 
+from beam_obs.alerts.cloud_naming import cloud_naming
 from beam_obs.cli.main import exit_code
+from beam_obs.exporters.cloud_points import metric_type, monitored_resource
+from beam_obs.metrics.own_families import OWN_FAMILIES
+from beam_obs.metrics.run_numbers import RunNumbers
 from tests.alerts.kept_runs import HOUR, keep_hourly_runs, keep_run
 
 HOSTILE = "a\"b\\{{ .Evil }}'$(rm) ü\n#é"
@@ -211,3 +216,14 @@ def test_what_is_wrong_is_said(
     keep_run(store, "flights", 0)
     assert exit_code(["alerts", *wrong, "--store", str(store)]) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("runner", "job"), [("DataflowRunner", "flights-1"), ("PrismRunner", None)])
+def test_cloud_monitoring_is_asked_for_what_is_written_to_it(runner: str, job: str | None) -> None:
+    attributes = {"runner": runner, **({"job_name": job, "region": "europe-west1"} if job else {})}
+    resource = monitored_resource(RunNumbers("flights", "1", 0, (), attributes=attributes), "project")
+    for name in OWN_FAMILIES:
+        domain, _, path = metric_type(name).partition("/")
+        mapped = f"{re.sub(r'[^a-zA-Z0-9]', '_', domain)}:{path.replace('/', '_')}"
+        asked = cloud_naming(runner).selector(name, {})
+        assert asked == f'{mapped}{{monitored_resource="{resource.type}"}}'
