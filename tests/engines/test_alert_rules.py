@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-import shutil
 import subprocess
 from typing import Any
 
@@ -18,15 +17,9 @@ from beam_obs.alerts.watched_pipeline import watched_pipeline
 from beam_obs.store.store import Store
 from tests.alerts.kept_runs import keep_hourly_runs, keep_run
 from tests.alerts.test_rules import HOSTILE
+from tests.engines.prometheus import installed
 
-PROMTOOL = shutil.which("promtool")
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.skipif(
-        PROMTOOL is None,
-        reason="promtool is not installed: apt-get install --no-install-recommends prometheus",
-    ),
-]
+pytestmark = pytest.mark.engines
 
 RUNNING = {"run_status{status='running'}": "1", "run_start_timestamp_seconds": "0"}
 QUIET, GROWING = "60", "0+60"
@@ -148,10 +141,8 @@ def made_rules(folder: pathlib.Path, name: str, is_streaming: bool) -> pathlib.P
 
 
 def promtool(*arguments: str | pathlib.Path) -> subprocess.CompletedProcess[str]:
-    assert PROMTOOL is not None
-    return subprocess.run(
-        [PROMTOOL, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
-    )
+    command = [installed("promtool"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def alerts_expected(path: pathlib.Path, scenario: Scenario, name: str) -> list[dict[str, Any]]:

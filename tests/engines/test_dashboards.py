@@ -20,7 +20,8 @@ from beam_obs.cli.main import beam_obs as command_line
 from tests.alerts.kept_runs import keep_hourly_runs, keep_run
 from tests.alerts.test_rules import HOSTILE
 from tests.engines.install import GRAFANA_SCHEMA
-from tests.engines.watching_servers import Prometheus, free_port, needs_prometheus, prometheus, wait_for
+from tests.engines.object_stores import free_port
+from tests.engines.prometheus import Prometheus, prometheus
 
 pytestmark = pytest.mark.engines
 
@@ -113,18 +114,22 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Promethe
         read = p | "make" >> beam.Create(["1", "2", "x"])
         parsed = read | "parse" >> obs.Stage(beam.Map(int))
         _ = parsed | "odd" >> obs.Stage(beam.Filter(lambda number: number % 2))
-    with prometheus(folder, [f"127.0.0.1:{port}"]) as server:
-        wait_for("second scrape", lambda: (server.query("count_over_time(up[1m])") or [({}, 0)])[0][1] >= 3)
+    with prometheus(folder, {"beam_obs": port}) as server:
+        server.wait_for("count_over_time(up[1m])", lambda scrapes: (scrapes or 0) >= 3)
         yield server, store
 
 
-@needs_prometheus
+def series(server: Prometheus, query: str) -> list[tuple[dict[str, str], float]]:
+    """Returns labels and value of what a query gives now."""
+    return [(one["metric"], float(one["value"][1])) for one in server.api("query", query=query)["result"]]
+
+
 def test_every_query_has_data_of_a_real_run(watched: tuple[Prometheus, str]) -> None:
     server, store = watched
     without = []
     for panel in dashboard_of(store, "small")["panels"]:
         for asked in panel.get("targets", ()):
-            found = server.query(asked["expr"].replace("$__rate_interval", "10s"))
+            found = series(server, asked["expr"].replace("$__rate_interval", "10s"))
             if not found or all(math.isnan(value) for _, value in found):
                 without.append((panel["title"], asked["expr"]))
             for label in re.findall(r"{{(\w+)}}", asked["legendFormat"]):
@@ -132,14 +137,13 @@ def test_every_query_has_data_of_a_real_run(watched: tuple[Prometheus, str]) -> 
     assert without == []
 
 
-@needs_prometheus
 def test_panels_show_what_the_run_counted(watched: tuple[Prometheus, str]) -> None:
     server, store = watched
     panels = {panel["title"]: panel for panel in dashboard_of(store, "small")["panels"]}
 
     def shown(title: str, label: str) -> dict[str, float]:
         (asked,) = panels[title]["targets"]
-        return {labels.get(label, ""): value for labels, value in server.query(asked["expr"])}
+        return {labels.get(label, ""): value for labels, value in series(server, asked["expr"])}
 
     assert shown("Status of the newest run", "status") == {"done": 1}
     assert shown("Records taken, newest run", "stage")["parse"] == 3

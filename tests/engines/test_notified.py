@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,18 +16,14 @@ from click.testing import CliRunner
 
 import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
+from tests.engines.alertmanager import alertmanager, receiver
+from tests.engines.object_stores import free_port
 from tests.engines.prism import prism_options
-from tests.engines.watching_servers import (
-    alertmanager,
-    free_port,
-    needs_alertmanager,
-    needs_prometheus,
-    prometheus,
-    receiver,
-    wait_for,
-)
+from tests.engines.prometheus import installed, prometheus, running
 
-pytestmark = [pytest.mark.engines, needs_prometheus, needs_alertmanager]
+pytestmark = pytest.mark.engines
+
+WAIT_SECONDS = 90.0
 
 SETTINGS = """\
 store = "store"
@@ -76,22 +71,30 @@ def parse(name: str, texts: list[str]) -> None:
 
 
 @pytest.fixture
-def numbers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """``HOST:PORT`` of the numbers of a store, which a command of its own exports."""
+def numbers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Port of the numbers of a store, which a command of its own exports."""
+    installed("prometheus")
+    installed("prometheus-alertmanager")
+    prism_options()
     monkeypatch.chdir(tmp_path)
     pathlib.Path("beam_obs.toml").write_text(SETTINGS)
     pathlib.Path("store/runs").mkdir(parents=True)
-    place = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "beam_obs.cli", "exporter", "--prometheus-port", place, "--every", "1s"]
-    exporter = subprocess.Popen(command)
-    try:
-        yield place
-    finally:
-        exporter.terminate()
-        exporter.wait(20)
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "beam_obs.cli",
+        "exporter",
+        "--prometheus-port",
+        str(port),
+        "--every",
+        "1s",
+    ]
+    with running(command, f"http://127.0.0.1:{port}/metrics"):
+        yield port
 
 
-def test_failures_are_notified(numbers: str, tmp_path: pathlib.Path) -> None:
+def test_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> None:
     parse("malformed", ["1"] * 100)
     parse("well", ["1"] * 100)
     rules = []
@@ -101,7 +104,7 @@ def test_failures_are_notified(numbers: str, tmp_path: pathlib.Path) -> None:
     with (
         receiver() as (webhook, alerts),
         alertmanager(tmp_path, webhook) as place,
-        prometheus(tmp_path, [numbers], rules, place),
+        prometheus(tmp_path, {"beam_obs": numbers}, told_to(place, rules)),
     ):
         slow = launch("slow")
         _ = slow | "make" >> beam.Create(range(15), reshuffle=False) | "wait" >> beam.Map(wait_a_while)
@@ -114,7 +117,9 @@ def test_failures_are_notified(numbers: str, tmp_path: pathlib.Path) -> None:
             ("BeamDeadShare", "malformed"),
             ("BeamRunFailed", "malformed"),
         }
-        wait_for("notification", lambda: expected <= {told_of(alert) for alert in alerts})
+        until = time.monotonic() + WAIT_SECONDS
+        while expected - {told_of(alert) for alert in alerts} and time.monotonic() < until:
+            time.sleep(0.2)
         result.wait_until_finish()
     notified = {told_of(alert): alert for alert in alerts}
     assert set(notified) == expected
@@ -129,3 +134,9 @@ def test_failures_are_notified(numbers: str, tmp_path: pathlib.Path) -> None:
 
 def told_of(alert: dict[str, Any]) -> tuple[str, str]:
     return alert["labels"]["alertname"], alert["labels"]["pipeline"]
+
+
+def told_to(place: str, rules: list[pathlib.Path]) -> dict[str, Any]:
+    """Returns what Prometheus is to evaluate, and whom to tell."""
+    alertmanagers = [{"static_configs": [{"targets": [place]}]}]
+    return {"rule_files": [str(path) for path in rules], "alerting": {"alertmanagers": alertmanagers}}
