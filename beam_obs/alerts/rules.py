@@ -276,20 +276,22 @@ class _Maker:
 
     def _nothing_known(self) -> Rule | LeftOut:
         name = "BeamNothingKnown"
-        limit = self._pipeline.late_seconds
+        limit, family = self._pipeline.late_seconds, own.RUN_STATUS
         if self._pipeline.is_streaming:
             limit = self._window
+        if self._pipeline.schedule is not None:  # which is told all the time, of runs that are not there
+            limit, family = self._window, own.SCHEDULE_DUE
         if limit is None:
             return LeftOut(name, self._irregular)
         limit *= _KEPT
-        status = self._naming.selector(own.RUN_STATUS, self._this)
+        told = self._naming.selector(family, self._this)
         return Rule(
             name,
-            f"absent_over_time({status}[{duration(limit)}])",
+            f"absent_over_time({told}[{duration(limit)}])",
             WARNING,
-            f"nothing has been heard of {self._name} for far longer than usual",
-            f"no number of it for {_told(limit)}: no run, or nothing exports any",
-            self._pipeline.command("runs", "--pipeline", self._pipeline.name),
+            f"nothing has been heard of {self._name} for too long: what is wrong with it is not known",
+            f"no {family} of it for {_told(limit)}",
+            self._pipeline.command("runs"),
         )
 
     @property
