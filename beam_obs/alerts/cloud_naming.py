@@ -18,4 +18,4 @@ def cloud_naming(runner: str) -> Naming:
     'custom_googleapis_com:beam_obs_run_balanced{monitored_resource="generic_task"}'
     """
     resource = _OF_DATAFLOW if runner == "DataflowRunner" else _OF_OTHERS
-    return Naming(_DOMAIN, {"monitored_resource": resource})
+    return Naming(_DOMAIN, {"monitored_resource": resource}, is_told_once=True)

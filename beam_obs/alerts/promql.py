@@ -16,6 +16,7 @@ class Naming(NamedTuple):
     Args:
       prefix: stands before the name of each.
       matchers: labels that each selector has beside its own.
+      is_told_once: whether the numbers of a run that has ended are told once, and not again and again.
 
     >>> Naming().selector("beam_obs_run_balanced", {"pipeline": "flights"})
     'beam_obs_run_balanced{pipeline="flights"}'
@@ -23,6 +24,7 @@ class Naming(NamedTuple):
 
     prefix: str = ""
     matchers: Mapping[str, str] = {}
+    is_told_once: bool = False
 
     def selector(
         self, name: str, equal: Mapping[str, str], these: tuple[str, str, Iterable[str]] | None = None

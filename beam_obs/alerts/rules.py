@@ -157,9 +157,12 @@ class _Maker:
         if schedule is None:
             return LeftOut(name, "beam_obs.toml has no schedule of this pipeline")
         within = schedule.start_within_seconds
+        due = self._naming.selector(own.SCHEDULE_DUE, self._this)
+        if self._naming.is_told_once:  # at the end of the run before
+            due = f"max_over_time({due}[{duration(_KEPT * schedule.longest_pause_seconds)}])"
         return Rule(
             name,
-            f"time() - {self._of_pipeline(own.SCHEDULE_DUE)} > {number(within)}",
+            f"time() - max by ({PIPELINE}) ({due}) > {number(within)}",
             CRITICAL,
             f"no run of {self._name} has started since one was due",
             f"due at {clean(schedule.cron)} ({clean(schedule.zone)}), told of {_told(within)} later",
@@ -279,8 +282,12 @@ class _Maker:
         limit, family = self._pipeline.late_seconds, own.RUN_STATUS
         if self._pipeline.is_streaming:
             limit = self._window
-        if self._pipeline.schedule is not None:  # which is told all the time, of runs that are not there
+        schedule = self._pipeline.schedule
+        if schedule is not None:
+            # Told all the time, of runs that are not there, by who looks at a store.
             limit, family = self._window, own.SCHEDULE_DUE
+            if self._naming.is_told_once:
+                limit = schedule.longest_pause_seconds
         if limit is None:
             return LeftOut(name, self._irregular)
         limit *= _KEPT

@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import difflib
 import functools
+import itertools
 import zoneinfo
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from beam_obs.records.number_text import counted
 START_WITHIN_SECONDS = 600.0
 
 _FIELDS = 5
+_LOOKED_AT, _DAYS_LOOKED_AT = 60, 366
 _SECOND = datetime.timedelta(seconds=1)
 
 
@@ -75,6 +77,19 @@ class Schedule:
     def last_start(self, before: datetime.datetime) -> datetime.datetime:
         """Returns the last start before a time, in UTC; raises what `next_start` does."""
         return self._start(before, reverse=True)
+
+    @functools.cached_property
+    def longest_pause_seconds(self) -> float:
+        """The longest time from one start to the next, of those of a year and sixty at most.
+
+        >>> Schedule("flights", "0 6 * * 1-5").longest_pause_seconds / 3600
+        72.0
+        """
+        starts = [datetime.datetime(2000, 1, 1, tzinfo=_UTC)]
+        while len(starts) < _LOOKED_AT and (starts[-1] - starts[0]).days < _DAYS_LOOKED_AT:
+            starts.append(self.next_start(starts[-1]))
+        pauses = [(after - before).total_seconds() for before, after in itertools.pairwise(starts[1:])]
+        return max(pauses, default=_DAYS_LOOKED_AT * 86_400.0)
 
     def check(self) -> None:
         """Raises what `next_start` does, where anything is wrong with the schedule."""

@@ -218,6 +218,17 @@ def test_what_is_wrong_is_said(
     assert said in capsys.readouterr().err
 
 
+def test_a_policy_looks_back_to_where_the_run_before_said_when_the_next_is_due(
+    store: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_run(store, "flights", 0)
+    pathlib.Path("beam_obs.toml").write_text('[schedules.flights]\ncron = "0 6 * * *"\n')
+    text = printed(capsys, "flights", "--for", "cloud", store=store)
+    (not_started,) = [line for line in text.splitlines() if "BeamNotStarted" in line]
+    assert 'pipeline=\\"flights\\"}[2d])' in not_started
+    assert "max_over_time" not in rules(capsys, store)["BeamNotStarted"]["expr"]
+
+
 @pytest.mark.parametrize(("runner", "job"), [("DataflowRunner", "flights-1"), ("PrismRunner", None)])
 def test_cloud_monitoring_is_asked_for_what_is_written_to_it(runner: str, job: str | None) -> None:
     attributes = {"runner": runner, **({"job_name": job, "region": "europe-west1"} if job else {})}
