@@ -12,11 +12,11 @@ import click
 from beam_obs.alerts.gate_rules import GateRules, gate
 from beam_obs.alerts.gated_run import GatedRun
 from beam_obs.alerts.junit_file import check_junit, write_junit
-from beam_obs.alerts.limit import Bound, Limit, count, count_or_share, duration, parse_limit, share
+from beam_obs.alerts.limit import Bound, count, count_or_share, duration, parse_limit, share
 from beam_obs.alerts.nagios_output import UNKNOWN, nagios_code, nagios_line, nagios_lines
 from beam_obs.alerts.verdict import BROKEN, UNTOLD, Verdict, passes
-from beam_obs.cli.shared_options import store_option
-from beam_obs.records.errors import BeamObsError, MissingExtra, UsageError
+from beam_obs.cli.shared_options import parsed_by, store_option
+from beam_obs.records.errors import BeamObsError, MissingExtra
 from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import clean
@@ -58,16 +58,8 @@ def _end_unknown(message: object) -> None:
     raise click.exceptions.Exit(UNKNOWN)
 
 
-def _limit(
-    parse: Callable[[str], Bound], is_least: bool = False
-) -> Callable[[click.Context, click.Parameter, str | None], Limit | None]:
-    def callback(context: click.Context, parameter: click.Parameter, value: str | None) -> Limit | None:
-        try:
-            return None if value is None else parse_limit(value, parse, is_least)
-        except UsageError as error:
-            raise click.BadParameter(str(error)) from None
-
-    return callback
+def _limit(parse: Callable[[str], Bound], is_least: bool = False) -> Callable[..., Any]:
+    return parsed_by(lambda text: parse_limit(text, parse, is_least))
 
 
 @click.command(cls=_Gate)
@@ -182,7 +174,7 @@ def _gated(store: Store, selector: str) -> GatedRun:
 
 def _tell(subject: str, gated: GatedRun, verdicts: Sequence[Verdict]) -> None:
     status = "never ran" if gated.record is None else gated.record.status_text
-    tell(f"{clean(subject)}  {status}")
+    tell(f"{clean(subject)}  {clean(status)}")
     states = max(len(verdict.state) for verdict in verdicts)
     rules = max(len(verdict.rule) for verdict in verdicts)
     for verdict in verdicts:

@@ -9,14 +9,13 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
 
 import click
 
 from beam_obs.alerts.expectation import Expectation
 from beam_obs.alerts.probe import Attempt, Probe
 from beam_obs.alerts.probe_counters import ProbeCounters
-from beam_obs.cli.shared_options import json_option
+from beam_obs.cli.shared_options import json_option, parsed_by
 from beam_obs.exporters.targets import host_and_port
 from beam_obs.records.duration import parse_duration
 from beam_obs.records.errors import UsageError
@@ -26,19 +25,6 @@ from beam_obs.reports.telling import tell
 from beam_obs.store.run_record import parse_time
 
 _EVERY_SECONDS = 30
-_Parsed = TypeVar("_Parsed")
-
-
-def _parsed(parse: Callable[[str], _Parsed]) -> Callable[..., Any]:
-    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-        try:
-            if isinstance(value, tuple):
-                return tuple(parse(one) for one in value)
-            return None if value is None else parse(value)
-        except (UsageError, ValueError) as error:
-            raise click.BadParameter(str(error)) from None
-
-    return callback
 
 
 def _address(text: str) -> str:
@@ -64,13 +50,13 @@ def _header(text: str) -> tuple[str, str]:
 
 
 @click.command()
-@click.argument("url", metavar="URL", callback=_parsed(_address))
+@click.argument("url", metavar="URL", callback=parsed_by(_address))
 @click.option(
     "--expect",
     "expectations",
     multiple=True,
     metavar="JSONPATH=VALUE",
-    callback=_parsed(Expectation),
+    callback=parsed_by(Expectation),
     help="The answer has this value there, or without =VALUE anything; may be given several times: "
     "'$.status=ok', '$.runs[0].dead=0'.",
 )
@@ -78,7 +64,7 @@ def _header(text: str) -> tuple[str, str]:
     "--every",
     "every_seconds",
     metavar="DURATION",
-    callback=_parsed(_length),
+    callback=parsed_by(_length),
     help="Ask again so long after the last time began, until interrupted: 30s.",
 )
 @click.option(
@@ -93,7 +79,7 @@ def _header(text: str) -> tuple[str, str]:
     metavar="DURATION",
     default="10s",
     show_default=True,
-    callback=_parsed(_length),
+    callback=parsed_by(_length),
     help="The whole answer is there within this time.",
 )
 @click.option(
@@ -101,7 +87,7 @@ def _header(text: str) -> tuple[str, str]:
     "headers",
     multiple=True,
     metavar="'NAME: VALUE'",
-    callback=_parsed(_header),
+    callback=parsed_by(_header),
     help="Send this header; may be given several times.",
 )
 @click.option(
@@ -110,7 +96,7 @@ def _header(text: str) -> tuple[str, str]:
 @click.option(
     "--prometheus-port",
     metavar="[HOST:]PORT",
-    callback=_parsed(host_and_port),
+    callback=parsed_by(host_and_port),
     help="Show its counters to Prometheus on this port.",
 )
 @click.option(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from beam_obs.records.duration import parse_duration
-from beam_obs.records.errors import UsageError
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import clean
 from beam_obs.reports.store_argument import store_argument as store_argument
@@ -53,6 +52,27 @@ def _store(context: click.Context, parameter: click.Parameter, value: str | None
     return Store(value, must_exist=True)
 
 
+def parsed_by(parse: Callable[[str], object]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Returns what makes values of an option, whose errors tell how it is used.
+
+    Args:
+      parse: makes one of its text; raises UsageError or ValueError with what was found and expected.
+    """
+
+    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        try:
+            if isinstance(value, tuple):
+                return tuple(parse(one) for one in value)
+            return None if value is None else parse(value)
+        except ValueError as error:  # as UsageError is
+            raise click.BadParameter(str(error)) from None
+
+    return callback
+
+
+in_seconds = parsed_by(parse_duration)
+"""Makes seconds of a duration as people write it."""
+
 store_option = click.option(
     "--store",
     callback=_store,
@@ -68,14 +88,6 @@ all_steps_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-
-
-def in_seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """Callback of an option that takes a length of time: returns it in seconds."""
-    try:
-        return None if value is None else parse_duration(value)
-    except UsageError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 def sources_option(otherwise: str) -> Callable[[_Command], _Command]:

@@ -120,11 +120,17 @@ class Schedule:
 
     @functools.cached_property
     def _zone(self) -> datetime.tzinfo:
+        if self.zone == "UTC":  # which needs no files of the system
+            return _UTC
         try:
             return zoneinfo.ZoneInfo(self.zone)
         except (LookupError, ValueError, OSError):
-            near = difflib.get_close_matches(self.zone, zoneinfo.available_timezones(), 1)
-            meant = f"did you mean {near[0]}?" if near else "give a name as Europe/Berlin or UTC"
+            known = zoneinfo.available_timezones()
+            near = difflib.get_close_matches(self.zone, known, 1)
+            otherwise = (
+                "give a name as Europe/Berlin or UTC" if known else "no zone does here: pip install tzdata"
+            )
+            meant = f"did you mean {near[0]}?" if near else otherwise
             raise UsageError(f"{self.place}: zone is {self.zone!r}, which does not exist; {meant}") from None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import lxml.html
 import pytest
@@ -66,3 +67,11 @@ def test_a_store_without_runs_has_its_scheduled_pipelines(tmp_path: pathlib.Path
     (tmp_path / "store" / "runs").mkdir(parents=True)
     with serving(tmp_path, schedules={"never": Schedule("never", "*/5 * * * *")}) as found:
         assert list(rows(found)) == ["never"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_is_missed_fits_the_page(watched: Served, open_page: Callable[..., Any], width: int) -> None:
+    for path in ("/", "/pipelines/slow"):
+        page = open_page(f"{watched.address}{path}", width=width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
