@@ -35,6 +35,7 @@ _COMMANDS = {
     "dead-letters": "dead_letters",
     "why": "why",
     "fate": "fate",
+    "trace": "trace",
     "sources": "sources",
     "affected": "affected",
     "serve": "serve",

@@ -25,6 +25,9 @@ from beam_obs.lineage.opened_files import FileGone as FileGone
 from beam_obs.lineage.output_records import NoSuchRecord as NoSuchRecord
 from beam_obs.lineage.output_records import OutputRecord as OutputRecord
 from beam_obs.lineage.positions import NoSuchPlace as NoSuchPlace
+from beam_obs.lineage.record_trace import RecordTrace as RecordTrace
+from beam_obs.lineage.record_trace import SpanNode as SpanNode
+from beam_obs.lineage.record_trace import record_trace as record_trace
 from beam_obs.lineage.run_sources import Sources as Sources
 from beam_obs.lineage.run_sources import sources as sources
 from beam_obs.lineage.source_records import CHANGED as CHANGED

@@ -33,7 +33,7 @@ from beam_obs.runs.printed_report import print_wanted_report
 from beam_obs.runs.reach import check_reach, outlives_launcher
 from beam_obs.runs.step_code import step_code
 from beam_obs.runs.template import Template, template_of
-from beam_obs.runs.trace_options import trace_settings
+from beam_obs.runs.trace_options import told_of, trace_settings
 from beam_obs.store.run import Run, keep_template
 from beam_obs.store.secrets import redact, redact_text
 from beam_obs.store.store import Store
@@ -235,6 +235,7 @@ class Observer:
             "inputs": [
                 {**vars(dataset), "uri": redact_text(dataset.uri)} for dataset in self.observation.inputs
             ],
+            "traces": told_of(context.traces),
             "parent_run": None,
             **limits_told(
                 self.settings.max_dead_rate, self.settings.max_dead_minimum, self.observation.dead_rates

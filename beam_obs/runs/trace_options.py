@@ -8,14 +8,14 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.trace_settings import OTLP, STORE, TraceSettings
-from beam_obs.traces.sampling import threshold_of
+from beam_obs.traces.sampling import share_of, threshold_of
 from beam_obs.traces.span_ids import span_id_of_run, trace_id_of_run
 from beam_obs.traces.tracer import check_tracing, users_provider
 
@@ -118,6 +118,20 @@ def trace_settings(
         protocol=_protocol(variables),
         keeps_messages=keeps_messages,
     )
+
+
+def told_of(settings: TraceSettings | None) -> dict[str, Any] | None:
+    """Returns what the start of a run says of its traces; None where it is not traced."""
+    if settings is None:
+        return None
+    target = PROVIDER if settings.takes_users_provider and users_provider_if_loaded() else settings.target
+    sent_to = {OTLP: settings.endpoint, PROVIDER: "the provider that the program has set up"}
+    return {
+        "target": target,
+        "share": round(share_of(settings.threshold), 12),
+        "shares": {step: round(share_of(one), 12) for step, one in settings.thresholds},
+        "sent_to": sent_to.get(target),
+    }
 
 
 def parse_shares(text: object) -> Shares:

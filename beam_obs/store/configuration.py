@@ -31,6 +31,7 @@ class Configuration(NamedTuple):
 
     Args:
       path: the file; None where there is none.
+      trace_url: of a trace in a backend, with ``{trace_id}`` in it.
       store: root of the store; a relative folder is taken from the file's own.
       shared: whether all workers see the store's folder, though it is one of this machine.
       filesystem: options of filesystems by name, as of a pipeline: ``{"s3_endpoint_url": "http://..."}``.
@@ -44,6 +45,7 @@ class Configuration(NamedTuple):
     filesystem: Mapping[str, str | int | bool] = {}
     schedules: Mapping[str, Schedule] = {}
     exporters: Mapping[str, str | int] = {}
+    trace_url: str | None = None
 
     @property
     def filesystem_arguments(self) -> list[str]:
@@ -96,6 +98,21 @@ def usable_schedules() -> Mapping[str, Schedule]:
     return schedules
 
 
+def check_trace_url(template: str, where: str) -> None:
+    """Refuses what is no URL of a trace.
+
+    Raises:
+      UsageError: it does not begin as one, or has no place for the id.
+
+    >>> check_trace_url("http://localhost:16686/trace/{trace_id}", "--trace-url")
+    """
+    if not template.startswith(("http://", "https://")) or "{trace_id}" not in template:
+        raise UsageError(
+            f"{where} is {template!r}; give an address with {{trace_id}} in it, "
+            "e.g. http://localhost:16686/trace/{trace_id}"
+        )
+
+
 def _read(path: str) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as file:
@@ -110,7 +127,14 @@ def _read(path: str) -> dict[str, Any] | None:
 def _checked(settings: Any, path: str) -> Configuration:
     if not isinstance(settings, dict):
         raise UsageError(f"{path}: tool.beam_obs is no table of settings")
-    expected = {"store": str, "shared": bool, "filesystem": dict, "schedules": dict, "exporters": dict}
+    expected = {
+        "store": str,
+        "shared": bool,
+        "filesystem": dict,
+        "schedules": dict,
+        "exporters": dict,
+        "trace_url": str,
+    }
     for name, value in settings.items():
         if name not in expected:
             near = difflib.get_close_matches(name, expected, 1)
@@ -133,8 +157,11 @@ def _checked(settings: Any, path: str) -> Configuration:
     schedules = {
         name: schedule_of_settings(name, table, path) for name, table in settings.get("schedules", {}).items()
     }
+    trace_url = settings.get("trace_url")
+    if trace_url is not None:
+        check_trace_url(trace_url, f"{path}: trace_url")
     store = settings.get("store")
     if store and "://" not in store:
         store = os.path.join(os.path.dirname(path), os.path.expanduser(store))
     shared = settings.get("shared", False)
-    return Configuration(path, store or None, shared, filesystem, schedules, exporters)
+    return Configuration(path, store or None, shared, filesystem, schedules, exporters, trace_url)

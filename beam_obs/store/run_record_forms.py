@@ -52,6 +52,14 @@ START_FORM: dict[str, Any] = {
     "max_dead_rate": _NUMBER,
     "max_dead_minimum": _COUNT,
     "dead_rates": Maybe(Each({"share": _NUMBER, "minimum": _COUNT})),
+    "traces": Maybe(
+        {
+            "target": Needed(str, ""),
+            "share": Needed(float, 0.0),
+            "shares": Needed(Each(float), {}),
+            "sent_to": Needed(_TEXT, None),
+        }
+    ),
     "code": _CODE,
     "options": Maybe(Each(object)),
     "inputs": Maybe(_DATASETS),

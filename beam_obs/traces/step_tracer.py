@@ -20,7 +20,7 @@ from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import ORIGIN_BYTES, is_derived
 from beam_obs.traces import attributes as names
 from beam_obs.traces.bundle_spans import BUNDLE, SpanMade
-from beam_obs.traces.sampling import is_sampled
+from beam_obs.traces.incoming import INCOMING, is_traced, trace_id_of
 from beam_obs.traces.span_ids import span_id_of
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.traces.tracer import ProcessTracer, process_tracer, remote_parent
@@ -65,11 +65,15 @@ class StepTracer:
         """
 
         def traced(provenance: bytes) -> Callable[..., Any]:
-            if len(provenance) != ORIGIN_BYTES:
+            if len(provenance) != ORIGIN_BYTES or not self.is_traced(provenance):
                 return function
             return functools.partial(self._call, provenance, function, gives_many)
 
         return traced
+
+    def is_traced(self, origin: bytes) -> bool:
+        """Returns whether a record is sampled here, by its own bits or by the trace that it came with."""
+        return is_traced(origin, self._threshold)
 
     def _call(
         self, origin: bytes, function: Callable[..., Any], gives_many: bool, *args: Any, **kwargs: Any
@@ -107,12 +111,12 @@ class StepTracer:
         bundle, label = BUNDLE, self.step.label
         made = bundle.of(origin)
         before = made.get(label)
-        trace_id = int.from_bytes(origin, "big")
+        trace_id = trace_id_of(origin)
         span = self._tracer.start(
             label,
             trace_id,
             span_id_of(origin, label, 0 if before is None else before.number),
-            None if is_first else self._parent(origin, trace_id, made),
+            None if is_first else self._parent(origin, trace_id, made, start_time),
             self._threshold,
             {**self._attributes, names.ORIGIN: origin.hex(), names.BUNDLE: bundle.nonce, **told},
             links,
@@ -131,7 +135,7 @@ class StepTracer:
           contributors: the origins that are known; none where it keeps the origin of its only one.
           count: of the elements that it was made of.
         """
-        if self.least is None or origin[9:] < self.least or len(origin) != ORIGIN_BYTES:
+        if self.least is None or len(origin) != ORIGIN_BYTES or not self.is_traced(origin):
             return
         try:
             links = list(self._links(contributors))
@@ -147,7 +151,7 @@ class StepTracer:
         threshold = self._settings.threshold_at(label)
         left = MOST_LINKS
         for origin in contributors:
-            if left and len(origin) == ORIGIN_BYTES and is_sampled(origin, threshold):
+            if left and len(origin) == ORIGIN_BYTES and is_traced(origin, threshold):
                 left -= 1
                 yield Link(self._span_before(origin, label, threshold), {names.ORIGIN: origin.hex()})
 
@@ -222,30 +226,32 @@ class StepTracer:
     def _tracer(self) -> ProcessTracer:
         return process_tracer(self._settings)
 
-    def _parent(self, origin: bytes, trace_id: int, made: dict[str, SpanMade]) -> SpanContext | None:
+    def _parent(
+        self, origin: bytes, trace_id: int, made: dict[str, SpanMade], start_time: int | None
+    ) -> SpanContext | None:
         """Returns the span that a new one is a child of: that of the step which the element came from."""
         step = self.step
         known = [made[label] for label in (*step.before, *step.sources) if label in made]
         if known:
             return max(known, key=_serial).context
         if len(step.sources) == 1 and not step.before and not is_derived(origin):
-            return self._of_source(step.sources[0], origin, trace_id, made)
+            return self._of_source(origin, trace_id, made, start_time or time.time_ns())
         threshold = self._settings.threshold_at(step.common)
-        if step.common and is_sampled(origin, threshold):
+        if step.common and is_traced(origin, threshold):
             return remote_parent(trace_id, span_id_of(origin, step.common), threshold)
-        return None
+        return _came_with(origin)
 
-    def _of_source(self, source: str, origin: bytes, trace_id: int, made: dict[str, SpanMade]) -> SpanContext:
+    def _of_source(self, origin: bytes, trace_id: int, made: dict[str, SpanMade], at: int) -> SpanContext:
         """Returns the span of a record where its source gave it, which is made now: it says from where."""
+        (source,) = self.step.sources
         told: dict[str, Any] = {names.STEP: source, names.RUN: self._settings.run}
         told[names.ORIGIN], told[names.BUNDLE] = origin.hex(), BUNDLE.nonce
         place = place_of(origin, self._settings.run)
         where = zip((names.SOURCE_URI, names.SOURCE_VERSION, names.POSITION), place, strict=True)
         told.update((name, value) for name, value in where if value is not None)
-        now = time.time_ns()
-        span_id = span_id_of(origin, source)
-        span = self._tracer.start(source, trace_id, span_id, None, self._threshold, told, (), now)
-        span.end(now)
+        span_id, parent = span_id_of(origin, source), _came_with(origin)
+        span = self._tracer.start(source, trace_id, span_id, parent, self._threshold, told, (), at)
+        span.end(at)
         BUNDLE.note(made, source, span.get_span_context())
         return span.get_span_context()
 
@@ -253,7 +259,7 @@ class StepTracer:
         known = BUNDLE.of(origin).get(label)
         if known is not None:
             return known.context
-        return remote_parent(int.from_bytes(origin, "big"), span_id_of(origin, label), threshold)
+        return remote_parent(trace_id_of(origin), span_id_of(origin, label), threshold)
 
 
 def end_failed(span: Span, kind: str, told: dict[str, Any], ended: int) -> None:
@@ -332,6 +338,12 @@ class _Call:
 
 def _since(before: int) -> int:
     return time.perf_counter_ns() - before
+
+
+def _came_with(origin: bytes) -> SpanContext | None:
+    """Returns the span that the producer of a message sent it from; None where it came with none."""
+    incoming = INCOMING.get(origin)
+    return None if incoming is None else incoming.context
 
 
 def _serial(made: SpanMade) -> int:

@@ -7,6 +7,8 @@ import dataclasses
 from beam_obs.records.trace_settings import TraceSettings
 from beam_obs.traces.sampling import least_sampled
 
+_ABOVE_ALL = b"\xff" * 8
+
 
 @dataclasses.dataclass(frozen=True)
 class TracedStep:
@@ -18,6 +20,7 @@ class TracedStep:
       before: labels of the steps that its elements come from.
       sources: labels of the sources that they come from.
       common: label of the last step or source that all of its elements have passed; empty for none.
+      continues: whether its records may have come with a trace.
       function: full name of what it calls, of the user's; empty where nobody knows.
     """
 
@@ -26,6 +29,7 @@ class TracedStep:
     before: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     common: str = ""
+    continues: bool = False
     function: str = ""
 
     @property
@@ -35,5 +39,8 @@ class TracedStep:
 
     @property
     def least(self) -> bytes | None:
-        """The least that the last 7 bytes of a sampled origin are; None where none is."""
-        return least_sampled(self.threshold)
+        """The least that the last 7 bytes of a sampled origin are; None where nothing is to be looked at.
+
+        Where records may have come with a trace they are looked at, though no bytes are as large as this.
+        """
+        return least_sampled(self.threshold) or (_ABOVE_ALL if self.continues else None)

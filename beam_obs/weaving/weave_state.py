@@ -88,6 +88,12 @@ class WeaveState:
         self._converted: dict[tuple[str, str, str], str] = {}
         self.span_givers: dict[str, SpanGivers] = {}
         """Which steps made the last spans of the elements of a PCollection."""
+        self.reads_messages = any(
+            name in node.spec.urn or name in self.graph.python_type(node_id)
+            for node_id, node in proto.components.transforms.items()
+            for name in ("pubsub", "kafka")
+        )
+        """Whether records may come with a trace of their own."""
         self.wants_key = self._who_wants_keys()
 
     def facts(self, node_id: str) -> ParDoFacts:
@@ -140,7 +146,14 @@ class WeaveState:
             return None
         givers = self.span_givers.get(taken, SpanGivers())
         common = givers.passed[-1] if givers.passed else ""
-        return TracedStep(label, traces, tuple(sorted(givers.steps)), tuple(sorted(givers.sources)), common)
+        return TracedStep(
+            label,
+            traces,
+            tuple(sorted(givers.steps)),
+            tuple(sorted(givers.sources)),
+            common,
+            self.reads_messages,
+        )
 
     @property
     def indexes_outputs(self) -> bool:

@@ -190,6 +190,9 @@ TAKE_APART = {
 WATCH = "\ncall, args = watch(provenance, args)"
 # Of a record that is not sampled this is all that tracing costs.
 CHOOSE_CALL = "\nrun = function if provenance[9:] < sampled else traced(provenance)"
+CHOOSE_CALL_BY_FLAG = """
+is_plain = provenance[9:] < sampled and provenance not in incoming
+run = function if is_plain else traced(provenance)"""
 IN_FORM = {
     PLAIN: "result",
     WOVEN: "(provenance, result)",

@@ -40,6 +40,7 @@ class Way:
         woven, with arguments.
       is_splittable: whether it works on a part of its element, which is never refused half way; in a stage.
       traces: whether the function is called within a span for the records that are sampled; woven.
+      continues: whether records may have come with a trace, whose flag decides; where it traces.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Way:
     has_state: bool = False
     is_splittable: bool = False
     traces: bool = False
+    continues: bool = False
 
     @property
     def is_woven(self) -> bool:
@@ -85,12 +87,14 @@ _NAMES_OF_STAGES = ("guard", "rate", "cap", "lazy_kind", "lazily", "settle", "is
 _NAMES_OF_WOVEN = ("ordinary", "pack", "note", "refuse_text", "least", "note_filtered", "absent")
 _NAMES_OF_STATE = ("watch", "outputs")
 _NAMES_OF_TRACES = ("sampled", "traced")
+_NAMES_OF_CONTINUED = ("incoming",)
 
 
 def _names(way: Way) -> tuple[str, ...]:
     """Returns the names that a text takes from outside: `make` is called with what they stand for."""
     names = _NAMES_OF_ALL + _NAMES_OF_STAGES * way.is_stage + _NAMES_OF_WOVEN * way.is_woven
-    return names + _NAMES_OF_STATE * way.has_state + _NAMES_OF_TRACES * way.traces
+    names += _NAMES_OF_STATE * way.has_state
+    return names + _NAMES_OF_TRACES * way.traces + _NAMES_OF_CONTINUED * way.continues
 
 
 def _functions(way: Way) -> list[str]:
@@ -128,7 +132,7 @@ def _fragments(way: Way) -> dict[str, str]:
         "counts": _counts(way),
         "take_apart": templates.TAKE_APART[way.takes]
         + templates.WATCH * way.has_state
-        + templates.CHOOSE_CALL * way.traces,
+        + (templates.CHOOSE_CALL_BY_FLAG if way.continues else templates.CHOOSE_CALL * way.traces),
         "call": "run" if way.traces else "function",
         "result_in_form": _result_in_form(way),
         "give_nothing": _give_nothing(way),

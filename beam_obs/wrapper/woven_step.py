@@ -13,6 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.records.contributors import ORIGIN_BYTES
 from beam_obs.records.lineage_rows import filtered_row
+from beam_obs.traces.incoming import INCOMING
 from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.wrapper.element_forms import ORDINARY, ROWS
 from beam_obs.wrapper.exception_note import noting
@@ -67,6 +68,11 @@ class WovenStep(NamedTuple):
         """Whether spans are made of records that go well."""
         return self.tracer is not None and self.tracer.least is not None
 
+    @property
+    def continues(self) -> bool:
+        """Whether records may have come with a trace."""
+        return self.tracer is not None and self.tracer.step.continues
+
     def names_of_call(self, called: UserCallable) -> dict[str, Any]:
         """Returns what the names in the texts of `process_text` stand for that have to do with a function.
 
@@ -78,7 +84,7 @@ class WovenStep(NamedTuple):
             return {"function": function}
         gives_many = called.kind not in (MAP, MAP_TUPLE, FILTER)
         traced = self.tracer.calling(function, gives_many)
-        return {"function": function, "sampled": self.tracer.least, "traced": traced}
+        return {"function": function, "sampled": self.tracer.least, "traced": traced, "incoming": INCOMING}
 
     def call_for(self, function: Callable[..., Any]) -> Callable[[bytes], Callable[..., Any]]:
         """Returns what gives, for a provenance, the function to call: for a sampled record within a span.
@@ -90,6 +96,8 @@ class WovenStep(NamedTuple):
         if self.tracer is None or least is None:
             return lambda _: function
         traced = self.tracer.calling(function, gives_many=True)
+        if self.continues:
+            return traced
         return lambda provenance: function if provenance[9:] < least else traced(provenance)
 
     @property
@@ -120,6 +128,7 @@ class WovenStep(NamedTuple):
             notes_filtered=self.filtered_least is not None,
             tells_origin=tells_origin,
             traces=self.traces and not way.is_splittable,
+            continues=self.traces and self.continues and not way.is_splittable,
         )
 
     def _note_filtered(self, provenance: bytes) -> Iterable[Any]:

@@ -40,6 +40,7 @@ WRITTEN_OUT = {
     "woven_map_tuple_traced": Way(kind=MAP_TUPLE, takes=WOVEN, gives=WOVEN, traces=True),
     "woven_filter_traced": Way(kind=FILTER, takes=WOVEN, gives=WOVEN, traces=True),
     "woven_dofn_traced": Way(kind=DO_FN, takes=WOVEN, gives=WOVEN, traces=True),
+    "woven_map_of_messages_traced": Way(kind=MAP, takes=WOVEN, gives=WOVEN, traces=True, continues=True),
     "woven_generator_traced": Way(kind=GENERATOR, takes=WOVEN, gives=WOVEN, traces=True),
     "woven_map_that_stamps": Way(kind=MAP, takes=WOVEN, gives=WOVEN, tells_origin=True),
     "woven_map_tuple": Way(kind=MAP_TUPLE, takes=WOVEN, gives=WOVEN),
@@ -87,6 +88,8 @@ def all_ways() -> Iterator[Way]:
                 and (kind != GENERATOR or not is_stage)
             ):
                 yield way
+                if traces:
+                    yield dataclasses.replace(way, continues=True)
         of_one_kind = Way(kind=DO_FN, takes=takes, gives=gives, is_stage=is_stage, takes_arguments=True)
         if takes_arguments and not (notes_filtered or tells_origin):
             if of_one_kind.is_woven:

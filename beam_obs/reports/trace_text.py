@@ -1,0 +1,83 @@
+"""A record's way as `beam-obs trace` prints it: a tree with times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from beam_obs.lineage.record_trace import ORIGIN, RecordTrace, SpanNode
+from beam_obs.records.wording import clean, microseconds_text
+from beam_obs.reports.lineage_text import run_text
+
+_SHOWN = ("beam.source.uri", "beam.position", "beam.contributors", "beam.dead_letter_id")
+_INDENT = "   "
+
+
+def trace_lines(answer: RecordTrace, url: str | None = None) -> Iterator[str]:
+    """Gives the lines of an answer.
+
+    Args:
+      answer: the way of a record.
+      url: of the trace in a backend.
+    """
+    yield f"origin    {answer.origin.hex()}"
+    if answer.trace_id != answer.origin.hex():
+        yield f"trace     {answer.trace_id}, which it came with"
+    if answer.run is not None:
+        yield f"run       {run_text(answer.run)}"
+    if url is not None:
+        yield f"backend   {clean(url)}"
+    yield from (f"note      {click.style(clean(note), fg='yellow')}" for note in answer.notes)
+    began = began_at(answer)
+    for root in answer.roots:
+        yield ""
+        yield from _tree(root, began, "", "")
+
+
+def began_at(answer: RecordTrace) -> int:
+    """Returns when the first of the spans began, in nanoseconds since the epoch."""
+    return min((root.span.start for root in answer.roots), default=0)
+
+
+def details_of(node: SpanNode) -> list[str]:
+    """Returns what is shown of a span beside its times."""
+    span = node.span
+    found = [
+        f"{name.removeprefix('beam.').replace('_', ' ').replace('.', ' ')} {clean(span.attributes[name])}"
+        for name in _SHOWN
+        if name in span.attributes
+    ]
+    if node.tries > 1:
+        found.append(f"made {node.tries} times: its bundle was tried again")
+    return found
+
+
+def failures_of(node: SpanNode) -> list[str]:
+    """Returns what was raised during a span, a line each."""
+    return [
+        ": ".join(
+            clean(event.attributes[name])
+            for name in ("exception.type", "exception.message")
+            if event.attributes.get(name)
+        )
+        for event in node.span.events
+        if event.name == "exception"
+    ]
+
+
+def _tree(node: SpanNode, began: int, indent: str, mark: str) -> Iterator[str]:
+    span = node.span
+    times = f"+{microseconds_text((span.start - began) / 1000)}"
+    if span.end > span.start:
+        times += f", took {microseconds_text((span.end - span.start) / 1000)}"
+    details = "".join(f" · {one}" for one in details_of(node))
+    name = click.style(clean(span.name), bold=True, fg="red" if span.status == 2 else None)
+    yield f"{indent}{mark}{name}  {times}{click.style(details, dim=True)}"
+    inner = indent + _INDENT * bool(mark)
+    yield from (f"{inner}   {click.style(one, fg='red')}" for one in failures_of(node))
+    for child in node.children:
+        yield from _tree(child, began, inner, "└─ ")
+    for aggregate in node.into:
+        yield f"{inner}└─ into {clean(aggregate.span.attributes.get(ORIGIN, aggregate.span.trace_id))}"
+        yield from _tree(aggregate, began, inner + _INDENT, "└─ ")

@@ -1,0 +1,154 @@
+"""`beam-obs trace`: the way of a record, from the spans in its run's folder."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from xml.etree import ElementTree
+
+import apache_beam as beam
+import pytest
+
+import beam_obs as obs
+from beam_obs.cli.main import exit_code
+from tests.shared_runs import made_once
+from tests.traces.traced_runs import run_traced
+
+
+def of_cities(pipeline: beam.Pipeline) -> None:
+    lines = pipeline | "read" >> beam.io.ReadFromText("fares.csv")
+    fares = lines | "parse" >> obs.Stage(beam.Map(parse))
+    means = (
+        fares
+        | "by city" >> beam.CombinePerKey(sum)
+        | "as text" >> beam.MapTuple(lambda city, fare: f"{city} {fare}")
+    )
+    _ = means | "write" >> beam.io.WriteToText("sums", num_shards=1, shard_name_template="")
+
+
+def parse(line: str) -> tuple[str, float]:
+    city, fare = line.split(",")
+    return city, float(fare)
+
+
+def write(folder: pathlib.Path) -> None:
+    (folder / "fares.csv").write_text("rome,1\nrome,2\noslo,x\noslo,4\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_traced(pathlib.Path(".beam_obs"), of_cities)
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A folder in which a traced run has read and written."""
+    found = made_once(tmp_path_factory, "traced-fares", write)
+    monkeypatch.chdir(found)
+    return found
+
+
+def test_a_line_of_a_source_is_followed_into_its_aggregate(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(["trace", "fares.csv:1"]) == 0
+
+    printed = capsys.readouterr().out
+    order = [printed.index(name) for name in ("position 0", "parse", "into 00000000", "by city", "as text")]
+    assert order == sorted(order)
+    assert "contributors 2" in printed
+    assert "+-" not in printed
+
+
+def test_a_refused_line_shows_its_exception_and_dead_letter(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (letter,) = obs.read_dead_letters("latest")
+
+    assert exit_code(["trace", str(letter.origin)]) == 0
+
+    printed = capsys.readouterr().out
+    assert "ValueError: could not convert string to float: 'x'" in printed
+    assert f"dead letter id {letter.id}" in printed
+
+
+def test_a_line_of_an_output_is_asked_for_as_why_does(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (folder / "sums").read_text().splitlines()
+
+    assert exit_code(["trace", f"sums:{lines.index('rome 3.0') + 1}", "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    (aggregate,) = told["spans"]
+    assert (aggregate["name"], len(aggregate["links"])) == ("by city", 2)
+    assert [child["name"] for child in aggregate["children"]] == ["as text"]
+
+
+def test_a_picture_has_a_row_for_each_span(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["trace", "fares.csv:1", "--svg"]) == 0
+
+    picture = ElementTree.fromstring(capsys.readouterr().out)
+    steps = [row.get("data-step") for row in picture.iter() if row.get("data-step")]
+    assert steps[1:] == ["parse", "by city", "as text"]
+
+
+def test_the_address_in_a_backend_comes_from_the_option_or_the_file(
+    folder: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert exit_code(["trace", "fares.csv:1", "--trace-url", "http://jaeger/trace/{trace_id}"]) == 0
+
+    printed = capsys.readouterr().out
+    origin = printed.split()[1]
+    assert f"http://jaeger/trace/{origin}\n" in printed
+
+    (tmp_path / "beam_obs.toml").write_text('trace_url = "http://tempo/{trace_id}"\n')
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(["trace", origin, "--store", str(folder / ".beam_obs"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["url"] == f"http://tempo/{origin}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["fares.csv:1", "--trace-url", "jaeger"], "give an address with {trace_id} in it"),
+        (["fares.csv:1", "--json", "--svg"], "give one of them"),
+        (["fares.csv:0"], "counted from 1"),
+    ],
+)
+def test_wrong_usage_is_said(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    assert exit_code(["trace", *arguments]) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_why_there_are_no_spans_is_said(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    for share, reason in (("--obs_traces=off", "was not traced"), ("--obs_trace_share=0", "is traced is 0 ")):
+        store = tmp_path / share
+        run_traced(store, of_cities, share)
+
+        assert exit_code(["trace", "fares.csv:1", "--store", str(store)]) == 0
+
+        assert reason in capsys.readouterr().out
+    assert exit_code(["trace", "f" * 32]) == 0
+    assert "knows the origin" in capsys.readouterr().out
+
+
+def test_damaged_files_of_spans_are_told(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    store = tmp_path / "store"
+    run_traced(store, of_cities)
+    (run,) = store.glob("runs/*/*")
+    whole = b"".join(file.read_bytes() for file in run.glob("traces-*.jsonl"))
+    (run / "traces-0123456789abcdef.jsonl").write_bytes(whole[: len(whole) // 2])
+
+    assert exit_code(["trace", "fares.csv:1", "--store", str(store)]) == 0
+
+    printed = capsys.readouterr().out
+    assert "traces-0123456789abcdef.jsonl is damaged" in printed
+    assert "parse" in printed
