@@ -31,7 +31,7 @@ def trace(
     The record is an origin of 32 hex digits, or the line or record N of a source or an output. The spans are
     those that the run has kept in its folder; where they were sent to a backend, its address is shown.
     """
-    from beam_obs.lineage.record_trace import record_trace
+    from beam_obs.lineage.way_of_record import record_trace
     from beam_obs.records.errors import UsageError
     from beam_obs.reports.trace_picture import trace_picture
     from beam_obs.reports.trace_text import trace_lines

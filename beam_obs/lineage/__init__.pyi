@@ -25,9 +25,6 @@ from beam_obs.lineage.opened_files import FileGone as FileGone
 from beam_obs.lineage.output_records import NoSuchRecord as NoSuchRecord
 from beam_obs.lineage.output_records import OutputRecord as OutputRecord
 from beam_obs.lineage.positions import NoSuchPlace as NoSuchPlace
-from beam_obs.lineage.record_trace import RecordTrace as RecordTrace
-from beam_obs.lineage.record_trace import SpanNode as SpanNode
-from beam_obs.lineage.record_trace import record_trace as record_trace
 from beam_obs.lineage.run_sources import Sources as Sources
 from beam_obs.lineage.run_sources import sources as sources
 from beam_obs.lineage.source_records import CHANGED as CHANGED
@@ -36,4 +33,7 @@ from beam_obs.lineage.source_records import UNVERIFIED as UNVERIFIED
 from beam_obs.lineage.source_records import VERIFIED as VERIFIED
 from beam_obs.lineage.source_records import SourceRecord as SourceRecord
 from beam_obs.lineage.step_graph import PathPart as PathPart
+from beam_obs.lineage.way_of_record import RecordTrace as RecordTrace
+from beam_obs.lineage.way_of_record import SpanNode as SpanNode
+from beam_obs.lineage.way_of_record import record_trace as record_trace
 from beam_obs.store.source_partition import SourcePartition as SourcePartition

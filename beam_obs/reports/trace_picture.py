@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from beam_obs.lineage.record_trace import RecordTrace, SpanNode
+from beam_obs.lineage.way_of_record import RecordTrace, SpanNode
 from beam_obs.records.wording import clean, microseconds_text
 from beam_obs.reports.svg_shapes import SIZE, add_text, cut, number, text_width
 from beam_obs.reports.trace_text import failures_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from beam_obs.lineage.record_trace import ORIGIN, RecordTrace, SpanNode
+from beam_obs.lineage.way_of_record import ORIGIN, RecordTrace, SpanNode
 from beam_obs.records.wording import clean, microseconds_text
 from beam_obs.reports.lineage_text import run_text
 
