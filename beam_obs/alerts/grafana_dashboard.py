@@ -12,14 +12,14 @@ from typing import Any
 
 from beam_obs.alerts.panels import (
     BARS,
-    COUNT,
-    FLAG,
     LINES,
     NUMBER,
     PER_SECOND,
     RECORDS,
     SECONDS,
     SHARE,
+    STATE,
+    TRUTH,
     Panel,
     PanelRow,
     Query,
@@ -32,18 +32,13 @@ RATE_WINDOW = "$__rate_interval"
 _SCHEMA_VERSION = 39
 _COLUMNS, _HEIGHT = 24, 8
 _DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-_UNITS = {
-    SECONDS: "s",
-    SHARE: "percentunit",
-    RECORDS: "short",
-    PER_SECOND: "ops",
-    COUNT: "short",
-    FLAG: "none",
-}
+_UNITS = {SECONDS: "s", SHARE: "percentunit", RECORDS: "short", PER_SECOND: "ops"}
+_FROM_ZERO = (SHARE, RECORDS, PER_SECOND)
+_TRUTHS = {"1": {"text": "holds", "color": "green"}, "0": {"text": "broken", "color": "red"}}
 _TYPES = {NUMBER: "stat", LINES: "timeseries", BARS: "bargauge"}
 _SHOWN = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _OPTIONS: dict[str, dict[str, Any]] = {
-    NUMBER: {"reduceOptions": _SHOWN, "textMode": "value_and_name", "colorMode": "none", "graphMode": "none"},
+    NUMBER: {"reduceOptions": _SHOWN, "textMode": "auto", "colorMode": "value", "graphMode": "none"},
     LINES: {
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},
@@ -96,34 +91,36 @@ def _panels(rows: Sequence[PanelRow]) -> Iterator[dict[str, Any]]:
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
-    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
-    custom = {}
-    if panel.limit is not None:
-        steps.append({"color": "red", "value": panel.limit})
-        custom = {"thresholdsStyle": {"mode": "dashed"}}
+    options = _OPTIONS[panel.kind]
     return {
         "type": _TYPES[panel.kind],
         "title": panel.title,
         "description": clean(panel.command),
         "datasource": _DATA_SOURCE,
         "targets": [_target(query, at, panel.kind) for at, query in enumerate(panel.queries)],
-        "fieldConfig": {
-            "defaults": {
-                "unit": _UNITS[panel.unit],
-                "min": 0,
-                "thresholds": {"mode": "absolute", "steps": steps},
-                "custom": custom,
-            },
-            "overrides": [],
-        },
-        "options": _OPTIONS[panel.kind],
+        "fieldConfig": {"defaults": _fields(panel), "overrides": []},
+        "options": {**options, "textMode": "name"} if panel.unit == STATE else options,
     }
+
+
+def _fields(panel: Panel) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    fields: dict[str, Any] = {"unit": _UNITS.get(panel.unit, "none")}
+    if panel.limit is not None:
+        steps.append({"color": "red", "value": panel.limit})
+        fields["custom"] = {"thresholdsStyle": {"mode": "dashed"}}
+    if panel.unit in _FROM_ZERO:
+        fields["min"] = 0
+    if panel.unit == TRUTH:
+        fields["mappings"] = [{"type": "value", "options": _TRUTHS}]
+    return {**fields, "thresholds": {"mode": "absolute", "steps": steps}}
 
 
 def _target(query: Query, at: int, kind: str) -> dict[str, Any]:
     return {
         "refId": chr(ord("A") + at),
         "datasource": _DATA_SOURCE,
+        "editorMode": "code",
         "expr": query.expression,
         "legendFormat": " ".join(f"{{{{{label}}}}}" for label in query.labels) or "newest run",
         "instant": kind != LINES,

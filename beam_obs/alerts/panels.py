@@ -12,14 +12,9 @@ from beam_obs.alerts.watched_pipeline import WatchedPipeline
 from beam_obs.metrics import own_families as own
 
 NUMBER, LINES, BARS = "number", "lines", "bars"
-SECONDS, SHARE, RECORDS, PER_SECOND, COUNT, FLAG = (
-    "seconds",
-    "share",
-    "records",
-    "per second",
-    "count",
-    "flag",
-)
+SECONDS, SHARE, RECORDS, PER_SECOND = "seconds", "share", "records", "per second"
+STATE, TRUTH = "state", "truth"
+"""Of a number that says by its label what holds, and of one that is 1 or 0."""
 
 _QUANTILES = {"0.5": "p50", "0.99": "p99"}
 
@@ -98,9 +93,9 @@ class _Maker:
     def health(self) -> Iterator[Panel]:
         show = self._pipeline.command("show", self._pipeline.latest)
         status = Query(f"{self._most(own.RUN_STATUS, 'status')} == 1", ("status",))
-        yield Panel("Status of the newest run", NUMBER, FLAG, (status,), command=show)
+        yield Panel("Status of the newest run", NUMBER, STATE, (status,), command=show)
         balance = Query(f"min by ({PIPELINE}) ({self._all(own.RUN_BALANCED)})")
-        yield Panel("Balance: 1 where it holds", NUMBER, FLAG, (balance,), command=show)
+        yield Panel("Whether its balance holds", NUMBER, TRUTH, (balance,), command=show)
         duration = self._pipeline.duration
         yield Panel(
             "How long the newest run takes",
