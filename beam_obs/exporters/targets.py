@@ -8,7 +8,7 @@ import importlib
 import re
 import urllib.parse
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.errors import UsageError
 from beam_obs.store.configuration import Configuration
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ON = "on"
 """Text of a target that the variables of the environment say all of."""
+
+_CONTRACT = "beam_obs.exporters.sending.Destination"
 
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+")
 """Ids of projects, also those of a domain, and their numbers."""
@@ -58,8 +60,12 @@ def host_and_port(text: str, default_host: str = "127.0.0.1") -> tuple[str, int]
     return host, int(port)
 
 
-def http_address(text: str) -> str:
+def http_address(text: str, example: str = "http://localhost:9091") -> str:
     """Returns an address of HTTP without the slash at its end.
+
+    Args:
+      text: the address.
+      example: of one, for who gives another.
 
     Raises:
       ValueError: it is none.
@@ -69,13 +75,27 @@ def http_address(text: str) -> str:
     """
     parts = urllib.parse.urlsplit(text.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"found {text!r}, expected an address, e.g. http://localhost:9091")
+        raise ValueError(f"found {text!r}, expected an address, e.g. {example}")
     return text.strip().rstrip("/")
 
 
 def _port(text: str) -> str:
     host_and_port(text)
     return text.strip()
+
+
+def _server(text: str) -> str:
+    try:
+        _, port = host_and_port(text)
+    except ValueError:
+        port = 0
+    if not port:
+        raise ValueError(f"found {text!r}, expected HOST:PORT, e.g. localhost:8125")
+    return text.strip()
+
+
+def _receiver(text: str) -> str:
+    return text if text == ON else http_address(text, "http://localhost:4318")
 
 
 def _folder(text: str) -> str:
@@ -96,6 +116,22 @@ def _project(text: str) -> str:
     return text.strip()
 
 
+def _destination(text: str) -> str:
+    made = _imported(text)
+    lacking = [name for name in ("send", "close") if not callable(getattr(made, name, None))]
+    if lacking:
+        raise ValueError(f"found {text!r}, which has no {' and no '.join(lacking)}: see {_CONTRACT}")
+    return text.strip()
+
+
+def _imported(text: str) -> Any:
+    module, _, name = text.strip().partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"found {text!r}, expected MODULE:CLASS that can be imported: {error}") from None
+
+
 def _prometheus_port() -> Callable[[str], NamedExporter]:
     from beam_obs.exporters.prometheus_port import PrometheusPort
 
@@ -112,6 +148,12 @@ def _sender(module: str, destination: str) -> Callable[[], Callable[[str], Named
         return lambda text: SendingExporter(made(text))
 
     return load
+
+
+def _own_sender() -> Callable[[str], NamedExporter]:
+    from beam_obs.exporters.sending import SendingExporter
+
+    return lambda text: SendingExporter(_imported(text)())
 
 
 TARGETS: dict[str, Target] = {
@@ -143,13 +185,13 @@ TARGETS: dict[str, Target] = {
     "otlp": Target(
         "URL",
         f"Receiver of OTLP that gets the numbers; {ON}: the one that OTEL_EXPORTER_OTLP_ENDPOINT names",
-        lambda text: text if text == ON else http_address(text),
+        _receiver,
         _sender("otlp", "Otlp"),
     ),
     "statsd": Target(
         "HOST:PORT",
         "StatsD server that gets the numbers by UDP, with tags as DogStatsD has them",
-        _port,
+        _server,
         _sender("statsd", "Statsd"),
     ),
     "json_lines": Target(
@@ -157,6 +199,12 @@ TARGETS: dict[str, Target] = {
         "File that gets a line of JSON for each number; - for standard output",
         _file,
         _sender("json_lines", "JsonNumbers"),
+    ),
+    "destination": Target(
+        "MODULE:CLASS",
+        f"Class of yours that sends the numbers: see {_CONTRACT}",
+        _destination,
+        _own_sender,
     ),
 }
 """By name: that of the option (``--obs_NAME`` of a pipeline) and of the setting in ``[exporters]``."""

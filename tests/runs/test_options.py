@@ -34,6 +34,14 @@ OPTIONS = "store pipeline sample_rate output_cap max_dead_rate max_dead_minimum 
         ("--obs_prometheus_port=70000", "expected a port or HOST:PORT"),
         ("--obs_pushgateway=localhost", "expected an address, e.g. http://localhost:9091"),
         ("--obs_textfile=gs://bucket/folder", "expected a folder of this machine"),
+        ("--obs_cloud_monitoring=My_Project", "expected the id of a project of Google Cloud"),
+        ("--obs_statsd=localhost", "expected HOST:PORT, e.g. localhost:8125"),
+        ("--obs_statsd=localhost:0", "expected HOST:PORT, e.g. localhost:8125"),
+        ("--obs_otlp=localhost:4318", "expected an address, e.g. http://localhost:4318"),
+        ("--obs_json_lines=gs://bucket/file", "expected a file of this machine"),
+        ("--obs_destination=nowhere:Mine", "expected MODULE:CLASS that can be imported: No module named"),
+        ("--obs_destination=json", "expected MODULE:CLASS that can be imported"),
+        ("--obs_destination=json:JSONEncoder", "has no send and no close: see beam_obs.exporters.sending"),
     ],
 )
 def test_a_wrong_argument_is_refused(
