@@ -23,6 +23,7 @@ from beam_obs.records.errors import MissingExtra
 
 try:
     from google.api_core.exceptions import FailedPrecondition, InvalidArgument, OutOfRange
+    from google.auth.exceptions import DefaultCredentialsError
     from google.cloud.monitoring_v3 import MetricServiceClient, TimeSeries
 except ImportError:
     raise MissingExtra("Google Cloud Monitoring", "gcp") from None
@@ -73,11 +74,13 @@ class CloudMonitoring:
         """
         if numbers.at < time.time() * 1_000_000 - OLDEST_MICROSECONDS:
             raise NotAccepted("its numbers are more than 25 hours old")
-        if self._client is None:
-            self._client = MetricServiceClient()
         written = self._written.get(numbers.pipeline)
         if written is None or written.run != numbers.run:
             written = self._written[numbers.pipeline] = _Written(numbers.run)
+        if _end_of(numbers, written.end) is None:
+            return
+        if self._client is None:
+            self._client = _client()
         due = [
             (point, end)
             for point in cloud_points(numbers)
@@ -152,6 +155,14 @@ class _Written:
     run: str
     end: int | None = None
     ends: dict[object, int] = dataclasses.field(default_factory=dict)
+
+
+def _client() -> MetricServiceClient:
+    try:
+        return MetricServiceClient()
+    except DefaultCredentialsError:
+        # What the library says of it is long, and begins as a secret would.
+        raise ConnectionError("the environment has no credentials for Google Cloud") from None
 
 
 def _end_of(numbers: RunNumbers, last: int | None) -> int | None:

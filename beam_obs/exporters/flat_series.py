@@ -38,7 +38,8 @@ def labels_of(numbers: RunNumbers, sample: Sample) -> dict[str, str]:
     {'pipeline': 'flights', 'stage': 'parse', 'error': 'ValueError'}
     """
     stage = {"stage": sample.step} if sample.step else {}
-    return {"pipeline": numbers.pipeline, **stage, **sample.labels}
+    labels = {"pipeline": numbers.pipeline, **stage, **sample.labels}
+    return {name: _encodable(text) for name, text in labels.items()}
 
 
 def flat_series(numbers: RunNumbers, family: Family, sample: Sample) -> Iterator[FlatSeries]:
@@ -96,6 +97,12 @@ def buckets_of(sample: Sample) -> Buckets | None:
     if not bounds or len(counts) != len(bounds) + 1 or min(counts) < 0:
         return None
     return Buckets(bounds, counts)
+
+
+def _encodable(text: object) -> str:
+    """Returns a text without halves of characters, which JSON may hold and no target takes."""
+    known = str(text)
+    return known if known.isascii() else known.encode(errors="replace").decode()
 
 
 def _is_number(value: object) -> bool:

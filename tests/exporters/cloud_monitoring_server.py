@@ -156,7 +156,7 @@ class CloudMonitoringServer:
             )
             detail = any_pb2.Any()
             detail.Pack(CreateTimeSeriesSummary.pb(summary))
-            text = f"One or more TimeSeries could not be written: {'; '.join(refused)}"
+            text = f"One or more TimeSeries could not be written: {'; '.join(refused[:5])}"
             status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=text, details=[detail])
             context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
