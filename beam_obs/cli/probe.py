@@ -17,6 +17,7 @@ from beam_obs.alerts.probe import Attempt, Probe
 from beam_obs.alerts.probe_counters import ProbeCounters
 from beam_obs.cli.shared_options import json_option, parsed_by
 from beam_obs.exporters.targets import host_and_port
+from beam_obs.files.new_file import write_new_file
 from beam_obs.records.duration import parse_duration
 from beam_obs.records.errors import UsageError
 from beam_obs.records.number_text import counted
@@ -153,11 +154,12 @@ def _shower(port: tuple[str, int] | None, textfile: pathlib.Path | None) -> Call
         click.echo(f"counters on http://{port[0]}:{shown.port}/metrics", err=True)
         shows.append(lambda counters: shown.export(counters.numbers()))
     if textfile is not None:
-        from prometheus_client import write_to_textfile
+        from beam_obs.exporters.prometheus_text import prometheus_text
 
-        from beam_obs.exporters.prometheus_text import metrics_of_run
+        def write(counters: ProbeCounters) -> None:
+            write_new_file(str(textfile), b"".join(prometheus_text([counters.numbers()])), is_synced=False)
 
-        shows.append(lambda counters: write_to_textfile(str(textfile), metrics_of_run(counters.numbers())))
+        shows.append(write)
 
     def show(counters: ProbeCounters) -> None:
         for one in shows:
