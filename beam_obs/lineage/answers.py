@@ -265,6 +265,19 @@ class Refused:
 
 
 @dataclasses.dataclass(frozen=True)
+class DroppedLate:
+    """A step that dropped a record, which came too late for a window.
+
+    Args:
+      step: label of the step.
+      window: which; empty where windows merge, so that it is not known.
+    """
+
+    step: str
+    window: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Into:
     """What became of the elements of one origin.
 
@@ -281,6 +294,7 @@ class Into:
       may_be_in: aggregates that keep a sample of their contributors, and may have it among the others.
       dead_letters: what of it was refused.
       filtered: labels of steps that are noted to have given nothing of it.
+      dropped: steps that are noted to have dropped it as late, each with the window.
       end: where else it can have ended, as a sentence; empty where it went on.
       ended_at: labels of the steps that it may have ended in.
       certainty: of this.
@@ -298,6 +312,7 @@ class Into:
     may_be_in: tuple[MayBeIn, ...] = ()
     dead_letters: tuple[Refused, ...] = ()
     filtered: tuple[str, ...] = ()
+    dropped: tuple[DroppedLate, ...] = ()
     end: str = ""
     ended_at: tuple[str, ...] = ()
     certainty: Certainty = COMPLETELY
@@ -317,6 +332,7 @@ class Into:
             "may_be_in": [one.to_json() for one in self.may_be_in],
             "dead_letters": [dataclasses.asdict(one) for one in self.dead_letters],
             "filtered": list(self.filtered),
+            "dropped": [dataclasses.asdict(one) for one in self.dropped],
             "end": self.end,
             "ended_at": list(self.ended_at),
             "certainty": self.certainty.to_json(),
@@ -376,7 +392,7 @@ class Fate(ShownInNotebooks):
     def is_lost(self) -> bool:
         """Whether nothing can be said since files of the store are missing or damaged."""
         return self.certainty.is_damaged and (
-            self.into is None or (bool(self.into.end) and not self.into.filtered)
+            self.into is None or (bool(self.into.end) and not self.into.filtered and not self.into.dropped)
         )
 
     def to_json(self) -> dict[str, Any]:

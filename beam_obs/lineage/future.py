@@ -80,6 +80,7 @@ class Future:
             may_be_in=may_be_in,
             dead_letters=refused,
             filtered=filtered,
+            dropped=tuple(evidence.dropped_of(origin)),
         )
         self._known[origin] = found = self._failed(self._ended(found, start))
         return found
@@ -153,6 +154,10 @@ class Future:
         if found.filtered:
             sure = gaps if gaps is not None and open_at else found.certainty
             return dataclasses.replace(found, ended_at=found.filtered, end="filtered", certainty=sure)
+        if found.dropped:
+            steps = tuple(dict.fromkeys(one.step for one in found.dropped))
+            sure = gaps if gaps is not None and open_at else found.certainty
+            return dataclasses.replace(found, ended_at=steps, end="dropped as late", certainty=sure)
         if gaps is not None:
             return dataclasses.replace(found, end="no trace of it", ended_at=open_at, certainty=gaps)
         if readers:

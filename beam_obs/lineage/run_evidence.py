@@ -10,10 +10,12 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from beam_obs.lineage.answers import DroppedLate
 from beam_obs.lineage.certainty import Certainty, damaged, least
 from beam_obs.lineage.derivation_search import DerivationSearch
 from beam_obs.lineage.digest_search import found_digests
 from beam_obs.lineage.whole_blocks import DERIVATIONS, FILTERED, OUTPUTS, filtered_rows, whole_blocks
+from beam_obs.metrics.names import is_within
 from beam_obs.records.contributors import DEFAULT_LIMIT
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.lineage_rows import (
@@ -25,8 +27,9 @@ from beam_obs.records.number_text import counted
 from beam_obs.records.origin import Partition
 from beam_obs.records.record_content import DIGEST_BYTES
 from beam_obs.records.wanted_letters import WantedLetters
+from beam_obs.records.window_counts import dropped_origins
 from beam_obs.store.erased_rows import erased_so_far
-from beam_obs.store.evidence import Evidence, Standing, read_evidence
+from beam_obs.store.evidence import Evidence, Standing, read_evidence, summarize_windows
 from beam_obs.store.file_problem import problem_of_file
 from beam_obs.store.kept_letters import KeptLetters, kept_letters
 from beam_obs.store.partitions_file import partitions_of
@@ -282,6 +285,26 @@ class RunEvidence:
                 if filtered == origin:
                     found.append(step)
         return list(dict.fromkeys(found))
+
+    def dropped_of(self, origin: bytes) -> list[DroppedLate]:
+        """Returns the steps that dropped all that came of an origin for a window, where noted."""
+        return [
+            DroppedLate(step, window)
+            for step, origins in self._dropped.items()
+            for window in (origins[origin] or ("",) if origin in origins else ())
+        ]
+
+    @functools.cached_property
+    def _dropped(self) -> dict[str, dict[bytes, tuple[str, ...]]]:
+        """By step of the graph the sampled origins that it dropped, where its counts are all committed."""
+        balance = (self.record.end or {}).get("balance") or {}
+        counts = {dropped["step"]: dropped["count"] for dropped in balance.get("dropped") or ()}
+        found: dict[str, dict[bytes, tuple[str, ...]]] = {}
+        for label, windows in summarize_windows(self.evidence).items() if counts else ():
+            step = max((one for one in counts if is_within(label, one)), key=len, default=None)
+            if step is not None:
+                found.setdefault(step, {}).update(dropped_origins(windows, counts[step]))
+        return found
 
     # Files.
 

@@ -101,6 +101,7 @@ class Unaccounted:
 def _places(found: Into) -> Iterator[str]:
     """Yields the steps where a record is known to have been, and what it is in."""
     yield from (written.sink for written in found.written)
+    yield from (late.step for late in found.dropped)
     yield from _stops(found)
     for one in found.aggregates:
         yield one.step

@@ -14,6 +14,7 @@ RECORDS_OUT = "beam_obs_records_out_total"
 RECORDS_DEAD = "beam_obs_records_dead_total"
 RECORDS_FILTERED = "beam_obs_records_filtered_total"
 RECORDS_DROPPED = "beam_obs_records_dropped_total"
+RECORDS_LATE = "beam_obs_records_late_total"
 INTERNAL_ERRORS = "beam_obs_internal_errors_total"
 LATENCY = "beam_obs_latency_seconds"
 ELEMENTS = "beam_obs_elements_total"
@@ -42,6 +43,7 @@ OWN_FAMILIES: dict[str, tuple[str, str]] = {
     RECORDS_DEAD: (COUNTER, "Records that a stage refused, by type of error where it is known."),
     RECORDS_FILTERED: (COUNTER, "Records of which a stage gave nothing."),
     RECORDS_DROPPED: (COUNTER, "Records that came too late for their window."),
+    RECORDS_LATE: (COUNTER, "Records that came late for their window, and were taken all the same."),
     INTERNAL_ERRORS: (COUNTER, "Errors of beam_obs itself, none of which stopped a record."),
     LATENCY: (HISTOGRAM, "Time that a stage took for a record, of those that were timed."),
     ELEMENTS: (COUNTER, "Elements of an output of a step, as Beam counts them."),

@@ -108,6 +108,7 @@ class Snapshot:
       unclear: PCollections of which the runner tells several counts that differ: none is taken.
       gathered: elements that are in the groups or batches that a woven step gave, by the name that the runner
         has for the step.
+      late: of these, those that came late for their window, but not too late.
       live: whether the counts were looked at in this process, for want of a result: a bundle that was
         tried again counts twice.
       may_miss: whether the runner is one that now and then loses the counts of a bundle, so that all its
@@ -123,6 +124,7 @@ class Snapshot:
     elements: Mapping[str, int] | None = None
     unclear: frozenset[str] = frozenset()
     gathered: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    late: Mapping[str, int] = dataclasses.field(default_factory=dict)
     live: bool = False
     attempted: bool = False
     commits_lost: int = 0
@@ -163,6 +165,7 @@ def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]
     """
     counters: dict[str, dict[str, int]] = {}
     gathered: dict[str, int] = {}
+    late: dict[str, int] = {}
     of_users: list[tuple[str, str, int]] = []
     of_instruments: dict[str, int] = {}
     attempted = False
@@ -180,6 +183,9 @@ def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]
         if counter.key.metric.name == names.GATHERED:
             gathered[label] = int(value or 0)
             continue
+        if counter.key.metric.name == names.LATE:
+            late[label] = int(value or 0)
+            continue
         step = counters.setdefault(names.stage_of_step(labels.get(label, label)), {})
         step[counter.key.metric.name] = step.get(counter.key.metric.name, 0) + int(value or 0)
     return Snapshot(
@@ -187,6 +193,7 @@ def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]
         elements.counts or None,
         elements.unclear,
         gathered,
+        late,
         attempted=attempted,
         commits_lost=sum(values.get(names.COMMITS_LOST, 0) for values in counters.values()),
         may_miss=elements.may_miss,

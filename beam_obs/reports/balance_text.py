@@ -57,9 +57,17 @@ def dropped_texts(balance: Mapping[str, Any]) -> list[str]:
     >>> dropped_texts({"dropped": [{"step": "group", "count": 4, "windows": {"[0, 10)": 4}}]})
     ['dropped as late by group: 4, of window [0, 10)']
     """
+    return _texts("dropped as late by", balance.get("dropped"))
+
+
+def late_texts(balance: Mapping[str, Any]) -> list[str]:
+    """Returns what came late for its window, and was taken all the same: a line for each step."""
+    return _texts("came late and was taken by", balance.get("late"))
+
+
+def _texts(what: str, told: Sequence[Mapping[str, Any]] | None) -> list[str]:
     return [
-        f"dropped as late by {clean(dropped['step'])}: {dropped['count']:,}{_of_windows(dropped['windows'])}"
-        for dropped in balance.get("dropped") or ()
+        f"{what} {clean(one['step'])}: {one['count']:,}{_of_windows(one['windows'])}" for one in told or ()
     ]
 
 

@@ -205,6 +205,9 @@ def _into(into: Into, indent: str) -> Iterator[str]:
         yield f"{inner}dead letter {letter.id}{kept_text(letter)}"
     for label in into.filtered:
         yield f"{indent}{click.style('filtered', fg='yellow')} by {clean(label)}"
+    for late in into.dropped:
+        window = f", for window {clean(late.window)}" if late.window else ""
+        yield f"{indent}{click.style('dropped as late', fg='yellow')} by {clean(late.step)}{window}"
     for aggregate in into.aggregates:
         step = click.style(clean(aggregate.step), bold=True)
         yield f"{indent}{how_in_text(aggregate)} {step}{in_text(aggregate)}: {aggregate.origin.hex()}"
@@ -214,7 +217,7 @@ def _into(into: Into, indent: str) -> Iterator[str]:
         yield f"{indent}{may_be} {may_be_text(maybe)}: {maybe.origin.hex()}"
     if len(into.may_be_in) > _MAY_BE_SHOWN:
         yield f"{indent}and {len(into.may_be_in) - _MAY_BE_SHOWN:,} more that it may be in (--json tells all)"
-    if into.end and not into.filtered:
+    if into.end and not into.filtered and not into.dropped:
         yield f"{indent}{click.style(clean(into.end), fg='yellow')}"
     if into.certainty.kind != COMPLETE and indent:
         yield f"{indent}{certainty_text(into.certainty)}"

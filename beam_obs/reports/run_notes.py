@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import bytes_text, clean
-from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
+from beam_obs.reports.balance_text import balance_text, dropped_texts, late_texts, unchecked_texts
 
 MUCH_MEMORY = 0.9
 """Share of the memory that a worker can have, from which on it is said."""
@@ -40,6 +40,7 @@ def balance_notes(end: Mapping[str, Any]) -> list[RunNote]:
     """
     balance = end.get("balance") or {}
     dropped = [RunNote(text, DOUBTFUL, True) for text in dropped_texts(balance)]
+    dropped.extend(RunNote(text, QUIET, True) for text in late_texts(balance))
     if end.get("counts_from") is None:
         return [RunNote(clean(balance.get("unchecked") or "no counts"), DOUBTFUL), *dropped]
     tone = {True: GOOD, False: BAD, None: QUIET}[balance.get("holds")]

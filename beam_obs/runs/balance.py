@@ -16,12 +16,13 @@ that keeps records in state, is not checked, and named.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from beam_obs.metrics.names import is_within
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.records.weave_report import Gathering
+from beam_obs.records.window_counts import WindowCounts
 from beam_obs.runs.graph import Edge, Graph, Step
 
 KEEPS_STATE = "it keeps records in state: what did not come out is there, or lost"
@@ -35,7 +36,7 @@ NOT_ENDED = "what it held at the end is not known"
 MAY_MISS = "counts differ, and the runner may have lost those of a bundle"
 NOT_COMMITTED = "its counts by window are not all committed"
 
-Windows = Mapping[str, Mapping[str, Sequence[int]]]
+Windows = Mapping[str, Mapping[str, WindowCounts]]
 """By label of a step and by window: how many elements it took, and how many are in its groups."""
 
 
@@ -71,10 +72,10 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Dropped:
-    """Elements that came too late for their window.
+    """Elements that came late for their window.
 
     Args:
-      step: label of the step of the report that dropped them.
+      step: label of the step of the report that dropped them, or took them.
       count: how many.
       windows: how many of which window, as far as windows are told apart.
     """
@@ -95,6 +96,7 @@ class Balance:
       open_edges: producer and consumer -> why the edge between them was not checked.
       open_steps: step -> why it was not.
       dropped: what came too late.
+      late: what came late, and was taken all the same.
     """
 
     lines: tuple[Line, ...]
@@ -103,6 +105,7 @@ class Balance:
     open_edges: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     open_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dropped: tuple[Dropped, ...] = ()
+    late: tuple[Dropped, ...] = ()
 
     @property
     def holds(self) -> bool | None:
@@ -128,11 +131,22 @@ class Balance:
             ],
             "unchecked_steps": [{"step": step, "reason": reason} for step, reason in self.open_steps.items()],
             "dropped": [dataclasses.asdict(dropped) for dropped in self.dropped],
+            "late": [dataclasses.asdict(late) for late in self.late],
             "broken": [
                 {"where": line.where, "left": list(line.left), "right": list(line.right), "text": line.text}
                 for line in self.broken
             ],
         }
+
+
+def step_around(label: str, steps: Iterable[str]) -> str:
+    """Returns the step of a graph that a step is, or is in; its own label where there is none.
+
+    >>> step_around("outer/group/inner", ["outer", "outer/group", "out"])
+    'outer/group'
+    """
+    found = [step for step in steps if is_within(label, step)]
+    return max(found, key=len) if found else label
 
 
 def balance(
@@ -187,10 +201,12 @@ class _Checks:
         self._open_edges: dict[tuple[str, str], str] = {}
         self._lines: list[Line] = []
         self._dropped: list[Dropped] = []
+        self._late: list[Dropped] = []
 
     def none(self, reason: str) -> Balance:
         """Returns a balance without checks."""
-        return Balance((), reason, self._number, open_steps=self._open_steps, dropped=tuple(self._dropped))
+        dropped, late = tuple(self._dropped), tuple(self._late)
+        return Balance((), reason, self._number, open_steps=self._open_steps, dropped=dropped, late=late)
 
     def balance(self, noted: Iterable[Line]) -> Balance:
         """Returns what was found."""
@@ -210,6 +226,7 @@ class _Checks:
             self._open_edges,
             self._open_steps,
             tuple(self._dropped),
+            tuple(self._late),
         )
 
     def _leave_unsure(self) -> None:
@@ -230,18 +247,19 @@ class _Checks:
 
     # Steps that bring elements together.
 
-    def gather(self, gathering: Gathering, windows: Mapping[str, Sequence[int]]) -> None:
+    def gather(self, gathering: Gathering, windows: Mapping[str, WindowCounts]) -> None:
         """Holds what is in the groups of a step against what went in."""
         label = gathering.label
-        step = self._step_of(label)
+        step = step_around(label, self._steps)
         given = sum(self._snapshot.gathered.get(name, 0) for name in gathering.counted_by)
+        late = {window: counts.late for window, counts in windows.items() if counts.late}
+        if late:
+            self._late.append(Dropped(step, sum(late.values()), late))
         if gathering.obstacle:
             self._open_steps[step] = gathering.obstacle
             return
         if gathering.may_drop:
-            taken_by_window, given_by_window = (
-                sum(counts[side] for counts in windows.values()) for side in (0, 1)
-            )
+            taken_by_window, given_by_window = _in_all(windows)
             if not self._has_ended_well:
                 self._open_steps[step] = NOT_ENDED
             elif self._is_other(given, given_by_window) or taken_by_window < given_by_window:
@@ -270,9 +288,9 @@ class _Checks:
             return False
         return told > committed if self._snapshot.may_miss else told != committed
 
-    def _gather_windows(self, label: str, step: str, windows: Mapping[str, Sequence[int]]) -> None:
-        taken, given = (sum(counts[side] for counts in windows.values()) for side in (0, 1))
-        missing = {window: counts[0] - counts[1] for window, counts in windows.items()}
+    def _gather_windows(self, label: str, step: str, windows: Mapping[str, WindowCounts]) -> None:
+        taken, given = _in_all(windows)
+        missing = {window: counts.taken - counts.given for window, counts in windows.items()}
         # Of windows that merge, those that go in are not those that come out.
         by_window = {window: count for window, count in missing.items() if count > 0}
         if any(count < 0 for count in missing.values()):
@@ -281,10 +299,6 @@ class _Checks:
             self._dropped.append(Dropped(step, taken - given, by_window))
         self._gathered.append(label)
         self._lines.append(Line(label, ("in", taken), ("in its groups + dropped as late", taken), True))
-
-    def _step_of(self, label: str) -> str:
-        found = [step for step in self._steps if is_within(label, step)]
-        return max(found, key=len) if found else label
 
     # Stages.
 
@@ -375,3 +389,8 @@ class _Checks:
 
     def _why_not_counted(self, pcollection: str) -> str:
         return UNCLEAR if pcollection in self._snapshot.unclear else NOT_COUNTED
+
+
+def _in_all(windows: Mapping[str, WindowCounts]) -> tuple[int, int]:
+    """Returns what went in, and what is in what came out."""
+    return sum(one.taken for one in windows.values()), sum(one.given for one in windows.values())

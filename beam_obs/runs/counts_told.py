@@ -16,6 +16,7 @@ def counts_told(
     snapshot: Snapshot,
     elements: Mapping[str, int] | None,
     dropped: Mapping[str, int],
+    late: Mapping[str, int],
 ) -> dict[str, Any]:
     """Returns ``counts_from``, ``stages``, ``steps``, ``edges`` and ``composites``.
 
@@ -25,16 +26,18 @@ def counts_told(
       snapshot: the numbers.
       elements: Beam's own count of elements by the graph's ids of PCollections; None where there is none.
       dropped: label of a step -> how many elements came too late for their window.
+      late: label of a step -> how many came late, and were taken all the same.
     """
     counted = bool(snapshot.stages or snapshot.elements)
     return {
         "counts_from": ("live" if snapshot.live else "result") if counted else None,
         "stages": [
-            _stage(label, kind, snapshot.stages.get(label, StageCounts()), dropped.get(label, 0))
+            _stage(label, kind, snapshot.stages.get(label, StageCounts()))
+            | {"dropped": dropped.get(label, 0), "late": late.get(label, 0)}
             for label, kind in kinds.items()
         ],
         "steps": [
-            _step(step, elements, dropped.get(step.label, 0))
+            _step(step, elements) | {"dropped": dropped.get(step.label, 0), "late": late.get(step.label, 0)}
             for step in (graph.steps if graph is not None else ())
         ],
         "edges": _edges(graph, elements) if graph is not None else [],
@@ -42,7 +45,7 @@ def counts_told(
     }
 
 
-def _stage(label: str, kind: str, counts: StageCounts, dropped: int) -> dict[str, Any]:
+def _stage(label: str, kind: str, counts: StageCounts) -> dict[str, Any]:
     bounds = (*(str(bound) for bound in names.LATENCY_BOUNDS_US), "inf")
     return {
         "label": label,
@@ -51,7 +54,6 @@ def _stage(label: str, kind: str, counts: StageCounts, dropped: int) -> dict[str
         "out": counts.out,
         "dead": counts.dead,
         "filtered": counts.filtered,
-        "dropped": dropped,
         "internal_errors": counts.internal_errors,
         "broken": counts.broken,
         "p50_us": counts.latency.quantile_us(0.5),
@@ -60,13 +62,12 @@ def _stage(label: str, kind: str, counts: StageCounts, dropped: int) -> dict[str
     }
 
 
-def _step(step: Step, elements: Any, dropped: int) -> dict[str, Any]:
+def _step(step: Step, elements: Any) -> dict[str, Any]:
     return {
         "label": step.label,
         "is_stage": step.is_stage,
         "in": _count(step.inputs, elements),
         "out": _count(tuple(step.outputs.values()), elements),
-        "dropped": dropped,
         "keeps_state": bool(step.keeps_state),
         "after": list(step.after),
     }

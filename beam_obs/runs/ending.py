@@ -75,7 +75,7 @@ def describe_end(
     )
     windows = summarize_windows(evidence)
     balanced = balance(graph, told, kept, gatherings, windows, noted, has_ended_well)
-    dropped = {dropped.step: dropped.count for dropped in balanced.dropped}
+    dropped, late = ({one.step: one.count for one in found} for found in (balanced.dropped, balanced.late))
     problems: list[str] = []
     return {
         **counts_told(
@@ -84,6 +84,7 @@ def describe_end(
             snapshot,
             elements,
             dropped,
+            late,
         ),
         "balance": balanced.to_json(),
         "lineage_lost": summarize_lost(evidence, snapshot.commits_lost),

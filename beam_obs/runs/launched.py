@@ -319,7 +319,10 @@ class Launched:
         known = self._graph is not None and (observer.executed is not None or not observer.copied)
         elements = snapshot.elements if snapshot is not None and known else None
         committed = self._committed.latest() if self._exporters or are_any_kept() else Committed()
-        told = self._live.told(self._graph or self._graph_at_launch, snapshot, elements, committed)
+        gatherings = self.weave_reports[-1].gatherings if self.weave_reports else []
+        told = self._live.told(
+            self._graph or self._graph_at_launch, snapshot, elements, committed, gatherings
+        )
         here = [worker.to_json() for worker in numbers_here(self.run.record.id)]
         self.run.keep_live(dict(told), here)
         told["workers"] = merged_workers([*here, *self.run.workers_elsewhere])

@@ -5,6 +5,7 @@ Needs no Apache Beam on a local store.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import functools
@@ -22,6 +23,7 @@ from beam_obs.records.manifest import (
     split_superseded,
 )
 from beam_obs.records.wanted_letters import ALL_LETTERS, WantedLetters
+from beam_obs.records.window_counts import WindowCounts
 from beam_obs.store.folder import Found
 from beam_obs.store.form import fit, parse_object
 from beam_obs.store.kept_letters import kept_letters
@@ -257,15 +259,15 @@ def summarize_lost(evidence: Evidence, commits_lost: int) -> dict[str, Any] | No
     }
 
 
-def summarize_windows(evidence: Evidence) -> dict[str, dict[str, list[int]]]:
+def summarize_windows(evidence: Evidence) -> dict[str, dict[str, WindowCounts]]:
     """Returns by step and window how many elements went in, and how many are in what came out."""
-    found: dict[str, dict[str, list[int]]] = {}
+    found: dict[str, dict[str, WindowCounts]] = {}
     for manifest in evidence.of_kind("windows"):
         windows = found.setdefault(manifest.stage, {})
-        for window, counts in manifest.details.get("windows", {}).items():
-            taken, given = windows.get(window, (0, 0))
-            if len(counts) == 2:
-                windows[window] = [taken + counts[0], given + counts[1]]
+        for window, told in manifest.details.get("windows", {}).items():
+            with contextlib.suppress(ValueError, TypeError):  # of nobody's making
+                counts = WindowCounts.from_json(told if len(told) > 2 else [*told, 0])
+                windows[window] = windows.get(window, WindowCounts()).plus(counts)
     return found
 
 

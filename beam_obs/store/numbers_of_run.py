@@ -14,6 +14,13 @@ from beam_obs.store.timeliness import UNDER_WAY
 ERROR_TYPE = "error"
 """Label of refused records: the type of the error."""
 
+_OF_ALL_STEPS = (
+    (own.RECORDS_IN, "in"),
+    (own.RECORDS_OUT, "out"),
+    (own.RECORDS_DROPPED, "dropped"),
+    (own.RECORDS_LATE, "late"),
+)
+
 WORKER = "worker"
 """Label of the numbers of worker processes: host, pid, and the runner's id where it has given one."""
 
@@ -44,7 +51,7 @@ def _of_steps(record: RunRecord, known: Mapping[str, Any]) -> Iterator[Family]:
         return
     stages = {stage["label"]: stage for stage in known.get("stages") or ()}
     others = [step for step in known.get("steps") or () if step["label"] not in stages]
-    for name, field in ((own.RECORDS_IN, "in"), (own.RECORDS_OUT, "out"), (own.RECORDS_DROPPED, "dropped")):
+    for name, field in _OF_ALL_STEPS:
         counted = [*stages.values(), *others]
         yield own.own_family(name, [_count(step, field) for step in counted if step.get(field) is not None])
     for name, field in ((own.RECORDS_FILTERED, "filtered"), (own.INTERNAL_ERRORS, "internal_errors")):

@@ -110,6 +110,7 @@ _STAGE = {
     "dead": Needed(int, 0),
     "filtered": Needed(int, 0),
     "dropped": Needed(int, 0),
+    "late": _COUNT,
     "internal_errors": Needed(int, 0),
     "p50_us": Needed(_NUMBER, None),
     "p99_us": Needed(_NUMBER, None),
@@ -128,6 +129,7 @@ _COUNTS: dict[str, Any] = {
                 "out": _COUNT,
                 "after": [str],
                 "dropped": _COUNT,
+                "late": _COUNT,
                 "keeps_state": bool,
             }
         ]
@@ -210,6 +212,7 @@ END_FORM: dict[str, Any] = {
             "unchecked_edges": [{"from": str, "to": str, "reason": Needed(str, "")}],
             "unchecked_steps": [{"step": str, "reason": Needed(str, "")}],
             "dropped": [{"step": str, "count": int, "windows": Needed(Each(int), {})}],
+            "late": [{"step": str, "count": int, "windows": Needed(Each(int), {})}],
             "broken": Needed([{"where": Needed(str, ""), "text": str}], []),
         }
     ),
@@ -297,7 +300,7 @@ MANIFESTS_FORM: dict[str, Any] = {
                     "positions": _TEXT,
                     "size": _COUNT,
                     "dead": _COUNT,
-                    "windows": Each([int]),
+                    "windows": Each([object]),
                 },
                 {},
             ),

@@ -11,7 +11,12 @@ from apache_beam.transforms.core import CombineValuesDoFn
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-ignore]
 
 from beam_obs.records.weave_report import NO_ORIGIN
-from beam_obs.weaving.gatherings import count_windows_before, counts_windows, note_gathering
+from beam_obs.weaving.gatherings import (
+    count_windows_before,
+    counts_windows,
+    note_gathering,
+    noted_least,
+)
 from beam_obs.weaving.portable_graph import ITERABLE_URN, KV_URN, PAR_DO_URN
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
@@ -75,9 +80,8 @@ def weave_group(weave: WeaveState, node_id: str) -> None:
     weave.set_form(given, form)
     aggregate = weave.aggregate(node_id, taken, given)
     behind = GloballyGroupedDoFn if aggregate.is_global else GroupedDoFn
-    _insert_behind(
-        weave, node_id, behind(aggregate, form, counts_windows(weave, taken)), taken, grouped, given
-    )
+    dofn = behind(aggregate, form, counts_windows(weave, taken), noted_least(weave))
+    _insert_behind(weave, node_id, dofn, taken, grouped, given)
     weave.note_woven(node_id)
 
 
@@ -244,7 +248,7 @@ def _give_combined(weave: WeaveState, node_id: str, taken: str, given: str, inpu
     _insert_behind(
         weave,
         node_id,
-        behind(aggregate, form, counts_windows(weave, taken), inputs_in),
+        behind(aggregate, form, counts_windows(weave, taken), noted_least(weave), inputs_in),
         taken,
         combined,
         given,

@@ -17,6 +17,7 @@ from beam_obs.woven.gathered import WINDOWS, CountWindowsDoFn
 from beam_obs.wrapper.element_forms import SEED
 from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
+from beam_obs.wrapper.woven_step import RANDOM_BYTES
 
 ACCUMULATES = "its panes hold records of those before them"
 OVERLAPS = "a record may be in several of its windows"
@@ -27,6 +28,12 @@ NO_RECORDS = "what it takes comes from no source"
 def counts_windows(weave: WeaveState, taken: str) -> bool:
     """Returns whether a step that groups a PCollection counts by window, since some may come too late."""
     return weave.settings.evidence is not None and _may_be_late(weave, taken)
+
+
+def noted_least(weave: WeaveState) -> bytes | None:
+    """Returns which origins are noted by window: the least of their hashes; None where none are."""
+    least = weave.filtered_least
+    return None if least is None else least.to_bytes(RANDOM_BYTES, "big")
 
 
 def _may_be_late(weave: WeaveState, taken: str) -> bool:
@@ -43,7 +50,7 @@ def count_windows_before(weave: WeaveState, node_id: str, taken: str) -> str:
     weave.insert_dofn(
         node_id,
         f"{label}/beam_obs:windows",
-        CountWindowsDoFn(),
+        CountWindowsDoFn(noted_least(weave)),
         taken,
         {"None": passed, WINDOWS: weave.rows_of(taken, WINDOW_COUNTS, label)},
         before=True,

@@ -189,7 +189,11 @@ class _WindowsManifest(StatelessDoFn):
         if self._rows:
             windows = sum_of_rows(self._rows)
             manifest = Manifest(
-                WINDOW_COUNTS, self._label, os.urandom(6).hex(), len(windows), details={"windows": windows}
+                WINDOW_COUNTS,
+                self._label,
+                os.urandom(6).hex(),
+                len(windows),
+                details={"windows": {window: counts.to_json() for window, counts in windows.items()}},
             )
             yield GlobalWindows.windowed_value(manifest.to_json())
 

@@ -134,6 +134,7 @@ class Became:
       refused: what of it was refused.
       more_refused: how many more were.
       filtered: labels of the steps that gave nothing of it.
+      dropped: the steps that dropped it as late, each with the window, where it is known.
       aggregates: those that it is a part of.
       left_out: how many of them are not shown.
       may_be: text and origin of aggregates that it may be a part of.
@@ -152,6 +153,7 @@ class Became:
     refused: tuple[RefusedShown, ...] = ()
     more_refused: int = 0
     filtered: tuple[str, ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
     aggregates: tuple[Became, ...] = ()
     left_out: int = 0
     may_be: tuple[tuple[str, str], ...] = ()
@@ -248,11 +250,12 @@ class _Tree:
             refused=tuple(_refused(one) for one in into.dead_letters[:_MOST_LETTERS]),
             more_refused=max(0, len(into.dead_letters) - _MOST_LETTERS),
             filtered=into.filtered,
+            dropped=tuple((one.step, one.window) for one in into.dropped),
             aggregates=tuple(aggregates),
             left_out=len(into.aggregates) - len(aggregates),
             may_be=tuple((may_be_text(one), one.origin.hex()) for one in into.may_be_in[:_MOST_MAY_BE]),
             more_may_be=max(0, len(into.may_be_in) - _MOST_MAY_BE),
-            end="" if into.filtered else into.end,
+            end="" if into.filtered or into.dropped else into.end,
             certainty="" if is_top else doubt(into.certainty),
         )
 

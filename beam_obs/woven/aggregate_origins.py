@@ -34,11 +34,13 @@ class Made(NamedTuple):
       origin: its own.
       row: its derivation, where it needs one.
       number: of the elements that it was made of, those behind a summary too.
+      of: the same as contributors.
     """
 
     origin: bytes
     row: bytes | None
     number: int
+    of: Contributors
 
 
 class Aggregate:
@@ -95,7 +97,7 @@ class Aggregate:
         if found.count <= 1 or not found.origins:
             origin = _alone(found)
             self.note_alone(origin)
-            return Made(origin, None, found.count)
+            return Made(origin, None, found.count, found)
         (window,) = windowed.windows
         pane = max(0, windowed.pane_info.index)
         encoded_key, encoded_window = self._key_coder.encode(key), self._window_coder.encode(window)
@@ -103,7 +105,8 @@ class Aggregate:
         if self._tracer is not None:
             self._tracer.aggregated(child, found.origins, found.count)
         text = _text(key) if self._keeps_keys else REDACTED
-        return Made(child, derivation_row(child, AGGREGATE, found, text, str(window), pane), found.count)
+        row = derivation_row(child, AGGREGATE, found, text, str(window), pane)
+        return Made(child, row, found.count, found)
 
 
 class _BehindAggregate(StatelessDoFn):
@@ -113,16 +116,20 @@ class _BehindAggregate(StatelessDoFn):
       aggregate: makes the origin.
       gives: form of the output.
       counts_windows: whether elements are counted by window too.
+      least: of sampled origins, whose windows are noted: what their hashes are at least; None notes none.
     """
 
-    def __init__(self, aggregate: Aggregate, gives: str, counts_windows: bool = False) -> None:
+    def __init__(
+        self, aggregate: Aggregate, gives: str, counts_windows: bool = False, least: bytes | None = None
+    ) -> None:
         self._aggregate = aggregate
         self._gives = gives
         self._counts_windows = counts_windows
+        self._least = least
 
     def start_bundle(self) -> None:
         self._gathered = 0
-        self._windows = WindowTally(GIVEN)
+        self._windows = WindowTally(GIVEN, self._least)
         self._aggregate.start_bundle()
 
     def finish_bundle(self) -> Any:
@@ -130,10 +137,12 @@ class _BehindAggregate(StatelessDoFn):
         flush_gathered(self._gathered)
         return self._windows.rows()
 
-    def _count(self, count: int, windowed: Any) -> None:
+    def _count(self, count: int, windowed: Any, origins: Sequence[bytes], are_all: bool = True) -> None:
         self._gathered += count
         if self._counts_windows:
             self._windows.add(windowed.windows, count)
+            self._windows.add_late(windowed, count)
+            self._windows.note(windowed.windows, origins, are_all)
 
 
 class GroupedDoFn(_BehindAggregate):
@@ -152,7 +161,7 @@ class GroupedDoFn(_BehindAggregate):
             if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
                 provenance, value = pairs[0]
                 self._aggregate.note_alone(provenance)
-                self._count(1, windowed)
+                self._count(1, windowed, (provenance,))
                 return [pack(self._gives, provenance, (key, [value]))]
             provenances: Sequence[bytes]
             if len(pairs) < _UNZIPPED_AT_ONCE:
@@ -163,8 +172,8 @@ class GroupedDoFn(_BehindAggregate):
         else:
             provenances = [provenance for provenance, _ in grouped]
             values = PlainValues(grouped)
-        origin, row, _ = self._aggregate.of(key, provenances, windowed)
-        self._count(len(provenances), windowed)
+        origin, row, _, of = self._aggregate.of(key, provenances, windowed)
+        self._count(len(provenances), windowed, of.origins, not of.truncated)
         packed = pack(self._gives, origin, (key, values))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
@@ -210,6 +219,7 @@ class CombinedDoFn(_BehindAggregate):
       aggregate: makes the origin.
       gives: form of the output.
       counts_windows: whether elements are counted by window too.
+      least: as of groups.
       inputs_in: gives the number of elements that went into an output, where it was not made of all of them.
     """
 
@@ -218,9 +228,10 @@ class CombinedDoFn(_BehindAggregate):
         aggregate: Aggregate,
         gives: str,
         counts_windows: bool = False,
+        least: bytes | None = None,
         inputs_in: Callable[[Any], int] | None = None,
     ) -> None:
-        super().__init__(aggregate, gives, counts_windows)
+        super().__init__(aggregate, gives, counts_windows, least)
         self._inputs_in = inputs_in
 
     @property
@@ -232,10 +243,10 @@ class CombinedDoFn(_BehindAggregate):
         key, (summary, output) = element
         if len(summary) <= ORIGIN_BYTES:
             self._aggregate.note_alone(summary)
-            self._count(self._number(summary != NO_SOURCE, output), windowed)
+            self._count(self._number(summary != NO_SOURCE, output), windowed, (summary,))
             return [pack(self._gives, summary, (key, output))]
-        origin, row, count = self._aggregate.of(key, (summary,), windowed)
-        self._count(self._number(count, output), windowed)
+        origin, row, count, of = self._aggregate.of(key, (summary,), windowed)
+        self._count(self._number(count, output), windowed, of.origins, not of.truncated)
         packed = pack(self._gives, origin, (key, output))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 

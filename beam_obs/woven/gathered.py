@@ -1,8 +1,8 @@
 """How many elements a step that brings elements together takes, and how many are in what it gives.
 
 What goes in and comes out in no group was dropped, or lost. In all, what comes out is counted by a Beam
-counter. Where records may come too late for their window, both sides are counted by window too: a row for
-each window of a bundle.
+counter. Where records may come too late for their window, both sides are counted by window too, and it is
+noted which of sampled origins were there: a row for each window of a bundle.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.utils.windowed_value import WindowedValue
+from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
 
-from beam_obs.metrics.names import GATHERED, NAMESPACE
+from beam_obs.metrics.names import GATHERED, LATE, NAMESPACE
+from beam_obs.records.contributors import ORIGIN_BYTES
+from beam_obs.records.window_counts import WindowCounts
 from beam_obs.wrapper.element_forms import KEYED, PLAIN, Ends
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 WINDOWS = "beam_obs_windows"
 """Tag of the rows."""
 TAKEN, GIVEN = 0, 1
+_HASH_AT = 9
+"""Where in an origin its hash begins, by which it is sampled."""
 
 
 def flush_gathered(count: int) -> None:
@@ -37,50 +41,98 @@ class WindowTally:
 
     Args:
       side: whether they were `TAKEN` or `GIVEN`.
+      least: origins are noted whose hashes are at least this; None notes none.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, least: bytes | None = None) -> None:
         self._side = side
-        self._counts: collections.Counter[Any] = collections.Counter()
+        self._least = least
+        self.clear()
 
     def clear(self) -> None:
         """Begins anew."""
-        self._counts.clear()
+        self._counts: collections.Counter[Any] = collections.Counter()
+        self._late: collections.Counter[Any] = collections.Counter()
+        self._noted: dict[Any, set[bytes]] = {}
+        self._floors: dict[Any, bytes] = {}
 
     def add(self, windows: Iterable[Any], count: int = 1) -> None:
         """Adds elements that are in each of some windows."""
         for window in windows:
             self._counts[window] += count
 
+    def note(self, windows: Iterable[Any], origins: Iterable[bytes], are_all: bool = True) -> None:
+        """Notes those of the origins of elements that are sampled.
+
+        Args:
+          windows: that all of them are in.
+          origins: provenances; what is none is left out.
+          are_all: whether they are all there were; if not, those with the largest hashes.
+        """
+        least = self._least
+        if least is None:
+            return
+        found = [one for one in origins if one[_HASH_AT:] >= least and len(one) == ORIGIN_BYTES]
+        for window in windows:
+            if found:
+                self._noted.setdefault(window, set()).update(found)
+            if not are_all:
+                floor = min((one[_HASH_AT:] for one in origins), default=b"")
+                self._floors[window] = max(floor, self._floors.get(window, b""))
+
+    def add_late(self, windowed: Any, count: int) -> None:
+        """Adds elements that came late for their window, but not too late, where a pane is of such."""
+        if windowed.pane_info.timing == PaneInfoTiming.LATE:
+            Metrics.counter(NAMESPACE, LATE).inc(count)
+            for window in windowed.windows:
+                self._late[window] += count
+
     def rows(self) -> Iterator[TaggedOutput]:
         """Gives a row for each window, in that window."""
         for window, count in self._counts.items():
-            row = window_row(str(window), *((0, count) if self._side == GIVEN else (count, 0)))
+            noted = frozenset(self._noted.get(window, ()))
+            if self._side == TAKEN:
+                told = WindowCounts(taken=count, noted_taken=noted)
+            else:
+                told = WindowCounts(
+                    given=count,
+                    late=self._late[window],
+                    noted_given=noted,
+                    floor=self._floors.get(window, b""),
+                )
+            row = window_row(str(window), told.plus(WindowCounts()))
             yield TaggedOutput(WINDOWS, WindowedValue(row, window.max_timestamp(), (window,)))
 
 
-def window_row(window: str, taken: int, given: int) -> bytes:
+def window_row(window: str, counts: WindowCounts) -> bytes:
     """Returns the row of one window, that `sum_of_rows` reads."""
-    return json.dumps([window, taken, given]).encode()
+    return json.dumps([window, counts.to_json()]).encode()
 
 
-def sum_of_rows(rows: Iterable[bytes]) -> dict[str, list[int]]:
+def sum_of_rows(rows: Iterable[bytes]) -> dict[str, WindowCounts]:
     """Returns what went in and came out by window.
 
-    >>> sum_of_rows([window_row("[0, 10)", 3, 0), window_row("[0, 10)", 1, 2)])
-    {'[0, 10)': [4, 2]}
+    >>> rows = [window_row("[0, 10)", WindowCounts(3)), window_row("[0, 10)", WindowCounts(1, 2))]
+    >>> found = sum_of_rows(rows)["[0, 10)"]
+    >>> found.taken, found.given
+    (4, 2)
     """
-    found: dict[str, list[int]] = {}
+    found: dict[str, WindowCounts] = {}
     for row in rows:
-        window, taken, given = json.loads(row)
-        counts = found.setdefault(window, [0, 0])
-        counts[TAKEN] += taken
-        counts[GIVEN] += given
+        window, told = json.loads(row)
+        found[window] = found.get(window, WindowCounts()).plus(WindowCounts.from_json(told))
     return found
 
 
 class CountWindowsDoFn(StatelessDoFn):
-    """Passes keyed elements on as they are, and gives a row for each window that any was in."""
+    """Passes keyed elements on as they are, and gives a row for each window that any was in.
+
+    Args:
+      least: of origins it is noted where their hashes are at least this; None notes none.
+    """
+
+    def __init__(self, least: bytes | None = None) -> None:
+        self._least = least
 
     @property
     def ends(self) -> Ends:
@@ -88,10 +140,11 @@ class CountWindowsDoFn(StatelessDoFn):
         return Ends(KEYED, KEYED, {WINDOWS: PLAIN})
 
     def start_bundle(self) -> None:
-        self._tally = WindowTally(TAKEN)
+        self._tally = WindowTally(TAKEN, self._least)
 
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Iterable[Any]:
         self._tally.add(windowed.windows)
+        self._tally.note(windowed.windows, (element[1][0],))
         return (element,)
 
     def finish_bundle(self) -> Iterator[Any]:

@@ -9,7 +9,8 @@ import pytest
 
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.records.weave_report import Gathering
-from beam_obs.reports.balance_text import balance_text, dropped_texts, unchecked_texts
+from beam_obs.records.window_counts import WindowCounts
+from beam_obs.reports.balance_text import balance_text, dropped_texts, late_texts, unchecked_texts
 from beam_obs.runs.balance import balance
 from beam_obs.runs.graph import Edge, Graph, Step
 
@@ -158,7 +159,8 @@ def gathered(
     count: int, gathering: Gathering = GATHERED, windows: Any = None, ended: bool = True
 ) -> dict[str, Any]:
     snapshot = Snapshot({"parse": STAGES["parse"]}, ELEMENTS, gathered={"batch_1": count})
-    return balance(BATCHES, snapshot, None, [gathering], {"batch": windows or {}}, (), ended).to_json()
+    counts = {window: WindowCounts(*told) for window, told in (windows or {}).items()}
+    return balance(BATCHES, snapshot, None, [gathering], {"batch": counts}, (), ended).to_json()
 
 
 def test_batches_that_hold_all_that_went_in_are_checked() -> None:
@@ -186,6 +188,13 @@ def test_late_records_are_counted_by_window() -> None:
     assert dropped_texts(found) == [
         "dropped as late by batch: 5, of windows [0, 10): 4, [20, 30): 1",
     ]
+
+
+def test_records_that_came_late_and_were_taken_are_told_by_window() -> None:
+    found = gathered(12, LATE, {"[0, 10)": [8, 8, 3], "[10, 20)": [4, 4, 0]})
+    assert (found["dropped"], found["holds"]) == ([], True)
+    assert found["late"] == [{"step": "batch", "count": 3, "windows": {"[0, 10)": 3}}]
+    assert late_texts(found) == ["came late and was taken by batch: 3, of window [0, 10)"]
 
 
 def test_windows_that_merge_are_not_told_apart() -> None:

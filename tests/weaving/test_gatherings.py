@@ -11,11 +11,21 @@ from apache_beam.coders import StrUtf8Coder, TupleCoder, VarIntCoder
 from apache_beam.ml.inference.base import RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
-from apache_beam.transforms.trigger import AccumulationMode, AfterCount, Repeatedly
-from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWindows, TimestampedValue
+from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark, Repeatedly
+from apache_beam.transforms.window import (
+    FixedWindows,
+    GlobalWindows,
+    Sessions,
+    SlidingWindows,
+    TimestampedValue,
+)
 
 import beam_obs as obs
+import beam_obs.lineage as lineage
+from beam_obs.lineage.answers import DroppedLate
+from beam_obs.records.window_counts import dropped_origins
 from beam_obs.reports.balance_text import balance_text
+from beam_obs.store.evidence import read_evidence, summarize_windows
 from tests.weaving.random_steps import STEPS, typed
 from tests.weaving.steps_of_ours import Passes
 
@@ -179,6 +189,57 @@ def test_what_a_stream_without_counts_dropped_as_late_is_found() -> None:
     )
     assert found["dropped"] == [{"step": "group", "count": 2, "windows": {"[0.0, 10.0)": 2}}]
     assert found["holds"] is None
+
+
+WINDOWS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "fixed": (FixedWindows(10), ("[0.0, 10.0)",)),
+    "sliding": (SlidingWindows(10, 5), ("[0.0, 10.0)", "[5.0, 15.0)")),
+    # Of windows that merge it is not known which it came too late for.
+    "sessions": (Sessions(3), ("",)),
+}
+HOW = {"group": beam.GroupByKey, "combine": lambda: beam.CombinePerKey(sum)}
+
+
+@pytest.mark.parametrize("windows", WINDOWS)
+@pytest.mark.parametrize("how", HOW)
+def test_each_record_that_is_too_late_is_known_by_its_origin(windows: str, how: str) -> None:
+    window_fn, dropped_from = WINDOWS[windows]
+    stream = TestStream(coder=TupleCoder([StrUtf8Coder(), VarIntCoder()])).advance_watermark_to(0)
+    for watermark, times in ((15, range(4)), (500, range(4, 6)), (600, range(6, 8))):
+        stream = stream.add_elements([TimestampedValue(("a", at), at) for at in times])
+        stream = stream.advance_watermark_to(watermark)
+
+    def build(pipeline: Any) -> None:
+        windowed = (
+            pipeline
+            | stream.advance_watermark_to_infinity()
+            | beam.WindowInto(
+                window_fn,
+                trigger=AfterWatermark(late=AfterCount(1)),
+                accumulation_mode=AccumulationMode.DISCARDING,
+                allowed_lateness=100,
+            )
+        )
+        _ = windowed | "group" >> HOW[how]()
+
+    options = ("--streaming", "--obs_lineage_filtered=all")
+    found = balance_of(build, *options, runner="BundleBasedDirectRunner")
+
+    (dropped,), (late,) = found["dropped"], found["late"]
+    assert (dropped["step"], late["step"]) == ("group", "group")
+    assert dropped["count"] == 2 * len(dropped_from)
+    record = obs.Store().find("latest")
+    step = next(step for step in (record.end or {})["steps"] if step["label"] == "group")
+    assert (step["dropped"], step["late"]) == (dropped["count"], late["count"])
+    (counts,) = summarize_windows(read_evidence(obs.Store(), record.folder)).values()
+    origins = dropped_origins(counts, dropped["count"])
+    assert len(origins) == 2
+    for origin in origins:
+        answer = lineage.fate(origin.hex(), run=record.id)
+        assert answer.certainty.kind == "complete"
+        assert answer.into is not None
+        assert answer.into.end == "dropped as late"
+        assert answer.into.dropped == tuple(DroppedLate("group", window) for window in dropped_from)
 
 
 @pytest.mark.slow
