@@ -47,6 +47,7 @@ class StepTracer:
         self.least = step.least
         self._threshold = step.threshold
         self._settings = step.settings
+        self._run = step.settings.run
         self._internal_errors = 0
         self._attributes = {names.STEP: step.label, names.RUN: step.settings.run}
         if step.function:
@@ -115,7 +116,7 @@ class StepTracer:
         span = self._tracer.start(
             label,
             trace_id,
-            span_id_of(origin, label, 0 if before is None else before.number),
+            span_id_of(origin, label, self._run, 0 if before is None else before.number),
             None if is_first else self._parent(origin, trace_id, made, start_time),
             self._threshold,
             {**self._attributes, names.ORIGIN: origin.hex(), names.BUNDLE: bundle.nonce, **told},
@@ -238,7 +239,7 @@ class StepTracer:
             return self._of_source(origin, trace_id, made, start_time or time.time_ns())
         threshold = self._settings.threshold_at(step.common)
         if step.common and is_traced(origin, threshold):
-            return remote_parent(trace_id, span_id_of(origin, step.common), threshold)
+            return remote_parent(trace_id, span_id_of(origin, step.common, self._run), threshold)
         return _came_with(origin)
 
     def _of_source(self, origin: bytes, trace_id: int, made: dict[str, SpanMade], at: int) -> SpanContext:
@@ -249,7 +250,7 @@ class StepTracer:
         place = place_of(origin, self._settings.run)
         where = zip((names.SOURCE_URI, names.SOURCE_VERSION, names.POSITION), place, strict=True)
         told.update((name, value) for name, value in where if value is not None)
-        span_id, parent = span_id_of(origin, source), _came_with(origin)
+        span_id, parent = span_id_of(origin, source, self._run), _came_with(origin)
         span = self._tracer.start(source, trace_id, span_id, parent, self._threshold, told, (), at)
         span.end(at)
         BUNDLE.note(made, source, span.get_span_context())
@@ -259,7 +260,7 @@ class StepTracer:
         known = BUNDLE.of(origin).get(label)
         if known is not None:
             return known.context
-        return remote_parent(trace_id_of(origin), span_id_of(origin, label), threshold)
+        return remote_parent(trace_id_of(origin), span_id_of(origin, label, self._run), threshold)
 
 
 def end_failed(span: Span, kind: str, told: dict[str, Any], ended: int) -> None:

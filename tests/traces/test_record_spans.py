@@ -204,8 +204,9 @@ def test_a_bundle_that_is_tried_again_gives_the_same_ids(tmp_path: pathlib.Path)
         assert len(ids) == 4
         assert len(set(ids)) == 2
         assert len({span.attributes["beam.bundle"] for span in named(spans, name)}) >= 2
-    (origin, *_) = (bytes.fromhex(span.trace_id) for span in named(spans, "twice"))
-    assert f"{span_id_of(origin, 'twice'):016x}" in {span.span_id for span in named(spans, "twice")}
+    (first, *_) = named(spans, "twice")
+    expected = span_id_of(bytes.fromhex(first.trace_id), "twice", first.attributes["beam.run_id"])
+    assert f"{expected:016x}" in {span.span_id for span in named(spans, "twice")}
 
 
 def test_several_bundles_and_workers_agree(tmp_path: pathlib.Path) -> None:
