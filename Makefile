@@ -98,13 +98,16 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-instruments bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch  ## every benchmark
+bench: bench-stage bench-instruments bench-logs bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
 
 bench-instruments: $(STAMP)  ## cost of an update of a counter and of a histogram, beside Beam's
 	$(BIN)/python -m benchmarks.instruments $(BENCH_ARGS)
+
+bench-logs: $(STAMP)  ## cost of what a log record of user code says
+	$(BIN)/python -m benchmarks.logs $(BENCH_ARGS)
 
 bench-dead: $(STAMP)  ## cost of dead letters when one record in ten is bad
 	$(BIN)/python -m benchmarks.dead $(BENCH_ARGS)

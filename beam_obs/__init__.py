@@ -10,6 +10,7 @@
     runs          Store; on the command line `beam-obs runs`, `show`, `diff`, `serve`, `site`, `prune`
     lineage       beam_obs.lineage: why, fate, sources, affected
     traces        continue_trace, trace_headers for headers of Kafka
+    logs          JsonLogFormatter, TextLogFormatter
     numbers       counter, gauge, histogram, summary for code of your own
     errors        BeamObsError, UsageError; of a bad record BadInput, of a bad file BadFile
     your tests    beam_obs.testing: assert_dead_letters, assert_metrics, assert_balanced

@@ -33,6 +33,8 @@ from beam_obs.io.writes.dead_letters_to_pubsub import PubSubMessages as PubSubMe
 from beam_obs.io.writes.json_sink import WriteToJson as WriteToJson
 from beam_obs.io.writes.pubsub_sink import WriteToPubSub as WriteToPubSub
 from beam_obs.io.writes.text_sink import WriteToText as WriteToText
+from beam_obs.logs.log_formats import JsonLogFormatter as JsonLogFormatter
+from beam_obs.logs.log_formats import TextLogFormatter as TextLogFormatter
 from beam_obs.metrics.instruments import counter as counter
 from beam_obs.metrics.instruments import histogram as histogram
 from beam_obs.metrics.kept_instruments import gauge as gauge

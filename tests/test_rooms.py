@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "beam_obs"
 PAGE = PACKAGE.parent / "docs" / "architecture.md"
 
 GROUND = ["metrics", "files", "records"]
-WRITE_LEG = ["weaving", "checks", "io", "stages", "dead_letters", "woven", "wrapper", "traces"]
+WRITE_LEG = ["weaving", "checks", "io", "stages", "dead_letters", "woven", "wrapper", "logs", "traces"]
 """From the top down: a pipeline while it is built and runs."""
 READ_LEG = ["reports", "lineage", "store"]
 """From the top down: a store, without Apache Beam."""

@@ -12,6 +12,7 @@ import os
 import sys
 from typing import Any
 
+from beam_obs.records.log_settings import LogSettings
 from beam_obs.records.run_id import new_run_id
 from beam_obs.records.trace_settings import TraceSettings
 
@@ -27,6 +28,7 @@ class RunContext:
       store: root of the run's store, or None where there is none.
       is_one_job: whether all that is in its folder is of one job; not so where a template starts many.
       traces: how it is traced; None where it is not.
+      logs: how log records of user code are treated; None where they are left alone.
     """
 
     pipeline: str
@@ -35,6 +37,7 @@ class RunContext:
     store: str | None = None
     is_one_job: bool = True
     traces: TraceSettings | None = None
+    logs: LogSettings | None = None
 
     @property
     def folder(self) -> str | None:

@@ -18,6 +18,7 @@ from apache_beam.runners.runner import PipelineState
 
 from beam_obs.dead_letters.evidence_file import reason_of
 from beam_obs.exporters.exporter_group import ExporterGroup, make_exporters_that_work
+from beam_obs.logs.log_setup import take_down_logs
 from beam_obs.metrics import live
 from beam_obs.metrics.families import Family
 from beam_obs.metrics.job_numbers import Beside
@@ -171,6 +172,8 @@ class Launched:
             record = self.run.finish(end)
         live.forget(self.run.record.id)
         forget_worker(self.run.record.id)
+        with _logging_errors(self.run, "let go of the logs of"):
+            take_down_logs(self.run.record.id)
         with _logging_errors(self.run, "report the end of"):
             print_wanted_report(record, self.run.store, self._observer.settings.report)
         self._export(record)

@@ -26,6 +26,7 @@ from beam_obs.runs.code_version import code_version
 from beam_obs.runs.dead_rate import limits_told
 from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.launched import Launched, status_of_error
+from beam_obs.runs.log_options import log_settings
 from beam_obs.runs.one_row import one_row_steps
 from beam_obs.runs.option_names import settle_options
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
@@ -102,6 +103,7 @@ class Observer:
         self.redaction = redaction_of(self.settings.redact, outer=of_program)
         self.observation.settings.payload = self.settings.payload
         self.observation.settings.redact = self.redaction
+        context.logs = log_settings(self.settings, given)
         self.observation.dead_letters = DeadLetters.of_run(context)
         self.observation.lineage = weave_version(given) is not None
 

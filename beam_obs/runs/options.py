@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.exporters.targets import OFF, TARGETS, Target, chosen_targets
 from beam_obs.records.errors import UsageError
+from beam_obs.records.log_settings import ATTRIBUTES, FORMS
 from beam_obs.store.configuration import FILE as CONFIGURATION_FILE
 from beam_obs.store.configuration import find_configuration
 from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE, default_store
@@ -35,6 +36,8 @@ class RunSettings(NamedTuple):
       redact: names of fields whose values are left out of what is kept of refused records.
       progress: ``auto`` (on a terminal), ``on`` or ``off``.
       report: ``text``, ``json`` or ``off``.
+      logs: what is done with log records of user code: one of `FORMS`.
+      logs_per_line: records that one line of code may log in a minute; 0 for any number.
       store_shared: whether all workers see the store, though it is a folder of this machine.
       exporters: where the numbers of runs are sent, by name of the target.
     """
@@ -49,6 +52,8 @@ class RunSettings(NamedTuple):
     redact: tuple[str, ...]
     progress: str
     report: str
+    logs: str
+    logs_per_line: int
     store_shared: bool = False
     exporters: Mapping[str, str] = {}
 
@@ -153,6 +158,23 @@ class ObservabilityOptions(PipelineOptions):
             help="What is printed when the run has ended: a report on standard error, one line of JSON on "
             "standard output, or nothing (default: text).",
         )
+        group.add_argument(
+            "--obs_logs",
+            type=_argument(_logs),
+            default=ATTRIBUTES,
+            metavar="|".join(FORMS),
+            help="What log records of user code say of the element they are about: attributes of the record; "
+            "also a text behind the message, lines of JSON for Cloud Logging, or records sent by OTLP; or "
+            "nothing (default: attributes).",
+        )
+        group.add_argument(
+            "--obs_logs_per_line",
+            type=_argument(_logs_per_line),
+            default=0,
+            metavar="N",
+            help="Records that one line of code may log in a minute, in each process; the number that is "
+            "left out is said; 0 for any number (default: 0).",
+        )
         for name, target in TARGETS.items():
             group.add_argument(
                 f"--obs_{name}",
@@ -255,6 +277,8 @@ _max_dead_minimum = _whole_number(1)
 _payload = _one_of(*PAYLOADS)
 _progress = _one_of("auto", "on", "off")
 _report = _one_of("text", "json", "off")
+_logs = _one_of(*FORMS)
+_logs_per_line = _whole_number(0)
 
 _CHECKS: dict[str, Callable[[str], Any]] = {
     "store": _store,
@@ -267,6 +291,8 @@ _CHECKS: dict[str, Callable[[str], Any]] = {
     "redact": _redact,
     "progress": _progress,
     "report": _report,
+    "logs": _logs,
+    "logs_per_line": _logs_per_line,
 }
 
 

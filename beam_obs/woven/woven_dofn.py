@@ -127,6 +127,7 @@ class WovenDoFn(StandInDoFn):
             self._packer(),
             settings.filtered_least,
             self._tracer,
+            settings.run,
         )
         self._shown_defaults = [shown_default(settings.takes, default) for default in self._defaults]
         self._with_state = {callback.__name__ for callback in self.timer_callbacks()}

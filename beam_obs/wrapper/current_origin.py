@@ -6,6 +6,7 @@ Setting a variable for each element would cost every element; looking costs only
 from __future__ import annotations
 
 import sys
+from types import FrameType
 
 from beam_obs.records.contributors import ORIGIN_BYTES
 
@@ -25,14 +26,19 @@ def current_origin() -> bytes | None:
     """
     frame = sys._getframe(1)
     while frame is not None:
-        code = frame.f_code
-        if code.co_filename.startswith(WOVEN_FRAME) or (
-            code.co_name in _NAMES and "provenance" in code.co_varnames
-        ):
+        if is_frame_of_origin(frame):
             provenance = frame.f_locals.get("provenance")
             return provenance if isinstance(provenance, bytes) and len(provenance) == ORIGIN_BYTES else None
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def is_frame_of_origin(frame: FrameType) -> bool:
+    """Returns whether a frame is of a process function of ours that carries a provenance."""
+    code = frame.f_code
+    return code.co_filename.startswith(WOVEN_FRAME) or (
+        code.co_name in _NAMES and "provenance" in code.co_varnames
+    )
 
 
 _NAMES = frozenset({"woven_process", "woven_results"})

@@ -15,6 +15,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms import core
 
+from beam_obs.logs.log_setup import say_left_out, set_up_logs
 from beam_obs.metrics.workers import Worker, worker_of
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.calls import Calls
@@ -26,6 +27,7 @@ from beam_obs.wrapper.dofn_parameters import (
     taking_it_first,
     with_provider,
 )
+from beam_obs.wrapper.record_at_work import record_at_work
 from beam_obs.wrapper.user_callable import user_callable
 from beam_obs.wrapper.woven_step import Process
 
@@ -121,6 +123,9 @@ class StandInDoFn(beam.DoFn):
         self._worker = worker_of(self.run_context)
         if self._worker is not None:
             self._worker.join()
+        context = self.run_context
+        if context is not None and context.logs is not None:
+            set_up_logs(context.run, context.pipeline, context.logs, record_at_work)
         return self._calls.setup()
 
     def start_bundle(self) -> Any:
@@ -138,6 +143,9 @@ class StandInDoFn(beam.DoFn):
             if self._is_in_bundle:  # so Beam lets go of a bundle that failed
                 worker.note_failed()
             worker.leave()
+        context = self.run_context
+        if context is not None and context.logs is not None:
+            say_left_out(context.run)
         return self._calls.teardown()
 
     # What Beam asks when a pipeline is built, and where it runs.

@@ -13,6 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.records.contributors import ORIGIN_BYTES
 from beam_obs.records.lineage_rows import filtered_row
+from beam_obs.records.run_context import RunContext
 from beam_obs.traces.incoming import INCOMING
 from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.wrapper.element_forms import ORDINARY, ROWS
@@ -39,6 +40,7 @@ class WovenStep(NamedTuple):
       filtered_least: elements that give nothing are noted where the low 56 bits of their origin are at
         least this; None notes none.
       tracer: makes spans of its records; None where the run is not traced.
+      run: that it is in, where there is one with a store.
     """
 
     label: str
@@ -47,12 +49,17 @@ class WovenStep(NamedTuple):
     pack: Callable[[bytes, Any], Any]
     filtered_least: int | None = None
     tracer: StepTracer | None = None
+    run: RunContext | None = None
 
     @property
     def note(self) -> Callable[[BaseException, bytes], None]:
-        """What notes step and origin on an exception that fails the bundle, and tells of it in a span."""
+        """What notes step and origin on an exception that fails the bundle, and tells of it in a span.
+
+        By its attribute ``step`` the step is found from within user code.
+        """
         note, tracer = noting(self.label), self.tracer
         if tracer is None:
+            note.step = self  # type: ignore[attr-defined]
             return note
 
         def note_and_tell(error: BaseException, provenance: bytes) -> None:
@@ -61,6 +68,7 @@ class WovenStep(NamedTuple):
             with contextlib.suppress(Exception):
                 tracer.failed(error, provenance)
 
+        note_and_tell.step = self  # type: ignore[attr-defined]
         return note_and_tell
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pathlib
 
 import apache_beam as beam
@@ -54,6 +55,14 @@ def reads() -> None:
     file = obs.File("page.html", "3-0f", b"abc")
     assert_type(file.content, bytes)
     assert_type(file.uri, str)
+
+
+def logs() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(obs.JsonLogFormatter(project="city-project"))
+    handler.setFormatter(obs.TextLogFormatter(logging.Formatter("%(message)s")))
+    assert_type(obs.continue_trace([("traceparent", b"")]), bool)
+    obs.trace_headers([("content-type", b"json")])
 
 
 def writes(handler: ErrorHandler) -> None:
