@@ -43,7 +43,7 @@ def otlp_handler(pipeline: str) -> logging.Handler:
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
     from opentelemetry.sdk.resources import Resource
 
-    class OtlpHandler(LoggingHandler):  # type: ignore[misc]
+    class OtlpHandler(LoggingHandler):
         """Sends a record as part of the trace that it tells of, whichever span is current."""
 
         def emit(self, record: logging.LogRecord) -> None:
