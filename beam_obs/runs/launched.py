@@ -37,6 +37,7 @@ from beam_obs.runs.known_pipeline import KnownPipeline
 from beam_obs.runs.live_counts import LiveCounts
 from beam_obs.runs.printed_report import print_wanted_report
 from beam_obs.runs.progress import Progress
+from beam_obs.runs.run_span import RunSpan, start_run_span
 from beam_obs.runs.watcher import Watcher
 from beam_obs.runs.whole_end import whole_end
 from beam_obs.store.evidence import read_evidence
@@ -44,7 +45,6 @@ from beam_obs.store.instrument_values import kept_families
 from beam_obs.store.numbers_of_run import numbers_of_run
 from beam_obs.store.run import Run
 from beam_obs.store.run_record import RunRecord, now_text
-from beam_obs.traces.tracer import close_tracer
 from beam_obs.wrapper.exception_note import note_of, show_note
 
 if TYPE_CHECKING:
@@ -83,6 +83,9 @@ class Launched:
         self._failing: FailingRecord | None = None
         self._graph: Graph | None = None
         self._exporters = make_exporters_that_work(observer.settings.exporters)
+        self._run_span: RunSpan | None = None
+        with _logging_errors(run, "begin the span of"):
+            self._run_span = start_run_span(observer.observation.context)
         kinds = {label: stage.kind for label, stage in observer.observation.stages.items()}
         self._live = LiveCounts(kinds, run.start["started"])
         self._committed = CommittedSoFar(run.store, run.record.folder)
@@ -155,10 +158,9 @@ class Launched:
         self._watcher.stop()
         if error is not None:
             self._note_record(error)
-        traces = self._observer.observation.context.traces
-        if traces is not None:
+        if self._run_span is not None:
             with _logging_errors(self.run, "send the last spans of"):
-                close_tracer(traces)
+                self._run_span.end(status, error)
         end: dict[str, Any] = {
             "status": status,
             "error": self._error(error) if error is not None else None,

@@ -22,7 +22,7 @@ ELEMENTS_OUT = "beam.elements.out"
 ELEMENTS_DEAD = "beam.elements.dead"
 ELEMENTS_FILTERED = "beam.elements.filtered"
 BATCH = "beam.batch_size"
-STATUS = "beam.status"
+STATUS = "beam.run_status"
 CODE_VERSION = "beam.code_version"
 
 FUNCTION = "code.function.name"

@@ -21,6 +21,7 @@ from beam_obs.records.origin import ORIGIN_BYTES, is_derived
 from beam_obs.traces import attributes as names
 from beam_obs.traces.bundle_spans import BUNDLE, SpanMade
 from beam_obs.traces.incoming import INCOMING, is_traced, trace_id_of
+from beam_obs.traces.slow_gate import SlowGate
 from beam_obs.traces.span_ids import span_id_of
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.traces.tracer import ProcessTracer, process_tracer, remote_parent
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST_LINKS = 64
 """Contributors of an aggregate that its span links to."""
+_BUNDLES_AT_ONCE = 20
+_SECONDS_A_BUNDLE = 10.0
 _LOGGER = logging.getLogger(__name__)
 _MESSAGE_LIMIT = 4_096
 _NOTHING: Mapping[str, Any] = {}
@@ -49,6 +52,9 @@ class StepTracer:
         self._settings = step.settings
         self._run = step.settings.run
         self._internal_errors = 0
+        self._began: int | None = None
+        self._told: dict[str, int] = {}
+        self._bundles_told = SlowGate(_BUNDLES_AT_ONCE, _SECONDS_A_BUNDLE)
         self._attributes = {names.STEP: step.label, names.RUN: step.settings.run}
         if step.function:
             self._attributes[names.FUNCTION] = step.function
@@ -199,13 +205,21 @@ class StepTracer:
         context = span.get_span_context()
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 3:02x}"
 
+    # Of bundles.
+
     def start_bundle(self) -> None:
         """Begins a bundle."""
         BUNDLE.begin()
+        self._began = time.time_ns()
 
-    def finish_bundle(self) -> None:
-        """Sends the spans of a bundle on their way, and counts those that reached nobody."""
+    def finish_bundle(self, counts: Mapping[str, int] = _NOTHING) -> None:
+        """Tells of a bundle in a span, sends its spans on their way, and counts those that reached nobody.
+
+        Args:
+          counts: by the name of an attribute, what the step has counted since it was made.
+        """
         try:
+            self._tell_bundle(counts)
             tracer = self._tracer
             tracer.flush()
             if lost := tracer.take_lost():
@@ -215,6 +229,20 @@ class StepTracer:
         if self._internal_errors:
             Metrics.counter(NAMESPACE, INTERNAL_ERRORS).inc(self._internal_errors)
             self._internal_errors = 0
+
+    def _tell_bundle(self, counts: Mapping[str, int]) -> None:
+        """Makes the span of a bundle, below that of the run; of many small bundles some have none."""
+        began, self._began = self._began, None
+        if began is None or not self._bundles_told.may_go():
+            return
+        settings = self._settings
+        told = {name: count - self._told.get(name, 0) for name, count in counts.items()}
+        self._told = dict(counts)
+        span_id = span_id_of(BUNDLE.nonce.encode(), self.step.label, self._run)
+        run = remote_parent(settings.trace_id, settings.span_id, 0)
+        attributes = {**self._attributes, names.BUNDLE: BUNDLE.nonce, **told}
+        name = f"{self.step.label} bundle"
+        self._tracer.start(name, settings.trace_id, span_id, run, 0, attributes, (), began).end()
 
     # Parts.
 

@@ -10,11 +10,11 @@ import atexit
 import logging
 import os
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from beam_obs.files.new_file import write_new_file
 from beam_obs.records.span_rows import file_of_spans
+from beam_obs.traces.slow_gate import SlowGate
 from beam_obs.traces.span_row_of import span_row_of
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class StoreSink:
         self._lock = threading.Lock()
         self._kept = self._lost = 0
         self._has_failed = False
-        self._files_left = float(_FILES_AT_ONCE)
-        self._counted_at = time.monotonic()
+        self._files = SlowGate(_FILES_AT_ONCE, _SECONDS_A_FILE)
         atexit.register(self.close)
 
     def take(self, span: ReadableSpan) -> None:
@@ -59,7 +58,7 @@ class StoreSink:
 
     def flush(self) -> None:
         """Writes what there is, unless there were many files of late."""
-        if self._held and self._may_write():
+        if self._held and self._files.may_go():
             self._write()
 
     def close(self) -> None:
@@ -71,15 +70,6 @@ class StoreSink:
         """Returns how many spans were lost since it was asked last."""
         lost, self._lost = self._lost, 0
         return lost
-
-    def _may_write(self) -> bool:
-        now = time.monotonic()
-        passed = (now - self._counted_at) / _SECONDS_A_FILE
-        self._files_left, self._counted_at = min(self._files_left + passed, _FILES_AT_ONCE), now
-        if self._files_left < 1:
-            return False
-        self._files_left -= 1
-        return True
 
     def _write(self) -> None:
         with self._lock:

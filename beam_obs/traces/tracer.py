@@ -151,14 +151,13 @@ def process_tracer(settings: TraceSettings) -> ProcessTracer:
         return _TRACERS[settings]
 
 
-def close_tracer(settings: TraceSettings) -> int:
+def close_tracers(run: str) -> int:
     """Sends what this process has left of a run's spans; returns how many reached nobody."""
     with _LOCK:
-        found = _TRACERS.pop(settings, None)
-    if found is None:
-        return 0
-    found.close()
-    return found.take_lost()
+        found = [_TRACERS.pop(settings) for settings in list(_TRACERS) if settings.run == run]
+    for tracer in found:
+        tracer.close()
+    return sum(tracer.take_lost() for tracer in found)
 
 
 def check_tracing(target: str) -> None:

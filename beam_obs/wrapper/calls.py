@@ -16,8 +16,9 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.metrics import live
-from beam_obs.metrics.tally import Tally
+from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.run_context import RunContext
+from beam_obs.traces import attributes as names
 from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.wrapper.counted_process import BatchSplitter, CountedProcess, counted_process
@@ -163,7 +164,7 @@ class GuardedCalls(Calls):
         except Exception as error:
             results = self._refused_at_the_end(error)
         if guard.tracer is not None:
-            guard.tracer.finish_bundle()
+            guard.tracer.finish_bundle(_told(self.tally.read()))
         try:
             self.tally.flush()
         except Exception:
@@ -296,6 +297,16 @@ class GuardedCalls(Calls):
 
 # As Beam's decorator marks a method.
 GuardedCalls._process_batch._beam_yields_elements = True  # type: ignore[attr-defined]
+
+
+def _told(counts: Counts) -> dict[str, int]:
+    """Returns counts by the names that spans give them."""
+    return {
+        names.ELEMENTS_IN: counts.taken,
+        names.ELEMENTS_OUT: counts.out,
+        names.ELEMENTS_DEAD: counts.dead,
+        names.ELEMENTS_FILTERED: counts.filtered,
+    }
 
 
 def _exploded(converter: Any, batches: Iterable[Any]) -> Iterable[Any]:

@@ -36,12 +36,17 @@ def run_traced(
 
 def spans_in(folder: pathlib.Path) -> list[SpanRow]:
     """Returns the spans of records in a store, in the order in which they began."""
+    return [one for one in all_spans_in(folder) if "beam.origin" in one.attributes]
+
+
+def all_spans_in(folder: pathlib.Path) -> list[SpanRow]:
+    """Returns the spans in a store, in the order in which they began."""
     found: list[SpanRow] = []
     for file in folder.glob("runs/*/*/traces-*.jsonl"):
         spans, unread = spans_of_file(file.read_bytes())
         assert unread == 0
         found += spans
-    return sorted((one for one in found if "beam.origin" in one.attributes), key=lambda one: one.start)
+    return sorted(found, key=lambda one: one.start)
 
 
 def named(spans: list[SpanRow], name: str) -> list[SpanRow]:
