@@ -16,6 +16,7 @@ import pytest
 import beam_obs as obs
 from beam_obs.store.run_record import RunRecord, parse_time
 from tests.engines.object_stores import free_port
+from tests.engines.prism import prism_options
 from tests.engines.prometheus import (
     WAIT_SECONDS,
     Prometheus,
@@ -25,7 +26,7 @@ from tests.engines.prometheus import (
     pushgateway,
     running,
 )
-from tests.exporters.small_runs import run_small, scrape
+from tests.exporters.small_runs import run_small, scrape, series, values
 
 pytestmark = pytest.mark.engines
 
@@ -37,7 +38,7 @@ import apache_beam as beam
 import beam_obs as obs
 from beam_obs.runs import committed_so_far, watcher
 
-watcher.LIVE_SECONDS = 0.2
+watcher.LIVE_SECONDS = committed_so_far.LOOK_SECONDS = 0.2
 ROWS = obs.counter("scraped_rows", "kind")
 SIZES = obs.histogram("scraped_size_bytes", buckets=[1, 2])
 LOAD = obs.gauge("scraped_load_ratio")
@@ -61,7 +62,7 @@ def linger(number):
 
 
 if __name__ == "__main__":
-    with obs.Pipeline("FnApiRunner", argv=sys.argv[1:], name="scraped", store="store") as p:
+    with obs.Pipeline(argv=sys.argv[1:], name="scraped", store="store") as p:
         numbers = p | "read" >> obs.ReadFromText("lines.txt") | "parse" >> obs.Stage(beam.Map(parse))
         few = numbers | beam.Reshuffle() | "few" >> obs.Stage(beam.Filter(lambda number: number < 7))
         few | beam.Map(linger)
@@ -123,7 +124,7 @@ def test_a_run_is_scraped_while_it_lives_and_at_its_end(
 ) -> None:
     pathlib.Path("lines.txt").write_text(LINES)
     found = watched.prometheus
-    process = start_program(PROGRAM, f"--obs_prometheus_port={watched.port}")
+    process = start_program(PROGRAM, "--runner=FnApiRunner", f"--obs_prometheus_port={watched.port}")
     try:
         of = '{pipeline="scraped",job="run"}'
         in_total = 'beam_obs_records_in_total{pipeline="scraped",stage="parse",job="run"}'
@@ -146,6 +147,30 @@ def test_a_run_is_scraped_while_it_lives_and_at_its_end(
         pathlib.Path("end").touch()
         output = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0, output
+
+
+def test_users_instruments_are_scraped_while_a_job_lives_on_a_runner_that_tells_them(
+    start_program: Callable[..., Any],
+) -> None:
+    pathlib.Path("lines.txt").write_text(LINES)
+    options = prism_options()
+    process = start_program(PROGRAM, "--runner=PrismRunner", "--obs_textfile=texts", *options)
+    path = pathlib.Path("texts") / "beam_obs_scraped.prom"
+    until = time.monotonic() + WAIT_SECONDS
+    try:
+        told: dict[Any, float] = {}
+        of = {"pipeline": "scraped", "stage": "parse"}
+        while told.get(series("scraped_rows_total", kind='a "kind"', **of)) != 203:
+            assert time.monotonic() < until, told
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.2)
+            told = values(path.read_text()) if path.exists() else {}
+        assert told[series("beam_obs_run_status", pipeline="scraped", status="running")] == 1
+        assert told[series("scraped_size_bytes_count", **of)] == 203
+    finally:
+        pathlib.Path("go-on").touch()
+        pathlib.Path("end").touch()
+        process.communicate(timeout=WAIT_SECONDS)
 
 
 def check_exemplar(found: Prometheus, record: RunRecord) -> None:

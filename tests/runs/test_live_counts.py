@@ -18,12 +18,17 @@ from click.testing import CliRunner
 
 import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
+from beam_obs.metrics.families import Family, Sample
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
-from beam_obs.runs import live_counts, watcher
+from beam_obs.runs import committed_so_far, live_counts, watcher
+from beam_obs.runs.committed_so_far import Committed, CommittedSoFar
 from beam_obs.runs.live_counts import LiveCounts
+from beam_obs.store.numbers_of_run import numbers_of_run
 from beam_obs.store.run_record import RunRecord, now_text
 
 WAIT_SECONDS = 60.0
+
+LOAD = obs.gauge("live_load_ratio")
 
 
 class Look(beam.DoFn):
@@ -144,3 +149,44 @@ def test_the_history_of_a_long_run_is_thinned_and_goes_on_to_the_newest() -> Non
     assert [point["in"] for point in history] == sorted({point["in"] for point in history})
     assert (history[0]["in"], history[-1]["in"], history[-1]["dead"]) == (1, 3_000, 1)
     assert len(json.dumps(told)) < 20_000
+
+
+def test_instruments_are_told_while_a_run_lives_and_read_back_as_they_were(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "runs" / "slow" / "0193aaaa-1111-7000-8000-000000000001"
+    folder.mkdir(parents=True)
+    rows = Family("rows_total", "counter", (Sample("parse", {"kind": "a"}, value=3),))
+    load = Family("load_ratio", "gauge", (Sample("parse", value=0.5, at=7),))
+    counted = Snapshot({"parse": StageCounts(3, 3)}, instruments=(rows,), of_instruments={"series_beyond": 2})
+
+    told = LiveCounts({"parse": "Map"}, now_text()).told(None, counted, None, Committed((load,)))
+    (folder / "start.json").write_text(json.dumps({"started": now_text(), "runner": "FnApiRunner"}))
+    (folder / "heartbeat.json").write_text(json.dumps({"at": now_text()}))
+    (folder / "live.json").write_text(json.dumps(told))
+
+    (record,) = obs.Store(tmp_path).runs()
+    assert record.problems == ()
+    assert (record.live or {})["instruments"]["series_beyond"] == 2
+    numbers = numbers_of_run(record)
+    assert (numbers.family("rows_total"), numbers.family("load_ratio")) == (rows, load)
+    assert LiveCounts({}, now_text()).told(None, None, None)["instruments"] is None
+
+
+def test_what_bundles_have_committed_is_looked_at_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committed_so_far, "LOOK_SECONDS", 0.0)
+
+    def parse(text: str) -> int:
+        LOAD.set(0.25)
+        return int(text)
+
+    with obs.Pipeline("FnApiRunner", argv=["--obs_max_dead_rate=1"], name="numbers") as p:
+        _ = p | "make" >> beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(parse))
+    (record,) = obs.Store().runs()
+    so_far = CommittedSoFar(obs.Store(), record.folder)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (found := so_far.latest()).families:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert [(one.name, one.samples[0].value) for one in found.families] == [("live_load_ratio", 0.25)]
+    assert [(kind["stage"], kind["error_type"]) for kind in found.kinds] == [("parse", "ValueError")]
+    away = CommittedSoFar(obs.Store("no/such/store"), record.folder)
+    assert away.latest() == Committed()
