@@ -18,7 +18,7 @@ BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures pictures-of-runs test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch
+        bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -37,9 +37,10 @@ demo: $(STAMP)  ## the flights pipeline on January and on damaged files, with it
 demo-schedule: $(STAMP)  ## a conference's schedule before and after its site was redesigned
 	@$(BIN)/python -m pipelines.schedule.demo
 
-# Those of the pages take an installed Chromium; without it they stay as they are.
+# Those of pages take an installed Chromium, some of them Prometheus; without these they stay as they are.
 pictures: pictures-of-runs  ## the pictures of the documentation, made anew from the demo
 	@$(BIN)/python -m tests.web.take_pictures docs
+	@$(BIN)/python -m tests.engines.take_pictures docs
 
 pictures-of-runs: $(STAMP)
 	$(BIN)/python -m pipelines.flights.demo > /dev/null
@@ -98,7 +99,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-instruments bench-logs bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch  ## every benchmark
+bench: bench-stage bench-instruments bench-logs bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -156,6 +157,9 @@ bench-flights: full-year  ## a year of flights end to end, bare and observed
 
 bench-watch: full-year  ## CPU that watching a run takes of it
 	$(BIN)/python -m benchmarks.watch $(BENCH_ARGS)
+
+bench-exporters: full-year  ## CPU and memory that exporting numbers takes
+	$(BIN)/python -m benchmarks.exporters $(BENCH_ARGS)
 
 full-year: $(STAMP)  ## fetches the full year of flights (336,776 records)
 	$(BIN)/python -m pipelines.flights.fetch_full_year

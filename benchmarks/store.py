@@ -43,15 +43,19 @@ def make_store(root: pathlib.Path, runs: int) -> None:
         pipeline = "nightly-0" if number % 2 else f"nightly-{number % 20}"
         milliseconds = 1_760_000_000_000 + number * 60_000
         run = str(uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x2 << 62) | number))
-        folder = root / "runs" / pipeline / run
-        shutil.copytree(original, folder)
-        start, end = (json.loads((folder / name).read_text()) for name in (START, END))
-        for content in (start, end):
-            del content["seal"]
-        started = seal(encode_record({**start, "id": run, "pipeline": pipeline}))
-        end[FILES][START] = content_hash(started).hexdigest()
-        (folder / START).write_bytes(started)
-        (folder / END).write_bytes(seal(encode_record(end)))
+        copy_run(original, root / "runs" / pipeline / run)
+
+
+def copy_run(original: pathlib.Path, folder: pathlib.Path) -> None:
+    """Copies a run to another folder, whose names are those of the pipeline and the run."""
+    shutil.copytree(original, folder)
+    start, end = (json.loads((folder / name).read_text()) for name in (START, END))
+    for content in (start, end):
+        del content["seal"]
+    started = seal(encode_record({**start, "id": folder.name, "pipeline": folder.parent.name}))
+    end[FILES][START] = content_hash(started).hexdigest()
+    (folder / START).write_bytes(started)
+    (folder / END).write_bytes(seal(encode_record(end)))
 
 
 def seconds(command: tuple[str, ...], where: list[str]) -> tuple[float, float]:

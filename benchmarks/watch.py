@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.measure import Verdict, print_verdicts
@@ -27,12 +27,15 @@ _SAMPLE_SECONDS = 0.2
 class ThreadSeconds:
     """CPU time of this process's threads of some names, looked at until `stop`.
 
+    Args:
+      names: of the threads.
+
     Attributes:
       seconds: of CPU, by the name of the thread.
     """
 
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(THREADS, 0.0)
+    def __init__(self, names: Sequence[str]) -> None:
+        self.seconds = dict.fromkeys(names, 0.0)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
@@ -68,18 +71,22 @@ class Watched(NamedTuple):
         return 100 * sum(self.threads.values()) / self.cpu
 
 
-def run(pattern: str, reference: pathlib.Path) -> Watched:
+def run(
+    pattern: str, reference: pathlib.Path, options: Sequence[str] = (), names: Sequence[str] = THREADS
+) -> Watched:
     """Runs the flights pipeline in this process and returns what it took.
 
     Args:
       pattern: the files of flights.
       reference: folder of the reference tables.
+      options: more of them.
+      names: of the threads that are looked at.
     """
     with tempfile.TemporaryDirectory() as folder:
         began, used = time.perf_counter(), time.process_time()
-        threads = ThreadSeconds()
+        threads = ThreadSeconds(names)
         arguments = ["--runner=FnApiRunner", f"--input={pattern}", f"--reference={reference}"]
-        of_ours = [f"--obs_store={folder}/store", "--obs_report=off"]
+        of_ours = [f"--obs_store={folder}/store", "--obs_report=off", *options]
         batch.main([*arguments, f"--output={folder}/flights", *of_ours])
         threads.stop()
         return Watched(time.perf_counter() - began, time.process_time() - used, threads.seconds)

@@ -126,11 +126,15 @@ def _taken(browser: Any, picture: Picture) -> bytes:
         page.locator("#step-title").wait_for()
     content = page.screenshot()
     context.close()
-    # Few colours are on a page: a palette of them takes a third of the bytes.
+    return reduced(content)
+
+
+def reduced(content: bytes) -> bytes:
+    """Returns a picture with a palette: few colours are on a page, and it takes a third of the bytes."""
     few = PIL.Image.open(io.BytesIO(content)).convert("RGB").quantize(256, dither=PIL.Image.Dither.NONE)
-    reduced = io.BytesIO()
-    few.save(reduced, "PNG", optimize=True)
-    return reduced.getvalue()
+    written = io.BytesIO()
+    few.save(written, "PNG", optimize=True)
+    return written.getvalue()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,38 @@
+"""The code of docs/exporters.md runs, and its tables name what there is."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Callable
+
+import yaml
+from click.testing import CliRunner
+
+from beam_obs.cli.main import beam_obs as command_line
+from beam_obs.exporters.targets import TARGETS
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "exporters.md"
+
+
+def test_its_code_prints_what_it_shows(run_program: Callable[..., tuple[int, str, str]]) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```\n\n((?:    [^\n]*\n)+)", PAGE.read_text(), flags=re.DOTALL)
+    code, output, errors = run_program(block[0])
+    assert code == 0, errors
+    assert output == re.sub("^    ", "", block[1], flags=re.MULTILINE)
+
+
+def test_it_lists_every_target_as_option_setting_and_command() -> None:
+    page = PAGE.read_text()
+    listed = re.findall(r"^\| `--obs_(\w+)=[^`]+` \| `(\w+)` \|", page, flags=re.MULTILINE)
+    assert sorted(listed) == sorted((name, name) for name in TARGETS)
+    help_text = CliRunner().invoke(command_line, ["exporter", "--help"]).output
+    assert [name for name in TARGETS if f"--{name.replace('_', '-')} " not in help_text] == []
+
+
+def test_its_settings_for_prometheus_are_yaml_of_scrapes() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        (job,) = yaml.safe_load(block)["scrape_configs"]
+        assert job["honor_labels"] is True
