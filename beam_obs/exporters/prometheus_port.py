@@ -10,32 +10,13 @@ import wsgiref.simple_server
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from beam_obs.exporters.listening import listen
 from beam_obs.exporters.newest_runs import NewestRuns
 from beam_obs.exporters.prometheus_text import OPENMETRICS, content_type, prometheus_text
 from beam_obs.exporters.targets import host_and_port
 from beam_obs.metrics.run_numbers import RunNumbers
-from beam_obs.records.errors import BeamObsError
 
 _LOGGER = logging.getLogger(__name__)
-
-
-class PortNotFree(BeamObsError):
-    """A port cannot be listened on.
-
-    Args:
-      host: name or address.
-      port: the port.
-      reason: what the system said.
-    """
-
-    def __init__(self, host: str, port: int, reason: str) -> None:
-        super().__init__(f"Prometheus cannot be given the port {port} of {host}: {reason}. Name another")
-        self.host = host
-        self.port = port
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[PortNotFree], tuple[str, int, str]]:
-        return (PortNotFree, (self.host, self.port, self.reason))
 
 
 class PrometheusPort:
@@ -48,7 +29,7 @@ class PrometheusPort:
       where: ``PORT`` or ``HOST:PORT``.
 
     Raises:
-      PortNotFree: the port cannot be listened on.
+      AddressNotFree: the port cannot be listened on.
     """
 
     name = "prometheus_port"
@@ -88,12 +69,8 @@ class _Server:
         self.runs = NewestRuns()
         self.is_known = True
         """Whether what is shown is as it is."""
-        try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            made: Any = type("_OfFamily", (_Threading,), {"address_family": family})
-            server: Any = wsgiref.simple_server.make_server(host, port, self._answer, made, _Silent)
-        except OSError as error:
-            raise PortNotFree(host, port, error.strerror or str(error)) from None
+        server = _Threading(listen(host, port), _Silent)
+        server.set_app(self._answer)
         self.port: int = server.server_port
         threading.Thread(target=server.serve_forever, name="beam_obs exporter port", daemon=True).start()
 
@@ -111,6 +88,15 @@ class _Server:
 
 class _Threading(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
     daemon_threads = True
+
+    def __init__(self, listening: socket.socket, handler: type[_Silent]) -> None:
+        address: Any = listening.getsockname()
+        super().__init__(address, handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        # As `server_bind` would, but for asking for this machine's name, which may take long.
+        self.server_name, self.server_port = str(address[0]), int(address[1])
+        self.setup_environ()
 
 
 class _Silent(wsgiref.simple_server.WSGIRequestHandler):

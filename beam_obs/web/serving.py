@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 from collections.abc import Callable, Mapping, Sequence
 
-from beam_obs.records.errors import BeamObsError
+from beam_obs.exporters.listening import listen
 from beam_obs.store.schedule import Schedule
 from beam_obs.store.store import Store
 from beam_obs.web.rendering import compile_templates
 from beam_obs.web.web_extra import web_extra
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-class AddressNotFree(BeamObsError):
-    """A server cannot listen where it should.
-
-    Args:
-      host: name or address.
-      port: its port.
-      reason: what the system said.
-    """
-
-    def __init__(self, host: str, port: int, reason: str) -> None:
-        super().__init__(f"{host}:{port} cannot be listened on: {reason}. --port 0 takes any that is free")
-        self.host = host
-        self.port = port
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[AddressNotFree], tuple[str, int, str]]:
-        return (AddressNotFree, (self.host, self.port, self.reason))
 
 
 def serve(
@@ -71,7 +51,7 @@ def serve(
     if token is None and host not in LOOPBACK:
         token = secrets.token_urlsafe(24)
     hosts = {*allowed_hosts, *LOOPBACK, host}
-    listening = _listen(host, port)
+    listening = listen(host, port)
     compile_templates()  # or the first who asks for each page waits for it
     shown = f"[{host}]" if ":" in host else host
     announce(f"http://{shown}:{listening.getsockname()[1]}{base}/", token)
@@ -89,11 +69,3 @@ def _shown_sources(host: str, sources: Sequence[str] | None) -> Sequence[str]:
     if sources is not None:
         return sources
     return [os.getcwd()] if host in LOOPBACK else []
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise AddressNotFree(host, port, error.strerror or str(error)) from None

@@ -92,7 +92,7 @@ def test_what_cannot_begin_is_one_message(tmp_path: pathlib.Path, capsys: pytest
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert exit_code(["exporter", *store, "--prometheus-port", port, "--once"]) == 1
-    assert f"the port {port} of 127.0.0.1: Address already in use" in capsys.readouterr().err
+    assert f"127.0.0.1:{port} cannot be listened on: Address already in use" in capsys.readouterr().err
     assert exit_code(["exporter", *store, "--textfile", "texts", "--job", "latest"]) == 1
     assert "cannot be watched: it is done, not submitted" in capsys.readouterr().err
 

@@ -9,7 +9,8 @@ import socket
 import pytest
 
 from beam_obs.exporters import prometheus_port
-from beam_obs.exporters.prometheus_port import PortNotFree, PrometheusPort
+from beam_obs.exporters.listening import AddressNotFree
+from beam_obs.exporters.prometheus_port import PrometheusPort
 from beam_obs.metrics import own_families as own
 from beam_obs.metrics.families import Sample
 from beam_obs.metrics.run_numbers import RunNumbers
@@ -70,7 +71,7 @@ def test_a_port_that_is_taken_is_logged_and_the_run_goes_on(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PortNotFree, match=f"port {port} of 127.0.0.1: Address already in use"):
+        with pytest.raises(AddressNotFree, match=f"127.0.0.1:{port} cannot be listened on: Address"):
             PrometheusPort(str(port))
         caplog.set_level(logging.ERROR)
         assert run_small(tmp_path / "store", f"--obs_prometheus_port={port}").status == "done"
