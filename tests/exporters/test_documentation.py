@@ -16,10 +16,10 @@ PAGE = pathlib.Path(__file__).parents[2] / "docs" / "exporters.md"
 
 
 def test_its_code_prints_what_it_shows(run_program: Callable[..., tuple[int, str, str]]) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```\n\n((?:    [^\n]*\n)+)", PAGE.read_text(), flags=re.DOTALL)
-    code, output, errors = run_program(block[0])
+    blocks = re.findall(r"```python\n(.*?)```\n\n((?:    [^\n]*\n)+)", PAGE.read_text(), flags=re.DOTALL)
+    code, output, errors = run_program("\n".join(source for source, _ in blocks))
     assert code == 0, errors
-    assert output == re.sub("^    ", "", block[1], flags=re.MULTILINE)
+    assert output == re.sub("^    ", "", "".join(shown for _, shown in blocks), flags=re.MULTILINE)
 
 
 def test_it_lists_every_target_as_option_setting_and_command() -> None:
