@@ -69,7 +69,7 @@ engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, on
 	@$(PYTHON) -m tests.engines.install
 
 test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, of OTLP and StatsD, and an installed Pub/Sub emulator
-	$(BIN)/python -m pytest -m engines -rs tests/engines tests/exporters $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m engines -rs tests $(PYTEST_ARGS)
 
 # Where apt can, it installs Chromium; elsewhere the tests that miss it say what would.
 test-browser: $(STAMP)  ## tests of the pages in a real browser

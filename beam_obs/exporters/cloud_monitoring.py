@@ -18,6 +18,7 @@ from beam_obs.exporters.cloud_points import (
     monitored_resource,
 )
 from beam_obs.exporters.sending import NotAccepted
+from beam_obs.exporters.steady_refusals import SteadyRefusals
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.errors import MissingExtra
 
@@ -59,6 +60,7 @@ class CloudMonitoring:
         self._client: Any = client
         self._described: dict[str, set[str]] | None = None
         """Names of the labels of each type of metric that the project has."""
+        self._refusals = SteadyRefusals()
         self._written: dict[str, _Written] = {}
         """Of the newest run of each pipeline."""
 
@@ -83,7 +85,7 @@ class CloudMonitoring:
             self._client = _client()
         due = [
             (point, end)
-            for point in cloud_points(numbers)
+            for point in cloud_points(self._refusals.of(numbers))
             if (end := _end_of(numbers, written.ends.get(point.key, written.end))) is not None
         ]
         refusals = self._describe([point for point, _ in due])

@@ -10,6 +10,7 @@ from typing import Any
 
 from beam_obs.exporters.otlp_points import otlp_points
 from beam_obs.exporters.sent_totals import NewestSent
+from beam_obs.exporters.steady_refusals import SteadyRefusals
 from beam_obs.exporters.targets import ON
 from beam_obs.exporters.thread_log import kept_messages
 from beam_obs.metrics.run_numbers import RunNumbers
@@ -55,6 +56,7 @@ class Otlp:
         self._exporter = _exporter(None if address == ON else address)
         self._is_delta = (_variable("TEMPORALITY_PREFERENCE") or "").strip().upper() in _DELTA
         self._sent = NewestSent()
+        self._refusals = SteadyRefusals()
 
     def send(self, numbers: RunNumbers) -> None:
         """Sends the numbers of a run, or what they grew by since they were sent.
@@ -62,6 +64,7 @@ class Otlp:
         Raises:
           ConnectionError: they were not taken; what the exporter of OpenTelemetry said.
         """
+        numbers = self._refusals.of(numbers)
         before = self._sent.before(numbers, lambda nothing: otlp_points(numbers, nothing, True).sent)
         data, sent = otlp_points(numbers, before, self._is_delta)
         with kept_messages(*_LOGGERS) as messages:

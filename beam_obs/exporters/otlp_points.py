@@ -25,12 +25,11 @@ except ImportError:
 
 _ATTRIBUTES = {
     "runner": "beam.runner",
-    "job_id": "beam.job_id",
     "beam_version": "beam.version",
     "code_version": "service.version",
     "region": "cloud.region",
 }
-"""What is known of a run, and its name in the resource."""
+"""What is known of a run from its start on, and its name in the resource, which must not change meanwhile."""
 
 
 class OtlpPoints(NamedTuple):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from beam_obs.exporters.flat_series import flat_series
 from beam_obs.exporters.sent_totals import NewestSent, SentTotals, SeriesKey
+from beam_obs.exporters.steady_refusals import SteadyRefusals
 from beam_obs.exporters.targets import host_and_port
 from beam_obs.exporters.thread_log import kept_messages
 from beam_obs.metrics.families import NO_BOUND
@@ -42,6 +43,7 @@ class Statsd:
         # With its own metrics it counts what it drops; at so long an interval it never sends them.
         self._client = DogStatsd(host, port, telemetry_min_flush_interval=10**9)
         self._sent = NewestSent()
+        self._refusals = SteadyRefusals()
 
     def send(self, numbers: RunNumbers) -> None:
         """Sends what changed of the totals of a run, and its gauges.
@@ -49,6 +51,7 @@ class Statsd:
         Raises:
           ConnectionError: a packet could not be sent: the same changes are sent again.
         """
+        numbers = self._refusals.of(numbers)
         before = self._sent.before(numbers, lambda nothing: statsd_lines(numbers, nothing)[1])
         lines, sent = statsd_lines(numbers, before)
         dropped = self._client.packets_dropped_writer

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
+
+DEAD = "beam_obs_records_dead_total"
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 """Name in Prometheus, and labels but for the pipeline."""
@@ -17,12 +20,23 @@ def totals_of(store: pathlib.Path) -> dict[Series, float]:
     for stage in end["stages"]:
         for name, field in (("records_in", "in"), ("records_out", "out"), ("records_filtered", "filtered")):
             found[series(f"beam_obs_{name}_total", stage=stage["label"])] = stage[field]
-    for kind in end["dead_letters"]["by_fingerprint"]:
-        error = series("beam_obs_records_dead_total", stage=kind["stage"], error=kind["error_type"])
-        found[error] = found.get(error, 0) + kind["count"]
     for sample in _samples(end, "counter"):
         found[series(sample["name"], stage=sample["step"], **sample["labels"])] = sample["value"]
     return found
+
+
+def refusals_of(store: pathlib.Path) -> dict[Series, float]:
+    """Returns how many records were refused, by stage and type of error."""
+    found: dict[Series, float] = {}
+    for kind in _end(store)["dead_letters"]["by_fingerprint"]:
+        error = series(DEAD, stage=kind["stage"], error=kind["error_type"])
+        found[error] = found.get(error, 0) + kind["count"]
+    return found
+
+
+def refused_in(values: Mapping[Series, float]) -> float:
+    """Returns how many refused records values tell, of whatever type."""
+    return sum(value for (name, _), value in values.items() if name == DEAD)
 
 
 def gauges_of(store: pathlib.Path) -> dict[Series, float]:

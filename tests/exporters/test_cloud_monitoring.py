@@ -21,7 +21,7 @@ from beam_obs.exporters.sending import NotAccepted, SendingExporter
 from beam_obs.metrics.families import Family, Sample
 from beam_obs.metrics.run_numbers import RunNumbers
 from tests.exporters.cloud_monitoring_server import CloudMonitoringServer, running_cloud_monitoring
-from tests.exporters.end_json import buckets_of, gauges_of, totals_of
+from tests.exporters.end_json import buckets_of, gauges_of, refusals_of, totals_of
 
 TYPE = "custom.googleapis.com/beam_obs/"
 
@@ -56,7 +56,11 @@ def test_all_numbers_of_a_run_arrive_as_the_store_has_them(
         (metric_type.removeprefix(TYPE), labels - {("pipeline", "numbers")}): points[0].value
         for (metric_type, labels, *_), points in server.points.items()
     }
-    wanted = {**totals_of(store_of_numbers), **gauges_of(store_of_numbers)}
+    wanted = {
+        **totals_of(store_of_numbers),
+        **refusals_of(store_of_numbers),
+        **gauges_of(store_of_numbers),
+    }
     assert len(wanted) >= 10
     for (name, labels), value in wanted.items():
         ours = name.removeprefix("beam_obs_")

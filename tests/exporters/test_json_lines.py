@@ -16,7 +16,7 @@ from beam_obs.exporters.sending import SendingExporter
 from beam_obs.metrics.families import Family, Sample
 from beam_obs.metrics.run_numbers import RunNumbers
 from tests.exporters.conftest import PROGRAM
-from tests.exporters.end_json import buckets_of, series, totals_of
+from tests.exporters.end_json import buckets_of, refusals_of, series, totals_of
 
 
 def counted(rows: float, final: bool = False) -> RunNumbers:
@@ -38,7 +38,7 @@ def test_all_numbers_of_a_run_are_as_the_store_has_them(
     assert {(line["run"], line["labels"].pop("pipeline")) for line in written} == {(numbers.run, "numbers")}
     assert all(line["final"] for line in written)
     values = {series(line["name"], **line["labels"]): line for line in written}
-    for key, total in totals_of(store_of_numbers).items():
+    for key, total in {**totals_of(store_of_numbers), **refusals_of(store_of_numbers)}.items():
         assert values[key]["value"] == total
     for key, buckets in buckets_of(store_of_numbers).items():
         assert values[key]["buckets"] == buckets
@@ -86,7 +86,8 @@ def test_a_program_writes_them_to_standard_output(run_program: Callable[..., tup
     for line in final:
         del line["labels"]["pipeline"]
     values = {series(line["name"], **line["labels"]): line.get("value") for line in final}
-    totals = totals_of(pathlib.Path("store").absolute())
+    store = pathlib.Path("store").absolute()
+    totals = {**totals_of(store), **refusals_of(store)}
     assert {key: values[key] for key in totals} == totals
 
 

@@ -22,7 +22,7 @@ from beam_obs.records.errors import UsageError
 from tests.engines.install import COLLECTOR, program
 from tests.engines.object_stores import free_port, running
 from tests.exporters.conftest import PROGRAM
-from tests.exporters.end_json import Series, buckets_of, gauges_of, series, totals_of
+from tests.exporters.end_json import Series, buckets_of, gauges_of, refusals_of, refused_in, series, totals_of
 from tests.exporters.otlp_receiver import Received, labels_of, receiving_by_grpc, receiving_by_http
 
 CUMULATIVE = metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
@@ -61,7 +61,11 @@ def test_all_numbers_of_a_run_arrive_as_the_store_has_them(
     Otlp(receiver.address).send(numbers)
 
     values = receiver.values()
-    wanted = {**totals_of(store_of_numbers), **gauges_of(store_of_numbers)}
+    wanted = {
+        **totals_of(store_of_numbers),
+        **refusals_of(store_of_numbers),
+        **gauges_of(store_of_numbers),
+    }
     assert {key: values[key] for key in wanted} == pytest.approx(wanted)
     for (name, labels), buckets in buckets_of(store_of_numbers).items():
         (point,) = receiver.metric(name).histogram.data_points
@@ -281,6 +285,7 @@ def test_a_real_collector_tells_the_numbers_of_a_run_as_its_store_does(
     store = pathlib.Path("store").absolute()
     wanted = {**totals_of(store), **gauges_of(store)}
     assert {key: values[key] for key in wanted} == pytest.approx(wanted)
+    assert refused_in(values) == refused_in(refusals_of(store)) == 3
     for (name, labels), buckets in buckets_of(store).items():
         for bound, count in buckets.items():
             le = bound if bound == "+Inf" else f"{float(bound):g}"

@@ -24,7 +24,7 @@ from beam_obs.metrics.run_numbers import RunNumbers
 from tests.engines.install import STATSD
 from tests.engines.object_stores import free_port, running
 from tests.exporters.conftest import PROGRAM
-from tests.exporters.end_json import Series, buckets_of, gauges_of, totals_of
+from tests.exporters.end_json import Series, buckets_of, gauges_of, refusals_of, refused_in, totals_of
 
 SECONDS = 10.0
 
@@ -81,7 +81,7 @@ def test_all_numbers_of_a_run_arrive_as_the_store_has_them(
         else:
             assert kind == "g"
             gauges[series] = value
-    for series, total in totals_of(store_of_numbers).items():
+    for series, total in {**totals_of(store_of_numbers), **refusals_of(store_of_numbers)}.items():
         assert counters[series] == total
     for series, value in gauges_of(store_of_numbers).items():
         assert gauges[series] == pytest.approx(value)
@@ -181,6 +181,7 @@ def test_a_real_server_has_the_totals_of_a_run_that_sent_while_it_lived(
     store = pathlib.Path("store").absolute()
     for series, total in totals_of(store).items():
         assert counters.get(series, 0) == total
+    assert refused_in(counters) == refused_in(refusals_of(store)) == 3
     for series, value in gauges_of(store).items():
         assert gauges[series] == pytest.approx(value)
 
