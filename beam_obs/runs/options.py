@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_obs.exporters.targets import OFF, TARGETS, Target, chosen_targets
+from beam_obs.exporters.targets import OFF, ON, TARGETS, Target, chosen_targets
 from beam_obs.records.errors import UsageError
-from beam_obs.records.log_settings import ATTRIBUTES, FORMS
+from beam_obs.records.log_settings import ATTRIBUTES, FORMS, OTLP
+from beam_obs.runs.otel_variables import LOGS, NUMBERS, asks_for
 from beam_obs.store.configuration import FILE as CONFIGURATION_FILE
 from beam_obs.store.configuration import find_configuration
 from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE, default_store
@@ -161,11 +162,11 @@ class ObservabilityOptions(PipelineOptions):
         group.add_argument(
             "--obs_logs",
             type=_argument(_logs),
-            default=ATTRIBUTES,
+            default=None,
             metavar="|".join(FORMS),
             help="What log records of user code say of the element they are about: attributes of the record; "
             "also a text behind the message, lines of JSON for Cloud Logging, or records sent by OTLP; or "
-            "nothing (default: attributes).",
+            "nothing (default: what OTEL_LOGS_EXPORTER says, else attributes).",
         )
         group.add_argument(
             "--obs_logs_per_line",
@@ -200,14 +201,17 @@ def run_settings(options: PipelineOptions) -> RunSettings:
         except ValueError as error:
             raise UsageError(f"--obs_{field}: {error}") from None
     values["redact"] = values["redact"] or ()
+    values["logs"] = values["logs"] or (OTLP if asks_for(LOGS) else ATTRIBUTES)
     configuration = find_configuration()
     values["store"] = values["store"] or default_store(configuration)
+    given = {name: getattr(view, f"obs_{name}") for name in TARGETS}
+    exporters = chosen_targets(given, configuration, "--obs_{}")
+    if given["otlp"] is None and "otlp" not in configuration.exporters and asks_for(NUMBERS):
+        exporters = {**exporters, "otlp": ON}
     return RunSettings(
         **values,
         store_shared=bool(view.obs_store_shared) or configuration.shared,
-        exporters=chosen_targets(
-            {name: getattr(view, f"obs_{name}") for name in TARGETS}, configuration, "--obs_{}"
-        ),
+        exporters=exporters,
     )
 
 
