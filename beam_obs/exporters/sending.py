@@ -37,7 +37,7 @@ class Destination(Protocol):
     Args:
       name: its kind, e.g. ``pushgateway``: the label of what was dropped.
       place: where it is, as messages call it, e.g. ``the Pushgateway at http://localhost:9091``.
-      seconds: least time from one round of sending to the next; kept also before the last one.
+      seconds: least time from one round of sending to the next, but for the last.
     """
 
     name: str
@@ -145,12 +145,12 @@ class SendingExporter:
                 is_last = self._is_closing
             if self._send_waiting():
                 failures = 0
-                self._pause(self._destination.seconds, at_least=self._destination.seconds)
+                self._pause(self._destination.seconds)
             else:
                 last_attempts += is_last
                 pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**failures)
                 failures += 1
-                self._pause(pause, at_least=max(self._destination.seconds, _FIRST_PAUSE_SECONDS))
+                self._pause(max(pause, self._destination.seconds), at_least=_FIRST_PAUSE_SECONDS)
         with contextlib.suppress(Exception):
             self._destination.close()
 
@@ -198,8 +198,8 @@ class SendingExporter:
         else:
             _LOGGER.warning("%s cannot be reached, and is tried again: %s", self._destination.place, reason)
 
-    def _pause(self, seconds: float, at_least: float) -> None:
-        """Waits, and less where nothing more is to come."""
+    def _pause(self, seconds: float, at_least: float = 0.0) -> None:
+        """Waits, and no longer than has to be where nothing more is to come."""
         began = time.monotonic()
         with self._changed:
             while True:

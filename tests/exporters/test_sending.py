@@ -157,7 +157,7 @@ def test_too_many_runs_to_wait_drop_the_oldest(monkeypatch: pytest.MonkeyPatch) 
     assert exporter.dropped("2") == 1
 
 
-def test_pauses_are_kept_between_rounds() -> None:
+def test_pauses_are_kept_between_rounds_but_not_before_the_last() -> None:
     target = Recorded(seconds=0.2)
     times: list[float] = []
     target.answer = lambda _: times.append(time.monotonic())
@@ -165,8 +165,14 @@ def test_pauses_are_kept_between_rounds() -> None:
     exporter.export(numbers(at=1))
     wait_for(lambda: len(times) == 1)
     exporter.export(numbers(at=2))
-    assert exporter.close(SECONDS)
+    wait_for(lambda: len(times) == 2)
     assert times[1] - times[0] >= 0.19
+    target.seconds = SECONDS
+    exporter.export(numbers(at=3))
+    wait_for(lambda: len(times) == 3)
+    exporter.export(numbers(at=4))
+    assert exporter.close(SECONDS / 2)
+    assert target.sent[-1].at == 4
 
 
 def test_numbers_tell_what_was_dropped_of_their_run(caplog: pytest.LogCaptureFixture) -> None:
