@@ -68,7 +68,7 @@ def series(name: str, **labels: str) -> Series:
 def _samples(end: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [
         {**sample, "name": family["name"]}
-        for family in end["instruments"]["families"]
+        for family in (end.get("instruments") or {}).get("families", ())
         if family["kind"] == kind
         for sample in family["samples"]
     ]

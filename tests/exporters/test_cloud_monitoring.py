@@ -9,6 +9,7 @@ import pathlib
 import time
 from collections.abc import Iterator
 
+import apache_beam as beam
 import pytest
 from google.api.distribution_pb2 import Distribution
 from google.api.metric_pb2 import Metric, MetricDescriptor
@@ -16,6 +17,7 @@ from google.api.monitored_resource_pb2 import MonitoredResource
 from google.api_core.exceptions import GoogleAPICallError, InvalidArgument, ServiceUnavailable
 from google.cloud.monitoring_v3 import MetricServiceClient, Point, TimeInterval, TimeSeries, TypedValue
 
+import beam_obs as obs
 from beam_obs.exporters.cloud_monitoring import CloudMonitoring
 from beam_obs.exporters.sending import NotAccepted, SendingExporter
 from beam_obs.metrics.families import Family, Sample
@@ -253,6 +255,34 @@ def test_a_project_that_is_not_ours_is_said(cloud: Cloud, caplog: pytest.LogCapt
     exporter.export(counted(3, at=10, final=True))
     assert not exporter.close(10)
     assert "No permission for projects/elsewhere" in caplog.text
+
+
+class LocalCloud(CloudMonitoring):
+    """Writes to the server of a test, as a run's option names it."""
+
+    client: MetricServiceClient
+
+    def __init__(self) -> None:
+        super().__init__("weather", self.client)
+
+
+def test_a_run_writes_while_it_lives_and_at_its_end(
+    cloud: Cloud, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, LocalCloud.client = cloud
+    options = [f"--obs_destination={__name__}:LocalCloud", "--obs_report=off"]
+    store = tmp_path / "store"
+    with obs.Pipeline("FnApiRunner", argv=options, name="live", store=str(store)) as p:
+        texts = p | beam.Create(["1", "2", "x"])
+        _ = texts | "parse" >> obs.Stage(beam.Map(int)) | "wait" >> beam.Map(lambda _: time.sleep(0.2))
+
+    told = totals_of(store)
+    for (name, labels), value in told.items():
+        metric_type = TYPE + name.removeprefix("beam_obs_")
+        assert server.newest(metric_type, pipeline="live", **dict(labels)) == value
+    assert server.newest(f"{TYPE}run_status", status="done") == 1
+    assert len(server.points[next(key for key in server.points if key[0] == f"{TYPE}run_status")]) >= 2
+    assert caplog.messages == []
 
 
 # What the server refuses, as the service does: sent by the official client, past the exporter.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -75,6 +76,16 @@ def test_a_folder_that_is_not_there_is_said_once_and_tried_again(
     assert not exporter.close(10)
     assert exporter.dropped("1") == 1
     assert "No such file or directory" in caplog.text
+
+
+def test_a_pipe_that_nobody_reads_holds_nobody_up(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    exporter = SendingExporter(JsonNumbers(str(tmp_path / "pipe")))
+    exporter.export(counted(1, final=True))
+    assert not exporter.close(0.2)
+    assert exporter.dropped("1") == 1
+    with open(tmp_path / "pipe"):  # so that its thread ends
+        pass
 
 
 def test_a_program_writes_them_to_standard_output(run_program: Callable[..., tuple[int, str, str]]) -> None:
