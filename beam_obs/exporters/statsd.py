@@ -40,8 +40,11 @@ class Statsd:
     def __init__(self, address: str) -> None:
         self.place = f"the StatsD server at {address}"
         host, port = host_and_port(address)
-        # With its own metrics it counts what it drops; at so long an interval it never sends them.
-        self._client = DogStatsd(host, port, telemetry_min_flush_interval=10**9)
+        # With its own metrics it counts what it drops; at so long an interval it never sends them. The id of
+        # a container would be taken for a part of the last tag where DogStatsD is not known.
+        self._client = DogStatsd(
+            host, port, telemetry_min_flush_interval=10**9, origin_detection_enabled=False
+        )
         self._sent = NewestSent()
         self._refusals = SteadyRefusals()
 
