@@ -196,9 +196,9 @@ def main(arguments: list[str]) -> int:
     if arguments:
         print(__doc__)
         return 2
+    install_by_apt("Prometheus", PROMETHEUS)  # first: nobody else may use apt meanwhile
     for engine in ENGINES:
         engine.install()
-    install_by_apt("Prometheus", PROMETHEUS)
     return 0
 
 
