@@ -16,6 +16,15 @@ def message_partition(place: str) -> Partition:
     return Partition(place, "", wide=True)
 
 
+def uri_of(place: str) -> str:
+    """Returns how a topic or subscription is named as a source.
+
+    >>> uri_of("projects/city-project/topics/trips")
+    'pubsub:projects/city-project/topics/trips'
+    """
+    return f"pubsub:{place}"
+
+
 def message_position(message: Any, id_label: str | None = None) -> int | None:
     """Returns the 64-bit number that stands for the position of a message; None where it has no identity.
 

@@ -16,7 +16,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.metrics.names import NAMESPACE, TRACEPARENTS_IGNORED
 from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
-from beam_obs.records.message_identity import message_position
+from beam_obs.records.known_partitions import note_partition
+from beam_obs.records.message_identity import message_position, uri_of
 from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.traces.incoming import note_incoming
 from beam_obs.traces.propagation import MalformedTraceparent, of_attributes
@@ -130,6 +131,12 @@ class StampDoFn(Untyped, beam.DoFn):
     def ends(self) -> Ends:
         """The forms of what it takes and gives."""
         return Ends(PLAIN, self._gives)
+
+    def setup(self) -> None:
+        """Notes what is read, for those who ask where a record came from."""
+        messages = self._source.messages
+        if messages is not None:
+            note_partition(messages, uri_of(messages.name), positions="messages")
 
     def start_bundle(self) -> None:
         self._stamper = Stamper(self._source)

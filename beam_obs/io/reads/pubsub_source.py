@@ -22,7 +22,7 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import RefusedRecord, UsageError
 from beam_obs.records.given import given_flag
 from beam_obs.records.known_partitions import note_partition
-from beam_obs.records.message_identity import message_partition, message_position
+from beam_obs.records.message_identity import message_partition, message_position, uri_of
 from beam_obs.records.run_context import DatasetDescription, RunContext, StageDescription, observation_of
 from beam_obs.stages.pubsub_messages import pubsub
 from beam_obs.stages.stamp import StampRecord
@@ -156,15 +156,6 @@ class ReadFromPubSub(DeadLetterOutput):
         return bytes if self._decode is None else Any
 
 
-def uri_of(place: str) -> str:
-    """Returns how a topic or subscription is named as a source.
-
-    >>> uri_of("projects/city-project/topics/trips")
-    'pubsub:projects/city-project/topics/trips'
-    """
-    return f"pubsub:{place}"
-
-
 class MessageSettings(NamedTuple):
     """How a read treats messages.
 
@@ -208,7 +199,7 @@ class TakeMessages(StatelessDoFn):
         self._out = self._dead = 0
         self._partition = message_partition(settings.place)
         note_partition(
-            self._partition, uri_of(settings.place), settings.context.run, settings.stage, "message ids"
+            self._partition, uri_of(settings.place), settings.context.run, settings.stage, "messages"
         )
         self._tally = Tally(lambda: Counts(taken=self._out + self._dead, out=self._out, dead=self._dead))
         live.register(settings.context.run, settings.stage, self._tally)
