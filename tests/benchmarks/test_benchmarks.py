@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import dead, flights, import_time, instruments, stage, watch
+from benchmarks import dead, exporters, flights, import_time, instruments, stage, watch
 from benchmarks.measure import Samples, in_turn
 from pipelines.flights.reference import DATA
 
@@ -96,3 +96,17 @@ def test_the_threads_that_watch_a_run_are_measured(tmp_path: pathlib.Path) -> No
     took = watch.run(str(tmp_path / "flights.csv"), DATA)
     assert took.threads["beam_obs heartbeat"] > 0
     assert 0 < took.percent < 100
+
+
+def test_what_exporting_costs_is_measured(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (DATA / "flights-2013-01.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "flights.csv").write_text("".join(lines[:100]))
+    told = [
+        exporters.measure_bridge(3, 2),
+        exporters.measure_snapshot(2, 1),
+        exporters.measure_threads(str(tmp_path / "flights.csv"), DATA),
+    ]
+    assert [one.name for one in told] == ["bridge of 3 pipelines", "snapshot, 2 stages", "CPU of exporters"]
+    assert 20 < float(told[0].figure.partition(" ")[0]) < 150
+    assert float(told[2].figure.partition(" ")[0]) > 0
+    assert "one scrape of 3 pipelines of 2 stages" in capsys.readouterr().out

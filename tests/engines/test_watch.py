@@ -21,15 +21,37 @@ from click.testing import CliRunner
 
 import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
+from beam_obs.metrics.own_families import RUN_STATUS as STATUS
 from beam_obs.runs import watched_job, watcher
+from beam_obs.store.numbers_of_run import STATUSES
 from beam_obs.store.run_record import RunRecord
 from tests.engines.install import PRISM, program
 from tests.engines.prism import prism_options
+from tests.exporters.small_runs import scrape, series, values
 
 pytestmark = pytest.mark.engines
 
 ROOT = pathlib.Path(__file__).parents[2]
 WAIT_SECONDS = 90.0
+
+LEFT = """
+import sys, time
+import apache_beam as beam
+import beam_obs as obs
+
+def slowly(number):
+    import time
+    time.sleep(0.1)
+    return number
+
+p = obs.Pipeline(argv=sys.argv[1:], name="left")
+texts = p | "make" >> beam.Create(["1", "x", *map(str, range(60))])
+numbers = texts | "parse" >> obs.Stage(beam.Map(int)) | beam.Reshuffle()
+slow = numbers | "slow" >> obs.Stage(beam.Map(slowly))
+slow | "count" >> beam.combiners.Count.Globally() | "write" >> beam.io.WriteToText("out")
+p.run()
+"""
+"""A program that ends while its job goes on."""
 
 
 def wait_for(what: str, found: Callable[[], Any]) -> Any:
@@ -124,24 +146,7 @@ def test_a_job_whose_launcher_has_left_is_watched_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(watched_job, "LIVE_SECONDS", 0.5)
-    source = """
-        import sys, time
-        import apache_beam as beam
-        import beam_obs as obs
-
-        def slowly(number):
-            import time
-            time.sleep(0.1)
-            return number
-
-        p = obs.Pipeline(argv=sys.argv[1:], name="left")
-        texts = p | "make" >> beam.Create(["1", "x", *map(str, range(60))])
-        numbers = texts | "parse" >> obs.Stage(beam.Map(int)) | beam.Reshuffle()
-        slow = numbers | "slow" >> obs.Stage(beam.Map(slowly))
-        slow | "count" >> beam.combiners.Count.Globally() | "write" >> beam.io.WriteToText("out")
-        p.run()
-    """
-    code, _, errors = run_program(source, *prism)
+    code, _, errors = run_program(LEFT, *prism)
     assert code == 0, errors
     (left,) = obs.Store().runs()
 
@@ -158,3 +163,33 @@ def test_a_job_whose_launcher_has_left_is_watched_to_its_end(
     assert (end["counts_from"], end["dead_letters"]["count"]) == ("result", 1)
     assert end["balance"]["holds"] is not False
     assert pathlib.Path("out-00000-of-00001").read_text() == "61\n"
+
+
+def test_a_job_whose_launcher_has_left_is_exported_to_its_end(
+    prism: list[str], run_program: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, _, errors = run_program(LEFT, *prism)
+    assert code == 0, errors
+    port = free_port()
+    command = [sys.executable, "-m", "beam_obs.cli", "exporter", "--job", "latest", "--every", "1s"]
+    process = subprocess.Popen([*command, "--prometheus-port", str(port)])
+    seen: list[str] = []
+
+    def has_ended() -> bool:
+        with contextlib.suppress(OSError):
+            found = values(scrape(port)[2])
+            of_left = {status: found[series(STATUS, pipeline="left", status=status)] for status in STATUSES}
+            seen.append(next((status for status, value in of_left.items() if value), "none"))
+        return seen[-1:] == ["done"]
+
+    try:
+        wait_for("end of the job", has_ended)
+        found = values(scrape(port)[2])
+    finally:
+        process.terminate()
+        process.wait(WAIT_SECONDS)
+    assert set(seen) == {"submitted", "done"}
+    (record,) = obs.Store().runs()
+    for stage in (record.end or {})["stages"]:
+        of = {"pipeline": "left", "stage": stage["label"]}
+        assert found[series("beam_obs_records_in_total", **of)] == stage["in"]
