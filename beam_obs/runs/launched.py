@@ -23,6 +23,7 @@ from beam_obs.metrics import live
 from beam_obs.metrics.families import Family
 from beam_obs.metrics.job_numbers import Beside
 from beam_obs.metrics.kept_instruments import are_any_kept
+from beam_obs.metrics.live_instruments import count_here, families_here, forget_instruments
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts, live_snapshot, read_snapshot
 from beam_obs.metrics.users_metrics import users_metrics
 from beam_obs.metrics.workers import forget_worker, launch_here, numbers_here
@@ -76,6 +77,7 @@ class Launched:
         self._built = built
         self.run = run
         launch_here(run.record.id)
+        count_here(run.record.id)
         self.result: Any = None
         self.weave_reports: list[WeaveReport] = []
         """What was woven, once for each time the runner asked for the pipeline; the last one counts."""
@@ -173,6 +175,7 @@ class Launched:
         with _logging_errors(self.run, "write the end of"):
             record = self.run.finish(end)
         live.forget(self.run.record.id)
+        forget_instruments(self.run.record.id)
         forget_worker(self.run.record.id)
         with _logging_errors(self.run, "let go of the logs of"):
             take_down_logs(self.run.record.id)
@@ -305,6 +308,10 @@ class Launched:
         if self.result is not None and (all_of_them or not here):
             with contextlib.suppress(Exception):
                 told = read_snapshot(self._counting, self._observer.counted)
+        if told is None:
+            # Not where there is a result: it tells later than what is seen here, so that counters would fall.
+            instruments = self._instruments_here() if self.result is None else ()
+            told = Snapshot(instruments=instruments) if instruments else None
         if not here:
             return told
         told = told or in_process
@@ -315,6 +322,11 @@ class Launched:
             instruments=told.instruments,
             of_instruments=told.of_instruments,
         )
+
+    def _instruments_here(self) -> tuple[Family, ...]:
+        with contextlib.suppress(Exception):
+            return families_here(self.run.record.id)
+        return ()
 
     def _keep(self, snapshot: Snapshot | None) -> None:
         """Keeps the numbers so far in the store."""

@@ -70,6 +70,10 @@ class WovenDoFn(StandInDoFn):
     def run_context(self) -> RunContext | None:
         return self._settings.run
 
+    @property
+    def step_label(self) -> str:
+        return self._settings.label
+
     # What Beam calls on workers.
 
     def start_bundle(self) -> Any:

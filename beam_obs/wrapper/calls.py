@@ -55,6 +55,11 @@ class Calls:
         """The run that the DoFn is known to be in."""
         return None
 
+    @property
+    def step_label(self) -> str:
+        """Full label of its step, where that run is known."""
+        return ""
+
     def __reduce__(self) -> Any:
         return (type(self), (self.dofn,))
 
@@ -137,6 +142,10 @@ class GuardedCalls(Calls):
     @property
     def run_context(self) -> RunContext | None:
         return self.settings.context
+
+    @property
+    def step_label(self) -> str:
+        return self.settings.stage
 
     def setup(self) -> Any:
         """Sets the user's DoFn up; its errors fail the bundle, with the stage's name."""

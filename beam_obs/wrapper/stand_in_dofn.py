@@ -16,6 +16,7 @@ import apache_beam as beam
 from apache_beam.transforms import core
 
 from beam_obs.logs.log_setup import say_left_out, set_up_logs
+from beam_obs.metrics.live_instruments import bundle_began, bundle_ended
 from beam_obs.metrics.workers import Worker, worker_of
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.calls import Calls
@@ -83,6 +84,11 @@ class StandInDoFn(beam.DoFn):
         """The run that it is in, where that is known."""
         return self._calls.run_context
 
+    @property
+    def step_label(self) -> str:
+        """Full label of its step, where its run is known."""
+        return self._calls.step_label
+
     def make_process(self) -> Process:
         """Returns the process function, which takes the element first; called on each worker."""
         raise NotImplementedError
@@ -130,10 +136,16 @@ class StandInDoFn(beam.DoFn):
 
     def start_bundle(self) -> Any:
         self._is_in_bundle = True
+        context = self.run_context
+        if context is not None:
+            bundle_began(context.run, self.step_label)
         return self._calls.start_bundle()
 
     def finish_bundle(self) -> Any:
         results = self._calls.finish_bundle()
+        context = self.run_context
+        if context is not None:
+            bundle_ended(context.run)
         self._is_in_bundle = False
         return results
 

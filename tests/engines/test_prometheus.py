@@ -131,6 +131,7 @@ def test_a_run_is_scraped_while_it_lives_and_at_its_end(
         found.wait_for(in_total, lambda value: value == 203)
         assert found.value(f"sum(beam_obs_records_dead_total{of})") == 3
         assert found.value('beam_obs_run_status{pipeline="scraped",job="run",status="running"}') == 1
+        assert found.value('scraped_rows_total{kind="a \\"kind\\"",stage="parse",job="run"}') == 203
         assert check_metrics(scrape(watched.port)[2]) == ""
         pathlib.Path("go-on").touch()
         done = 'beam_obs_run_status{pipeline="scraped",job="run",status="done"}'
