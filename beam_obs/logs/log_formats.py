@@ -72,7 +72,8 @@ class JsonLogFormatter(logging.Formatter):
                 entry[f"{_OF_CLOUD}trace_sampled"] = told.is_sampled
             if told.span_id:
                 entry[f"{_OF_CLOUD}spanId"] = told.span_id
-        return json.dumps(entry, ensure_ascii=False, default=repr)
+        line = json.dumps(entry, ensure_ascii=False, default=repr)
+        return line.encode("utf-8", "backslashreplace").decode()
 
 
 class TextLogFormatter(logging.Formatter):

@@ -14,14 +14,14 @@ from typing import Any
 from beam_obs.logs.log_formats import JsonLogFormatter, TextLogFormatter
 from beam_obs.logs.log_limit import LimitPerPlace
 from beam_obs.logs.told import Told
-from beam_obs.records.log_settings import JSON, OFF, OTLP, TEXT, LogSettings
+from beam_obs.records.log_settings import ATTRIBUTES, JSON, OFF, OTLP, TEXT, LogSettings
 
 Find = Callable[[], Told | None]
 """Gives what there is to tell of the element that the calling thread works on."""
 
 _LOCK = threading.Lock()
 _SET_UP: dict[str, _SetUp] = {}
-_PREVIOUS: Any = None
+_LOGGER = logging.getLogger(__name__)
 
 
 class _SetUp:
@@ -83,22 +83,28 @@ def set_up_logs(run: str, pipeline: str, settings: LogSettings, find: Find) -> N
     with _LOCK:
         if run in _SET_UP:
             return
-        _SET_UP[run] = _SetUp(settings, pipeline)
-        if _PREVIOUS is None:
+        try:
+            _SET_UP[run] = _SetUp(settings, pipeline)
+        except Exception as error:  # logs must not fail the job
+            _LOGGER.warning(
+                "log records get their attributes only, not --obs_logs=%s: %s", settings.form, error
+            )
+            _SET_UP[run] = _SetUp(LogSettings(ATTRIBUTES), pipeline)
+        if _around() is None:
             _put_factory_around(find)
 
 
 def take_down_logs(run: str) -> None:
     """Undoes what was done in this process for a run."""
-    global _PREVIOUS
     with _LOCK:
         found = _SET_UP.pop(run, None)
         if found is None:
             return
         found.undo()
-        if not _SET_UP and getattr(logging.getLogRecordFactory(), "is_of_beam_obs", False):
-            logging.setLogRecordFactory(_PREVIOUS)
-            _PREVIOUS = None
+        previous = _around()
+        # One that was put around ours in the meantime stays, and ours in it, which does nothing then.
+        if not _SET_UP and previous is not None:
+            logging.setLogRecordFactory(previous)
 
 
 def say_left_out(run: str) -> None:
@@ -108,9 +114,13 @@ def say_left_out(run: str) -> None:
         found.limit.say_left_out()
 
 
+def _around() -> Any:
+    """Returns what the factory of log records is put around; None where it is not ours."""
+    return getattr(logging.getLogRecordFactory(), "beam_obs_around", None)
+
+
 def _put_factory_around(find: Find) -> None:
-    global _PREVIOUS
-    _PREVIOUS = made = logging.getLogRecordFactory()
+    made = logging.getLogRecordFactory()
 
     def make_record(*arguments: Any, **keywords: Any) -> logging.LogRecord:
         record: logging.LogRecord = made(*arguments, **keywords)
@@ -122,7 +132,7 @@ def _put_factory_around(find: Find) -> None:
             told.put_on(record)
         return record
 
-    make_record.is_of_beam_obs = True  # type: ignore[attr-defined]
+    make_record.beam_obs_around = made  # type: ignore[attr-defined]
     logging.setLogRecordFactory(make_record)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import warnings
 from typing import Any
 
 from beam_obs.logs.told import told_by
 from beam_obs.records.errors import MissingExtra
+
+CLOSE_SECONDS = 2.0
+"""Longest that the end of a run waits for what is not sent yet."""
 
 _OF_ITSELF = ("opentelemetry", "urllib3", "grpc")
 """Loggers of what sends: what they log would be sent in turn."""
@@ -60,9 +64,11 @@ def otlp_handler(pipeline: str) -> logging.Handler:
                 detach(token)
 
         def close(self) -> None:
-            """Sends what waits, for as long as the exporter's time-out allows."""
+            """Sends what waits; goes on without it after `CLOSE_SECONDS`."""
             super().close()
-            provider.shutdown()
+            closing = threading.Thread(target=provider.shutdown, name="beam_obs logs", daemon=True)
+            closing.start()
+            closing.join(CLOSE_SECONDS)
 
     named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""

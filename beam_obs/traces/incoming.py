@@ -15,7 +15,7 @@ from beam_obs.traces.sampling import is_sampled
 if TYPE_CHECKING:
     from beam_obs.traces.propagation import Incoming
 
-MOST = 1 << 16
+MOST = 1 << 15
 """Records whose traces are known, at most; of those before them nothing is known any more."""
 
 INCOMING: dict[bytes, Incoming] = {}

@@ -5,6 +5,7 @@ As `current_origin` does: nothing is set for each element, so that only those pa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from beam_obs.logs.told import Told
-from beam_obs.records.origin import ORIGIN_BYTES
+from beam_obs.records.origin import ORIGIN_BYTES, parse_origin
 from beam_obs.traces.incoming import trace_id_of
 from beam_obs.wrapper.current_origin import OBSERVED_FRAME, WOVEN_FRAME, is_frame_of_origin
 from beam_obs.wrapper.refusal import lineage_of
@@ -37,8 +38,8 @@ def _told(names: dict[str, Any]) -> Told | None:
     provenance = names.get("provenance")
     origin = provenance if isinstance(provenance, bytes) and len(provenance) == ORIGIN_BYTES else None
     if origin is None and (attributes := lineage_of(names.get("element"))) is not None:
-        text = attributes.get("origin")
-        origin = bytes.fromhex(text) if isinstance(text, str) and len(text) == 2 * ORIGIN_BYTES else None
+        with contextlib.suppress(TypeError, ValueError):  # a record's own attributes may say anything
+            origin = parse_origin(attributes.get("origin", ""))
     if not step and origin is None:
         return None
     trace_id, span_id, is_sampled = _trace_of(origin)

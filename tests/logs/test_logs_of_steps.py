@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -209,3 +210,53 @@ def test_a_line_that_logs_too_often_is_cut_short_and_it_is_said(kept: Kept, root
         "WARNING round 1",
         "WARNING 3 more from this line were left out: it may log 2 in a minute",
     ]
+
+
+def test_where_records_cannot_be_sent_the_job_goes_on(
+    kept: Kept, root: ToText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a worker that lacks what the launcher has."""
+    p = obs.Pipeline("FnApiRunner", name="logs", argv=["--obs_logs=otlp", "--obs_report=off"])
+    _ = p | beam.Create(["7"], reshuffle=False) | "log" >> beam.Map(log)
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http._log_exporter", None)
+
+    p.run().wait_until_finish()
+
+    assert [one.step for record in kept.records if (one := told_by(record))] == ["log"]
+    assert any("log records get their attributes only, not --obs_logs=otlp" in line for line in root.lines)
+
+
+def test_a_factory_of_the_users_is_kept(kept: Kept) -> None:
+    before = logging.getLogRecordFactory()
+
+    def users(*arguments: Any, **keywords: Any) -> logging.LogRecord:
+        record = before(*arguments, **keywords)
+        record.users = True
+        return record
+
+    logging.setLogRecordFactory(users)
+    try:
+        for _ in range(2):
+            told_in(kept, beam.Map(log))
+            assert logging.getLogRecordFactory() is users
+        assert [(told_by(one) is not None, hasattr(one, "users")) for one in kept.records] == [
+            (True, True)
+        ] * 2
+    finally:
+        logging.setLogRecordFactory(before)
+
+
+def test_stamped_records_tell_their_origin_without_lineage(kept: Kept) -> None:
+    carried, torn = ({"_lineage": {"origin": text}} for text in ("0f" * 16, "no origin"))
+    with obs.Pipeline("FnApiRunner", name="logs", argv=["--obs_lineage=off", "--obs_report=off"]) as p:
+        made = p | beam.Create([carried, torn], reshuffle=False)
+        _ = made | "log" >> obs.Stage(beam.Map(log))
+    told = [told_by(record) for record in kept.records]
+    assert [(one.step, one.origin) for one in told if one] == [("log", "0f" * 16), ("log", "")]
+
+
+def test_a_line_of_json_is_one_whatever_is_logged() -> None:
+    record = logging.makeLogRecord({"msg": "a\nb \ud800 %s", "args": (object(),), "levelno": 45})
+    line = obs.JsonLogFormatter().format(record)
+    assert "\n" not in line
+    assert as_json(line.encode().decode())["severity"] == "ERROR"

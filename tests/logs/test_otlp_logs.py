@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import beam_obs as obs
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="pip install 'beam_obs[otel]'")
+from beam_obs.logs.otlp_logs import CLOSE_SECONDS, otlp_handler
+from tests.engines.object_stores import free_port
 from tests.logs.signals_receiver import Signals, receiving_signals, texts_of
 
 LOGGER = logging.getLogger("trips.otlp")
@@ -60,6 +63,17 @@ def test_an_option_goes_before_them(received: Signals, monkeypatch: pytest.Monke
     monkeypatch.setenv("OTEL_LOGS_EXPORTER", "otlp")
     run("--obs_logs=attributes")
     assert received.logs == []
+
+
+def test_where_nobody_answers_the_run_ends_all_the_same(
+    received: Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    handler = otlp_handler("trips")
+    handler.handle(logging.makeLogRecord({"name": "trips", "msg": "lost", "levelno": 30}))
+    began = time.monotonic()
+    handler.close()
+    assert time.monotonic() - began < CLOSE_SECONDS + 1
 
 
 def test_what_is_missing_is_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
