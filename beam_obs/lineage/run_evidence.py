@@ -299,11 +299,11 @@ class RunEvidence:
         """By step of the graph the sampled origins that it dropped, where its counts are all committed."""
         balance = (self.record.end or {}).get("balance") or {}
         counts = {dropped["step"]: dropped["count"] for dropped in balance.get("dropped") or ()}
-        found: dict[str, dict[bytes, tuple[str, ...]]] = {}
+        found: dict[str, dict[bytes, tuple[str, ...]]] = {step: {} for step in counts}
         for label, windows in summarize_windows(self.evidence).items() if counts else ():
             step = max((one for one in counts if is_within(label, one)), key=len, default=None)
             if step is not None:
-                found.setdefault(step, {}).update(dropped_origins(windows, counts[step]))
+                found[step].update(dropped_origins(windows, counts[step]))
         return found
 
     # Files.

@@ -68,7 +68,8 @@ class DataflowCounters(MetricResults):  # type: ignore[misc, unused-ignore]
 
     def query(self, filter: Any = None) -> dict[str, list[MetricResult]]:
         """Returns those that match a filter."""
-        return {self.COUNTERS: [one for one in self._results if self.matches(filter, one.key)]}
+        found = [one for one in self._results if self.matches(filter, one.key)]
+        return {self.COUNTERS: found, self.DISTRIBUTIONS: []}
 
 
 class DataflowNumbers(NamedTuple):

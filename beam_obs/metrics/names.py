@@ -1,4 +1,4 @@
-"""Names of the instruments. All are counters, which every runner merges rightly by summing.
+"""Names of the instruments: counters, which every runner merges rightly by summing, and one distribution.
 
 At most 30 names in all, since Dataflow limits user metrics; a histogram is a fixed set of counters,
 one for each bound, cumulative as Prometheus' ``le`` buckets are.
@@ -22,7 +22,8 @@ GATHERED = "gathered"
 """Elements that are in the groups, aggregates or batches that a step gave."""
 LATE = "late"
 """Of the gathered, those in panes that are late, but not too late for their window."""
-SAMPLED = "sampled"
+EVENT_LAG_MS = "event_lag_ms"
+"""A distribution: time now less the time of an element, at a step that groups by window, of a sample."""
 INTERNAL_ERRORS = "internal_errors"
 COMMITS_LOST = "commits_lost"
 """Files of manifests of lineage that could not be written."""

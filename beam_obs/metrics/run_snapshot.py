@@ -82,6 +82,29 @@ class StageCounts:
     latency: LatencyHistogram = LatencyHistogram()
 
 
+class EventLag(NamedTuple):
+    """How long ago the times of elements were, when a step took them.
+
+    Args:
+      count: how many were asked.
+      sum: of their lags, seconds.
+      min: the smallest.
+      max: the largest.
+    """
+
+    count: int  # type: ignore[assignment]
+    sum: float
+    min: float
+    max: float
+
+    def plus(self, other: EventLag | None) -> EventLag:
+        """Returns both together."""
+        if other is None:
+            return self
+        count, total = self.count + other.count, self.sum + other.sum
+        return EventLag(count, total, min(self.min, other.min), max(self.max, other.max))
+
+
 class ByteSizes(NamedTuple):
     """Sizes of encoded elements.
 
@@ -109,6 +132,7 @@ class Snapshot:
       gathered: elements that are in the groups or batches that a woven step gave, by the name that the runner
         has for the step.
       late: of these, those that came late for their window, but not too late.
+      lags: how old elements were at steps that group by window.
       live: whether the counts were looked at in this process, for want of a result: a bundle that was
         tried again counts twice.
       may_miss: whether the runner is one that now and then loses the counts of a bundle, so that all its
@@ -125,6 +149,7 @@ class Snapshot:
     unclear: frozenset[str] = frozenset()
     gathered: Mapping[str, int] = dataclasses.field(default_factory=dict)
     late: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    lags: Mapping[str, EventLag] = dataclasses.field(default_factory=dict)
     live: bool = False
     attempted: bool = False
     commits_lost: int = 0
@@ -170,7 +195,8 @@ def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]
     of_instruments: dict[str, int] = {}
     attempted = False
     wanted = MetricsFilter().with_namespaces([names.NAMESPACE, USERS_NAMESPACE])
-    for counter in metrics.query(wanted)["counters"]:
+    found = metrics.query(wanted)
+    for counter in found["counters"]:
         value = counter.committed if counter.committed is not None else counter.attempted
         attempted = attempted or counter.committed is None
         label, name = str(counter.key.step), counter.key.metric.name
@@ -194,6 +220,7 @@ def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]
         elements.unclear,
         gathered,
         late,
+        dict(_lags(found.get("distributions", ()))),
         attempted=attempted,
         commits_lost=sum(values.get(names.COMMITS_LOST, 0) for values in counters.values()),
         may_miss=elements.may_miss,
@@ -201,6 +228,13 @@ def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]
         of_instruments=of_instruments,
         element_bytes=elements.bytes,
     )
+
+
+def _lags(distributions: Iterable[Any]) -> Iterator[tuple[str, EventLag]]:
+    for one in distributions:
+        told = one.committed if one.committed is not None else one.attempted
+        if one.key.metric.name == names.EVENT_LAG_MS and told is not None and told.count:
+            yield str(one.key.step), EventLag(told.count, told.sum / 1e3, told.min / 1e3, told.max / 1e3)
 
 
 def live_snapshot(run: str) -> Snapshot:

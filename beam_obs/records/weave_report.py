@@ -88,7 +88,8 @@ class Gathering:
     Args:
       label: full label of the step.
       taken: ids of the PCollections each element of which is to be in one of its groups.
-      counted_by: names of the step that counts what is in the groups: runners tell its id or its label.
+      counted_by: names of the step that counts what is in the groups, and of the one that counts what goes
+        in by window: runners tell their ids or their labels.
       obstacle: why the two counts cannot be held against each other, or empty.
       may_drop: whether elements may come too late for their window; then both sides are counted by window.
     """

@@ -2,12 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from beam_obs.metrics import names
-from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
+from beam_obs.metrics.run_snapshot import EventLag, Snapshot, StageCounts
+from beam_obs.records.weave_report import Gathering
+from beam_obs.runs.balance import Balance, step_around
 from beam_obs.runs.graph import Composite, Graph, Step
+
+
+class WindowedStep(NamedTuple):
+    """What is known of the windows of a step.
+
+    Args:
+      dropped: how many elements came too late for theirs.
+      late: how many came late, and were taken all the same.
+      lag: how old they were.
+    """
+
+    dropped: int = 0
+    late: int = 0
+    lag: EventLag | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields of a step."""
+        lag = {} if self.lag is None else {"event_lag_seconds": self.lag._asdict()}
+        return {"dropped": self.dropped, "late": self.late, **lag}
+
+
+_NO_WINDOWS = WindowedStep()
+
+
+def windowed_steps(
+    graph: Graph | None, snapshot: Snapshot, gatherings: Iterable[Gathering], balanced: Balance | None = None
+) -> dict[str, WindowedStep]:
+    """Returns what is known of the windows of steps, by label.
+
+    Args:
+      graph: of the pipeline; None where it cannot be told.
+      snapshot: the numbers.
+      gatherings: the steps that count by window.
+      balanced: of a run that has ended: what its committed manifests say.
+    """
+    labels = [step.label for step in graph.steps] if graph is not None else []
+    found: dict[str, WindowedStep] = {}
+    for gathering in gatherings:
+        label = step_around(gathering.label, labels)
+        before = found.get(label, WindowedStep())
+        late, lag = before.late, before.lag
+        for name in gathering.counted_by:
+            late += snapshot.late.get(name, 0)
+            lag = snapshot.lags[name].plus(lag) if name in snapshot.lags else lag
+        found[label] = WindowedStep(0, late, lag)
+    if balanced is not None:
+        late_of = {one.step: one.count for one in balanced.late}
+        found = {label: step._replace(late=late_of.get(label, 0)) for label, step in found.items()}
+        for dropped in balanced.dropped:
+            of_step = found.get(dropped.step, WindowedStep())
+            found[dropped.step] = of_step._replace(dropped=dropped.count)
+    return found
 
 
 def counts_told(
@@ -15,8 +69,7 @@ def counts_told(
     graph: Graph | None,
     snapshot: Snapshot,
     elements: Mapping[str, int] | None,
-    dropped: Mapping[str, int],
-    late: Mapping[str, int],
+    windowed: Mapping[str, WindowedStep],
 ) -> dict[str, Any]:
     """Returns ``counts_from``, ``stages``, ``steps``, ``edges`` and ``composites``.
 
@@ -25,19 +78,18 @@ def counts_told(
       graph: the graph of the pipeline; None where it cannot be told.
       snapshot: the numbers.
       elements: Beam's own count of elements by the graph's ids of PCollections; None where there is none.
-      dropped: label of a step -> how many elements came too late for their window.
-      late: label of a step -> how many came late, and were taken all the same.
+      windowed: label of a step -> what is known of its windows.
     """
     counted = bool(snapshot.stages or snapshot.elements)
     return {
         "counts_from": ("live" if snapshot.live else "result") if counted else None,
         "stages": [
             _stage(label, kind, snapshot.stages.get(label, StageCounts()))
-            | {"dropped": dropped.get(label, 0), "late": late.get(label, 0)}
+            | windowed.get(label, _NO_WINDOWS).to_json()
             for label, kind in kinds.items()
         ],
         "steps": [
-            _step(step, elements) | {"dropped": dropped.get(step.label, 0), "late": late.get(step.label, 0)}
+            _step(step, elements) | windowed.get(step.label, _NO_WINDOWS).to_json()
             for step in (graph.steps if graph is not None else ())
         ],
         "edges": _edges(graph, elements) if graph is not None else [],

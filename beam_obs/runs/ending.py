@@ -12,7 +12,7 @@ from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.runs.balance import balance
-from beam_obs.runs.counts_told import counts_told
+from beam_obs.runs.counts_told import counts_told, windowed_steps
 from beam_obs.runs.graph import Graph
 from beam_obs.runs.instruments_told import instruments_told
 from beam_obs.runs.noted_files import noted_file_lines
@@ -75,7 +75,6 @@ def describe_end(
     )
     windows = summarize_windows(evidence)
     balanced = balance(graph, told, kept, gatherings, windows, noted, has_ended_well)
-    dropped, late = ({one.step: one.count for one in found} for found in (balanced.dropped, balanced.late))
     problems: list[str] = []
     return {
         **counts_told(
@@ -83,8 +82,7 @@ def describe_end(
             graph,
             snapshot,
             elements,
-            dropped,
-            late,
+            windowed_steps(graph, snapshot, gatherings, balanced),
         ),
         "balance": balanced.to_json(),
         "lineage_lost": summarize_lost(evidence, snapshot.commits_lost),

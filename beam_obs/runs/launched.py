@@ -369,7 +369,12 @@ class Launched:
         # Of a stream without Stages the direct runner tells nothing: there is no count to hold ours against.
         is_live = bool(here.stages) or isinstance(self._counting, DirectPipelineResult)
         return dataclasses.replace(
-            here, live=is_live, instruments=found.instruments, of_instruments=found.of_instruments
+            here,
+            live=is_live,
+            late=found.late,
+            lags=found.lags,
+            instruments=found.instruments,
+            of_instruments=found.of_instruments,
         )
 
     def _whole(self, found: Snapshot, status: str) -> Snapshot:

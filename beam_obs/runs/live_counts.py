@@ -7,9 +7,8 @@ from typing import Any
 
 from beam_obs.metrics.run_snapshot import Snapshot
 from beam_obs.records.weave_report import Gathering
-from beam_obs.runs.balance import step_around
 from beam_obs.runs.committed_so_far import Committed
-from beam_obs.runs.counts_told import counts_told
+from beam_obs.runs.counts_told import counts_told, windowed_steps
 from beam_obs.runs.graph import Graph
 from beam_obs.runs.instruments_told import instruments_told
 from beam_obs.store.records_told import records_told
@@ -49,12 +48,12 @@ class LiveCounts:
           snapshot: the numbers so far; None where nobody has any.
           elements: Beam's own count of elements by the graph's ids; None where there is none.
           committed: what bundles have left in the store so far; None where nobody looked.
-          gatherings: the steps that count what came late.
+          gatherings: the steps that count by window.
         """
         at = now_text()
         snapshot, committed = snapshot or Snapshot(), committed or Committed()
-        late = _late(graph, snapshot, gatherings)
-        counts = counts_told(self._kinds, graph, snapshot, elements, {}, late)
+        windowed = windowed_steps(graph, snapshot, gatherings)
+        counts = counts_told(self._kinds, graph, snapshot, elements, windowed)
         point = {"seconds": round(seconds_between(self._started, at), 1), **records_told(counts)}
         history = [*self._points, point] if counts["counts_from"] else []
         if history:
@@ -69,13 +68,3 @@ class LiveCounts:
         if len(self._points) >= MOST_POINTS:
             del self._points[1::2]
             self._apart *= 2
-
-
-def _late(graph: Graph | None, snapshot: Snapshot, gatherings: Iterable[Gathering]) -> dict[str, int]:
-    """Returns by step of the graph how many records came late, as the runner counts them."""
-    labels = [step.label for step in graph.steps] if graph is not None else []
-    found: dict[str, int] = {}
-    for gathering in gatherings:
-        step = step_around(gathering.label, labels)
-        found[step] = found.get(step, 0) + sum(snapshot.late.get(name, 0) for name in gathering.counted_by)
-    return found

@@ -54,10 +54,18 @@ def _of_steps(record: RunRecord, known: Mapping[str, Any]) -> Iterator[Family]:
     for name, field in _OF_ALL_STEPS:
         counted = [*stages.values(), *others]
         yield own.own_family(name, [_count(step, field) for step in counted if step.get(field) is not None])
+    lags = [_lag(step) for step in (*stages.values(), *others) if step.get("event_lag_seconds")]
+    yield own.own_family(own.EVENT_LAG, lags)
     for name, field in ((own.RECORDS_FILTERED, "filtered"), (own.INTERNAL_ERRORS, "internal_errors")):
         yield own.own_family(name, [_count(stage, field) for stage in stages.values()])
     yield own.own_family(own.RECORDS_DEAD, _dead(known, stages, record.end is not None))
     yield own.own_family(own.LATENCY, filter(None, map(_latency, stages.values())))
+
+
+def _lag(step: Mapping[str, Any]) -> Sample:
+    lag = step["event_lag_seconds"]
+    ends = {"0.0": lag["min"], "1.0": lag["max"]}
+    return Sample(step["label"], quantiles=ends, count=lag["count"], sum=lag["sum"])
 
 
 def _count(step: Mapping[str, Any], field: str) -> Sample:

@@ -102,6 +102,8 @@ DEAD_LETTERS_FORM: dict[str, Any] = {
     "other_fingerprints": Needed(int, 0),
 }
 
+_LAG = Maybe({"count": int, "sum": float, "min": float, "max": float})
+
 _STAGE = {
     "label": str,
     "kind": Needed(str, ""),
@@ -111,6 +113,7 @@ _STAGE = {
     "filtered": Needed(int, 0),
     "dropped": Needed(int, 0),
     "late": _COUNT,
+    "event_lag_seconds": _LAG,
     "internal_errors": Needed(int, 0),
     "p50_us": Needed(_NUMBER, None),
     "p99_us": Needed(_NUMBER, None),
@@ -130,6 +133,7 @@ _COUNTS: dict[str, Any] = {
                 "after": [str],
                 "dropped": _COUNT,
                 "late": _COUNT,
+                "event_lag_seconds": _LAG,
                 "keeps_state": bool,
             }
         ]

@@ -47,7 +47,7 @@ def count_windows_before(weave: WeaveState, node_id: str, taken: str) -> str:
     """Puts a step before one that groups; returns the PCollection that it is to take."""
     label = weave.label(node_id)
     passed = weave.new_pcollection(taken, f"counted_for_{node_id}", weave.form(taken))
-    weave.insert_dofn(
+    weave.counted_before[node_id] = weave.insert_dofn(
         node_id,
         f"{label}/beam_obs:windows",
         CountWindowsDoFn(noted_least(weave)),
@@ -82,11 +82,17 @@ def note_gathering(
         Gathering(
             weave.label(parent if is_part and parent is not None else node_id),
             tuple(_counted_before(weave, node_id, taken, counts_inputs)),
-            (counting, weave.label(counting)),
+            (counting, weave.label(counting), *_names_before(weave, node_id)),
             _obstacle(weave, taken, counts_late),
             counts_late and counts_windows(weave, taken),
         )
     )
+
+
+def _names_before(weave: WeaveState, node_id: str) -> tuple[str, ...]:
+    """Returns the names of the step that counts what a step takes; of none where nothing does."""
+    before = weave.counted_before.get(node_id)
+    return () if before is None else (before, weave.label(before))
 
 
 def _obstacle(weave: WeaveState, taken: str, counts_late: bool) -> str:

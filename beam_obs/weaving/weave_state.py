@@ -82,6 +82,8 @@ class WeaveState:
         """PCollections that sinks give, names of files and the like: nobody expects origins of them."""
         self.shown_sources: frozenset[str] = frozenset()
         """Steps inside of composites of Beam's that start what the user sees as records."""
+        self.counted_before: dict[str, str] = {}
+        """By step that groups, the one before it that counts by window."""
         self.ends: dict[str, str] = {}
         """Steps that nobody takes from, and what they take."""
         self._facts: dict[str, ParDoFacts] = {}

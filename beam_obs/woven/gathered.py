@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import collections
 import json
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
 
-from beam_obs.metrics.names import GATHERED, LATE, NAMESPACE
+from beam_obs.metrics.names import EVENT_LAG_MS, GATHERED, LATE, NAMESPACE
 from beam_obs.records.contributors import ORIGIN_BYTES
 from beam_obs.records.window_counts import WindowCounts
 from beam_obs.wrapper.element_forms import KEYED, PLAIN, Ends
@@ -104,6 +107,13 @@ class WindowTally:
             yield TaggedOutput(WINDOWS, WindowedValue(row, window.max_timestamp(), (window,)))
 
 
+def note_lag(timestamp: Any) -> None:
+    """Notes how long ago the time of an element was, where it has one; what is of the future has no lag."""
+    if MIN_TIMESTAMP < timestamp < GlobalWindow().max_timestamp():
+        lag = time.time_ns() // 1_000_000 - timestamp.micros // 1000
+        Metrics.distribution(NAMESPACE, EVENT_LAG_MS).update(max(0, lag))
+
+
 def window_row(window: str, counts: WindowCounts) -> bytes:
     """Returns the row of one window, that `sum_of_rows` reads."""
     return json.dumps([window, counts.to_json()]).encode()
@@ -124,6 +134,10 @@ def sum_of_rows(rows: Iterable[bytes]) -> dict[str, WindowCounts]:
     return found
 
 
+LAG_SAMPLE = 128
+"""Of so many elements of a bundle one is asked how old it is."""
+
+
 class CountWindowsDoFn(StatelessDoFn):
     """Passes keyed elements on as they are, and gives a row for each window that any was in.
 
@@ -141,8 +155,13 @@ class CountWindowsDoFn(StatelessDoFn):
 
     def start_bundle(self) -> None:
         self._tally = WindowTally(TAKEN, self._least)
+        self._left = 1
 
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Iterable[Any]:
+        self._left -= 1
+        if not self._left:
+            self._left = LAG_SAMPLE
+            note_lag(windowed.timestamp)
         self._tally.add(windowed.windows)
         self._tally.note(windowed.windows, (element[1][0],))
         return (element,)

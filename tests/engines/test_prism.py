@@ -18,9 +18,12 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 import beam_obs as obs
+import beam_obs.lineage as lineage
 import beam_obs.metrics
 from beam_obs.metrics.live import live_counts
 from beam_obs.metrics.tally import Counts
+from beam_obs.records.window_counts import dropped_origins
+from beam_obs.store.evidence import read_evidence, summarize_windows
 from beam_obs.testing import assert_metrics
 from tests.engines.prism import prism_options
 from tests.metrics.bundled_values import check_kept, in_bundles
@@ -86,9 +89,9 @@ def test_what_prism_drops_as_late_is_counted_by_step_and_window(tmp_path: Path) 
     for watermark, first in ((50, 0), (60, 4)):
         late = [TimestampedValue(("a", at), at % 4) for at in range(first, first + 4)]
         stream = stream.add_elements(late).advance_watermark_to(watermark)
-    options = PipelineOptions([*prism_options(), "--streaming", f"--obs_store={tmp_path}"])
+    options = ["--streaming", f"--obs_store={tmp_path}", "--obs_lineage_filtered=all"]
 
-    with obs.Pipeline("PrismRunner", options, name="late") as p:
+    with obs.Pipeline("PrismRunner", PipelineOptions([*prism_options(), *options]), name="late") as p:
         windows = p | stream.advance_watermark_to_infinity() | beam.WindowInto(FixedWindows(10))
         groups = windows | "pass" >> obs.Stage(beam.Filter(bool)) | "group" >> beam.GroupByKey()
         sums = windows | "sum" >> beam.CombinePerKey(sum)
@@ -101,6 +104,17 @@ def test_what_prism_drops_as_late_is_counted_by_step_and_window(tmp_path: Path) 
     assert end["balance"]["dropped"] == [
         {"step": step, "count": 4, "windows": {"[0.0, 10.0)": 4}} for step in ("group", "sum")
     ]
+    store = obs.Store(str(tmp_path))
+    for windows in summarize_windows(read_evidence(store, store.find("latest").folder)).values():
+        dropped = dropped_origins(windows, 4)
+        assert len(dropped) == 4
+        answer = lineage.fate(next(iter(dropped)).hex(), store=store)
+        assert answer.into is not None
+        assert [(one.step, one.window) for one in answer.into.dropped] == [
+            (step, "[0.0, 10.0)") for step in ("group", "sum")
+        ]
+    steps = {step["label"]: step for step in end["steps"]}
+    assert steps["group"]["event_lag_seconds"]["count"] > 0
 
 
 def refuse(moment: float) -> float:

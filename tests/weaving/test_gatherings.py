@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from apache_beam.coders import StrUtf8Coder, TupleCoder, VarIntCoder
 from apache_beam.ml.inference.base import RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark, Repeatedly
 from apache_beam.transforms.window import (
     FixedWindows,
@@ -26,6 +28,7 @@ from beam_obs.lineage.answers import DroppedLate
 from beam_obs.records.window_counts import dropped_origins
 from beam_obs.reports.balance_text import balance_text
 from beam_obs.store.evidence import read_evidence, summarize_windows
+from beam_obs.store.numbers_of_run import numbers_of_run
 from tests.weaving.random_steps import STEPS, typed
 from tests.weaving.steps_of_ours import Passes
 
@@ -240,6 +243,31 @@ def test_each_record_that_is_too_late_is_known_by_its_origin(windows: str, how: 
         assert answer.into is not None
         assert answer.into.end == "dropped as late"
         assert answer.into.dropped == tuple(DroppedLate("group", window) for window in dropped_from)
+
+
+@pytest.mark.parametrize(("age", "told"), [(30, 30), (-1000, 0)])
+def test_how_old_elements_are_is_told_where_windows_gather_them(age: int, told: int) -> None:
+    now = time.time()
+
+    def aged(_: float) -> TimestampedValue:
+        return TimestampedValue(("a", 1), time.time() - age)
+
+    def build(pipeline: Any) -> None:
+        times = pipeline | PeriodicImpulse(now, now + 0.2, 0.1)
+        times = times | beam.Map(aged).with_output_types(tuple[str, int])
+        _ = times | beam.WindowInto(FixedWindows(10), allowed_lateness=100) | "group" >> beam.GroupByKey()
+
+    balance_of(build)
+
+    record = obs.Store().find("latest")
+    lags = {step["label"]: step.get("event_lag_seconds") for step in (record.end or {})["steps"]}
+    lag = lags.pop("group")
+    assert set(lags.values()) == {None}
+    assert told <= lag["min"] <= lag["max"] < told + 5
+    family = numbers_of_run(record).family("beam_obs_event_lag_seconds")
+    assert family is not None
+    (sample,) = family.samples
+    assert (sample.step, sample.count, sample.sum) == ("group", lag["count"], lag["sum"])
 
 
 @pytest.mark.slow
