@@ -17,7 +17,7 @@ IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures pictures-of-runs test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
-        site format lock clean clean-cache full-year bench bench-stage bench-check bench-read bench-dead bench-dead-memory bench-formats \
+        site format lock clean clean-cache full-year bench bench-stage bench-traces bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters
 
 help:  ## what can be made
@@ -99,7 +99,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-instruments bench-logs bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters  ## every benchmark
+bench: bench-stage bench-instruments bench-logs bench-traces bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -109,6 +109,9 @@ bench-instruments: $(STAMP)  ## cost of an update of a counter and of a histogra
 
 bench-logs: $(STAMP)  ## cost of what a log record of user code says
 	$(BIN)/python -m benchmarks.logs $(BENCH_ARGS)
+
+bench-traces: $(STAMP)  ## cost of traces: an element that is not sampled, a span, a run
+	$(BIN)/python -m benchmarks.traces $(BENCH_ARGS)
 
 bench-dead: $(STAMP)  ## cost of dead letters when one record in ten is bad
 	$(BIN)/python -m benchmarks.dead $(BENCH_ARGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 from apache_beam import coders
@@ -16,11 +16,13 @@ from beam_obs.records.dead_letter import DeadLetter, dead_letter_key
 from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import parse_origin
 from beam_obs.records.run_context import RunContext
-from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.wrapper.refusal import Refusal
 from beam_obs.wrapper.refused_span import told_in_span
 from beam_obs.wrapper.untyped import Untyped
+
+if TYPE_CHECKING:
+    from beam_obs.traces.step_tracer import StepTracer
 
 coders.registry.register_coder(DeadLetter, coders.RowCoder)
 
@@ -105,6 +107,8 @@ class FormatDeadLetters(Untyped, beam.DoFn):
         if traces is None or refusal.traceparent is not None:
             return refusal
         if stage not in self._tracers:
+            from beam_obs.traces.step_tracer import StepTracer
+
             self._tracers[stage] = StepTracer(TracedStep(stage, traces))
         with contextlib.suppress(Exception):  # the dead letter is what counts
             return told_in_span(refusal, None, self._tracers[stage])

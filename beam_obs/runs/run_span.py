@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 from typing import TYPE_CHECKING
 
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.trace_settings import TraceSettings
 from beam_obs.traces import attributes as names
-from beam_obs.traces.step_tracer import end_failed
 from beam_obs.traces.tracer import close_tracers, process_tracer
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
 
+_LOGGER = logging.getLogger(__name__)
 _MESSAGE_LIMIT = 4_096
 
 
@@ -46,10 +47,13 @@ class RunSpan:
             told = {names.EXCEPTION_TYPE: kind}
             if self._settings.keeps_messages:
                 told[names.EXCEPTION_MESSAGE] = str(error)[:_MESSAGE_LIMIT]
+            from beam_obs.traces.step_tracer import end_failed
+
             end_failed(span, kind, told, now)
         else:
             span.end(now)
-        close_tracers(self._settings.run)
+        if lost := close_tracers(self._settings.run):
+            _LOGGER.warning("%d spans of the run %s reached nobody", lost, self._settings.run)
 
 
 def start_run_span(context: RunContext) -> RunSpan | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
 
 MOST_ORIGINS = 4_096
-"""Origins whose spans are known; of those before the thread knows nothing any more."""
+"""Origins whose spans are known; beyond it a thread forgets those that it knew."""
 
 
 class SpanMade(NamedTuple):
@@ -32,7 +32,7 @@ class SpanMade(NamedTuple):
     serial: int
 
 
-class BundleSpans(threading.local):
+class BundleSpans:
     """The spans of a thread's bundle.
 
     Attributes:
@@ -60,7 +60,7 @@ class BundleSpans(threading.local):
         found = self._of_origins.get(origin)
         if found is None:
             if len(self._of_origins) >= MOST_ORIGINS:
-                self._of_origins.pop(next(iter(self._of_origins)))
+                self._of_origins.clear()
             found = self._of_origins[origin] = {}
         return found
 
@@ -82,5 +82,14 @@ class BundleSpans(threading.local):
         return failing[::2] if failing is not None and failing[1] is error else None
 
 
-BUNDLE = BundleSpans()
-"""That of the current thread."""
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.bundle = BundleSpans()
+
+
+_OF_THREAD = _OfThread()
+
+
+def bundle_of_thread() -> BundleSpans:
+    """Returns the spans of the bundle that this thread works on."""
+    return _OF_THREAD.bundle

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 MOST_HELD = 8_192
 """Spans that wait at most; what comes beyond is lost and counted."""
-FLUSH_SECONDS = 2.0
+FLUSH_SECONDS = 3.0
 """Longest that the end of a bundle waits, where the backend has answered last."""
 
 _AT_ONCE = 512
 _EVERY_SECONDS = 1.0
-_TIMEOUT_SECONDS = 5
+_TIMEOUT_SECONDS = 2
 _LOGGER = logging.getLogger(__name__)
 _THREAD = "beam_obs spans"
 
@@ -109,7 +109,9 @@ class OtlpSink:
             sent, reason = False, f"{type(error).__name__}: {error}"
         with self._changed:
             if not sent:
-                self._lost += len(spans)
+                # What waits would be lost one try after the other.
+                self._lost += len(spans) + len(self._held)
+                self._held.clear()
             if not sent and not self._is_down:
                 _LOGGER.warning(
                     "spans cannot be sent to %s (%s); they are counted as lost until they can",

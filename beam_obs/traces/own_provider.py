@@ -24,7 +24,6 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util import types
 
 from beam_obs.records.trace_settings import OTLP, TraceSettings
-from beam_obs.traces.sampling import tracestate_of
 from beam_obs.traces.span_sink import SpanSink
 
 LIMITS = SpanLimits(
@@ -46,6 +45,7 @@ class OwnProvider:
       ids: takes the ids of the next span.
       sink: takes spans that have ended.
       tracer: makes spans.
+      context: in which spans of user code are made by this provider, and nothing else is.
     """
 
     def __init__(self, settings: TraceSettings) -> None:
@@ -60,6 +60,7 @@ class OwnProvider:
         )
         self.provider.add_span_processor(_ToSink(self.sink))
         self.tracer = self.provider.get_tracer("beam_obs")
+        self.context = self.around(contexts.Context())
         _serve_user_code()
 
     def around(self, context: contexts.Context) -> contexts.Context:
@@ -74,13 +75,13 @@ class ExpectedIds(IdGenerator):
         self._next = threading.local()
         self._random = random.Random(os.urandom(16))
 
-    def expect(self, trace_id: int, span_id: int, threshold: int) -> None:
-        """Says which ids the next span of this thread is to have, and by which threshold it was sampled."""
-        self._next.ids = (trace_id, span_id, threshold)
+    def expect(self, trace_id: int, span_id: int, state: TraceState) -> None:
+        """Says which ids and which ``tracestate`` the next span of this thread is to have."""
+        self._next.ids = (trace_id, span_id, state)
 
     @property
-    def threshold(self) -> int | None:
-        """The threshold of the next span; None where it is one of user code."""
+    def state(self) -> TraceState | None:
+        """The ``tracestate`` of the next span; None where it is one of user code."""
         ids = getattr(self._next, "ids", None)
         return None if ids is None else ids[2]
 
@@ -103,7 +104,6 @@ class _Chosen(Sampler):
 
     def __init__(self, ids: ExpectedIds) -> None:
         self._ids = ids
-        self._states: dict[int, TraceState] = {}
 
     def should_sample(
         self,
@@ -115,22 +115,16 @@ class _Chosen(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
+        state = self._ids.state
+        if state is not None:
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
         parent = trace.get_current_span(parent_context).get_span_context()
-        threshold = self._ids.threshold
-        if threshold is None:
-            is_sampled = parent.is_valid and parent.trace_flags.sampled
-            decision = Decision.RECORD_AND_SAMPLE if is_sampled else Decision.DROP
-            return SamplingResult(decision, attributes if is_sampled else None, parent.trace_state)
-        state = parent.trace_state if parent.is_valid else self._state(threshold)
-        return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
+        if parent.is_valid and parent.trace_flags.sampled:
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, parent.trace_state)
+        return SamplingResult(Decision.DROP, None, parent.trace_state)
 
     def get_description(self) -> str:
         return "beam_obs by origin"
-
-    def _state(self, threshold: int) -> TraceState:
-        if threshold not in self._states:
-            self._states[threshold] = TraceState([("ot", tracestate_of(threshold))])
-        return self._states[threshold]
 
 
 class _ToSink(SpanProcessor):

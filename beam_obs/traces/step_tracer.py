@@ -19,12 +19,14 @@ from beam_obs.metrics.names import INTERNAL_ERRORS, NAMESPACE, SPANS_LOST
 from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import ORIGIN_BYTES, is_derived
 from beam_obs.traces import attributes as names
-from beam_obs.traces.bundle_spans import BUNDLE, SpanMade
+from beam_obs.traces.bundle_spans import SpanMade, bundle_of_thread
 from beam_obs.traces.incoming import INCOMING, is_traced, trace_id_of
+from beam_obs.traces.process_tracer import ProcessTracer, remote_parent
 from beam_obs.traces.slow_gate import SlowGate
+from beam_obs.traces.span_call import attach, detach, each_within
 from beam_obs.traces.span_ids import span_id_of
 from beam_obs.traces.traced_step import TracedStep
-from beam_obs.traces.tracer import ProcessTracer, process_tracer, remote_parent
+from beam_obs.traces.tracer import Epoch, process_tracer
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Link, Span, SpanContext
@@ -55,9 +57,11 @@ class StepTracer:
         self._began: int | None = None
         self._told: dict[str, int] = {}
         self._bundles_told = SlowGate(_BUNDLES_AT_ONCE, _SECONDS_A_BUNDLE)
-        self._attributes = {names.STEP: step.label, names.RUN: step.settings.run}
+        self._bundle = bundle_of_thread()
+        self._of_records = {names.RUN: step.settings.run}
         if step.function:
-            self._attributes[names.FUNCTION] = step.function
+            self._of_records[names.FUNCTION] = step.function
+        self._at_epoch = -1
 
     # Of sampled records.
 
@@ -88,14 +92,22 @@ class StepTracer:
         # An error of ours must not be taken for one of the user's.
         try:
             started = time.time_ns()
-            call = _Call(self.start(origin, started), started, self._tracer)
+            span = self.start(origin, started)
+            context = self._tracer.context_of(span)
         except Exception as error:
             self._note_internal(error)
             return function(*args, **kwargs)
-        results = call.within(functools.partial(function, *args, **kwargs))
+        token = attach(context)
+        try:
+            results = function(*args, **kwargs)
+        except Exception as error:
+            self._bundle.failing = (span, error, time.time_ns())
+            raise
+        finally:
+            detach(token)
         if gives_many and hasattr(results, "__next__"):
-            return call.each(results)
-        call.end()
+            return each_within(results, span, context, time.time_ns() - started, self._bundle)
+        span.end()
         return results
 
     def start(
@@ -115,7 +127,7 @@ class StepTracer:
           told: attributes besides those that all have.
           is_first: whether it is the first of its trace.
         """
-        bundle, label = BUNDLE, self.step.label
+        bundle, label = self._bundle, self.step.label
         made = bundle.of(origin)
         before = made.get(label)
         trace_id = trace_id_of(origin)
@@ -125,7 +137,7 @@ class StepTracer:
             span_id_of(origin, label, self._run, 0 if before is None else before.number),
             None if is_first else self._parent(origin, trace_id, made, start_time),
             self._threshold,
-            {**self._attributes, names.ORIGIN: origin.hex(), names.BUNDLE: bundle.nonce, **told},
+            {**self._of_records, names.ORIGIN: origin.hex(), names.BUNDLE: bundle.nonce, **told},
             links,
             start_time,
         )
@@ -166,7 +178,7 @@ class StepTracer:
 
     def failed(self, error: BaseException, origin: bytes) -> None:
         """Tells of a record at which the step failed, and with it the bundle."""
-        taken = BUNDLE.take_failing(error)
+        taken = bundle_of_thread().take_failing(error)
         if taken is None and len(origin) != ORIGIN_BYTES:
             return
         span, ended = taken if taken is not None else (self.start(origin), time.time_ns())
@@ -189,7 +201,7 @@ class StepTracer:
           told: attributes of the exception, redacted as the dead letter is.
           at: when it was refused, in nanoseconds since the epoch.
         """
-        taken = BUNDLE.take_failing(error) if error is not None else None
+        taken = bundle_of_thread().take_failing(error) if error is not None else None
         if taken is not None:
             span, ended = taken
         elif origin is not None:
@@ -209,7 +221,8 @@ class StepTracer:
 
     def start_bundle(self) -> None:
         """Begins a bundle."""
-        BUNDLE.begin()
+        self._bundle = bundle_of_thread()
+        self._bundle.begin()
         self._began = time.time_ns()
 
     def finish_bundle(self, counts: Mapping[str, int] = _NOTHING) -> None:
@@ -238,9 +251,14 @@ class StepTracer:
         settings = self._settings
         told = {name: count - self._told.get(name, 0) for name, count in counts.items()}
         self._told = dict(counts)
-        span_id = span_id_of(BUNDLE.nonce.encode(), self.step.label, self._run)
+        span_id = span_id_of(self._bundle.nonce.encode(), self.step.label, self._run)
         run = remote_parent(settings.trace_id, settings.span_id, 0)
-        attributes = {**self._attributes, names.BUNDLE: BUNDLE.nonce, **told}
+        attributes = {
+            names.STEP: self.step.label,
+            **self._of_records,
+            names.BUNDLE: self._bundle.nonce,
+            **told,
+        }
         name = f"{self.step.label} bundle"
         self._tracer.start(name, settings.trace_id, span_id, run, 0, attributes, (), began).end()
 
@@ -253,7 +271,9 @@ class StepTracer:
 
     @property
     def _tracer(self) -> ProcessTracer:
-        return process_tracer(self._settings)
+        if self._at_epoch != Epoch.number:
+            self._at_epoch, self._known_tracer = Epoch.number, process_tracer(self._settings)
+        return self._known_tracer
 
     def _parent(
         self, origin: bytes, trace_id: int, made: dict[str, SpanMade], start_time: int | None
@@ -273,19 +293,19 @@ class StepTracer:
     def _of_source(self, origin: bytes, trace_id: int, made: dict[str, SpanMade], at: int) -> SpanContext:
         """Returns the span of a record where its source gave it, which is made now: it says from where."""
         (source,) = self.step.sources
-        told: dict[str, Any] = {names.STEP: source, names.RUN: self._settings.run}
-        told[names.ORIGIN], told[names.BUNDLE] = origin.hex(), BUNDLE.nonce
+        told: dict[str, Any] = {names.RUN: self._run}
+        told[names.ORIGIN], told[names.BUNDLE] = origin.hex(), self._bundle.nonce
         place = place_of(origin, self._settings.run)
         where = zip((names.SOURCE_URI, names.SOURCE_VERSION, names.POSITION), place, strict=True)
         told.update((name, value) for name, value in where if value is not None)
         span_id, parent = span_id_of(origin, source, self._run), _came_with(origin)
         span = self._tracer.start(source, trace_id, span_id, parent, self._threshold, told, (), at)
         span.end(at)
-        BUNDLE.note(made, source, span.get_span_context())
+        self._bundle.note(made, source, span.get_span_context())
         return span.get_span_context()
 
     def _span_before(self, origin: bytes, label: str, threshold: int) -> SpanContext:
-        known = BUNDLE.of(origin).get(label)
+        known = self._bundle.of(origin).get(label)
         if known is not None:
             return known.context
         return remote_parent(trace_id_of(origin), span_id_of(origin, label, self._run), threshold)
@@ -306,67 +326,6 @@ def end_failed(span: Span, kind: str, told: dict[str, Any], ended: int) -> None:
     span.set_attribute(names.ERROR_TYPE, kind)
     span.set_status(Status(StatusCode.ERROR, kind))
     span.end(ended)
-
-
-class _Call:
-    """One call of the user's function for a sampled record.
-
-    Args:
-      span: of the record at the step.
-      started: nanoseconds since the epoch.
-      tracer: that made it.
-    """
-
-    def __init__(self, span: Span, started: int, tracer: ProcessTracer) -> None:
-        self._span = span
-        self._context = tracer.context_of(span)
-        self._started = started
-        self._spent = 0
-
-    def within(self, call: Callable[[], Any], may_stop: bool = False) -> Any:
-        """Returns what `call` gives while the span is the current one.
-
-        Args:
-          call: to be called.
-          may_stop: whether a StopIteration says that there is no more.
-        """
-        from opentelemetry import context
-
-        before = time.perf_counter_ns()
-        token = context.attach(self._context)
-        try:
-            return call()
-        except Exception as error:
-            if may_stop and isinstance(error, StopIteration):
-                raise
-            BUNDLE.failing = (self._span, error, self._started + self._spent + _since(before))
-            raise
-        finally:
-            context.detach(token)
-            self._spent += _since(before)
-
-    def each(self, results: Iterator[Any]) -> Iterator[Any]:
-        """Gives results one by one; ends the span when there are no more, as long after its start as was
-        spent on them."""
-        following = functools.partial(next, results)
-        try:
-            while True:
-                try:
-                    result = self.within(following, may_stop=True)
-                except StopIteration:
-                    break
-                yield result
-        finally:
-            if BUNDLE.failing is None or BUNDLE.failing[0] is not self._span:
-                self.end()
-
-    def end(self) -> None:
-        """Ends the span."""
-        self._span.end(self._started + self._spent)
-
-
-def _since(before: int) -> int:
-    return time.perf_counter_ns() - before
 
 
 def _came_with(origin: bytes) -> SpanContext | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.coders import Coder
@@ -15,13 +15,15 @@ from beam_obs.beam_private import UnwindowedValues
 from beam_obs.records.contributors import NO_SOURCE, ORIGIN_BYTES, UNKNOWN, Contributors, gather
 from beam_obs.records.lineage_rows import AGGREGATE, derivation_row
 from beam_obs.records.origin import derived_origin
-from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.woven.gathered import GIVEN, WINDOWS, WindowTally, flush_gathered
 from beam_obs.woven.tallying import Tallying
 from beam_obs.wrapper.element_forms import GROUPED, KEYED, PLAIN, ROWS, WOVEN, Ends, pack
 from beam_obs.wrapper.hidden_texts import REDACTED
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+
+if TYPE_CHECKING:
+    from beam_obs.traces.step_tracer import StepTracer
 
 _GLOBALLY = GlobalWindows.windowed_value(None)
 _UNZIPPED_AT_ONCE = 4096
@@ -79,6 +81,8 @@ class Aggregate:
     def start_bundle(self) -> None:
         """Begins a bundle."""
         if self.traced is not None:
+            from beam_obs.traces.step_tracer import StepTracer
+
             self._tracer = self._tracer or StepTracer(self.traced)
             self._tracer.start_bundle()
 

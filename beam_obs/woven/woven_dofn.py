@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -18,7 +18,6 @@ from apache_beam.transforms.window import GlobalWindows
 from beam_obs.beam_private import StateDoFnParam, get_arg_placeholders
 from beam_obs.records.contributors import UNKNOWN
 from beam_obs.records.run_context import RunContext
-from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.woven.batches import WovenBatchConverter, batch_process, yielding_batches
 from beam_obs.woven.bundle_origins import BundleOrigins, holding_process, noting_process
 from beam_obs.woven.gathered import flush_gathered
@@ -42,6 +41,9 @@ from beam_obs.wrapper.stand_in_dofn import StandInDoFn, innermost
 from beam_obs.wrapper.step_tally import StepTally
 from beam_obs.wrapper.user_callable import DO_FN, function_name, giving_many
 from beam_obs.wrapper.woven_step import Process, WovenStep, refuse_text
+
+if TYPE_CHECKING:
+    from beam_obs.traces.step_tracer import StepTracer
 
 
 class WovenDoFn(StandInDoFn):
@@ -182,6 +184,8 @@ class WovenDoFn(StandInDoFn):
         traced = self._settings.traced
         if traced is None:
             return None
+        from beam_obs.traces.step_tracer import StepTracer
+
         function = function_name(innermost(self._dofn))
         tracer = StepTracer(dataclasses.replace(traced, function=function))
         self._calls.trace_by(tracer)

@@ -6,7 +6,7 @@ A stage counts, times and refuses; `GuardedCalls` is all of it that is not in th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -19,7 +19,6 @@ from beam_obs.metrics import live
 from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.run_context import RunContext
 from beam_obs.traces import attributes as names
-from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.wrapper.counted_process import BatchSplitter, CountedProcess, counted_process
 from beam_obs.wrapper.dofn_parameters import is_splittable
@@ -28,6 +27,9 @@ from beam_obs.wrapper.keep_lineage import keeping_lineage
 from beam_obs.wrapper.refusal import EVIDENCE_TAG, NO_ELEMENT
 from beam_obs.wrapper.user_callable import DO_FN, UserCallable
 from beam_obs.wrapper.woven_step import Process, State, WovenStep, one_to_one
+
+if TYPE_CHECKING:
+    from beam_obs.traces.step_tracer import StepTracer
 
 
 class Calls:
@@ -151,6 +153,8 @@ class GuardedCalls(Calls):
         """Sets the user's DoFn up; its errors fail the bundle, with the stage's name."""
         live.register(self.settings.context.run, self.settings.stage, self.tally)
         if self.settings.context.traces is not None and self._guard.tracer is None:
+            from beam_obs.traces.step_tracer import StepTracer
+
             self.trace_by(StepTracer(TracedStep(self.settings.stage, self.settings.context.traces)))
         return self.dofn.setup()
 

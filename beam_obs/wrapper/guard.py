@@ -10,18 +10,20 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter_ns
 from types import GeneratorType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from apache_beam.coders import Coder
 from apache_beam.pvalue import TaggedOutput
 
 from beam_obs.records.errors import no_home
 from beam_obs.records.run_context import ObservationSettings, RunContext
-from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.wrapper.exception_note import NOTE, put_note
 from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.refusal import DEAD_TAG, NO_ELEMENT, Refusal, refuse_element
 from beam_obs.wrapper.refused_span import told_in_span
+
+if TYPE_CHECKING:
+    from beam_obs.traces.step_tracer import StepTracer
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from beam_obs.records.origin import parse_origin
 from beam_obs.traces import attributes as names
-from beam_obs.traces.bundle_spans import BUNDLE
-from beam_obs.traces.step_tracer import StepTracer
+from beam_obs.traces.bundle_spans import bundle_of_thread
 from beam_obs.wrapper.refusal import Refusal
+
+if TYPE_CHECKING:
+    from beam_obs.traces.step_tracer import StepTracer
 
 
 def told_in_span(refusal: Refusal, error: BaseException | None, tracer: StepTracer) -> Refusal:
@@ -21,7 +25,7 @@ def told_in_span(refusal: Refusal, error: BaseException | None, tracer: StepTrac
         origin = None if refusal.origin is None else parse_origin(refusal.origin)
     except ValueError:  # a record's own attributes may say anything
         origin = None
-    failure, letter = refusal.failure, BUNDLE.next_letter()
+    failure, letter = refusal.failure, bundle_of_thread().next_letter()
     told = {
         names.EXCEPTION_TYPE: failure.error_type,
         names.EXCEPTION_MESSAGE: failure.message,

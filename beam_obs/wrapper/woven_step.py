@@ -6,7 +6,7 @@ import contextlib
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -15,12 +15,14 @@ from beam_obs.records.contributors import ORIGIN_BYTES
 from beam_obs.records.lineage_rows import filtered_row
 from beam_obs.records.run_context import RunContext
 from beam_obs.traces.incoming import INCOMING
-from beam_obs.traces.step_tracer import StepTracer
 from beam_obs.wrapper.element_forms import ORDINARY, ROWS
 from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.process_text import GENERATOR, Way, maker
 from beam_obs.wrapper.step_tally import StepTally
 from beam_obs.wrapper.user_callable import FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
+
+if TYPE_CHECKING:
+    from beam_obs.traces.step_tracer import StepTracer
 
 Process = Callable[..., Any]
 

@@ -1,0 +1,132 @@
+"""Makes the spans of a run in one process, by a provider of ours or by that of the process.
+
+A process that has set up a provider of spans itself keeps it, where the settings say so: then spans have the
+trace id that they ought to, as children of a remote parent, and ids of the provider's choice. Else the
+provider is ours, with ids that are the same whenever a bundle is tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanContext, TraceFlags, Tracer, TraceState
+
+from beam_obs.records.trace_settings import TraceSettings
+from beam_obs.traces.sampling import tracestate_of
+from beam_obs.traces.tracer import users_provider
+
+if TYPE_CHECKING:
+    from beam_obs.traces.own_provider import OwnProvider
+    from beam_obs.traces.span_sink import SpanSink
+
+SCOPE = "beam_obs"
+"""Name of the instrumentation scope of all spans of ours."""
+SPAN_KEY = "beam.span_key"
+"""The id that a span would have had, where a provider of the user's chose another."""
+FLUSH_MILLISECONDS = 2_000
+"""Longest that the end of a bundle waits for its spans to be on their way."""
+
+_NO_CONTEXT = Context()
+_INTERNAL = trace.SpanKind.INTERNAL
+
+
+class ProcessTracer:
+    """Makes the spans of one run in this process.
+
+    Args:
+      settings: of the run.
+    """
+
+    def __init__(self, settings: TraceSettings) -> None:
+        self.settings = settings
+        users = users_provider() if settings.takes_users_provider else None
+        self._sink: SpanSink | None = None
+        self._own: OwnProvider | None = None
+        if users is None:
+            from beam_obs.traces.own_provider import OwnProvider
+
+            self._own = OwnProvider(settings)
+            self._sink = self._own.sink
+            self._tracer: Tracer = self._own.tracer
+        else:
+            self._provider: Any = users
+            self._tracer = trace.get_tracer(SCOPE, tracer_provider=users)
+
+    def start(
+        self,
+        name: str,
+        trace_id: int,
+        span_id: int,
+        parent: SpanContext | None,
+        threshold: int,
+        attributes: Mapping[str, Any],
+        links: Sequence[Link] = (),
+        start_time: int | None = None,
+    ) -> Span:
+        """Returns a span that has begun and is current nowhere.
+
+        Args:
+          name: of the span.
+          trace_id: that it is to have.
+          span_id: that it is to have; a provider of the user's gives another.
+          parent: the span it is a child of; None for the first of its trace.
+          threshold: that it was sampled by.
+          attributes: what is told of it.
+          links: to spans of other traces.
+          start_time: nanoseconds since the epoch; None for now.
+        """
+        if self._own is not None:
+            state = _trace_state(threshold) if parent is None else parent.trace_state
+            self._own.ids.expect(trace_id, span_id, state)
+            context = _NO_CONTEXT if parent is None else _context_of(parent)
+        else:
+            attributes = {**attributes, SPAN_KEY: f"{span_id:016x}"}
+            remote = parent if parent is not None else remote_parent(trace_id, span_id, threshold)
+            context = _context_of(remote)
+        return self._tracer.start_span(name, context, _INTERNAL, attributes, links, start_time)
+
+    def context_of(self, span: Span) -> Context:
+        """Returns the context in which a span is the current one, for code of the user's that is called."""
+        around = contexts.get_current()
+        if self._own is not None:
+            around = self._own.context if not around else self._own.around(around)
+        return trace.set_span_in_context(span, around)
+
+    def flush(self) -> None:
+        """Sends what has ended on its way, at the end of a bundle; waits for it no longer than a bound."""
+        if self._sink is not None:
+            self._sink.flush()
+        else:
+            with contextlib.suppress(Exception):
+                self._provider.force_flush(FLUSH_MILLISECONDS)
+
+    def close(self) -> None:
+        """Sends what is left, when the run has ended, or the process does."""
+        if self._sink is not None:
+            self._sink.close()
+        else:
+            self.flush()
+
+    def take_lost(self) -> int:
+        """Returns how many spans reached nobody since it was asked last."""
+        return 0 if self._sink is None else self._sink.take_lost()
+
+
+def remote_parent(trace_id: int, span_id: int, threshold: int) -> SpanContext:
+    """Returns the context of a sampled span that another process made, or might have made."""
+    return SpanContext(trace_id, span_id, True, TraceFlags(TraceFlags.SAMPLED), _trace_state(threshold))
+
+
+@functools.lru_cache(maxsize=64)
+def _trace_state(threshold: int) -> TraceState:
+    return TraceState([("ot", tracestate_of(threshold))])
+
+
+def _context_of(parent: SpanContext) -> Context:
+    return trace.set_span_in_context(trace.NonRecordingSpan(parent), _NO_CONTEXT)
