@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from apache_beam.metrics.cells import DistributionData, DistributionResult
 from apache_beam.metrics.execution import MetricKey, MetricResult
 from apache_beam.metrics.metric import MetricResults
 from apache_beam.metrics.metricbase import MetricName
@@ -56,33 +57,36 @@ class Watermark(NamedTuple):
     seconds: float
 
 
-class DataflowCounters(MetricResults):  # type: ignore[misc, unused-ignore]
-    """Counters of a job, as Beam's results give them.
+class DataflowMetrics(MetricResults):  # type: ignore[misc, unused-ignore]
+    """Counters and distributions of a job, as Beam's results give them.
 
     Args:
-      results: of them.
+      counters: results of counters.
+      distributions: results of distributions.
     """
 
-    def __init__(self, results: list[MetricResult]) -> None:
-        self._results = results
+    def __init__(self, counters: list[MetricResult], distributions: list[MetricResult]) -> None:
+        self._results = {self.COUNTERS: counters, self.DISTRIBUTIONS: distributions}
 
     def query(self, filter: Any = None) -> dict[str, list[MetricResult]]:
         """Returns those that match a filter."""
-        found = [one for one in self._results if self.matches(filter, one.key)]
-        return {self.COUNTERS: found, self.DISTRIBUTIONS: []}
+        return {
+            kind: [one for one in results if self.matches(filter, one.key)]
+            for kind, results in self._results.items()
+        }
 
 
 class DataflowNumbers(NamedTuple):
     """The numbers of a job.
 
     Args:
-      counters: of the user's namespaces and ours.
+      metrics: of the user's namespaces and ours.
       outputs: of steps.
       watermarks: of stages; not of one that has none yet, or is at its end.
       knows_steps: whether the labels of all steps that have counters are known.
     """
 
-    counters: DataflowCounters
+    metrics: DataflowMetrics
     outputs: list[DataflowOutput]
     watermarks: list[Watermark]
     knows_steps: bool
@@ -98,21 +102,25 @@ def read_dataflow_metrics(
       labels: full labels of steps by the names that the metrics have for them.
       stages: labels of the steps in each stage.
     """
-    told = [metric for metric in metrics if isinstance(metric.scalar, (int, float))]
-    counters = _by(told, _OF_USERS, _counter)
-    elements = _by(told, _OF_SERVICE, lambda name: _output(name, _ELEMENTS))
-    sizes = _by(told, _OF_SERVICE, lambda name: _output(name, _MEAN_BYTES))
-    watermarks = _by(told, _OF_SERVICE, _stage_of_watermark)
-    results = [
-        MetricResult(
-            MetricKey(labels.get(step, step), MetricName(namespace, name)),
-            _whole(values.committed),
-            _whole(values.tentative),
-        )
-        for (step, namespace, name), values in counters.items()
+    told = list(metrics)
+    counters = _by(told, _OF_USERS, _in_namespace, _whole)
+    distributions = _by(told, _OF_USERS, _in_namespace, _distribution)
+    elements = _by(told, _OF_SERVICE, lambda name: _output(name, _ELEMENTS), _number)
+    sizes = _by(told, _OF_SERVICE, lambda name: _output(name, _MEAN_BYTES), _number)
+    watermarks = _by(told, _OF_SERVICE, _stage_of_watermark, _number)
+    of_users = [
+        [
+            MetricResult(
+                MetricKey(labels.get(step, step), MetricName(namespace, name)),
+                values.committed,
+                values.tentative,
+            )
+            for (step, namespace, name), values in found.items()
+        ]
+        for found in (counters, distributions)
     ]
     return DataflowNumbers(
-        DataflowCounters(results),
+        DataflowMetrics(*of_users),
         [
             DataflowOutput(*key, int(values.best), sizes[key].best if key in sizes else None)
             for key, values in elements.items()
@@ -122,7 +130,7 @@ def read_dataflow_metrics(
             for stage, values in watermarks.items()
             if values.best >= 0  # -1 where there is none yet, -2 at the end of time
         ],
-        all(step in labels for step, _, _ in counters),
+        all(step in labels for step, _, _ in (*counters, *distributions)),
     )
 
 
@@ -198,11 +206,11 @@ def _stages_of(job: Any) -> dict[str, tuple[str, ...]]:
 
 
 class _Told(NamedTuple):
-    committed: float | None = None
-    tentative: float | None = None
+    committed: Any = None
+    tentative: Any = None
 
     @property
-    def best(self) -> float:
+    def best(self) -> Any:
         found = self.committed if self.committed is not None else self.tentative
         assert found is not None
         return found
@@ -211,18 +219,42 @@ class _Told(NamedTuple):
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-def _by(metrics: Iterable[Any], origin: str, key_of: Callable[[Any], _Key | None]) -> dict[_Key, _Told]:
-    """Returns numbers by what their names say; what has no key is left out."""
+def _by(
+    metrics: Iterable[Any],
+    origin: str,
+    key_of: Callable[[Any], _Key | None],
+    value_of: Callable[[Any], Any],
+) -> dict[_Key, _Told]:
+    """Returns values by what their names say; what has no key, or no such value, is left out."""
     found: dict[_Key, _Told] = {}
     for metric in metrics:
         key = key_of(metric.name) if metric.name.origin == origin else None
-        if key is not None:
+        value = value_of(metric) if key is not None else None
+        if key is not None and value is not None:
             field = "tentative" if metric.name.context.get("tentative") == "true" else "committed"
-            found[key] = found.get(key, _Told())._replace(**{field: float(metric.scalar)})
+            found[key] = found.get(key, _Told())._replace(**{field: value})
     return found
 
 
-def _counter(name: Any) -> tuple[str, str, str] | None:
+def _number(metric: Any) -> float | None:
+    return float(metric.scalar) if isinstance(metric.scalar, (int, float)) else None
+
+
+def _whole(metric: Any) -> int | None:
+    number = _number(metric)
+    return None if number is None else int(number)
+
+
+def _distribution(metric: Any) -> DistributionResult | None:
+    told = metric.distribution
+    try:
+        numbers = [int(told[field]) for field in ("sum", "count", "min", "max")]
+    except (KeyError, TypeError, ValueError):  # none, or a histogram
+        return None
+    return DistributionResult(DistributionData(*numbers))
+
+
+def _in_namespace(name: Any) -> tuple[str, str, str] | None:
     step, namespace = name.context.get("step"), name.context.get("namespace")
     return (step, namespace, name.name) if step and namespace else None
 
@@ -235,10 +267,6 @@ def _output(name: Any, metric: str) -> tuple[str, str] | None:
 def _stage_of_watermark(name: Any) -> str | None:
     match = _WATERMARK.fullmatch(name.name)
     return None if match is None else match[1] or name.context.get("stage") or name.context.get("step", "")
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
 
 
 def _seconds(value: float) -> float:

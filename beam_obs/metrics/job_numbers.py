@@ -121,7 +121,7 @@ def snapshot(
         else:
             of_dataflow = numbers_of_result(result)
         if of_dataflow is not None:
-            told = snapshot_of(of_dataflow.counters, ElementCounts({}), {})
+            told = snapshot_of(of_dataflow.metrics, ElementCounts({}), {})
         else:
             told = read_snapshot(result, pipeline)
     except MissingExtra:

@@ -314,7 +314,7 @@ def _told(result: Any) -> tuple[Any, ElementCounts]:
         return _of_answer(result._job_service.GetJobMetrics(request))
     of_dataflow = numbers_of_result(result)
     if of_dataflow is not None:
-        return of_dataflow.counters, ElementCounts({})
+        return of_dataflow.metrics, ElementCounts({})
     return result.metrics(), ElementCounts({})
 
 

@@ -184,3 +184,7 @@ def test_instruments_say_the_same_as_on_one_worker(cluster: Cluster, tmp_path: P
 
     (run,) = obs.Store(str(tmp_path)).runs()
     check_values(run.end["instruments"])
+    workers = run.end["workers"]
+    assert len(workers) >= 2  # one at least of each TaskManager
+    for worker in workers:
+        assert 0 < worker["memory_bytes"] < worker["memory_limit_bytes"]

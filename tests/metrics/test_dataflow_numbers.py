@@ -15,7 +15,7 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 import beam_obs as obs
 import beam_obs.metrics
 from beam_obs.metrics.job_numbers import JobNumbers
-from beam_obs.metrics.run_snapshot import read_snapshot
+from beam_obs.metrics.run_snapshot import EventLag, read_snapshot
 
 dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip install 'beam_obs[gcp]'")
 
@@ -168,9 +168,14 @@ def test_the_result_of_the_runner_has_the_labels_of_its_pipeline(
     (staged,) = (tmp_path / "staging").rglob("pipeline.pb")
     steps = api.Pipeline.FromString(staged.read_bytes()).components.transforms
     (parse,) = [id_ for id_, step in steps.items() if step.unique_name == "parse/Observed"]
-    server.add(result.job_id(), dataflow.Job(), [*counted("in", 8.0, None, step=parse)])
+    lag = user("event_lag_ms", 0.0, parse, namespace=NAMESPACE)
+    del lag["scalar"]
+    lag["distribution"] = {"count": 2, "sum": 3000, "min": 1000, "max": 2000}
+    server.add(result.job_id(), dataflow.Job(), [*counted("in", 8.0, None, step=parse), lag])
 
     found = beam_obs.metrics.snapshot(result)
 
     assert values(found, "beam_obs_records_in_total") == {("parse",): 8}
-    assert read_snapshot(result).stages["parse"].in_ == 8
+    told = read_snapshot(result)
+    assert told.stages["parse"].in_ == 8
+    assert told.lags == {"parse/Observed": EventLag(2, 3.0, 1.0, 2.0)}
