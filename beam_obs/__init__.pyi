@@ -60,6 +60,7 @@ from beam_obs.records.errors import DeadRateExceeded as DeadRateExceeded
 from beam_obs.records.errors import EvidenceNotKept as EvidenceNotKept
 from beam_obs.records.errors import MissingExtra as MissingExtra
 from beam_obs.records.errors import RefusedRecord as RefusedRecord
+from beam_obs.records.errors import ServiceDown as ServiceDown
 from beam_obs.records.errors import UsageError as UsageError
 from beam_obs.records.lineage_attributes import LINEAGE_AVRO_FIELD as LINEAGE_AVRO_FIELD
 from beam_obs.records.lineage_attributes import LINEAGE_BIGQUERY_FIELD as LINEAGE_BIGQUERY_FIELD
@@ -80,6 +81,7 @@ from beam_obs.store.store import Store as Store
 from beam_obs.store.store import StoreNotFound as StoreNotFound
 from beam_obs.store.store import StoreNotWritable as StoreNotWritable
 from beam_obs.wrapper.current_origin import current_origin as current_origin
+from beam_obs.wrapper.retrying import Retry as Retry
 
 ReadAllFiles = ReadWholeFiles
 

@@ -32,7 +32,6 @@ _COMMANDS = {
     "check": "check",
     "probe": "probe",
     "diff": "diff",
-    "balance": "balance",
     "dead-letters": "dead_letters",
     "why": "why",
     "fate": "fate",

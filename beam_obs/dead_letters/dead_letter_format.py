@@ -87,7 +87,7 @@ class FormatDeadLetters(Untyped, beam.DoFn):
                 refusal.payload,
                 refusal.payload_coder,
                 refusal.payload_text,
-                1,
+                refusal.attempt,
                 refusal.failed_at,
                 identity,
                 context.code,

@@ -28,6 +28,7 @@ _OF_STAGES: tuple[tuple[str, Callable[[StageCounts], int]], ...] = (
     (own_families.RECORDS_OUT, lambda counts: counts.out),
     (own_families.RECORDS_DEAD, lambda counts: counts.dead),
     (own_families.RECORDS_FILTERED, lambda counts: counts.filtered),
+    (own_families.RECORDS_RETRIED, lambda counts: counts.retried),
     (own_families.INTERNAL_ERRORS, lambda counts: counts.internal_errors),
 )
 _OF_INSTRUMENTS = {

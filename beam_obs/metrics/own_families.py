@@ -15,6 +15,7 @@ RECORDS_DEAD = "beam_obs_records_dead_total"
 RECORDS_FILTERED = "beam_obs_records_filtered_total"
 RECORDS_DROPPED = "beam_obs_records_dropped_total"
 RECORDS_LATE = "beam_obs_records_late_total"
+RECORDS_RETRIED = "beam_obs_records_retried_total"
 INTERNAL_ERRORS = "beam_obs_internal_errors_total"
 LATENCY = "beam_obs_latency_seconds"
 ELEMENTS = "beam_obs_elements_total"
@@ -45,6 +46,7 @@ OWN_FAMILIES: dict[str, tuple[str, str]] = {
     RECORDS_FILTERED: (COUNTER, "Records of which a stage gave nothing."),
     RECORDS_DROPPED: (COUNTER, "Records that came too late for their window."),
     RECORDS_LATE: (COUNTER, "Records that came late for their window, and were taken all the same."),
+    RECORDS_RETRIED: (COUNTER, "Times that a stage tried a record again after a transient error."),
     INTERNAL_ERRORS: (COUNTER, "Errors of beam_obs itself, none of which stopped a record."),
     LATENCY: (HISTOGRAM, "Time that a stage took for a record, of those that were timed."),
     ELEMENTS: (COUNTER, "Elements of an output of a step, as Beam counts them."),

@@ -68,6 +68,7 @@ class StageCounts:
       internal_errors: errors of our own code, swallowed.
       combined: taken into the aggregates of a combine.
       broken: records passed on although they broke an assumption of a Check that only counts.
+      retried: attempts beside the first ones, of records that failed with a transient error.
       latency: times of the elements that were timed.
     """
 
@@ -79,6 +80,7 @@ class StageCounts:
     internal_errors: int = 0
     combined: int = 0
     broken: int = 0
+    retried: int = 0
     latency: LatencyHistogram = LatencyHistogram()
 
 
@@ -249,6 +251,7 @@ def live_snapshot(run: str) -> Snapshot:
                 filtered=counts.filtered,
                 internal_errors=counts.internal_errors,
                 combined=counts.combined,
+                retried=counts.retried,
             )
             for stage, counts in live_counts(run).items()
         },
@@ -266,6 +269,7 @@ def _stage_counts(values: Mapping[str, int]) -> StageCounts:
         internal_errors=values.get(names.INTERNAL_ERRORS, 0),
         combined=values.get(names.COMBINED, 0),
         broken=values.get(names.BROKEN, 0),
+        retried=values.get(names.RETRIED, 0),
         latency=LatencyHistogram(tuple(values.get(name, 0) for name in names.LATENCY_NAMES)),
     )
 

@@ -26,6 +26,7 @@ class Counts(NamedTuple):
       filtered: elements that gave no output.
       internal_errors: errors of our own code, swallowed.
       combined: elements that are in aggregates.
+      retried: attempts beside the first ones.
     """
 
     taken: int = 0
@@ -35,6 +36,7 @@ class Counts(NamedTuple):
     filtered: int = 0
     internal_errors: int = 0
     combined: int = 0
+    retried: int = 0
 
 
 _COUNTERS = (
@@ -45,6 +47,7 @@ _COUNTERS = (
     names.FILTERED,
     names.INTERNAL_ERRORS,
     names.COMBINED,
+    names.RETRIED,
 )
 
 

@@ -122,6 +122,39 @@ class EvidenceNotKept(BeamObsError):
         return (EvidenceNotKept, (self.what, self.path, self.reason))
 
 
+class ServiceDown(BeamObsError):
+    """The service that a stage needs is down, so the bundle fails: a runner that tries again may find it up.
+
+    Nothing of the bundle is a dead letter, also what was refused before it was known.
+
+    Args:
+      stage: label of the stage.
+      error: what the last attempt failed with, as ``Type: message``.
+      records: how many records in a row failed in all of their attempts, the last one included.
+      seconds: for how long the last of them was tried.
+      budget: seconds that a bundle may take for that.
+
+    >>> print(ServiceDown("look up", "ConnectionError: reset", 3, 7.5, 60))
+    stage 'look up': its service is down, as 3 records in a row failed with transient errors: the last for 7.5 s, when the 60 s that a bundle may wait were used up, with ConnectionError: reset
+    """  # noqa: E501
+
+    def __init__(self, stage: str, error: str, records: int, seconds: float, budget: float) -> None:
+        failed = f"{records:,} records in a row" if records > 1 else "a record"
+        super().__init__(
+            f"stage {stage!r}: its service is down, as {failed} failed with transient errors: "
+            f"the last for {seconds:.1f} s, when the {budget:g} s that a bundle may wait were used up, "
+            f"with {error}"
+        )
+        self.stage = stage
+        self.error = error
+        self.records = records
+        self.seconds = seconds
+        self.budget = budget
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ServiceDown, (self.stage, self.error, self.records, self.seconds, self.budget))
+
+
 class DeadRateExceeded(BeamObsError):
     """A stage refused more than the allowed share of its records.
 

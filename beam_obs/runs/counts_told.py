@@ -108,6 +108,7 @@ def _stage(label: str, kind: str, counts: StageCounts) -> dict[str, Any]:
         "filtered": counts.filtered,
         "internal_errors": counts.internal_errors,
         "broken": counts.broken,
+        "retried": counts.retried,
         "p50_us": counts.latency.quantile_us(0.5),
         "p99_us": counts.latency.quantile_us(0.99),
         "latency_us_le": dict(zip(bounds, counts.latency.cumulative, strict=True)),

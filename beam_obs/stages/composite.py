@@ -25,9 +25,11 @@ from beam_obs.records.run_context import Observation
 from beam_obs.stages.guarded_combine import HOT, REST, GuardedCombineFn, SplitCombined
 from beam_obs.stages.observed_pardo import guard_settings, note_stage, observe, own_output
 from beam_obs.stages.sink_records import record_check
+from beam_obs.stages.tried_again import why_not_again
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.retrying import Retry
 from beam_obs.wrapper.role import ObservesItsInside
 
 _INSIDES_LEFT_ALONE: tuple[type, ...] = (
@@ -56,10 +58,13 @@ class GuardedExpansion:
       partial: as for a Stage.
       redact: as for a Stage.
       transform: what the Stage is around.
+      retry: as for a Stage.
 
     Attributes:
       guarded: full labels of the steps whose failures become dead letters.
       unguarded: full labels of those whose failures do not, each with the reason.
+      untried: full labels of those that are not tried again, where others may be, each with the reason.
+      tries_any: whether any is.
       refused: PCollections of refusals, each with the full label of its step.
     """
 
@@ -71,7 +76,9 @@ class GuardedExpansion:
         partial: bool,
         redact: Redact | None = None,
         transform: Any = None,
+        retry: Retry | None = None,
     ) -> None:
+        self._retry = retry
         self._redact = redact
         self._transform = transform
         self._pipeline = pipeline
@@ -81,6 +88,8 @@ class GuardedExpansion:
         self._inside = pipeline._current_transform()
         self.guarded: list[str] = []
         self.unguarded: list[tuple[str, str]] = []
+        self.untried: list[tuple[str, str]] = []
+        self.tries_any = False
         self.refused: list[tuple[Any, str]] = []
 
     def __enter__(self) -> GuardedExpansion:
@@ -135,12 +144,27 @@ class GuardedExpansion:
             return self._apply(pardo, pcoll)
         settings = self._settings(pcoll, full_label)
         settings.splits_batches = _takes_batches(pardo.fn)
+        settings.retry = self._retry_of(pardo, full_label)
         splittable = pardo._signature.is_splittable_dofn()
         if splittable:
             self.unguarded.append((full_label, "splittable: observed, never refused half way"))
         return self._observe(pardo, pcoll, settings, pardo.label, refuses=not splittable)
 
+    def _retry_of(self, pardo: ParDo, full_label: str) -> Retry | None:
+        if self._retry is None:
+            return None
+        why = why_not_again(pardo)
+        if why is not None:
+            self.untried.append((full_label, why))
+            return None
+        self.tries_any = True
+        return self._retry
+
     def _combine(self, combine: Any, pcoll: Any, full_label: str) -> Any:
+        if self._retry is not None:
+            self.untried.append(
+                (full_label, "an aggregate is made in parts, of which a retry sees none alone")
+            )
         if not self._keeps:
             return self._apply(combine, pcoll)
         stage = self._stage_of_combine(combine, full_label)

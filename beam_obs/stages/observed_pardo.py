@@ -23,6 +23,7 @@ from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.redaction import Redact, redaction_within
 from beam_obs.wrapper.refusal import DEAD_TAG
+from beam_obs.wrapper.retrying import Retry
 from beam_obs.wrapper.user_callable import MAP_TUPLE, refusal_of_arguments, user_callable
 
 
@@ -33,6 +34,7 @@ def guard_settings(
     keeps_dead_letters: bool,
     partial: bool = False,
     redact: Redact | None = None,
+    retry: Retry | None = None,
 ) -> GuardSettings:
     """Returns how a step labelled `stage` treats the elements of `pcoll`."""
     settings = GuardSettings(
@@ -44,6 +46,7 @@ def guard_settings(
         partial=partial,
         keeps_lineage=carries_lineage(pcoll),
         redaction=redaction_within(observation, redact),
+        retry=retry,
     )
     if keeps_dead_letters:
         settings.coder_name = coder_name(settings.coder)

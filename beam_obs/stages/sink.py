@@ -17,6 +17,7 @@ from beam_obs.stages.counted import CountElements
 from beam_obs.stages.source import checked_dataset
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.retrying import Retry
 from beam_obs.wrapper.role import SINK, Ours
 
 
@@ -34,6 +35,8 @@ class Sink(Stage, Ours):
       redact: what stays out of the dead letters, as for a `Stage`.
       max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
       max_dead_minimum: fewest records for the share to be judged.
+      retry: which errors of its steps are transient, as for a `Stage`; most writes of Beam's try again
+        themselves.
 
     Raises:
       UsageError: there is no transform, the Sink has no label, it is applied to no PCollection, or dead
@@ -64,6 +67,7 @@ class Sink(Stage, Ours):
         redact: Redact | None = None,
         max_dead_rate: float | None = None,
         max_dead_minimum: int | None = None,
+        retry: Retry | None = None,
     ) -> None:
         super().__init__(
             write,
@@ -71,6 +75,7 @@ class Sink(Stage, Ours):
             redact=redact,
             max_dead_rate=max_dead_rate,
             max_dead_minimum=max_dead_minimum,
+            retry=retry,
         )
         self._dataset = checked_dataset(dataset, self)
 

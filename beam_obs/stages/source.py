@@ -23,6 +23,7 @@ from beam_obs.stages.composite import GuardedExpansion
 from beam_obs.stages.counted import CountElements, StampUnlocated
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.retrying import Retry
 
 
 class Source(Stage):
@@ -45,6 +46,8 @@ class Source(Stage):
       redact: what stays out of the dead letters, as for a `Stage`.
       max_dead_rate: share of its records, 0 to 1, that this step may refuse, as for a `Stage`.
       max_dead_minimum: fewest records for the share to be judged.
+      retry: which errors of the steps of a composite are transient, as for a `Stage`; a read of Beam's own
+        takes none.
 
     Raises:
       UsageError: there is no transform, the Source has no label, it is applied to a PCollection, the read
@@ -73,6 +76,7 @@ class Source(Stage):
         redact: Redact | None = None,
         max_dead_rate: float | None = None,
         max_dead_minimum: int | None = None,
+        retry: Retry | None = None,
     ) -> None:
         super().__init__(
             read,
@@ -80,6 +84,7 @@ class Source(Stage):
             redact=redact,
             max_dead_rate=max_dead_rate,
             max_dead_minimum=max_dead_minimum,
+            retry=retry,
         )
         if self._pardo is not None:
             raise UsageError(
@@ -102,6 +107,8 @@ class Source(Stage):
         transform = self._transform
         refused: list[Any] = []
         if _is_beams_own(transform):
+            if self._retry is not None:
+                self._refuse_retry("a read of Beam's own is applied as it is")
             # An obs.DeadLetters may be the error handler that it was given.
             observation.redacts.append(self._redact)
             try:
@@ -109,9 +116,12 @@ class Source(Stage):
             finally:
                 observation.redacts.pop()
         else:
-            guarded = GuardedExpansion(pbegin.pipeline, observation, keeps, False, self._redact)
+            guarded = GuardedExpansion(
+                pbegin.pipeline, observation, keeps, False, self._redact, retry=self._retry
+            )
             with guarded:
                 elements = pbegin | transform
+            self._take_tried(guarded)
             self.guarded, self.unguarded = list(guarded.guarded), list(guarded.unguarded)
             refused = guarded.refused
         if not isinstance(elements, pvalue.PCollection):

@@ -9,7 +9,7 @@ The result, its types, windows and timestamps are those of the transform inside.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 import apache_beam as beam
 from apache_beam import pvalue
@@ -31,7 +31,9 @@ from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
 from beam_obs.stages.keeps_dead_letters import KeepsDeadLetters
 from beam_obs.stages.observed_pardo import guard_settings, observe
+from beam_obs.stages.tried_again import given_retry, why_not_again
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.retrying import Retry
 from beam_obs.wrapper.role import ObservesItsInside
 
 _LOGGER = logging.getLogger(__name__)
@@ -58,9 +60,11 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         observed batch run that exceeds it fails when all is written; elsewhere each window is judged, and
         fails the job.
       max_dead_minimum: fewest records for the share to be judged.
+      retry: which errors are transient, and how a record is tried again for them; see `Retry`.
 
     Raises:
-      UsageError: there is no transform, the Stage has no label, or dead letters have two homes.
+      UsageError: there is no transform, the Stage has no label, dead letters have two homes, or its records
+        cannot be tried again.
 
     In a composite each step that runs the user's code is guarded, and the dead letter names it;
     `guarded` and `unguarded` list them.
@@ -89,6 +93,7 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         redact: Redact | None = None,
         max_dead_rate: float | None = None,
         max_dead_minimum: int | None = None,
+        retry: Retry | None = None,
     ) -> None:
         self._made_at = made_at(self)
         label = None
@@ -100,10 +105,13 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         self._pardo, self._tags, self._main_tag, self._unknown_tags = _parts(transform)
         self._transform = transform
         self._partial = given_flag(partial, "partial")
+        self._retry = given_retry(retry, partial)
         self.guarded: list[str] = []
         """Labels of the steps inside a composite whose failures become dead letters; filled when applied."""
         self.unguarded: list[tuple[str, str]] = []
         """Labels of those that fail the bundle as without a Stage, each with the reason."""
+        self.untried: list[tuple[str, str]] = []
+        """With ``retry=``, labels of those in a composite that are not tried again, each with the reason."""
 
     def default_label(self) -> str:
         """A Stage has no label of its own making: see `expand`."""
@@ -158,7 +166,9 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
     def _observe_pardo(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
     ) -> tuple[Any, Any]:
-        settings = guard_settings(pcoll, stage, observation, keeps, self._partial, self._redact)
+        if self._retry is not None and (why := why_not_again(self._pardo)) is not None:
+            self._refuse_retry(why)
+        settings = guard_settings(pcoll, stage, observation, keeps, self._partial, self._redact, self._retry)
         try:
             observed = observe(self._pardo, pcoll, settings, observation)
         except TypeCheckError as error:
@@ -175,16 +185,36 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
     ) -> tuple[Any, Any]:
         guarded = GuardedExpansion(
-            pcoll.pipeline, observation, keeps, self._partial, self._redact, self._transform
+            pcoll.pipeline, observation, keeps, self._partial, self._redact, self._transform, self._retry
         )
         with guarded:
             result = pcoll | self._transform
+        self._take_tried(guarded)
         self.guarded = list(guarded.guarded)
         self.unguarded = list(guarded.unguarded)
         if self.unguarded:
             steps = "; ".join(f"{step} - {reason}" for step, reason in self.unguarded)
             _LOGGER.info("stage %r does not guard: %s", stage, steps)
         return result, guarded.refused
+
+    def _take_tried(self, guarded: GuardedExpansion) -> None:
+        """Takes which steps of a composite are not tried again.
+
+        Raises:
+          UsageError: none of them is.
+        """
+        self.untried = list(guarded.untried)
+        if self._retry is not None and not guarded.tries_any:
+            reasons = "; ".join(f"{step} - {reason}" for step, reason in self.untried)
+            self._refuse_retry(
+                f"there is no step in it that can be tried again{': ' * bool(reasons)}{reasons}"
+            )
+
+    def _refuse_retry(self, why: str) -> NoReturn:
+        raise UsageError(
+            f"{self._called} {self.label!r} (made at {self._made_at}) cannot have retry=: {why}. "
+            "Leave it out, or do what may fail for a while in a Map of its own, in a Stage with retry="
+        )
 
 
 def _suffixes(steps: list[str], stage: str) -> list[str]:

@@ -20,7 +20,7 @@ WITHIN = "within"
 """Field of a kind of dead letters: the part of its row that refused the records; empty where it has none."""
 
 _INFERENCE = re.compile(r"(.*?)(?:/RunInference)?/BeamML_RunInference")
-_SUMS = ("dead", "filtered", "dropped", "late", "internal_errors", "broken")
+_SUMS = ("dead", "filtered", "dropped", "late", "internal_errors", "broken", "retried")
 
 
 def folded_record(record: RunRecord, all_steps: bool = False) -> RunRecord:

@@ -21,6 +21,12 @@ _OF_ALL_STEPS = (
     (own.RECORDS_LATE, "late"),
 )
 
+_OF_STAGES = (
+    (own.RECORDS_FILTERED, "filtered"),
+    (own.RECORDS_RETRIED, "retried"),
+    (own.INTERNAL_ERRORS, "internal_errors"),
+)
+
 WORKER = "worker"
 """Label of the numbers of worker processes: host, pid, and the runner's id where it has given one."""
 
@@ -56,7 +62,7 @@ def _of_steps(record: RunRecord, known: Mapping[str, Any]) -> Iterator[Family]:
         yield own.own_family(name, [_count(step, field) for step in counted if step.get(field) is not None])
     lags = [_lag(step) for step in (*stages.values(), *others) if step.get("event_lag_seconds")]
     yield own.own_family(own.EVENT_LAG, lags)
-    for name, field in ((own.RECORDS_FILTERED, "filtered"), (own.INTERNAL_ERRORS, "internal_errors")):
+    for name, field in _OF_STAGES:
         yield own.own_family(name, [_count(stage, field) for stage in stages.values()])
     yield own.own_family(own.RECORDS_DEAD, _dead(known, stages, record.end is not None))
     yield own.own_family(own.LATENCY, filter(None, map(_latency, stages.values())))

@@ -21,9 +21,7 @@ from beam_obs.records.message_identity import message_position, uri_of
 from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.traces.incoming import note_incoming
 from beam_obs.traces.propagation import MalformedTraceparent, of_attributes
-from beam_obs.woven.tallying import Tallying
 from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends, pack
-from beam_obs.wrapper.step_tally import HELD_MOST, settle_all
 from beam_obs.wrapper.untyped import Untyped
 from beam_obs.wrapper.woven_step import Process, WovenStep
 
@@ -117,7 +115,7 @@ def _note_trace(origin: bytes, attributes: Mapping[str, str]) -> None:
         note_incoming(origin, incoming)
 
 
-class StampDoFn(Tallying, Untyped, beam.DoFn):
+class StampDoFn(Untyped, beam.DoFn):
     """Stamps what leaves a source that is woven as a whole.
 
     Args:
@@ -141,18 +139,14 @@ class StampDoFn(Tallying, Untyped, beam.DoFn):
             note_partition(messages, uri_of(messages.name), positions="messages")
 
     def start_bundle(self) -> None:
-        super().start_bundle()
         self._stamper = Stamper(self._source)
 
     def process(self, element: Any) -> Any:
         source = self._source
-        message = element
-        if source.gives_data and isinstance(element, bytes):
-            message = PubsubMessage._from_proto_str(element)
-        origin = self._stamper.stamp(message)
-        if self.tally is not None:
-            self.tally.gave(origin)
-        return [pack(self._gives, origin, message.data if source.gives_data else element)]
+        if not source.gives_data:
+            return [pack(self._gives, self._stamper.stamp(element), element)]
+        message = PubsubMessage._from_proto_str(element) if isinstance(element, bytes) else element
+        return [pack(self._gives, self._stamper.stamp(message), message.data)]
 
 
 def passes_blocks(dofn: Any) -> bool:
@@ -174,24 +168,13 @@ def stamping_process(function: Callable[..., Any], stamper: Stamper, step: Woven
       refuse: raises where the results are of a kind that Beam refuses.
     """
 
-    tally = step.tally
-    if tally is not None:
-        tally.notes(taken=False, given=True, gives_given=True)
-
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
         return stamped(function(element, *args, **kwargs))
 
     def stamped(results: Any) -> Iterator[Any]:
         refuse(results)
-        to_go = HELD_MOST
         for result in results if results is not None else ():
-            origin = stamper.stamp(result)
-            if tally is not None:
-                to_go -= 1
-                if not to_go:
-                    to_go = settle_all()
-                tally.gave(origin)
-            yield step.pack(origin, result)
+            yield step.pack(stamper.stamp(result), result)
 
     return woven_process
 
@@ -203,30 +186,20 @@ def told_process(function: Callable[..., Any], step: WovenStep) -> Callable[...,
       function: the user's.
       step: of the function.
     """
-    pack_result, is_woven, tally = step.pack, step.gives == WOVEN, step.tally
-    if tally is not None:
-        tally.notes(taken=False, given=True, gives_given=True)
+    pack_result, is_woven = step.pack, step.gives == WOVEN
 
     def woven_process(block: Any) -> Any:
         results, origins = function(block), block.origins
         if origins is None:
-            return packed(results)
+            return [pack_result(own_origin(result), result) for result in results]
         told = (
             zip(origins, results, strict=False)
             if is_woven
             else [pack(step.gives, origin, result) for origin, result in zip(origins, results, strict=False)]
         )
-        if tally is not None:
-            tally.gave_each(origins if len(results) >= len(origins) else origins[: len(results)])
         if len(results) == len(origins):
             return told
-        return [*told, *packed(results[len(origins) :])]
-
-    def packed(results: Any) -> list[Any]:
-        own = [own_origin(result) for result in results]
-        if tally is not None:
-            tally.gave_each(own)
-        return list(map(pack_result, own, results))
+        return [*told, *(pack_result(own_origin(result), result) for result in results[len(origins) :])]
 
     return woven_process
 

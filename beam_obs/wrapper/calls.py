@@ -25,6 +25,7 @@ from beam_obs.wrapper.dofn_parameters import is_splittable
 from beam_obs.wrapper.guard import Guard, GuardSettings
 from beam_obs.wrapper.keep_lineage import keeping_lineage
 from beam_obs.wrapper.refusal import EVIDENCE_TAG, NO_ELEMENT
+from beam_obs.wrapper.retrying import Retries
 from beam_obs.wrapper.user_callable import DO_FN, UserCallable
 from beam_obs.wrapper.woven_step import Process, State, WovenStep, one_to_one
 
@@ -130,6 +131,7 @@ class GuardedCalls(Calls):
         self.settings = settings
         self._window_fn = window_fn
         self._guard = Guard(settings)
+        self._retries = _retries(settings, self._guard)
         _, defaults = core.get_function_arguments(dofn, "process")
         self._is_splittable = is_splittable(defaults)
         self._explodes = self.yields_batches
@@ -164,6 +166,8 @@ class GuardedCalls(Calls):
     def start_bundle(self) -> Any:
         if self._guard.tracer is not None:
             self._guard.tracer.start_bundle()
+        if self._retries is not None:
+            self._retries.start_bundle()
         return super().start_bundle()
 
     def finish_bundle(self) -> Any:
@@ -211,7 +215,7 @@ class GuardedCalls(Calls):
           takes_arguments: whether there are more arguments than the element.
         """
         if self.settings.splits_batches:
-            return self._counted(BatchSplitter(called, self._guard).counted_process())
+            return self._counted(BatchSplitter(self._tried(called), self._guard).counted_process())
         counted = self._process(called, takes_arguments)
         if self.settings.keeps_lineage and not self._is_splittable:
             counted = CountedProcess(keeping_lineage(counted.process), counted.read)
@@ -223,7 +227,7 @@ class GuardedCalls(Calls):
     def of_lists(self, called: UserCallable) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
         if not self.settings.splits_batches:
             return self.callable(called, True).function, None
-        splitter = BatchSplitter(called, self._guard)
+        splitter = BatchSplitter(self._tried(called), self._guard)
         self._counted(splitter.counted_process())
         return splitter.whole, splitter.alone
 
@@ -242,8 +246,12 @@ class GuardedCalls(Calls):
         step: WovenStep | None = None,
         state: State | None = None,
     ) -> CountedProcess:
-        called = self._exploding(called)
+        called = self._tried(self._exploding(called))
         return counted_process(called, self._guard, takes_arguments, step, state, self._is_splittable)
+
+    def _tried(self, called: UserCallable) -> UserCallable:
+        """Tries elements again, where the stage does."""
+        return called if self._retries is None else self._retries.around(called)
 
     def _counted(self, counted: CountedProcess) -> Process:
         self.tally = Tally(counted.read)
@@ -294,7 +302,7 @@ class GuardedCalls(Calls):
 
     def _one_by_one(self, batch: Any, args: Any, kwargs: Any, error: Exception) -> list[Any]:
         guard, converter = self._guard, self.dofn.input_batch_converter
-        if not self.settings.keeps_dead_letters or isinstance(error, MemoryError):
+        if not guard.may_refuse(error):
             guard.fail(error)
         results: list[Any] = []
         for element in converter.explode_batch(batch):
@@ -306,6 +314,12 @@ class GuardedCalls(Calls):
                 of_element = guard.refuse(element, its_error)
             results += of_element
         return results
+
+
+def _retries(settings: GuardSettings, guard: Guard) -> Retries | None:
+    if settings.retry is None:
+        return None
+    return Retries(settings.retry, settings.context.run, settings.stage, settings.settings.output_cap, guard)
 
 
 # As Beam's decorator marks a method.

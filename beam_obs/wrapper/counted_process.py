@@ -66,8 +66,6 @@ def counted_process(
     if step is not None:
         _, tells_origin = origin_taker(called)
         way, of_call = step.woven(way, tells_origin), step.names_of_call(called)
-        if step.tally is not None:
-            step.tally.notes(not is_splittable, state is None, is_splittable)
     process, read = maker(way)(
         {
             **of_call,
@@ -98,6 +96,7 @@ def _reader(guard: Guard, read: Callable[[], tuple[int, int, int]]) -> Callable[
             guard.leftovers,
             filtered + guard.filtered,
             guard.internal_errors,
+            retried=guard.retried,
         )
 
     return counts
@@ -154,7 +153,7 @@ class BatchSplitter:
         try:
             results = list(self._function(batch, *args, **kwargs) or ())
         except Exception as error:
-            if not guard.settings.keeps_dead_letters or isinstance(error, MemoryError):
+            if not guard.may_refuse(error):
                 guard.fail(error)
             return None
         guard.out += len(results)

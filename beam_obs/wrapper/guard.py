@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from apache_beam.coders import Coder
 from apache_beam.pvalue import TaggedOutput
 
-from beam_obs.records.errors import no_home
+from beam_obs.records.errors import ServiceDown, no_home
 from beam_obs.records.run_context import ObservationSettings, RunContext
 from beam_obs.wrapper.exception_note import NOTE, put_note
 from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.refusal import DEAD_TAG, NO_ELEMENT, Refusal, refuse_element
 from beam_obs.wrapper.refused_span import told_in_span
+from beam_obs.wrapper.retrying import Retry
 
 if TYPE_CHECKING:
     from beam_obs.traces.step_tracer import StepTracer
@@ -45,6 +46,7 @@ class GuardSettings:
       splits_batches: whether an element is a list that can be tried again in parts when it fails.
       record_of: gives the record that an element stands for, which is what a dead letter keeps; None where
         elements are records.
+      retry: which errors are transient, and how an element is tried again; None where it never is.
     """
 
     stage: str
@@ -58,6 +60,7 @@ class GuardSettings:
     splits_batches: bool = False
     redaction: Redaction | None = None
     record_of: Callable[[Any], Any] | None = None
+    retry: Retry | None = None
 
 
 class Guard:
@@ -69,6 +72,7 @@ class Guard:
       leftovers: refusals that stand for no element: the end of a bundle, or a timer, failed; or for a
         part of one.
       internal_errors: errors of our own code, swallowed.
+      retried: attempts beside the first ones.
       tracer: tells of what is refused, where the run is traced; known on workers.
     """
 
@@ -80,6 +84,7 @@ class Guard:
         self.dead = 0
         self.leftovers = 0
         self.internal_errors = 0
+        self.retried = 0
         self.tracer: StepTracer | None = None
         self.observe_latency: Callable[[int], None] = _ignore
         self._said_capped = False
@@ -91,7 +96,7 @@ class Guard:
         where it is no matter of the element.
         """
         settings = self.settings
-        if not settings.keeps_dead_letters or isinstance(error, MemoryError):
+        if not self.may_refuse(error):
             self.fail(error)
         if settings.record_of is not None and element is not NO_ELEMENT:
             element = settings.record_of(element)
@@ -104,6 +109,10 @@ class Guard:
             self.dead += 1
         return [TaggedOutput(DEAD_TAG, self._told(refusal, error))]
 
+    def may_refuse(self, error: Exception) -> bool:
+        """Returns whether an error is its element's, and dead letters have a home."""
+        return self.settings.keeps_dead_letters and not isinstance(error, (MemoryError, ServiceDown))
+
     def fail(self, error: Exception) -> NoReturn:
         """Raises an error that is being handled and makes no dead letter; a traceback of it says why."""
         if not self.settings.keeps_dead_letters:
@@ -113,7 +122,7 @@ class Guard:
     def refuse_part(self, part: Any, error: Exception) -> list[Any]:
         """Returns the dead letter of a part of an element, whose coder is not that of the elements."""
         settings = self.settings
-        if not settings.keeps_dead_letters or isinstance(error, MemoryError):
+        if not self.may_refuse(error):
             self.fail(error)
         self.leftovers += 1
         refusal = refuse_element(part, error, settings.stage, None, "", settings.redaction)

@@ -13,6 +13,7 @@ from beam_obs.records.payload import encode_payload, payload_text
 from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.failure import Failure, failure_of
 from beam_obs.wrapper.redaction import NONE, Redaction, scrub
+from beam_obs.wrapper.retrying import attempts_of
 
 if TYPE_CHECKING:
     from apache_beam.coders import Coder
@@ -46,6 +47,7 @@ class Refusal(NamedTuple):
       redacted: whether anything was left out, so that the element cannot be replayed.
       letter: what tells its dead letter from others of the run, where a span has it already.
       traceparent: of that span.
+      attempt: how often the element was tried.
     """
 
     failure: Failure
@@ -60,6 +62,7 @@ class Refusal(NamedTuple):
     redacted: bool = False
     letter: str | None = None
     traceparent: str | None = None
+    attempt: int = 1
 
 
 def refuse_element(
@@ -80,7 +83,9 @@ def refuse_element(
       coder_name: that coder's name.
       redaction: what of the element may be kept; None for all.
     """
-    return refuse_failure(element, failure_of(error, stage), coder, coder_name, redaction)
+    refusal = refuse_failure(element, failure_of(error, stage), coder, coder_name, redaction)
+    attempt = attempts_of(error)
+    return refusal if attempt == 1 else refusal._replace(attempt=attempt)
 
 
 def refuse_failure(

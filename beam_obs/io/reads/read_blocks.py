@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from apache_beam import coders
-from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
 
-from beam_obs.metrics import live, names
+from beam_obs.metrics import live
 from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.refusal import DEAD_TAG, Refusal
@@ -102,7 +101,6 @@ class PassOn(StatelessDoFn):
         """Gives the records, then the refusals."""
         self._out += len(block.records)
         self._dead += len(block.refusals)
-        Metrics.counter(names.NAMESPACE, names.BYTES).inc(block.bytes)
         self._tally.flush()
         if block.refusals:
             return [*block.records, *(TaggedOutput(DEAD_TAG, refusal) for refusal in block.refusals)]
