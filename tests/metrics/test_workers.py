@@ -232,6 +232,16 @@ def test_files_that_are_no_such_numbers_are_left_out(tmp_path: pathlib.Path) -> 
     assert (found["worker"], found["at"], found["cpu_seconds"], found["bundles_failed"]) == ("a", 11, 4.0, 2)
 
 
+def test_where_the_store_is_away_no_worker_is_told(tmp_path: pathlib.Path, monkeypatch: Any) -> None:
+    store = obs.Store(str(tmp_path))
+
+    def away(path: str) -> list[str]:
+        raise OSError("away")
+
+    monkeypatch.setattr(store.files, "names", away)
+    assert read_workers(store, "run") == []
+
+
 def test_a_worker_that_has_been_silent_for_a_minute_has_no_memory_any_more() -> None:
     now = time.time()
     told = [of("here", at=int(now * 1e6)), of("gone", at=int((now - 90) * 1e6))]
