@@ -1,4 +1,4 @@
-"""Forms of log lines: JSON as Cloud Logging takes it, and plain text with the origin's first digits."""
+"""Forms of log lines: JSON as Cloud Logging takes it, and plain text with step and origin behind it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 from beam_obs.logs.told import told_by
 
-_SHOWN_DIGITS = 8
 _SEVERITIES = (
     (logging.CRITICAL, "CRITICAL"),
     (logging.ERROR, "ERROR"),
@@ -79,7 +78,7 @@ class JsonLogFormatter(logging.Formatter):
 class TextLogFormatter(logging.Formatter):
     """Formats a log record as another formatter does, with step and origin behind its message.
 
-    Of the origin there are the first 8 digits.
+    Of the origin there are all digits: the first 8 are those of its file, the same for all records in it.
 
     Args:
       inner: the other formatter; by default the message alone.
@@ -105,7 +104,7 @@ class TextLogFormatter(logging.Formatter):
         if told is None:
             return self.inner.format(record)
         shown = copy.copy(record)
-        origin = f", origin {told.origin[:_SHOWN_DIGITS]}" if told.origin else ""
+        origin = f", origin {told.origin}" if told.origin else ""
         shown.msg, shown.args = f"{record.getMessage()} [{told.step}{origin}]", None
         return self.inner.format(shown)
 

@@ -5,6 +5,7 @@ Beam has Java read and write Kafka; headers come and go as parts of rows. So use
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,14 +17,15 @@ from beam_obs.traces.incoming import note_incoming
 from beam_obs.traces.outgoing import outgoing_trace
 from beam_obs.traces.propagation import NAMES, MalformedTraceparent, header_of, of_headers, texts_of
 from beam_obs.wrapper.current_origin import current_origin
+from beam_obs.wrapper.record_at_work import step_at_work
 
 
 def continue_trace(headers: Iterable[Any] | None) -> bool:
     """Lets the spans of the record at work go on in the trace that its headers tell of.
 
-    For use inside of user code of a woven pipeline, where a record of Kafka is first worked on. It holds for
-    the steps that follow, as far as they work in the same process. A ``traceparent`` that is malformed is
-    ignored, and counted.
+    For use inside of user code of a woven pipeline that reads Kafka, where a record is first worked on. It
+    holds for the steps that follow, as far as they work in the same process. A ``traceparent`` that is
+    malformed is ignored, and counted.
 
     Args:
       headers: of a record that `ReadFromKafka(with_metadata=True)` gives, or pairs of name and bytes.
@@ -46,7 +48,17 @@ def continue_trace(headers: Iterable[Any] | None) -> bool:
     if origin is None or incoming is None:
         return False
     note_incoming(origin, incoming)
+    _tell_of_step(origin)
     return True
+
+
+def _tell_of_step(origin: bytes) -> None:
+    """Makes the span of the step at work, at which the record's trace has become known."""
+    step = step_at_work()
+    tracer = None if step is None else step.tracer
+    with contextlib.suppress(Exception):  # the record is what counts
+        if tracer is not None and tracer.is_traced(origin):
+            tracer.start(origin).end()
 
 
 def trace_headers(headers: Iterable[Any] | None = None) -> list[beam.Row]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -22,15 +23,35 @@ from beam_obs.wrapper.woven_step import WovenStep
 
 def record_at_work() -> Told | None:
     """Returns what there is to tell of the record at work on this thread; None outside of steps."""
-    frame: FrameType | None = sys._getframe(1)
+    names = _names_at_work()
+    return None if names is None else _told(names)
+
+
+def step_at_work() -> WovenStep | None:
+    """Returns the step that this thread works at; None outside of woven ones."""
+    names = _names_at_work()
+    return None if names is None else _step_of(names)
+
+
+def _names_at_work() -> dict[str, Any] | None:
+    """Returns what names stand for in the process function that this thread is in."""
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename.startswith(_OURS) or is_frame_of_origin(frame):
-            return _told(frame.f_locals)
+            return frame.f_locals
         frame = frame.f_back
     return None
 
 
 _OURS = (WOVEN_FRAME, OBSERVED_FRAME)
+
+
+def _step_of(names: dict[str, Any]) -> WovenStep | None:
+    note = names.get("note")
+    if note is None and (refused := names.get("refused")) is not None:
+        note = inspect.getclosurevars(refused).nonlocals.get("note")
+    step = names.get("step") or getattr(note, "step", None)
+    return step if isinstance(step, WovenStep) else None
 
 
 def _told(names: dict[str, Any]) -> Told | None:
@@ -51,10 +72,8 @@ def _run_and_step(names: dict[str, Any]) -> tuple[str, str]:
     settings = getattr(guard, "settings", None)
     if settings is not None:
         return settings.context.run, settings.stage
-    step = names.get("step") or getattr(names.get("note"), "step", None)
-    if isinstance(step, WovenStep):
-        return "" if step.run is None else step.run.run, step.label
-    return "", ""
+    step = _step_of(names)
+    return ("", "") if step is None else ("" if step.run is None else step.run.run, step.label)
 
 
 def _trace_of(origin: bytes | None) -> tuple[str, str, bool]:

@@ -164,11 +164,11 @@ def root() -> Iterator[ToText]:
     logging.getLogger().removeHandler(handler)
 
 
-def test_text_has_step_and_first_digits_behind_the_message(kept: Kept, root: ToText) -> None:
+def test_text_has_step_and_origin_behind_the_message(kept: Kept, root: ToText) -> None:
     (told,), _ = told_in(kept, beam.Map(log), options=("--obs_logs=text",))
 
     assert told is not None
-    assert f"INFO at 7 [step 0, origin {told.origin[:8]}]" in root.lines
+    assert f"INFO at 7 [step 0, origin {told.origin}]" in root.lines
     LOGGER.info("after")
     assert root.lines[-1] == "INFO after"
 
