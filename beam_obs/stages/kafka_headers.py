@@ -58,7 +58,7 @@ def _tell_of_step(origin: bytes) -> None:
     tracer = None if step is None else step.tracer
     with contextlib.suppress(Exception):  # the record is what counts
         if tracer is not None and tracer.is_traced(origin):
-            tracer.start(origin).end()
+            tracer.start(origin, is_first=True).end()
 
 
 def trace_headers(headers: Iterable[Any] | None = None) -> list[beam.Row]:

@@ -125,7 +125,7 @@ class StepTracer:
           start_time: nanoseconds since the epoch; None for now.
           links: to spans of others.
           told: attributes besides those that all have.
-          is_first: whether it is the first of its trace.
+          is_first: whether it is the first of its trace here.
         """
         bundle, label = self._bundle, self.step.label
         made = bundle.of(origin)
@@ -135,7 +135,7 @@ class StepTracer:
             label,
             trace_id,
             span_id_of(origin, label, self._run, 0 if before is None else before.number),
-            None if is_first else self._parent(origin, trace_id, made, start_time),
+            _came_with(origin) if is_first else self._parent(origin, trace_id, made, start_time),
             self._threshold,
             {**self._of_records, names.ORIGIN: origin.hex(), names.BUNDLE: bundle.nonce, **told},
             links,

@@ -69,7 +69,7 @@ def test_what_came_with_the_flag_is_traced_and_keeps_its_origin(tmp_path: pathli
     while at in below:
         way.append(below[at].name)
         at = below[at].span_id
-    assert way == ["read/Create", "enter", "step 0", "step 1"]
+    assert way == ["enter", "step 0", "step 1"]
     (origin,) = {span.attributes["beam.origin"] for span in spans}
     assert origin != TRACE
 
