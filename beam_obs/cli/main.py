@@ -32,6 +32,7 @@ _COMMANDS = {
     "check": "check",
     "probe": "probe",
     "diff": "diff",
+    "balance": "balance",
     "dead-letters": "dead_letters",
     "why": "why",
     "fate": "fate",

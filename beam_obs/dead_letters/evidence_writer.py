@@ -24,6 +24,7 @@ from beam_obs.dead_letters.evidence_file import EvidenceFile, reason_of, say_los
 from beam_obs.files.whole_file import write_whole
 from beam_obs.metrics import names
 from beam_obs.records.errors import EvidenceNotKept
+from beam_obs.records.ledger_rows import merged
 from beam_obs.records.manifest import DEAD_LETTERS, Commit, Manifest, commit_content, short_hash
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.role import EVIDENCE, Ours
@@ -267,7 +268,7 @@ class _WriteManifests(_Committing):
         commit = None
         if self._run is not None and self._run.is_one_job:
             commit = Commit.now(self._run.run, self._step)
-        self._write(keyed[1], commit)
+        self._write(merged(keyed[1]), commit)
 
 
 def _uri(evidence: str | RunContext) -> str:

@@ -20,6 +20,8 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from beam_obs.records.origin_sums import Total, sum_of_totals, total_of
+
 UNKNOWN = b""
 NO_SOURCE = b"\0"
 ORIGIN_BYTES = 16
@@ -31,8 +33,8 @@ MAX_CODES = 64
 _FEW = 16
 _HASH_MASK = 2**56 - 1
 _ORIGIN = struct.Struct("16s")
-_HEAD = struct.Struct(">BQQBH")
-_FORMAT = 1
+_HEAD = struct.Struct(">BQQQQBH")
+_FORMAT = 3  # 1 had no sums, 2 begins what is in order
 _IN_ORDER = b"\2"
 _TRUNCATED = 1
 _MORE_CODES = 2
@@ -48,6 +50,7 @@ class Contributors(NamedTuple):
       truncated: whether there were more origins than the limit.
       codes: partition codes of all contributors, 0 for aggregates; sorted, at most `MAX_CODES`.
       more_codes: whether there were more partitions than that.
+      total: sums of the origins of all elements, those of which are more than one each time.
     """
 
     count: int  # type: ignore[assignment]
@@ -56,6 +59,7 @@ class Contributors(NamedTuple):
     truncated: bool
     codes: tuple[int, ...]
     more_codes: bool
+    total: Total = Total(0, 0, 0)
 
     @property
     def complete(self) -> bool:
@@ -77,16 +81,18 @@ def gather(provenances: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> C
     count, unknown, truncated, more_codes = len(kept), 0, False, False
     codes: set[int] = set()
     if set(map(len, kept)) == _ONLY_ORIGINS:
+        total = total_of(kept)
         kept = _distinct(kept)
         if kept[0][:4] == kept[-1][:4] and (limit is None or len(kept) <= limit):
             code = int.from_bytes(kept[0][:4], "big")
-            return Contributors(count, 0, tuple(kept), False, (code,), False)
+            return Contributors(count, 0, tuple(kept), False, (code,), False, total)
     else:
         parts = [_decode(provenance) for provenance in kept if len(provenance) > ORIGIN_BYTES]
         unknown = kept.count(UNKNOWN)
         kept = sorted(provenance for provenance in kept if len(provenance) == ORIGIN_BYTES)
         count = len(kept) + unknown + sum(part.count for part in parts)
         unknown += sum(part.unknown for part in parts)
+        total = sum_of_totals([total_of(kept), *(part.total for part in parts)])._replace(number=count)
         truncated = any(part.truncated for part in parts)
         more_codes = any(part.more_codes for part in parts)
         for part in parts:
@@ -101,7 +107,7 @@ def gather(provenances: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> C
     if len(listed) > MAX_CODES:
         more_codes = True
         del listed[MAX_CODES:]
-    return Contributors(count, unknown, tuple(kept), truncated, tuple(listed), more_codes)
+    return Contributors(count, unknown, tuple(kept), truncated, tuple(listed), more_codes, total)
 
 
 def _distinct(origins: list[bytes]) -> list[bytes]:
@@ -147,7 +153,8 @@ def encode(found: Contributors) -> bytes:
             return NO_SOURCE
         return found.origins[0] if found.origins else UNKNOWN
     flags = (_TRUNCATED if found.truncated else 0) | (_MORE_CODES if found.more_codes else 0)
-    head = _HEAD.pack(_FORMAT, found.count, found.unknown, flags, len(found.codes))
+    _, first, second = found.total
+    head = _HEAD.pack(_FORMAT, found.count, found.unknown, first, second, flags, len(found.codes))
     return b"".join((head, b"".join(code.to_bytes(4, "big") for code in found.codes), *found.origins))
 
 
@@ -170,11 +177,28 @@ def origins_in_order(provenance: bytes) -> list[bytes] | None:
     return [provenance[at : at + ORIGIN_BYTES] for at in range(1, len(provenance), ORIGIN_BYTES)]
 
 
+def total_in(provenance: bytes) -> Total:
+    """Returns how many elements a provenance stands for, and the sums of their origins.
+
+    >>> total_in(summarize([b"a" * 16, b"a" * 16, UNKNOWN])).number
+    3
+    """
+    if len(provenance) == ORIGIN_BYTES:
+        return total_of([provenance])
+    if len(provenance) < ORIGIN_BYTES:
+        return Total(int(provenance != NO_SOURCE), 0, 0)
+    listed = origins_in_order(provenance)
+    if listed is not None:
+        return total_of(listed)
+    _, count, _, first, second, *_ = _HEAD.unpack_from(provenance)
+    return Total(count, first, second)
+
+
 def _decode(provenance: bytes) -> Contributors:
     listed = origins_in_order(provenance)
     if listed is not None:
         return gather(listed, None)
-    _, count, unknown, flags, number = _HEAD.unpack_from(provenance)
+    _, count, unknown, first, second, flags, number = _HEAD.unpack_from(provenance)
     start = _HEAD.size + 4 * number
     return Contributors(
         count,
@@ -183,6 +207,7 @@ def _decode(provenance: bytes) -> Contributors:
         bool(flags & _TRUNCATED),
         tuple(int.from_bytes(provenance[at : at + 4], "big") for at in range(_HEAD.size, start, 4)),
         bool(flags & _MORE_CODES),
+        Total(count, first, second),
     )
 
 

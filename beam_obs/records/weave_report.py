@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
@@ -31,6 +32,9 @@ def failed(error: Exception) -> str:
     """
     return f"{WEAVE_FAILED}: {type(error).__name__}: {error}"
 
+
+SOURCE, SINK = "source", "sink"
+"""Roles of steps in the ledger: where records come into being, and where they leave."""
 
 NO_ORIGIN = "its input has no origin"
 """The reason of steps that are opaque only because of others before them."""
@@ -101,6 +105,46 @@ class Gathering:
     may_drop: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class LedgerEdge:
+    """What steps give to another, held against what that takes.
+
+    Args:
+      producers: full labels of the steps that give it.
+      consumer: full label of the step that takes it.
+      given: terms of what they give, as `beam_obs.records.ledger_rows` has them.
+      taken: of what it takes.
+      obstacle: why they cannot be held against each other, or empty.
+    """
+
+    producers: tuple[str, ...]
+    consumer: str
+    given: tuple[int, ...] = ()
+    taken: tuple[int, ...] = ()
+    obstacle: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class LedgerStep:
+    """What the ledger has of a step.
+
+    Args:
+      label: its full label.
+      taken: terms of what came in; none where nobody knows.
+      filtered: of what nothing came of.
+      refused: of what was refused.
+      given: of its outputs by tag.
+      role: `SOURCE`, `SINK` or empty.
+    """
+
+    label: str
+    taken: tuple[int, ...] = ()
+    filtered: tuple[int, ...] = ()
+    refused: tuple[int, ...] = ()
+    given: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    role: str = ""
+
+
 @dataclasses.dataclass
 class WeaveReport:
     """What became of each step.
@@ -117,6 +161,8 @@ class WeaveReport:
       side_reads: label of a step -> labels of those that read records which it gives as a side input.
       filtered_share: the same of the elements that a step gave nothing of.
       gatherings: steps that bring elements together, and count what is in their groups.
+      ledger_edges: what the ledger holds against each other.
+      ledger_steps: what it has of steps.
     """
 
     woven: list[str] = dataclasses.field(default_factory=list)
@@ -130,6 +176,8 @@ class WeaveReport:
     single_ways: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     side_reads: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     gatherings: list[Gathering] = dataclasses.field(default_factory=list)
+    ledger_edges: list[LedgerEdge] = dataclasses.field(default_factory=list)
+    ledger_steps: list[LedgerStep] = dataclasses.field(default_factory=list)
 
     def __str__(self) -> str:
         """Returns a line for people.

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import bytes_text, clean
 from beam_obs.reports.balance_text import balance_text, dropped_texts, late_texts, unchecked_texts
+from beam_obs.reports.ledger_text import broken_edges, example_lines, ledger_text
 
 MUCH_MEMORY = 0.9
 """Share of the memory that a worker can have, from which on it is said."""
 
+_MOST_NAMED = 4
 GOOD, BAD, DOUBTFUL, QUIET = "good", "bad", "doubt", "quiet"
 
 
@@ -29,11 +31,12 @@ class RunNote(NamedTuple):
     is_detail: bool = False
 
 
-def balance_notes(end: Mapping[str, Any]) -> list[RunNote]:
+def balance_notes(end: Mapping[str, Any], names: bool = True) -> list[RunNote]:
     """Returns whether a run adds up, each check that did not hold, and what was not checked.
 
     Args:
       end: content of ``end.json``, folded.
+      names: whether the first records that are lost or too many are named.
 
     >>> balance_notes({"counts_from": "result", "balance": {"holds": True, "checked": 2}})[0].text
     'balanced: every record is accounted for (2 checks)'
@@ -47,8 +50,21 @@ def balance_notes(end: Mapping[str, Any]) -> list[RunNote]:
     return [
         RunNote(balance_text(balance), tone),
         *(RunNote(clean(line["text"]), BAD, True) for line in balance.get("broken") or ()),
+        *_ledger_notes(end.get("ledger"), _MOST_NAMED if names else 0),
         *dropped,
         *(RunNote(text, QUIET, True) for text in unchecked_texts(balance)),
+    ]
+
+
+def _ledger_notes(ledger: Mapping[str, Any] | None, most: int) -> list[RunNote]:
+    """Returns what sums of origins say, and the first records that they name."""
+    if ledger is None or ledger.get("holds") is None:
+        return []
+    tone = QUIET if ledger["holds"] else BAD
+    named = [line for edge in broken_edges(ledger) for line in example_lines(edge, {})]
+    return [
+        RunNote(ledger_text(ledger), tone, True),
+        *(RunNote(line, BAD, True) for line in named[:most]),
     ]
 
 

@@ -24,6 +24,7 @@ from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.records.weave_report import Gathering
 from beam_obs.records.window_counts import WindowCounts
 from beam_obs.runs.graph import Edge, Graph, Step
+from beam_obs.runs.ledger import EdgeFound, Ledger
 
 KEEPS_STATE = "it keeps records in state: what did not come out is there, or lost"
 MAY_DROP = "it may drop late records, and nothing counts them"
@@ -97,6 +98,7 @@ class Balance:
       open_steps: step -> why it was not.
       dropped: what came too late.
       late: what came late, and was taken all the same.
+      ledger: what sums of origins say.
     """
 
     lines: tuple[Line, ...]
@@ -106,16 +108,21 @@ class Balance:
     open_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dropped: tuple[Dropped, ...] = ()
     late: tuple[Dropped, ...] = ()
+    ledger: Ledger = dataclasses.field(default_factory=Ledger)
 
     @property
     def holds(self) -> bool | None:
-        """Whether every check holds; None where nothing could be checked."""
-        return all(line.holds for line in self.lines) if self.lines else None
+        """Whether every check holds, and the ledger; None where nothing could be checked."""
+        if self.ledger.broken:
+            return False
+        return all(line.holds for line in self.lines) if self.lines else self.ledger.holds
 
     @property
-    def broken(self) -> tuple[Line, ...]:
-        """The checks that do not hold."""
-        return tuple(line for line in self.lines if not line.holds)
+    def broken(self) -> tuple[Line | EdgeFound, ...]:
+        """The checks that do not hold: an edge is told by the ledger, where it has it."""
+        told = {edge.where for edge in self.ledger.broken}
+        lines = (line for line in self.lines if not line.holds and line.where not in told)
+        return (*lines, *self.ledger.broken)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the balance as kept in ``end.json``."""
@@ -123,7 +130,7 @@ class Balance:
             "holds": self.holds,
             "checked": len(self.lines),
             "edges": self.edges,
-            "edges_checked": self.edges - len(self.open_edges) if self.lines else 0,
+            "edges_checked": self.edges - len(self.open_edges) if self.holds is not None else 0,
             "unchecked": self.unchecked,
             "unchecked_edges": [
                 {"from": producer, "to": consumer, "reason": reason}
@@ -157,6 +164,7 @@ def balance(
     windows: Windows | None = None,
     noted: Iterable[Line] = (),
     has_ended_well: bool = True,
+    ledger: Ledger | None = None,
 ) -> Balance:
     """Returns the balance of a run that has ended.
 
@@ -168,8 +176,9 @@ def balance(
       windows: what the committed manifests say of those whose elements may come too late.
       noted: checks of the files that writes noted.
       has_ended_well: whether the job ran to its end; if not, groups may be left that never came out.
+      ledger: what sums of origins say, of what nobody else counts too.
     """
-    checks = _Checks(graph, snapshot, kept or {}, has_ended_well)
+    checks = _Checks(graph, snapshot, kept or {}, has_ended_well, ledger or Ledger())
     for gathering in gatherings:
         checks.gather(gathering, (windows or {}).get(gathering.label, {}))
     if not snapshot.stages and not snapshot.elements:
@@ -185,8 +194,14 @@ class _Checks:
     """The checks of a run while they are made."""
 
     def __init__(
-        self, graph: Graph | None, snapshot: Snapshot, kept: Mapping[str, int], has_ended_well: bool
+        self,
+        graph: Graph | None,
+        snapshot: Snapshot,
+        kept: Mapping[str, int],
+        has_ended_well: bool,
+        ledger: Ledger,
     ) -> None:
+        self._ledger = ledger
         self._snapshot = snapshot
         self._elements = snapshot.elements or {}
         self._kept = kept
@@ -205,8 +220,25 @@ class _Checks:
 
     def none(self, reason: str) -> Balance:
         """Returns a balance without checks."""
-        dropped, late = tuple(self._dropped), tuple(self._late)
-        return Balance((), reason, self._number, open_steps=self._open_steps, dropped=dropped, late=late)
+        open_edges = {
+            (edge.producer, consumer): reason for edge in self._edges for consumer in edge.consumers
+        }
+        if self._ledger.holds is not None:
+            reason, open_edges = "", self._open_by_ledger(open_edges)
+        return Balance(
+            (),
+            reason,
+            self._number,
+            open_edges if not reason else {},
+            self._open_steps,
+            tuple(self._dropped),
+            tuple(self._late),
+            self._ledger,
+        )
+
+    def _open_by_ledger(self, open_edges: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+        """Returns the edges that the ledger leaves open too."""
+        return {ends: reason for ends, reason in open_edges.items() if not self._ledger.checks(*ends)}
 
     def balance(self, noted: Iterable[Line]) -> Balance:
         """Returns what was found."""
@@ -223,10 +255,11 @@ class _Checks:
             tuple(self._lines),
             "",
             self._number,
-            self._open_edges,
+            self._open_by_ledger(self._open_edges),
             self._open_steps,
             tuple(self._dropped),
             tuple(self._late),
+            self._ledger,
         )
 
     def _leave_unsure(self) -> None:

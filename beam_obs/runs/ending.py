@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from beam_obs.metrics.names import is_within
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import DatasetDescription, Observation
@@ -15,11 +16,13 @@ from beam_obs.runs.balance import balance
 from beam_obs.runs.counts_told import counts_told, windowed_steps
 from beam_obs.runs.graph import Graph
 from beam_obs.runs.instruments_told import instruments_told
+from beam_obs.runs.ledger import Ledger, ledger_of
 from beam_obs.runs.noted_files import noted_file_lines
 from beam_obs.store.evidence import (
     Evidence,
     summarize_checks,
     summarize_dead_letters,
+    summarize_ledger,
     summarize_lost,
     summarize_windows,
 )
@@ -74,7 +77,8 @@ def describe_end(
         observation.outputs, evidence.of_kind("outputs"), told.stages, snapshot.attempted
     )
     windows = summarize_windows(evidence)
-    balanced = balance(graph, told, kept, gatherings, windows, noted, has_ended_well)
+    ledger = _ledger(evidence, graph, woven, counted, has_ended_well, snapshot.commits_lost)
+    balanced = balance(graph, told, kept, gatherings, windows, noted, has_ended_well, ledger)
     problems: list[str] = []
     return {
         **counts_told(
@@ -85,6 +89,7 @@ def describe_end(
             windowed_steps(graph, snapshot, gatherings, balanced),
         ),
         "balance": balanced.to_json(),
+        "ledger": ledger.to_json(),
         "lineage_lost": summarize_lost(evidence, snapshot.commits_lost),
         "checks": summarize_checks(evidence),
         "dead_letters": refused,
@@ -97,6 +102,29 @@ def describe_end(
         "instruments": instruments_told(snapshot, kept_families(store, folder, evidence, problems), problems),
         "lineage": describe_lineage(woven, observation.outputs) if woven is not None else None,
     }
+
+
+def _ledger(
+    evidence: Evidence,
+    graph: Graph | None,
+    woven: WeaveReport | None,
+    has_counts: bool,
+    has_ended_well: bool,
+    commits_lost: int,
+) -> Ledger:
+    """Returns the ledger, unless a manifest of the run is gone or damaged."""
+    labels = [step.label for step in graph.steps] if graph is not None else []
+
+    def step_of(label: str) -> str:
+        return max((found for found in labels if is_within(label, found)), key=len, default=label)
+
+    try:
+        sums = summarize_ledger(evidence)
+    except ValueError as error:
+        return Ledger(unchecked=str(error))
+    if evidence.problems:
+        return Ledger(unchecked=evidence.problems[0])
+    return ledger_of(woven, sums, step_of, has_counts, has_ended_well, commits_lost)
 
 
 def _not_kept(

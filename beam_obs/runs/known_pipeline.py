@@ -13,7 +13,14 @@ from typing import Any
 from beam_obs.metrics.run_snapshot import labels_by_id
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import DatasetDescription, Observation, RunContext, StageDescription
-from beam_obs.records.weave_report import Gathering, WeaveReport, WovenSink, WovenSource
+from beam_obs.records.weave_report import (
+    Gathering,
+    LedgerEdge,
+    LedgerStep,
+    WeaveReport,
+    WovenSink,
+    WovenSource,
+)
 from beam_obs.runs.dead_rate import limits_told
 from beam_obs.runs.graph import Composite, Edge, Graph, Step
 from beam_obs.runs.one_row import Row
@@ -60,6 +67,31 @@ _OF_WEAVE = {
                 "counted_by": Needed([str], []),
                 "obstacle": Needed(str, ""),
                 "may_drop": Needed(bool, False),
+            }
+        ],
+        [],
+    ),
+    "ledger_edges": Needed(
+        [
+            {
+                "producers": Needed([str], []),
+                "consumer": str,
+                "given": Needed([int], []),
+                "taken": Needed([int], []),
+                "obstacle": Needed(str, ""),
+            }
+        ],
+        [],
+    ),
+    "ledger_steps": Needed(
+        [
+            {
+                "label": str,
+                "taken": Needed([int], []),
+                "filtered": Needed([int], []),
+                "refused": Needed([int], []),
+                "given": Needed(Each([int]), {}),
+                "role": Needed(str, ""),
             }
         ],
         [],
@@ -209,6 +241,8 @@ def _weave_json(report: WeaveReport) -> dict[str, Any]:
         ],
         "sinks": [_without_secrets(one) for one in report.sinks],
         "gatherings": [vars(one) for one in report.gatherings],
+        "ledger_edges": [vars(one) for one in report.ledger_edges],
+        "ledger_steps": [vars(one) for one in report.ledger_steps],
     }
 
 
@@ -221,7 +255,13 @@ def _weave_report(told: Mapping[str, Any]) -> WeaveReport:
     ]
     sinks = [_of(WovenSink, one) for one in told["sinks"]]
     gatherings = [_of(Gathering, one) for one in told["gatherings"]]
-    lists = {"sources": sources, "sinks": sinks, "gatherings": gatherings}
+    lists = {
+        "sources": sources,
+        "sinks": sinks,
+        "gatherings": gatherings,
+        "ledger_edges": [_of(LedgerEdge, one) for one in told["ledger_edges"]],
+        "ledger_steps": [_of(LedgerStep, one) for one in told["ledger_steps"]],
+    }
     report: WeaveReport = _of(WeaveReport, {**told, **lists})
     return report
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from beam_obs.records.dead_letter import DeadLetter, example_of_kind
 from beam_obs.records.instrument_rows import INSTRUMENTS
+from beam_obs.records.ledger_rows import LEDGER, SUMS, PointSums
 from beam_obs.records.manifest import (
     LOST,
     Manifest,
@@ -269,6 +270,18 @@ def summarize_windows(evidence: Evidence) -> dict[str, dict[str, WindowCounts]]:
                 counts = WindowCounts.from_json(told if len(told) > 2 else [*told, 0])
                 windows[window] = windows.get(window, WindowCounts()).plus(counts)
     return found
+
+
+def summarize_ledger(evidence: Evidence) -> PointSums:
+    """Returns what passed each point of the ledger.
+
+    Raises:
+      ValueError: a manifest is damaged.
+    """
+    sums = PointSums()
+    for manifest in evidence.of_kind(LEDGER):
+        sums.add_details(manifest.details.get(SUMS, {}))
+    return sums
 
 
 def count_dead_letters(store: Store, folder: str) -> int:

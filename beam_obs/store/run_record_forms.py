@@ -221,6 +221,44 @@ END_FORM: dict[str, Any] = {
             "broken": Needed([{"where": Needed(str, ""), "text": str}], []),
         }
     ),
+    "ledger": Maybe(
+        {
+            "version": Needed(int, 1),
+            "holds": Maybe(bool),
+            "unchecked": Needed(str, ""),
+            "edges": Needed(
+                [
+                    {
+                        "from": [str],
+                        "to": str,
+                        "reason": _TEXT,
+                        "given": _COUNT,
+                        "taken": _COUNT,
+                        "lost": _COUNT,
+                        "added": _COUNT,
+                        "is_exact": Maybe(bool),
+                        "examples": [{"origin": Text(r"[0-9a-f]{32}"), "times": int}],
+                        "text": _TEXT,
+                    }
+                ],
+                [],
+            ),
+            "steps": Needed(
+                [
+                    {
+                        "label": str,
+                        "role": Needed(str, ""),
+                        "in": _COUNT,
+                        "passed_on": _COUNT,
+                        "filtered": Needed(int, 0),
+                        "dead": Needed(int, 0),
+                        "out": Needed(Each(int), {}),
+                    }
+                ],
+                [],
+            ),
+        }
+    ),
     "checks": Maybe(
         [{"stage": str, "assumption": Needed(str, ""), "broken": int, "example": Needed(str, "")}]
     ),
@@ -306,6 +344,7 @@ MANIFESTS_FORM: dict[str, Any] = {
                     "size": _COUNT,
                     "dead": _COUNT,
                     "windows": Each([object]),
+                    "sums": Each(str),
                 },
                 {},
             ),

@@ -16,7 +16,10 @@ from beam_obs.weaving.gatherings import (
     counts_windows,
     note_gathering,
     noted_least,
+    obstacle_to_gather,
+    taken_as_whole,
 )
+from beam_obs.weaving.ledger_edges import SOME_REFUSED, note_taken, tally_step
 from beam_obs.weaving.portable_graph import ITERABLE_URN, KV_URN, PAR_DO_URN
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
@@ -222,8 +225,12 @@ def _insert_behind(
     outputs = {"None": given, ROWS: weave.rows_of(given, DERIVATIONS, label)}
     if counts_windows(weave, taken):
         outputs[WINDOWS] = weave.rows_of(given, WINDOW_COUNTS, label)
+    tally_step(weave, dofn, label, given, outputs)
     counting = weave.insert_dofn(node_id, f"{label}/beam_obs:origins", dofn, gathered, outputs)
     note_gathering(weave, node_id, taken, counting, counts_inputs=counts_inputs)
+    if dofn.points is not None:
+        obstacle = SOME_REFUSED if counts_inputs else obstacle_to_gather(weave, taken, False)
+        note_taken(weave, counting, dofn.points, taken_as_whole(weave, node_id, taken), label, obstacle)
 
 
 def _inputs_in(node: api.PTransform) -> Any:

@@ -31,6 +31,7 @@ from beam_obs.wrapper.element_forms import (
     WOVEN,
     Ends,
 )
+from beam_obs.wrapper.step_tally import LEDGER_TAG
 
 _FLATTEN = common_urns.primitives.FLATTEN.urn
 _WINDOW = common_urns.primitives.ASSIGN_WINDOWS.urn
@@ -132,7 +133,7 @@ class _Check:
             (tag, pcoll, says.beside if tag in beside else says.takes) for tag, pcoll in node.inputs.items()
         ]
         ends += [
-            (tag, pcoll, PLAIN if tag == ROWS else says.tags.get(tag, says.gives))
+            (tag, pcoll, PLAIN if tag in (ROWS, LEDGER_TAG) else says.tags.get(tag, says.gives))
             for tag, pcoll in node.outputs.items()
         ]
         for tag, pcoll, form in ends:

@@ -47,7 +47,7 @@ def count_windows_before(weave: WeaveState, node_id: str, taken: str) -> str:
     """Puts a step before one that groups; returns the PCollection that it is to take."""
     label = weave.label(node_id)
     passed = weave.new_pcollection(taken, f"counted_for_{node_id}", weave.form(taken))
-    weave.counted_before[node_id] = weave.insert_dofn(
+    counts = weave.counted_before[node_id] = weave.insert_dofn(
         node_id,
         f"{label}/beam_obs:windows",
         CountWindowsDoFn(noted_least(weave)),
@@ -55,6 +55,7 @@ def count_windows_before(weave: WeaveState, node_id: str, taken: str) -> str:
         {"None": passed, WINDOWS: weave.rows_of(taken, WINDOW_COUNTS, label)},
         before=True,
     )
+    weave.passing.add(counts)
     return passed
 
 
@@ -83,7 +84,7 @@ def note_gathering(
             weave.label(parent if is_part and parent is not None else node_id),
             tuple(_counted_before(weave, node_id, taken, counts_inputs)),
             (counting, weave.label(counting), *_names_before(weave, node_id)),
-            _obstacle(weave, taken, counts_late),
+            obstacle_to_gather(weave, taken, counts_late),
             counts_late and counts_windows(weave, taken),
         )
     )
@@ -95,7 +96,8 @@ def _names_before(weave: WeaveState, node_id: str) -> tuple[str, ...]:
     return () if before is None else (before, weave.label(before))
 
 
-def _obstacle(weave: WeaveState, taken: str, counts_late: bool) -> str:
+def obstacle_to_gather(weave: WeaveState, taken: str, counts_late: bool) -> str:
+    """Returns why what a step takes that groups cannot be held against its groups, or an empty text."""
     windowing = weave.windowing(taken)
     by_window = counts_late and counts_windows(weave, taken)
     if not by_window and _may_be_late(weave, taken):
@@ -106,9 +108,18 @@ def _obstacle(weave: WeaveState, taken: str, counts_late: bool) -> str:
     if windowing.accumulation_mode != AccumulationMode.DISCARDING and not has_one_pane:
         return ACCUMULATES
     # Beam counts an element once, however many windows it is in.
-    if not by_window and not _is_in_one_window(windowing.windowfn):
+    if not by_window and not is_in_one_window(windowing.windowfn):
         return OVERLAPS
     return ""
+
+
+def taken_as_whole(weave: WeaveState, node_id: str, taken: str) -> str:
+    """Returns what a step takes that groups, or what the combine with hot keys around it takes: half of what
+    is inside of that comes summed up."""
+    for one in weave.graph.ancestors(node_id):
+        if weave.graph.python_type(one) == HOT_KEYS:
+            (taken,) = weave.graph.node(one).inputs.values()
+    return taken
 
 
 def _counted_before(weave: WeaveState, node_id: str, taken: str, counts_inputs: bool) -> list[str]:
@@ -148,12 +159,13 @@ def _inputs_of_as_many(weave: WeaveState, leaf: str) -> list[str] | None:
     facts = weave.facts(leaf)
     (main,) = [pcoll for tag, pcoll in node.inputs.items() if tag not in facts.payload.side_inputs]
     is_key = facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN
-    if not _is_in_one_window(weave.windowing(main).windowfn) or not (
+    if not is_in_one_window(weave.windowing(main).windowfn) or not (
         is_key or (facts.obstacle is None and user_callable(innermost(facts.dofn)).kind in (MAP, MAP_TUPLE))
     ):
         return None
     return [main]
 
 
-def _is_in_one_window(window_fn: Any) -> bool:
+def is_in_one_window(window_fn: Any) -> bool:
+    """Returns whether a function of windows puts each element into one."""
     return type(window_fn).__name__ in ("GlobalWindows", "FixedWindows", "Sessions")

@@ -14,8 +14,9 @@ from beam_obs.io.reads.text_blocks import reads_in_blocks
 from beam_obs.records.known_partitions import ANY_RUN
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import RunContext
-from beam_obs.records.weave_report import WovenSource
+from beam_obs.records.weave_report import SOURCE, WovenSource
 from beam_obs.weaving import units
+from beam_obs.weaving.ledger_edges import tally_step
 from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.weave_state import INPUTS, WeaveState
 from beam_obs.woven.source_origins import BY_CONTENT, SourceOrigins
@@ -41,9 +42,9 @@ def weave_located_read(weave: WeaveState, node_id: str) -> None:
     if in_blocks:
         blocks = _in_blocks(weave, reading, given)
         _replace(weave, reading, kind(label, LISTED, source), blocks, label)
-        weave.insert_dofn(
-            reading, f"{weave.label(reading)}/beam_obs:lines", PassOnBlocks(form), blocks, {"None": given}
-        )
+        passing, outputs = PassOnBlocks(form), {"None": given}
+        tally_step(weave, passing, label, given, outputs, SOURCE)
+        weave.insert_dofn(reading, f"{weave.label(reading)}/beam_obs:lines", passing, blocks, outputs)
     else:
         _replace(weave, reading, kind(label, form, source), given, label)
     if not weave.settings.splits_reads:
@@ -80,6 +81,10 @@ def _replace(weave: WeaveState, node_id: str, dofn: Any, given: str, label: str)
     node.outputs[ROWS] = weave.rows_of(given, INPUTS, label)
     evidence = weave.settings.evidence
     dofn.run = evidence.run if isinstance(evidence, RunContext) else ANY_RUN
+    if weave.is_woven(given):
+        outputs = dict(node.outputs)
+        tally_step(weave, dofn, label, given, outputs, SOURCE)
+        node.outputs.update(outputs)
     payload = api.ParDoPayload.FromString(node.spec.payload)
     payload.do_fn.urn = python_urns.PICKLED_DOFN_INFO
     payload.do_fn.payload = pickler.dumps((dofn, (), {}, None, None))

@@ -10,9 +10,11 @@ from apache_beam.options.value_provider import StaticValueProvider
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.beam_private import TextSink, TFRecordSink
+from beam_obs.records.weave_report import SINK as SINK_OF_LEDGER
 from beam_obs.records.weave_report import WovenSink
 from beam_obs.weaving import units
 from beam_obs.weaving.frames import FrameSink, frame_sink
+from beam_obs.weaving.ledger_edges import note_taken, tally_step
 from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.units import Unit, is_internal
 from beam_obs.weaving.weave_state import OUTPUTS, WeaveState
@@ -22,6 +24,7 @@ from beam_obs.wrapper.element_forms import PLAIN, ROWS
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 from beam_obs.wrapper.role import SINK, WRITE
 from beam_obs.wrapper.stand_in_dofn import innermost
+from beam_obs.wrapper.step_tally import LEDGER_TAG
 from beam_obs.wrapper.woven_step import stamps
 
 _TESTING = "apache_beam.testing."
@@ -56,7 +59,7 @@ def weave_sink(weave: WeaveState, node_id: str) -> None:
             dofn: Any = _index(weave, pcoll, encode, passes_on=True)
         else:
             dofn = _index_of_frames(weave, pcoll, frames)
-        weave.insert_dofn(node_id, name, dofn, pcoll, {"None": plain, ROWS: rows}, before=True)
+        _insert_index(weave, node_id, name, dofn, pcoll, {"None": plain, ROWS: rows}, label, before=True)
         graph.replace_input(node_id, pcoll, plain, whole=True)
     _note_written(weave, node_id)
     uri = frames.path if frames is not None and frames.path else _uri(weave, node_id)
@@ -75,7 +78,9 @@ def pass_evidence(weave: WeaveState, node_id: str) -> None:
 def is_end(weave: WeaveState, node_id: str) -> bool:
     """Returns whether nobody takes what a ParDo gives, but for evidence: its records end in it."""
     outputs = {
-        tag: pcoll for tag, pcoll in weave.graph.node(node_id).outputs.items() if tag not in (*_OF_OURS, ROWS)
+        tag: pcoll
+        for tag, pcoll in weave.graph.node(node_id).outputs.items()
+        if tag not in (*_OF_OURS, ROWS, LEDGER_TAG)
     }
     return not is_internal(weave.graph, node_id) and not any(
         _is_taken(weave, pcoll) for pcoll in outputs.values()
@@ -118,8 +123,27 @@ def _add_index(weave: WeaveState, node_id: str, pcoll: str, label: str, before: 
     rows = weave.rows_of(pcoll, OUTPUTS, label)
     dofn = _index(weave, pcoll, None, passes_on=False)
     name = f"{weave.label(node_id)}/beam_obs:index"
-    weave.insert_dofn(node_id, name, dofn, pcoll, {"None": rows}, before=before)
+    _insert_index(weave, node_id, name, dofn, pcoll, {"None": rows}, label, before)
     weave.report.ends.append(label)
+
+
+def _insert_index(
+    weave: WeaveState,
+    node_id: str,
+    name: str,
+    dofn: Any,
+    taken: str,
+    outputs: dict[str, str],
+    label: str,
+    before: bool,
+) -> None:
+    """Puts in what notes records that leave, counted for the ledger."""
+    counts = isinstance(dofn, IndexDoFn)
+    if counts:
+        tally_step(weave, dofn, label, None, outputs, SINK_OF_LEDGER)
+    made = weave.insert_dofn(node_id, name, dofn, taken, outputs, before=before)
+    if counts and dofn.points is not None:
+        note_taken(weave, made, dofn.points, taken, label)
 
 
 def _index(

@@ -29,6 +29,7 @@ class WeaveSettings:
         but one output.
       gathers_rows: whether rows of a stream wait for others before they are written.
       carries_origins: whether the steps are woven at all.
+      keeps_ledger: whether steps count what passes them, where evidence is written.
       keeps_instruments: whether gauges and summaries of the user's leave the steps as rows.
       traces: how records are traced; None where they are not.
     """
@@ -43,5 +44,6 @@ class WeaveSettings:
     splits_reads: bool = True
     gathers_rows: bool = True
     carries_origins: bool = True
+    keeps_ledger: bool = True
     keeps_instruments: bool = False
     traces: TraceSettings | None = None

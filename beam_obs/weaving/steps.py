@@ -15,8 +15,9 @@ from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-
 from beam_obs.records.lineage_rows import STATE
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import RunContext
-from beam_obs.records.weave_report import NO_ORIGIN, WovenSource
+from beam_obs.records.weave_report import NO_ORIGIN, SOURCE, WovenSource
 from beam_obs.weaving.gatherings import note_gathering
+from beam_obs.weaving.ledger_edges import note_points, note_taken, points_of, settle_points, tally_step
 from beam_obs.weaving.message_reads import messages_read
 from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
@@ -98,11 +99,14 @@ def weave_par_do(weave: WeaveState, node_id: str) -> None:
     settings = _settings(weave, node_id, facts, main, takes)
     if node_id not in weave.ends and _may_give_nothing(facts, settings):
         settings = dataclasses.replace(settings, filtered_least=weave.filtered_least)
+    points = points_of(weave, node_id, facts)
+    settings = dataclasses.replace(settings, points=points)
     try:
-        load_woven(facts.pickled, settings)
+        woven, *_ = load_woven(facts.pickled, settings)
     except Exception as error:
         leave_as_it_is(weave, node_id, f"it cannot be wrapped: {error}")
         return
+    settings = dataclasses.replace(settings, points=settle_points(points, woven, facts))
     taken = weave.needed(main, takes, node_id)
     for tag, pcoll in list(node.inputs.items()):
         if tag in beside:
@@ -126,6 +130,10 @@ def weave_par_do(weave: WeaveState, node_id: str) -> None:
         node.outputs[ROWS] = weave.rows_of(
             next(iter(sorted(node.outputs.values()))), FILTERED, settings.label
         )
+    is_source = settings.source is not None and settings.source.kind != NOT_A_SOURCE
+    if settings.points is not None:
+        source = label_of_source(weave, node_id, facts) if is_source else None
+        note_points(weave, node_id, settings.points, woven, source)
     if facts.keeps_batches:
         note_gathering(weave, node_id, main, node_id, counts_late=False)
     payload = facts.payload
@@ -138,7 +146,7 @@ def weave_par_do(weave: WeaveState, node_id: str) -> None:
     # The maps in it have an order of their own in each process.
     node.spec.payload = payload.SerializeToString(deterministic=True)
     weave.says[node_id] = settings.ends
-    if settings.source is not None and settings.source.kind != NOT_A_SOURCE:
+    if settings.source is not None and is_source:
         partition = None if settings.source.kind == TOLD else settings.source.partition
         label = settings.label if partition is None else partition.name
         weave.report.sources.append(WovenSource(label, partition))
@@ -189,7 +197,9 @@ def _make_origins_behind(weave: WeaveState, node_id: str, tag: str, pcoll: str) 
     rows = weave.rows_of(pcoll, DERIVATIONS, label)
     dofn = SupersetDoFn(label, STATE, form, weave.settings.limit)
     name = f"{weave.label(node_id)}/beam_obs:origins {tag}"
-    weave.insert_dofn(node_id, name, dofn, inside, {"None": pcoll, ROWS: rows})
+    outputs = {"None": pcoll, ROWS: rows}
+    tally_step(weave, dofn, label, pcoll, outputs)
+    weave.insert_dofn(node_id, name, dofn, inside, outputs)
 
 
 def _settings(weave: WeaveState, node_id: str, facts: ParDoFacts, main: str, takes: str) -> WovenSettings:
@@ -269,10 +279,12 @@ def _weave_batching(weave: WeaveState, node_id: str, facts: ParDoFacts, main: st
     weave.set_form(given, form)
     infers = weave.only_inference_takes(given)
     behind = BatchedDoFn(weave.label(node_id), form, takes, weave.settings.limit, infers)
-    rows = weave.rows_of(given, DERIVATIONS, weave.label(node_id))
-    weave.insert_dofn(
-        node_id, f"{weave.label(node_id)}/beam_obs:origins", behind, lists, {"None": given, ROWS: rows}
-    )
+    label = weave.label(node_id)
+    outputs = {"None": given, ROWS: weave.rows_of(given, DERIVATIONS, label)}
+    tally_step(weave, behind, label, given, outputs)
+    made = weave.insert_dofn(node_id, f"{label}/beam_obs:origins", behind, lists, outputs)
+    if behind.points is not None:
+        note_taken(weave, made, behind.points, node.inputs["None"], label)
     weave.note_woven(node_id)
 
 
@@ -334,9 +346,9 @@ def weave_source(weave: WeaveState, node_id: str) -> None:
         weave.set_form(pcoll, form)
         coders: dict[str | None, Any] = {None: weave.coder_object(weave.plain_coder[pcoll])}
         source = SourceOrigins(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders, *messages)
-        weave.insert_dofn(
-            node_id, f"{label}/beam_obs:origins", StampDoFn(source, form), inside, {"None": pcoll}
-        )
+        stamping, outputs = StampDoFn(source, form), {"None": pcoll}
+        tally_step(weave, stamping, label, pcoll, outputs, SOURCE if is_source else "")
+        weave.insert_dofn(node_id, f"{label}/beam_obs:origins", stamping, inside, outputs)
     if is_source:
         weave.report.sources.append(WovenSource(label, partition))
         if messages.partition is not None:

@@ -19,6 +19,7 @@ from beam_obs.weaving import aggregates, outputs, steps, units
 from beam_obs.weaving.edge_check import MiswovenEdge, check_edges
 from beam_obs.weaving.frames import is_frame_read, weave_frame_read
 from beam_obs.weaving.instrument_outputs import keep_instruments
+from beam_obs.weaving.ledger_edges import note_ledger
 from beam_obs.weaving.located_reads import is_range_read, weave_located_read, weave_range_read
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.shown_sources import find_shown_sources
@@ -29,7 +30,7 @@ from beam_obs.weaving.units import Unit
 from beam_obs.weaving.weave_state import WeaveState
 from beam_obs.weaving.writer import write_rows
 
-WEAVE_VERSION = 4
+WEAVE_VERSION = 5
 """Changes when the woven form of the same pipeline changes: a running job cannot be updated across it."""
 
 _MOST_LEFT = 32
@@ -135,6 +136,7 @@ def weave_units(
     for unit in weave.units:
         with _answering(unit):
             outputs.index_end(weave, unit)
+    note_ledger(weave)
     check_edges(weave)
     return weave
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.coders import Coder, coders
@@ -15,6 +15,7 @@ from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-
 
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.contributors import NO_SOURCE, UNKNOWN
+from beam_obs.records.ledger_rows import LEDGER, StepPoints, Terms
 from beam_obs.records.origin import RANDOM_BITS
 from beam_obs.records.weave_report import NO_ORIGIN, WeaveReport
 from beam_obs.traces.traced_step import TracedStep
@@ -36,6 +37,22 @@ INPUTS = "inputs"
 WINDOW_COUNTS = "windows"
 ANY_CODER = "woven_any"
 _CONVERTED = frozenset({PLAIN, SEED, WOVEN, KEYED})
+
+
+class LedgerInput(NamedTuple):
+    """What the ledger has of the input of a step.
+
+    Args:
+      label: of the step.
+      terms: what it takes.
+      pcoll: of which PCollection.
+      obstacle: why it cannot be held against what is given, or empty.
+    """
+
+    label: str
+    terms: Terms
+    pcoll: str
+    obstacle: str = ""
 
 
 class WeaveState:
@@ -84,6 +101,13 @@ class WeaveState:
         """Steps inside of composites of Beam's that start what the user sees as records."""
         self.counted_before: dict[str, str] = {}
         """By step that groups, the one before it that counts by window."""
+        self.passing: set[str] = set()
+        """Steps of the weave's own making that give each element once."""
+        self.taken_by: dict[str, LedgerInput] = {}
+        """Steps of which the ledger has what they take."""
+        self.given_to: dict[str, tuple[str, Terms]] = {}
+        """PCollections, by which step they are made, and what it gives."""
+        self._points = 1
         self.ends: dict[str, str] = {}
         """Steps that nobody takes from, and what they take."""
         self._facts: dict[str, ParDoFacts] = {}
@@ -265,7 +289,7 @@ class WeaveState:
                 raise ValueError(f"{self.label(unit_node)!r} cannot take {form} of what is {given}")
             made = self.new_pcollection(pcoll, f"{form}_for_{unit_node}", form)
             takes, provenance = (PLAIN, NO_SOURCE) if given == SEED else (given, UNKNOWN)
-            self.insert_dofn(
+            converts = self.insert_dofn(
                 unit_node,
                 f"{self.label(unit_node)}/beam_obs:{form} {len(self._converted)}",
                 ConvertDoFn(takes, form, provenance),
@@ -273,6 +297,8 @@ class WeaveState:
                 {"None": made},
                 before=True,
             )
+            if takes not in (PLAIN, SEED):
+                self.passing.add(converts)
             self._converted[key] = made
         return self._converted[key]
 
@@ -320,6 +346,24 @@ class WeaveState:
         self.forms[name] = PLAIN
         self.rows.append((kind, label, name))
         return name
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether steps count what passes them."""
+        return self.settings.evidence is not None and self.settings.keeps_ledger
+
+    def new_points(self, tags: Iterable[str] = ()) -> StepPoints:
+        """Returns the points of a step."""
+        points = StepPoints(self._points, tuple(tags))
+        self._points += points.number
+        return points
+
+    def ledger_rows(self, like: str, label: str) -> str:
+        """Adds a PCollection for the rows of the ledger that a step makes; they are of bundles, which have no
+        window."""
+        rows = self.rows_of(like, LEDGER, label)
+        self.put_in_global_window(rows)
+        return rows
 
     def put_in_global_window(self, pcoll: str) -> None:
         """Says that the elements of a PCollection are in the global window, as those of every Impulse are."""

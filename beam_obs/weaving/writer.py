@@ -32,6 +32,7 @@ from beam_obs.dead_letters.evidence_writer import (
     slug,
 )
 from beam_obs.records.instrument_rows import INSTRUMENTS
+from beam_obs.records.ledger_rows import LEDGER, PointSums, manifest_of
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.encoded_rows import open_rows
@@ -46,7 +47,7 @@ LABEL = "beam_obs evidence of lineage"
 _BY_BEAM = "beam_obs_lineage"
 _BY_HAND = "beam_obs_rows"
 _BATCH_MANIFESTS = "manifests"
-_TOGETHER = (FILTERED, INSTRUMENTS)
+_TOGETHER = (FILTERED, INSTRUMENTS, LEDGER)
 """Kinds whose rows tell their steps: those of all steps are written as one."""
 _DONE_BY_RUNNERS = beam.Pipeline.runner_implemented_transforms()
 """Steps that name no environment: an engine would look there for what only it does."""
@@ -157,6 +158,8 @@ def _writer(kind: str, label: str, evidence: str | RunContext) -> beam.DoFn:
         return _ReadManifest()
     if kind == WINDOW_COUNTS:
         return _WindowsManifest(label)
+    if kind == LEDGER:
+        return _LedgerManifest()
     run = evidence if isinstance(evidence, RunContext) else None
     opening = functools.partial(open_rows, kind, label, run)
     return WriteEvidence(opening, evidence, f"{kind}-{slug(label)}" if label else kind, ".avro", True)
@@ -196,6 +199,20 @@ class _WindowsManifest(StatelessDoFn):
                 details={"windows": {window: counts.to_json() for window, counts in windows.items()}},
             )
             yield GlobalWindows.windowed_value(manifest.to_json())
+
+
+class _LedgerManifest(StatelessDoFn):
+    """Sums rows of the ledger to one manifest for each bundle: no file goes with it."""
+
+    def start_bundle(self) -> None:
+        self._sums = PointSums()
+
+    def process(self, row: bytes) -> None:
+        self._sums.add_row(row)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._sums.by_point:
+            yield GlobalWindows.windowed_value(manifest_of(self._sums).to_json())
 
 
 # Steps put in by hand.

@@ -17,6 +17,7 @@ from beam_obs.records.lineage_rows import AGGREGATE, derivation_row
 from beam_obs.records.origin import derived_origin
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.woven.gathered import GIVEN, WINDOWS, WindowTally, flush_gathered
+from beam_obs.woven.tallying import Tallying
 from beam_obs.wrapper.element_forms import GROUPED, KEYED, PLAIN, ROWS, WOVEN, Ends, pack
 from beam_obs.wrapper.hidden_texts import REDACTED
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -113,7 +114,7 @@ class Aggregate:
         return Made(child, row, found.count, found)
 
 
-class _BehindAggregate(StatelessDoFn):
+class _BehindAggregate(Tallying, StatelessDoFn):
     """Makes the origins of aggregates, and counts the elements that are in them.
 
     Args:
@@ -132,14 +133,16 @@ class _BehindAggregate(StatelessDoFn):
         self._least = least
 
     def start_bundle(self) -> None:
+        super().start_bundle()
         self._gathered = 0
         self._windows = WindowTally(GIVEN, self._least)
         self._aggregate.start_bundle()
 
-    def finish_bundle(self) -> Any:
+    def finish_bundle(self) -> Iterator[Any]:
         self._aggregate.finish_bundle()
         flush_gathered(self._gathered)
-        return self._windows.rows()
+        yield from self._windows.rows()
+        yield from super().finish_bundle()
 
     def _count(self, count: int, windowed: Any, origins: Sequence[bytes], are_all: bool = True) -> None:
         self._gathered += count
@@ -151,6 +154,12 @@ class _BehindAggregate(StatelessDoFn):
 
 class GroupedDoFn(_BehindAggregate):
     """Behind a GroupByKey: takes ``(key, [(provenance, value)])``, gives the group with its own."""
+
+    def _note(self, provenances: Sequence[bytes], origin: bytes) -> None:
+        tally = self.tally
+        if tally is not None:
+            tally.took_each(provenances)
+            tally.gave(origin)
 
     @property
     def ends(self) -> Ends:
@@ -166,6 +175,7 @@ class GroupedDoFn(_BehindAggregate):
                 provenance, value = pairs[0]
                 self._aggregate.note_alone(provenance)
                 self._count(1, windowed, (provenance,))
+                self._note((provenance,), provenance)
                 return [pack(self._gives, provenance, (key, [value]))]
             provenances: Sequence[bytes]
             if len(pairs) < _UNZIPPED_AT_ONCE:
@@ -178,6 +188,7 @@ class GroupedDoFn(_BehindAggregate):
             values = PlainValues(grouped)
         origin, row, _, of = self._aggregate.of(key, provenances, windowed)
         self._count(len(provenances), windowed, of.origins, not of.truncated)
+        self._note(provenances, origin)
         packed = pack(self._gives, origin, (key, values))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
@@ -192,6 +203,7 @@ class GloballyGroupedDoFn(GroupedDoFn):
             if len(provenance) <= ORIGIN_BYTES and self._gives == WOVEN:
                 self._aggregate.note_alone(provenance)
                 self._gathered += 1
+                self._note((provenance,), provenance)
                 return [(provenance, (key, [value]))]
         return super().process(element, _GLOBALLY)
 
@@ -248,11 +260,19 @@ class CombinedDoFn(_BehindAggregate):
         if len(summary) <= ORIGIN_BYTES:
             self._aggregate.note_alone(summary)
             self._count(self._number(summary != NO_SOURCE, output), windowed, (summary,))
+            self._note(summary, summary)
             return [pack(self._gives, summary, (key, output))]
         origin, row, count, of = self._aggregate.of(key, (summary,), windowed)
         self._count(self._number(count, output), windowed, of.origins, not of.truncated)
+        self._note(summary, origin)
         packed = pack(self._gives, origin, (key, output))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+    def _note(self, summary: bytes, origin: bytes) -> None:
+        tally = self.tally
+        if tally is not None:
+            tally.took_sum(summary)
+            tally.gave(origin)
 
     def _number(self, contributors: int, output: Any) -> int:
         return contributors if self._inputs_in is None else self._inputs_in(output)

@@ -107,11 +107,15 @@ def holding_process(
       step: of the function.
       refuse: raises where the results are of a kind that Beam refuses.
     """
-    note = step.note
+    note, tally = step.note, step.tally
     call_for = step.call_for(function)
+    if tally is not None:
+        tally.notes(taken=True, given=True, gives_given=True)
 
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
         provenance, value = unpack(step.takes, element)
+        if tally is not None:
+            tally.took(provenance)
         bundle.take(provenance)
         try:
             results = call_for(provenance)(value, *args, **kwargs)
@@ -124,7 +128,10 @@ def holding_process(
     def woven_results(provenance: bytes, results: Any) -> Iterator[Any]:
         try:
             for result in results if results is not None else ():
-                yield step.pack(bundle.origin(), result)
+                origin = bundle.origin()
+                if tally is not None:
+                    tally.gave(origin)
+                yield step.pack(origin, result)
         except Exception as error:
             note(error, provenance)
             raise error

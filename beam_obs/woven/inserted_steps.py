@@ -13,6 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 from beam_obs.records.contributors import ORIGIN_BYTES, UNKNOWN, gather, in_order
 from beam_obs.records.lineage_rows import BATCH
 from beam_obs.woven.superset import superset
+from beam_obs.woven.tallying import Tallying
 from beam_obs.wrapper.element_forms import LISTED, PLAIN, ROWS, WOVEN, Ends, pack, unpack
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
@@ -55,7 +56,7 @@ def _converting(takes: str, gives: str, provenance: bytes) -> Callable[[Any], An
     return to_plain if takes == WOVEN and gives == PLAIN else process
 
 
-class BatchedDoFn(StatelessDoFn):
+class BatchedDoFn(Tallying, StatelessDoFn):
     """Behind a step that makes lists of woven elements: gives each list with a provenance of its own.
 
     Args:
@@ -82,18 +83,24 @@ class BatchedDoFn(StatelessDoFn):
 
     def process(self, batch: Any) -> Any:
         pairs = [unpack(self._takes, element) for element in batch]
+        if self.tally is not None:
+            self.tally.took_each(provenance for provenance, _ in pairs)
         if self._keeps_order:
             listed = in_order([provenance for provenance, _ in pairs])
             if listed is not None:
+                if self.tally is not None:
+                    self.tally.gave(listed)
                 return [pack(self._gives, listed, [value for _, value in pairs])]
         origin, row = superset(
             gather((provenance for provenance, _ in pairs), self._limit), self._step, BATCH
         )
+        if self.tally is not None:
+            self.tally.gave(origin)
         packed = pack(self._gives, origin, [value for _, value in pairs])
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
 
-class SupersetDoFn(StatelessDoFn):
+class SupersetDoFn(Tallying, StatelessDoFn):
     """Behind a step that holds elements back: gives what carries a summary an origin.
 
     Args:
@@ -116,20 +123,28 @@ class SupersetDoFn(StatelessDoFn):
         return Ends(self._form, self._form)
 
     def start_bundle(self) -> None:
+        super().start_bundle()
         self._last = (UNKNOWN, UNKNOWN)
 
     def process(self, element: Any) -> Any:
         provenance, value = unpack(self._form, element)
         if len(provenance) <= ORIGIN_BYTES:
+            self._note(provenance)
             return [element]
         summary, origin = self._last
         if provenance == summary:
             # What one call gives has the same history, and the row is there.
+            self._note(origin)
             return [pack(self._form, origin, value)]
         origin, row = superset(gather((provenance,), self._limit), self._step, self._kind)
         self._last = (provenance, origin)
+        self._note(origin)
         packed = pack(self._form, origin, value)
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+
+    def _note(self, origin: bytes) -> None:
+        if self.tally is not None:
+            self.tally.gave(origin)
 
 
 class OfWoven:

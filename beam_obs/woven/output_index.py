@@ -9,11 +9,13 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.records.contributors import ORIGIN_BYTES
+from beam_obs.records.ledger_rows import StepPoints
 from beam_obs.records.lineage_rows import NOT_KNOWN
 from beam_obs.records.origin import RANDOM_BITS, randomness
 from beam_obs.records.record_content import output_digest, record_content
 from beam_obs.wrapper.element_forms import PLAIN, ROWS, WOVEN, Ends, unpack
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+from beam_obs.wrapper.step_tally import StepTally
 
 _ROWS_AT_ONCE = 1024
 
@@ -40,13 +42,24 @@ class IndexDoFn(StatelessDoFn):
         passes_on: bool = True,
     ) -> None:
         self._settings = (takes, encode, share, is_global, passes_on)
+        self._points: StepPoints | None = None
         self._bind()
 
     def __getstate__(self) -> Any:
-        return self._settings
+        return self._settings, self._points
 
-    def __setstate__(self, settings: Any) -> None:
-        self._settings = settings
+    def __setstate__(self, state: Any) -> None:
+        self._settings, self._points = state
+        self._bind()
+
+    @property
+    def points(self) -> StepPoints | None:
+        """What the ledger has of the step; None where it has nothing."""
+        return self._points
+
+    @points.setter
+    def points(self, points: StepPoints) -> None:
+        self._points = points
         self._bind()
 
     @property
@@ -60,9 +73,13 @@ class IndexDoFn(StatelessDoFn):
         least = int((1.0 - share) * 2**RANDOM_BITS)
         self._rows: list[bytes] = []
         add, rows, given, all_rows = self._rows.append, self._rows, self._given, self._all_rows
+        self._tally = None if self._points is None else StepTally(self._points)
+        took = None if self._tally is None else self._tally.took
 
         def process(element: Any) -> Any:
             provenance, value = element if takes == WOVEN else unpack(takes, element)
+            if took is not None:
+                took(provenance)
             origin = provenance if len(provenance) == ORIGIN_BYTES else NOT_KNOWN
             passed = (value,) if passes_on else ()
             if least and randomness(origin) < least:
@@ -82,6 +99,8 @@ class IndexDoFn(StatelessDoFn):
 
     def start_bundle(self) -> None:
         self._rows.clear()
+        if self._tally is not None:
+            self._tally.clear()
 
     def process(self, element: Any) -> Any:
         """Replaced by what `_bind` makes of the settings."""
@@ -90,6 +109,8 @@ class IndexDoFn(StatelessDoFn):
     def finish_bundle(self) -> Any:
         if self._rows:
             yield self._given(GlobalWindows.windowed_value(self._all_rows()))
+        if self._tally is not None:
+            yield from self._tally.rows()
 
     def _all_rows(self) -> bytes:
         rows = b"".join(self._rows)

@@ -21,7 +21,9 @@ from beam_obs.records.message_identity import message_position, uri_of
 from beam_obs.records.origin import Partition, unlocated_origin
 from beam_obs.traces.incoming import note_incoming
 from beam_obs.traces.propagation import MalformedTraceparent, of_attributes
+from beam_obs.woven.tallying import Tallying
 from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends, pack
+from beam_obs.wrapper.step_tally import HELD_MOST, settle_all
 from beam_obs.wrapper.untyped import Untyped
 from beam_obs.wrapper.woven_step import Process, WovenStep
 
@@ -115,7 +117,7 @@ def _note_trace(origin: bytes, attributes: Mapping[str, str]) -> None:
         note_incoming(origin, incoming)
 
 
-class StampDoFn(Untyped, beam.DoFn):
+class StampDoFn(Tallying, Untyped, beam.DoFn):
     """Stamps what leaves a source that is woven as a whole.
 
     Args:
@@ -139,14 +141,18 @@ class StampDoFn(Untyped, beam.DoFn):
             note_partition(messages, uri_of(messages.name), positions="messages")
 
     def start_bundle(self) -> None:
+        super().start_bundle()
         self._stamper = Stamper(self._source)
 
     def process(self, element: Any) -> Any:
         source = self._source
-        if not source.gives_data:
-            return [pack(self._gives, self._stamper.stamp(element), element)]
-        message = PubsubMessage._from_proto_str(element) if isinstance(element, bytes) else element
-        return [pack(self._gives, self._stamper.stamp(message), message.data)]
+        message = element
+        if source.gives_data and isinstance(element, bytes):
+            message = PubsubMessage._from_proto_str(element)
+        origin = self._stamper.stamp(message)
+        if self.tally is not None:
+            self.tally.gave(origin)
+        return [pack(self._gives, origin, message.data if source.gives_data else element)]
 
 
 def passes_blocks(dofn: Any) -> bool:
@@ -168,13 +174,24 @@ def stamping_process(function: Callable[..., Any], stamper: Stamper, step: Woven
       refuse: raises where the results are of a kind that Beam refuses.
     """
 
+    tally = step.tally
+    if tally is not None:
+        tally.notes(taken=False, given=True, gives_given=True)
+
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
         return stamped(function(element, *args, **kwargs))
 
     def stamped(results: Any) -> Iterator[Any]:
         refuse(results)
+        to_go = HELD_MOST
         for result in results if results is not None else ():
-            yield step.pack(stamper.stamp(result), result)
+            origin = stamper.stamp(result)
+            if tally is not None:
+                to_go -= 1
+                if not to_go:
+                    to_go = settle_all()
+                tally.gave(origin)
+            yield step.pack(origin, result)
 
     return woven_process
 
@@ -186,20 +203,30 @@ def told_process(function: Callable[..., Any], step: WovenStep) -> Callable[...,
       function: the user's.
       step: of the function.
     """
-    pack_result, is_woven = step.pack, step.gives == WOVEN
+    pack_result, is_woven, tally = step.pack, step.gives == WOVEN, step.tally
+    if tally is not None:
+        tally.notes(taken=False, given=True, gives_given=True)
 
     def woven_process(block: Any) -> Any:
         results, origins = function(block), block.origins
         if origins is None:
-            return [pack_result(own_origin(result), result) for result in results]
+            return packed(results)
         told = (
             zip(origins, results, strict=False)
             if is_woven
             else [pack(step.gives, origin, result) for origin, result in zip(origins, results, strict=False)]
         )
+        if tally is not None:
+            tally.gave_each(origins if len(results) >= len(origins) else origins[: len(results)])
         if len(results) == len(origins):
             return told
-        return [*told, *(pack_result(own_origin(result), result) for result in results[len(origins) :])]
+        return [*told, *packed(results[len(origins) :])]
+
+    def packed(results: Any) -> list[Any]:
+        own = [own_origin(result) for result in results]
+        if tally is not None:
+            tally.gave_each(own)
+        return list(map(pack_result, own, results))
 
     return woven_process
 

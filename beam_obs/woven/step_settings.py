@@ -6,6 +6,7 @@ import dataclasses
 
 from apache_beam.transforms.window import WindowFn
 
+from beam_obs.records.ledger_rows import StepPoints
 from beam_obs.records.run_context import RunContext
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.woven.source_origins import SourceOrigins
@@ -34,6 +35,7 @@ class WovenSettings:
       is_inference: whether it takes batches with the origins of their elements, and gives a result for each.
       run: that it is in, where there is one with a store.
       traced: how its records are traced; None where they are not.
+      points: what of the step the ledger has; None where it has nothing.
     """
 
     label: str
@@ -50,6 +52,7 @@ class WovenSettings:
     is_inference: bool = False
     run: RunContext | None = None
     traced: TracedStep | None = None
+    points: StepPoints | None = None
 
     @property
     def ends(self) -> Ends:

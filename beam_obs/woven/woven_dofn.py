@@ -38,6 +38,7 @@ from beam_obs.wrapper.choosing_dofn import choosing_process
 from beam_obs.wrapper.element_forms import MEMBERS, ROWS, packer
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.stand_in_dofn import StandInDoFn, innermost
+from beam_obs.wrapper.step_tally import StepTally
 from beam_obs.wrapper.user_callable import DO_FN, function_name, giving_many
 from beam_obs.wrapper.woven_step import Process, WovenStep, refuse_text
 
@@ -76,12 +77,19 @@ class WovenDoFn(StandInDoFn):
     def step_label(self) -> str:
         return self._settings.label
 
+    @property
+    def tally(self) -> StepTally | None:
+        """What counts what passes the step for the ledger; None where nothing does."""
+        return self._tally
+
     # What Beam calls on workers.
 
     def start_bundle(self) -> Any:
         self._bundle.clear()
         if self._tracer is not None:
             self._tracer.start_bundle()
+        if self._tally is not None:
+            self._tally.clear()
         if self._stamper is not None:
             self._stamper.clear()
         return super().start_bundle()
@@ -92,7 +100,7 @@ class WovenDoFn(StandInDoFn):
         if self._tracer is not None:
             self._tracer.finish_bundle()
         self._batched = 0
-        if results is None and not self._holds_back:
+        if results is None and not self._holds_back and self._tally is None:
             return None
         return self._leftovers(results if results is not None else ())
 
@@ -122,6 +130,7 @@ class WovenDoFn(StandInDoFn):
         """Returns a process function that gives each output its provenance."""
         settings = self._settings
         self._batched = 0
+        self._tally = None if settings.points is None else StepTally(settings.points)
         self._bundle = BundleOrigins(settings.label, settings.limit)
         self._stamper = None if settings.source is None else Stamper(settings.source)
         self._holds_back = emits_at_the_end(innermost(self._dofn))
@@ -134,6 +143,7 @@ class WovenDoFn(StandInDoFn):
             settings.filtered_least,
             self._tracer,
             settings.run,
+            self._tally,
         )
         self._shown_defaults = [shown_default(settings.takes, default) for default in self._defaults]
         self._with_state = {callback.__name__ for callback in self.timer_callbacks()}
@@ -141,6 +151,9 @@ class WovenDoFn(StandInDoFn):
             self._with_state.add("process")
         self._bind_converters()
         process = self._stateful() if self.is_stateful else self._stateless()
+        if self._tally is not None and self._stamper is None and self._refuses_others:
+            # What leaves need not have the origin of what came.
+            self._tally.has_given = False
         placeholders = self._placeholders()
         return with_plain_arguments(process, settings.takes, self._defaults, placeholders, self._element_at)
 
@@ -180,8 +193,9 @@ class WovenDoFn(StandInDoFn):
 
     def _packer(self) -> Callable[[bytes, Any], Any]:
         settings = self._settings
-        pack = packer(settings.gives, settings.tags, settings.window_fn)
-        if getattr(innermost(self._dofn), "refuses_others", False):
+        notes = None if self._tally is None else self._tally.tags
+        pack = packer(settings.gives, settings.tags, settings.window_fn, notes)
+        if self._refuses_others:
             pack = _with_own_origins(pack)
         return self._counting(pack) if settings.keeps_batches else pack
 
@@ -257,6 +271,10 @@ class WovenDoFn(StandInDoFn):
         return list(found)
 
     @property
+    def _refuses_others(self) -> bool:
+        return bool(getattr(innermost(self._dofn), "refuses_others", False))
+
+    @property
     def _state_names(self) -> frozenset[str]:
         return frozenset(spec.name for spec in self._states)
 
@@ -270,9 +288,13 @@ class WovenDoFn(StandInDoFn):
                 provenance = bundle.summary()
             else:
                 provenance = bundle.origin() if self._holds_back else UNKNOWN
+            if self._tally is not None:
+                self._tally.gave(provenance)
             yield self._step.pack(provenance, result)
         for row in bundle.rows():
             yield TaggedOutput(ROWS, GlobalWindows.windowed_value(row))
+        if self._tally is not None:
+            yield from self._tally.rows()
 
 
 def _accept(results: Any) -> None:

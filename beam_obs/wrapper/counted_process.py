@@ -66,6 +66,8 @@ def counted_process(
     if step is not None:
         _, tells_origin = origin_taker(called)
         way, of_call = step.woven(way, tells_origin), step.names_of_call(called)
+        if step.tally is not None:
+            step.tally.notes(not is_splittable, state is None, is_splittable)
     process, read = maker(way)(
         {
             **of_call,

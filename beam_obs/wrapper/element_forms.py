@@ -81,16 +81,24 @@ def unpack(form: str, element: Any) -> tuple[bytes, Any]:
     return provenance, value
 
 
-def packer(main: str, tags: dict[str, str], window_fn: WindowFn | None) -> Callable[[bytes, Any], Any]:
+def packer(
+    main: str,
+    tags: dict[str, str],
+    window_fn: WindowFn | None,
+    notes: Mapping[str, Callable[[bytes], None]] | None = None,
+) -> Callable[[bytes, Any], Any]:
     """Returns a function of a provenance and a result that packs the value inside of Beam's wrappers.
 
     Args:
       main: form of the main output.
       tags: forms of the tagged outputs; of others nobody reads, so theirs does not matter.
       window_fn: where it looks at elements, it is applied here, to the plain value.
+      notes: what takes note of the provenance of an output, by its tag; None where nothing does.
     """
 
     def pack_result(provenance: bytes, result: Any) -> Any:
+        if notes is not None and isinstance(result, TaggedOutput):
+            notes[result.tag](provenance)
         if result.__class__ is TaggedOutput and result.value.__class__ in ORDINARY:
             form = tags.get(result.tag, WOVEN)
             if form == WOVEN:

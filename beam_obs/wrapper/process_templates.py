@@ -43,6 +43,7 @@ def process(element{arguments}):
             (result,) = results
             {give_one}
         if results:
+            {count_more}
             {give_all}
         {give_nothing}
     if results is None:
@@ -57,6 +58,7 @@ def process(element{arguments}):
     {take_as_absent}
     try:
         for result in {call}(value{arguments}):
+            {count_given}
             yield {result_in_form}
     except Exception as error:
         {refuse_or_raise}
@@ -84,6 +86,7 @@ def process(element{arguments}):
         results = {call}({value}{arguments})
         for result in () if results is None else results:
             out += 1
+            {count_given}
             yield {result_in_form}
     except Exception as error:
         {refuse_or_raise}
@@ -135,6 +138,7 @@ def process(element{arguments}):
     others += 1
     if results:
         out += len(results)
+        {count_more}
         {give_all}
     filtered += 1
     {give_nothing}
@@ -145,11 +149,13 @@ def later(provenance, results):
     {take_as_absent}
     try:
         for result in results:
+            {count_given}
             yield {result_in_form}
     except Exception as error:
         note(error, provenance)
         raise error
     {note_if_absent}
+    {count_later}
 """
 
 REFUSED = """
@@ -159,6 +165,7 @@ def refused(provenance, value, error):
     except Exception as raised:
         note(raised, provenance)
         raise raised
+    {count_refused}
     return {letters}
 """
 
@@ -233,4 +240,25 @@ return packed
 NOTE_IF_ABSENT = """
 if result is absent and provenance[9:] >= least:
     yield from note_filtered(provenance)
+"""
+TO_SETTLE = """
+to_go = held_most
+"""
+SETTLE = """
+nonlocal to_go
+to_go -= 1
+if not to_go:
+    to_go = settle_all()
+"""
+COUNT_IF_ABSENT = """
+if result is absent:
+    missed(provenance)
+"""
+COUNT_LATER = """
+if result is not absent:
+    given_later(provenance)
+"""
+COUNT_REFUSED = """
+died(provenance)
+gave_more(provenance, len(letters))
 """

@@ -41,6 +41,8 @@ class Way:
       is_splittable: whether it works on a part of its element, which is never refused half way; in a stage.
       traces: whether the function is called within a span for the records that are sampled; woven.
       continues: whether records may have come with a trace, whose flag decides; where it traces.
+      tallies: whether the ledger has what passes it; woven.
+      settles: whether it sees to it that what is held for the ledger stays few; where that has what it takes.
     """
 
     kind: str
@@ -54,6 +56,8 @@ class Way:
     is_splittable: bool = False
     traces: bool = False
     continues: bool = False
+    tallies: bool = False
+    settles: bool = False
 
     @property
     def is_woven(self) -> bool:
@@ -88,12 +92,15 @@ _NAMES_OF_WOVEN = ("ordinary", "pack", "note", "refuse_text", "least", "note_fil
 _NAMES_OF_STATE = ("watch", "outputs")
 _NAMES_OF_TRACES = ("sampled", "traced")
 _NAMES_OF_CONTINUED = ("incoming",)
+_NAMES_OF_TALLIES = ("took", "missed", "given_later", "gave", "gave_more", "died")
+_NAMES_OF_SETTLING = ("settle_all", "held_most")
 
 
 def _names(way: Way) -> tuple[str, ...]:
     """Returns the names that a text takes from outside: `make` is called with what they stand for."""
     names = _NAMES_OF_ALL + _NAMES_OF_STAGES * way.is_stage + _NAMES_OF_WOVEN * way.is_woven
-    names += _NAMES_OF_STATE * way.has_state
+    names += _NAMES_OF_STATE * way.has_state + _NAMES_OF_TALLIES * way.tallies
+    names += _NAMES_OF_SETTLING * way.settles
     return names + _NAMES_OF_TRACES * way.traces + _NAMES_OF_CONTINUED * way.continues
 
 
@@ -101,7 +108,7 @@ def _functions(way: Way) -> list[str]:
     """Returns the texts that stand in `make`: what the process function needs, then itself."""
     if way.is_splittable:
         return [templates.PASSING_ON_COUNTS, templates.STAGE_PASSING_ON]
-    texts = [templates.STAGE_COUNTS] if way.is_stage else []
+    texts = [templates.STAGE_COUNTS] * way.is_stage + [templates.TO_SETTLE] * way.settles
     if way.is_woven and not way.has_state:
         texts.append(templates.LATER)
     if way.is_woven and way.is_stage:
@@ -130,9 +137,7 @@ def _fragments(way: Way) -> dict[str, str]:
         "count_and_time": _count_and_time(way),
         "count_kept": "kept += 1" if way.is_stage else "",
         "counts": _counts(way),
-        "take_apart": templates.TAKE_APART[way.takes]
-        + templates.WATCH * way.has_state
-        + (templates.CHOOSE_CALL_BY_FLAG if way.continues else templates.CHOOSE_CALL * way.traces),
+        "take_apart": _take_apart(way),
         "call": "run" if way.traces else "function",
         "result_in_form": _result_in_form(way),
         "give_nothing": _give_nothing(way),
@@ -145,13 +150,35 @@ def _fragments(way: Way) -> dict[str, str]:
         "refuse_or_raise": _refuse_or_raise(way),
         "letters": "letters" if way.has_state else "[pack(provenance, letter) for letter in letters]",
         "raise_if_text": "refuse_text(results)" if way.kind == DO_FN else "",
-        "take_as_absent": "result = absent" if way.notes_filtered else "",
-        "note_if_absent": templates.NOTE_IF_ABSENT if way.notes_filtered else "",
+        "take_as_absent": "result = absent" if way.notes_filtered or way.tallies else "",
+        "note_if_absent": _note_if_absent(way),
+        "count_given": "gave(provenance)" if way.tallies else "",
+        "count_more": "gave_more(provenance, len(results))" if way.tallies and not way.has_state else "",
+        "count_later": templates.COUNT_LATER if way.tallies else "",
+        "count_refused": _count_refused(way),
     }
 
 
 def _arguments(way: Way) -> str:
     return ", *args, **kwargs" if way.takes_arguments else ""
+
+
+def _take_apart(way: Way) -> str:
+    counted = "\ntook(provenance)" if way.tallies and not way.is_splittable else ""
+    counted = (templates.SETTLE.rstrip("\n") if way.settles else "") + counted
+    choose = templates.CHOOSE_CALL_BY_FLAG if way.continues else templates.CHOOSE_CALL * way.traces
+    return templates.TAKE_APART[way.takes] + templates.WATCH * way.has_state + counted + choose
+
+
+def _note_if_absent(way: Way) -> str:
+    counted, noted = templates.COUNT_IF_ABSENT * way.tallies, templates.NOTE_IF_ABSENT * way.notes_filtered
+    return counted.rstrip("\n") + noted
+
+
+def _count_refused(way: Way) -> str:
+    if way.has_state:
+        return "died(provenance)" if way.tallies else ""
+    return templates.COUNT_REFUSED if way.tallies else ""
 
 
 def _value(way: Way) -> str:
@@ -190,9 +217,10 @@ def _result_in_form(way: Way) -> str:
 def _give_nothing(way: Way) -> str:
     if way.has_state:
         return _of_call("()")
+    counted = "missed(provenance)\n" if way.tallies else ""
     if way.notes_filtered:
-        return "return note_filtered(provenance) if provenance[9:] >= least else ()"
-    return "return ()"
+        return f"{counted}return note_filtered(provenance) if provenance[9:] >= least else ()"
+    return f"{counted}return ()"
 
 
 def _give_one(way: Way) -> str:

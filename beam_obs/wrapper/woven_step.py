@@ -18,6 +18,7 @@ from beam_obs.traces.incoming import INCOMING
 from beam_obs.wrapper.element_forms import ORDINARY, ROWS
 from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.process_text import GENERATOR, Way, maker
+from beam_obs.wrapper.step_tally import StepTally
 from beam_obs.wrapper.user_callable import FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class WovenStep(NamedTuple):
         least this; None notes none.
       tracer: makes spans of its records; None where the run is not traced.
       run: that it is in, where there is one with a store.
+      tally: counts what passes the step for the ledger; None where nothing does.
     """
 
     label: str
@@ -52,6 +54,7 @@ class WovenStep(NamedTuple):
     filtered_least: int | None = None
     tracer: StepTracer | None = None
     run: RunContext | None = None
+    tally: StepTally | None = None
 
     @property
     def note(self) -> Callable[[BaseException, bytes], None]:
@@ -122,6 +125,7 @@ class WovenStep(NamedTuple):
             "least": None if least is None else least.to_bytes(RANDOM_BYTES, "big"),
             "note_filtered": self._note_filtered,
             "absent": _ABSENT,
+            **({} if self.tally is None else self.tally.names),
         }
 
     def woven(self, way: Way, tells_origin: bool) -> Way:
@@ -139,6 +143,8 @@ class WovenStep(NamedTuple):
             tells_origin=tells_origin,
             traces=self.traces and not way.is_splittable,
             continues=self.traces and self.continues and not way.is_splittable,
+            tallies=self.tally is not None,
+            settles=self.tally is not None and self.tally.settles and not way.is_splittable,
         )
 
     def _note_filtered(self, provenance: bytes) -> Iterable[Any]:
@@ -182,6 +188,8 @@ def one_to_one(
     kind = GENERATOR if is_generator else called.kind
     _, tells_origin = origin_taker(called)
     way = Way(kind=kind, takes_arguments=takes_arguments, has_state=state is not None)
+    if step.tally is not None:
+        step.tally.notes(taken=True, given=state is None, gives_given=is_generator)
     names = step.names if state is None else step.names | state.names
     process, _ = maker(step.woven(way, tells_origin))({**step.names_of_call(called), **names})
     return process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import subprocess
 import sys
 import time
 import urllib.request
@@ -226,9 +227,38 @@ def test_one_bridge_serves_all_pipelines_of_a_store(watched: Watched, tmp_path: 
             found.wait_for(done, lambda value: value == 1)
             check_counts(found, record, "bridge")
         assert check_metrics(scrape(watched.bridge)[2]) == ""
+        of = 'pipeline="first",job="bridge"'
+        taken = f'beam_obs_records_in_total{{{of},stage="parse"}}'
+        told = found.values(f"{taken} * on (pipeline) group_left (run) beam_obs_run_info{{{of}}}")
+        assert [records[0].id in labels for labels in told] == [True]
         newer = run_small(store, name="first", lines="1\n2\nx\ny\nz\n")
         in_total = 'beam_obs_records_in_total{pipeline="first",stage="parse",job="bridge"}'
         found.wait_for(in_total, lambda value: value == 5)
         check_counts(found, newer, "bridge")
         store.rename(tmp_path / "away")
         found.wait_for('up{job="bridge"}', lambda value: value == 0)
+
+
+def test_pages_are_scraped_with_their_token(tmp_path: pathlib.Path) -> None:
+    record, port = run_small(tmp_path / "store", name="served"), free_port()
+    (tmp_path / "token").write_text("s3cret\n")
+    command = [sys.executable, "-m", "beam_obs.cli", "serve", "--store", str(tmp_path / "store")]
+    jobs = [
+        {
+            "job_name": "pages",
+            "honor_labels": True,
+            "authorization": {"credentials_file": str(tmp_path / "token")},
+            "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+        },
+        {"job_name": "without", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]},
+    ]
+    process = subprocess.Popen([*command, "--port", str(port), "--token", "s3cret"])
+    try:
+        with prometheus(tmp_path, {}, {"scrape_configs": jobs}) as found:
+            status = 'beam_obs_run_status{pipeline="served",status="done"}'
+            found.wait_for(status, lambda value: value == 1)
+            check_counts(found, record, "pages")
+            assert found.value('up{job="without"}') == 0
+    finally:
+        process.terminate()
+        process.wait(WAIT_SECONDS)

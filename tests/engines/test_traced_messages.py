@@ -153,6 +153,11 @@ def test_a_message_is_one_trace_from_its_producer_to_its_consumer(
         read = tags_of(trace, name, "receive/Read" if name == "first" else "receive")
         assert read["beam.source.uri"] == f"pubsub:{subscription(place)}"
         assert read["beam.origin"] == origins[name]
+    received, gave = tags_of(trace, "first", "receive"), tags_of(trace, "first", "send")
+    assert received["messaging.system"] == gave["messaging.system"] == "gcp_pubsub"
+    assert received["messaging.destination.subscription.name"] == "orders"
+    assert received["messaging.message.id"].isdigit()
+    assert gave["messaging.destination.name"] == "doubled"
 
 
 def tags_of(trace: dict[str, Any], service: str, name: str) -> dict[str, Any]:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import pathlib
+import shutil
 import socket
+import time
+from collections.abc import Iterator
 
+import apache_beam as beam
 import pytest
 
+import beam_obs as obs
 from beam_obs.exporters import prometheus_port
 from beam_obs.exporters.listening import AddressNotFree
 from beam_obs.exporters.prometheus_port import PrometheusPort
 from beam_obs.metrics import own_families as own
 from beam_obs.metrics.families import Sample
 from beam_obs.metrics.run_numbers import RunNumbers
+from beam_obs.runs import watcher
 from tests.engines.object_stores import free_port
 from tests.exporters.small_runs import run_small, scrape, series, values
 
@@ -82,3 +88,37 @@ def test_a_port_that_is_taken_is_logged_and_the_run_goes_on(
 def test_it_listens_on_this_machine_alone_unless_told_otherwise() -> None:
     PrometheusPort("0")
     assert {host for host, _ in prometheus_port.servers()} == {"127.0.0.1"}
+
+
+class Remove(beam.DoFn):
+    """Removes the store of its own run, and waits until what came after is told all the same."""
+
+    def __init__(self, store: pathlib.Path, port: int) -> None:
+        self.store = store
+        self.port = port
+
+    def process(self, element: int) -> Iterator[int]:
+        if element == 0:
+            shutil.rmtree(self.store)
+        if element == 9:
+            taken = series("beam_obs_records_in_total", pipeline="away", stage="remove")
+            until = time.monotonic() + 60
+            while values(scrape(self.port)[2]).get(taken) != 10:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+        yield element
+
+
+def test_numbers_are_told_while_the_store_is_away(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "LIVE_SECONDS", 0.02)
+    store, port = tmp_path / "store", free_port()
+    argv = ["--obs_report=off", f"--obs_prometheus_port={port}"]
+    with obs.Pipeline("FnApiRunner", argv=argv, name="away", store=str(store)) as p:
+        _ = (
+            p
+            | beam.Create(range(10), reshuffle=False)
+            | "remove" >> obs.Stage(beam.ParDo(Remove(store, port)))
+        )
+    assert values(scrape(port)[2])[series("beam_obs_run_status", pipeline="away", status="done")] == 1

@@ -28,6 +28,7 @@ from beam_obs.wrapper.element_forms import (
     SEED,
     WOVEN,
 )
+from beam_obs.wrapper.step_tally import LEDGER_TAG
 from tests.weaving.random_steps import InState
 
 
@@ -150,7 +151,7 @@ def test_the_units_at_the_ends_of_a_wrong_edge_are_told() -> None:
         for node in LOOM.graph.parts.transforms.values()
         if node.unique_name == "group/beam_obs:origins"
         for tag, pcoll in node.outputs.items()
-        if tag != ROWS
+        if tag not in (ROWS, LEDGER_TAG)
     ]
     before, LOOM.forms[pcoll] = LOOM.forms[pcoll], GROUPED
     with pytest.raises(MiswovenEdge) as found:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+from typing import Any
+
+import pytest
 
 from tests.exporters.small_runs import series, values
 from tests.web.conftest import Served, serving
+from tests.web.hostile_stores import ATTACKS, HostileText, OddValues, hostile_store, make_running
 
 
 def test_the_newest_run_of_each_pipeline_can_be_scraped(served: Served) -> None:
@@ -43,3 +47,38 @@ def test_a_store_that_is_away_is_an_error_and_not_old_numbers(tmp_path: pathlib.
         answer = served.get("/metrics")
         assert answer.status == 503
         assert "no store at" in answer.text
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_store_of_somebody_else_breaks_no_scrape(
+    runs_folder: pathlib.Path, tmp_path: pathlib.Path, name: str
+) -> None:
+    text = HostileText(ATTACKS[name])
+    hostile_store(runs_folder / "store", tmp_path / "store", lambda _, value: text.of(value), ATTACKS[name])
+    check_scrapes(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_values_of_other_types_break_no_scrape(
+    runs_folder: pathlib.Path, tmp_path: pathlib.Path, seed: int
+) -> None:
+    odd = OddValues(seed, (0.02, 0.08, 0.3)[seed % 3])
+
+    def changed(file: str, value: Any) -> Any:
+        return value if file.endswith(".avro") else odd.of(value)
+
+    hostile_store(runs_folder / "store", tmp_path / "store", changed)
+    if seed % 2:
+        make_running(tmp_path / "store")
+    check_scrapes(tmp_path)
+
+
+def check_scrapes(folder: pathlib.Path) -> None:
+    """Checks that both texts of a store can be read, and tell a run of it."""
+    with serving(folder) as served:
+        for openmetrics in (False, True):
+            accept = "application/openmetrics-text" if openmetrics else "text/plain"
+            answer = served.get("/metrics", accept=accept)
+            assert answer.status == 200
+            found = values(answer.text, openmetrics)
+            assert any(name == "beam_obs_run_info" for name, _ in found)

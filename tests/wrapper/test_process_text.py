@@ -48,6 +48,20 @@ WRITTEN_OUT = {
     "woven_filter_from_keyed": Way(kind=FILTER, takes=KEYED, gives=WOVEN),
     "woven_dofn_with_arguments": Way(kind=DO_FN, takes=WOVEN, gives=WOVEN, takes_arguments=True),
     "woven_generator": Way(kind=GENERATOR, takes=WOVEN, gives=WOVEN, notes_filtered=True),
+    "tallied_map": Way(kind=MAP, takes=WOVEN, gives=WOVEN, tallies=True),
+    "tallied_filter": Way(kind=FILTER, takes=WOVEN, gives=WOVEN, tallies=True),
+    "tallied_dofn": Way(kind=DO_FN, takes=WOVEN, gives=WOVEN, notes_filtered=True, tallies=True),
+    "tallied_map_behind_a_shuffle": Way(kind=MAP, takes=KEYED, gives=WOVEN, tallies=True, settles=True),
+    "tallied_stage": Way(kind=DO_FN, takes=WOVEN, gives=WOVEN, is_stage=True, tallies=True),
+    "tallied_stage_with_state": Way(
+        kind=DO_FN,
+        takes=WOVEN,
+        gives=WOVEN,
+        is_stage=True,
+        takes_arguments=True,
+        has_state=True,
+        tallies=True,
+    ),
 }
 """By the name of the file: among them every line that a process function may have."""
 
@@ -90,12 +104,17 @@ def all_ways() -> Iterator[Way]:
                 yield way
                 if traces:
                     yield dataclasses.replace(way, continues=True)
+                if way.is_woven:
+                    yield dataclasses.replace(way, tallies=True)
+                    yield dataclasses.replace(way, tallies=True, settles=True)
         of_one_kind = Way(kind=DO_FN, takes=takes, gives=gives, is_stage=is_stage, takes_arguments=True)
         if takes_arguments and not (notes_filtered or tells_origin):
             if of_one_kind.is_woven:
                 yield dataclasses.replace(of_one_kind, has_state=True)
+                yield dataclasses.replace(of_one_kind, has_state=True, tallies=True)
             if is_stage:
                 yield dataclasses.replace(of_one_kind, is_splittable=True)
+                yield dataclasses.replace(of_one_kind, is_splittable=True, tallies=of_one_kind.is_woven)
 
 
 def lines_of(way: Way) -> set[str]:

@@ -32,6 +32,7 @@ from beam_obs.records.known_partitions import ANY_RUN, note_partition
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
 from beam_obs.woven.source_origins import SourceOrigins, Stamper
+from beam_obs.woven.tallying import Tallying
 from beam_obs.wrapper.element_forms import LISTED, PLAIN, ROWS, WOVEN, Ends, pack, unpack
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.untyped import Untyped
@@ -57,7 +58,7 @@ class _Place(NamedTuple):
     positions: str
 
 
-class _Read(Untyped, beam.DoFn):
+class _Read(Tallying, Untyped, beam.DoFn):
     """A read that gives origins.
 
     Args:
@@ -80,6 +81,7 @@ class _Read(Untyped, beam.DoFn):
 
     def start_bundle(self) -> None:
         """Starts to count records of the same content."""
+        super().start_bundle()
         self._stamper = Stamper(self._source)
 
     def _located(self, source: Any, ranges: Any, path: str | None = None) -> Iterator[Any]:
@@ -92,11 +94,14 @@ class _Read(Untyped, beam.DoFn):
             for origins, records in _blocks(source, ranges, place) or (((one,), [it]) for one, it in woven):
                 count += len(records)
                 yield (origins, records)
-        elif self._gives == WOVEN and path is None:
+        elif self._gives == WOVEN and path is None and self.tally is None:
             for count, element in enumerate(woven, 1):  # noqa: B007
                 yield element
         else:
+            note = None if self.tally is None else self.tally.gave
             for count, (origin, record) in enumerate(woven, 1):  # noqa: B007
+                if note is not None:
+                    note(origin)
                 yield pack(self._gives, origin, record if path is None else (path, record))
         if place is not None and offsets is not None:
             account = _manifest(place, self._label, count, start, ranges.stop_position())
@@ -158,7 +163,7 @@ class LocatedRangeRead(_Read):
         yield from self._located(sources[0].source, file_range.new_tracker(), path)
 
 
-class PassOnBlocks(StatelessDoFn):
+class PassOnBlocks(Tallying, StatelessDoFn):
     """Passes on the records of blocks, one by one.
 
     Args:
@@ -175,6 +180,8 @@ class PassOnBlocks(StatelessDoFn):
 
     def process(self, block: tuple[Sequence[bytes], list[Any]]) -> Iterable[Any]:
         """Gives the records of a block."""
+        if self.tally is not None:
+            self.tally.gave_each(block[0])
         woven = zip(*block, strict=True)
         return woven if self._gives == WOVEN else [pack(self._gives, *one) for one in woven]
 

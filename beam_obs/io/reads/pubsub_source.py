@@ -26,6 +26,7 @@ from beam_obs.records.message_identity import message_partition, message_positio
 from beam_obs.records.run_context import DatasetDescription, RunContext, StageDescription, observation_of
 from beam_obs.stages.pubsub_messages import pubsub
 from beam_obs.stages.stamp import StampRecord
+from beam_obs.traces.messaging import tell_received
 from beam_obs.wrapper.failure import type_name
 from beam_obs.wrapper.redaction import Redact, Redaction, redaction_within
 from beam_obs.wrapper.refusal import DEAD_TAG
@@ -207,6 +208,8 @@ class TakeMessages(StatelessDoFn):
     def process(self, message: Any) -> Iterable[Any]:
         """Gives the message, its data, or what it decodes to; or a refusal."""
         settings = self._settings
+        if settings.context.traces is not None:
+            tell_received(settings.place, message)
         try:
             record = message if settings.whole else message.data
             if settings.decode is not None:

@@ -11,6 +11,7 @@ from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.writes.service_write import ServiceWrite
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.stages.pubsub_messages import checked_message, is_message, not_a_topic, pubsub, stamped_message
+from beam_obs.traces.messaging import tell_sent
 from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.untyped import untyped
@@ -82,7 +83,7 @@ class WriteToPubSub(ServiceWrite):
 
     def _attempt(self, pcoll: Any, attributes: Attributes | None) -> Any:
         check = checked_message if self._with_attributes else _checked_data
-        return check if attributes is None else StampMessage(check, attributes)
+        return check if attributes is None else StampMessage(check, attributes, self._topic)
 
     def _write(self, pcoll: Any) -> tuple[Any, Any]:
         arguments, ordered = self._arguments
@@ -99,11 +100,13 @@ class StampMessage:
     Args:
       check: gives back what can be published, and raises on all else.
       attributes: makes the attributes.
+      topic: that messages go to.
     """
 
-    def __init__(self, check: Callable[[Any], Any], attributes: Attributes) -> None:
+    def __init__(self, check: Callable[[Any], Any], attributes: Attributes, topic: str) -> None:
         self._check = check
         self._attributes = attributes
+        self._topic = topic
 
     def __call__(self, message: Any) -> Any:
         """Returns a `PubsubMessage`."""
@@ -119,6 +122,7 @@ class StampMessage:
         checked = self._check(message)
         if not is_message(checked):
             checked = pubsub().PubsubMessage(checked if isinstance(checked, bytes) else checked.encode(), {})
+        tell_sent(self._topic, checked)
         stamped = stamped_message(checked, self._attributes.of(provenance))
         try:
             return checked_message(stamped)

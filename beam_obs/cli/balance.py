@@ -1,0 +1,101 @@
+"""`beam-obs balance`: whether every record of a run is accounted for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from beam_obs.cli.shared_options import json_option, store_option, tell_problems_of
+from beam_obs.reports.telling import tell
+from beam_obs.store.store import Store
+
+_NOT_ENDED = "the run has not ended"
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@json_option
+@store_option
+def balance(run: str, as_json: bool, store: Store) -> None:
+    """Show whether every record of a run is accounted for; exit code 1 where that is not so, or not known.
+
+    What each step put out is held against what the next took, by count and by sums of the records' origins,
+    which show a loss that a doubling hides. An edge that does not hold is told with the records that are lost
+    or too many, as far as they can be named.
+    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
+    """
+    from beam_obs.lineage.odd_records import odd_records
+    from beam_obs.reports.ledger_text import examples_of
+    from beam_obs.store.folding import folded_record
+
+    record = store.find(run)
+    tell_problems_of(record)
+    end = folded_record(record).end or {}
+    found, ledger = end.get("balance") or {}, end.get("ledger")
+    origins = examples_of(ledger)
+    records = dict(zip(origins, odd_records(store, record, origins), strict=True)) if origins else {}
+    if as_json:
+        told = {
+            "run": record.id,
+            "pipeline": record.pipeline,
+            "status": record.status,
+            "holds": found.get("holds"),
+            "unchecked": found.get("unchecked") if record.end is not None else _NOT_ENDED,
+            "balance": found or None,
+            "ledger": ledger,
+            "examples": {origin: one.to_json() for origin, one in records.items()},
+        }
+        click.echo(json.dumps(told))
+    elif record.end is None:
+        tell(f"balance not checked: {_NOT_ENDED}")
+    else:
+        _tell(record.pipeline, record.id, end, ledger, records)
+    if found.get("holds") is not True:
+        raise click.exceptions.Exit(1)
+
+
+def _tell(pipeline: str, run: str, end: Any, ledger: Any, records: Any) -> None:
+    from beam_obs.records.wording import clean
+    from beam_obs.reports.ledger_text import (
+        broken_edges,
+        edge_name,
+        edge_rows,
+        example_lines,
+        found_text,
+        ledger_text,
+        step_rows,
+    )
+    from beam_obs.reports.run_notes import balance_notes
+
+    tell(f"{clean(pipeline)}  {run}")
+    tell(*(f"{'    ' if note.is_detail else '  '}{note.text}" for note in balance_notes(end, names=False)))
+    if (ledger or {}).get("holds") is None:
+        tell(f"    {ledger_text(ledger)}")
+    for edge in broken_edges(ledger):
+        tell(f"    {edge_name(edge)}: {found_text(edge)}")
+        tell(*(f"      {line}" for line in example_lines(edge, records)))
+    edges, steps = (ledger or {}).get("edges") or (), (ledger or {}).get("steps") or ()
+    if edges:
+        _print_table(("edge", "given", "taken", "found"), edge_rows(edges))
+    if steps:
+        _print_table(("step", "in", "passed on", "filtered", "dead", "out"), step_rows(steps))
+
+
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+
+    from beam_obs.reports.console import console_for, print_plainly, writes_unicode
+    from beam_obs.reports.fitting import FittingColumn, FittingTable, whole
+
+    console = console_for(sys.stdout)
+    columns = [
+        FittingColumn(head, "left" if head in ("edge", "step", "found") else "right", 8 if not at else None)
+        for at, head in enumerate(heads)
+    ]
+    lines = box.SIMPLE_HEAD if writes_unicode(console) else None
+    click.echo()
+    print_plainly(console, FittingTable(columns, [tuple(map(whole, row)) for row in rows], (), lines))

@@ -1,0 +1,177 @@
+"""Rows of the ledger: what passed the points of a step in a bundle, and their sum over all bundles of a run.
+
+A point is a place where a step counts elements: where they enter it, where they leave, where nothing comes of
+them. Each has a number, from 1, that the weave gives it. A row is, for each point that anything passed, its
+number and the length of what follows (4 bytes each, big endian), and the encoded `OriginSums`. Terms are
+numbers of points, below 0 where what passed the point is to be taken away.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from beam_obs.records.manifest import Manifest
+from beam_obs.records.origin_sums import OriginSums
+
+LEDGER = "ledger"
+"""Kind of the manifests that have sums, in their detail `SUMS`; no file goes with them."""
+SUMS = "sums"
+_HEAD = struct.Struct(">II")
+
+Terms = tuple[int, ...]
+
+TAKEN, MISSED, LATER, GIVEN, REFUSED, UNTAKEN, TAGS = range(7)
+"""What the points of a step count: elements that came in; those of which nothing came; those whose outputs
+are all among `GIVEN`; outputs beyond one for each element; refusals; outputs that no PCollection has; and, of
+each tag in turn, its outputs."""
+
+
+class StepPoints(NamedTuple):
+    """The points of a step.
+
+    Args:
+      first: number of the first of them.
+      tags: of its outputs beside the main one.
+      gives_given: whether all its main outputs are among `GIVEN`, and not one for each element.
+      is_first: whether what it takes does not come right from a step that counts.
+    """
+
+    first: int
+    tags: tuple[str, ...] = ()
+    gives_given: bool = False
+    is_first: bool = False
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return TAGS + len(self.tags)
+
+    @property
+    def taken(self) -> Terms:
+        """What came in."""
+        return (self.first + TAKEN,)
+
+    @property
+    def filtered(self) -> Terms:
+        """That of which nothing came."""
+        return (self.first + MISSED,)
+
+    @property
+    def refused(self) -> Terms:
+        """What was refused."""
+        return (self.first + REFUSED,)
+
+    @property
+    def given(self) -> Terms:
+        """What left by the main output.
+
+        >>> StepPoints(1).given
+        (1, -2, -3, 4, -6)
+        """
+        others = tuple(-(self.first + UNTAKEN + at) for at in range(1 + len(self.tags)))
+        if self.gives_given:
+            return (self.first + GIVEN, *others)
+        first = self.first
+        return (first + TAKEN, -(first + MISSED), -(first + LATER), first + GIVEN, *others)
+
+    def given_to(self, tag: str) -> Terms:
+        """What left by another output."""
+        return (self.first + TAGS + self.tags.index(tag),)
+
+
+def row_of(parts: Iterable[tuple[int, bytes]]) -> bytes:
+    """Returns the row of points and what passed them, encoded."""
+    return b"".join(_HEAD.pack(point, len(sums)) + sums for point, sums in parts)
+
+
+def parts_of(row: bytes) -> Iterator[tuple[int, bytes]]:
+    """Gives the points of a row and what passed them.
+
+    >>> list(parts_of(row_of([(1, b"a"), (2, b"")])))
+    [(1, b'a'), (2, b'')]
+    """
+    at = 0
+    while at < len(row):
+        point, length = _HEAD.unpack_from(row, at)
+        at += _HEAD.size + length
+        yield point, row[at - length : at]
+
+
+class PointSums:
+    """What passed each point."""
+
+    def __init__(self) -> None:
+        self.by_point: dict[int, OriginSums] = {}
+
+    def add_row(self, row: bytes) -> None:
+        """Adds the row of a bundle."""
+        for point, sums in parts_of(row):
+            self.add(point, sums)
+
+    def add(self, point: int, sums: bytes) -> None:
+        """Adds what passed a point, encoded.
+
+        Raises:
+          ValueError: it is no sums of origins.
+        """
+        self.by_point.setdefault(point, OriginSums()).merge(OriginSums.decode(sums))
+
+    def add_details(self, details: Mapping[str, str]) -> None:
+        """Adds the detail `SUMS` of a manifest.
+
+        Raises:
+          ValueError: it is damaged.
+        """
+        for point, sums in details.items():
+            try:
+                content = base64.b64decode(sums, validate=True)
+            except binascii.Error as error:
+                raise ValueError(f"sums of point {point} are no text of bytes") from error
+            self.add(int(point), content)
+
+    def details(self) -> dict[str, str]:
+        """Returns the detail `SUMS` of a manifest."""
+        return {
+            str(point): base64.b64encode(sums.encode()).decode()
+            for point, sums in sorted(self.by_point.items())
+        }
+
+    def of(self, terms: Iterable[int]) -> OriginSums:
+        """Returns what terms come to."""
+        found = OriginSums()
+        for point in terms:
+            sums = self.by_point.get(abs(point))
+            if sums is not None:
+                found.merge(sums, 1 if point > 0 else -1)
+        return found
+
+
+def manifest_of(sums: PointSums) -> Manifest:
+    """Returns the manifest of sums; its name is its own, since sums may be those of another bundle too."""
+    return Manifest(LEDGER, "", os.urandom(6).hex(), len(sums.by_point), details={SUMS: sums.details()})
+
+
+def merged(manifests: Iterable[str]) -> list[str]:
+    """Returns manifests, those of the ledger as one: a run of many bundles has no more of them than of one.
+
+    Args:
+      manifests: as JSON text.
+    """
+    others: list[str] = []
+    sums = PointSums()
+    for text in manifests:
+        told = json.loads(text) if _IN_TEXT in text else {}
+        if told.get("kind") == LEDGER:
+            sums.add_details(told["details"][SUMS])
+        else:
+            others.append(text)
+    return [*others, manifest_of(sums).to_json()] if sums.by_point else others
+
+
+_IN_TEXT = f'"{LEDGER}"'

@@ -1,0 +1,134 @@
+"""What the ledger of a run says, in words: the same in commands, report and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from beam_obs.lineage.answers import FromAggregate, FromSource
+from beam_obs.records.number_text import counted
+from beam_obs.records.wording import clean
+from beam_obs.reports.lineage_words import elements_text, source_place_text
+
+_OF_NO_ORIGIN = "0" * 32
+NOT_KNOWN = "a record of unknown origin"
+
+
+def ledger_text(ledger: Mapping[str, Any] | None) -> str:
+    """Returns what a ledger found, in one line.
+
+    Args:
+      ledger: as in ``end.json``; None of a run of before there was one.
+
+    >>> ledger_text({"holds": True, "edges": [{"from": ["a"], "to": "b", "given": 3, "taken": 3}]})
+    'by origins: what each step gave is what the next took (1 of 1 edge)'
+    >>> ledger_text({"holds": None, "unchecked": "the run has no lineage", "edges": []})
+    'not checked by origins: the run has no lineage'
+    """
+    if ledger is None:
+        return "not checked by origins: the run is of a release without a ledger"
+    edges = ledger.get("edges") or ()
+    checked = [edge for edge in edges if not edge.get("reason")]
+    if ledger.get("unchecked") or not checked:
+        return f"not checked by origins: {clean(ledger.get('unchecked') or 'no edge could be')}"
+    broken = broken_edges(ledger)
+    if broken:
+        return f"by origins: {len(broken):,} of {counted(len(edges), 'edge')} broken"
+    return (
+        "by origins: what each step gave is what the next took "
+        f"({len(checked):,} of {counted(len(edges), 'edge')})"
+    )
+
+
+def broken_edges(ledger: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Returns the edges of a ledger that do not hold."""
+    return [edge for edge in (ledger or {}).get("edges") or () if edge.get("lost") or edge.get("added")]
+
+
+def edge_name(edge: Mapping[str, Any]) -> str:
+    """Returns both ends of an edge.
+
+    >>> edge_name({"from": ["read", "more"], "to": "parse"})
+    'read + more -> parse'
+    """
+    window = edge.get("window")
+    return clean(f"{' + '.join(edge['from'])} -> {edge['to']}{f' {window}' if window else ''}")
+
+
+def found_text(edge: Mapping[str, Any]) -> str:
+    """Returns what was found of an edge.
+
+    >>> found_text({"lost": 2, "added": 1, "is_exact": False})
+    'at least 2 lost, 1 too many'
+    """
+    if edge.get("reason"):
+        return f"not checked: {clean(edge['reason'])}"
+    lost, added = edge.get("lost") or 0, edge.get("added") or 0
+    parts = [f"{lost:,} lost"] * bool(lost) + [f"{added:,} too many"] * bool(added)
+    least = "at least " if parts and not edge.get("is_exact", True) else ""
+    return f"{least}{', '.join(parts)}" if parts else "the same"
+
+
+def example_lines(
+    edge: Mapping[str, Any], records: Mapping[str, FromSource | FromAggregate]
+) -> Iterator[str]:
+    """Gives a line for each record that an edge names.
+
+    Args:
+      edge: as in ``end.json``.
+      records: by origin, where they came from.
+    """
+    for example in edge.get("examples") or ():
+        what = "lost" if example["times"] > 0 else "too many"
+        yield f"{what}: {_record_text(example['origin'], records.get(example['origin']))}"
+
+
+def _record_text(origin: str, record: FromSource | FromAggregate | None) -> str:
+    if origin == _OF_NO_ORIGIN:
+        return NOT_KNOWN
+    if isinstance(record, FromAggregate):
+        return f"{origin}, {clean(record.step) or 'an aggregate'}{elements_text(record)}"
+    if record is None or record.partition is None:
+        return origin
+    place = source_place_text(record.partition, record.position, record.record)
+    text = f": {clean(record.record.text)}" if record.record.text is not None else ""
+    return f"{origin}, {place}{text}"
+
+
+def examples_of(ledger: Mapping[str, Any] | None) -> list[str]:
+    """Returns the origins that a ledger names, each once."""
+    return list(
+        dict.fromkeys(
+            example["origin"]
+            for edge in broken_edges(ledger)
+            for example in edge.get("examples") or ()
+            if example["origin"] != _OF_NO_ORIGIN
+        )
+    )
+
+
+def edge_rows(edges: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Returns a row for each edge: its ends, what was given, what was taken, what was found."""
+    return [
+        (edge_name(edge), _number(edge.get("given")), _number(edge.get("taken")), found_text(edge))
+        for edge in edges
+    ]
+
+
+def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Returns a row for each step: its label, what came in, was passed on, filtered, refused, and left."""
+    return [
+        (
+            clean(f"{step['label']}{f' ({role})' if (role := step.get('role')) else ''}"),
+            _number(step.get("in")),
+            _number(step.get("passed_on")),
+            _number(step["filtered"] if step.get("in") is not None else None),
+            _number(step["dead"] if step.get("in") is not None else None),
+            _number(sum(step["out"].values()) if step.get("out") else None),
+        )
+        for step in steps
+    ]
+
+
+def _number(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"

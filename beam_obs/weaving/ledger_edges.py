@@ -1,0 +1,229 @@
+"""The ledger as the weave lays it out: which steps count what passes them, and what is held against what.
+
+What a step gives is followed to each step that counts what it takes, through what gives each element once: a
+Flatten, a WindowInto, a reshuffle, and the steps that the weave puts in between. In between nothing may be
+lost, doubled or exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from apache_beam.portability import common_urns, python_urns
+
+from beam_obs.records.ledger_rows import StepPoints, Terms
+from beam_obs.records.weave_report import SOURCE, LedgerEdge, LedgerStep
+from beam_obs.weaving import units
+from beam_obs.weaving.gatherings import NO_RECORDS, OVERLAPS, is_in_one_window
+from beam_obs.weaving.par_do import ParDoFacts
+from beam_obs.weaving.portable_graph import PAR_DO_URN
+from beam_obs.weaving.weave_state import LedgerInput, WeaveState
+from beam_obs.wrapper.element_forms import PLAIN, SEED
+from beam_obs.wrapper.step_tally import LEDGER_TAG
+
+NOT_COUNTED = "what it gives is not counted"
+NO_LINEAGE = "it carries no lineage"
+SOME_REFUSED = "it may refuse some of what it takes"
+_FLATTEN = common_urns.primitives.FLATTEN.urn
+_WINDOW = common_urns.primitives.ASSIGN_WINDOWS.urn
+_RESHUFFLES = (units.RESHUFFLE, units.RESHUFFLE_PER_KEY)
+
+
+def points_of(weave: WeaveState, node_id: str, facts: ParDoFacts) -> StepPoints | None:
+    """Returns the points of a ParDo; None of one whose elements may stand for several others."""
+    has_sums = (
+        facts.takes_batches
+        or facts.gives_batches
+        or facts.is_inference
+        or facts.passes_summaries
+        or any(weave.graph.python_type(above) == units.HOT_KEYS for above in weave.graph.ancestors(node_id))
+        # There what is splittable can have but one output.
+        or (facts.is_splittable and not weave.settings.splits_reads)
+    )
+    if has_sums or not weave.keeps_ledger:
+        return None
+    tags = sorted(tag for tag in weave.graph.node(node_id).outputs if tag != "None")
+    return weave.new_points(tags)._replace(is_first=_is_first(weave, node_id))
+
+
+def _is_first(weave: WeaveState, node_id: str) -> bool:
+    """Returns whether what a step takes comes by a shuffle, or from several steps."""
+    maker = weave.graph.producers.get(_main_input(weave, node_id))
+    unit = None if maker is None else weave.unit_at(maker)
+    return unit is None or unit.kind != units.PAR_DO
+
+
+def settle_points(points: StepPoints | None, woven: Any, facts: ParDoFacts) -> StepPoints | None:
+    """Returns the points of a ParDo as its process function counts; None where that counts nothing."""
+    tally = woven.tally
+    if points is None or tally is None or not (tally.has_taken or tally.has_given):
+        return None
+    return points._replace(gives_given=tally.gives_given)
+
+
+def note_points(weave: WeaveState, node_id: str, points: StepPoints, woven: Any, source: str | None) -> None:
+    """Notes what a ParDo counts, and lets its rows leave.
+
+    Args:
+      weave: the weave.
+      node_id: the step, whose ends are as they will be but for the rows.
+      points: its points.
+      woven: its DoFn.
+      source: label of the source that its records come from, where they come into being in it.
+    """
+    node, label = weave.graph.node(node_id), source or weave.shown_label(node_id)
+    tally = woven.tally
+    given: dict[str, Terms] = {}
+    if tally.has_given:
+        for tag in sorted(node.outputs):
+            if tag == "None":
+                given[tag] = points.given
+            elif tag in points.tags:
+                given[tag] = points.given_to(tag)
+    has_taken = tally.has_taken and not weave.facts(node_id).is_splittable
+    if has_taken:
+        weave.taken_by[node_id] = LedgerInput(label, points.taken, _main_input(weave, node_id))
+    for tag, terms in given.items():
+        weave.given_to[node.outputs[tag]] = (label, terms)
+    weave.report.ledger_steps.append(
+        LedgerStep(
+            label,
+            points.taken if has_taken else (),
+            points.filtered if has_taken and tally.has_given else (),
+            points.refused if has_taken else (),
+            given,
+            SOURCE if source else "",
+        )
+    )
+    node.outputs[LEDGER_TAG] = weave.ledger_rows(next(iter(sorted(node.outputs.values()))), label)
+
+
+def tally_step(
+    weave: WeaveState, dofn: Any, label: str, given: str | None, outputs: dict[str, str], role: str = ""
+) -> None:
+    """Lets a step of the weave's own making, not yet put in, count what it gives.
+
+    Args:
+      weave: the weave.
+      dofn: of the step, which has `Tallying`.
+      label: of the step.
+      given: the PCollection that it gives; None where it gives none to anybody.
+      outputs: of the step, to which that of the rows is added.
+      role: of the step in the ledger, if any.
+    """
+    if not weave.keeps_ledger:
+        return
+    points = dofn.points = weave.new_points()._replace(gives_given=True)
+    outputs[LEDGER_TAG] = weave.ledger_rows(next(iter(outputs.values())), label)
+    if given is not None:
+        weave.given_to[given] = (label, points.given)
+    given_by_tag = {} if given is None else {"None": points.given}
+    taken = points.taken if role != SOURCE else ()
+    weave.report.ledger_steps.append(LedgerStep(label, taken, given=given_by_tag, role=role))
+
+
+def note_taken(
+    weave: WeaveState, node_id: str, points: StepPoints, taken: str, label: str, obstacle: str = ""
+) -> None:
+    """Notes that a step of the weave's own making counts what comes by a PCollection."""
+    weave.taken_by[node_id] = LedgerInput(label, points.taken, taken, obstacle)
+
+
+def note_ledger(weave: WeaveState) -> None:
+    """Notes in the report what the ledger holds against what."""
+    if weave.keeps_ledger:
+        edges = _Edges(weave)
+        weave.report.ledger_edges.extend(edges.into(node_id) for node_id in weave.taken_by)
+
+
+class _Given(NamedTuple):
+    """What is given to a PCollection.
+
+    Args:
+      producers: labels of the steps that give it.
+      terms: what they give.
+      obstacle: why that is not known, or empty.
+    """
+
+    producers: tuple[str, ...]
+    terms: Terms = ()
+    obstacle: str = ""
+
+
+class _Edges:
+    """What steps give to those that count what they take.
+
+    Args:
+      weave: the weave, all but done.
+    """
+
+    def __init__(self, weave: WeaveState) -> None:
+        self._weave = weave
+        graph = weave.graph
+        self._makers = {
+            pcoll: leaf
+            for root in graph.proto.root_transform_ids
+            for leaf in graph.leaves(root)
+            for pcoll in graph.node(leaf).outputs.values()
+            if pcoll not in graph.node(leaf).inputs.values()
+        }
+        self._known: dict[str, _Given] = {}
+
+    def into(self, node_id: str) -> LedgerEdge:
+        """Returns what is given to a step and what it takes."""
+        label, taken, pcoll, obstacle = self._weave.taken_by[node_id]
+        given = self._to(pcoll)
+        return LedgerEdge(given.producers, label, given.terms, taken, obstacle or given.obstacle)
+
+    def _to(self, pcoll: str) -> _Given:
+        if pcoll not in self._known:
+            self._known[pcoll] = self._found(pcoll)
+        return self._known[pcoll]
+
+    def _found(self, pcoll: str) -> _Given:
+        weave, graph = self._weave, self._weave.graph
+        maker = self._makers[pcoll]
+        label = weave.shown_label(maker)
+        if not is_in_one_window(weave.windowing(pcoll).windowfn):
+            return _Given((label,), obstacle=OVERLAPS)
+        if pcoll in weave.given_to:
+            label, terms = weave.given_to[pcoll]
+            return _Given((label,), terms)
+        form = weave.form(pcoll)
+        if form in (SEED, PLAIN):
+            return _Given((label,), obstacle=NO_RECORDS if form == SEED else NO_LINEAGE)
+        node, unit = graph.node(maker), weave.unit_at(maker)
+        if node.spec.urn == _FLATTEN:
+            return _together([self._to(taken) for _, taken in sorted(node.inputs.items())])
+        if node.spec.urn == _WINDOW or maker in weave.passing or self._is_key_with_none(maker):
+            return self._to(_main_input(weave, maker))
+        if unit is not None and unit.kind in _RESHUFFLES:
+            (taken,) = graph.node(unit.node).inputs.values()
+            return self._to(taken)
+        return _Given((label,), obstacle=NOT_COUNTED)
+
+    def _is_key_with_none(self, maker: str) -> bool:
+        original = self._weave.original.components.transforms
+        if maker not in original or original[maker].spec.urn != PAR_DO_URN:
+            return False
+        facts = self._weave.facts(maker)
+        return bool(facts.payload.do_fn.urn == python_urns.KEY_WITH_NONE_DOFN)
+
+
+def _main_input(weave: WeaveState, node_id: str) -> str:
+    node = weave.graph.node(node_id)
+    beside: Iterable[str] = ()
+    if node.spec.urn == PAR_DO_URN and node_id in weave.original.components.transforms:
+        beside = weave.facts(node_id).payload.side_inputs
+    (main,) = [pcoll for tag, pcoll in node.inputs.items() if tag not in beside]
+    return str(main)
+
+
+def _together(parts: list[_Given]) -> _Given:
+    """Returns what is given to a Flatten."""
+    producers = tuple(dict.fromkeys(label for part in parts for label in part.producers))
+    obstacle = next((part.obstacle for part in parts if part.obstacle), "")
+    return _Given(
+        producers, () if obstacle else tuple(term for part in parts for term in part.terms), obstacle
+    )

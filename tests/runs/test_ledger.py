@@ -1,0 +1,187 @@
+"""What is lost, doubled or exchanged between two steps is located, by edge, amount and records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from click.testing import CliRunner
+
+import beam_obs as obs
+from beam_obs.cli.main import beam_obs as command
+from beam_obs.metrics.own_families import RUN_BALANCED
+from beam_obs.records.origin import Partition
+from beam_obs.store.numbers_of_run import numbers_of_run
+from beam_obs.store.run_record import RunRecord
+from beam_obs.testing.retrying_runner import RetryingRunner
+from tests.faulty_runner import DOUBLE, DROP, EXCHANGE, FaultyRunner
+
+NUMBERS = 500
+LOST, TOO_MANY = 1, -1
+
+
+def ran(runner: Any, *options: str) -> RunRecord:
+    """Returns a run of a pipeline of two stages, with a shuffle, a filter and a combine between them."""
+    given = PipelineOptions(["--obs_report=off", *options])
+    with obs.Pipeline(runner, given, name="numbers") as p:
+        (
+            p
+            | "read" >> beam.Create(range(NUMBERS))
+            | "parse" >> obs.Stage(beam.Map(lambda number: (number % 7, number)))
+            | "some" >> beam.Filter(lambda pair: pair[1] % 2)
+            | "group" >> beam.GroupByKey()
+            | "each" >> beam.FlatMapTuple(lambda key, numbers: [(key, number) for number in numbers])
+            | "total" >> beam.CombinePerKey(sum)
+            | "clean" >> obs.Stage(beam.Map(str))
+        )
+    return obs.Store().find("numbers@latest")
+
+
+def broken(record: RunRecord) -> list[dict[str, Any]]:
+    return [edge for edge in (record.end or {})["ledger"]["edges"] if edge.get("text")]
+
+
+def origin(number: int) -> str:
+    return Partition("read", "").origin(number).hex()
+
+
+def given_at(record: RunRecord) -> dict[str, Any]:
+    """Returns the steps of the ledger by their labels; an end as the step that it is."""
+    found: dict[str, Any] = {}
+    for step in (record.end or {})["ledger"]["steps"]:
+        found.setdefault(step["label"], step)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "taken", "names"),
+    [
+        (DROP, 250, 248, {origin(1): LOST, origin(3): LOST}),
+        (DOUBLE, 250, 252, {origin(1): TOO_MANY, origin(3): TOO_MANY}),
+        (EXCHANGE, 250, 250, {origin(1): LOST, origin(5): LOST, origin(3): TOO_MANY, origin(7): TOO_MANY}),
+    ],
+)
+def test_a_fault_before_a_shuffle_is_located(
+    kind: str, given: int, taken: int, names: dict[str, int]
+) -> None:
+    record = ran(FaultyRunner("group", kind, 2))
+    (edge,) = broken(record)
+    assert (edge["from"], edge["to"], edge["given"], edge["taken"]) == (["some"], "group", given, taken)
+    assert edge["is_exact"]
+    assert {one["origin"]: one["times"] for one in edge["examples"]} == names
+    assert (record.end or {})["balance"]["holds"] is False
+
+
+@pytest.mark.parametrize("step", ["parse", "some", "each", "clean"])
+def test_a_fault_is_located_where_it_is(step: str) -> None:
+    found = broken(ran(FaultyRunner(step, EXCHANGE)))
+    assert {(edge["to"], edge["lost"], edge["added"]) for edge in found} == {(step, 1, 1)}
+
+
+def test_a_fault_before_a_combine_is_located() -> None:
+    # Its inputs are parts of seven groups: what an origin has twice or never is told by its number.
+    (edge,) = broken(ran(FaultyRunner("total", DOUBLE)))
+    assert (edge["from"], edge["to"], edge["lost"], edge["added"]) == (["each"], "total", 0, 1)
+
+
+def test_many_losses_are_counted_and_some_of_them_named() -> None:
+    record = ran(FaultyRunner("some", DROP, 300))
+    (edge,) = broken(record)
+    assert (edge["given"], edge["taken"], edge["lost"], edge["added"]) == (500, 200, 300, 0)
+    assert not edge["is_exact"]
+    named = {one["origin"] for one in edge["examples"]}
+    assert named
+    assert named <= {origin(number) for number in range(300)}
+
+
+def test_a_run_that_loses_nothing_balances() -> None:
+    record = ran("FnApiRunner")
+    ledger = (record.end or {})["ledger"]
+    assert ledger["holds"] is True
+    assert not [edge for edge in ledger["edges"] if edge.get("reason")]
+    steps = given_at(record)
+    assert (steps["some"]["in"], steps["some"]["filtered"], steps["some"]["passed_on"]) == (500, 250, 250)
+    assert (steps["group"]["in"], steps["group"]["out"]) == (250, {"None": 7})
+    assert (steps["read"]["role"], steps["read"]["out"]) == ("source", {"None": NUMBERS})
+
+
+def test_bundles_that_are_tried_again_count_once() -> None:
+    record = ran(RetryingRunner(times=3))
+    assert (record.end or {})["ledger"]["holds"] is True
+    assert given_at(record)["parse"]["in"] == NUMBERS
+
+
+def test_a_source_of_a_file_and_a_sink_are_told_with_the_line_of_a_lost_record(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("".join(f"line {number}\n" for number in range(20)))
+    given = PipelineOptions(["--obs_report=off"])
+    with obs.Pipeline(FaultyRunner("long", DROP), given, name="lines") as p:
+        (
+            p
+            | "read" >> beam.io.ReadFromText(str(tmp_path / "in.txt"))
+            | "long" >> beam.Filter(lambda line: len(line) > 3)
+            | "write" >> beam.io.WriteToText(str(tmp_path / "out"))
+        )
+    steps = given_at(obs.Store().find("lines@latest"))
+    assert (steps["read"]["out"], steps["write"]["role"], steps["write"]["in"]) == ({"None": 20}, "sink", 19)
+    told = CliRunner().invoke(command, ["balance", "lines@latest"])
+    assert told.exit_code == 1
+    assert "read -> long: out of read 20, into long 19 (1 lost)" in told.output
+    assert "in.txt:1 @0: line 0" in told.output
+
+
+def test_refused_and_filtered_records_are_told_apart() -> None:
+    given = PipelineOptions(["--obs_report=off", "--obs_max_dead_rate=1"])
+    with obs.Pipeline("FnApiRunner", given, name="refusing") as p:
+        (
+            p
+            | "read" >> beam.Create(["1", "2", "x", ""])
+            | "parse" >> obs.Stage(beam.FlatMap(lambda text: [int(text)] if text else []))
+        )
+    step = given_at(obs.Store().find("refusing@latest"))["parse"]
+    assert (step["in"], step["passed_on"], step["filtered"], step["dead"]) == (4, 2, 1, 1)
+
+
+def test_the_numbers_of_a_run_say_that_it_is_not_balanced() -> None:
+    families = {
+        family.name: family for family in numbers_of_run(ran(FaultyRunner("group", EXCHANGE))).families
+    }
+    assert families[RUN_BALANCED].samples[0].value == 0
+
+
+def test_the_command_tells_a_broken_edge_and_fails() -> None:
+    ran(FaultyRunner("group", EXCHANGE))
+    told = CliRunner().invoke(command, ["balance", "numbers@latest"])
+    assert told.exit_code == 1
+    assert "some -> group: 1 lost, 1 too many" in told.output
+    as_json = CliRunner().invoke(command, ["balance", "numbers@latest", "--json"])
+    assert as_json.exit_code == 1
+    answer = json.loads(as_json.output)
+    assert answer["holds"] is False
+    assert answer["examples"].keys() == {origin(1), origin(3)}
+
+
+def test_the_command_says_that_a_run_is_balanced() -> None:
+    ran("FnApiRunner")
+    told = CliRunner().invoke(command, ["balance", "numbers@latest"])
+    assert told.exit_code == 0
+    assert "by origins: what each step gave is what the next took" in told.output
+
+
+def test_without_lineage_nothing_is_said_of_origins() -> None:
+    record = ran("FnApiRunner", "--obs_lineage=off")
+    assert (record.end or {})["ledger"]["unchecked"] == "the run has no lineage"
+    told = CliRunner().invoke(command, ["balance", "numbers@latest"])
+    assert "not checked by origins: the run has no lineage" in told.output
+
+
+def test_a_run_that_fails_is_not_said_to_be_balanced() -> None:
+    with pytest.raises(ZeroDivisionError), obs.Pipeline("FnApiRunner", name="failing") as p:
+        p | beam.Create([1, 0]) | beam.Map(lambda number: 1 / number)
+    told = CliRunner().invoke(command, ["balance", "failing@latest"])
+    assert told.exit_code == 1
+    assert "not checked" in told.output
+    assert "balanced:" not in told.output

@@ -1,0 +1,53 @@
+"""Random pipelines that lose nothing are never said to have lost anything, by the sums of origins.
+
+`make oracle` prints how many edges were held against each other, of how many.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+
+import pytest
+
+from beam_obs.runs.ledger import Ledger, ledger_of
+from beam_obs.store.evidence import read_evidence, summarize_ledger
+from beam_obs.store.store import Store
+from tests.weaving.provenance import RUNNERS, run_woven
+from tests.weaving.random_steps import STEPS, SUPERSETS
+from tests.weaving.test_oracle import build, names_for
+
+PIPELINES = {"fn_api": 100, "bundles": 50, "retried": 50}
+# Of panes that fire at each third value the runner drops the rest: that is a loss.
+LOSING = {"panes"}
+
+
+def ledger(names: list[str], branches: list[str], count: int, runner: str) -> Ledger:
+    """Returns the ledger of a pipeline of two branches."""
+    with tempfile.TemporaryDirectory() as folder:
+        ran = run_woven(build(names, branches, count), folder, runner)
+        sums = summarize_ledger(read_evidence(Store(folder), ""))
+    return ledger_of(ran.report, sums, lambda label: label, has_counts=True)
+
+
+@pytest.mark.parametrize("name", [name for name in (*STEPS, *SUPERSETS) if name not in LOSING])
+def test_every_step_balances(name: str) -> None:
+    found = ledger([name], ["map"], 12, "fn_api")
+    assert not found.unchecked
+    assert [edge.text for edge in found.broken] == []
+    assert len(found.checked) >= 0.7 * len(found.edges)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("runner", sorted(RUNNERS))
+def test_random_pipelines_that_lose_nothing_balance(runner: str) -> None:
+    names = [name for name in names_for(runner) if name not in LOSING]
+    checked, edges, chance = 0, 0, random.Random(runner)
+    for _ in range(PIPELINES[runner]):
+        steps = [chance.choice(names) for _ in range(chance.randint(2, 5))]
+        branches = [chance.choice(names) for _ in range(chance.randint(0, 2))]
+        found = ledger(steps, branches, chance.choice([1, 20, 200]), runner)
+        assert [edge.text for edge in found.broken] == [], (steps, branches)
+        checked += len(found.checked)
+        edges += len(found.edges)
+    print(f"{runner}: {checked} of {edges} edges of {PIPELINES[runner]} random pipelines, none broken")

@@ -1,0 +1,94 @@
+# Written by `python -m tests.wrapper.test_process_text`, for
+# Way(kind='DoFn', takes='woven', gives='woven', is_stage=True, tallies=True)
+
+
+def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, ordinary, pack, note, refuse_text, least, note_filtered, absent, took, missed, given_later, gave, gave_more, died):
+    left = given = min(rate, 1)
+    out = kept = filtered = others = 0
+    refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
+    def read():
+        taken = given - left
+        return taken, taken - others + out, filtered
+    def later(provenance, results):
+        result = absent
+        try:
+            for result in results:
+                gave(provenance)
+                yield (provenance, result) if result.__class__ in ordinary else pack(provenance, result)
+        except Exception as error:
+            note(error, provenance)
+            raise error
+        if result is absent:
+            missed(provenance)
+        if result is not absent:
+            given_later(provenance)
+    def refused(provenance, value, error):
+        try:
+            letters = refuse(value, error)
+        except Exception as raised:
+            note(raised, provenance)
+            raise raised
+        died(provenance)
+        gave_more(provenance, len(letters))
+        return [pack(provenance, letter) for letter in letters]
+    def process(element):
+        nonlocal left, given, out, filtered, others
+        left -= 1
+        if not left:
+            left, given = rate + 1, given + rate
+            return timed(process, element)
+        provenance, value = element
+        took(provenance)
+        try:
+            results = function(value)
+            kind = results.__class__
+            if kind is not list:
+                if kind is lazy_kind:
+                    for result in results:
+                        break
+                    else:
+                        others += 1
+                        filtered += 1
+                        missed(provenance)
+                        return ()
+                    for second in results:
+                        break
+                    else:
+                        results = alone
+                    if results is not alone:
+                        iterator, results = results, [result, second]
+                        for result in iterator:
+                            results += [result, *islice(iterator, cap)]
+                            break
+                        if len(results) > cap:
+                            others += 1
+                            return later(provenance, go_on(value, results, iterator))
+                else:
+                    results = settle(value, results)
+                    if results.__class__ is lazily:
+                        others += 1
+                        return later(provenance, results)
+        except Exception as error:
+            others += 1
+            return refused(provenance, value, error)
+        if results is alone:
+            if result.__class__ in ordinary:
+                return [(provenance, result)]
+            return [pack(provenance, result)]
+        if len(results) == 1:
+            (result,) = results
+            if result.__class__ in ordinary:
+                return [(provenance, result)]
+            return [pack(provenance, result)]
+        others += 1
+        if results:
+            out += len(results)
+            gave_more(provenance, len(results))
+            packed = []
+            for result in results:
+                packed.append((provenance, result) if result.__class__ in ordinary else pack(provenance, result))
+            return packed
+        filtered += 1
+        missed(provenance)
+        return ()
+    return process, read

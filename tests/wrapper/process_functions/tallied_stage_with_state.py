@@ -1,0 +1,70 @@
+# Written by `python -m tests.wrapper.test_process_text`, for
+# Way(kind='DoFn', takes='woven', gives='woven', is_stage=True, takes_arguments=True, has_state=True, tallies=True)
+
+
+def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, ordinary, pack, note, refuse_text, least, note_filtered, absent, watch, outputs, took, missed, given_later, gave, gave_more, died):
+    left = given = min(rate, 1)
+    out = kept = filtered = others = 0
+    refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
+    def read():
+        taken = given - left
+        return taken, taken - others + out, filtered
+    def refused(provenance, value, error):
+        try:
+            letters = refuse(value, error)
+        except Exception as raised:
+            note(raised, provenance)
+            raise raised
+        died(provenance)
+        return letters
+    def process(element, *args, **kwargs):
+        nonlocal left, given, out, filtered, others
+        left -= 1
+        if not left:
+            left, given = rate + 1, given + rate
+            return timed(process, element, *args, **kwargs)
+        provenance, value = element
+        call, args = watch(provenance, args)
+        took(provenance)
+        try:
+            results = function(value, *args, **kwargs)
+            kind = results.__class__
+            if kind is not list:
+                if kind is lazy_kind:
+                    for result in results:
+                        break
+                    else:
+                        others += 1
+                        filtered += 1
+                        return list(outputs((), call))
+                    for second in results:
+                        break
+                    else:
+                        results = alone
+                    if results is not alone:
+                        iterator, results = results, [result, second]
+                        for result in iterator:
+                            results += [result, *islice(iterator, cap)]
+                            break
+                        if len(results) > cap:
+                            others += 1
+                            return outputs(go_on(value, results, iterator), call)
+                else:
+                    results = settle(value, results)
+                    if results.__class__ is lazily:
+                        others += 1
+                        return outputs(results, call)
+        except Exception as error:
+            others += 1
+            return list(outputs(refused(provenance, value, error), call))
+        if results is alone:
+            return list(outputs([result], call))
+        if len(results) == 1:
+            return list(outputs(results, call))
+        others += 1
+        if results:
+            out += len(results)
+            return list(outputs(results, call))
+        filtered += 1
+        return list(outputs((), call))
+    return process, read
