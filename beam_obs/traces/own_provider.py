@@ -142,7 +142,7 @@ def _sink(settings: TraceSettings) -> SpanSink:
         return OtlpSink(settings.endpoint, settings.protocol)
     from beam_obs.traces.store_sink import StoreSink
 
-    return StoreSink(settings.folder)
+    return StoreSink(settings.folder, settings.keeps_messages)
 
 
 def _resource(settings: TraceSettings) -> Resource:

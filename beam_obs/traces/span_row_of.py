@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from beam_obs.records.span_rows import SpanEvent, SpanLink, SpanRow
+from beam_obs.traces.attributes import EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -13,8 +14,14 @@ if TYPE_CHECKING:
 _NOTHING: Mapping[str, Any] = {}
 
 
-def span_row_of(span: ReadableSpan) -> SpanRow:
-    """Returns a span that has ended as a row."""
+def span_row_of(span: ReadableSpan, keeps_messages: bool = True) -> SpanRow:
+    """Returns a span that has ended as a row.
+
+    Args:
+      span: of the SDK.
+      keeps_messages: whether messages and tracebacks of exceptions may be kept.
+    """
+    hidden = () if keeps_messages else (EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE)
     context = span.get_span_context()
     assert context is not None
     return SpanRow(
@@ -26,10 +33,13 @@ def span_row_of(span: ReadableSpan) -> SpanRow:
         f"{span.parent.span_id:016x}" if span.parent is not None else "",
         span.kind.value + 1,
         span.status.status_code.value,
-        span.status.description or "",
+        (span.status.description or "") if keeps_messages else "",
         context.trace_state.to_header(),
         dict(span.attributes or _NOTHING),
-        tuple(SpanEvent(one.name, one.timestamp, dict(one.attributes or _NOTHING)) for one in span.events),
+        tuple(
+            SpanEvent(one.name, one.timestamp, _without(one.attributes or _NOTHING, hidden))
+            for one in span.events
+        ),
         tuple(
             SpanLink(
                 f"{one.context.trace_id:032x}",
@@ -41,3 +51,7 @@ def span_row_of(span: ReadableSpan) -> SpanRow:
         span.instrumentation_scope.name if span.instrumentation_scope is not None else "",
         dict(span.resource.attributes),
     )
+
+
+def _without(attributes: Mapping[str, Any], hidden: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in hidden}

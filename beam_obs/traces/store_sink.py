@@ -35,10 +35,12 @@ class StoreSink:
 
     Args:
       folder: the run's; None keeps nothing.
+      keeps_messages: whether messages and tracebacks of exceptions may be kept.
     """
 
-    def __init__(self, folder: str | None) -> None:
+    def __init__(self, folder: str | None, keeps_messages: bool = True) -> None:
         self._folder = folder
+        self._keeps_messages = keeps_messages
         self._held: list[ReadableSpan] = []
         self._lock = threading.Lock()
         self._kept = self._lost = 0
@@ -77,7 +79,7 @@ class StoreSink:
         if not spans or self._folder is None:
             return
         try:
-            content = file_of_spans(map(span_row_of, spans))
+            content = file_of_spans(span_row_of(span, self._keeps_messages) for span in spans)
             _write_file(f"{self._folder}/traces-{os.urandom(8).hex()}.jsonl", content)
         except Exception as error:
             self._lost += len(spans)

@@ -6,6 +6,7 @@ import pathlib
 
 import apache_beam as beam
 import pytest
+from opentelemetry import trace
 
 import beam_obs as obs
 from beam_obs.records.dead_letter import DeadLetter
@@ -14,6 +15,11 @@ from tests.traces.traced_runs import named, run_traced, spans_in
 
 def parse(text: str) -> int:
     return int(text)
+
+
+def parse_within(text: str) -> int:
+    with trace.get_tracer("of the user").start_as_current_span("inside"):
+        return int(text)
 
 
 def letters_in(folder: pathlib.Path) -> list[DeadLetter]:
@@ -49,14 +55,18 @@ def test_values_are_hidden_as_in_the_dead_letter(share: int, tmp_path: pathlib.P
     secret = "5 Elm Street"
 
     def of_secrets(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | beam.Create([secret]) | "parse" >> obs.Stage(beam.Map(parse))
+        _ = pipeline | beam.Create([secret]) | "parse" >> obs.Stage(beam.Map(parse_within))
 
+    # A function of the user's that makes spans of its own is told of by them too.
     spans = run_traced(
         tmp_path, of_secrets, f"--obs_trace_share={share}", "--obs_max_dead_rate=1", "--obs_payload=none"
     )
 
     assert len([span for span in spans if span.status == 2]) == 1
     assert secret not in repr(spans)
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("runs/*/*/traces-*.jsonl"))
+    assert (b'"inside"' in kept) == (share == 1)
+    assert secret.encode() not in kept
 
 
 def test_a_line_that_a_read_refuses_has_a_span(tmp_path: pathlib.Path) -> None:
