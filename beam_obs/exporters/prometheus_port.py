@@ -7,7 +7,7 @@ import socket
 import socketserver
 import threading
 import wsgiref.simple_server
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from beam_obs.exporters.listening import listen
@@ -112,10 +112,6 @@ def _server_at(host: str, port: int) -> _Server:
     with _LOCK:
         if (host, port) not in _SERVERS:
             _SERVERS[host, port] = server = _Server(host, port)
-            _LOGGER.info("Prometheus can scrape http://%s:%d/metrics", host, server.port)
+            shown = f"[{host}]" if ":" in host else host
+            _LOGGER.info("Prometheus can scrape http://%s:%d/metrics", shown, server.port)
         return _SERVERS[host, port]
-
-
-def servers() -> Iterator[tuple[str, int]]:
-    """Yields host and port of what this process listens on."""
-    yield from ((host, server.port) for (host, _), server in list(_SERVERS.items()))

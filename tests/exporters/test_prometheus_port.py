@@ -13,7 +13,6 @@ import apache_beam as beam
 import pytest
 
 import beam_obs as obs
-from beam_obs.exporters import prometheus_port
 from beam_obs.exporters.listening import AddressNotFree
 from beam_obs.exporters.prometheus_port import PrometheusPort
 from beam_obs.metrics import own_families as own
@@ -56,20 +55,21 @@ def test_a_run_shows_its_numbers_and_they_stay_when_it_has_ended(tmp_path: pathl
 
 
 def test_the_newest_run_of_each_pipeline_is_shown_with_the_last_success_of_all() -> None:
-    port = PrometheusPort("0")
+    exporter = PrometheusPort("0")
+    port = exporter.port
     for one in (numbers("a", "2", success=20.0), numbers("b", "1"), numbers("a", "3"), numbers("a", "1")):
-        port.export(one)
-    assert shown(port.port) == {
+        exporter.export(one)
+    assert shown(port) == {
         "start_timestamp_seconds a": 3,
         "last_success_timestamp_seconds a": 20,
         "start_timestamp_seconds b": 1,
     }
-    port.expect({"b"})
-    assert shown(port.port) == {"start_timestamp_seconds b": 1}
-    port.expect(None)
-    assert scrape(port.port)[0] == 503
-    port.expect({"b"})
-    assert scrape(port.port)[0] == 200
+    exporter.expect({"b"})
+    assert shown(port) == {"start_timestamp_seconds b": 1}
+    exporter.expect(None)
+    assert scrape(port)[0] == 503
+    exporter.expect({"b"})
+    assert scrape(port)[0] == 200
 
 
 def test_a_port_that_is_taken_is_logged_and_the_run_goes_on(
@@ -85,9 +85,15 @@ def test_a_port_that_is_taken_is_logged_and_the_run_goes_on(
     assert f"nothing is exported to prometheus_port={port}" in said
 
 
-def test_it_listens_on_this_machine_alone_unless_told_otherwise() -> None:
-    PrometheusPort("0")
-    assert {host for host, _ in prometheus_port.servers()} == {"127.0.0.1"}
+def test_it_listens_on_this_machine_alone_unless_told_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ports = free_port(), free_port()
+    for where in (str(ports[0]), f"0.0.0.0:{ports[1]}"):
+        assert scrape(PrometheusPort(where).port)[0] == 200
+    assert caplog.messages == [
+        f"Prometheus can scrape http://127.0.0.1:{ports[0]}/metrics",
+        f"Prometheus can scrape http://0.0.0.0:{ports[1]}/metrics",
+    ]
 
 
 class Remove(beam.DoFn):
