@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
 from beam_obs.dead_letters.homes import DeadLetters
+from beam_obs.dead_letters.refusal_homes import RefusalHomes
+from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
 from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import observation_of
 from beam_obs.stages.keeps_dead_letters import KeepsDeadLetters
 from beam_obs.stages.stage import Stage
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.role import Ours
 
 
@@ -50,6 +55,31 @@ class DeadLetterOutput(KeepsDeadLetters, Ours):
                 f"{self._called} {label!r} (made at {self._made_at}) needs a PCollection of "
                 f"records, got {pcoll!r}"
             )
+
+    def _read_by(self, pardo: beam.ParDo, pcoll: Any, pbegin: Any, homes: RefusalHomes) -> Any:
+        """Applies the last step of a read, which gives records and refusals; brings these to their homes.
+
+        Args:
+          pardo: the step; refusals have `DEAD_TAG`.
+          pcoll: what it takes.
+          pbegin: what the read is applied to.
+          homes: of its refusals.
+
+        Returns:
+          The records, or what is given where dead letters are an output.
+        """
+        observation = observation_of(pbegin.pipeline)
+        label = pbegin.pipeline._current_transform().full_label
+        outputs = pcoll | pardo.with_outputs(DEAD_TAG, main="records")
+        records, refusals = outputs["records"], outputs[DEAD_TAG]
+        refusals.element_type = Any
+        self._limit_dead_rate(pbegin, records, observation, [(refusals, label)], [""])
+        homes.keep(refusals, label)
+        if not homes.gives_letters:
+            return records
+        formatter = FormatDeadLetters(label, observation.context)
+        letters = refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
+        return self._with_letters(records, letters, label)
 
     def _tried(self, pcoll: Any, label: str, attempt: Any, gives_letters: bool) -> tuple[Any, Any]:
         """Tries records by a Stage that goes by the label of this transform, and is told by its name.

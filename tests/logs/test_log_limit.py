@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_obs.logs.log_limit import WINDOW_SECONDS, LimitPerPlace
+from tests.logs.kept_records import Kept
 
 
 class Clock:
@@ -23,24 +24,15 @@ def record(line: int) -> logging.LogRecord:
     return logging.makeLogRecord({"name": "limited", "pathname": "a.py", "lineno": line, "levelno": 30})
 
 
-class Said(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-
 @pytest.fixture
-def said() -> Iterator[Said]:
-    handler = Said()
+def said() -> Iterator[Kept]:
+    handler = Kept()
     logging.getLogger("limited").addHandler(handler)
     yield handler
     logging.getLogger("limited").removeHandler(handler)
 
 
-def test_each_line_has_a_limit_of_its_own(said: Said) -> None:
+def test_each_line_has_a_limit_of_its_own(said: Kept) -> None:
     limit = LimitPerPlace(2, Clock())
     passed = [limit.filter(record(line)) for line in (1, 1, 1, 2, 2, 2, 1)]
     assert passed == [True, True, False, True, True, False, False]
@@ -51,7 +43,7 @@ def test_each_line_has_a_limit_of_its_own(said: Said) -> None:
     assert {one.levelno for one in said.records} == {logging.WARNING}
 
 
-def test_when_the_minute_is_over_it_is_said_and_begins_anew(said: Said) -> None:
+def test_when_the_minute_is_over_it_is_said_and_begins_anew(said: Kept) -> None:
     clock = Clock()
     limit = LimitPerPlace(1, clock)
     assert [limit.filter(record(1)) for _ in range(3)] == [True, False, False]
@@ -78,7 +70,7 @@ def test_one_record_at_several_handlers_counts_once() -> None:
     st.integers(1, 4),
 )
 def test_what_passes_and_what_is_said_is_all_there_was(events: list[tuple[int, float]], most: int) -> None:
-    handler, clock = Said(), Clock()
+    handler, clock = Kept(), Clock()
     logger = logging.getLogger("limited")
     logger.addHandler(handler)
     passed: Counter[int] = Counter()

@@ -16,17 +16,9 @@ from apache_beam.transforms.userstate import BagStateSpec
 import beam_obs as obs
 from beam_obs.logs.told import PREFIX, Told, told_by
 from tests.io.pipelines import Keeper
+from tests.logs.kept_records import Kept
 
 LOGGER = logging.getLogger("trips")
-
-
-class Kept(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
 
 
 @pytest.fixture

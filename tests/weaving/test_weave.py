@@ -20,6 +20,7 @@ import beam_obs as obs
 from beam_obs.records.origin import Partition, position_of_message, unlocated_origin
 from beam_obs.records.record_content import output_digest
 from beam_obs.records.weave_report import NotWoven, WovenSink, WovenSource
+from beam_obs.traces.incoming import INCOMING
 from beam_obs.weaving import steps, units
 from beam_obs.weaving.edge_check import MiswovenEdge
 from beam_obs.weaving.hook import weaving
@@ -30,6 +31,7 @@ from beam_obs.woven.source_origins import BY_CONTENT, SourceOrigins, StampDoFn, 
 from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.element_forms import KEYED, WOVEN
 from beam_obs.wrapper.exception_note import note_of
+from tests.io.pipelines import counters
 from tests.weaving.provenance import made, read_rows, run_woven
 
 
@@ -469,6 +471,23 @@ def test_a_read_of_data_alone_is_asked_for_messages_and_gives_their_data() -> No
     ]
     assert given == [*expected, expected[0], expected[0]]
     assert stamp.process(PubsubMessage(b"z", {}))[0][0] == unlocated_origin(unlocated, b"z", 0)
+
+
+def test_a_message_with_a_torn_trace_is_counted_and_goes_on() -> None:
+    pytest.importorskip("google.cloud.pubsub")
+    partition = Partition("projects/project-one/subscriptions/sub-one", "", wide=True)
+    source = SourceOrigins(BY_CONTENT, Partition("in", "", located=False), {}, partition)
+    trace = "00-000102030405060708090a0b0c0d0e0f-0001020304050607-01"
+    messages = [PubsubMessage(b"x", {"traceparent": text}, text[:4]) for text in (trace, "torn", trace[:-1])]
+    p = beam.Pipeline("FnApiRunner")
+    stamped = p | beam.Create(messages, reshuffle=False) | "stamp" >> beam.ParDo(StampDoFn(source, WOVEN))
+    assert_that(stamped | beam.Map(lambda pair: pair[1].data), equal_to([b"x"] * 3))
+    result = p.run()
+    result.wait_until_finish()
+
+    assert counters(result, "stamp") == {"traceparents_ignored": 2}
+    came = INCOMING[partition.origin(position_of_message(trace[:4]))]
+    assert (came.context.span_id, came.context.trace_flags.sampled) == (0x0001020304050607, True)
 
 
 class Blocks(beam.DoFn):

@@ -11,7 +11,6 @@ from apache_beam.pvalue import PBegin
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, SwitchingDirectRunner
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.dead_letters.refusal_homes import RefusalHomes
 from beam_obs.files.decompression import check_compression
@@ -22,12 +21,10 @@ from beam_obs.io.reads.read_blocks import PassOn, ReadBlock
 from beam_obs.io.reads.read_ranges import EVIDENCE_TAG, ReadSettings, ReadUnsplit
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.records.bad_input import DuplicateColumns
-from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import UsageError
 from beam_obs.records.given import given_flag, given_number
 from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
 from beam_obs.wrapper.redaction import Redact, redaction_within
-from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.role import READ
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
@@ -142,16 +139,7 @@ class FileRead(DeadLetterOutput):
         pass_on.label = INNER_LEAF
         if not settings.keeps_dead_letters:
             return blocks | pass_on
-        outputs = blocks | pass_on.with_outputs(DEAD_TAG, main="records")
-        records, refusals = outputs["records"], outputs[DEAD_TAG]
-        refusals.element_type = Any
-        self._limit_dead_rate(pbegin, records, observation, [(refusals, label)], [""])
-        homes.keep(refusals, label)
-        if not homes.gives_letters:
-            return records
-        formatter = FormatDeadLetters(label, observation.context)
-        letters = refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
-        return self._with_letters(records, letters, label)
+        return self._read_by(pass_on, blocks, pbegin, homes)
 
     def _refuse_doubled_columns(self, files: list[FoundFile], label: str) -> None:
         """Raises where each of the files has a column twice, so that the read would give nothing else.

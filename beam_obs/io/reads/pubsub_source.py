@@ -9,7 +9,6 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, TaggedOutput
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.dead_letters.refusal_homes import RefusalHomes
 from beam_obs.io.dead_letter_output import DeadLetterOutput
@@ -18,7 +17,6 @@ from beam_obs.metrics import live
 from beam_obs.metrics.names import INNER_LEAF
 from beam_obs.metrics.tally import Counts, Tally
 from beam_obs.records.bad_input import BadMessage
-from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import RefusedRecord, UsageError
 from beam_obs.records.given import given_flag
 from beam_obs.records.known_partitions import note_partition
@@ -140,16 +138,7 @@ class ReadFromPubSub(DeadLetterOutput):
         can_refuse = self._decode is not None or self.stamps_lineage
         if not homes.gives_letters and not (can_refuse and homes.keep_refusals):
             return messages | take
-        outputs = messages | take.with_outputs(DEAD_TAG, main="records")
-        records, refusals = outputs["records"], outputs[DEAD_TAG]
-        refusals.element_type = Any
-        self._limit_dead_rate(pbegin, records, observation, [(refusals, label)], [""])
-        homes.keep(refusals, label)
-        if not homes.gives_letters:
-            return records
-        formatter = FormatDeadLetters(label, observation.context)
-        letters = refusals | "Letters" >> beam.ParDo(formatter).with_output_types(DeadLetter)
-        return self._with_letters(records, letters, label)
+        return self._read_by(take, messages, pbegin, homes)
 
     def _element_type(self) -> Any:
         if self._with_attributes:
