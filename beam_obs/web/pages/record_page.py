@@ -21,6 +21,7 @@ from beam_obs.web.bounded_text import BLOCK, MOST_OF_LINE, BoundedText, bounded
 from beam_obs.web.lineage_tree import Became, SourceShown, became, doubt, made_of, source_shown
 from beam_obs.web.page import NotThere, Page
 from beam_obs.web.stored_runs import StoredRuns
+from beam_obs.web.trace_rows import trace_shown
 
 _Answer = TypeVar("_Answer")
 
@@ -106,6 +107,8 @@ def _page(
     top = trees[0] if len(trees) == 1 and isinstance(trees[0], FromAggregate) else None
     written = None if backward is None else backward.record
     known = answered.run or (forward.run if forward is not None else None)
+    origin = _origin_of(backward, forward)
+    trace = trace_shown(runs.store, origin, known.id) if origin and known is not None else None
     return Page(
         "record.html",
         f"Record {asked}",
@@ -113,7 +116,7 @@ def _page(
             "asked": shown_uri(asked),
             "run": known,
             "run_asked": run,
-            "origin": _origin_of(backward, forward),
+            "origin": origin,
             "written": bounded(written.text, BLOCK) if written is not None else None,
             "written_at": f"{shown_uri(written.file)}:{written.number}" if written is not None else "",
             "source": _source(forward),
@@ -130,6 +133,7 @@ def _page(
             "shown": len(top.contributors) if top is not None else 0,
             "kept": top.kept if top is not None else 0,
             "step": SHOWN_CONTRIBUTORS,
+            "trace": trace,
             "commands": _commands(runs.store, asked, run, backward, forward),
         },
     )
