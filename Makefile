@@ -68,7 +68,7 @@ test-oldest: $(OLDEST_STAMP)  ## the same tests on the oldest Beam release that 
 engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, once for all clones
 	@$(PYTHON) -m tests.engines.install
 
-test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, of OTLP and StatsD, and an installed Pub/Sub emulator
+test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, of OTLP and StatsD, Debian's Prometheus, and an installed Pub/Sub emulator
 	$(BIN)/python -m pytest -m engines -rs tests $(PYTEST_ARGS)
 
 # Where apt can, it installs Chromium; elsewhere the tests that miss it say what would.
