@@ -222,7 +222,7 @@ class _Maker:
             CRITICAL,
             f"records of {self._name} were lost or doubled between two steps",
             "the balance of its newest run that ended does not hold",
-            self._pipeline.command("show", self._pipeline.latest),
+            self._pipeline.command("balance", self._pipeline.latest),
         )
 
     def _oldest(self) -> Rule | LeftOut:

@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.prism_runner import PrismRunner
 from click.testing import CliRunner
 
 import beam_obs as obs
@@ -20,6 +21,7 @@ from tests.engines.alertmanager import alertmanager, receiver
 from tests.engines.object_stores import free_port
 from tests.engines.prism import prism_options
 from tests.engines.prometheus import installed, prometheus, running
+from tests.faulty_runner import DROP, FaultyRunner
 
 pytestmark = pytest.mark.engines
 
@@ -39,13 +41,13 @@ takes_at_most = "5s"
 """
 
 
-def ask(*arguments: str) -> str:
+def ask(*arguments: str, code: int = 0) -> str:
     done = CliRunner().invoke(command_line, list(arguments), catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == code, done.output
     return str(done.stdout)
 
 
-def launch(name: str, *arguments: str) -> obs.Pipeline:
+def launch(name: str, *arguments: str, runner: str | PrismRunner = "PrismRunner") -> obs.Pipeline:
     options = PipelineOptions(
         [
             *prism_options(),
@@ -55,7 +57,21 @@ def launch(name: str, *arguments: str) -> obs.Pipeline:
             *arguments,
         ]
     )
-    return obs.Pipeline("PrismRunner", options=options, name=name)
+    return obs.Pipeline(runner, options=options, name=name)
+
+
+class LosingPrism(PrismRunner):
+    """Prism, with three records lost in front of a step."""
+
+    def run_portable_pipeline(self, pipeline: Any, options: Any) -> Any:
+        return super().run_portable_pipeline(FaultyRunner("text", DROP, 3)._with_fault(pipeline), options)
+
+
+def lose() -> None:
+    """Runs a pipeline of which a runner loses records, and says that all is well."""
+    with launch("lost", runner=LosingPrism()) as p:
+        made = p | "make" >> beam.Create(range(100), reshuffle=False)
+        _ = made | "double" >> beam.Map(lambda number: number * 2) | "text" >> beam.Map(str)
 
 
 def wait_a_while(number: int) -> int:
@@ -97,8 +113,9 @@ def numbers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> None:
     parse("malformed", ["1"] * 100)
     parse("well", ["1"] * 100)
+    parse("lost", ["1"] * 100)
     rules = []
-    for name in ("never", "slow", "malformed", "well"):
+    for name in ("never", "slow", "malformed", "lost", "well"):
         rules.append(tmp_path / f"{name}.yml")
         rules[-1].write_text(ask("alerts", name, "--for", "prometheus", "--window", "10s"))
     with (
@@ -111,11 +128,13 @@ def test_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> None:
         result = slow.run()
         with pytest.raises(obs.DeadRateExceeded):
             parse("malformed", ["1", "x"] * 50)
+        lose()
         expected = {
             ("BeamNotStarted", "never"),
             ("BeamRunTooLong", "slow"),
             ("BeamDeadShare", "malformed"),
             ("BeamRunFailed", "malformed"),
+            ("BeamBalanceBroken", "lost"),
         }
         until = time.monotonic() + WAIT_SECONDS
         while expected - {told_of(alert) for alert in alerts} and time.monotonic() < until:
@@ -126,7 +145,8 @@ def test_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> None:
     for alert in notified.values():
         command = shlex.split(alert["annotations"]["runbook"])
         assert command[0] == "beam-obs"
-        ask(*(word for word in command[1:] if word != "--follow"))
+        words = [word for word in command[1:] if word != "--follow"]
+        ask(*words, code=1 if words[0] == "balance" else 0)
     dead = notified["BeamDeadShare", "malformed"]
     assert dead["labels"]["stage"] == "parse"
     assert dead["annotations"]["description"].startswith("stage parse: 50%; more than 40 %")
