@@ -115,6 +115,7 @@ class LedgerEdge:
       given: terms of what they give, as `beam_obs.records.ledger_rows` has them.
       taken: of what it takes.
       obstacle: why they cannot be held against each other, or empty.
+      may_drop: whether what comes too late for its window is dropped in between.
     """
 
     producers: tuple[str, ...]
@@ -122,6 +123,7 @@ class LedgerEdge:
     given: tuple[int, ...] = ()
     taken: tuple[int, ...] = ()
     obstacle: str = ""
+    may_drop: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

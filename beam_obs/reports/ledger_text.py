@@ -66,7 +66,9 @@ def found_text(edge: Mapping[str, Any]) -> str:
     lost, added = edge.get("lost") or 0, edge.get("added") or 0
     parts = [f"{lost:,} lost"] * bool(lost) + [f"{added:,} too many"] * bool(added)
     least = "at least " if parts and not edge.get("is_exact", True) else ""
-    return f"{least}{', '.join(parts)}" if parts else "the same"
+    late = f"{edge['late']:,} dropped as late" if edge.get("late") else ""
+    found = f"{least}{', '.join(parts)}" if parts else "" if late else "the same"
+    return ", ".join(filter(None, (found, late)))
 
 
 def example_lines(

@@ -124,7 +124,8 @@ def _ledger(
         return Ledger(unchecked=str(error))
     if evidence.problems:
         return Ledger(unchecked=evidence.problems[0])
-    return ledger_of(woven, sums, step_of, has_counts, has_ended_well, commits_lost)
+    windows = summarize_windows(evidence)
+    return ledger_of(woven, sums, step_of, has_counts, has_ended_well, commits_lost, windows)
 
 
 def _not_kept(

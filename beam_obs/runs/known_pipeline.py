@@ -79,6 +79,7 @@ _OF_WEAVE = {
                 "given": Needed([int], []),
                 "taken": Needed([int], []),
                 "obstacle": Needed(str, ""),
+                "may_drop": Needed(bool, False),
             }
         ],
         [],

@@ -8,12 +8,13 @@ that a bundle which was tried again, or a job that an engine started again, coun
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from beam_obs.records.ledger_rows import PointSums
 from beam_obs.records.origin_sums import Odd, OriginSums
 from beam_obs.records.weave_report import LedgerEdge, LedgerStep, WeaveReport
+from beam_obs.records.window_counts import WindowCounts
 
 VERSION = 1
 MOST_EXAMPLES = 20
@@ -39,6 +40,7 @@ class EdgeFound:
       is_exact: whether lost and added are all there are.
       examples: of both, as far as they can be told.
       obstacle: why the two were not held against each other, or empty.
+      late: of what was given, how many were dropped since they came too late for their window.
     """
 
     producers: tuple[str, ...]
@@ -50,6 +52,7 @@ class EdgeFound:
     is_exact: bool = True
     examples: tuple[Odd, ...] = ()
     obstacle: str = ""
+    late: int = 0
 
     @property
     def holds(self) -> bool:
@@ -75,7 +78,8 @@ class EdgeFound:
         least = "" if self.is_exact else "at least "
         parts = [f"{self.lost:,} lost"] * bool(self.lost) + [f"{self.added:,} too many"] * bool(self.added)
         amount = "" if self.holds else f" ({least}{', '.join(parts)})"
-        return f"{self.where}: {self.left[0]} {self.given:,}, {self.right[0]} {self.taken:,}{amount}"
+        late = f", dropped as late {self.late:,}" if self.late else ""
+        return f"{self.where}: {self.left[0]} {self.given:,}, {self.right[0]} {self.taken:,}{late}{amount}"
 
     @property
     def left(self) -> tuple[str, int]:
@@ -92,7 +96,7 @@ class EdgeFound:
         told: dict[str, Any] = {"from": list(self.producers), "to": self.consumer}
         if self.obstacle:
             return {**told, "reason": self.obstacle}
-        told |= {"given": self.given, "taken": self.taken}
+        told |= {"given": self.given, "taken": self.taken} | ({"late": self.late} if self.late else {})
         if self.holds:
             return told
         return {
@@ -195,6 +199,7 @@ def ledger_of(
     has_counts: bool,
     has_ended_well: bool = True,
     commits_lost: int = 0,
+    windows: Mapping[str, Mapping[str, WindowCounts]] | None = None,
 ) -> Ledger:
     """Returns the ledger of a run that has ended.
 
@@ -205,6 +210,7 @@ def ledger_of(
       has_counts: whether the runner counted any element.
       has_ended_well: whether the job ran to its end.
       commits_lost: files of manifests that could not be written.
+      windows: by step and window, what steps took and gave some of which may come too late.
     """
     if woven is None or not woven.ledger_edges:
         return Ledger(unchecked=NO_LEDGER)
@@ -215,12 +221,17 @@ def ledger_of(
     if has_counts and not sums.by_point:
         return Ledger(unchecked=NOT_COMMITTED)
     return Ledger(
-        tuple(_edge(edge, sums, step_of) for edge in woven.ledger_edges),
+        tuple(_edge(edge, sums, step_of, windows or {}) for edge in woven.ledger_edges),
         tuple(_step(step, sums) for step in woven.ledger_steps),
     )
 
 
-def _edge(edge: LedgerEdge, sums: PointSums, step_of: Callable[[str], str]) -> EdgeFound:
+def _edge(
+    edge: LedgerEdge,
+    sums: PointSums,
+    step_of: Callable[[str], str],
+    windows: Mapping[str, Mapping[str, WindowCounts]],
+) -> EdgeFound:
     producers, consumer = _ends(edge, step_of)
     if edge.obstacle:
         return EdgeFound(producers, consumer, obstacle=edge.obstacle)
@@ -232,12 +243,26 @@ def _edge(edge: LedgerEdge, sums: PointSums, step_of: Callable[[str], str]) -> E
     odd = list(difference.odd())
     lost, added = (sum(abs(one.times) for one in odd if one.times * sign > 0) for sign in (1, -1))
     is_exact = _is_all(difference, odd)
+    late = 0
+    if edge.may_drop:
+        late = sum(counts.taken - counts.given for counts in windows.get(edge.consumer, {}).values())
+        if difference.count == late and not added:
+            return EdgeFound(producers, consumer, given.count, taken.count, late=late)
     if not is_exact:
         lost = max(lost, difference.count, int(difference.count >= 0))
         added = max(added, lost - difference.count)
         lost = max(lost, added + difference.count)
+    # Which of those that are missing came too late is not known: any may be the one that is lost.
     return EdgeFound(
-        producers, consumer, given.count, taken.count, lost, added, is_exact, tuple(odd[:MOST_EXAMPLES])
+        producers,
+        consumer,
+        given.count,
+        taken.count,
+        max(0, lost - late),
+        added,
+        is_exact and not late,
+        tuple(odd[:MOST_EXAMPLES]),
+        late=late,
     )
 
 

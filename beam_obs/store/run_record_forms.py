@@ -234,6 +234,7 @@ END_FORM: dict[str, Any] = {
                         "reason": _TEXT,
                         "given": _COUNT,
                         "taken": _COUNT,
+                        "late": _COUNT,
                         "lost": _COUNT,
                         "added": _COUNT,
                         "is_exact": Maybe(bool),

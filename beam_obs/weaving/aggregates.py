@@ -229,8 +229,9 @@ def _insert_behind(
     counting = weave.insert_dofn(node_id, f"{label}/beam_obs:origins", dofn, gathered, outputs)
     note_gathering(weave, node_id, taken, counting, counts_inputs=counts_inputs)
     if dofn.points is not None:
-        obstacle = SOME_REFUSED if counts_inputs else obstacle_to_gather(weave, taken, False)
-        note_taken(weave, counting, dofn.points, taken_as_whole(weave, node_id, taken), label, obstacle)
+        obstacle = SOME_REFUSED if counts_inputs else obstacle_to_gather(weave, taken, True)
+        whole, may_drop = taken_as_whole(weave, node_id, taken), counts_windows(weave, taken)
+        note_taken(weave, counting, dofn.points, whole, label, obstacle, may_drop)
 
 
 def _inputs_in(node: api.PTransform) -> Any:

@@ -124,10 +124,16 @@ def tally_step(
 
 
 def note_taken(
-    weave: WeaveState, node_id: str, points: StepPoints, taken: str, label: str, obstacle: str = ""
+    weave: WeaveState,
+    node_id: str,
+    points: StepPoints,
+    taken: str,
+    label: str,
+    obstacle: str = "",
+    may_drop: bool = False,
 ) -> None:
     """Notes that a step of the weave's own making counts what comes by a PCollection."""
-    weave.taken_by[node_id] = LedgerInput(label, points.taken, taken, obstacle)
+    weave.taken_by[node_id] = LedgerInput(label, points.taken, taken, obstacle, may_drop)
 
 
 def note_ledger(weave: WeaveState) -> None:
@@ -172,9 +178,10 @@ class _Edges:
 
     def into(self, node_id: str) -> LedgerEdge:
         """Returns what is given to a step and what it takes."""
-        label, taken, pcoll, obstacle = self._weave.taken_by[node_id]
+        label, taken, pcoll, obstacle, may_drop = self._weave.taken_by[node_id]
         given = self._to(pcoll)
-        return LedgerEdge(given.producers, label, given.terms, taken, obstacle or given.obstacle)
+        obstacle = obstacle or given.obstacle
+        return LedgerEdge(given.producers, label, given.terms, taken, obstacle, may_drop)
 
     def _to(self, pcoll: str) -> _Given:
         if pcoll not in self._known:

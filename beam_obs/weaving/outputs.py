@@ -59,7 +59,7 @@ def weave_sink(weave: WeaveState, node_id: str) -> None:
             dofn: Any = _index(weave, pcoll, encode, passes_on=True)
         else:
             dofn = _index_of_frames(weave, pcoll, frames)
-        _insert_index(weave, node_id, name, dofn, pcoll, {"None": plain, ROWS: rows}, label, before=True)
+        _insert_index(weave, node_id, name, dofn, pcoll, {"None": plain, ROWS: rows}, label)
         graph.replace_input(node_id, pcoll, plain, whole=True)
     _note_written(weave, node_id)
     uri = frames.path if frames is not None and frames.path else _uri(weave, node_id)
@@ -123,7 +123,8 @@ def _add_index(weave: WeaveState, node_id: str, pcoll: str, label: str, before: 
     rows = weave.rows_of(pcoll, OUTPUTS, label)
     dofn = _index(weave, pcoll, None, passes_on=False)
     name = f"{weave.label(node_id)}/beam_obs:index"
-    _insert_index(weave, node_id, name, dofn, pcoll, {"None": rows}, label, before)
+    # What ends there was counted where it came in, or left.
+    weave.insert_dofn(node_id, name, dofn, pcoll, {"None": rows}, before=before)
     weave.report.ends.append(label)
 
 
@@ -135,13 +136,12 @@ def _insert_index(
     taken: str,
     outputs: dict[str, str],
     label: str,
-    before: bool,
 ) -> None:
-    """Puts in what notes records that leave, counted for the ledger."""
+    """Puts in what notes records that enter a sink, counted for the ledger."""
     counts = isinstance(dofn, IndexDoFn)
     if counts:
         tally_step(weave, dofn, label, None, outputs, SINK_OF_LEDGER)
-    made = weave.insert_dofn(node_id, name, dofn, taken, outputs, before=before)
+    made = weave.insert_dofn(node_id, name, dofn, taken, outputs, before=True)
     if counts and dofn.points is not None:
         note_taken(weave, made, dofn.points, taken, label)
 

@@ -47,12 +47,14 @@ class LedgerInput(NamedTuple):
       terms: what it takes.
       pcoll: of which PCollection.
       obstacle: why it cannot be held against what is given, or empty.
+      may_drop: whether the step drops what comes too late for its window.
     """
 
     label: str
     terms: Terms
     pcoll: str
     obstacle: str = ""
+    may_drop: bool = False
 
 
 class WeaveState:

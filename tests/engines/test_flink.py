@@ -19,6 +19,7 @@ from beam_obs.store.evidence import read_evidence
 from beam_obs.store.run_record import RunRecord
 from tests.engines.flink.cluster import Cluster, running_cluster
 from tests.metrics.bundled_values import check_values, in_bundles
+from tests.million import assert_a_million_records_balance
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
@@ -114,6 +115,7 @@ class Job:
         refused = end["dead_letters"]
         assert (refused["count"], refused["by_stage"]) == (NUMBERS // 10, {"parse": NUMBERS // 10})
         assert end["balance"]["broken"] == []
+        assert end["ledger"]["holds"] is True
         evidence = read_evidence(self.store, run.folder)
         assert sum(one.count for one in evidence.of_kind("derivations")) == GROUPS
         assert sum(one.count for one in evidence.of_kind("output_index")) == GROUPS
@@ -147,6 +149,10 @@ def test_a_task_manager_lost_after_evidence_was_committed(cluster: Cluster, tmp_
 
     job.assert_that_nothing_is_lost_or_doubled(run)
     assert run.end["dead_letters"]["superseded"] == NUMBERS // 10
+
+
+def test_a_million_records_balance(cluster: Cluster, tmp_path: Path) -> None:
+    assert_a_million_records_balance(tmp_path, None, [*cluster.options, "--obs_progress=off"])
 
 
 def test_elements_are_not_counted_again_by_those_that_read_them(cluster: Cluster, tmp_path: Path) -> None:

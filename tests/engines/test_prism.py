@@ -27,6 +27,7 @@ from beam_obs.store.evidence import read_evidence, summarize_windows
 from beam_obs.testing import assert_metrics
 from tests.engines.prism import prism_options
 from tests.metrics.bundled_values import check_kept, in_bundles
+from tests.million import assert_a_million_records_balance
 from tests.weaving.provenance import made, run_woven
 from tests.weaving.random_steps import STEPS, typed
 from tests.weaving.test_independence import rows_of, write_files
@@ -59,6 +60,11 @@ def test_lineage_of_every_step_is_what_its_values_say(tmp_path: Path) -> None:
     assert all(ran.seen)
     for value, origin in ran.outputs:
         assert ran.sources_of(origin) == {made("one", number) for number in value[1]}
+
+
+@pytest.mark.slow
+def test_a_million_records_balance(tmp_path: Path) -> None:
+    assert_a_million_records_balance(tmp_path, "PrismRunner", prism_options())
 
 
 def slowly(value: Any) -> Any:

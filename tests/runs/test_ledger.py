@@ -9,6 +9,8 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from click.testing import CliRunner
 
 import beam_obs as obs
@@ -19,6 +21,7 @@ from beam_obs.store.numbers_of_run import numbers_of_run
 from beam_obs.store.run_record import RunRecord
 from beam_obs.testing.retrying_runner import RetryingRunner
 from tests.faulty_runner import DOUBLE, DROP, EXCHANGE, FaultyRunner
+from tests.million import assert_a_million_records_balance
 
 NUMBERS = 500
 LOST, TOO_MANY = 1, -1
@@ -185,3 +188,37 @@ def test_a_run_that_fails_is_not_said_to_be_balanced() -> None:
     assert told.exit_code == 1
     assert "not checked" in told.output
     assert "balanced:" not in told.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", ["FnApiRunner", RetryingRunner(times=2)])
+def test_a_million_records_balance(runner: Any, tmp_path: Path) -> None:
+    assert_a_million_records_balance(tmp_path, runner, [])
+
+
+def late_stream() -> TestStream:
+    """Ten pairs in the first window, of which the last two come when it is closed, and one of the next."""
+    stream = TestStream(coder=beam.coders.PickleCoder())
+    stream.add_elements([TimestampedValue(("a", number), number) for number in range(8)])
+    stream.advance_watermark_to(20)
+    stream.add_elements([TimestampedValue(("a", number), number) for number in (8, 9)])
+    stream.add_elements([TimestampedValue(("a", 25), 25)])
+    return stream.advance_watermark_to_infinity()
+
+
+def test_what_comes_too_late_is_told_and_no_imbalance() -> None:
+    given = PipelineOptions(["--obs_report=off", "--streaming"])
+    with obs.Pipeline("DirectRunner", given, name="late") as p:
+        (
+            p
+            | "read" >> late_stream()
+            | "pairs" >> beam.Map(lambda pair: pair).with_output_types(tuple[str, int])
+            | "windows" >> beam.WindowInto(FixedWindows(10))
+            | "group" >> beam.GroupByKey()
+            | "count" >> beam.MapTuple(lambda key, numbers: len(list(numbers)))
+        )
+    record = obs.Store().find("late@latest")
+    edges = {edge["to"]: edge for edge in (record.end or {})["ledger"]["edges"]}
+    assert (record.end or {})["ledger"]["holds"] is True
+    assert (edges["group"]["given"], edges["group"]["taken"], edges["group"]["late"]) == (11, 9, 2)
+    assert "late" not in edges["count"]
