@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from beam_obs.alerts.promql import PIPELINE, STAGE, WORKER, Naming
-from beam_obs.alerts.rules import OLDEST
 from beam_obs.alerts.watched_pipeline import WatchedPipeline
 from beam_obs.metrics import own_families as own
 
@@ -151,7 +150,7 @@ class _Maker:
             within = schedule.start_within_seconds
             yield Panel("Since a start was due that no run answered", LINES, SECONDS, (due,), within, runs)
         if self._pipeline.is_streaming:
-            oldest = Query(self._most(OLDEST))
+            oldest = Query(self._most(own.OLDEST_UNPROCESSED))
             yield Panel("Age of the oldest record that waits", LINES, SECONDS, (oldest,), command=runs)
 
     def _all(self, name: str) -> str:

@@ -19,8 +19,6 @@ from beam_obs.store.timeliness import UNDER_WAY
 CRITICAL, WARNING = "critical", "warning"
 SHARE, SECONDS = "share", "seconds"
 
-OLDEST = "beam_obs_oldest_unprocessed_seconds"
-
 DEFAULT_WINDOW = 600
 
 _KEPT = 2
@@ -229,11 +227,12 @@ class _Maker:
         name = "BeamBackedUp"
         if not self._pipeline.is_streaming:
             return LeftOut(name, "its runs are no streams (--streaming)")
-        oldest = self._naming.selector(OLDEST, self._this)
+        oldest = self._naming.selector(own.OLDEST_UNPROCESSED, self._this)
         growth = f"max by ({PIPELINE}) (deriv({oldest}[{duration(self._window)}]))"
         return Rule(
             name,
-            f"{self._of_pipeline(OLDEST)} > {number(self._window)}\nand {growth} > {_GROWING:g}",
+            f"{self._of_pipeline(own.OLDEST_UNPROCESSED)} > {number(self._window)}"
+            f"\nand {growth} > {_GROWING:g}",
             CRITICAL,
             f"{self._name} is backed up: the oldest record that waits gets older",
             f"older than {_told(self._window)}, and by half a second each second or more",

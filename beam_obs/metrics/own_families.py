@@ -25,6 +25,7 @@ WORKER_MEMORY_LIMIT = "beam_obs_worker_memory_limit_bytes"
 WORKER_CPU = "beam_obs_worker_cpu_seconds_total"
 BUNDLES_FAILED = "beam_obs_bundles_failed_total"
 EVENT_LAG = "beam_obs_event_lag_seconds"
+OLDEST_UNPROCESSED = "beam_obs_oldest_unprocessed_seconds"
 WATERMARK = "beam_obs_watermark_timestamp_seconds"
 RUN_INFO = "beam_obs_run_info"
 RUN_STATUS = "beam_obs_run_status"
@@ -52,6 +53,7 @@ OWN_FAMILIES: dict[str, tuple[str, str]] = {
     ELEMENTS: (COUNTER, "Elements of an output of a step, as Beam counts them."),
     ELEMENT_BYTES: (SUMMARY, "Sizes of encoded elements, as Beam samples them."),
     EVENT_LAG: (SUMMARY, "Age of elements at a step that groups them by window, of a sample of them."),
+    OLDEST_UNPROCESSED: (GAUGE, "Age of the oldest that a step took and holds in a window that is open."),
     WATERMARK: (GAUGE, "Watermark of a stage of the runner's, of the steps that are in it."),
     WORKER_MEMORY: (GAUGE, "Resident memory of a worker process."),
     WORKER_MEMORY_LIMIT: (

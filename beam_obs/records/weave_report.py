@@ -96,6 +96,7 @@ class Gathering:
         in by window: runners tell their ids or their labels.
       obstacle: why the two counts cannot be held against each other, or empty.
       may_drop: whether elements may come too late for their window; then both sides are counted by window.
+      gives_at_end: whether it gives what is in a window when that is over, and not before.
     """
 
     label: str
@@ -103,6 +104,7 @@ class Gathering:
     counted_by: tuple[str, ...]
     obstacle: str = ""
     may_drop: bool = False
+    gives_at_end: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

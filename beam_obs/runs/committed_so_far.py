@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from beam_obs.metrics.families import Family
-from beam_obs.store.evidence import committed_kinds, read_evidence
+from beam_obs.records.window_counts import WindowCounts
+from beam_obs.store.evidence import committed_kinds, read_evidence, summarize_windows
 from beam_obs.store.instrument_values import kept_families
 from beam_obs.store.store import Store
 
@@ -22,11 +24,13 @@ class Committed(NamedTuple):
       families: gauges and summaries.
       kinds: kinds of refusal, as ``by_fingerprint`` of ``end.json`` has them.
       problems: what cannot be read, as sentences.
+      windows: by step and window, what steps took and gave that count by window.
     """
 
     families: tuple[Family, ...] = ()
     kinds: tuple[dict[str, Any], ...] = ()
     problems: tuple[str, ...] = ()
+    windows: Mapping[str, Mapping[str, WindowCounts]] = {}
 
 
 class CommittedSoFar:
@@ -70,4 +74,5 @@ def read_committed(store: Store, folder: str) -> Committed:
     evidence = read_evidence(store, folder)
     problems: list[str] = []
     families = tuple(kept_families(store, folder, evidence, problems))
-    return Committed(families, tuple(committed_kinds(evidence)), tuple(problems))
+    windows = summarize_windows(evidence)
+    return Committed(families, tuple(committed_kinds(evidence)), tuple(problems), windows)

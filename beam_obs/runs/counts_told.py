@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from beam_obs.metrics import names
 from beam_obs.metrics.run_snapshot import EventLag, Snapshot, StageCounts
+from beam_obs.records.open_windows import oldest_waiting
 from beam_obs.records.weave_report import Gathering
+from beam_obs.records.window_counts import WindowCounts
 from beam_obs.runs.balance import Balance, step_around
 from beam_obs.runs.graph import Composite, Graph, Step
 
@@ -62,6 +64,31 @@ def windowed_steps(
             of_step = found.get(dropped.step, WindowedStep())
             found[dropped.step] = of_step._replace(dropped=dropped.count)
     return found
+
+
+def waiting_told(
+    graph: Graph | None,
+    gatherings: Iterable[Gathering],
+    windows: Mapping[str, Mapping[str, WindowCounts]],
+    is_over: bool = False,
+) -> list[dict[str, Any]]:
+    """Returns ``waiting``: the oldest event time of what steps took and have not yet given, in open windows.
+
+    Args:
+      graph: of the pipeline; None where it cannot be told.
+      gatherings: the steps that count by window.
+      windows: what committed manifests say of them.
+      is_over: whether the run has ended well, so that nothing waits.
+    """
+    labels = [step.label for step in graph.steps] if graph is not None else []
+    return [
+        {
+            "step": step_around(gathering.label, labels),
+            "oldest": None if is_over else oldest_waiting(windows[gathering.label]),
+        }
+        for gathering in gatherings
+        if gathering.may_drop and gathering.gives_at_end and gathering.label in windows
+    ]
 
 
 def counts_told(

@@ -13,7 +13,7 @@ from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import DatasetDescription, Observation
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.runs.balance import balance
-from beam_obs.runs.counts_told import counts_told, windowed_steps
+from beam_obs.runs.counts_told import counts_told, waiting_told, windowed_steps
 from beam_obs.runs.graph import Graph
 from beam_obs.runs.instruments_told import instruments_told
 from beam_obs.runs.ledger import Ledger, ledger_of
@@ -88,6 +88,7 @@ def describe_end(
             elements,
             windowed_steps(graph, snapshot, gatherings, balanced),
         ),
+        "waiting": waiting_told(graph, gatherings, windows, has_ended_well),
         "balance": balanced.to_json(),
         "ledger": ledger.to_json(),
         "lineage_lost": summarize_lost(evidence, snapshot.commits_lost),

@@ -67,6 +67,7 @@ _OF_WEAVE = {
                 "counted_by": Needed([str], []),
                 "obstacle": Needed(str, ""),
                 "may_drop": Needed(bool, False),
+                "gives_at_end": Needed(bool, False),
             }
         ],
         [],

@@ -335,8 +335,9 @@ class Launched:
             self._graph = observer.graph()
         known = self._graph is not None and (observer.executed is not None or not observer.copied)
         elements = snapshot.elements if snapshot is not None and known else None
-        committed = self._committed.latest() if self._exporters or are_any_kept() else Committed()
         gatherings = self.weave_reports[-1].gatherings if self.weave_reports else []
+        is_looked_at = self._exporters or are_any_kept() or any(one.may_drop for one in gatherings)
+        committed = self._committed.latest() if is_looked_at else Committed()
         told = self._live.told(
             self._graph or self._graph_at_launch, snapshot, elements, committed, gatherings
         )

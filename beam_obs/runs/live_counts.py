@@ -8,7 +8,7 @@ from typing import Any
 from beam_obs.metrics.run_snapshot import Snapshot
 from beam_obs.records.weave_report import Gathering
 from beam_obs.runs.committed_so_far import Committed
-from beam_obs.runs.counts_told import counts_told, windowed_steps
+from beam_obs.runs.counts_told import counts_told, waiting_told, windowed_steps
 from beam_obs.runs.graph import Graph
 from beam_obs.runs.instruments_told import instruments_told
 from beam_obs.store.records_told import records_told
@@ -59,7 +59,8 @@ class LiveCounts:
         if history:
             self._keep(point)
         instruments = instruments_told(snapshot, committed.families, committed.problems)
-        return {"at": at, **counts, "instruments": instruments, "history": history}
+        waiting = waiting_told(graph, gatherings, committed.windows)
+        return {"at": at, **counts, "waiting": waiting, "instruments": instruments, "history": history}
 
     def _keep(self, point: dict[str, Any]) -> None:
         if self._looks % self._apart == 0:

@@ -41,7 +41,13 @@ def numbers_of_run(record: RunRecord) -> RunNumbers:
     known = record.last_known
     at = (record.end or {}).get("finished") or record.as_of or now_text()
     of_steps = _of_steps(record, known)
-    families = [*of_steps, *_of_run(record, at), *_of_workers(record), *_of_instruments(known)]
+    families = [
+        *of_steps,
+        _waiting(known, at),
+        *_of_run(record, at),
+        *_of_workers(record),
+        *_of_instruments(known),
+    ]
     return RunNumbers(
         record.pipeline,
         record.id,
@@ -49,6 +55,18 @@ def numbers_of_run(record: RunRecord) -> RunNumbers:
         tuple(family for family in families if family.samples),
         record.end is not None,
         _attributes(record),
+    )
+
+
+def _waiting(known: Mapping[str, Any], at: str) -> Family:
+    """Returns how old the oldest of what waits in windows is, by step; 0 where nothing does."""
+    now = parse_time(at).timestamp()
+    return own.own_family(
+        own.OLDEST_UNPROCESSED,
+        [
+            Sample(one["step"], value=0.0 if one["oldest"] is None else max(0.0, now - one["oldest"]))
+            for one in known.get("waiting") or ()
+        ],
     )
 
 

@@ -308,6 +308,7 @@ END_FORM: dict[str, Any] = {
             "problems": Needed([str], []),
         }
     ),
+    "waiting": Needed([{"step": str, "oldest": Needed(_NUMBER, None)}], []),
     "workers": Maybe([WORKER_FORM]),
     "was_removed": Maybe(bool),
     FILES: Maybe(Each(str)),

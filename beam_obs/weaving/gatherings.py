@@ -6,7 +6,7 @@ from typing import Any
 
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
-from apache_beam.transforms.trigger import AccumulationMode, DefaultTrigger
+from apache_beam.transforms.trigger import AccumulationMode, AfterWatermark, DefaultTrigger
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.records.weave_report import Gathering
@@ -86,8 +86,16 @@ def note_gathering(
             (counting, weave.label(counting), *_names_before(weave, node_id)),
             obstacle_to_gather(weave, taken, counts_late),
             counts_late and counts_windows(weave, taken),
+            _gives_at_end(weave.windowing(taken).triggerfn),
         )
     )
+
+
+def _gives_at_end(trigger: Any) -> bool:
+    """Returns whether nothing of a window is given before it is over."""
+    if isinstance(trigger, AfterWatermark):
+        return trigger.early is None
+    return isinstance(trigger, DefaultTrigger)
 
 
 def _names_before(weave: WeaveState, node_id: str) -> tuple[str, ...]:

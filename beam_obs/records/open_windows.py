@@ -1,0 +1,44 @@
+"""The oldest event time of what waits in the windows of a step, by what committed manifests say of them.
+
+A step that gives its groups when the watermark passes the end of their window has taken what is in windows
+that are open, and not yet given it. How far the watermark is, the last window tells of which it gave any:
+what is missing of that and of those before it is not open any more, but was dropped as too late.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from beam_obs.records.window_counts import WindowCounts
+
+_BOUNDS = re.compile(r"\[(-?[\d.]+), (-?[\d.]+)\)")
+
+
+def oldest_waiting(windows: Mapping[str, WindowCounts]) -> float | None:
+    """Returns the start of the earliest open window that has elements, in seconds since 1970; None where none
+    has. No element of it is older.
+
+    Args:
+      windows: of the step, by window.
+
+    >>> taken, given = WindowCounts(2), WindowCounts(2, 2)
+    >>> oldest_waiting({"[0.0, 10.0)": given, "[10.0, 20.0)": taken, "[20.0, 30.0)": taken})
+    10.0
+    >>> oldest_waiting({"[0.0, 10.0)": WindowCounts(3, 2)}) is None
+    True
+    """
+    bounds = {
+        window: (float(found[1]), float(found[2]))
+        for window in windows
+        if (found := _BOUNDS.fullmatch(window)) is not None
+    }
+    closed = max((end for window, (_, end) in bounds.items() if windows[window].given), default=float("-inf"))
+    return min(
+        (
+            start
+            for window, (start, end) in bounds.items()
+            if end > closed and windows[window].taken > windows[window].given
+        ),
+        default=None,
+    )
