@@ -19,7 +19,7 @@ WRITE_LEG = ["weaving", "checks", "io", "stages", "dead_letters", "woven", "wrap
 """From the top down: a pipeline while it is built and runs."""
 READ_LEG = ["reports", "lineage", "store"]
 """From the top down: a store, without Apache Beam."""
-ABOVE_BOTH = ["cli", "alerts", "web", "testing", "runs", "exporters"]
+ABOVE_BOTH = ["cli", "alerts", "web", "testing", "runs", "replay", "exporters"]
 """From the top down."""
 
 WITHOUT_BEAM = ["records", "store", "lineage", "reports", "exporters", "web", "alerts", "cli"]

@@ -1,4 +1,4 @@
-"""`beam-obs dead-letters list` and `beam-obs dead-letters show`."""
+"""`beam-obs dead-letters`: `list` and `show`, beside `replay` and `reset`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from beam_obs.cli.dead_letter_kinds import (
 )
 from beam_obs.cli.follow import follow_option
 from beam_obs.cli.letter_list import AskedLetters, follow_letters, letter_json, list_letters
-from beam_obs.cli.shared_options import (
-    json_option,
-    store_option,
-)
+from beam_obs.cli.replay_letters import replay, reset
+from beam_obs.cli.shared_options import json_option, store_option
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.number_text import counted
@@ -32,7 +30,11 @@ from beam_obs.store.unknown_name import beginning_of
 
 @click.group(name="dead-letters")
 def dead_letters() -> None:
-    """List and show refused records, by kind and one by one."""
+    """List and show refused records, by kind and one by one, and replay them."""
+
+
+dead_letters.add_command(replay)
+dead_letters.add_command(reset)
 
 
 @dead_letters.command(name="list")

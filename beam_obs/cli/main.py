@@ -96,6 +96,13 @@ def _collecting_seldom() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+def _without_program(given: list[str]) -> tuple[list[str], list[str]]:
+    """Takes the options of filesystems from arguments; behind ``--`` they are a program's."""
+    end = given.index("--") if "--" in given else len(given)
+    rest, of_filesystems = take_filesystem_options(given[:end])
+    return [*rest, *given[end:]], of_filesystems
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command and ends the process with its exit code."""
     sys.exit(exit_code(arguments))
@@ -111,7 +118,7 @@ def exit_code(arguments: list[str] | None = None) -> int:
         # As click's own `main` does, but for a closed pipe, which it makes a failure.
         given = list(sys.argv[1:] if arguments is None else arguments)
         # What `run` is given is the program's.
-        given, of_filesystems = (given, []) if given[:1] == ["run"] else take_filesystem_options(given)
+        given, of_filesystems = (given, []) if given[:1] == ["run"] else _without_program(given)
         reach_filesystems_by(of_filesystems)
         with beam_obs.make_context("beam-obs", given) as context:
             beam_obs.invoke(context)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import runpy
 import sys
-from typing import Any
 
 import click
 
+from beam_obs.cli.users_program import run_program, show_error
 from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE
 
 _PREFIXES = ("--obs_", "--obs-")
@@ -78,36 +77,9 @@ def run(
     with observing:
         # What follows is the program's: its exceptions, its SystemExit and so its exit code.
         try:
-            _run_module(program) if as_module else _run_file(program)
+            run_program(program, as_module)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            _show(error)
+            show_error(error, __file__)
             sys.exit(1)
-
-
-def _run_module(name: str) -> None:
-    sys.path[0] = os.getcwd()
-    runpy.run_module(name, run_name="__main__", alter_sys=True)
-
-
-def _run_file(path: str) -> None:
-    """Runs a file in the real `__main__` module, so that functions defined there can be pickled."""
-    sys.path[0] = os.path.dirname(os.path.abspath(path))
-    main = sys.modules["__main__"]
-    with open(path, "rb") as file:
-        code = compile(file.read(), path, "exec", dont_inherit=True)
-    main.__dict__.update(__file__=path, __spec__=None, __package__=None, __doc__=None, __loader__=None)
-    exec(code, main.__dict__)
-
-
-def _show(error: BaseException) -> None:
-    """Prints a program's traceback from the program's first frame on."""
-    frames: Any = error.__traceback__
-    ours = {__file__, runpy.__file__}
-    while frames is not None and (
-        frames.tb_frame.f_code.co_filename in ours
-        or frames.tb_frame.f_code.co_filename.startswith("<frozen runpy")
-    ):
-        frames = frames.tb_next
-    sys.excepthook(type(error), error.with_traceback(frames), frames)

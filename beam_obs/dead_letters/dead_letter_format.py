@@ -12,6 +12,7 @@ from apache_beam import coders
 from apache_beam.transforms.window import GlobalWindow, IntervalWindow
 from apache_beam.utils.windowed_value import PANE_INFO_UNKNOWN
 
+from beam_obs.dead_letters.letter_snapshot import EarlierAttempt, earlier_attempt
 from beam_obs.records.dead_letter import DeadLetter, dead_letter_key
 from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import parse_origin
@@ -66,10 +67,14 @@ class FormatDeadLetters(Untyped, beam.DoFn):
         self._index += 1
         if window is not self._window:
             self._window, self._window_text = window, window_text(window)
+        key = dead_letter_key(context.pipeline, stage, refusal.origin, refusal.payload)
+        before = EarlierAttempt(0, refusal.failed_at, identity)
+        if context.replayed is not None:
+            before = earlier_attempt(context.replayed, key, stage, refusal.origin) or before
         return [
             DeadLetter(
                 identity,
-                dead_letter_key(context.pipeline, stage, refusal.origin, refusal.payload),
+                key,
                 context.run,
                 context.pipeline,
                 stage,
@@ -87,9 +92,9 @@ class FormatDeadLetters(Untyped, beam.DoFn):
                 refusal.payload,
                 refusal.payload_coder,
                 refusal.payload_text,
-                refusal.attempt,
-                refusal.failed_at,
-                identity,
+                before.attempt + refusal.attempt,
+                before.first_failed_at,
+                before.root_id,
                 context.code,
                 refusal.traceparent,
                 refusal.redacted,

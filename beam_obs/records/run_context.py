@@ -29,6 +29,7 @@ class RunContext:
       is_one_job: whether all that is in its folder is of one job; not so where a template starts many.
       traces: how it is traced; None where it is not.
       logs: how log records of user code are treated; None where they are left alone.
+      replayed: the file of the dead letters that it replays; None where it does not.
     """
 
     pipeline: str
@@ -38,6 +39,7 @@ class RunContext:
     is_one_job: bool = True
     traces: TraceSettings | None = None
     logs: LogSettings | None = None
+    replayed: str | None = None
 
     @property
     def folder(self) -> str | None:

@@ -17,7 +17,7 @@ from beam_obs.runs.one_row import Row, one_row_steps
 from beam_obs.stages.guarded_combine import SplitCombined
 from beam_obs.woven.state import remembers
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
-from beam_obs.wrapper.role import EVIDENCE
+from beam_obs.wrapper.role import EVIDENCE, ROLE
 from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
@@ -165,7 +165,7 @@ def read_graph(
 def _told(
     node: Any, stages: frozenset[str], rows: Mapping[str, Row], is_in_row: bool = False
 ) -> Iterator[Any]:
-    if isinstance(node.transform, KeepRefusals):
+    if isinstance(node.transform, KeepRefusals) or node.annotations.get(ROLE) == EVIDENCE.encode():
         return
     is_in_row = is_in_row or node.full_label in rows
     has_stages = any(label.startswith(f"{node.full_label}/") for label in stages)

@@ -11,23 +11,27 @@ import contextlib
 import platform
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from apache_beam.version import __version__ as beam_version
 
 from beam_obs.dead_letters.evidence_writer import CommitEvidence, writes_at_once
 from beam_obs.dead_letters.homes import DeadLetters
+from beam_obs.dead_letters.letter_snapshot import SNAPSHOT
+from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
 from beam_obs.records.weave_report import WeaveReport
+from beam_obs.replay.cut import letters_label
+from beam_obs.replay.replay import NotRun, Replay, ReplayPlan, replay_under_way
 from beam_obs.runs.code_version import code_version
 from beam_obs.runs.dead_rate import limits_told
 from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.launched import Launched, status_of_error
 from beam_obs.runs.log_options import log_settings
-from beam_obs.runs.one_row import one_row_steps
+from beam_obs.runs.one_row import Row, one_row_steps
 from beam_obs.runs.option_names import settle_options
 from beam_obs.runs.options import PIPELINE_NAME, run_settings
 from beam_obs.runs.printed_report import print_wanted_report
@@ -91,6 +95,7 @@ class Observer:
         self.executed: Any = None
         """The copy that Beam made of the pipeline and ran in its place, where it told."""
         self.copied = False
+        self._replay: Replay | None = None
         self._was_run = False
         self._committed: set[int] = set()
         self.observation = observation_of(pipeline)
@@ -126,12 +131,20 @@ class Observer:
         if self.is_running:
             return run_pipeline()
         self.close_graph()
+        replay = replay_under_way()
+        plan = None
+        if replay is not None:
+            if not replay.is_for(self.observation):
+                return NotRun()
+            plan = self._replaying(replay)
         template = template_of(self.pipeline.runner, self.pipeline.options)
         if template is not None and not template.is_flex:
             return self._write_template(template, run_pipeline)
         launched = self._launch()
         _RUNNING.observers.append(self)
         try:
+            if replay is not None and plan is not None:
+                run_pipeline = self._cut(replay, plan, launched.run.record.folder)
             with (
                 self._weaving() as launched.weave_reports,
                 self._noting_copies(),
@@ -148,6 +161,33 @@ class Observer:
         else:
             launched.watch()
         return launched.result
+
+    def _replaying(self, replay: Replay) -> ReplayPlan:
+        """Makes this the observer of a replay: in the store, and with the name, of the run that refused."""
+        observation = self.observation
+        if template_of(self.pipeline.runner, self.pipeline.options) is not None:
+            raise UsageError("a template cannot be made of a replay: leave out --template_location")
+        plan = replay.plan(self.pipeline, observation)
+        self.store, self._replay = replay.store, replay
+        observation.context.pipeline, observation.context.store = replay.pipeline, replay.store.uri
+        labels = plan.cut.labels
+        observation.stages = {
+            label: stage for label, stage in observation.stages.items() if _has_steps(label, labels)
+        }
+        observation.outputs = [one for one in observation.outputs if _has_steps(one.label, labels)]
+        observation.inputs = [one for one in observation.inputs if _has_steps(one.label, labels)]
+        # What was refused once may be refused again, all of it: that fails no replay.
+        self.settings = self.settings._replace(max_dead_rate=1.0)
+        observation.dead_rates.clear()
+        return plan
+
+    def _cut(self, replay: Replay, plan: ReplayPlan, folder: str) -> Callable[[], Any]:
+        """Takes the letters of a replay; returns what runs the pipeline that is left."""
+        context = self.observation.context
+        replay.begin(context.run, folder)
+        context.replayed = f"{context.folder}/{SNAPSHOT}"
+        cut = replay.pipeline_of(self.pipeline, plan, context.replayed)
+        return lambda: cut.run(False)
 
     def _write_template(self, template: Template, run_pipeline: Callable[[], Any]) -> Any:
         """Lets Beam write a classic template, and keeps a folder for what jobs started from it leave."""
@@ -197,6 +237,8 @@ class Observer:
                 part.full_label for part in pipeline._root_transform().parts if _is_ours(part.full_label)
             ]
             rows = one_row_steps(self.pipeline)
+            if self._replay is not None:
+                rows |= dict.fromkeys(map(letters_label, self._replay.chosen.by_stage), Row(False))
             return read_graph(pipeline, self.observation.stages, hidden, rows, was_run)
         return None
 
@@ -238,7 +280,8 @@ class Observer:
                 {**vars(dataset), "uri": redact_text(dataset.uri)} for dataset in self.observation.inputs
             ],
             "traces": told_of(context.traces),
-            "parent_run": None,
+            "parent_run": self._replay.parent if self._replay is not None else None,
+            "replay": self._replay.described() if self._replay is not None else None,
             **limits_told(
                 self.settings.max_dead_rate, self.settings.max_dead_minimum, self.observation.dead_rates
             ),
@@ -278,6 +321,10 @@ def checked_name(name: str | None) -> str:
             "use letters, digits, '.', '_' and '-', at most 128 of them"
         )
     return name
+
+
+def _has_steps(label: str, kept: Iterable[str]) -> bool:
+    return any(is_within(one, label) for one in kept)
 
 
 def _is_ours(label: str) -> bool:

@@ -49,6 +49,8 @@ START_FORM: dict[str, Any] = {
     "python_version": _TEXT,
     "step_code": Maybe({"made_by": _TEXT, "steps": Needed(Each([str]), {})}),
     "template": _TEXT,
+    "parent_run": _TEXT,
+    "replay": Maybe({"letters": Needed(int, 0), "stages": Needed(Each(int), {})}),
     "max_dead_rate": _NUMBER,
     "max_dead_minimum": _COUNT,
     "dead_rates": Maybe(Each({"share": _NUMBER, "minimum": _COUNT})),

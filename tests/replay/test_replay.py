@@ -1,0 +1,313 @@
+"""Dead letters are given to their stage again by the program that is run, once each."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import subprocess
+import textwrap
+
+import pytest
+
+import beam_obs as obs
+import beam_obs.lineage as lineage
+from tests import programs
+from tests.shared_runs import made_once
+
+PROGRAM = """
+    import argparse, os, signal
+    import apache_beam as beam
+    import beam_obs as obs
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    def parse(line, rates, knows):
+        if os.environ.get("KILLED_AT") == line["fare"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        fare = {"cheap": "1"}.get(line["fare"], line["fare"]) if "cheap" in knows else line["fare"]
+        return {"city": line["city"], "fare": float(fare) * rates["EUR"]}
+
+    def per_rider(trip, knows):
+        if trip["fare"] == 0 and "zero" in knows:
+            return trip | {"riders": 0}
+        return trip | {"riders": 10 / trip["fare"]}
+
+    class Enrich(beam.PTransform):
+        def __init__(self, knows):
+            super().__init__()
+            self.knows = knows
+
+        def expand(self, trips):
+            return trips | "riders" >> beam.Map(per_rider, self.knows)
+
+    def main():
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--output", default="out")
+        parser.add_argument("--knows", default="")
+        given, rest = parser.parse_known_args()
+        options = PipelineOptions(["--runner=FnApiRunner", *rest])
+        with obs.Pipeline(options=options, name="fares") as p:
+            rates = p | "rates" >> beam.Create([("EUR", 2)])
+            lines = p | obs.ReadFromCsv("fares.csv")
+            _ = lines | "copy" >> obs.WriteToJson(f"{given.output}-copy", ".jsonl")
+            trips = lines | "parse" >> obs.Stage(beam.Map(parse, beam.pvalue.AsDict(rates), given.knows))
+            rich = trips | "enrich" >> obs.Stage(Enrich(given.knows))
+            more = p | "more" >> beam.Create([{"city": "ulm", "fare": 1.0, "riders": 10}])
+            all_ = (rich, more) | beam.Flatten()
+            _ = all_ | "write" >> obs.WriteToJson(given.output, ".jsonl", num_shards=1)
+            pairs = rich | beam.Map(lambda trip: (trip["city"], trip["fare"]))
+            sums = pairs | "sum" >> beam.CombinePerKey(sum)
+            _ = sums | beam.Map(str) | "sums" >> beam.io.WriteToText(f"{given.output}-sums", num_shards=1)
+
+    if __name__ == "__main__":
+        main()
+"""
+FARES = "city,fare\nrome,12.5\nparis,cheap\noslo,0\nbonn,7\nbern,dear\nlyon,x,y\n"
+
+
+@pytest.fixture
+def refused(tmp_path_factory: pytest.TempPathFactory) -> obs.RunRecord:
+    """A run that has refused two records at a stage, one in a composite and one as it was read."""
+
+    def make(folder: pathlib.Path) -> None:
+        (folder / "fares.csv").write_text(FARES)
+        (folder / "program.py").write_text(textwrap.dedent(PROGRAM))
+        done = programs.run(["program.py", "--obs_report=off"], cwd=folder)
+        assert done.returncode == 0, done.stderr
+
+    shutil.copytree(made_once(tmp_path_factory, "refused-fares", make), ".", dirs_exist_ok=True)
+    record = obs.Store().find("latest")
+    assert record.status_text == "done, 4 dead"
+    return record
+
+
+def replay(
+    run: str, *options: str, arguments: tuple[str, ...] = (), program: str = "program.py", code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    command = ["-m", "beam_obs.cli", "dead-letters", "replay", run, "--program", program, *options]
+    done = programs.run([*command, "--", "--obs_report=off", *arguments])
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def records(prefix: str) -> list[dict[str, object]]:
+    return [
+        json.loads(line)
+        for file in sorted(pathlib.Path().glob(f"{prefix}-0*.jsonl"))
+        for line in file.read_text().splitlines()
+    ]
+
+
+def letters(run: str = "latest") -> list[obs.DeadLetter]:
+    return sorted(obs.read_dead_letters(run), key=lambda letter: letter.payload_text)
+
+
+def test_letters_go_through_their_stage_and_all_behind_it(refused: obs.RunRecord) -> None:
+    done = replay("latest", arguments=("--knows=cheap,zero", "--output=again"))
+    record = obs.Store().find("latest")
+    assert (record.pipeline, record.start["parent_run"]) == ("fares", refused.id)
+    assert record.status_text == "done, 1 dead"
+    assert f"({record.status_text}) replayed 3 dead letters of run {refused.id[:13]}" in done.stdout
+    assert "1 letter not replayed: 'ReadFromCsv' refused them as it read them" in done.stderr
+    assert sorted(str(one["city"]) for one in records("again")) == ["oslo", "paris"]
+    sums = pathlib.Path("again-sums-00000-of-00001").read_text().splitlines()
+    assert sorted(sums) == ["('oslo', 0.0)", "('paris', 2.0)"]
+    assert record.end is not None
+    assert record.end["balance"]["holds"]
+    # What is upstream or beside does not come again.
+    assert list(pathlib.Path().glob("again-copy*")) == []
+    steps = {step["label"] for step in record.end["steps"]}
+    assert "parse" in steps
+    assert steps.isdisjoint({"ReadFromCsv", "copy", "more"})
+
+
+def test_a_letter_refused_again_is_the_next_attempt(refused: obs.RunRecord) -> None:
+    before = {letter.payload_text: letter for letter in letters(refused.id)}
+    replay("latest")
+    for letter in letters():
+        first = before[letter.payload_text]
+        assert (letter.attempt, letter.root_id) == (2, first.id)
+        assert letter.first_failed_at == first.failed_at < letter.failed_at
+        assert (letter.origin, letter.key) == (first.origin, first.key)
+        assert (letter.source_uri, letter.position) == (first.source_uri, first.position)
+    # Each of them once.
+    runs = obs.Store().count()
+    done = replay(refused.id, code=1)
+    assert "3 letters not replayed: replayed: its replay" in done.stderr
+    assert "no dead letter that is asked for can be replayed" in done.stderr
+    assert obs.Store().count() == runs
+
+
+def test_what_comes_of_a_letter_is_of_its_source_record(refused: obs.RunRecord) -> None:
+    replay("latest")
+    replay("latest", arguments=("--knows=cheap,zero", "--output=again"))
+    (paris,) = (at for at, one in enumerate(records("again"), 1) if one["city"] == "paris")
+    answer = lineage.why(f"again-00000-of-00001.jsonl:{paris}")
+    assert answer.run is not None
+    assert (answer.run.id, answer.certainty.kind) == (obs.Store().find("latest").id, "complete")
+    (source,) = answer.made_of
+    assert isinstance(source, lineage.FromSource)
+    assert (source.record.text, source.record.line) == ("paris,cheap", 3)
+    (of_sum,) = lineage.why("again-sums-00000-of-00001:1").made_of
+    assert isinstance(of_sum, lineage.FromSource)
+    assert of_sum.record.line in (3, 4)
+
+
+def test_a_letter_that_is_refused_again_and_again_is_parked_until_it_is_reset(refused: obs.RunRecord) -> None:
+    replay("latest", "--stage=enrich")
+    replay("latest", "--max-attempts=3")
+    (letter,) = letters()
+    assert letter.attempt == 3
+    done = replay("latest", code=1)
+    assert "1 letter not replayed: parked: it was tried 3 times, of 3" in done.stderr
+    reset = programs.run(["-m", "beam_obs.cli", "dead-letters", "reset", letter.id])
+    assert (reset.returncode, "is new again" in reset.stdout) == (0, True)
+    replay("latest", arguments=("--knows=zero", "--output=again"))
+    assert [one["city"] for one in records("again")] == ["oslo"]
+
+
+def test_a_dry_run_does_nothing_and_says_what_would_be_done(refused: obs.RunRecord) -> None:
+    done = replay("latest", "--dry-run", "--json", "--error=ValueError")
+    assert json.loads(done.stdout) == {
+        "run": refused.id,
+        "pipeline": "fares",
+        "stages": {"parse": 2},
+        "not_replayed": {},
+        "aggregates": ["sum"],
+        "merges": ["Flatten"],
+        "left_out": [],
+    }
+    assert "would be replayed" in replay("latest", "--dry-run").stdout
+    assert [one.id for one in obs.Store().runs()] == [refused.id]
+    assert not pathlib.Path(".beam_obs/dead_letters").exists()
+
+
+def test_what_is_asked_for_is_replayed_and_no_more(refused: obs.RunRecord) -> None:
+    replay("latest", "--text=paris", arguments=("--knows=cheap", "--output=again"))
+    assert [one["city"] for one in records("again")] == ["paris"]
+    replay(refused.id, "--stage=parse", "--limit=1")
+    assert [letter.payload_text for letter in letters()] == ['{"city": "bern", "fare": "dear"}']
+    oslo = next(letter for letter in letters(refused.id) if "oslo" in letter.payload_text)
+    replay(refused.id, f"--fingerprint={oslo.fingerprint[:8]}")
+    assert [letter.root_id for letter in letters()] == [oslo.id]
+
+
+def test_a_replay_that_is_killed_is_started_again(
+    refused: obs.RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KILLED_AT", "dear")
+    arguments = ("--knows=cheap,zero", "--output=again")
+    replay(refused.id, arguments=arguments, code=-9)
+    assert obs.Store().find("latest").status == "lost"
+    assert records("again") == []
+    monkeypatch.delenv("KILLED_AT")
+    replay(refused.id, arguments=arguments)
+    assert sorted(str(one["city"]) for one in records("again")) == ["oslo", "paris"]
+    assert [letter.attempt for letter in letters()] == [2]
+
+
+def test_of_replays_at_once_one_has_each_letter(refused: obs.RunRecord) -> None:
+    command = [
+        "-m",
+        "beam_obs.cli",
+        "dead-letters",
+        "replay",
+        refused.id,
+        "--program",
+        "program.py",
+        "--json",
+    ]
+    both = [
+        programs.Program(
+            [*command, "--", "--obs_report=off", "--knows=cheap,zero", f"--output=again{number}"]
+        )
+        for number in range(2)
+    ]
+    outputs = [(*one.communicate(120), one.wait()) for one in both]
+    taken = sum(json.loads(output)["letters"] for output, _, code in outputs if code == 0)
+    assert taken == 3, outputs
+    assert sorted(str(one["city"]) for one in (*records("again0"), *records("again1"))) == ["oslo", "paris"]
+
+
+def test_bytes_of_another_coder_are_not_read(refused: obs.RunRecord) -> None:
+    other = textwrap.dedent(PROGRAM).replace('obs.ReadFromCsv("fares.csv")', 'beam.Create(["rome"])')
+    pathlib.Path("other.py").write_text(
+        other.replace('"copy" >> obs.WriteToJson', '"copy" >> obs.WriteToText')
+    )
+    done = replay("latest", program="other.py", code=1)
+    assert "stage 'parse': the run encoded by python:MapCoder(" in done.stderr
+    assert "the program has beam:coder:string_utf8:v1. Nothing is replayed" in done.stderr
+    assert obs.Store().count() == 1
+
+
+def test_what_is_not_whole_is_counted_and_said() -> None:
+    pathlib.Path("fares.csv").write_text(FARES)
+    pathlib.Path("program.py").write_text(textwrap.dedent(PROGRAM))
+    assert programs.run(["program.py", "--obs_report=off", "--obs_redact=fare"]).returncode == 0
+    done = replay("latest", code=1)
+    assert "4 letters not replayed: redacted: they hold not the whole record" in done.stderr
+
+
+def test_a_program_without_the_stage_replays_nothing(refused: obs.RunRecord) -> None:
+    other = (
+        textwrap.dedent(PROGRAM).replace('"parse" >>', '"parsed" >>').replace('"enrich" >>', '"enriched" >>')
+    )
+    pathlib.Path("other.py").write_text(other)
+    done = replay("latest", "--stage=parse", program="other.py", code=1)
+    assert "other.py has run no pipeline with 'parse': nothing was replayed" in done.stderr
+    assert obs.Store().count() == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--program=nowhere.py",), "no program 'nowhere.py'"),
+        ((), "Missing option '--program'"),
+        (("--program=program.py", "--max-attempts=1"), "Invalid value for '--max-attempts'"),
+    ],
+)
+def test_wrong_usage_is_refused(options: tuple[str, ...], message: str) -> None:
+    pathlib.Path(".beam_obs/runs").mkdir(parents=True)
+    done = programs.run(["-m", "beam_obs.cli", "dead-letters", "replay", "latest", *options])
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+WINDOWED = """
+    import os
+    import apache_beam as beam
+    import beam_obs as obs
+
+    def parse(text):
+        return int(text if "FIXED" not in os.environ else text.strip("?"))
+
+    class Tell(beam.DoFn):
+        def process(self, number, time=beam.DoFn.TimestampParam, window=beam.DoFn.WindowParam):
+            yield f"{number} at {int(time)} in {int(window.start)} to {int(window.end)}"
+
+    with obs.Pipeline(argv=["--runner=FnApiRunner", "--obs_report=off"], name="windowed") as p:
+        (
+            p
+            | beam.Create([("1", 5), ("2?", 65), ("3?", 125)])
+            | beam.MapTuple(lambda text, time: beam.window.TimestampedValue(text, time))
+            | beam.WindowInto(beam.window.SlidingWindows(60, 30))
+            | "parse" >> obs.Stage(beam.Map(parse))
+            | beam.ParDo(Tell())
+            | beam.io.WriteToText("told", num_shards=1)
+        )
+"""
+
+
+def test_records_come_at_their_time_and_in_their_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    pathlib.Path("program.py").write_text(textwrap.dedent(WINDOWED))
+    assert programs.run(["program.py"]).returncode == 0
+    assert len(letters()) == 4
+    monkeypatch.setenv("FIXED", "1")
+    command = ["-m", "beam_obs.cli", "dead-letters", "replay", "latest", "--program", "program.py"]
+    done = programs.run(command)
+    assert done.returncode == 0, done.stderr
+    assert sorted(pathlib.Path("told-00000-of-00001").read_text().splitlines()) == [
+        "2 at 65 in 30 to 90",
+        "2 at 65 in 60 to 120",
+        "3 at 125 in 120 to 180",
+        "3 at 125 in 90 to 150",
+    ]
