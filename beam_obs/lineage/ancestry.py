@@ -45,7 +45,7 @@ class Ancestry:
           origin: of a record or aggregate.
           end: label of the step that it was taken by; None where it is not known.
         """
-        derivations = self._evidence.derivations.of_all([origin]) if is_derived(origin) else {}
+        derivations = self._evidence.derivations_of([origin]) if is_derived(origin) else {}
         return self._node(origin, end, derivations, 0)
 
     def _node(
@@ -88,7 +88,7 @@ class Ancestry:
         elif not shown and kept:
             note = "its contributors are not shown: there are too many above; ask `why` of its origin"
         self._left -= len(shown)
-        below = self._evidence.derivations.of_all([one for one in shown if is_derived(one)])
+        below = self._evidence.derivations_of([one for one in shown if is_derived(one)])
         if derivation.kind in (STATE, BUNDLE):
             what = "the key's state" if derivation.kind == STATE else "its bundle"
             note = (
@@ -110,7 +110,7 @@ class Ancestry:
         counts = collections.Counter(map(code_of, derivation.contributors))
         counts.update(code for code, _ in derivation.unresolved)
         names: dict[int, list[str]] = {0: ["aggregates"]}
-        for partition in self._evidence.partitions:
+        for partition in self._evidence.all_partitions:
             names.setdefault(partition.code, []).append(partition.uri or partition.source or partition.name)
         return tuple(
             SourceShare(

@@ -5,9 +5,10 @@ Files are read and inflated once and searched as bytes; only the rows that are h
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_obs.lineage.answers import DroppedLate
@@ -21,6 +22,7 @@ from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.lineage_rows import (
     NOT_KNOWN,
     OUTPUT_BYTES,
+    Derivation,
     partitions_by_code,
 )
 from beam_obs.records.number_text import counted
@@ -32,6 +34,7 @@ from beam_obs.store.erased_rows import erased_so_far
 from beam_obs.store.evidence import Evidence, Standing, read_evidence, summarize_windows
 from beam_obs.store.file_problem import problem_of_file
 from beam_obs.store.kept_letters import KeptLetters, kept_letters
+from beam_obs.store.parent_runs import parents_of
 from beam_obs.store.partitions_file import partitions_of
 from beam_obs.store.row_files import Block, RowFile, find_all, read_row_file
 from beam_obs.store.run_record import RunRecord
@@ -42,7 +45,7 @@ from beam_obs.store.source_partition import (
     identity_of,
     position_in,
 )
-from beam_obs.store.store import Store
+from beam_obs.store.store import RunNotFound, Store
 
 _MANIFEST_KINDS = {DERIVATIONS: "derivations", OUTPUTS: "output_index", FILTERED: "filtered"}
 _SEARCHED_ONE_BY_ONE = 24
@@ -136,9 +139,24 @@ class RunEvidence:
         )
 
     @functools.cached_property
+    def parent(self) -> RunEvidence | None:
+        """The lineage of the run whose dead letters this one replays; None where it replays none, or that is
+        not in the store any more."""
+        above = next(_parents(self.store, self.record), None)
+        return None if above is None else RunEvidence(self.store, above)
+
+    @functools.cached_property
+    def all_partitions(self) -> tuple[SourcePartition, ...]:
+        """What the run read, and what the runs read whose dead letters it replays."""
+        above = self.parent.all_partitions if self.parent is not None else ()
+        if self.parent is not None:
+            self._note(*self.parent.own_problems)
+        return tuple(dict.fromkeys((*self.partitions, *above)))
+
+    @functools.cached_property
     def by_code(self) -> dict[int, Partition]:
         """The partitions by code, without those that share one."""
-        return partitions_by_code(identity_of(one) for one in self.partitions)
+        return partitions_by_code(identity_of(one) for one in self.all_partitions)
 
     def partition_of(self, origin: bytes) -> tuple[SourcePartition, int | None] | None:
         """Returns the partition of a source record and the position in it; None where it is not known.
@@ -146,7 +164,7 @@ class RunEvidence:
         The position is None where the source has none.
         """
         code = code_of(origin)
-        same = [one for one in self.partitions if has_code(one, code)]
+        same = [one for one in self.all_partitions if has_code(one, code)]
         for one in same:
             position = position_in(one, origin)
             if position is not None:
@@ -156,7 +174,7 @@ class RunEvidence:
 
     def copies_of(self, partition: SourcePartition) -> tuple[str, ...]:
         """Returns the other files that hold the very same: their records have the same origins."""
-        same = (one.uri for one in self.partitions if identity_of(one) == identity_of(partition))
+        same = (one.uri for one in self.all_partitions if identity_of(one) == identity_of(partition))
         return tuple(uri for uri in dict.fromkeys(same) if uri is not None and uri != partition.uri)
 
     @functools.cached_property
@@ -166,7 +184,14 @@ class RunEvidence:
         # An aggregate of which contributors were erased still keeps a sample only.
         erased = sum(erased_so_far(file.metadata) for file in files)
         limit = None if self.limit is None else self.limit - erased
-        return DerivationSearch(files, self.by_code, limit, len(self.partitions))
+        return DerivationSearch(files, self.by_code, limit, len(self.all_partitions))
+
+    def derivations_of(self, origins: Collection[bytes]) -> dict[bytes, Derivation]:
+        """Returns what aggregates were made of, by origin: in this run, else in the one whose dead letters it
+        replays, where an aggregate was refused that had come about there."""
+        found = self.derivations.of_all(origins)
+        missing = [origin for origin in origins if origin not in found]
+        return found | self.parent.derivations_of(missing) if missing and self.parent is not None else found
 
     # Outputs.
 
@@ -355,6 +380,11 @@ class RunEvidence:
             if one.content is not None:
                 contents.append((name, one.content))
         return contents
+
+
+def _parents(store: Store, record: RunRecord) -> Iterator[RunRecord]:
+    with contextlib.suppress(RunNotFound):
+        yield from parents_of(store, record)
 
 
 def _first_line(error: Mapping[str, Any]) -> str:
