@@ -83,7 +83,7 @@ def replay(
     from beam_obs.replay.replay import Replay
 
     record = store.find(run)
-    states = LetterStates(store, record.pipeline, record.id)
+    states = LetterStates(store, record)
     asked = AskedReplay(stage, beginning_of(fingerprint).lower(), error_type, text, limit, max_attempts)
     chosen = choose_letters(store, record, asked, states)
     tell_problems(chosen.problems)
@@ -189,7 +189,7 @@ def reset(ids: tuple[str, ...], store: Store, even_replayed: bool) -> None:
     """Let parked dead letters be replayed again, as if they had been tried once."""
     for id in ids:
         record, letter, _ = find_letter(store, id)
-        states = LetterStates(store, record.pipeline, record.id)
+        states = LetterStates(store, record)
         found = states.state(letter)
         name = short_letter_id(letter.id)
         if found.state == NEW:

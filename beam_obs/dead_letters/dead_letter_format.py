@@ -71,6 +71,8 @@ class FormatDeadLetters(Untyped, beam.DoFn):
         before = EarlierAttempt(0, refusal.failed_at, identity)
         if context.replayed is not None:
             before = earlier_attempt(context.replayed, key, stage, refusal.origin) or before
+        if before.source_uri is not None:
+            source_uri, position = before.source_uri, before.position
         return [
             DeadLetter(
                 identity,

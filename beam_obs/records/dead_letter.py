@@ -48,7 +48,7 @@ class DeadLetter(NamedTuple):
       payload: the element, encoded.
       payload_coder: how: a Beam coder's name, ``pickle``, ``repr`` or ``none``.
       payload_text: the element for people, at most 4 KiB.
-      attempt: 1, or more after a replay.
+      attempt: how often the record was tried, by retries and replays too.
       first_failed_at: `failed_at` of the first attempt.
       root_id: `id` of the first attempt.
       code: version of the pipeline's code.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ from typing import Any
 
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.store.form import Maybe, Needed, Time, fit, parse_object
-from beam_obs.store.run_record import now_text
+from beam_obs.store.parent_runs import parents_of
+from beam_obs.store.run_record import RunRecord, now_text
 from beam_obs.store.run_record_forms import BEGAN
 from beam_obs.store.store import RunNotFound, Store
 
@@ -59,7 +61,7 @@ class LetterState:
 
     Args:
       state: new, replaying, replayed or parked.
-      attempts: how often its record was tried since it came into being, or was reset.
+      attempts: how many runs have given the record to its stage since it came into being, or was reset.
       reason: why it is not new, or that a replay of it came to nothing; empty where there was none.
     """
 
@@ -73,13 +75,13 @@ class LetterStates:
 
     Args:
       store: the store.
-      pipeline: name of the run's pipeline.
-      run: id of the run.
+      record: the run.
     """
 
-    def __init__(self, store: Store, pipeline: str, run: str) -> None:
+    def __init__(self, store: Store, record: RunRecord) -> None:
         self._store = store
-        self._folder = f"dead_letters/{pipeline}/state/{run}"
+        self._record = record
+        self._folder = f"dead_letters/{record.pipeline}/state/{record.id}"
         self._marks: dict[str, list[Mark]] | None = None
         self._statuses: dict[str, str] = {}
 
@@ -111,7 +113,7 @@ class LetterStates:
           letter: of the run.
           max_attempts: after so many it is parked.
         """
-        attempts, held, reason = letter.attempt, "", ""
+        attempts, held, reason = self._runs_so_far(letter), "", ""
         for mark in self.marks(letter):
             if mark.state == RESET:
                 attempts, held, reason = 1, "", ""
@@ -125,8 +127,20 @@ class LetterStates:
                 else:
                     held = REPLAYED if status == "done" else REPLAYING
         if not held and attempts >= max_attempts:
-            held, reason = PARKED, f"it was tried {attempts} times, of {max_attempts}"
+            held, reason = PARKED, f"{attempts} runs have tried it, of {max_attempts}"
         return LetterState(held or NEW, attempts, reason)
+
+    def _runs_so_far(self, letter: DeadLetter) -> int:
+        """Returns how many runs have refused the record: its own, and those that it was replayed from."""
+        first = letter.root_id.partition(".")[0]
+        return 1 + (self._runs.index(first) if first in self._runs else len(self._runs) - 1)
+
+    @functools.cached_property
+    def _runs(self) -> list[str]:
+        runs = [self._record.id]
+        with contextlib.suppress(RunNotFound):
+            runs.extend(one.id for one in parents_of(self._store, self._record))
+        return runs
 
     def is_under_way(self, letter: DeadLetter) -> bool:
         """Returns whether a replay of a letter goes on."""

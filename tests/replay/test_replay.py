@@ -159,7 +159,7 @@ def test_a_letter_that_is_refused_again_and_again_is_parked_until_it_is_reset(re
     (letter,) = letters()
     assert letter.attempt == 3
     done = replay("latest", code=1)
-    assert "1 letter not replayed: parked: it was tried 3 times, of 3" in done.stderr
+    assert "1 letter not replayed: parked: 3 runs have tried it, of 3" in done.stderr
     reset = programs.run(["-m", "beam_obs.cli", "dead-letters", "reset", letter.id])
     assert (reset.returncode, "is new again" in reset.stdout) == (0, True)
     replay("latest", arguments=("--knows=zero", "--output=again"))

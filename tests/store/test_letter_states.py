@@ -20,19 +20,21 @@ from beam_obs.store.letter_states import (
     LetterState,
     LetterStates,
 )
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 from tests.written_runs import ago, write_run
 
 RUN = "01a22426-5160-755f-b548-2dd13aedc714"
 
 
-def letter(attempt: int = 1) -> DeadLetter:
+def letter() -> DeadLetter:
     values = dict.fromkeys(DeadLetter._fields, "")
-    return DeadLetter(**{**values, "id": f"{RUN}.53fc.0", "run": RUN, "attempt": attempt})  # type: ignore[arg-type]
+    own = f"{RUN}.53fc.0"
+    return DeadLetter(**{**values, "id": own, "root_id": own, "run": RUN})  # type: ignore[arg-type]
 
 
 def states(store: str = ".beam_obs") -> LetterStates:
-    return LetterStates(Store(store), "fares", RUN)
+    return LetterStates(Store(store), RunRecord("fares", RUN, {}))
 
 
 def test_of_two_who_want_a_letter_one_has_it() -> None:
@@ -60,15 +62,22 @@ def test_a_replay_that_is_gone_from_the_store_holds_the_letter() -> None:
     assert "not in the store any more" in states().state(letter()).reason
 
 
-def test_attempts_are_those_of_the_record_and_of_replays_that_came_to_nothing() -> None:
-    assert states().state(letter(2)) == LetterState(NEW, 2)
-    assert states().state(letter(3)).state == PARKED
-    assert states().state(letter(3), max_attempts=4).state == NEW
-    failed = write_run(pathlib.Path(".beam_obs"), "fares", ago(), status="failed")
-    assert states().write(letter(2), REPLAYING, failed)
-    assert states().state(letter(2)).state == PARKED
-    assert states().write(letter(2), RESET)
-    assert states().state(letter(2)) == LetterState(NEW, 1)
+def test_attempts_are_the_runs_that_refused_a_record_and_replays_that_came_to_nothing() -> None:
+    store = pathlib.Path(".beam_obs")
+    first = write_run(store, "fares", ago())
+    second = write_run(store, "fares", ago(), start={"parent_run": first})
+    third = RunRecord("fares", RUN, {"parent_run": second})
+    of_third = LetterStates(Store(), third)
+    assert of_third.state(letter()) == LetterState(NEW, 1)
+    assert of_third.state(letter()._replace(root_id=f"{second}.1")) == LetterState(NEW, 2)
+    of_first = letter()._replace(root_id=f"{first}.1")
+    assert of_third.state(of_first).state == PARKED
+    assert of_third.state(of_first, max_attempts=4) == LetterState(NEW, 3)
+    failed = write_run(store, "fares", ago(), status="failed")
+    assert of_third.write(of_first, REPLAYING, failed)
+    assert LetterStates(Store(), third).state(of_first, max_attempts=4).state == PARKED
+    assert LetterStates(Store(), third).write(of_first, RESET)
+    assert LetterStates(Store(), third).state(of_first) == LetterState(NEW, 1)
 
 
 def test_a_letter_of_a_strange_id_is_marked_nowhere() -> None:
