@@ -169,7 +169,8 @@ class RunEvidence:
             position = position_in(one, origin)
             if position is not None:
                 return one, position
-        unlocated = [one for one in same if not one.located]
+        # Of a message the origin holds a hash of its id, which nothing leads back from.
+        unlocated = [one for one in same if not one.located or one.positions == "messages"]
         return (unlocated[0], None) if len(unlocated) == 1 else None
 
     def copies_of(self, partition: SourcePartition) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import beam_obs as obs
+from beam_obs.lineage import why
 from beam_obs.metrics.live import live_counts
 from beam_obs.metrics.tally import Counts
 from beam_obs.records.dead_letter import DeadLetter
@@ -183,6 +184,8 @@ def test_every_form_of_read_knows_messages_by_their_ids(topic: Topic) -> None:
     for data, attributes in answers.items():
         partition = message_partition(places[data.decode().split()[0]])
         assert attributes["beam_obs-origin"] in {partition.origin(position).hex() for position in positions}
+        (source,) = why(attributes["beam_obs-origin"]).made_of
+        assert source.partition.name == places[data.decode().split()[0]]
     (letter,) = list(obs.read_dead_letters(run))
     assert (letter.payload, letter.stage, letter.error_type) == (b"torn", "decoded", "beam_obs.BadMessage")
     assert (letter.position, letter.source_uri) == (None, f"pubsub:{places['decoded']}")
