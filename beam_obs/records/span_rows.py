@@ -90,8 +90,12 @@ def file_of_spans(spans: Iterable[SpanRow]) -> bytes:
     'parse'
     """
     resources: dict[str, tuple[Mapping[str, Any], dict[str, list[dict[str, Any]]]]] = {}
-    for span in spans:
-        key = json.dumps(span.resource, sort_keys=True)
+    keys: dict[int, str] = {}
+    for span in list(spans):
+        # Spans of a process share the mapping: it is written once, not for each.
+        key = keys.get(id(span.resource))
+        if key is None:
+            key = keys[id(span.resource)] = json.dumps(span.resource, sort_keys=True)
         _, scopes = resources.setdefault(key, (span.resource, {}))
         scopes.setdefault(span.scope, []).append(_span_json(span))
     if not resources:

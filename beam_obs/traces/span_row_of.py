@@ -9,6 +9,7 @@ from beam_obs.records.span_rows import SpanEvent, SpanLink, SpanRow
 from beam_obs.traces.attributes import EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
 
 _NOTHING: Mapping[str, Any] = {}
@@ -49,9 +50,23 @@ def span_row_of(span: ReadableSpan, keeps_messages: bool = True) -> SpanRow:
             for one in span.links
         ),
         span.instrumentation_scope.name if span.instrumentation_scope is not None else "",
-        dict(span.resource.attributes),
+        _told_of(span.resource),
     )
 
 
 def _without(attributes: Mapping[str, Any], hidden: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if name not in hidden}
+
+
+_RESOURCES: dict[int, tuple[Resource, dict[str, Any]]] = {}
+"""By identity: a process has one or two."""
+_MOST_RESOURCES = 64
+
+
+def _told_of(resource: Resource) -> dict[str, Any]:
+    known = _RESOURCES.get(id(resource))
+    if known is None or known[0] is not resource:
+        if len(_RESOURCES) >= _MOST_RESOURCES:
+            _RESOURCES.clear()
+        known = _RESOURCES[id(resource)] = (resource, dict(resource.attributes))
+    return known[1]
