@@ -7,6 +7,7 @@ times in nanoseconds as text. What others wrote so is read too; what does not fi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -198,7 +199,8 @@ def _value_json(value: Any) -> dict[str, Any]:
     if isinstance(value, int):
         return {"intValue": str(value)}
     if isinstance(value, float):
-        return {"doubleValue": value}
+        # As JSON of protobuf has those that JSON has not.
+        return {"doubleValue": value if math.isfinite(value) else json.dumps(value)}
     if isinstance(value, (list, tuple)):
         return {"arrayValue": {"values": [_value_json(one) for one in value]}}
     return {"stringValue": str(value)}
