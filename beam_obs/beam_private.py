@@ -171,7 +171,9 @@ ATTRIBUTES = (
     Private("apache_beam.io.range_trackers:UnsplittableRangeTracker", "_range_tracker", "offsets of a part"),
     Private("apache_beam.io.gcp.bigquery:WriteResult", "_method", "where refused rows come from"),
     Private("apache_beam.io.gcp.pubsub:PubsubMessage", "_from_proto_str", "a message before it is one"),
+    Private("apache_beam.io.gcp.pubsub:PubsubMessage", "_from_proto_str", "messages as Dataflow gives them"),
     Private("apache_beam.io.gcp.pubsub:PubsubMessage", "_to_proto_str", "a message that is too large"),
+    Private("apache_beam.io.gcp.pubsub:ReadFromPubSub", "_source", "messages in place of their data alone"),
     # Coders, to name them and to take them apart.
     Private("apache_beam.coders.coders:MapCoder", "_key_coder", "the name of a payload's coder"),
     Private("apache_beam.coders.coders:MapCoder", "_value_coder", "the name of a payload's coder"),
