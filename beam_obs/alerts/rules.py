@@ -227,15 +227,19 @@ class _Maker:
         name = "BeamBackedUp"
         if not self._pipeline.is_streaming:
             return LeftOut(name, "its runs are no streams (--streaming)")
+        if self._pipeline.window_seconds is None:
+            return LeftOut(name, "no run so far has told how long its windows are, in which records wait")
+        # While a window is open what waits in it gets older, and nothing is wrong.
+        limit = self._window + self._pipeline.window_seconds
         oldest = self._naming.selector(own.OLDEST_UNPROCESSED, self._this)
         growth = f"max by ({PIPELINE}) (deriv({oldest}[{duration(self._window)}]))"
         return Rule(
             name,
-            f"{self._of_pipeline(own.OLDEST_UNPROCESSED)} > {number(self._window)}"
-            f"\nand {growth} > {_GROWING:g}",
+            f"{self._of_pipeline(own.OLDEST_UNPROCESSED)} > {number(limit)}\nand {growth} > {_GROWING:g}",
             CRITICAL,
             f"{self._name} is backed up: the oldest record that waits gets older",
-            f"older than {_told(self._window)}, and by half a second each second or more",
+            f"older than {_told(limit)}, which is {_told(self._window)} more than its longest window, and by "
+            "half a second each second or more",
             self._pipeline.command("show", self._pipeline.latest, "--follow"),
             SECONDS,
         )

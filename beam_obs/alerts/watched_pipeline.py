@@ -53,6 +53,7 @@ class WatchedPipeline:
       runner: of its newest run.
       is_streaming: whether its newest run was launched as a stream.
       dead_limits: of its stages, by label, in the order of the graph.
+      window_seconds: how long the longest windows are that its steps group by; None where no run told.
       successes: how many of its newest runs are done.
       freshness: how long it is between two successes; None where there is none.
       duration: how long a run may take; None where that cannot be told.
@@ -64,6 +65,7 @@ class WatchedPipeline:
     runner: str
     is_streaming: bool
     dead_limits: Mapping[str, DeadLimit]
+    window_seconds: float | None
     successes: int
     freshness: Freshness | None
     duration: DurationLimit | None
@@ -115,11 +117,21 @@ def watched_pipeline(store: Store, name: str) -> WatchedPipeline:
         records[0].start["runner"] if records else "",
         bool(runs) and runs[0].is_streaming,
         _dead_limits(records),
+        _window_seconds(records),
         len(started),
         freshness(started, started[0]) if started else None,
         duration_limit(runs, schedule),
         schedule,
     )
+
+
+def _window_seconds(records: Sequence[RunRecord]) -> float | None:
+    """Returns how long the longest windows are, by the newest run that tells."""
+    for record in records:
+        told = [one.get("window_seconds") for one in record.last_known.get("waiting") or ()]
+        if lengths := [seconds for seconds in told if seconds is not None]:
+            return float(max(lengths))
+    return None
 
 
 def _dead_limits(records: Sequence[RunRecord]) -> dict[str, DeadLimit]:

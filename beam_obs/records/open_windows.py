@@ -8,7 +8,7 @@ what is missing of that and of those before it is not open any more, but was dro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from beam_obs.records.window_counts import WindowCounts
 
@@ -28,11 +28,7 @@ def oldest_waiting(windows: Mapping[str, WindowCounts]) -> float | None:
     >>> oldest_waiting({"[0.0, 10.0)": WindowCounts(3, 2)}) is None
     True
     """
-    bounds = {
-        window: (float(found[1]), float(found[2]))
-        for window in windows
-        if (found := _BOUNDS.fullmatch(window)) is not None
-    }
+    bounds = _bounds(windows)
     closed = max((end for window, (_, end) in bounds.items() if windows[window].given), default=float("-inf"))
     return min(
         (
@@ -42,3 +38,21 @@ def oldest_waiting(windows: Mapping[str, WindowCounts]) -> float | None:
         ),
         default=None,
     )
+
+
+def longest_window(windows: Iterable[str]) -> float | None:
+    """Returns how many seconds the longest window lasts: as old the oldest of what waits gets where all is
+    well; None where there is none with a beginning and an end.
+
+    >>> longest_window(["[0.0, 10.0)", "[5.0, 30.0)", "other"]), longest_window(["other"])
+    (25.0, None)
+    """
+    return max((end - start for start, end in _bounds(windows).values()), default=None)
+
+
+def _bounds(windows: Iterable[str]) -> dict[str, tuple[float, float]]:
+    return {
+        window: (float(found[1]), float(found[2]))
+        for window in windows
+        if (found := _BOUNDS.fullmatch(window)) is not None
+    }

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from beam_obs.metrics import names
 from beam_obs.metrics.run_snapshot import EventLag, Snapshot, StageCounts
-from beam_obs.records.open_windows import oldest_waiting
+from beam_obs.records.open_windows import longest_window, oldest_waiting
 from beam_obs.records.weave_report import Gathering
 from beam_obs.records.window_counts import WindowCounts
 from beam_obs.runs.balance import Balance, step_around
@@ -72,7 +72,8 @@ def waiting_told(
     windows: Mapping[str, Mapping[str, WindowCounts]],
     is_over: bool = False,
 ) -> list[dict[str, Any]]:
-    """Returns ``waiting``: the oldest event time of what steps took and have not yet given, in open windows.
+    """Returns ``waiting``: the oldest event time of what steps took and have not yet given, in open windows,
+    and how long their windows are.
 
     Args:
       graph: of the pipeline; None where it cannot be told.
@@ -85,6 +86,7 @@ def waiting_told(
         {
             "step": step_around(gathering.label, labels),
             "oldest": None if is_over else oldest_waiting(windows[gathering.label]),
+            "window_seconds": longest_window(windows[gathering.label]),
         }
         for gathering in gatherings
         if gathering.may_drop and gathering.gives_at_end and gathering.label in windows

@@ -310,7 +310,7 @@ END_FORM: dict[str, Any] = {
             "problems": Needed([str], []),
         }
     ),
-    "waiting": Needed([{"step": str, "oldest": Needed(_NUMBER, None)}], []),
+    "waiting": Needed([{"step": str, "oldest": Needed(_NUMBER, None), "window_seconds": _NUMBER}], []),
     "workers": Maybe([WORKER_FORM]),
     "was_removed": Maybe(bool),
     FILES: Maybe(Each(str)),

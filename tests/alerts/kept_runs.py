@@ -20,6 +20,7 @@ def keep_run(
     status: str = "done",
     stages: Mapping[str, tuple[int, int]] = {"parse": (1000, 0)},
     start: Mapping[str, Any] = {},
+    window_seconds: float | None = None,
 ) -> None:
     """Writes a run.
 
@@ -31,6 +32,7 @@ def keep_run(
       status: how it ended; ``running`` for one that has not.
       stages: records taken and refused, by label.
       start: what else its start says.
+      window_seconds: how long its windows are; None without any.
     """
     began = BEGAN + datetime.timedelta(seconds=after_seconds)
     digits = f"{int(began.timestamp() * 1000):012x}"
@@ -50,6 +52,7 @@ def keep_run(
         "counts_from": "result",
         "stages": counts,
         "balance": {"holds": True},
+        "waiting": [{"step": "group", "oldest": None, "window_seconds": window_seconds}],
     }
     (folder / "end.json").write_text(json.dumps(end))
 

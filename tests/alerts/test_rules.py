@@ -122,8 +122,9 @@ def test_what_a_short_history_does_not_tell_is_left_out_and_named(
 
 
 def test_a_stream_is_looked_at_in_a_window(store: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    keep_run(store, "flights", 0, start={"options": {"streaming": True}})
+    keep_run(store, "flights", 0, start={"options": {"streaming": True}}, window_seconds=3600)
     found = rules(capsys, store, "--window", "5m")
+    assert "> 3900\n" in found["BeamBackedUp"]["expr"]
     assert "[5m]" in found["BeamBackedUp"]["expr"]
     assert "[30m] offset 5m" in found["BeamThroughputGone"]["expr"]
     assert " offset 5m" in found["BeamDeadShare"]["expr"]

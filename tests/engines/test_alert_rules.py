@@ -102,6 +102,8 @@ SCENARIOS = [
     Scenario("BeamBalanceBroken", {"run_balanced": "1"}, 1),
     Scenario("BeamBackedUp", {"oldest_unprocessed_seconds": GROWING}, 20, "20m 0s; ", {}, True),
     Scenario("BeamBackedUp", {"oldest_unprocessed_seconds": QUIET}, 20, is_streaming=True),
+    # Its longest window is just over.
+    Scenario("BeamBackedUp", {"oldest_unprocessed_seconds": GROWING}, 14, is_streaming=True),
     # Old, and the backlog is being worked off.
     Scenario("BeamBackedUp", {"oldest_unprocessed_seconds": "9000-30"}, 20, is_streaming=True),
     Scenario("BeamThroughputGone", {**RUNNING, "records_in_total{stage='a'}": "0+9x9 81"}, 30, "", {}, True),
@@ -136,7 +138,7 @@ def made_rules(
         "dead_rates": {"parse": {"share": 0.05, "minimum": None}},
     }
     if is_streaming:
-        keep_run(store, name, 0, status="done", start=start)
+        keep_run(store, name, 0, start=start, window_seconds=300)
     else:
         keep_hourly_runs(store, name, seconds=600, start=start)
     if has_schedule:

@@ -54,7 +54,7 @@ def ran(**windowing: Any) -> RunRecord:
 
 def test_of_a_stream_that_has_ended_nothing_waits() -> None:
     record = ran()
-    assert (record.end or {})["waiting"] == [{"step": "group", "oldest": None}]
+    assert (record.end or {})["waiting"] == [{"step": "group", "oldest": None, "window_seconds": 10.0}]
     (sample,) = numbers_of_run(record).family(OLDEST_UNPROCESSED).samples
     assert (sample.step, sample.value) == ("group", 0.0)
 
