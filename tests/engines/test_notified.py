@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
+from apache_beam.transforms.periodicsequence import PeriodicImpulse
+from apache_beam.transforms.window import FixedWindows
 from click.testing import CliRunner
 
 import beam_obs as obs
@@ -25,7 +28,7 @@ from tests.faulty_runner import DROP, FaultyRunner
 
 pytestmark = pytest.mark.engines
 
-WAIT_SECONDS = 90.0
+WAIT_SECONDS = 120.0
 
 SETTINGS = """\
 store = "store"
@@ -39,6 +42,16 @@ cron = "0 0 1 1 *"
 since = 2100-01-01
 takes_at_most = "5s"
 """
+
+
+FAILURES = {
+    ("BeamNotStarted", "never"),
+    ("BeamRunTooLong", "slow"),
+    ("BeamDeadShare", "malformed"),
+    ("BeamBalanceBroken", "lost"),
+    ("BeamBackedUp", "backed-up"),
+}
+"""Those of docs/why.md, as the rules and pipelines that are to tell of them."""
 
 
 def ask(*arguments: str, code: int = 0) -> str:
@@ -79,6 +92,33 @@ def wait_a_while(number: int) -> int:
     return number
 
 
+def slowly(moment: float) -> tuple[str, float]:
+    """Takes a second for each of five records a second, once somebody says so."""
+    if pathlib.Path("slow").exists():
+        time.sleep(1)
+    return "all", moment
+
+
+@contextlib.contextmanager
+def streaming(name: str) -> Iterator[None]:
+    """Runs a stream, grouped by windows of ten seconds, until the block ends."""
+    p = launch(name, "--streaming")
+    ticks = p | "ticks" >> PeriodicImpulse(fire_interval=0.2)
+    pairs = ticks | "slowly" >> beam.Map(slowly).with_output_types(tuple[str, float])
+    _ = pairs | "windows" >> beam.WindowInto(FixedWindows(10)) | "group" >> beam.GroupByKey()
+    result = p.run()
+    try:
+        yield
+    finally:
+        result.cancel()
+
+
+def is_waited_for(name: str) -> bool:
+    """Whether it is known of a stream what waits in its windows."""
+    live = obs.Store().find(f"{name}@latest").live or {}
+    return any(one["oldest"] is not None for one in live.get("waiting") or ())
+
+
 def parse(name: str, texts: list[str]) -> None:
     """Runs a pipeline that refuses what is no number, and says itself that one in ten is too many."""
     with launch(name) as p:
@@ -110,38 +150,31 @@ def numbers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield port
 
 
-def test_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> None:
-    parse("malformed", ["1"] * 100)
-    parse("well", ["1"] * 100)
-    parse("lost", ["1"] * 100)
-    rules = []
-    for name in ("never", "slow", "malformed", "lost", "well"):
-        rules.append(tmp_path / f"{name}.yml")
-        rules[-1].write_text(ask("alerts", name, "--for", "prometheus", "--window", "10s"))
-    with (
-        receiver() as (webhook, alerts),
-        alertmanager(tmp_path, webhook) as place,
-        prometheus(tmp_path, {"beam_obs": numbers}, told_to(place, rules)),
-    ):
-        slow = launch("slow")
-        _ = slow | "make" >> beam.Create(range(15), reshuffle=False) | "wait" >> beam.Map(wait_a_while)
-        result = slow.run()
-        with pytest.raises(obs.DeadRateExceeded):
-            parse("malformed", ["1", "x"] * 50)
-        lose()
-        expected = {
-            ("BeamNotStarted", "never"),
-            ("BeamRunTooLong", "slow"),
-            ("BeamDeadShare", "malformed"),
-            ("BeamRunFailed", "malformed"),
-            ("BeamBalanceBroken", "lost"),
-        }
-        until = time.monotonic() + WAIT_SECONDS
-        while expected - {told_of(alert) for alert in alerts} and time.monotonic() < until:
-            time.sleep(0.2)
-        result.wait_until_finish()
+def test_five_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> None:
+    for name in ("malformed", "lost", "well"):
+        parse(name, ["1"] * 100)
+    with streaming("backed-up"):
+        wait_until(lambda: is_waited_for("backed-up"))
+        rules = []
+        for name in ("never", "slow", "malformed", "lost", "backed-up", "well"):
+            rules.append(tmp_path / f"{name}.yml")
+            rules[-1].write_text(ask("alerts", name, "--for", "prometheus", "--window", "10s"))
+        with (
+            receiver() as (webhook, alerts),
+            alertmanager(tmp_path, webhook) as place,
+            prometheus(tmp_path, {"beam_obs": numbers}, told_to(place, rules)),
+        ):
+            pathlib.Path("slow").touch()
+            slow = launch("slow")
+            _ = slow | "make" >> beam.Create(range(15), reshuffle=False) | "wait" >> beam.Map(wait_a_while)
+            result = slow.run()
+            with pytest.raises(obs.DeadRateExceeded):
+                parse("malformed", ["1", "x"] * 50)
+            lose()
+            wait_until(lambda: {told_of(alert) for alert in alerts} >= FAILURES)
+            result.wait_until_finish()
     notified = {told_of(alert): alert for alert in alerts}
-    assert set(notified) == expected
+    assert set(notified) == {*FAILURES, ("BeamRunFailed", "malformed")}
     for alert in notified.values():
         command = shlex.split(alert["annotations"]["runbook"])
         assert command[0] == "beam-obs"
@@ -150,6 +183,13 @@ def test_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> None:
     dead = notified["BeamDeadShare", "malformed"]
     assert dead["labels"]["stage"] == "parse"
     assert dead["annotations"]["description"].startswith("stage parse: 50%; more than 40 %")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Waits for a condition, and no longer than it takes."""
+    until = time.monotonic() + WAIT_SECONDS
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.2)
 
 
 def told_of(alert: dict[str, Any]) -> tuple[str, str]:
