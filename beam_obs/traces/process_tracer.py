@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ SPAN_KEY = "beam.span_key"
 FLUSH_MILLISECONDS = 2_000
 """Longest that the end of a bundle waits for its spans to be on their way."""
 
+_LOGGER = logging.getLogger(__name__)
+_SAID_DROPPED: set[str] = set()
+"""Runs of which it was said that spans are left out."""
 _NO_CONTEXT = Context()
 _INTERNAL = trace.SpanKind.INTERNAL
 
@@ -48,6 +52,7 @@ class ProcessTracer:
         users = users_provider() if settings.takes_users_provider else None
         self._sink: SpanSink | None = None
         self._own: OwnProvider | None = None
+        self._provider: Any = users
         if users is None:
             from beam_obs.traces.own_provider import OwnProvider
 
@@ -55,7 +60,6 @@ class ProcessTracer:
             self._sink = self._own.sink
             self._tracer: Tracer = self._own.tracer
         else:
-            self._provider: Any = users
             self._tracer = trace.get_tracer(SCOPE, tracer_provider=users)
 
     def start(
@@ -89,7 +93,17 @@ class ProcessTracer:
             attributes = {**attributes, SPAN_KEY: f"{span_id:016x}"}
             remote = parent if parent is not None else remote_parent(trace_id, span_id, threshold)
             context = _context_of(remote)
-        return self._tracer.start_span(name, context, _INTERNAL, attributes, links, start_time)
+        span = self._tracer.start_span(name, context, _INTERNAL, attributes, links, start_time)
+        if not span.is_recording() and self.settings.run not in _SAID_DROPPED:
+            _SAID_DROPPED.add(self.settings.run)
+            _LOGGER.warning(
+                "the provider of spans that this process has set up leaves out %r, a span that is sampled by "
+                "its record's origin: have its sampler heed the flag of the parent, "
+                "ParentBased(%s), or give --obs_traces=otlp",
+                name,
+                type(getattr(self._provider, "sampler", None)).__name__,
+            )
+        return span
 
     def context_of(self, span: Span) -> Context:
         """Returns the context in which a span is the current one, for code of the user's that is called."""

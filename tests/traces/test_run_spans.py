@@ -12,6 +12,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.util._once import Once
 
 import beam_obs as obs
@@ -101,6 +102,21 @@ def test_a_provider_alone_turns_traces_on_and_off_turns_them_off(
 
     run_traced(tmp_path, build, "--obs_traces=auto", "--obs_max_dead_rate=1")
     assert "traced" in {span.name for span in exported.get_finished_spans()}
+
+
+def test_a_sampler_that_leaves_out_what_is_sampled_is_told_once(
+    tmp_path: pathlib.Path,
+    exported: InMemorySpanExporter,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    provider = trace.get_tracer_provider()
+    monkeypatch.setattr(provider, "sampler", TraceIdRatioBased(0.0))
+
+    run_traced(tmp_path, build, "--obs_trace_share=1", "--obs_max_dead_rate=1")
+
+    assert exported.get_finished_spans() == ()
+    assert len([one for one in caplog.messages if "ParentBased(TraceIdRatioBased)" in one]) == 1
 
 
 def test_a_gate_opens_again_after_a_while() -> None:
