@@ -18,7 +18,7 @@ BENCH_ARGS ?=
 
 .PHONY: help install demo demo-schedule pictures pictures-of-runs test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-traces bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters
+        bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -99,7 +99,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-instruments bench-logs bench-traces bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters  ## every benchmark
+bench: bench-stage bench-instruments bench-logs bench-traces bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -154,6 +154,9 @@ bench-answers: $(STAMP)  ## time of answers about lineage, cold, on a run of a m
 
 bench-record-pages: $(STAMP)  ## time of pages of records and dead letters, a million of each
 	$(BIN)/python -m benchmarks.record_pages $(BENCH_ARGS)
+
+bench-isolation: $(STAMP)  ## time that a record takes to a process of its own and back
+	$(BIN)/python -m benchmarks.isolation
 
 bench-flights: full-year  ## a year of flights end to end, bare and observed
 	$(BIN)/python -m benchmarks.flights $(BENCH_ARGS)

@@ -57,7 +57,12 @@ from beam_obs.records.bad_input import WrongHeader as WrongHeader
 from beam_obs.records.dead_letter import DeadLetter as DeadLetter
 from beam_obs.records.errors import BeamObsError as BeamObsError
 from beam_obs.records.errors import DeadRateExceeded as DeadRateExceeded
+from beam_obs.records.errors import ElementFailed as ElementFailed
+from beam_obs.records.errors import ElementKilledProcess as ElementKilledProcess
+from beam_obs.records.errors import ElementOutOfMemory as ElementOutOfMemory
+from beam_obs.records.errors import ElementTimeout as ElementTimeout
 from beam_obs.records.errors import EvidenceNotKept as EvidenceNotKept
+from beam_obs.records.errors import IsolationFailed as IsolationFailed
 from beam_obs.records.errors import MissingExtra as MissingExtra
 from beam_obs.records.errors import RefusedRecord as RefusedRecord
 from beam_obs.records.errors import ServiceDown as ServiceDown

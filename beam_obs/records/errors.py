@@ -155,6 +155,92 @@ class ServiceDown(BeamObsError):
         return (ServiceDown, (self.stage, self.error, self.records, self.seconds, self.budget))
 
 
+class ElementTimeout(BeamObsError):
+    """An element took longer than its isolated stage allows: its process was ended, and made anew.
+
+    Args:
+      stage: label of the stage.
+      seconds: that it may take.
+    """
+
+    def __init__(self, stage: str, seconds: float) -> None:
+        super().__init__(f"stage {stage!r}: an element was not done within the {seconds:g} s of timeout=")
+        self.stage = stage
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ElementTimeout, (self.stage, self.seconds))
+
+
+class ElementKilledProcess(BeamObsError):
+    """An element ended the process of its isolated stage, which was made anew.
+
+    Args:
+      stage: label of the stage.
+      how: what became of the process, e.g. ``was ended by SIGABRT``.
+    """
+
+    def __init__(self, stage: str, how: str) -> None:
+        super().__init__(f"stage {stage!r}: the process of an element {how}")
+        self.stage = stage
+        self.how = how
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ElementKilledProcess, (self.stage, self.how))
+
+
+class ElementOutOfMemory(BeamObsError):
+    """An element took more memory than its isolated stage, or the machine, has: its process was made anew.
+
+    Args:
+      stage: label of the stage.
+      limit: bytes that it may take; None where none were given.
+    """
+
+    def __init__(self, stage: str, limit: int | None) -> None:
+        of = "there is" if limit is None else f"the {limit:,} bytes of memory="
+        super().__init__(f"stage {stage!r}: an element took more memory than {of}")
+        self.stage = stage
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ElementOutOfMemory, (self.stage, self.limit))
+
+
+class ElementFailed(BeamObsError):
+    """An error of an isolated stage's code whose class cannot leave its process; it stands for it.
+
+    Args:
+      error_type: full name of the error's class, which a dead letter has as its own.
+      message: its text.
+    """
+
+    def __init__(self, error_type: str, message: str) -> None:
+        super().__init__(f"{error_type}: {message}")
+        self.error_type = error_type
+        self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (ElementFailed, (self.error_type, self.message))
+
+
+class IsolationFailed(BeamObsError):
+    """The process of an isolated stage cannot be started, or its DoFn not be set up: the bundle fails.
+
+    Args:
+      stage: label of the stage.
+      reason: what went wrong.
+    """
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(f"stage {stage!r}: its process cannot be started: {reason}")
+        self.stage = stage
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (IsolationFailed, (self.stage, self.reason))
+
+
 class DeadRateExceeded(BeamObsError):
     """A stage refused more than the allowed share of its records.
 

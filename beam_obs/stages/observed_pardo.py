@@ -20,6 +20,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.payload import coder_name, portable_coder
 from beam_obs.records.run_context import Observation, StageDescription
 from beam_obs.wrapper.guard import GuardSettings
+from beam_obs.wrapper.isolation import Isolation
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.redaction import Redact, redaction_within
 from beam_obs.wrapper.refusal import DEAD_TAG
@@ -35,6 +36,7 @@ def guard_settings(
     partial: bool = False,
     redact: Redact | None = None,
     retry: Retry | None = None,
+    isolation: Isolation | None = None,
 ) -> GuardSettings:
     """Returns how a step labelled `stage` treats the elements of `pcoll`."""
     settings = GuardSettings(
@@ -47,6 +49,7 @@ def guard_settings(
         keeps_lineage=carries_lineage(pcoll),
         redaction=redaction_within(observation, redact),
         retry=retry,
+        isolation=isolation,
     )
     if keeps_dead_letters:
         settings.coder_name = coder_name(settings.coder)

@@ -108,7 +108,7 @@ class Source(Stage):
         refused: list[Any] = []
         if _is_beams_own(transform):
             if self._retry is not None:
-                self._refuse_retry("a read of Beam's own is applied as it is")
+                self._refuse("retry=", "a read of Beam's own is applied as it is")
             # An obs.DeadLetters may be the error handler that it was given.
             observation.redacts.append(self._redact)
             try:

@@ -29,6 +29,7 @@ from beam_obs.records.given import given_flag
 from beam_obs.records.made_at import made_at
 from beam_obs.records.run_context import Observation, observation_of
 from beam_obs.stages.composite import GuardedExpansion
+from beam_obs.stages.isolated_step import given_isolation, why_not_isolated
 from beam_obs.stages.keeps_dead_letters import KeepsDeadLetters
 from beam_obs.stages.observed_pardo import guard_settings, observe
 from beam_obs.stages.tried_again import given_retry, why_not_again
@@ -61,10 +62,15 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         fails the job.
       max_dead_minimum: fewest records for the share to be judged.
       retry: which errors are transient, and how a record is tried again for them; see `Retry`.
+      isolate: whether the code of a single step runs in a process of its own, so that a record which ends the
+        interpreter is a dead letter.
+      timeout: seconds that a record may take, beyond which it is a dead letter; isolates, since nothing else
+        ends code that hangs.
+      memory: bytes that a record may take, beyond which it is a dead letter; isolates. On Linux.
 
     Raises:
       UsageError: there is no transform, the Stage has no label, dead letters have two homes, or its records
-        cannot be tried again.
+        cannot be tried again or isolated.
 
     In a composite each step that runs the user's code is guarded, and the dead letter names it;
     `guarded` and `unguarded` list them.
@@ -94,6 +100,9 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         max_dead_rate: float | None = None,
         max_dead_minimum: int | None = None,
         retry: Retry | None = None,
+        isolate: bool = False,
+        timeout: float | None = None,
+        memory: int | None = None,
     ) -> None:
         self._made_at = made_at(self)
         label = None
@@ -106,6 +115,7 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         self._transform = transform
         self._partial = given_flag(partial, "partial")
         self._retry = given_retry(retry, partial)
+        self._isolation = given_isolation(isolate, timeout, memory, partial)
         self.guarded: list[str] = []
         """Labels of the steps inside a composite whose failures become dead letters; filled when applied."""
         self.unguarded: list[tuple[str, str]] = []
@@ -167,8 +177,12 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
     ) -> tuple[Any, Any]:
         if self._retry is not None and (why := why_not_again(self._pardo)) is not None:
-            self._refuse_retry(why)
-        settings = guard_settings(pcoll, stage, observation, keeps, self._partial, self._redact, self._retry)
+            self._refuse("retry=", why)
+        if self._isolation is not None and (why := why_not_isolated(self._pardo)) is not None:
+            self._refuse("isolate=True, timeout= or memory=", why)
+        settings = guard_settings(
+            pcoll, stage, observation, keeps, self._partial, self._redact, self._retry, self._isolation
+        )
         try:
             observed = observe(self._pardo, pcoll, settings, observation)
         except TypeCheckError as error:
@@ -184,6 +198,9 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
     def _guard_composite(
         self, pcoll: Any, stage: str, observation: Observation, keeps: bool
     ) -> tuple[Any, Any]:
+        if self._isolation is not None:
+            why = "it is a composite, each step of which would have processes of its own"
+            self._refuse("isolate=True, timeout= or memory=", why)
         guarded = GuardedExpansion(
             pcoll.pipeline, observation, keeps, self._partial, self._redact, self._transform, self._retry
         )
@@ -210,10 +227,10 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
                 f"there is no step in it that can be tried again{': ' * bool(reasons)}{reasons}"
             )
 
-    def _refuse_retry(self, why: str) -> NoReturn:
+    def _refuse(self, argument: str, why: str) -> NoReturn:
         raise UsageError(
-            f"{self._called} {self.label!r} (made at {self._made_at}) cannot have retry=: {why}. "
-            "Leave it out, or do what may fail for a while in a Map of its own, in a Stage with retry="
+            f"{self._called} {self.label!r} (made at {self._made_at}) cannot have {argument}: {why}. "
+            "Leave it out, or do what needs it in a Map of its own, in a Stage around that"
         )
 
 

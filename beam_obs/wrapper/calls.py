@@ -23,6 +23,7 @@ from beam_obs.traces.traced_step import TracedStep
 from beam_obs.wrapper.counted_process import BatchSplitter, CountedProcess, counted_process
 from beam_obs.wrapper.dofn_parameters import is_splittable
 from beam_obs.wrapper.guard import Guard, GuardSettings
+from beam_obs.wrapper.isolation import IsolatedDoFn
 from beam_obs.wrapper.keep_lineage import keeping_lineage
 from beam_obs.wrapper.refusal import EVIDENCE_TAG, NO_ELEMENT
 from beam_obs.wrapper.retrying import Retries
@@ -132,6 +133,9 @@ class GuardedCalls(Calls):
         self._window_fn = window_fn
         self._guard = Guard(settings)
         self._retries = _retries(settings, self._guard)
+        self._lifecycle: Any = dofn
+        if settings.isolation is not None:
+            self._lifecycle = IsolatedDoFn(dofn, settings.isolation, settings.stage)
         _, defaults = core.get_function_arguments(dofn, "process")
         self._is_splittable = is_splittable(defaults)
         self._explodes = self.yields_batches
@@ -158,7 +162,7 @@ class GuardedCalls(Calls):
             from beam_obs.traces.step_tracer import StepTracer
 
             self.trace_by(StepTracer(TracedStep(self.settings.stage, self.settings.context.traces)))
-        return self.dofn.setup()
+        return self._lifecycle.setup()
 
     def trace_by(self, tracer: StepTracer) -> None:
         self._guard.tracer = tracer
@@ -168,13 +172,13 @@ class GuardedCalls(Calls):
             self._guard.tracer.start_bundle()
         if self._retries is not None:
             self._retries.start_bundle()
-        return super().start_bundle()
+        return self._lifecycle.start_bundle()
 
     def finish_bundle(self) -> Any:
         """Gives what the user's DoFn gives when a bundle ends, or a dead letter without an element."""
         guard = self._guard
         try:
-            results = self.dofn.finish_bundle()
+            results = self._lifecycle.finish_bundle()
             if results is not None:
                 results = list(results)
                 guard.out += sum(getattr(result, "tag", None) != EVIDENCE_TAG for result in results)
@@ -191,7 +195,7 @@ class GuardedCalls(Calls):
     def teardown(self) -> Any:
         """Tears the user's DoFn down."""
         live.retire(self.settings.context.run, self.settings.stage, self.tally)
-        return self.dofn.teardown()
+        return self._lifecycle.teardown()
 
     def timer(self, callback: Callable[..., Any]) -> Callable[..., Any]:
         guard = self._guard
@@ -246,8 +250,12 @@ class GuardedCalls(Calls):
         step: WovenStep | None = None,
         state: State | None = None,
     ) -> CountedProcess:
-        called = self._tried(self._exploding(called))
+        called = self._tried(self._exploding(self._isolated(called)))
         return counted_process(called, self._guard, takes_arguments, step, state, self._is_splittable)
+
+    def _isolated(self, called: UserCallable) -> UserCallable:
+        """Has elements handled in a process of their own, where the stage does."""
+        return self._lifecycle.around(called) if isinstance(self._lifecycle, IsolatedDoFn) else called
 
     def _tried(self, called: UserCallable) -> UserCallable:
         """Tries elements again, where the stage does."""

@@ -20,6 +20,9 @@ from beam_obs.wrapper.current_origin import OBSERVED_FRAME, WOVEN_FRAME
 from beam_obs.wrapper.exception_note import NOTE
 from beam_obs.wrapper.failure_kind import Words, shape_of, words_of
 
+FAILURE = "beam_obs_failure"
+"""Attribute of an exception that says what it is, where it was raised in another process."""
+
 MESSAGE_LIMIT = 16_384
 """Longest error message kept, in characters."""
 
@@ -74,6 +77,9 @@ def failure_of(error: BaseException, stage: str) -> Failure:
     >>> failure.error_type, failure.message
     ('ValueError', "invalid literal for int() with base 10: 'x'")
     """
+    told = getattr(error, FAILURE, None)
+    if isinstance(told, Failure):
+        return told
     error_type = type_name(error)
     message = _message(error)
     stack = _stack(error)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from apache_beam.coders import Coder
 from apache_beam.pvalue import TaggedOutput
 
-from beam_obs.records.errors import ServiceDown, no_home
+from beam_obs.records.errors import IsolationFailed, ServiceDown, no_home
 from beam_obs.records.run_context import ObservationSettings, RunContext
 from beam_obs.wrapper.exception_note import NOTE, put_note
+from beam_obs.wrapper.isolation import Isolation
 from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.refusal import DEAD_TAG, NO_ELEMENT, Refusal, refuse_element
 from beam_obs.wrapper.refused_span import told_in_span
@@ -26,6 +27,7 @@ from beam_obs.wrapper.retrying import Retry
 if TYPE_CHECKING:
     from beam_obs.traces.step_tracer import StepTracer
 
+_OF_NO_ELEMENT = (MemoryError, ServiceDown, IsolationFailed)
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -47,6 +49,7 @@ class GuardSettings:
       record_of: gives the record that an element stands for, which is what a dead letter keeps; None where
         elements are records.
       retry: which errors are transient, and how an element is tried again; None where it never is.
+      isolation: what an element may take of the process that it is handled in; None where that is the worker.
     """
 
     stage: str
@@ -61,6 +64,7 @@ class GuardSettings:
     redaction: Redaction | None = None
     record_of: Callable[[Any], Any] | None = None
     retry: Retry | None = None
+    isolation: Isolation | None = None
 
 
 class Guard:
@@ -111,7 +115,7 @@ class Guard:
 
     def may_refuse(self, error: Exception) -> bool:
         """Returns whether an error is its element's, and dead letters have a home."""
-        return self.settings.keeps_dead_letters and not isinstance(error, (MemoryError, ServiceDown))
+        return self.settings.keeps_dead_letters and not isinstance(error, _OF_NO_ELEMENT)
 
     def fail(self, error: Exception) -> NoReturn:
         """Raises an error that is being handled and makes no dead letter; a traceback of it says why."""

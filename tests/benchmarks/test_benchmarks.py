@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import dead, exporters, flights, import_time, instruments, stage, watch
+from benchmarks import dead, exporters, flights, import_time, instruments, isolation, stage, watch
 from benchmarks.measure import Samples, in_turn
 from pipelines.flights.reference import DATA
 
@@ -110,3 +110,12 @@ def test_what_exporting_costs_is_measured(tmp_path: pathlib.Path, capsys: pytest
     assert 20 < float(told[0].figure.partition(" ")[0]) < 150
     assert float(told[2].figure.partition(" ")[0]) > 0
     assert "one scrape of 3 pipelines of 2 stages" in capsys.readouterr().out
+
+
+def test_the_benchmark_of_isolation_tells_a_round_trip(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "SECONDS", 0.001)
+    monkeypatch.setattr(isolation, "SIZES", (10,))
+    isolation.main()
+    assert "record of         10 bytes" in capsys.readouterr().out
