@@ -23,7 +23,8 @@ from beam_obs.cli.main import beam_obs as command_line
 from tests.engines.alertmanager import alertmanager, receiver
 from tests.engines.object_stores import free_port
 from tests.engines.prism import prism_options
-from tests.engines.prometheus import installed, prometheus, running
+from tests.engines.prometheus import Prometheus, installed, prometheus, running
+from tests.engines.test_dashboards import dashboard_of, series
 from tests.faulty_runner import DROP, FaultyRunner
 
 pytestmark = pytest.mark.engines
@@ -162,7 +163,7 @@ def test_five_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> Non
         with (
             receiver() as (webhook, alerts),
             alertmanager(tmp_path, webhook) as place,
-            prometheus(tmp_path, {"beam_obs": numbers}, told_to(place, rules)),
+            prometheus(tmp_path, {"beam_obs": numbers}, told_to(place, rules)) as server,
         ):
             pathlib.Path("slow").touch()
             slow = launch("slow")
@@ -173,6 +174,9 @@ def test_five_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> Non
             lose()
             wait_until(lambda: {told_of(alert) for alert in alerts} >= FAILURES)
             result.wait_until_finish()
+            assert len(shown(server, "backed-up", "Age of the oldest record that waits")) == 1
+            (due,) = shown(server, "never", "Since a start was due that no run answered")
+    assert due > 1
     notified = {told_of(alert): alert for alert in alerts}
     assert set(notified) == {*FAILURES, ("BeamRunFailed", "malformed")}
     for alert in notified.values():
@@ -183,6 +187,12 @@ def test_five_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> Non
     dead = notified["BeamDeadShare", "malformed"]
     assert dead["labels"]["stage"] == "parse"
     assert dead["annotations"]["description"].startswith("stage parse: 50%; more than 40 %")
+
+
+def shown(server: Prometheus, name: str, title: str) -> list[float]:
+    """Returns the values that a panel of a dashboard shows."""
+    (panel,) = [one for one in dashboard_of("store", name)["panels"] if one["title"] == title]
+    return [value for asked in panel["targets"] for _, value in series(server, asked["expr"])]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
