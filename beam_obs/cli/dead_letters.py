@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -19,10 +20,12 @@ from beam_obs.cli.shared_options import json_option, store_option
 from beam_obs.records.data_coders import MayRunCode
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.number_text import counted
+from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import clean
 from beam_obs.reports.letter_text import place_text, standing_text, time_text
 from beam_obs.reports.telling import tell
-from beam_obs.store.found_letter import find_letter, no_letter_id, refused_record
+from beam_obs.store.found_letter import find_letter, no_letter_id, refused_record, short_letter_id
+from beam_obs.store.letter_life import LetterLife, letter_life
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 from beam_obs.store.unknown_name import beginning_of
@@ -133,8 +136,9 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
             click.echo("beam-obs: redacted: these are not the record's own bytes", err=True)
         sys.stdout.buffer.write(letter.payload)
         return
+    life = letter_life(store, record, letter)
     if as_json:
-        click.echo(letter_json(letter, standing))
+        click.echo(json.dumps({**json.loads(letter_json(letter, standing)), **life.to_json()}))
         return
     rows: list[tuple[str, Any]] = [
         ("id", letter.id),
@@ -149,6 +153,8 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
         ("source", place_text(letter) if letter.source_uri else None),
         ("origin", letter.origin),
         ("attempt", letter.attempt),
+        ("first", letter.root_id if letter.root_id != letter.id else None),
+        ("state", f"{life.state.state} ({life.state.reason})" if life.state.reason else life.state.state),
         ("code", letter.code),
         ("committed", standing_text(standing)),
         ("coder", f"{letter.payload_coder}, {counted(len(letter.payload), 'byte')}"),
@@ -157,9 +163,19 @@ def show(id: str, store: Store, payload: bool, trust_pickles: bool, as_json: boo
     for name, value in rows:
         if value not in (None, ""):
             tell(f"{name:<12} {clean(value)}")
+    tell(f"\n{_indented('life', _life_text(life))}")
     tell(f"\n{_indented('payload', _decoded(record, letter, trust_pickles))}")
     if letter.traceback:
         tell(f"\n{_indented('traceback', letter.traceback)}")
+
+
+def _life_text(life: LetterLife) -> str:
+    """Returns what happened to a letter, a line for each event."""
+    lines = []
+    for event in life.events:
+        named = short_letter_id(event.letter) if event.letter is not None else (event.run or "")[:SHORT_ID]
+        lines.append(f"{event.at[:19].replace('T', ' ')}  {event.what}  {named}".rstrip())
+    return "\n".join(lines)
 
 
 def _decoded(record: RunRecord, letter: DeadLetter, trust_pickles: bool) -> str:

@@ -38,6 +38,7 @@ from beam_obs.store.store import PENDING, Store
 
 _KINDS = {
     "dead_letters-": "dead letters",
+    "replayed.": "dead letters that were replayed",
     "outputs-": "rows of output indexes",
     "filtered-": "notes of filtered elements",
     "derivations-": "contributors of aggregates",
@@ -224,7 +225,7 @@ class _Erasing:
         return so_far
 
     def _filter(self, kind: str, file: RowFile) -> Callable[[Any], Any]:
-        if kind == "dead_letters-":
+        if kind in ("dead_letters-", "replayed."):
             return without_letters(file, self.person.has_refused)
         if kind == "outputs-":
             return without_outputs(self.person.origins)

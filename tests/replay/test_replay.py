@@ -12,6 +12,10 @@ import pytest
 
 import beam_obs as obs
 import beam_obs.lineage as lineage
+from beam_obs.dead_letters.letter_snapshot import read_letters
+from beam_obs.store.erasure import erase
+from beam_obs.store.person import Person
+from beam_obs.store.store import Store
 from tests import programs
 from tests.shared_runs import made_once
 
@@ -138,6 +142,16 @@ def test_a_letter_refused_again_is_the_next_attempt(refused: obs.RunRecord) -> N
     assert obs.Store().count() == runs
 
 
+def test_a_person_is_erased_from_what_was_replayed_too(refused: obs.RunRecord) -> None:
+    replay("latest")
+    (snapshot,) = pathlib.Path(".beam_obs").glob("runs/*/*/replayed.avro")
+    assert b"bern" in b"".join(letter.payload for letter in read_letters(str(snapshot)))
+    counts = erase(Store(), Person("city", "bern")).counts
+    assert counts["dead letters that were replayed"] == 1
+    assert len(list(read_letters(str(snapshot)))) == 2
+    assert b"bern" not in b"".join(letter.payload for letter in read_letters(str(snapshot)))
+
+
 def test_what_comes_of_a_letter_is_of_its_source_record(refused: obs.RunRecord) -> None:
     replay("latest")
     replay("latest", arguments=("--knows=cheap,zero", "--output=again"))
@@ -158,6 +172,16 @@ def test_a_letter_that_is_refused_again_and_again_is_parked_until_it_is_reset(re
     replay("latest", "--max-attempts=3")
     (letter,) = letters()
     assert letter.attempt == 3
+    show = ["-m", "beam_obs.cli", "dead-letters", "show"]
+    told = programs.run([*show, letter.root_id])
+    assert [line[23:].partition("  ")[0] for line in told.stdout.partition("life\n")[2].splitlines()[:5]] == [
+        "refused by enrich/Enrich/riders",
+        "replayed by a run that is done",
+        "refused again by enrich/Enrich/riders",
+        "replayed by a run that is done",
+        "refused again by enrich/Enrich/riders",
+    ]
+    assert json.loads(programs.run([*show, letter.id, "--json"]).stdout)["state"] == "parked"
     done = replay("latest", code=1)
     assert "1 letter not replayed: parked: 3 runs have tried it, of 3" in done.stderr
     reset = programs.run(["-m", "beam_obs.cli", "dead-letters", "reset", letter.id])
