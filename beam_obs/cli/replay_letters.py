@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Letters whose record was tried so often are parked.",
 )
+@click.option(
+    "--replace-files", is_flag=True, help="Let writes have the outputs of the run, whose files they replace."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 def replay(
@@ -67,6 +70,7 @@ def replay(
     text: str,
     limit: int | None,
     max_attempts: int,
+    replace_files: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -84,7 +88,9 @@ def replay(
 
     record = store.find(run)
     states = LetterStates(store, record)
-    asked = AskedReplay(stage, beginning_of(fingerprint).lower(), error_type, text, limit, max_attempts)
+    asked = AskedReplay(
+        stage, beginning_of(fingerprint).lower(), error_type, text, limit, max_attempts, replace_files
+    )
     chosen = choose_letters(store, record, asked, states)
     tell_problems(chosen.problems)
     if not chosen.letters:

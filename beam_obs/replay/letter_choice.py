@@ -35,6 +35,7 @@ class AskedReplay:
       text: what their records have in them; empty for all.
       limit: at most so many; None for all.
       max_attempts: letters that were tried so often are parked.
+      may_replace: whether files may be written over that the run wrote.
     """
 
     stage: str | None = None
@@ -43,6 +44,7 @@ class AskedReplay:
     text: str = ""
     limit: int | None = None
     max_attempts: int = MAX_ATTEMPTS
+    may_replace: bool = False
 
 
 @dataclasses.dataclass

@@ -16,7 +16,7 @@ from apache_beam.pipeline import PipelineVisitor
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from beam_obs.dead_letters.letter_snapshot import SNAPSHOT, snapshot_of
-from beam_obs.metrics.names import stage_of_step
+from beam_obs.metrics.names import is_within, stage_of_step
 from beam_obs.records.errors import BeamObsError
 from beam_obs.records.origin import TOP_BIT
 from beam_obs.records.run_context import Observation
@@ -31,9 +31,9 @@ from beam_obs.replay.letter_source import (
     origins_of,
 )
 from beam_obs.store.letter_states import PARKED, REPLAYING, LetterStates
-from beam_obs.store.parent_runs import partitions_with_parents
+from beam_obs.store.parent_runs import parents_of, partitions_with_parents
 from beam_obs.store.source_partition import code_of, identity_of
-from beam_obs.store.store import Store
+from beam_obs.store.store import RunNotFound, Store
 from beam_obs.weaving.portable_graph import keep_types
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 
@@ -62,6 +62,25 @@ class CodersDiffer(BeamObsError):
             "Run the code that refused them, or leave the stage out by --stage"
         )
         self.stage = stage
+
+
+class WouldReplaceFiles(BeamObsError):
+    """A write of the replay has the prefix of files that an earlier run wrote.
+
+    Args:
+      label: of the write.
+      uri: the prefix.
+      run: id of the run.
+    """
+
+    def __init__(self, label: str, uri: str, run: str) -> None:
+        super().__init__(
+            f"{label!r} would write to {uri}, where run {run} has written: files of the same names are "
+            "replaced, and what went well then is lost. Give another output behind --, or --replace-files"
+        )
+        self.label = label
+        self.uri = uri
+        self.run = run
 
 
 class Planned(BaseException):
@@ -144,6 +163,7 @@ class Replay:
         Raises:
           CodersDiffer: they cannot be decoded as they were encoded.
           NothingToReplay: none of them can be taken.
+          WouldReplaceFiles: a write has the output of an earlier run.
           Planned: no more is to be done.
         """
         steps = _observed_steps(pipeline)
@@ -169,9 +189,26 @@ class Replay:
             {stage: coders[stage] for stage in stages},
             self._cut(pipeline, {stage: coders[stage] for stage in stages}),
         )
+        self._check_outputs(observation, plan.cut)
         if self._only_planned:
             raise Planned(plan)
         return plan
+
+    def _check_outputs(self, observation: Observation, cut: Cut) -> None:
+        if self.asked.may_replace:
+            return
+        records = [self.chosen.record]
+        with contextlib.suppress(RunNotFound):
+            records.extend(parents_of(self.store, self.chosen.record))
+        written = {
+            output.get("uri"): record.id
+            for record in reversed(records)
+            for output in (record.end or {}).get("outputs") or ()
+            if output.get("files")
+        }
+        for output in observation.outputs:
+            if output.uri in written and any(is_within(label, output.label) for label in cut.labels):
+                raise WouldReplaceFiles(output.label, output.uri, written[output.uri])
 
     def _leave_what_cannot_be_read(self, stage: str, settings: Any, window_fn: Any) -> None:
         readable = []

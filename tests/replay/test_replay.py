@@ -89,7 +89,8 @@ def replay(
     run: str, *options: str, arguments: tuple[str, ...] = (), program: str = "program.py", code: int = 0
 ) -> subprocess.CompletedProcess[str]:
     command = ["-m", "beam_obs.cli", "dead-letters", "replay", run, "--program", program, *options]
-    done = programs.run([*command, "--", "--obs_report=off", *arguments])
+    output = f"--output=other{obs.Store().count()}"
+    done = programs.run([*command, "--", "--obs_report=off", output, *arguments])
     assert done.returncode == code, done.stdout + done.stderr
     return done
 
@@ -280,6 +281,13 @@ def test_a_program_without_the_stage_replays_nothing(refused: obs.RunRecord) -> 
     done = replay("latest", "--stage=parse", program="other.py", code=1)
     assert "other.py has run no pipeline with 'parse': nothing was replayed" in done.stderr
     assert obs.Store().count() == 1
+
+
+def test_files_of_the_run_are_replaced_only_where_it_is_said(refused: obs.RunRecord) -> None:
+    done = replay("latest", arguments=("--output=out",), code=1)
+    assert f"'write' would write to out, where run {refused.id} has written" in done.stderr
+    assert obs.Store().count() == 1
+    assert "would be replayed" in replay("latest", "--replace-files", "--dry-run").stdout
 
 
 @pytest.mark.parametrize(
