@@ -31,7 +31,7 @@ from beam_obs.records.origin_sums import OriginSums, Total, sum_of_totals
 LEDGER_TAG = "beam_obs_ledger"
 """Tag of the output by which rows of the ledger leave a step."""
 
-HELD_MOST = 65_536
+HELD_MOST = 8_192
 """Provenances that are held of a point at most where what comes at once is known: then they are summed up."""
 _FEW = 64
 
