@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from beam_obs.records.errors import BeamObsError
+from beam_obs.records.ledger_rows import LEDGER, SUMS
 from beam_obs.records.letter_index import INDEX_DIGEST, index_name
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, content_hash
 from beam_obs.records.origin import is_derived, parse_origin
@@ -268,6 +269,8 @@ class _Erasing:
                 if isinstance(details, dict):
                     self._clear_examples(_rows((details.get("fingerprints") or {}).values()))
                     self._clear_examples(_rows((details.get("assumptions") or {}).values()))
+                    if row.get("kind") == LEDGER and details.get(SUMS) and self.person.origins:
+                        details[SUMS] = {}  # of few elements these are their origins; the end has the result
                     if row.get("file") in told:
                         now = told[row["file"]]
                         row["count"] = now["count"]
@@ -293,6 +296,7 @@ class _Erasing:
         if isinstance(refused, dict):
             self._clear_examples(_rows(refused.get("by_fingerprint")), counted=True)
         self._clear_examples(_rows(end.get("checks")), counted=True)
+        self._clear_ledger(end.get("ledger"))
         error = end.get("error")
         if isinstance(error, dict) and self.person.is_named(str(error.get("message"))):
             error["message"] = ERASED_TEXT
@@ -304,6 +308,16 @@ class _Erasing:
         if json.dumps(end, sort_keys=True) != before:
             end.pop("seal", None)
             self._write(record, END, seal(encode_record(end)))
+
+    def _clear_ledger(self, ledger: Any) -> None:
+        """Takes the person's records out of those that the ledger names."""
+        origins = {origin.hex() for origin in self.person.origins}
+        for edge in _rows((ledger or {}).get("edges")) if isinstance(ledger, dict) else ():
+            examples = _rows(edge.get("examples"))
+            kept = [example for example in examples if example.get("origin") not in origins]
+            if len(kept) < len(examples):
+                edge["examples"] = kept
+                self._count("examples", len(examples) - len(kept))
 
     def _clear_examples(self, examples: Iterable[dict[str, Any]], counted: bool = False) -> None:
         """Takes examples of the person out of kinds of refusal and of counted assumptions."""

@@ -17,7 +17,10 @@ import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command
 from beam_obs.metrics.own_families import RUN_BALANCED
 from beam_obs.records.origin import Partition
+from beam_obs.store.erasure import erase
+from beam_obs.store.evidence import read_evidence
 from beam_obs.store.numbers_of_run import numbers_of_run
+from beam_obs.store.person import Person
 from beam_obs.store.run_record import RunRecord
 from beam_obs.testing.retrying_runner import RetryingRunner
 from tests.faulty_runner import DOUBLE, DROP, EXCHANGE, FaultyRunner
@@ -222,3 +225,14 @@ def test_what_comes_too_late_is_told_and_no_imbalance() -> None:
     assert (record.end or {})["ledger"]["holds"] is True
     assert (edges["group"]["given"], edges["group"]["taken"], edges["group"]["late"]) == (11, 9, 2)
     assert "late" not in edges["count"]
+
+
+def test_an_erased_record_is_named_no_more() -> None:
+    record = ran(FaultyRunner("group", EXCHANGE))
+    assert origin(1) in json.dumps(record.end)
+    erase(obs.Store(), Person(origins=frozenset([bytes.fromhex(origin(1))])))
+    (edge,) = broken(obs.Store().find("numbers@latest"))
+    assert [one["origin"] for one in edge["examples"]] == [origin(3)]
+    store = obs.Store()
+    evidence = read_evidence(store, record.folder)
+    assert [manifest.details["sums"] for manifest in evidence.of_kind("ledger")] == [{}]
