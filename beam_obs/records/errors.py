@@ -131,28 +131,25 @@ class ServiceDown(BeamObsError):
       stage: label of the stage.
       error: what the last attempt failed with, as ``Type: message``.
       records: how many records in a row failed in all of their attempts, the last one included.
-      seconds: for how long the last of them was tried.
-      budget: seconds that a bundle may take for that.
+      budget: seconds that a bundle may wait, which are used up.
 
-    >>> print(ServiceDown("look up", "ConnectionError: reset", 3, 7.5, 60))
-    stage 'look up': its service is down, as 3 records in a row failed with transient errors: the last for 7.5 s, when the 60 s that a bundle may wait were used up, with ConnectionError: reset
+    >>> print(ServiceDown("look up", "ConnectionError: reset", 3, 60))
+    stage 'look up': its service is down: 3 records in a row failed with transient errors, and the 60 s that a bundle may wait are used up; the last failed with ConnectionError: reset
     """  # noqa: E501
 
-    def __init__(self, stage: str, error: str, records: int, seconds: float, budget: float) -> None:
+    def __init__(self, stage: str, error: str, records: int, budget: float) -> None:
         failed = f"{records:,} records in a row" if records > 1 else "a record"
         super().__init__(
-            f"stage {stage!r}: its service is down, as {failed} failed with transient errors: "
-            f"the last for {seconds:.1f} s, when the {budget:g} s that a bundle may wait were used up, "
-            f"with {error}"
+            f"stage {stage!r}: its service is down: {failed} failed with transient errors, and the "
+            f"{budget:g} s that a bundle may wait are used up; the last failed with {error}"
         )
         self.stage = stage
         self.error = error
         self.records = records
-        self.seconds = seconds
         self.budget = budget
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (ServiceDown, (self.stage, self.error, self.records, self.seconds, self.budget))
+        return (ServiceDown, (self.stage, self.error, self.records, self.budget))
 
 
 class ElementTimeout(BeamObsError):

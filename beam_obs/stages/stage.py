@@ -223,8 +223,8 @@ class Stage(KeepsDeadLetters, ObservesItsInside):
         self.untried = list(guarded.untried)
         if self._retry is not None and not guarded.tries_any:
             reasons = "; ".join(f"{step} - {reason}" for step, reason in self.untried)
-            self._refuse_retry(
-                f"there is no step in it that can be tried again{': ' * bool(reasons)}{reasons}"
+            self._refuse(
+                "retry=", f"there is no step in it that can be tried again{': ' * bool(reasons)}{reasons}"
             )
 
     def _refuse(self, argument: str, why: str) -> NoReturn:

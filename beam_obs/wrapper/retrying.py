@@ -277,7 +277,7 @@ class Retries:
         if not over:
             return service.worked and service.in_a_row + 1 < retry.down_after
         if service.in_a_row + 1 >= retry.down_after:
-            self._fail(error, service.in_a_row + 1, time.monotonic() - began)
+            self._fail(error, service.in_a_row + 1)
         return True
 
     def _was_down(
@@ -294,12 +294,12 @@ class Retries:
                 return was_down
             self._left = left - (time.monotonic() - began)
             if self._left <= 0:
-                self._fail(error, 1, time.monotonic() - began)
+                self._fail(error, 1)
             time.sleep(min(next(pauses), self._left))
 
-    def _fail(self, error: Exception, in_a_row: int, seconds: float) -> NoReturn:
+    def _fail(self, error: Exception, in_a_row: int) -> NoReturn:
         text = f"{type_name(error)}: {error}"
-        raise ServiceDown(self._stage, text, in_a_row, seconds, self._retry.budget) from error
+        raise ServiceDown(self._stage, text, in_a_row, self._retry.budget) from error
 
 
 def _tell_attempts(error: Exception, tried: int, seconds: float) -> None:

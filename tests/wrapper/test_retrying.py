@@ -149,7 +149,9 @@ def test_a_service_that_stays_down_fails_the_bundle_and_says_so(asked: Any) -> N
     DOWN_UNTIL[0] = float("inf")
     retry = obs.Retry(attempts=2, budget=0.5, probe=asked, **QUICK)
 
-    with pytest.raises(Exception, match=r"stage 'step': its service is down.*Reset: down") as failed:
+    with pytest.raises(
+        Exception, match=r"stage 'step': its service is down: .*the last failed with .*Reset: down"
+    ) as failed:
         through(["a", "b", "c", "d"], beam.Map(behind_a_service), retry=retry)
 
     assert "ServiceDown" in repr(failed.value) + str(failed.value) + type(failed.value).__name__
@@ -318,6 +320,42 @@ def test_batches_and_aggregates_and_reads_are_refused_when_built() -> None:
         _ = numbers | "sum" >> obs.Stage(beam.CombineGlobally(sum), retry=obs.Retry())
     with pytest.raises(obs.UsageError, match="a read of Beam's own is applied as it is"):
         _ = p | "read" >> obs.Source(beam.Create([1]), retry=obs.Retry())
+
+
+class Fetch(beam.PTransform):
+    """A read of the user's own."""
+
+    def expand(self, pbegin: Any) -> Any:
+        return pbegin | beam.Create(["a", "b"]) | "fetch" >> beam.Map(works_from(2))
+
+
+def test_reads_and_writes_of_the_users_own_are_tried_again() -> None:
+    retry = obs.Retry(attempts=2, **QUICK)
+
+    def build(p: beam.Pipeline) -> Any:
+        words = p | "read" >> obs.Source(Fetch(), retry=retry)
+        return words | "write" >> obs.Sink(beam.Map(works_from(4)), retry=obs.Retry(attempts=4, **QUICK))
+
+    outcome = run(build)
+
+    assert outcome.values() == ["a", "b"]
+    assert outcome.counts("read/Fetch/fetch").retried == 2
+    assert outcome.counts("write").retried > 0
+
+
+class GroupsToo(beam.PTransform):
+    def expand(self, pairs: Any) -> Any:
+        return pairs | beam.Map(lambda pair: pair) | "state" >> beam.ParDo(Stateful())
+
+
+def test_steps_of_a_composite_that_cannot_be_tried_again_go_without() -> None:
+    stage = obs.Stage(GroupsToo(), retry=obs.Retry())
+    outcome = run(lambda p: p | beam.Create([(1, 2)]) | "step" >> stage)
+
+    assert outcome.values() == [(1, 2)]
+    assert [(step, why[:25]) for step, why in stage.untried] == [
+        ("step/GroupsToo/state", "it has state or timers: w")
+    ]
 
 
 @pytest.mark.parametrize(
