@@ -183,8 +183,10 @@ def balance(
         checks.gather(gathering, (windows or {}).get(gathering.label, {}))
     if not snapshot.stages and not snapshot.elements:
         return checks.none("no counts: the runner gave none")
+    if not has_ended_well:  # What a job had taken and not yet given is neither lost nor accounted for.
+        return checks.none(ENDED_BEFORE)
     if snapshot.live:
-        return checks.none(NOT_WHOLE if has_ended_well else ENDED_BEFORE)
+        return checks.none(NOT_WHOLE)
     checks.stages()
     checks.edges()
     return checks.balance(noted)
@@ -286,11 +288,11 @@ class _Checks:
         step = step_around(label, self._steps)
         given = sum(self._snapshot.gathered.get(name, 0) for name in gathering.counted_by)
         late = {window: counts.late for window, counts in windows.items() if counts.late}
-        if late:
-            self._late.append(Dropped(step, sum(late.values()), late))
-        if gathering.obstacle:
+        if gathering.obstacle:  # Its groups hold a record several times: no number of them is one of records.
             self._open_steps[step] = gathering.obstacle
             return
+        if late:
+            self._late.append(Dropped(step, sum(late.values()), late))
         if gathering.may_drop:
             taken_by_window, given_by_window = _in_all(windows)
             if not self._has_ended_well:

@@ -88,6 +88,14 @@ def test_nothing_is_guessed() -> None:
     assert balance(graph, Snapshot(STAGES, fewer)).holds is True
 
 
+def test_a_run_that_failed_is_neither_balanced_nor_broken_whatever_its_runner_counted() -> None:
+    held_back = {**ELEMENTS, "p2": 6}
+    for elements in (ELEMENTS, held_back):
+        failed = balance(GRAPH, Snapshot(STAGES, elements), has_ended_well=False)
+        assert (failed.holds, failed.broken) == (None, ())
+        assert failed.unchecked == "the run ended before its counts were committed"
+
+
 def test_a_run_that_ended_well_is_not_said_to_have_ended_before_its_counts() -> None:
     live = balance(GRAPH, Snapshot(STAGES, ELEMENTS, live=True))
 
@@ -174,7 +182,7 @@ def test_what_went_into_batches_and_never_came_out_is_lost() -> None:
 
 def test_what_batches_hold_when_a_stream_is_cancelled_is_not_lost() -> None:
     found = gathered(6, ended=False)
-    assert found["holds"] is True
+    assert (found["holds"], found["broken"]) == (None, [])
     assert found["unchecked_steps"][0]["reason"] == "what it held at the end is not known"
 
 
@@ -195,6 +203,12 @@ def test_records_that_came_late_and_were_taken_are_told_by_window() -> None:
     assert (found["dropped"], found["holds"]) == ([], True)
     assert found["late"] == [{"step": "batch", "count": 3, "windows": {"[0, 10)": 3}}]
     assert late_texts(found) == ["came late and was taken by batch: 3, of window [0, 10)"]
+
+
+def test_nothing_is_told_as_late_where_panes_hold_records_of_those_before_them() -> None:
+    accumulates = dataclasses.replace(LATE, obstacle="its panes hold records of those before them")
+    found = gathered(24, accumulates, {"[0, 10)": [12, 22, 12]})
+    assert (found["late"], found["dropped"]) == ([], [])
 
 
 def test_windows_that_merge_are_not_told_apart() -> None:
