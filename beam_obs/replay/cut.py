@@ -73,11 +73,12 @@ def cut_pipeline(proto: api.Pipeline, sources: Mapping[str, LetterSteps]) -> Cut
     kept = below | _upstream(graph, _taken_from_elsewhere(graph, below, cuts), below)
     found = find_units(graph)
     evidence = {leaf for unit in found if unit.kind == units.OURS for leaf in graph.leaves(unit.node)}
-    aggregates = [unit.node for unit in found if unit.kind in _AGGREGATES and _is_users(graph, unit.node)]
+    aggregates = [unit.node for unit in found if unit.kind in _AGGREGATES]
+    aggregates = [node for node in aggregates if not below.isdisjoint(graph.leaves(node))]
     cut = Cut(
         proto,
         frozenset(_labels(graph, kept)),
-        tuple(_labels(graph, [node for node in aggregates if not below.isdisjoint(graph.leaves(node))])),
+        tuple(_labels(graph, [_shown(graph, node) for node in aggregates])),
         tuple(_labels(graph, _drop_branches(graph, below, kept) - evidence)),
         tuple(_labels(graph, left_out - kept - evidence)),
     )
@@ -123,9 +124,10 @@ def _main_inputs(graph: PortableGraph, leaf: str) -> list[str]:
     return [pcoll for tag, pcoll in graph.node(leaf).inputs.items() if tag not in beside]
 
 
-def _is_users(graph: PortableGraph, node: str) -> bool:
-    """Returns whether a step is in no composite of Beam's own."""
-    return not any(is_of_beam(graph.python_type(above)) for above in graph.ancestors(node))
+def _shown(graph: PortableGraph, node: str) -> str:
+    """Returns the outermost composite of Beam's own that a step is in, else the step."""
+    of_beam = [above for above in graph.ancestors(node) if is_of_beam(graph.python_type(above))]
+    return of_beam[-1] if of_beam else node
 
 
 def _downstream(graph: PortableGraph, cuts: Iterable[str]) -> tuple[set[str], set[str]]:
