@@ -57,6 +57,12 @@ if TYPE_CHECKING:
 @click.option(
     "--replace-files", is_flag=True, help="Let writes have the outputs of the run, whose files they replace."
 )
+@click.option(
+    "--trust-pickles",
+    is_flag=True,
+    help="Decode records by any coder of the program, also one that unpickles or is not known: whoever can "
+    "write to the store may have chosen what code that runs.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 def replay(
@@ -71,6 +77,7 @@ def replay(
     limit: int | None,
     max_attempts: int,
     replace_files: bool,
+    trust_pickles: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -89,7 +96,14 @@ def replay(
     record = store.find(run)
     states = LetterStates(store, record)
     asked = AskedReplay(
-        stage, beginning_of(fingerprint).lower(), error_type, text, limit, max_attempts, replace_files
+        stage,
+        beginning_of(fingerprint).lower(),
+        error_type,
+        text,
+        limit,
+        max_attempts,
+        replace_files,
+        trust_pickles,
     )
     chosen = choose_letters(store, record, asked, states)
     tell_problems(chosen.problems)

@@ -36,6 +36,7 @@ class AskedReplay:
       limit: at most so many; None for all.
       max_attempts: letters that were tried so often are parked.
       may_replace: whether files may be written over that the run wrote.
+      trust_pickles: whether letters may be decoded by a coder that can run code.
     """
 
     stage: str | None = None
@@ -45,6 +46,7 @@ class AskedReplay:
     limit: int | None = None
     max_attempts: int = MAX_ATTEMPTS
     may_replace: bool = False
+    trust_pickles: bool = False
 
 
 @dataclasses.dataclass
