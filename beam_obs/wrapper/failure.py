@@ -115,6 +115,11 @@ def is_library(file: str) -> bool:
     return file.startswith((*_LIBRARY_FOLDERS, "<frozen"))
 
 
+def is_ours(file: str) -> bool:
+    """Returns whether a file of code is of this library, or of Beam's runners."""
+    return file.startswith(_OURS) or _BEAM_RUNNERS in file
+
+
 def fingerprint(error_type: str, stage: str, shape: str, function: str = "") -> str:
     """Returns 16 hex digits that stand for one kind of failure.
 
@@ -203,7 +208,7 @@ def _describe_stack(error: BaseException, codes: list[CodeType]) -> _Stack:
     while trace is not None:
         code, line = trace.tb_frame.f_code, trace.tb_lineno
         file = code.co_filename
-        if not file.startswith(_OURS) and _BEAM_RUNNERS not in file:
+        if not is_ours(file):
             name = getattr(code, "co_qualname", code.co_name)
             source = linecache.getline(file, line).strip()
             text.append(f'  File "{file}", line {line}, in {name}\n' + (f"    {source}\n" if source else ""))

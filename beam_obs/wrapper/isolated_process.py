@@ -25,6 +25,7 @@ from beam_obs.beam_private import STATE_SAMPLERS
 from beam_obs.wrapper.dofn_parameters import element_at, taking_it_first
 from beam_obs.wrapper.failure import Failure, failure_of
 from beam_obs.wrapper.framed_socket import FramedSocket, packed, unpacked
+from beam_obs.wrapper.hung_stack import tell_stacks
 from beam_obs.wrapper.user_callable import FILTER, MAP, MAP_TUPLE, user_callable
 
 CALL, TEARDOWN = "call", "teardown"
@@ -64,15 +65,17 @@ class Raised(NamedTuple):
     failure: Failure
 
 
-def serve(channel: int, lifeline: int) -> None:
+def serve(channel: int, lifeline: int, stacks: int) -> None:
     """Does what is asked, until nobody is there to ask.
 
     Args:
       channel: file descriptor of the socket to the worker.
       lifeline: file descriptor of a pipe that the worker holds open.
+      stacks: file descriptor of a pipe for what the worker asks of a process that hangs.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal all processes get it: the worker decides
     _end_with(lifeline)
+    tell_stacks(stacks)
     connection = FramedSocket(socket.socket(fileno=channel))
     with contextlib.suppress(EOFError, OSError):
         _Server(connection).run()

@@ -32,6 +32,7 @@ from beam_obs.wrapper import isolated_process
 from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.failure import FAILURE
 from beam_obs.wrapper.framed_socket import FramedSocket, packed, unpacked
+from beam_obs.wrapper.hung_stack import failure_of_hung, stack_of
 from beam_obs.wrapper.isolated_process import Raised, Start
 from beam_obs.wrapper.user_callable import UserCallable
 
@@ -41,7 +42,7 @@ _START_BUNDLE, _TEAR_DOWN = packed((isolated_process.START_BUNDLE,)), packed((is
 _SERVE = (
     "import sys; sys.path[:] = {path!r}\n"
     "from beam_obs.wrapper.isolated_process import serve\n"
-    "serve({channel}, {lifeline})"
+    "serve({channel}, {lifeline}, {stacks})"
 )
 
 
@@ -128,8 +129,11 @@ class IsolatedDoFn:
         try:
             answer = self._process.ask(request, deadline)
         except TimeoutError:
+            stack = self._process.stack()
             self._end()
-            raise ElementTimeout(self._stage, timeout or 0) from None
+            error = ElementTimeout(self._stage, timeout or 0)
+            setattr(error, FAILURE, failure_of_hung(error, self._stage, stack))
+            raise error from None
         except (EOFError, OSError):
             self._died()
         return self._settle(answer)
@@ -219,21 +223,25 @@ class _Process:
         self._keys: dict[int, Any] = {}
         ours, theirs = socket.socketpair()
         lifeline, held = os.pipe()
-        text = _SERVE.format(path=sys.path, channel=theirs.fileno(), lifeline=lifeline)
+        self._stacks, stacks = os.pipe()
+        given = theirs.fileno(), lifeline, stacks
+        text = _SERVE.format(path=sys.path, channel=given[0], lifeline=lifeline, stacks=stacks)
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-c", text], pass_fds=(theirs.fileno(), lifeline), stdin=subprocess.DEVNULL
+                [sys.executable, "-c", text], pass_fds=given, stdin=subprocess.DEVNULL
             )
         except BaseException:
             ours.close()
             os.close(held)
+            os.close(self._stacks)
             raise
         finally:
             theirs.close()
             os.close(lifeline)
+            os.close(stacks)
         self._connection = FramedSocket(ours)
         # Also where Beam forgets the DoFn, or the interpreter ends, without a teardown.
-        self._finalizer = weakref.finalize(self, _end, self._popen, self._connection, held)
+        self._finalizer = weakref.finalize(self, _end, self._popen, self._connection, (held, self._stacks))
         self._connection.send(packed(start))
 
     def ask(self, request: bytes, deadline: float | None) -> tuple[Any, ...]:
@@ -271,6 +279,10 @@ class _Process:
             for value in found if isinstance(found, list) else (found,):
                 tracker.update_metric(self._keys[number], value)
 
+    def stack(self) -> str:
+        """Returns the stack of the process, which hangs."""
+        return stack_of(self._popen.pid, self._stacks)
+
     def died(self) -> str:
         """Returns what became of the process, which is gone."""
         try:
@@ -293,8 +305,9 @@ class _Process:
         self._finalizer()
 
 
-def _end(popen: subprocess.Popen[bytes], connection: FramedSocket, held: int) -> None:
+def _end(popen: subprocess.Popen[bytes], connection: FramedSocket, pipes: tuple[int, ...]) -> None:
     connection.close()
-    os.close(held)
+    for pipe in pipes:
+        os.close(pipe)
     popen.kill()
     popen.wait()

@@ -107,6 +107,9 @@ def test_elements_that_hang_kill_or_fill_are_a_dead_letter_each_and_the_rest_goe
     assert said["abort"] == "stage 'step': the process of an element was ended by SIGABRT"
     assert said["exit"] == "stage 'step': the process of an element ended with exit code 3"
     assert said["sys.exit"] == "stage 'step': the process of an element raised SystemExit: enough"
+    stacks = {letter.payload_text: letter.traceback for letter in outcome.letters}
+    assert "in dangerous\n    time.sleep(600)\nbeam_obs.ElementTimeout: stage" in stacks["hang"]
+    assert 'in dangerous\n    re.match(r"(a+)+$"' in stacks["regex"]
     counts = outcome.counts()
     assert (counts.in_, counts.out, counts.dead) == (17, 9, 8)
     assert children() == []
