@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.io import filebasedsink
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from beam_obs.dead_letters.evidence_writer import globally
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.dead_letter_output import DeadLetterOutput
 from beam_obs.io.writes.counted_files import NoteFiles, WrittenFile, file_name
@@ -81,7 +82,10 @@ class FileWrite(DeadLetterOutput):
         # Names bring their accounts with them, which Beam's coder for texts would leave behind.
         files.element_type = WrittenFile
         if observation.observed:
-            observation.evidence.append(files | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str))
+            # Those of a stream are in windows, their manifests are not.
+            in_one_window = globally(files)
+            notes = in_one_window | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str)
+            observation.evidence.append(notes)
         names = files | "Names" >> beam.Map(file_name).with_output_types(str)
         return self._with_letters(names, letters, label) if self._as_output else names
 

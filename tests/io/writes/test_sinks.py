@@ -16,6 +16,7 @@ import fastavro
 import pytest
 from apache_beam import coders
 from apache_beam.testing import test_stream
+from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.typehints import row_type
 
 import beam_obs as obs
@@ -336,6 +337,16 @@ def test_a_stream_is_written_window_by_window() -> None:
         _ = p | stream | "write" >> obs.WriteToText("out", triggering_frequency=60) | beam.Map(names)
 
     assert sorted("".join(pathlib.Path(name).read_text() for name in names.elements).split()) == ["a", "b"]
+
+
+def test_files_of_a_stream_are_noted_where_windows_travel_in_their_own_coder() -> None:
+    ticks = PeriodicImpulse(start_timestamp=0, stop_timestamp=2, fire_interval=1)
+    with obs.Pipeline("FnApiRunner", name="windows") as p:
+        texts = p | "ticks" >> ticks | "texts" >> beam.Map(str)
+        _ = texts | "write" >> obs.WriteToText("out", triggering_frequency=60)
+
+    (output,) = obs.Store().find("windows@latest").end["outputs"]
+    assert output["records"] == 2
 
 
 @pytest.mark.parametrize("codec", ["snappy", "zstandard", "lz4"])
