@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-schedule pictures pictures-of-runs test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-traces bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation
 
@@ -33,6 +33,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 demo: $(STAMP)  ## the flights pipeline on January and on damaged files, with its report
 	@$(BIN)/python -m pipelines.flights.demo
+
+demo-stream: $(STAMP)  ## a minute of the flights as a stream over an installed Pub/Sub emulator, or files, with its report
+	@$(BIN)/python -m pipelines.flights.demo_stream
 
 demo-schedule: $(STAMP)  ## a conference's schedule before and after its site was redesigned
 	@$(BIN)/python -m pipelines.schedule.demo

@@ -148,3 +148,32 @@ class DayStatistics(NamedTuple):
     p90_departure_delay: int | None
     mean_arrival_delay: float | None
     p90_arrival_delay: int | None
+
+
+@_with_row_coder
+class AirportStatistics(NamedTuple):
+    """What left an airport in one pane of a window: what came since the pane before it.
+
+    Args:
+      airport: FAA code.
+      windows: ``fixed`` or ``sliding``.
+      begin: of the window, UTC, ISO 8601.
+      end: of the window.
+      pane: ``early``, ``on time`` or ``late``; ``unknown`` where the runner does not tell.
+      pane_index: 0 for the window's first.
+      flights: all scheduled flights.
+      cancelled: those that never departed.
+      mean_departure_delay: minutes, over those that departed; None where none did.
+      p90_departure_delay: nearest rank.
+    """
+
+    airport: str
+    windows: str
+    begin: str
+    end: str
+    pane: str
+    pane_index: int
+    flights: int
+    cancelled: int
+    mean_departure_delay: float | None
+    p90_departure_delay: int | None

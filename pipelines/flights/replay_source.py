@@ -23,8 +23,8 @@ from pipelines.flights.parse import Row
 from pipelines.flights.reference import DATA
 
 FLIGHTS = DATA / "flights-2013-01.csv"
-LATE_HOURS = (12, 40)
-"""How long the two kinds of late messages are held back, in hours of flights."""
+LATE_SECONDS = (8, 30)
+"""How long the two kinds of late messages are held back, by the clock of the replay."""
 
 _FILE_SECONDS = 2.0
 
@@ -77,20 +77,21 @@ def events(rows: Iterable[Row]) -> list[Event]:
     ]
 
 
-def with_faults(given: list[Event], one_in: int) -> list[Event]:
+def with_faults(given: list[Event], one_in: int, speed: float) -> list[Event]:
     """Returns the events with faults: of so many one is torn, one sent twice, and two are late.
 
     Args:
       given: events by the time at which they are due.
       one_in: how many; at least 5.
+      speed: of the replay.
     """
     found = list(given)
     for start in range(0, len(given) - one_in + 1, one_in):
         torn, twice, late, later = (start + one_in * fifth // 5 for fifth in range(1, 5))
         found[torn] = given[torn]._replace(data=given[torn].data[: len(given[torn].data) // 2])
         found.append(given[twice]._replace(due=given[twice].due + 60))
-        for held, hours in ((late, LATE_HOURS[0]), (later, LATE_HOURS[1])):
-            found[held] = given[held]._replace(due=given[held].due + hours * 3600)
+        for held, seconds in zip((late, later), LATE_SECONDS, strict=True):
+            found[held] = given[held]._replace(due=given[held].due + seconds * speed)
     return sorted(found, key=lambda event: event.due)
 
 
@@ -209,7 +210,7 @@ def main(argv: list[str] | None = None) -> int:
     with FLIGHTS.open(newline="") as file:
         replayed = events(csv.DictReader(file))[: given.limit]
     if given.faults is not None:
-        replayed = with_faults(replayed, given.faults)
+        replayed = with_faults(replayed, given.faults, given.speed)
     sent = paced(replayed, given.speed)
     try:
         if given.to_files is not None:

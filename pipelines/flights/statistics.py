@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from pipelines.flights.records import DayStatistics, EnrichedFlight
+from pipelines.flights.records import DayStatistics, EnrichedFlight, Flight
 
 CarrierAndDay = tuple[str, str]
 
@@ -38,6 +38,21 @@ def by_carrier_and_day(enriched: EnrichedFlight) -> tuple[CarrierAndDay, Enriche
     return (enriched.flight.carrier, enriched.flight.day), enriched
 
 
+def add_flight(delays: Delays, flight: Flight, plane_is_unknown: bool) -> Delays:
+    """Returns what has been gathered with one flight more; its lists are those of `delays`."""
+    if flight.departure_delay is not None:
+        delays.departure.append(flight.departure_delay)
+    if flight.arrival_delay is not None:
+        delays.arrival.append(flight.arrival_delay)
+    return Delays(
+        delays.flights + 1,
+        delays.cancelled + flight.is_cancelled,
+        delays.unknown_planes + plane_is_unknown,
+        delays.departure,
+        delays.arrival,
+    )
+
+
 class CombineFlights(beam.CombineFn):
     """Counts a group's flights and gathers their delays."""
 
@@ -45,19 +60,7 @@ class CombineFlights(beam.CombineFn):
         return Delays(0, 0, 0, [], [])
 
     def add_input(self, accumulator: Delays, enriched: EnrichedFlight) -> Delays:
-        flights, cancelled, unknown_planes, departure, arrival = accumulator
-        flight = enriched.flight
-        if flight.departure_delay is not None:
-            departure.append(flight.departure_delay)
-        if flight.arrival_delay is not None:
-            arrival.append(flight.arrival_delay)
-        return Delays(
-            flights + 1,
-            cancelled + flight.is_cancelled,
-            unknown_planes + (enriched.plane is None),
-            departure,
-            arrival,
-        )
+        return add_flight(accumulator, enriched.flight, enriched.plane is None)
 
     def merge_accumulators(self, accumulators: Iterable[Delays]) -> Delays:
         merged = self.create_accumulator()
