@@ -85,17 +85,21 @@ def _tell(pipeline: str, run: str, end: Any, ledger: Any, records: Any) -> None:
         _print_table(("step", "in", "passed on", "filtered", "dead", "out"), step_rows(steps))
 
 
+_LEAST_WIDTHS = {"edge": 16, "step": 16, "found": 14}
+"""To how many columns texts are narrowed; numbers are not."""
+
+
 def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich import box
 
-    from beam_obs.reports.console import console_for, print_plainly, writes_unicode
+    from beam_obs.reports.console import console_for, print_below, writes_unicode
     from beam_obs.reports.fitting import FittingColumn, FittingTable, whole
 
     console = console_for(sys.stdout)
     columns = [
-        FittingColumn(head, "left" if head in ("edge", "step", "found") else "right", 8 if not at else None)
-        for at, head in enumerate(heads)
+        FittingColumn(head, "left" if head in _LEAST_WIDTHS else "right", _LEAST_WIDTHS.get(head))
+        for head in heads
     ]
     lines = box.SIMPLE_HEAD if writes_unicode(console) else None
-    click.echo()
-    print_plainly(console, FittingTable(columns, [tuple(map(whole, row)) for row in rows], (), lines))
+    table = FittingTable(columns, [tuple(map(whole, row)) for row in rows], ("passed on", "filtered"), lines)
+    print_below(console, table)

@@ -17,13 +17,18 @@ _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 def harmless(text: str, keep_colours: bool = False) -> str:
     r"""Returns text whose lines have no control characters; they are written as JSON escapes them.
 
+    A tab that begins a line, as click puts before the choices of an option, becomes blanks.
+
     Args:
       text: of any number of lines.
       keep_colours: whether what sets colours stays.
 
     >>> harmless("a\x1b[31m\x1b]0;b\x07\n"), harmless("\x1b[31ma\x7f", keep_colours=True)
     ('a\\u001b[31m\\u001b]0;b\\u0007\n', '\x1b[31ma\\u007f')
+    >>> harmless("Choose from:\n\ta\tb")
+    'Choose from:\n    a\\u0009b'
     """
+    text = text.replace("\n\t", "\n    ")
     if text.replace("\n", "").isprintable():
         return text
     if keep_colours:

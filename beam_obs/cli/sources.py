@@ -35,7 +35,7 @@ def sources(run: str, store: Store, as_json: bool) -> None:
         return
     from rich import box
 
-    from beam_obs.reports.console import console_for, print_plainly, writes_unicode
+    from beam_obs.reports.console import console_for, print_below, writes_unicode
     from beam_obs.reports.fitting import FittingColumn, FittingTable, whole
 
     console = console_for(sys.stdout)
@@ -45,5 +45,4 @@ def sources(run: str, store: Store, as_json: bool) -> None:
     rows = [tuple(map(whole, partition_row(partition))) for partition in answer.partitions]
     lines = box.SIMPLE_HEAD if writes_unicode(console) else None
     table = FittingTable(columns, rows, ("version",), lines)
-    click.echo()
-    print_plainly(console, table)
+    print_below(console, table)

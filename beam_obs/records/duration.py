@@ -30,7 +30,11 @@ def duration_text(seconds: float) -> str:
 
     >>> duration_text(7_200), duration_text(90), duration_text(1.5)
     ('2h', '90s', '1.5s')
+    >>> duration_text(0)
+    '0s'
     """
+    if not seconds:
+        return "0s"
     whole = ((unit, length) for unit, length in reversed(_UNIT_SECONDS.items()) if seconds % length == 0)
     unit, length = next(whole, ("s", 1))
     return f"{seconds / length:g}{unit}"

@@ -19,22 +19,29 @@ def balance_text(balance: Mapping[str, Any]) -> str:
     'balanced: every record is accounted for (10 checks, 4 edges)'
     >>> balance_text({"holds": True, "checked": 8, "edges": 4, "edges_checked": 3})
     'balanced where checked: 3 of 4 edges (8 checks)'
+    >>> balance_text({"holds": True, "checked": 0, "edges": 4, "edges_checked": 3})
+    'balanced where checked: 3 of 4 edges'
     """
     holds = balance.get("holds")
     if holds is None:
         return f"balance not checked: {clean(balance.get('unchecked') or 'no counts')}"
     if not holds:
         return NOT_BALANCED
-    checks, edges = counted(balance["checked"], "check"), balance.get("edges")
+    checks = [counted(balance["checked"], "check")] * bool(balance["checked"])
+    edges = balance.get("edges")
     if edges is None:  # a run of before edges were counted
-        return f"balanced: every record is accounted for ({checks})"
+        return f"balanced: every record is accounted for{_in_brackets(checks)}"
     checked = balance.get("edges_checked") or 0
     if checked == edges and not balance.get("unchecked_steps"):
-        text = f"balanced: every record is accounted for ({checks}, {counted(edges, 'edge')})"
+        text = f"balanced: every record is accounted for{_in_brackets([*checks, counted(edges, 'edge')])}"
     else:
-        text = f"balanced where checked: {checked:,} of {counted(edges, 'edge')} ({checks})"
+        text = f"balanced where checked: {checked:,} of {counted(edges, 'edge')}{_in_brackets(checks)}"
     late = sum(dropped["count"] for dropped in balance.get("dropped") or ())
     return f"{text}; {late:,} dropped as late" if late else text
+
+
+def _in_brackets(texts: Sequence[str]) -> str:
+    return f" ({', '.join(texts)})" if texts else ""
 
 
 def unchecked_texts(balance: Mapping[str, Any]) -> list[str]:

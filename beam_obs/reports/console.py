@@ -34,10 +34,21 @@ class CleanConsole(Console):
 
 def print_plainly(console: Console, what: RenderableType) -> None:
     """Prints without the blanks that tables put at the ends of lines."""
+    console.file.write("".join(f"{line}\n" for line in _lines(console, what)))
+    console.file.flush()
+
+
+def print_below(console: Console, table: RenderableType) -> None:
+    """Prints a table with one blank line above it and none below, whatever lines it has."""
+    text = "\n".join(_lines(console, table)).strip("\n")
+    console.file.write(f"\n{text}\n")
+    console.file.flush()
+
+
+def _lines(console: Console, what: RenderableType) -> list[str]:
     with console.capture() as captured:
         console.print(Group(what))  # a text on its own loses that it is to be folded
-    console.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1]))
-    console.file.flush()
+    return [line.rstrip(" ") for line in captured.get().split("\n")[:-1]]
 
 
 def console_for(file: Any) -> Console:

@@ -50,9 +50,13 @@ def edge_name(edge: Mapping[str, Any]) -> str:
 
     >>> edge_name({"from": ["read", "more"], "to": "parse"})
     'read + more -> parse'
+    >>> edge_name({"from": ["write"], "to": "write"})
+    'within write'
     """
-    window = edge.get("window")
-    return clean(f"{' + '.join(edge['from'])} -> {edge['to']}{f' {window}' if window else ''}")
+    window = f" {edge['window']}" if edge.get("window") else ""
+    if list(edge["from"]) == [edge["to"]]:
+        return clean(f"within {edge['to']}{window}")
+    return clean(f"{' + '.join(edge['from'])} -> {edge['to']}{window}")
 
 
 def found_text(edge: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ def windowed_steps(
         before = found.get(label, WindowedStep())
         late, lag = before.late, before.lag
         for name in gathering.counted_by:
-            late += snapshot.late.get(name, 0)
+            late += 0 if gathering.obstacle else snapshot.late.get(name, 0)
             lag = snapshot.lags[name].plus(lag) if name in snapshot.lags else lag
         found[label] = WindowedStep(0, late, lag)
     if balanced is not None:

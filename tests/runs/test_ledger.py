@@ -175,6 +175,16 @@ def test_the_command_says_that_a_run_is_balanced() -> None:
     told = CliRunner().invoke(command, ["balance", "numbers@latest"])
     assert told.exit_code == 0
     assert "by origins: what each step gave is what the next took" in told.output
+    assert "\n\n\n" not in told.output
+    assert not told.output.endswith("\n\n")
+
+
+def test_numbers_of_the_command_stay_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran("FnApiRunner")
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = CliRunner().invoke(command, ["balance", "numbers@latest"]).output.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert ["parse", "500", "0", "500"] in map(str.split, lines)
 
 
 def test_without_lineage_nothing_is_said_of_origins() -> None:
