@@ -9,6 +9,7 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.context import attach as attach
 from opentelemetry.context import detach as detach
+from opentelemetry.context import get_current
 from opentelemetry.trace import Span
 
 from beam_obs.traces.bundle_spans import BundleSpans
@@ -43,6 +44,8 @@ def each_within(
                 bundle.failing = (span, error, time.time_ns())
                 raise
             finally:
+                # A span of the user's that is open across a result is current again for the next one.
+                context = get_current()
                 detach(token)
                 spent += time.perf_counter_ns() - before
             yield result

@@ -16,7 +16,7 @@ from opentelemetry import trace
 import beam_obs as obs
 from beam_obs.testing import RetryingRunner
 from beam_obs.traces.span_ids import span_id_of
-from tests.traces.traced_runs import named, parent_of, run_traced, spans_in, way_to
+from tests.traces.traced_runs import all_spans_in, named, parent_of, run_traced, spans_in, way_to
 
 TRACER = trace.get_tracer("of the user")
 
@@ -35,6 +35,16 @@ class Twice(beam.DoFn):
         with TRACER.start_as_current_span("inside"):
             yield value
         yield value
+
+
+class Nested(beam.DoFn):
+    def process(self, value: Any) -> Iterator[Any]:
+        with TRACER.start_as_current_span("held"):
+            yield value
+            with TRACER.start_as_current_span("within"):
+                yield value
+        with TRACER.start_as_current_span("after"):
+            yield value
 
 
 class Summed(beam.DoFn):
@@ -162,6 +172,23 @@ def test_spans_of_user_code_are_children_of_the_steps(tmp_path: pathlib.Path) ->
     above = sorted(spans[span["parentSpanId"]]["name"] for span in spans.values() if span["name"] == "inside")
     # What is behind a generator that is half way through is no child of it.
     assert above == ["Map(inside)", "Map(inside)", "map", "twice"]
+
+
+def test_a_users_span_that_is_open_across_a_result_is_current_for_the_next(tmp_path: pathlib.Path) -> None:
+    run_traced(
+        tmp_path,
+        lambda p: p | beam.Create([1]) | "nested" >> beam.ParDo(Nested()) | "behind" >> beam.Map(inside),
+    )
+
+    spans = all_spans_in(tmp_path)
+    above = {span.name: parent_of(spans, span) for span in spans if span.name in ("held", "within", "after")}
+    assert {name: span and span.name for name, span in above.items()} == {
+        "held": "nested",
+        "within": "held",
+        "after": "nested",
+    }
+    assert len(named(spans, "inside")) == 3
+    assert {getattr(parent_of(spans, span), "name", "") for span in named(spans, "inside")} == {"behind"}
 
 
 def test_an_aggregate_links_to_the_spans_of_what_it_is_made_of(tmp_path: pathlib.Path) -> None:
