@@ -31,7 +31,8 @@ class SpanNode:
 
     Args:
       span: as it was made.
-      tries: how often it was made: a bundle that is tried again makes the same spans.
+      tries: how often it was made: a bundle that is tried again makes the same spans, and so do bundles that
+        have several elements of the origin between them.
       children: the spans whose parent it is, in the order in which they began.
       into: the aggregates that link to it, each with the spans that followed.
     """

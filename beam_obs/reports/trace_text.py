@@ -49,7 +49,7 @@ def details_of(node: SpanNode) -> list[str]:
         if name in span.attributes
     ]
     if node.tries > 1:
-        found.append(f"made {node.tries} times: its bundle was tried again")
+        found.append(f"made {node.tries} times: a bundle was tried again, or several had elements of it")
     return found
 
 

@@ -83,6 +83,26 @@ def test_a_line_of_an_output_is_asked_for_as_why_does(
     assert [child["name"] for child in aggregate["children"]] == ["as text"]
 
 
+def test_elements_of_one_origin_in_several_bundles_are_not_told_as_a_bundle_tried_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    workers = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
+    spans = run_traced(
+        pathlib.Path(".beam_obs"),
+        lambda p: (
+            p | beam.Create([20]) | "many" >> beam.FlatMap(range) | beam.Reshuffle() | "each" >> beam.Map(str)
+        ),
+        "--obs_trace_share=1",
+        *workers,
+    )
+
+    assert exit_code(["trace", str(spans[0].attributes["beam.origin"])]) == 0
+
+    printed = capsys.readouterr().out
+    assert "made 2 times: a bundle was tried again, or several had elements of it" in printed
+
+
 def test_a_picture_has_a_row_for_each_span(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["trace", "fares.csv:1", "--svg"]) == 0
 
