@@ -28,6 +28,7 @@ _SAMPLER = "OTEL_TRACES_SAMPLER"
 _ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
 _EXPORTER = "OTEL_TRACES_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_GIVE_IT = f"--obs_trace_share is taken, or else {DEFAULT_SHARE}"
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -51,6 +52,7 @@ class TraceOptions(PipelineOptions):
         )
         group.add_argument(
             "--obs_trace_share",
+            type=_shares_as_given,
             default=None,
             metavar="SHARE[,STEP=SHARE]",
             help="Share of records that are traced, 0 to 1, and that of single steps; refused ones are "
@@ -90,11 +92,11 @@ def trace_settings(
     """
     asked = options.view_as(TraceOptions)
     shares = parse_shares(asked.obs_trace_share)
-    of_sampler = _share_of_sampler(variables)
     target = _target(asked.obs_traces, variables, is_asked=shares.all is not None or bool(shares.steps))
     if target is None:
         return None
     check_tracing(target)
+    of_sampler = _share_of_sampler(variables)
     share = next(one for one in (shares.all, of_sampler, DEFAULT_SHARE) if one is not None)
     if of_sampler is not None and shares.all is None and 0 < of_sampler < 1:
         _LOGGER.info(
@@ -155,7 +157,8 @@ def parse_shares(text: object) -> Shares:
             share = float(value)
         except ValueError:
             share = math.nan
-        if not 0 <= share <= 1:
+        if not 0 <= share <= 1 or (given and not step.strip()):
+            value = value if step.strip() else part
             raise UsageError(
                 f"--obs_trace_share: found {value!r}, expected a share between 0 and 1, e.g. 0.01, "
                 "and that of single steps behind it, e.g. 0.01,parse=1"
@@ -167,17 +170,28 @@ def parse_shares(text: object) -> Shares:
     return Shares(overall, steps)
 
 
+def _shares_as_given(text: str) -> str:
+    """Returns what an option gives, once it is known to be shares."""
+    try:
+        parse_shares(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--obs_trace_share: ")) from None
+    return text
+
+
 def _target(asked: str, variables: Mapping[str, str], is_asked: bool) -> str | None:
     """Returns where spans go where a process has no provider of its own; None where there are to be none."""
     if asked == OFF or variables.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
     if asked in (STORE, OTLP):
         return asked
-    exporter = variables.get(_EXPORTER, "")
+    exporters = [name.strip() for name in variables.get(_EXPORTER, "").split(",") if name.strip()]
     has_endpoint = any(variables.get(name) for name in _ENDPOINTS)
-    by_otlp = exporter.startswith("otlp") or (not exporter and has_endpoint)
+    by_otlp = any(name.startswith("otlp") for name in exporters) or (not exporters and has_endpoint)
     if asked == AUTO and not is_asked:
-        is_set_up = exporter not in ("", "none") or has_endpoint or _SAMPLER in variables
+        if exporters == ["none"]:
+            return None
+        is_set_up = exporters or has_endpoint or _SAMPLER in variables
         if not is_set_up and users_provider_if_loaded() is None:
             return None
     return OTLP if by_otlp else STORE
@@ -190,16 +204,23 @@ def users_provider_if_loaded() -> object:
 
 def _share_of_sampler(variables: Mapping[str, str]) -> float | None:
     """Returns the share that the standard variables give; None where they give none that can be read."""
-    sampler = variables.get(_SAMPLER, "").removeprefix("parentbased_")
+    named = variables.get(_SAMPLER, "").strip()
+    sampler = named.removeprefix("parentbased_")
     if sampler in ("always_on", "always_off"):
         return float(sampler == "always_on")
     if sampler != "traceidratio":
+        if named:
+            _LOGGER.warning("%s is %r, which gives no share of records; %s", _SAMPLER, named, _GIVE_IT)
         return None
+    argument = variables.get(_ARGUMENT) or "1"
     try:
-        share = float(variables.get(_ARGUMENT) or 1.0)
+        share = float(argument)
     except ValueError:
-        return None
-    return share if 0 <= share <= 1 else None
+        share = math.nan
+    if 0 <= share <= 1:
+        return share
+    _LOGGER.warning("%s is %r, not a share between 0 and 1; %s", _ARGUMENT, argument, _GIVE_IT)
+    return None
 
 
 def _endpoint(variables: Mapping[str, str]) -> str | None:
