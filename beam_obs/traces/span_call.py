@@ -6,10 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.context import attach as attach
 from opentelemetry.context import detach as detach
-from opentelemetry.context import get_current
 from opentelemetry.trace import Span
 
 from beam_obs.traces.bundle_spans import BundleSpans

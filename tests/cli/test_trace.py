@@ -88,14 +88,12 @@ def test_elements_of_one_origin_in_several_bundles_are_not_told_as_a_bundle_trie
 ) -> None:
     monkeypatch.chdir(tmp_path)
     workers = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
-    spans = run_traced(
-        pathlib.Path(".beam_obs"),
-        lambda p: (
-            p | beam.Create([20]) | "many" >> beam.FlatMap(range) | beam.Reshuffle() | "each" >> beam.Map(str)
-        ),
-        "--obs_trace_share=1",
-        *workers,
-    )
+
+    def build(pipeline: beam.Pipeline) -> None:
+        many = pipeline | beam.Create([20]) | "many" >> beam.FlatMap(lambda count: range(count))
+        _ = many | beam.Reshuffle() | "each" >> beam.Map(str)
+
+    spans = run_traced(pathlib.Path(".beam_obs"), build, "--obs_trace_share=1", *workers)
 
     assert exit_code(["trace", str(spans[0].attributes["beam.origin"])]) == 0
 

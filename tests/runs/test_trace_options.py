@@ -1,4 +1,4 @@
-"""Options of traces and the standard variables beside them: which share of records is traced, and where to."""
+"""Options of traces and the standard variables beside them: what share of records, and where to."""
 
 from __future__ import annotations
 
