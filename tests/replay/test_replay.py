@@ -338,7 +338,7 @@ WINDOWED = """
         def process(self, number, time=beam.DoFn.TimestampParam, window=beam.DoFn.WindowParam):
             yield f"{number} at {int(time)} in {int(window.start)} to {int(window.end)}"
 
-    with obs.Pipeline(argv=["--runner=FnApiRunner", "--obs_report=off"], name="windowed") as p:
+    with obs.Pipeline(os.environ["RUNNER"], argv=["--obs_report=off"], name="windowed") as p:
         (
             p
             | beam.Create([("1", 5), ("2?", 65), ("3?", 125)])
@@ -351,7 +351,11 @@ WINDOWED = """
 """
 
 
-def test_records_come_at_their_time_and_in_their_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("runner", ["FnApiRunner", "BundleBasedDirectRunner"])
+def test_records_come_at_their_time_and_in_their_windows(
+    runner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNNER", runner)
     pathlib.Path("program.py").write_text(textwrap.dedent(WINDOWED))
     assert programs.run(["program.py"]).returncode == 0
     assert len(letters()) == 4
