@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beam_obs.cli.shared_options import json_option, store_argument, store_option, tell_problems
+from beam_obs.cli.shared_options import (
+    end_if_lost,
+    json_option,
+    store_argument,
+    store_option,
+    tell_problems,
+)
 from beam_obs.cli.users_program import run_program, show_error
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.number_text import counted
@@ -20,6 +26,7 @@ from beam_obs.store.found_letter import find_letter, short_letter_id
 from beam_obs.store.letter_states import (
     MAX_ATTEMPTS,
     NEW,
+    NO_SUCCESS,
     PARKED,
     REPLAYED,
     RESET,
@@ -121,6 +128,7 @@ def replay(
         )
     else:
         _tell_outcome(under_way, as_json)
+        end_if_lost(store.find(under_way.run).status in NO_SUCCESS)
 
 
 def _run(under_way: Replay, program: str, as_module: bool, arguments: tuple[str, ...]) -> ReplayPlan | None:
@@ -191,7 +199,8 @@ def _tell_outcome(under_way: Replay, as_json: bool) -> None:
         return
     _tell_left(left)
     of = f"{counted(under_way.taken, 'dead letter')} of run {under_way.parent[:SHORT_ID]}"
-    tell(f"run {record.id[:SHORT_ID]} ({record.status_text}) replayed {of}")
+    did = "was to replay" if record.status in NO_SUCCESS else "replayed"
+    tell(f"run {record.id[:SHORT_ID]} ({record.status_text}) {did} {of}")
     if record.refused:
         where = store_argument(under_way.store)
         tell(f"beam-obs dead-letters list {record.id[:SHORT_ID]} --letters{where}")

@@ -12,7 +12,7 @@ from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
 from beam_obs.records.wanted_letters import WantedLetters
 from beam_obs.store.evidence import Standing
-from beam_obs.store.letter_states import MAX_ATTEMPTS, NEW, PARKED, LetterStates
+from beam_obs.store.letter_states import MAX_ATTEMPTS, NEW, NO_SUCCESS, PARKED, LetterStates
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.source_places import placed_letters
 from beam_obs.store.store import Store
@@ -91,11 +91,17 @@ def choose_letters(
       states: of the run's letters.
 
     Raises:
-      BeamObsError: the run goes on.
+      BeamObsError: the run goes on, or was a replay that came to nothing.
     """
     if record.status in ("running", "submitted"):
         raise BeamObsError(
             f"run {record.id} is {record.status}: what it refuses is replayed when it has ended"
+        )
+    parent = record.start.get("parent_run")
+    if parent and record.status in NO_SUCCESS:
+        raise BeamObsError(
+            f"run {record.id} was a replay and is {record.status}: the dead letters that it took are new "
+            f"again, and what it refused is among them. Replay those of run {parent}"
         )
     chosen = ChosenLetters(record, [], collections.Counter(), [], [])
     wanted = WantedLetters(None, asked.fingerprint, text=asked.text)

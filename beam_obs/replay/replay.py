@@ -254,7 +254,8 @@ class Replay:
         """
         self.run = run
         for letter in self.chosen.parked:
-            self._states.write(letter, PARKED)
+            if [mark.state for mark in self._states.marks(letter)][-1:] != [PARKED]:
+                self._states.write(letter, PARKED)
         letters = [letter for letter in self.chosen.letters if self._states.write(letter, REPLAYING, run)]
         self.taken = len(letters)
         if not letters:

@@ -32,7 +32,9 @@ MAX_ATTEMPTS = 3
 """Attempts after which a letter is parked, where nobody says another number."""
 
 _GONE = "not in the store any more"
-_NO_SUCCESS = ("failed", "cancelled", "lost")
+NO_SUCCESS = ("failed", "cancelled", "lost")
+"""Statuses of replays whose letters may be replayed again."""
+
 _OWN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,120}")
 _FILE = re.compile(r"(.+)\.(\d{1,6})\.json")
 _FORM = {"state": str, "run": Maybe(str), "at": Needed(Time(), BEGAN)}
@@ -122,7 +124,7 @@ class LetterStates:
             elif not held:
                 status = self._status(mark.run)
                 reason = f"its replay, run {mark.run}, is {status}"
-                if status in _NO_SUCCESS:
+                if status in NO_SUCCESS:
                     attempts += 1
                 else:
                     held = REPLAYED if status == "done" else REPLAYING

@@ -326,6 +326,22 @@ def test_pickles_are_read_only_where_a_person_trusts_them(monkeypatch: pytest.Mo
     assert pathlib.Path("parsed-00000-of-00001").read_text() == "1.0\n"
 
 
+def test_a_replay_that_fails_says_so_and_its_letters_are_new(refused: obs.RunRecord) -> None:
+    text = pathlib.Path("program.py").read_text()
+    pathlib.Path("other.py").write_text(text.replace('beam.Map(str) | "sums"', 'beam.Map(int) | "sums"'))
+    done = replay("latest", program="other.py", arguments=("--knows=cheap",), code=1)
+    failed = obs.Store().find("latest")
+    assert failed.status.startswith("failed")
+    assert (
+        f"run {failed.id[:13]} (failed, 2 dead) was to replay 3 dead letters of run {refused.id[:13]}"
+        in done.stdout
+    )
+    # What it refused is what it took, which would come twice.
+    assert f"Replay those of run {refused.id}" in replay("latest", code=1).stderr
+    replay(refused.id, "--stage=parse", arguments=("--knows=cheap", "--output=again"))
+    assert [one["city"] for one in records("again")] == ["paris"]
+
+
 WINDOWED = """
     import os
     import apache_beam as beam
