@@ -58,9 +58,7 @@ def refused() -> collections.Counter[tuple[str, str]]:
 
 def print_next_steps(files: pathlib.Path) -> None:
     """Prints where things are, and commands to try."""
-    beam_obs = pathlib.Path(sys.executable).parent / "beam-obs"
-    if beam_obs.is_relative_to(pathlib.Path.cwd()):
-        beam_obs = beam_obs.relative_to(pathlib.Path.cwd())
+    beam_obs = command()
     print(
         f"""
 What was damaged   {files / MANIFEST}
@@ -81,6 +79,14 @@ Try next
 All of it as pages
   {beam_obs} serve --store {STORE}"""
     )
+
+
+def command() -> pathlib.Path:
+    """Returns the path of `beam-obs`, from the current folder where it is in there."""
+    beam_obs = pathlib.Path(sys.executable).parent / "beam-obs"
+    if beam_obs.is_relative_to(pathlib.Path.cwd()):
+        beam_obs = beam_obs.relative_to(pathlib.Path.cwd())
+    return beam_obs
 
 
 def offer_pages() -> None:

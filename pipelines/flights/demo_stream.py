@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from pipelines.flights import stream
+from pipelines.flights.demo import command
 from pipelines.flights.emulator import NoEmulator, running_emulator
 
 FOLDER = pathlib.Path("demo-output") / "stream"
@@ -40,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     shutil.rmtree(FOLDER, ignore_errors=True)
     (STORE / "runs").mkdir(parents=True)
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    for logger in ("apache_beam", "PrismRunner"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
     print(f"Flights of January 2013 at {_SPEED} times their speed, for {given.seconds} seconds.")
     print(f"Of {_ONE_FAULTY_IN} one is torn, one sent twice, and two are late.")
     with contextlib.ExitStack() as stack:
@@ -136,9 +138,7 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def _print_next_steps() -> None:
-    beam_obs = pathlib.Path(sys.executable).parent / "beam-obs"
-    if beam_obs.is_relative_to(pathlib.Path.cwd()):
-        beam_obs = beam_obs.relative_to(pathlib.Path.cwd())
+    beam_obs = command()
     print(
         f"""
 What was written   {FOLDER}/departures-fixed-*.avro and departures-sliding-*.avro
