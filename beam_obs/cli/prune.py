@@ -119,7 +119,7 @@ def prune(
     that have ended, and others that were last written to so long ago, a day at least.
 
     With --match or --origin the runs stay, and one person's evidence is erased from them: dead letters,
-    examples, rows of output indexes, notes of filtered elements, contributors of aggregates, errors.
+    examples, rows of output indexes, notes of filtered elements, contributors of aggregates, errors, spans.
     """
     if (seconds is None) == (match is None and not origins):
         raise click.UsageError("give --older-than AGE, or --match FIELD=VALUE, or --origin ORIGIN")

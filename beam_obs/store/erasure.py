@@ -25,6 +25,7 @@ from beam_obs.store.erased_rows import (
     without_letters,
     without_outputs,
 )
+from beam_obs.store.erased_spans import without_spans
 from beam_obs.store.evidence import Evidence, read_evidence
 from beam_obs.store.file_problem import problem_of_file
 from beam_obs.store.form import parse_object
@@ -159,6 +160,8 @@ class _Erasing:
             kind = next((kind for kind in _KINDS if name.startswith(kind)), None)
             if name.startswith(".partial-"):
                 self._remove(record, name)
+            elif name.startswith("traces-"):
+                self._erase_spans(record, name)
             elif kind is not None:
                 so_far += self._erase_rows(record, evidence, name, kind, told)
         for name in told:
@@ -246,6 +249,22 @@ class _Erasing:
             self._write(record, name, content)
             told[name] = _told(content, len(kept))
         return len(letters) - len(kept)
+
+    def _erase_spans(self, record: RunRecord, name: str) -> None:
+        """Erases spans of a file; one with nothing left goes."""
+        (found,) = self._store.files.look([f"{record.folder}/{name}"])
+        if found.content is None:
+            self._left.append(f"run {record.id}: {name} cannot be read: {found.problem or 'it is gone'}")
+            return
+        left = without_spans(found.content, self.person)
+        if left is None:
+            return
+        self._count("spans", left.erased)
+        self._count("spans that cannot be read", left.unread)
+        if left.content:
+            self._write(record, name, left.content)
+        elif not self._dry_run:
+            self._store.files.delete(f"{record.folder}/{name}")
 
     def _correct_manifests(self, record: RunRecord, told: dict[str, dict[str, Any]]) -> dict[str, str]:
         """Lets manifests say what files have now, without examples of the person.

@@ -10,12 +10,14 @@ from typing import Any
 import apache_beam as beam
 import fastavro
 import pytest
+from opentelemetry import trace
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
 from beam_obs.lineage import affected, fate, why
 from beam_obs.store.erasure import erase
 from beam_obs.store.evidence import dead_letters, read_evidence
+from beam_obs.store.kept_spans import kept_spans
 from beam_obs.store.person import Person
 from beam_obs.store.store import Store
 
@@ -24,6 +26,8 @@ Capture = pytest.CaptureFixture[str]
 
 
 def checked(row: dict[str, Any]) -> dict[str, Any]:
+    with trace.get_tracer("people").start_as_current_span("checking") as span:
+        span.set_attribute("mail", row["email"])
     if row["amount"] == "x":
         raise ValueError(f"no amount for {row['email']}")
     return row
@@ -31,6 +35,7 @@ def checked(row: dict[str, Any]) -> dict[str, Any]:
 
 def run(folder: pathlib.Path) -> None:
     argv = [f"--obs_store={folder / 'store'}", "--obs_report=off", "--obs_lineage_filtered=all"]
+    argv.append("--obs_trace_share=1")
     with obs.Pipeline("FnApiRunner", argv=[*argv, "--obs_max_dead_rate=1"], name="people") as p:
         good = (
             p
@@ -109,12 +114,16 @@ def test_nothing_of_a_person_is_left_and_all_of_the_others_is(store: pathlib.Pat
     text = prune(capsys, "--match", f"email={ADA}", *options)
     assert "from 2 runs" in text
     assert "2 dead letters" in text
+    assert " spans" in text
     said = contents(store)
     assert ADA not in said
     assert not any(origin.hex() in said or repr(origin) in said for origin in origins)
     for record in Store().runs():
         letters = [letter for letter, _ in dead_letters(Store(), record)]
         assert [json.loads(letter.payload_text)["email"] for letter in letters] == [BOB]
+        spans = kept_spans(Store(), record.folder, "beam.origin").spans
+        assert [span.attributes["mail"] for span in spans if span.name == "checking"] == [BOB] * 5
+        assert any(span.events for span in spans)
         assert not record.problems
         assert not read_evidence(Store(), record.folder, record.end).problems
     assert "nothing" in prune(capsys, "--match", f"email={ADA}", *options)
