@@ -129,7 +129,7 @@ def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
             _number(step.get("in")),
             _number(step.get("passed_on")),
             _number(step["filtered"] if step.get("in") is not None else None),
-            _number(step["dead"] if step.get("in") is not None else None),
+            _number(step["dead"] if step.get("in") is not None else step["dead"] or None),
             _number(sum(step["out"].values()) if step.get("out") else None),
         )
         for step in steps

@@ -77,7 +77,7 @@ def describe_end(
         observation.outputs, evidence.of_kind("outputs"), told.stages, snapshot.attempted
     )
     windows = summarize_windows(evidence)
-    ledger = _ledger(evidence, graph, woven, counted, has_ended_well, snapshot.commits_lost)
+    ledger = _ledger(evidence, graph, woven, _gave_any(snapshot, graph), has_ended_well, snapshot.commits_lost)
     balanced = balance(graph, told, kept, gatherings, windows, noted, has_ended_well, ledger)
     problems: list[str] = []
     return {
@@ -127,6 +127,14 @@ def _ledger(
         return Ledger(unchecked=evidence.problems[0])
     windows = summarize_windows(evidence)
     return ledger_of(woven, sums, step_of, has_counts, has_ended_well, commits_lost, windows)
+
+
+def _gave_any(snapshot: Snapshot, graph: Graph | None) -> bool:
+    """Returns whether the runner counted anything that a step gave: where its input is empty it did not."""
+    elements = snapshot.elements or {}
+    of_edges = [elements[edge.id] for edge in graph.edges if edge.id in elements] if graph is not None else []
+    taken = (counts.in_ for counts in snapshot.stages.values())
+    return any(taken) or any(of_edges or elements.values())
 
 
 def _not_kept(

@@ -15,6 +15,7 @@ from beam_obs.records.ledger_rows import PointSums
 from beam_obs.records.origin_sums import Odd, OriginSums
 from beam_obs.records.weave_report import LedgerEdge, LedgerStep, WeaveReport
 from beam_obs.records.window_counts import WindowCounts
+from beam_obs.wrapper.refusal import DEAD_TAG
 
 VERSION = 1
 MOST_EXAMPLES = 20
@@ -118,8 +119,8 @@ class StepFound:
       role: ``source``, ``sink`` or empty.
       taken: elements that came in; None where nobody counted them.
       filtered: of which nothing came.
-      refused: of them.
-      given: outputs by tag.
+      refused: of them; of a source, what it could not read.
+      given: outputs by tag, without what was refused.
     """
 
     label: str
@@ -207,7 +208,7 @@ def ledger_of(
       woven: what the weave did; None where there was none.
       sums: what passed each point, as committed manifests say.
       step_of: gives the step of the report that a step is or is in, by their labels.
-      has_counts: whether the runner counted any element.
+      has_counts: whether the runner counted any element that a step gave.
       has_ended_well: whether the job ran to its end.
       commits_lost: files of manifests that could not be written.
       windows: by step and window, what steps took and gave some of which may come too late.
@@ -285,11 +286,13 @@ def _is_all(difference: OriginSums, odd: Iterable[Odd]) -> bool:
 
 
 def _step(step: LedgerStep, sums: PointSums) -> StepFound:
+    given = {tag: sums.of(terms).count for tag, terms in step.given.items()}
+    refused = given.pop(DEAD_TAG, 0)
     return StepFound(
         step.label,
         step.role,
         sums.of(step.taken).count if step.taken else None,
         sums.of(step.filtered).count,
-        sums.of(step.refused).count,
-        {tag: sums.of(terms).count for tag, terms in step.given.items()},
+        sums.of(step.refused).count if step.taken else refused,
+        given,
     )

@@ -149,6 +149,14 @@ def test_refused_and_filtered_records_are_told_apart() -> None:
         )
     step = given_at(obs.Store().find("refusing@latest"))["parse"]
     assert (step["in"], step["passed_on"], step["filtered"], step["dead"]) == (4, 2, 1, 1)
+    assert sum(step["out"].values()) == 2
+
+
+def test_a_run_whose_input_is_empty_balances() -> None:
+    with obs.Pipeline("FnApiRunner", PipelineOptions(["--obs_report=off"]), name="nothing") as p:
+        p | beam.Create([]) | beam.Map(lambda number: (number, 1)) | beam.CombinePerKey(sum)
+    ledger = (obs.Store().find("nothing@latest").end or {})["ledger"]
+    assert (ledger["holds"], ledger["unchecked"]) == (True, "")
 
 
 def test_the_numbers_of_a_run_say_that_it_is_not_balanced() -> None:
