@@ -77,7 +77,9 @@ def describe_end(
         observation.outputs, evidence.of_kind("outputs"), told.stages, snapshot.attempted
     )
     windows = summarize_windows(evidence)
-    ledger = _ledger(evidence, graph, woven, _gave_any(snapshot, graph), has_ended_well, snapshot.commits_lost)
+    ledger = _ledger(
+        evidence, graph, woven, _gave_any(snapshot, graph), has_ended_well, snapshot.commits_lost
+    )
     balanced = balance(graph, told, kept, gatherings, windows, noted, has_ended_well, ledger)
     problems: list[str] = []
     return {
