@@ -263,7 +263,9 @@ class Observer:
         context = self.observation.context
         code = code_version()
         context.run, context.code, context.is_one_job = new_run_id(), code["version"], True
-        context.traces = trace_settings(options, context, self.redaction is None)
+        context.traces = trace_settings(
+            options, context, self.redaction is None, labels=self.pipeline.applied_labels
+        )
         return {
             "code": code,
             "step_code": step_code(self.pipeline),

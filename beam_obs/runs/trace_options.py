@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -77,6 +78,7 @@ def trace_settings(
     context: RunContext,
     keeps_messages: bool,
     variables: Mapping[str, str] = os.environ,
+    labels: Collection[str] | None = None,
 ) -> TraceSettings | None:
     """Returns how options and variables ask for a run to be traced; None where they do not.
 
@@ -85,6 +87,7 @@ def trace_settings(
       context: of the run.
       keeps_messages: whether messages of errors may be kept.
       variables: of the environment.
+      labels: of the steps of the pipeline, where they are known.
 
     Raises:
       MissingExtra: the ``otel`` extra is not installed.
@@ -96,6 +99,8 @@ def trace_settings(
     if target is None:
         return None
     check_tracing(target)
+    if labels is not None:
+        _tell_unknown(shares.steps, labels)
     of_sampler = _share_of_sampler(variables)
     share = next(one for one in (shares.all, of_sampler, DEFAULT_SHARE) if one is not None)
     if of_sampler is not None and shares.all is None and 0 < of_sampler < 1:
@@ -168,6 +173,15 @@ def parse_shares(text: object) -> Shares:
         else:
             overall = share
     return Shares(overall, steps)
+
+
+def _tell_unknown(steps: Iterable[str], labels: Collection[str]) -> None:
+    """Says which shares are those of no step; a program may have another pipeline, so it does not fail."""
+    for step in steps:
+        if step not in labels:
+            nearest = difflib.get_close_matches(step, labels, 1)
+            meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            _LOGGER.warning("--obs_trace_share: the pipeline has no step %r%s", step, meant)
 
 
 def _shares_as_given(text: str) -> str:

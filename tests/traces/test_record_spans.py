@@ -146,6 +146,18 @@ def test_a_step_may_have_a_share_of_its_own(tmp_path: pathlib.Path) -> None:
     assert not any(span.parent_id for span in named(spans, "two"))
 
 
+def test_a_share_of_a_step_that_there_is_not_is_told(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | "read" >> beam.Create([1]) | "parse" >> beam.Map(str)
+
+    run_traced(tmp_path, build, "--obs_trace_share=0,pasre=1,read=1,read/Map(decode)=1")
+
+    told = [one for one in caplog.messages if "--obs_trace_share" in one]
+    assert told == ["--obs_trace_share: the pipeline has no step 'pasre'; did you mean 'parse'?"]
+
+
 def test_spans_of_user_code_are_children_of_the_steps(tmp_path: pathlib.Path) -> None:
     def build(pipeline: beam.Pipeline) -> None:
         _ = (
