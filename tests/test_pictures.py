@@ -32,6 +32,7 @@ OF_PAGES = {
     "web-run-light",
     "web-search",
     "web-step",
+    "web-trace",
 }
 """The pictures of pages, in PNG."""
 PICTURES = {"report.svg": "NotANumber: flight is 'N900PC'", "flights-graph.svg": "key by carrier and day"}

@@ -39,9 +39,9 @@ def as_text(total: tuple[str, int]) -> str:
     return f"{total[0]},{total[1]}"
 
 
-def run_orders(folder: pathlib.Path, parsing: object = parse) -> None:
+def run_orders(folder: pathlib.Path, parsing: object = parse, *options: str) -> None:
     """Runs the pipeline once, in a folder that has the file of orders."""
-    with obs.Pipeline("FnApiRunner", name="orders", store=folder / "store") as pipeline:
+    with obs.Pipeline("FnApiRunner", argv=list(options), name="orders", store=folder / "store") as pipeline:
         (
             pipeline
             | "read" >> obs.ReadFromText(str(folder / "orders.csv"), skip_header_lines=1)

@@ -21,7 +21,7 @@ from beam_obs.store.run_record import RunRecord
 from beam_obs.web.links import Links
 from tests.web.conftest import ARGUMENTS, Served, serving
 from tests.web.install_browser import COMMAND, browser_path
-from tests.web.stored_pipelines import ORDERS, run_orders, run_pipelines
+from tests.web.stored_pipelines import ORDERS, parse, run_orders, run_pipelines
 
 DEMO = pathlib.Path("demo-output")
 WIDTH = 1280
@@ -69,6 +69,7 @@ def _run_more(folder: pathlib.Path) -> None:
         (folder / "orders.csv").write_text(ORDERS + more)
         run_orders(folder)
     run_pipelines(folder)
+    run_orders(folder, parse, "--obs_trace_share=1")
 
 
 def _pictures(served: Served) -> Iterator[Picture]:
@@ -76,7 +77,7 @@ def _pictures(served: Served) -> Iterator[Picture]:
     links = Links(served.address)
     store = served.store
     flights = store.find("flights@latest")
-    later, earlier = store.runs("orders", 2)
+    traced, later, earlier = store.runs("orders", 3)
     wanted = {"carrier": "UA", "day": "2013-01-15"}
     number = lineage.why(str(DEMO / "flights-statistics"), wanted, store=store)
     assert number.record is not None
@@ -91,6 +92,7 @@ def _pictures(served: Served) -> Iterator[Picture]:
     yield Picture("web-history", links.pipeline("orders"), 1000)
     yield Picture("web-difference", links.difference(earlier.id, later.id), 900)
     yield Picture("web-kinds", links.kinds("orders"), 620)
+    yield Picture("web-trace", links.record_at(f"{served.folder}/orders.csv:8", traced.id), 900)
     yield Picture("web-search", links.search("customer-6"), 620)
 
 
