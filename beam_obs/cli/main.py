@@ -114,9 +114,9 @@ def exit_code(arguments: list[str] | None = None) -> int:
         # What a narrow encoding does not have is shown by its code; an output must not fail by a name.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         # As click's own `main` does, but for a closed pipe, which it makes a failure.
-        given = list(sys.argv[1:] if arguments is None else arguments)
         # What `run` is given is the program's.
         given, of_filesystems = (given, []) if given[:1] == ["run"] else _without_program(given)
         reach_filesystems_by(of_filesystems)
@@ -132,7 +132,9 @@ def exit_code(arguments: list[str] | None = None) -> int:
         with clean_output():
             error.show()
         return error.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt) as error:
+        if given[:1] == ["run"] and isinstance(error, KeyboardInterrupt):
+            raise  # what the program would end with
         click.echo("beam-obs: interrupted", err=True)
         return 130
     except BrokenPipeError:

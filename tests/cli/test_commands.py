@@ -412,3 +412,14 @@ def test_wrong_usage_says_what_to_write(
     told = error(capsys, *arguments, code=2)
     assert says in told
     assert "(at " not in told
+
+
+def test_a_command_that_is_interrupted_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(obs.Store, "find", interrupted)
+    assert exit_code(["balance", "latest", "--store", "."]) == 130
+    assert capsys.readouterr().err == "beam-obs: interrupted\n"
