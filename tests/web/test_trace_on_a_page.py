@@ -20,12 +20,17 @@ def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
     return tmp_path
 
 
-def test_the_spans_of_a_record_are_rows_and_lead_to_its_aggregate(folder: pathlib.Path) -> None:
+@pytest.mark.parametrize("asks_for_the_run", [False, True])
+def test_the_spans_of_a_record_are_rows_and_lead_to_its_aggregate(
+    folder: pathlib.Path, asks_for_the_run: bool
+) -> None:
     (folder / "beam_obs.toml").write_text('trace_url = "http://jaeger:16686/trace/{trace_id}"\n')
     run_traced(folder / "store", of_cities)
 
+    run = f"&run={obs.Store(str(folder / 'store')).find('latest').id}" if asks_for_the_run else ""
+
     with serving(folder) as served:
-        page = lxml.html.fromstring(served.get(f"/records?at={folder}/fares.csv:1").text)
+        page = lxml.html.fromstring(served.get(f"/records?at={folder}/fares.csv:1{run}").text)
         (way,) = page.cssselect("section[aria-labelledby=way]")
         steps = [row.text_content().strip() for row in way.cssselect("tbody th")]
         address = way.cssselect("tbody a")[0].get("href")

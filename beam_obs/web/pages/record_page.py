@@ -142,7 +142,7 @@ def _page(
 def _origin_of(backward: Why | None, forward: Fate | None) -> str:
     if backward is not None and backward.origin is not None:
         return backward.origin.hex()
-    if backward is None and forward is not None and forward.into is not None:
+    if forward is not None and forward.into is not None:
         return forward.into.origin.hex()
     return ""
 
