@@ -9,8 +9,10 @@ import click
 from beam_obs.lineage.way_of_record import ORIGIN, RecordTrace, SpanNode
 from beam_obs.records.wording import clean, microseconds_text
 from beam_obs.reports.lineage_text import run_text
+from beam_obs.reports.lineage_words import shown_uri
 
-_SHOWN = ("beam.source.uri", "beam.position", "beam.contributors", "beam.dead_letter_id")
+_SOURCE = "beam.source.uri"
+_SHOWN = (_SOURCE, "beam.position", "beam.contributors", "beam.dead_letter_id")
 _INDENT = "   "
 
 
@@ -43,10 +45,13 @@ def began_at(answer: RecordTrace) -> int:
 def details_of(node: SpanNode) -> list[str]:
     """Returns what is shown of a span beside its times."""
     span = node.span
+    attributes = dict(span.attributes)
+    if _SOURCE in attributes:
+        attributes[_SOURCE] = shown_uri(str(attributes[_SOURCE]))
     found = [
-        f"{name.removeprefix('beam.').replace('_', ' ').replace('.', ' ')} {clean(span.attributes[name])}"
+        f"{name.removeprefix('beam.').replace('_', ' ').replace('.', ' ')} {clean(attributes[name])}"
         for name in _SHOWN
-        if name in span.attributes
+        if name in attributes
     ]
     if node.tries > 1:
         found.append(f"made {node.tries} times: a bundle was tried again, or several had elements of it")
