@@ -23,7 +23,7 @@ SOURCES = {
     if path.name != "beam_private.py"
 }
 CLASS_OF_BEAM = re.compile(r"apache_beam(\.\w+)+\._?[A-Z]\w+")
-OF_PYTHON = {"_asdict", "_field_defaults", "_fields", "_getframe", "_make", "_replace"}
+OF_PYTHON = {"_asdict", "_exit", "_field_defaults", "_fields", "_getframe", "_make", "_replace"}
 OF_OTHERS = {"_header": "fastavro", "_is_text_encoding": "codecs", "_option_string_actions": "argparse"}
 
 

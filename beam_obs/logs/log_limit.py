@@ -35,9 +35,8 @@ class LimitPerPlace(logging.Filter):
       clock: gives the time in seconds.
 
     >>> limit = LimitPerPlace(1)
-    >>> record = logging.makeLogRecord({"name": "trips", "pathname": "trips.py", "lineno": 7})
-    >>> again = logging.makeLogRecord({"name": "trips", "pathname": "trips.py", "lineno": 7})
-    >>> limit.filter(record), limit.filter(again)
+    >>> said = {"name": "trips", "levelno": logging.INFO, "pathname": "trips.py", "lineno": 7}
+    >>> limit.filter(logging.makeLogRecord(said)), limit.filter(logging.makeLogRecord(said))
     (True, False)
     """
 

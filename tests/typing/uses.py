@@ -17,6 +17,8 @@ import beam_obs.testing as testing
 
 
 def build(pipeline: beam.Pipeline, handler: ErrorHandler) -> None:
+    retry = obs.Retry(on=(ConnectionError,), attempts=5, backoff=0.5, jitter=0.1, budget=30)
+    _ = obs.Stage("ask" >> beam.Map(int), retry=retry), obs.Stage("run" >> beam.Map(int), timeout=5.0)
     stage = obs.Stage("parse" >> beam.Map(int), max_dead_rate=0.1, redact=["name"], partial=True)
     assert_type(stage.with_dead_letters(), obs.Stage)
     check = obs.Check(
@@ -103,6 +105,9 @@ def ask(store: obs.Store) -> None:
         else:
             assert_type(one, lineage.FromAggregate)
             assert_type(one.sources, "tuple[lineage.SourceShare, ...]")
+    way = lineage.record_trace("flights.csv:2", run="latest", store=store)
+    assert_type(way, lineage.RecordTrace)
+    assert_type(way.roots, "tuple[lineage.SpanNode, ...]")
     became = lineage.fate("flights.csv:2", everything=True)
     assert_type(became, lineage.Fate)
     if became.into is not None:
@@ -142,6 +147,12 @@ def errors() -> None:
         obs.NotAContainer,
         obs.NotJson,
         obs.BadMessage,
+        obs.ElementFailed,
+        obs.ElementKilledProcess,
+        obs.ElementOutOfMemory,
+        obs.ElementTimeout,
+        obs.IsolationFailed,
+        obs.ServiceDown,
         obs.NotReadBack,
         obs.NotWoven,
         obs.RefusedByService,

@@ -27,7 +27,11 @@ from beam_obs.weaving.settings import WeaveSettings
         (["--obs_lineage_filtered=off"], WeaveSettings(evidence="folder", filtered_share=0.0)),
     ],
 )
-def test_options_say_how_to_weave(arguments: list[str], wanted: WeaveSettings | None) -> None:
+def test_options_say_how_to_weave(
+    arguments: list[str], wanted: WeaveSettings | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Gauges that other tests have made are none of these pipelines'.
+    monkeypatch.setattr("beam_obs.weaving.lineage_options.are_any_kept", lambda: False)
     assert weave_settings(PipelineOptions(arguments), "folder") == wanted
 
 
