@@ -169,6 +169,14 @@ def test_a_store_that_cannot_be_written_at_launch_is_refused(disk: pathlib.Path,
     assert not list(pathlib.Path().glob("sums*"))
 
 
+TRIED = threading.Event()
+"""Set when the counts of a living run were to be written; of the module, since a step has a copy of any other."""
+
+
+def wait(number: int) -> bool:
+    return TRIED.wait(60)
+
+
 def double(number: int) -> int:
     return 2 * number
 
@@ -179,11 +187,12 @@ def test_a_store_that_takes_no_counts_and_no_signs_of_life_neither_stops_nor_hol
 ) -> None:
     monkeypatch.setattr(watcher, "LIVE_SECONDS", 0.02)
     monkeypatch.setattr(store_run, "_PATIENCE_SECONDS", 0.2)
-    tried, released = threading.Event(), threading.Event()
+    released = threading.Event()
+    TRIED.clear()
 
     def before_write(path: str) -> None:
         if path.endswith("live.json"):
-            tried.set()
+            TRIED.set()
             if failure == "fails":
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             assert released.wait(60)
@@ -193,7 +202,7 @@ def test_a_store_that_takes_no_counts_and_no_signs_of_life_neither_stops_nor_hol
         with obs.Pipeline(
             "FnApiRunner", PipelineOptions([f"--obs_store={failure}://store"]), name="goes-on"
         ) as p:
-            numbers = p | beam.Create([1, 2]) | "wait" >> beam.Filter(lambda _: tried.wait(60))
+            numbers = p | beam.Create([1, 2]) | "wait" >> beam.Filter(wait)
             _ = numbers | "double" >> obs.Stage(beam.Map(double))
         (record,) = obs.Store(f"{failure}://store").runs()
         was_released = released.is_set()
