@@ -170,7 +170,7 @@ def test_a_store_that_cannot_be_written_at_launch_is_refused(disk: pathlib.Path,
 
 
 TRIED = threading.Event()
-"""Set when the counts of a living run were to be written; of the module, since a step has a copy of any other."""
+"""Set when counts were to be written; of the module, since a step has a copy of any other."""
 
 
 def wait(number: int) -> bool:
