@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from beam_obs.metrics.families import COUNTER, NO_BOUND, Family, Sample
+from beam_obs.metrics.families import COUNTER, HISTOGRAM, NO_BOUND, SUMMARY, Family, Sample
 from beam_obs.metrics.instrument_names import BOUND_LABEL, BUCKET, TOTAL
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.errors import MissingExtra
@@ -29,6 +29,13 @@ TRACE = "trace_id"
 """Label of an exemplar: an origin, which is one by its form."""
 
 _END = b"# EOF\n"
+
+_SUFFIXES = {
+    COUNTER: ("_total", "_created"),
+    HISTOGRAM: ("_bucket", "_count", "_sum", "_created"),
+    SUMMARY: ("_count", "_sum", "_created"),
+}
+"""By kind, what the formats put behind the name of a metric to name its samples."""
 
 
 class Metrics:
@@ -75,13 +82,21 @@ def prometheus_text(runs: Iterable[RunNumbers], openmetrics: bool = False) -> It
 
 
 def _by_name(runs: Iterable[RunNumbers]) -> dict[str, list[tuple[RunNumbers, Family]]]:
-    """Returns the families of runs by what the formats call them; of two kinds of one name only the first."""
+    """Returns the families of runs by what the formats call them; of those whose names clash only the first."""
     found: dict[str, list[tuple[RunNumbers, Family]]] = {}
+    taken: set[str] = set()
     for numbers in runs:
         for family in numbers.families:
-            of_name = found.setdefault(_name(family), [])
-            if not of_name or of_name[0][1].kind == family.kind:
-                of_name.append((numbers, family))
+            name = _name(family)
+            if name not in found:
+                of_samples = {name + suffix for suffix in ("", *_SUFFIXES.get(family.kind, ()))}
+                if taken & of_samples:
+                    continue
+                taken |= of_samples
+                found[name] = []
+            elif found[name][0][1].kind != family.kind:
+                continue
+            found[name].append((numbers, family))
     return found
 
 

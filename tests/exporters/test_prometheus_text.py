@@ -91,6 +91,16 @@ def test_families_of_several_runs_stand_together() -> None:
     ]
 
 
+def test_of_families_whose_samples_have_one_name_the_first_is_told() -> None:
+    rows = Family("rows_total", COUNTER, (Sample("parse", value=3),))
+    sizes = Family("rows_sum", GAUGE, (Sample("parse", value=4.0),))
+    spread = Family("rows", SUMMARY, (Sample("parse", count=2, sum=5.0),))
+    for told, others in ((rows, [Family("rows_total", GAUGE, sizes.samples)]), (sizes, [spread])):
+        text = text_of(told, *others, openmetrics=True)
+        (metric,) = text_string_to_metric_families(text)
+        assert [sample.name for sample in metric.samples] == [told.name]
+
+
 def test_of_two_kinds_of_one_name_the_first_is_told() -> None:
     runs = [
         RunNumbers("one", "1", 0, (Family("rows", GAUGE, (Sample("a", value=1),)),)),
