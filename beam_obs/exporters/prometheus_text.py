@@ -82,7 +82,7 @@ def prometheus_text(runs: Iterable[RunNumbers], openmetrics: bool = False) -> It
 
 
 def _by_name(runs: Iterable[RunNumbers]) -> dict[str, list[tuple[RunNumbers, Family]]]:
-    """Returns the families of runs by what the formats call them; of those whose names clash only the first."""
+    """Returns the families of runs by what the formats call them; of names that clash the first."""
     found: dict[str, list[tuple[RunNumbers, Family]]] = {}
     taken: set[str] = set()
     for numbers in runs:
