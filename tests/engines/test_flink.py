@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
-from beam_obs.store.evidence import read_evidence
+from beam_obs.store.evidence import DEAD_LETTERS, read_evidence
 from beam_obs.store.run_record import RunRecord
 from tests.engines.flink.cluster import Cluster, running_cluster
 from tests.metrics.bundled_values import check_values, in_bundles
@@ -97,6 +97,12 @@ class Job:
             time.sleep(0.2)
         raise AssertionError(f"the job did not get so far: {self.store.files.names(record.folder)}")
 
+    def dead_letters_are_committed(self) -> bool:
+        """Returns whether a manifest names all files of dead letters."""
+        (record,) = self.store.runs()
+        committed = read_evidence(self.store, record.folder).of_kind(DEAD_LETTERS)
+        return sum(one.count for one in committed) == NUMBERS // 10
+
     def leave(self) -> None:
         """Leaves the job, as a launcher does that ends without waiting, and lets it go on to its end."""
         self._result.beam_obs_run.left()
@@ -141,7 +147,7 @@ def test_a_task_manager_lost_before_evidence_is_committed(cluster: Cluster, tmp_
 
 def test_a_task_manager_lost_after_evidence_was_committed(cluster: Cluster, tmp_path: Path) -> None:
     job = Job(tmp_path, cluster.options, waits_behind="write")
-    job.wait_until(lambda names: sum(name.startswith("manifest-") for name in names) >= 2)
+    job.wait_until(lambda _: job.dead_letters_are_committed())
 
     cluster.kill_task_manager(2)
     cluster.start_task_manager(2)
