@@ -21,6 +21,11 @@ QUICK = {"backoff": 0.01, "jitter": 0.0}
 PROCESSES = ["--runner=FnApiRunner", "--direct_num_workers=2", "--direct_running_mode=multi_processing"]
 
 
+@pytest.fixture(autouse=True)
+def workers_find_the_code_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
 def options_of(engine: str) -> list[str]:
     return PROCESSES if engine == "processes" else ["--runner=PrismRunner", *prism_options()]
 
