@@ -35,8 +35,9 @@ def test_every_step_balances(name: str) -> None:
     found = ledger([name], ["map"], 12, "fn_api")
     assert not found.unchecked
     assert [edge.text for edge in found.broken] == []
-    # Those that lead to dead letters are not: a step that refuses is not told what its letters are.
-    assert len(found.checked) >= 0.6 * len(found.edges)
+    # Edges of dead letters alone are not checked: what a step refuses is not among what it gives.
+    edges = [edge for edge in found.edges if "/Letters of " not in edge.consumer]
+    assert len(found.checked) >= 0.7 * len(edges)
 
 
 @pytest.mark.oracle
