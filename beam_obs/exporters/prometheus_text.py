@@ -129,18 +129,18 @@ def _add(metric: Metric, sample: Sample, labels: dict[str, str]) -> None:
     name = metric.name
     if metric.type == COUNTER:
         exemplar = Exemplar({TRACE: sample.example}, 1.0) if sample.example else None
-        metric.add_sample(name + TOTAL, labels, _number(sample.value), exemplar=exemplar)
+        metric.add_sample(name + TOTAL, labels, _count(sample.value), exemplar=exemplar)
     elif sample.buckets is not None:
         for bound, count in sample.buckets.items():
             bound = bound if bound == NO_BOUND else repr(float(bound))
-            metric.add_sample(name + BUCKET, {**labels, BOUND_LABEL: bound}, _number(count))
+            metric.add_sample(name + BUCKET, {**labels, BOUND_LABEL: bound}, _count(count))
     elif sample.quantiles is not None:
         for share, value in sample.quantiles.items():
             metric.add_sample(name, {**labels, "quantile": repr(float(share))}, _number(value))
     else:
         metric.add_sample(name, labels, _number(sample.value))
     if sample.count is not None and sample.sum is not None:  # OpenMetrics has no count without a sum
-        metric.add_sample(name + "_count", labels, _number(sample.count))
+        metric.add_sample(name + "_count", labels, _count(sample.count))
         metric.add_sample(name + "_sum", labels, _number(sample.sum))
 
 
@@ -148,3 +148,10 @@ def _number(value: float | None) -> float:
     if value is None:
         raise ValueError("a sample without a value")
     return float(value)
+
+
+def _count(value: float | None) -> float:
+    number = _number(value)
+    if not number >= 0:  # a scraper that is told one below zero refuses all that it is told with it
+        raise ValueError("a count below zero, or none")
+    return number

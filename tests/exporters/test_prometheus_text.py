@@ -153,6 +153,24 @@ def test_what_cannot_be_said_is_left_out_and_nothing_else_with_it(sample: Sample
         assert found == {series("size", pipeline="good"): 7}
 
 
+@pytest.mark.parametrize(
+    "family",
+    [
+        Family("rows_total", COUNTER, (Sample("a", value=-(2.0**63)),)),
+        Family("rows_total", COUNTER, (Sample("a", value=float("nan")),)),
+        Family("sizes", HISTOGRAM, (Sample("a", buckets={"1": -1, "+Inf": 2}, count=2, sum=1.0),)),
+        Family("sizes", SUMMARY, (Sample("a", quantiles={"0.5": 1.0}, count=-2, sum=1.0),)),
+    ],
+    ids=["total", "no number", "bucket", "count"],
+)
+def test_a_count_below_zero_is_left_out_and_nothing_else_with_it(family: Family) -> None:
+    good = Family("size", GAUGE, (Sample("", value=7),))
+    runs = [RunNumbers("bad", "1", 0, (family,)), RunNumbers("good", "1", 0, (good,))]
+    for openmetrics in (False, True):
+        found = values(b"".join(prometheus_text(runs, openmetrics)).decode(), openmetrics)
+        assert found == {series("size", pipeline="good"): 7}
+
+
 def test_a_series_that_is_there_twice_is_told_once() -> None:
     twice = Family("rows", GAUGE, (Sample("a", value=1), Sample("a", value=2)))
     assert values(text_of(twice)) == {series("rows", pipeline="small", stage="a"): 1}
