@@ -20,6 +20,10 @@ else:
 PROJECT = pathlib.Path(__file__).parent.parent
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = DECLARED["optional-dependencies"]
+_OF_GOOGLE = {
+    "google.cloud.dataflow_v1beta3": "google-cloud-dataflow-client",
+    "google.cloud.monitoring_v3": "google-cloud-monitoring",
+}
 OURS = {"beam_obs", "pipelines", "benchmarks", "tests", "examples"}
 
 
@@ -45,8 +49,8 @@ def imports(folder: str) -> dict[str, set[str]]:
 
 
 def distributions_of(module: str) -> set[str]:
-    if module == "google.cloud.monitoring_v3":
-        return {"google-cloud-monitoring"}
+    if module in _OF_GOOGLE:
+        return {_OF_GOOGLE[module]}
     if module.startswith("google.") and not module.startswith("google.protobuf"):
         # They come with extras of Beam's, which ask for the versions that it works with.
         return {"apache-beam"}

@@ -19,10 +19,10 @@ WRITE_LEG = ["weaving", "checks", "io", "stages", "dead_letters", "woven", "wrap
 """From the top down: a pipeline while it is built and runs."""
 READ_LEG = ["reports", "lineage", "store"]
 """From the top down: a store, without Apache Beam."""
-ABOVE_BOTH = ["cli", "alerts", "web", "testing", "runs", "replay", "exporters"]
+ABOVE_BOTH = ["cli", "dataflow", "alerts", "web", "testing", "runs", "replay", "exporters"]
 """From the top down."""
 
-WITHOUT_BEAM = ["records", "store", "lineage", "reports", "exporters", "web", "alerts", "cli"]
+WITHOUT_BEAM = ["records", "store", "lineage", "reports", "exporters", "web", "alerts", "dataflow", "cli"]
 """Rooms none of whose modules imports Apache Beam before it is used."""
 
 MODULES = sorted(PACKAGE.glob("*/**/*.py"))
