@@ -14,6 +14,7 @@ from apache_beam.metrics.execution import MetricKey, MetricResult
 from apache_beam.metrics.metric import MetricResults
 from apache_beam.metrics.metricbase import MetricName
 
+from beam_obs.metrics.dataflow_client import dataflow_client
 from beam_obs.records.errors import MissingExtra
 
 _OF_USERS, _OF_SERVICE = "user", "dataflow/v1b3"
@@ -166,25 +167,12 @@ def numbers_of_job(job_id: str, project: str, region: str, endpoint: str | None 
         raise MissingExtra("The numbers of a job of Dataflow", "gcp") from None
     of_job = {"job_id": job_id, "project_id": project, "location": region}
     asked = dataflow.GetJobRequest(view=dataflow.JobView.JOB_VIEW_ALL, **of_job)
-    job = _client(dataflow.JobsV1Beta3Client, endpoint).get_job(asked, timeout=_PATIENCE_SECONDS)
+    job = dataflow_client(dataflow.JobsV1Beta3Client, endpoint).get_job(asked, timeout=_PATIENCE_SECONDS)
     asked = dataflow.GetJobMetricsRequest(**of_job)
-    answer = _client(dataflow.MetricsV1Beta3Client, endpoint).get_job_metrics(
+    answer = dataflow_client(dataflow.MetricsV1Beta3Client, endpoint).get_job_metrics(
         asked, timeout=_PATIENCE_SECONDS
     )
     return read_dataflow_metrics(answer.metrics, _labels_of(job), _stages_of(job))
-
-
-def _client(kind: Any, endpoint: str | None) -> Any:
-    from google.api_core.client_options import ClientOptions
-    from google.auth.credentials import AnonymousCredentials
-
-    if endpoint is None:
-        return kind()
-    scheme, _, host = endpoint.rstrip("/").rpartition("://")
-    if scheme != "http":
-        return kind(client_options=ClientOptions(api_endpoint=host))
-    transport = kind.get_transport_class("rest")
-    return kind(transport=transport(host=host, credentials=AnonymousCredentials(), url_scheme="http"))
 
 
 def _labels_of(job: Any) -> dict[str, str]:
