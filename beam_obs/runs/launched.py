@@ -319,6 +319,8 @@ class Launched:
             in_process,
             stages=here,
             elements=told.elements,
+            late=told.late,
+            lags=told.lags,
             instruments=told.instruments,
             of_instruments=told.of_instruments,
         )

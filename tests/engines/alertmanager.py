@@ -41,13 +41,13 @@ def alertmanager(folder: pathlib.Path, webhook: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Receives notifications; gives its address, and the list that each alert is added to."""
+    """Receives notifications; gives its address, and the list that alerts are added to as they begin and end."""
     received: list[dict[str, Any]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            received.extend(alert for alert in told["alerts"] if alert["status"] == "firing")
+            received.extend(told["alerts"])
             self.send_response(200)
             self.end_headers()
 
