@@ -41,7 +41,7 @@ def alertmanager(folder: pathlib.Path, webhook: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Receives notifications; gives its address, and the list that alerts are added to as they begin and end."""
+    """Receives notifications; gives its address, and the list of alerts as they begin and end."""
     received: list[dict[str, Any]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
