@@ -28,6 +28,7 @@ _COMMANDS = {
     "runs": "runs",
     "show": "runs",
     "graph": "graph",
+    "launch": "launch",
     "watch": "watch",
     "check": "check",
     "probe": "probe",

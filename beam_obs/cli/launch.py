@@ -1,0 +1,170 @@
+"""`beam-obs launch`: starts a job of Dataflow from a template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from beam_obs.dataflow.dataflow_calls import Place, place
+from beam_obs.dataflow.launch import Wanted, launch_request
+from beam_obs.dataflow.launched_template import read_template
+from beam_obs.records.errors import UsageError
+from beam_obs.records.wording import clean
+from beam_obs.reports.telling import tell
+
+
+def _pairs(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"found {text!r}, expected NAME=VALUE")
+        if name in found:
+            raise click.BadParameter(f"{name} is given twice")
+        found[name] = value
+    return found
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that say where jobs of Dataflow are."""
+    for option in (
+        click.option("--endpoint", metavar="URL", help="Dataflow's API elsewhere than at Google."),
+        click.option(
+            "--region", metavar="REGION", help="Region of the job (default: CLOUDSDK_COMPUTE_REGION)."
+        ),
+        click.option(
+            "--project", metavar="PROJECT", help="Project of the job (default: GOOGLE_CLOUD_PROJECT)."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("template", metavar="TEMPLATE")
+@click.option(
+    "--param",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_pairs,
+    help="A parameter of the template; may be given several times.",
+)
+@place_options
+@click.option("--job-name", metavar="NAME", help="Name of the job (default: the template's, and the time).")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="A label of the job; may be given several times.",
+)
+@click.option(
+    "--environment",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    callback=_pairs,
+    help="A field of the API's FlexTemplateRuntimeEnvironment, as maxWorkers=10; may be given several times.",
+)
+@click.option("--update", is_flag=True, help="Replace the job of that name that runs.")
+@click.option(
+    "--graph",
+    metavar="FILE",
+    help="Of an update the new pipeline: pipeline.pb as Beam stages it, or a classic template.",
+)
+@click.option(
+    "--even-incompatible",
+    is_flag=True,
+    help="Send an update although the running job cannot be taken over, as far as is seen here.",
+)
+@click.option(
+    "--at-least-once", is_flag=True, help="Let a streaming job process records more than once: it costs less."
+)
+@click.option("--dry-run", is_flag=True, help="Print the request, and send nothing.")
+@click.option("--validate-only", is_flag=True, help="Let Dataflow look at the request, and start nothing.")
+def launch(
+    template: str,
+    parameters: Mapping[str, str],
+    project: str | None,
+    region: str | None,
+    endpoint: str | None,
+    job_name: str | None,
+    labels: Mapping[str, str],
+    environment: Mapping[str, str],
+    update: bool,
+    graph: str | None,
+    even_incompatible: bool,
+    at_least_once: bool,
+    dry_run: bool,
+    validate_only: bool,
+) -> None:
+    """Start a job of Dataflow from a template, whose metadata tells which parameters it takes.
+
+    TEMPLATE is the file of a flex template, on this machine or in gs://, or of a classic one in gs://. What
+    it or Dataflow would refuse is named, and nothing is sent. The id of the job is printed, and the address
+    of its page; `beam-obs watch` follows it to its end.
+    """
+    where = _place(project, region, endpoint)
+    if graph is not None and not update:
+        raise click.UsageError("--graph is of an update: give --update too")
+    wanted = Wanted(parameters, job_name, labels, environment, is_update=update, at_least_once=at_least_once)
+    found = read_template(template)
+    if found.metadata is None:
+        click.echo(
+            f"beam-obs: {clean(template)} has no metadata: its parameters were not looked at", err=True
+        )
+    request = launch_request(found, where, wanted)
+    if update and job_name is not None:
+        mapping = _mapping(where, job_name, graph or found.graph, even_incompatible)
+        request = launch_request(found, where, wanted._replace(mapping=mapping))
+    if dry_run:
+        click.echo(request.text())
+        return
+    job_id = request.send(validate_only)
+    if validate_only or job_id is None:
+        tell(f"Dataflow takes it: {request.job_name} would be launched")
+        return
+    tell(job_id)
+    tell(where.console(job_id))
+    options = f" --endpoint {endpoint}" if endpoint else ""
+    click.echo(
+        f"beam-obs: beam-obs watch {job_id} --project {where.project} --region {where.region}{options} "
+        "follows it",
+        err=True,
+    )
+
+
+def _place(project: str | None, region: str | None, endpoint: str | None) -> Place:
+    try:
+        return place(project, region, endpoint)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _mapping(where: Place, job_name: str, graph: str | None, even_incompatible: bool) -> Mapping[str, str]:
+    """Returns the new names of steps of the job that runs, and says what stands in the way of its update."""
+    from beam_obs.dataflow.running_job import pipeline_of, read_pipeline, running_job
+    from beam_obs.dataflow.transform_mapping import plan_update
+
+    job = running_job(where, job_name)
+    old = pipeline_of(job)
+    new = read_pipeline(graph) if graph is not None else None
+    if old is None or new is None:
+        which = "the new pipeline (--graph gives it)" if new is None else "that of the running job"
+        click.echo(
+            f"beam-obs: {which} is not known: whether {job.id} can be taken over, and under which names, "
+            "is left to Dataflow",
+            err=True,
+        )
+        return {}
+    plan = plan_update(old, new)
+    for line in plan.lines():
+        click.echo(f"beam-obs: {line}", err=True)
+    if plan.incompatibilities and not even_incompatible:
+        raise click.ClickException(
+            f"{job.id} cannot be taken over, nothing was sent (--even-incompatible sends it)"
+        )
+    return plan.mapping

@@ -1,0 +1,152 @@
+"""Calls of Dataflow's API: tried again while a quota is used up, and their errors as what a person can do."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from beam_obs.metrics.dataflow_client import dataflow_client
+from beam_obs.records.errors import BeamObsError, MissingExtra, UsageError
+
+CONSOLE = "https://console.cloud.google.com/dataflow/jobs"
+_ANSWER_SECONDS = 60.0
+_PATIENCE_SECONDS = 60.0
+_WHAT_TO_DO = {
+    401: "log in with `gcloud auth application-default login`",
+    403: "the caller needs roles/dataflow.developer in the project, and roles/iam.serviceAccountUser on the "
+    "service account of the workers",
+    404: "look at project and region (--project, --region)",
+    409: "give another --job-name, or --update to replace the job that runs",
+    429: "a quota of the project is used up: try again later, or ask for more of it",
+}
+_PROJECT_VARIABLES = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
+_REGION_VARIABLES = ("CLOUDSDK_COMPUTE_REGION",)
+
+
+class DataflowError(BeamObsError):
+    """Dataflow refuses a request, or does not answer.
+
+    Args:
+      task: what was asked for, as the end of "Dataflow cannot".
+      reason: what it says.
+      code: of HTTP; None where there was no answer.
+    """
+
+    def __init__(self, task: str, reason: str, code: int | None = None) -> None:
+        todo = _WHAT_TO_DO.get(code or 0)
+        super().__init__(f"Dataflow cannot {task}: {reason}{f' ({todo})' if todo else ''}")
+        self.task = task
+        self.reason = reason
+        self.code = code
+
+    def __reduce__(self) -> tuple[type[DataflowError], tuple[Any, ...]]:
+        return (DataflowError, (self.task, self.reason, self.code))
+
+
+class Place(NamedTuple):
+    """Where jobs are.
+
+    Args:
+      project: their project.
+      region: their region.
+      endpoint: of the service, as Beam's ``--dataflow_endpoint``; None for Google's own.
+    """
+
+    project: str
+    region: str
+    endpoint: str | None = None
+
+    def console(self, job_id: str) -> str:
+        """Returns the address of a job's page."""
+        return f"{CONSOLE}/{self.region}/{job_id}?project={self.project}"
+
+
+def place(project: str | None, region: str | None, endpoint: str | None = None) -> Place:
+    """Returns where jobs are, by what is given or else by variables that gcloud and Beam use too.
+
+    Args:
+      project: as given.
+      region: as given.
+      endpoint: as given.
+
+    Raises:
+      UsageError: project or region are neither given nor set.
+
+    >>> place("sky", "europe-west1").console("2026-01-02_03_04_05-678")
+    'https://console.cloud.google.com/dataflow/jobs/europe-west1/2026-01-02_03_04_05-678?project=sky'
+    """
+    found = []
+    for name, given, variables in (
+        ("project", project, _PROJECT_VARIABLES),
+        ("region", region, _REGION_VARIABLES),
+    ):
+        value = given or next((os.environ[one] for one in variables if os.environ.get(one)), None)
+        if not value:
+            raise UsageError(f"no {name} is given: write --{name}=..., or set {variables[0]}")
+        found.append(value)
+    return Place(found[0], found[1], endpoint)
+
+
+def dataflow_types() -> Any:
+    """Returns the module of the messages and clients of Dataflow's API.
+
+    Raises:
+      MissingExtra: the ``dataflow`` extra is not installed.
+    """
+    try:
+        import google.cloud.dataflow_v1beta3 as dataflow
+    except ImportError:
+        raise MissingExtra("Jobs of Dataflow", "dataflow") from None
+    return dataflow
+
+
+def call(
+    endpoint: str | None,
+    client: str,
+    method: str,
+    request: Any,
+    task: str,
+    seconds: float = _ANSWER_SECONDS,
+    is_patient: bool = True,
+) -> Any:
+    """Returns what a method of the API answers.
+
+    Args:
+      endpoint: of the service; None for Google's own.
+      client: name of the client's class.
+      method: its name.
+      request: the message that it takes.
+      task: what is asked for, as the end of "Dataflow cannot".
+      seconds: within which it has to answer.
+      is_patient: whether it is tried again for a minute while a quota is used up.
+
+    Raises:
+      DataflowError: it refuses, or does not answer.
+      MissingExtra: the ``dataflow`` extra is not installed.
+    """
+    dataflow = dataflow_types()
+    from google.api_core import exceptions
+    from google.api_core.retry import Retry, if_exception_type
+    from google.auth.exceptions import GoogleAuthError
+    from requests.exceptions import RequestException
+
+    retry = Retry(
+        if_exception_type(exceptions.TooManyRequests), initial=0.5, maximum=10, timeout=_PATIENCE_SECONDS
+    )
+    try:
+        asked = getattr(dataflow_client(getattr(dataflow, client), endpoint), method)
+        return asked(request, retry=retry if is_patient else None, timeout=seconds)
+    except exceptions.RetryError as error:
+        raise _error(task, error.cause or error) from None
+    except (exceptions.GoogleAPICallError, GoogleAuthError, RequestException) as error:
+        raise _error(task, error) from None
+
+
+def _error(task: str, error: Any) -> DataflowError:
+    code = getattr(error, "code", None)
+    text = str(getattr(error, "message", None) or error)
+    # Before what the service says the client has the address of its request.
+    said = text.rpartition("json%3Benum-encoding%3Dint: ")[2]
+    return DataflowError(
+        task, " ".join(said.split())[:500], int(code) if isinstance(code, (int, str)) else None
+    )

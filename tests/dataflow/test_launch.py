@@ -1,0 +1,266 @@
+"""`beam-obs launch`: what would be refused is not sent, and what is sent is what was asked for."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pytest
+
+dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip install 'beam_obs[dataflow]'")
+
+from beam_obs.cli.main import exit_code  # noqa: E402 - which need it
+from tests import dataflow_server  # noqa: E402
+from tests.dataflow_server import PROJECT, REGION, DataflowServer, Refused  # noqa: E402
+
+SPEC = {
+    "image": "europe-docker.pkg.dev/sky/flights@sha256:" + "0" * 64,
+    "sdkInfo": {"language": "PYTHON"},
+    "metadata": {
+        "name": "Flights",
+        "streaming": True,
+        "supportsAtLeastOnce": True,
+        "parameters": [
+            {"name": "input", "label": "Input", "helpText": "Files to read.", "paramType": "GCS_READ_FILE"},
+            {"name": "obs_store", "label": "Store", "helpText": "Where runs are kept.", "isOptional": True,
+             "regexes": ["gs://.+"]},
+            {"name": "obs_payload", "label": "Payload", "helpText": "What is kept.", "isOptional": True,
+             "paramType": "ENUM", "enumOptions": [{"value": "whole"}, {"value": "none"}]},
+            {"name": "limit", "label": "Limit", "helpText": "How many.", "paramType": "NUMBER",
+             "defaultValue": "10"},
+            {"name": "by_hour", "label": "Hours", "helpText": "By hour.", "paramType": "BOOLEAN",
+             "isOptional": True},
+            {"name": "hour", "label": "Hour", "helpText": "Which hour.", "parentName": "by_hour",
+             "parentTriggerValues": ["true"]},
+        ],
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def server() -> Iterator[DataflowServer]:
+    with dataflow_server.running() as server:
+        yield server
+
+
+@pytest.fixture
+def spec(tmp_path: pathlib.Path) -> str:
+    file = tmp_path / "flights.json"
+    file.write_text(json.dumps(SPEC))
+    return str(file)
+
+
+@pytest.fixture
+def launch(server: DataflowServer, spec: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    def launched(*arguments: str, template: str = spec) -> tuple[int, str, str]:
+        place = ["--project", PROJECT, "--region", REGION, "--endpoint", server.url]
+        code = exit_code(["launch", template, *place, *arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return launched
+
+
+RIGHT = ["--param", "input=gs://bucket/in.csv", "--job-name", "flights"]
+
+
+def test_a_job_is_launched_with_what_was_given(launch: Callable[..., Any], server: DataflowServer) -> None:
+    code, out, err = launch(
+        *RIGHT, "--param", "obs_payload=none", "--label", "team=sky", "--environment", "maxWorkers=5",
+        "--environment", "ipConfiguration=WORKER_IP_PRIVATE", "--at-least-once",
+        "--environment", "additionalExperiments=a,b",
+    )  # fmt: skip
+    assert (code, err.count("\n")) == (0, 1)
+    (job,) = server.jobs.values()
+    console = f"https://console.cloud.google.com/dataflow/jobs/{REGION}/{job.id}?project={PROJECT}"
+    assert out.split() == [job.id, console]
+    assert f"beam-obs watch {job.id}" in err
+    (asked,) = server.asked
+    given = asked.body["launchParameter"]
+    assert given["parameters"] == {"input": "gs://bucket/in.csv", "obs_payload": "none"}
+    assert given["containerSpec"]["image"] == SPEC["image"]
+    environment = given["environment"]
+    assert environment["additionalUserLabels"] == {"team": "sky"}
+    assert (environment["maxWorkers"], environment["additionalExperiments"]) == (5, ["a", "b"])
+    assert environment["streamingMode"] == 2  # at least once, as a number
+
+
+def test_a_dry_run_prints_the_request_and_sends_nothing(
+    launch: Callable[..., Any], server: DataflowServer
+) -> None:
+    code, out, _ = launch(*RIGHT, "--dry-run")
+    assert code == 0
+    assert json.loads(out)["launchParameter"]["jobName"] == "flights"
+    assert server.asked == []
+
+
+def test_a_request_can_be_validated_only(launch: Callable[..., Any], server: DataflowServer) -> None:
+    code, out, _ = launch(*RIGHT, "--validate-only")
+    assert (code, out) == (0, "Dataflow takes it: flights would be launched\n")
+    assert server.jobs == {}
+    assert server.asked[0].body["validateOnly"] is True
+
+
+WRONG: dict[str, tuple[list[str], str]] = {
+    "unknown": (["--param", "imput=x"], "--param imput: the template has no such parameter; did you mean"),
+    "missing": ([], "--param input=... is missing: Files to read."),
+    "kind": (["--param", "input=in.csv"], "--param input: found 'in.csv', expected gs://BUCKET/..."),
+    "number": (["--param", "limit=ten"], "--param limit: found 'ten', expected a number"),
+    "flag": (["--param", "by_hour=yes"], "--param by_hour: found 'yes', expected true or false"),
+    "regex": (["--param", "obs_store=runs"], "--param obs_store: found 'runs', expected a text like"),
+    "enum": (["--param", "obs_payload=all"], "--param obs_payload: found 'all', expected one of whole, none"),
+    "of a parent": (["--param", "by_hour=true"], "--param hour=... is missing: Which hour."),
+    "name": (["--job-name", "Flights 1"], "--job-name: found 'Flights 1', expected"),
+    "label": (["--label", "Team=sky"], "label 'Team': a key is small letters"),
+    "field": (["--environment", "maxWorker=5"], "--environment maxWorker: there is no such field"),
+    "field's value": (["--environment", "maxWorkers=five"], "maxWorkers: found 'five', expected a whole"),
+    "field's choice": (["--environment", "flexrsGoal=FAST"], "found 'FAST', expected one of"),
+    "update of nothing": (["--update"], "--update replaces a job that runs: name it with --job-name"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "told"), WRONG.values(), ids=WRONG.keys())
+def test_what_would_be_refused_is_named_and_not_sent(
+    launch: Callable[..., Any], server: DataflowServer, arguments: list[str], told: str
+) -> None:
+    code, _, err = launch(*arguments)
+    assert code == 1
+    assert told in err
+    assert "nothing was sent" in err
+    assert server.asked == []
+
+
+def test_at_least_once_is_for_templates_that_support_it(
+    launch: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "batch.json"
+    file.write_text(json.dumps({**SPEC, "metadata": {**SPEC["metadata"], "streaming": False}}))
+    code, _, err = launch(*RIGHT, "--at-least-once", template=str(file))
+    assert code == 1
+    assert "--at-least-once is for streaming jobs" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "there is no such file"),
+        ("image: x", "it is no JSON"),
+        ("[]", "it is no JSON object"),
+        ('{"name": "x"}', "it is no template"),
+        ('{"image": "x", "metadata": {"name": "x", "params": []}}', 'no field named "params"'),
+    ],
+)
+def test_what_is_no_template_is_said(
+    launch: Callable[..., Any], tmp_path: pathlib.Path, content: str | None, told: str
+) -> None:
+    file = tmp_path / "template.json"
+    if content is not None:
+        file.write_text(content)
+    code, _, err = launch(*RIGHT, template=str(file))
+    assert code == 1
+    assert told in err
+
+
+def test_a_place_is_needed(spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    monkeypatch.delenv("CLOUDSDK_CORE_PROJECT", raising=False)
+    assert exit_code(["launch", spec]) == 2
+    assert "no project is given: write --project=..." in capsys.readouterr().err
+
+
+ERRORS = {
+    403: ("PERMISSION_DENIED", "roles/dataflow.developer"),
+    404: ("NOT_FOUND", "look at project and region"),
+    409: ("ALREADY_EXISTS", "give another --job-name, or --update"),
+}
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_an_error_of_dataflow_says_what_to_do(
+    launch: Callable[..., Any], server: DataflowServer, code: int
+) -> None:
+    status, todo = ERRORS[code]
+    server.refusals.append(Refused(code, status, "it cannot be"))
+    exited, _, err = launch(*RIGHT)
+    assert exited == 1
+    assert err.startswith("beam-obs: Dataflow cannot launch job flights: it cannot be (")
+    assert todo in err
+
+
+def test_a_quota_that_is_used_up_is_waited_for(launch: Callable[..., Any], server: DataflowServer) -> None:
+    server.refusals.append(Refused(429, "RESOURCE_EXHAUSTED", "Quota exceeded"))
+    code, _, _ = launch(*RIGHT)
+    assert code == 0
+    assert len(server.jobs) == 1
+
+
+def staged(folder: pathlib.Path, pipeline: Any) -> str:
+    file = folder / f"{len(list(folder.iterdir()))}.pb"
+    file.write_bytes(pipeline.to_runner_api().SerializeToString())
+    return str(file)
+
+
+def grouped(group: str = "group", key: Any = str) -> beam.Pipeline:
+    pipeline = beam.Pipeline("FnApiRunner")
+    numbers = pipeline | "make" >> beam.Create([1, 2])
+    pairs = numbers | "key" >> beam.Map(lambda number: (key(number), number)).with_output_types(
+        beam.typehints.Tuple[key, int]
+    )
+    _ = pairs | group >> beam.GroupByKey()
+    return pipeline
+
+
+def running(server: DataflowServer, launch: Callable[..., Any], graph: str) -> Any:
+    assert launch(*RIGHT)[0] == 0
+    (job,) = server.jobs.values()
+    job.environment.sdk_pipeline_options = {"options": {"pipelineUrl": graph}}
+    return job
+
+
+def test_an_update_maps_steps_that_have_other_names(
+    launch: Callable[..., Any], server: DataflowServer, tmp_path: pathlib.Path
+) -> None:
+    job = running(server, launch, staged(tmp_path, grouped()))
+    new = staged(tmp_path, grouped("by key"))
+
+    code, _, err = launch(*RIGHT, "--update", "--graph", new)
+
+    assert code == 0, err
+    assert "beam-obs: group -> by key\n" in err
+    newest = list(server.jobs.values())[-1]
+    assert (newest.replace_job_id, dict(newest.transform_name_mapping)) == (job.id, {"group": "by key"})
+
+
+def test_an_update_that_cannot_be_taken_over_is_not_sent(
+    launch: Callable[..., Any], server: DataflowServer, tmp_path: pathlib.Path
+) -> None:
+    running(server, launch, staged(tmp_path, grouped()))
+    new = staged(tmp_path, grouped(key=int))
+
+    code, _, err = launch(*RIGHT, "--update", "--graph", new)
+    assert code == 1
+    assert "group: its elements were encoded as kv<string_utf8, varint>, and are as kv<varint, varint>" in err
+    assert "nothing was sent" in err
+    assert len(server.jobs) == 1
+
+    assert launch(*RIGHT, "--update", "--graph", new, "--even-incompatible")[0] == 0
+    assert len(server.jobs) == 2
+
+
+def test_an_update_whose_graph_is_not_known_is_left_to_dataflow(
+    launch: Callable[..., Any], server: DataflowServer, tmp_path: pathlib.Path
+) -> None:
+    running(server, launch, staged(tmp_path, grouped()))
+    code, _, err = launch(*RIGHT, "--update")
+    assert code == 0
+    assert "the new pipeline (--graph gives it) is not known" in err
+
+
+def test_an_update_of_a_job_that_does_not_run_names_those_that_do(launch: Callable[..., Any]) -> None:
+    launch(*RIGHT)
+    code, _, err = launch("--param", "input=gs://bucket/in", "--job-name", "flight", "--update")
+    assert code == 1
+    assert "no job named 'flight' runs: those that do are flights" in err
