@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from beam_obs.dataflow.dataflow_calls import Place, place
+from beam_obs.dataflow.dataflow_calls import JobPlace, place
 from beam_obs.dataflow.launch import Wanted, launch_request
 from beam_obs.dataflow.launched_template import read_template
 from beam_obs.records.errors import UsageError
@@ -137,14 +137,14 @@ def launch(
     )
 
 
-def _place(project: str | None, region: str | None, endpoint: str | None) -> Place:
+def _place(project: str | None, region: str | None, endpoint: str | None) -> JobPlace:
     try:
         return place(project, region, endpoint)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
 
 
-def _mapping(where: Place, job_name: str, graph: str | None, even_incompatible: bool) -> Mapping[str, str]:
+def _mapping(where: JobPlace, job_name: str, graph: str | None, even_incompatible: bool) -> Mapping[str, str]:
     """Returns the new names of steps of the job that runs, and says what stands in the way of its update."""
     from beam_obs.dataflow.running_job import pipeline_of, read_pipeline, running_job
     from beam_obs.dataflow.transform_mapping import plan_update

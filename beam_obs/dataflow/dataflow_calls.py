@@ -43,7 +43,7 @@ class DataflowError(BeamObsError):
         return (DataflowError, (self.task, self.reason, self.code))
 
 
-class Place(NamedTuple):
+class JobPlace(NamedTuple):
     """Where jobs are.
 
     Args:
@@ -61,7 +61,7 @@ class Place(NamedTuple):
         return f"{CONSOLE}/{self.region}/{job_id}?project={self.project}"
 
 
-def place(project: str | None, region: str | None, endpoint: str | None = None) -> Place:
+def place(project: str | None, region: str | None, endpoint: str | None = None) -> JobPlace:
     """Returns where jobs are, by what is given or else by variables that gcloud and Beam use too.
 
     Args:
@@ -84,7 +84,7 @@ def place(project: str | None, region: str | None, endpoint: str | None = None) 
         if not value:
             raise UsageError(f"no {name} is given: write --{name}=..., or set {variables[0]}")
         found.append(value)
-    return Place(found[0], found[1], endpoint)
+    return JobPlace(found[0], found[1], endpoint)
 
 
 def dataflow_types() -> Any:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from beam_obs.dataflow.dataflow_calls import Place, call, dataflow_types
+from beam_obs.dataflow.dataflow_calls import JobPlace, call, dataflow_types
 from beam_obs.dataflow.launch_parameters import WrongParameters, parameter_problems
 from beam_obs.dataflow.launched_template import LaunchedTemplate
 from beam_obs.records.dataflow_names import as_job_name, job_name_problem, label_problems
@@ -49,7 +49,7 @@ class LaunchRequest(NamedTuple):
       job_name: of the job.
     """
 
-    place: Place
+    place: JobPlace
     client: str
     method: str
     message: Any
@@ -77,7 +77,7 @@ class LaunchRequest(NamedTuple):
         return answer.job.id or None
 
 
-def launch_request(template: LaunchedTemplate, place: Place, wanted: Wanted) -> LaunchRequest:
+def launch_request(template: LaunchedTemplate, place: JobPlace, wanted: Wanted) -> LaunchRequest:
     """Returns the request that launches a template; nothing is sent.
 
     Args:
@@ -168,7 +168,7 @@ def _expected(field: Any) -> str:
 
 
 def _flex_request(
-    template: LaunchedTemplate, place: Place, wanted: Wanted, job_name: str, environment: dict[str, Any]
+    template: LaunchedTemplate, place: JobPlace, wanted: Wanted, job_name: str, environment: dict[str, Any]
 ) -> LaunchRequest:
     dataflow = dataflow_types()
     given = dataflow.LaunchFlexTemplateParameter(
@@ -189,7 +189,7 @@ def _flex_request(
 
 
 def _classic_request(
-    template: LaunchedTemplate, place: Place, wanted: Wanted, job_name: str, environment: dict[str, Any]
+    template: LaunchedTemplate, place: JobPlace, wanted: Wanted, job_name: str, environment: dict[str, Any]
 ) -> LaunchRequest:
     dataflow = dataflow_types()
     given = dataflow.LaunchTemplateParameters(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beam_obs.dataflow.dataflow_calls import Place, call, dataflow_types
+from beam_obs.dataflow.dataflow_calls import JobPlace, call, dataflow_types
 from beam_obs.dataflow.launched_template import NoTemplate, read_file, read_template
 from beam_obs.records.errors import BeamObsError
 
@@ -27,7 +27,7 @@ class NotRunning(BeamObsError):
         return (NotRunning, (self.job_name, self.running))
 
 
-def running_job(place: Place, job_name: str) -> Any:
+def running_job(place: JobPlace, job_name: str) -> Any:
     """Returns the ``Job`` of a name that runs, with all that is known of it.
 
     Args:
@@ -49,7 +49,7 @@ def running_job(place: Place, job_name: str) -> Any:
     return job_of(place, ids[0])
 
 
-def job_of(place: Place, job_id: str, seconds: float = 60.0) -> Any:
+def job_of(place: JobPlace, job_id: str, seconds: float = 60.0) -> Any:
     """Returns a ``Job`` with all that is known of it.
 
     Args:
