@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastavro import parse_schema
-from fastavro.write import Writer
-
+from beam_obs.files.avro_container import AvroContainer
 from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, FINGERPRINT_VERSION, DeadLetter, example_of_kind
 from beam_obs.records.letter_index import LetterIndexWriter
+from beam_obs.records.letter_row import LetterRows
 from beam_obs.records.manifest import Manifest
 
-_SCHEMA = parse_schema(DEAD_LETTER_SCHEMA)
 _FINGERPRINT_LIMIT = 1000
 _BLOCK_BYTES = 256_000
 
@@ -56,21 +54,20 @@ class AvroRows:
     """
 
     def __init__(self, file: Any, stage: str) -> None:
-        self._writer = Writer(file, _SCHEMA, codec="deflate", sync_interval=_BLOCK_BYTES, compression_level=1)
+        self._blocks = AvroContainer(file, DEAD_LETTER_SCHEMA, {}, _BLOCK_BYTES)
+        self._rows = LetterRows()
         self._census = _Census(stage)
         self._index = LetterIndexWriter()
-        self._row: dict[str, Any] = {}
 
     def write(self, letter: DeadLetter) -> None:
         """Adds one dead letter."""
-        self._row.update(zip(DeadLetter._fields, letter, strict=True))
-        self._writer.write(self._row)
+        self._blocks.write(self._rows.encode(letter))
         self._census.add(letter)
         self._index.add(letter)
 
     def close(self) -> Manifest:
         """Ends the file."""
-        self._writer.flush()
+        self._blocks.end_block()
         return self._census.manifest()
 
     def index(self) -> bytes:

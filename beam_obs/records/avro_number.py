@@ -1,11 +1,11 @@
-"""Avro's form of numbers: zigzag, seven bits in a byte, the lowest first. Thrift's compact form has the same.
+"""Avro's form of numbers and of bytes. Numbers are zigzag, seven bits in a byte, the lowest first.
+
+Thrift's compact form has the same numbers.
 
 https://avro.apache.org/docs/1.11.1/specification/#binary-encoding
 """
 
 from __future__ import annotations
-
-_SHORT = [bytes([2 * number]) for number in range(64)]
 
 
 def avro_long(number: int) -> bytes:
@@ -14,8 +14,12 @@ def avro_long(number: int) -> bytes:
     >>> avro_long(1), avro_long(-1), avro_long(128)
     (b'\\x02', b'\\x01', b'\\x80\\x02')
     """
-    if 0 <= number < 64:
-        return _SHORT[number]
+    if 0 <= number < _KNOWN:
+        return _LONGS[number]
+    return _avro_long(number)
+
+
+def _avro_long(number: int) -> bytes:
     left = (number << 1) ^ (number >> 63)
     out = bytearray()
     while left > 0x7F:
@@ -23,6 +27,21 @@ def avro_long(number: int) -> bytes:
         left >>= 7
     out.append(left)
     return bytes(out)
+
+
+_KNOWN = 2048
+_LONGS = [_avro_long(number) for number in range(_KNOWN)]
+"""Of lengths, which are mostly short."""
+
+
+def avro_bytes(data: bytes) -> bytes:
+    """Returns Avro's form of bytes, which is that of text, too: their number, and they.
+
+    >>> avro_bytes(b"ab")
+    b'\\x04ab'
+    """
+    length = len(data)
+    return (_LONGS[length] if length < _KNOWN else _avro_long(length)) + data
 
 
 def read_avro_long(data: bytes, at: int) -> tuple[int, int]:

@@ -51,11 +51,29 @@ def message_shape(message: str, known: Collection[str] = frozenset()) -> str:
     >>> message_shape("row [1, 'a', None] of 0193-0af1 can't be read")
     "row ? of ? can't be read"
     """
-    # Values go first by rules that take a tenth of the time: messages of one kind are mostly equal then.
+    known = frozenset(known)
     rough = message[:_LOOKED_AT]
+    # Which digit it is tells nothing, and with zeros alone messages of one kind are mostly equal.
+    return _rough_shape(rough, known) if _has_zeros(known) else _shape_of_any(rough.translate(_ZEROS), known)
+
+
+_ZEROS = str.maketrans("123456789", "000000000")
+
+
+@functools.lru_cache(maxsize=1024)
+def _has_zeros(known: frozenset[str]) -> bool:
+    """Returns whether a name has zeros and no other digit, so that a text could be taken for it."""
+    return any("0" in name and name == name.translate(_ZEROS) for name in known)
+
+
+def _rough_shape(rough: str, known: frozenset[str]) -> str:
+    # Values go first by rules that take a tenth of the time.
     if "'" in rough or '"' in rough:
         rough = _QUOTED.sub(lambda found: found[0] if found[0][1:-1] in known else "''", rough)
-    return _shape(_NUMBERED.sub("0", rough), frozenset(known))
+    return _shape(_NUMBERED.sub("0", rough), known)
+
+
+_shape_of_any = functools.lru_cache(maxsize=1024)(_rough_shape)
 
 
 @functools.lru_cache(maxsize=1024)

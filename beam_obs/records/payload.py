@@ -210,11 +210,13 @@ def payload_text(element: Any) -> str:
         text = element[: PAYLOAD_TEXT_LIMIT + 1].decode("utf-8", "backslashreplace")
     elif kind in (dict, list):
         try:
-            text = json.dumps(element, ensure_ascii=False, default=_safe_repr)
+            text = _JSON.encode(element)
         except Exception:
             text = _safe_repr(element)
     else:
         text = _safe_repr(element)
+    if len(text) <= PAYLOAD_TEXT_LIMIT and text.isascii():
+        return text
     encoded = text[:PAYLOAD_TEXT_LIMIT].encode("utf-8", "backslashreplace")
     if len(encoded) <= PAYLOAD_TEXT_LIMIT and len(text) <= PAYLOAD_TEXT_LIMIT:
         return encoded.decode()
@@ -226,6 +228,9 @@ def _safe_repr(value: Any) -> str:
         return repr(value)
     except Exception as error:
         return f"<{type(value).__qualname__}: repr() raised {type(error).__name__}>"
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, default=_safe_repr)
 
 
 def _standard_coder(name: str, make: Callable[[str, list[_Made]], _Made]) -> _Made:

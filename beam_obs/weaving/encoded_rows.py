@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import zlib
 from typing import Any
 
-from beam_obs.records.avro_number import avro_long
+from beam_obs.files.avro_container import AvroContainer
 from beam_obs.records.instrument_rows import INSTRUMENT_SCHEMA, INSTRUMENTS
 from beam_obs.records.lineage_rows import (
     DERIVATION_SCHEMA,
@@ -56,51 +52,21 @@ class EncodedRows:
     ) -> None:
         self._kind = kind
         self._row_bytes = row_bytes
-        self._file = file
         self._step = step
-        self._count = self._in_block = 0
-        self._block = io.BytesIO()
-        self._sync = os.urandom(16)
-        plain = {key: value for key, value in schema.items() if not key.startswith("__")}
-        head = {
-            "avro.schema": json.dumps(plain).encode(),
-            "avro.codec": b"deflate",
-            STEP_METADATA: step.encode(),
-        }
+        metadata = {STEP_METADATA: step.encode()}
         if run is not None:
-            head[RUN_METADATA] = run.run.encode()
-        file.write(b"Obj\x01" + avro_long(len(head)))
-        for key, value in head.items():
-            file.write(_bytes(key.encode()) + _bytes(value))
-        file.write(b"\0" + self._sync)
+            metadata[RUN_METADATA] = run.run.encode()
+        self._blocks = AvroContainer(file, schema, metadata, _BLOCK_BYTES)
 
     def write(self, row: bytes) -> None:
         """Adds one row, or rows of fixed size."""
-        self._block.write(row)
-        self._in_block += 1 if self._row_bytes is None else len(row) // self._row_bytes
-        if self._block.tell() >= _BLOCK_BYTES:
-            self._end_block()
+        self._blocks.write(row, 1 if self._row_bytes is None else len(row) // self._row_bytes)
 
     def close(self) -> Manifest:
         """Ends the file."""
-        self._end_block()
-        return Manifest(self._kind, self._step, "", self._count)
+        self._blocks.end_block()
+        return Manifest(self._kind, self._step, "", self._blocks.rows)
 
     def index(self) -> bytes:
         """Returns nothing: its blocks are searched as they are."""
         return b""
-
-    def _end_block(self) -> None:
-        if not self._in_block:
-            return
-        # Of hashes and of sorted positions more effort finds next to nothing more, at five times the price.
-        squeeze = zlib.compressobj(level=1, wbits=-15)
-        data = squeeze.compress(self._block.getvalue()) + squeeze.flush()
-        self._file.write(avro_long(self._in_block) + _bytes(data) + self._sync)
-        self._count += self._in_block
-        self._in_block = 0
-        self._block = io.BytesIO()
-
-
-def _bytes(data: bytes) -> bytes:
-    return avro_long(len(data)) + data

@@ -49,3 +49,17 @@ def test_it_takes_no_longer_than_the_message_is_long() -> None:
     for text in ("'", "\\'", "a'", "`", "a-", "a_", "'a", "A", "Aa", "a", ".", "("):
         message_shape(text * 100_000)
     assert time.process_time() - begun < 1
+
+
+@given(
+    st.text(st.sampled_from("ab1290 '\"`\\.:/-_[](){}<>,=|!?bruxF\u0663\n"), max_size=60),
+    st.frozensets(st.text("ab012 ", min_size=1, max_size=3), max_size=3),
+)
+def test_which_digit_it_is_tells_nothing(message: str, known: frozenset[str]) -> None:
+    # A name of zeros that is nowhere in the message: digits are looked at one by one for its sake.
+    assert message_shape(message, known) == message_shape(message, known | {"0 that is nowhere"})
+
+
+def test_a_text_with_a_digit_is_not_taken_for_a_name_with_zeros() -> None:
+    assert message_shape("no 'a 0' here", {"a 0"}) == "no a 0 here"
+    assert message_shape("no 'a 1' here", {"a 0"}) == "no ? here"
