@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-traces bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation
 
@@ -49,6 +49,16 @@ pictures-of-runs: $(STAMP)
 	$(BIN)/python -m pipelines.flights.demo > /dev/null
 	$(BIN)/beam-obs show latest --store demo-output/store --svg docs/report.svg
 	$(BIN)/beam-obs graph latest --store demo-output/store --output docs/flights-graph.svg
+
+# A change of a step's name, or of what crosses a shuffle, shows in steps.txt: a streaming job cannot be updated over it.
+TEMPLATES := flights-batch flights-stream schedule
+templates: $(STAMP)  ## what Dataflow is told of the templates, made anew from the programs, and the sizes of their graphs
+	@for one in $(TEMPLATES); do \
+	    echo "$$one" && \
+	    $(BIN)/beam-obs template metadata templates/$$one --output templates/$$one/metadata.json && \
+	    $(BIN)/beam-obs template spec templates/$$one --output templates/$$one/spec.json && \
+	    $(BIN)/beam-obs template graph templates/$$one --steps --output templates/$$one/steps.txt && \
+	    $(BIN)/beam-obs template graph templates/$$one || exit; done
 
 test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)

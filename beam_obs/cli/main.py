@@ -44,6 +44,7 @@ _COMMANDS = {
     "site": "site",
     "alerts": "alerts",
     "dashboards": "dashboards",
+    "template": "template",
     "exporter": "exporter",
     "prune": "prune",
     "config": "config",

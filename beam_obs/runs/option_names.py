@@ -23,7 +23,8 @@ from beam_obs.store.filesystems import configured_arguments
 from beam_obs.weaving.lineage_options import LineageOptions
 
 _PREFIX = "obs_"
-_CLASSES = (ObservabilityOptions, LineageOptions, TraceOptions)
+OPTION_CLASSES = (ObservabilityOptions, LineageOptions, TraceOptions)
+"""All that declare options of ours."""
 _LOGGER = logging.getLogger(__name__)
 _FOR_ALL: list[str] = []
 _SAID: set[str] = set()
@@ -89,7 +90,7 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    for cls in _CLASSES:
+    for cls in OPTION_CLASSES:
         cls._add_argparse_args(parser)
     return parser
 

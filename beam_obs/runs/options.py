@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -21,6 +22,27 @@ from beam_obs.wrapper.redaction import PAYLOADS, WHOLE
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names of pipelines are names of folders in the store."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    """The type of an option, as argparse wants it: with the message of its error kept.
+
+    Args:
+      check: returns what a text stands for; raises ValueError with what is expected.
+      pattern: what texts look like that it takes; nothing where that is not said.
+      choices: all texts that it takes, where they are few.
+    """
+
+    check: Callable[[str], Any]
+    pattern: str = ""
+    choices: tuple[str, ...] = ()
+
+    def __call__(self, text: str) -> Any:
+        try:
+            return self.check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class RunSettings(NamedTuple):
@@ -78,7 +100,7 @@ class ObservabilityOptions(PipelineOptions):
         group = parser.add_argument_group("observability (beam_obs)")
         group.add_argument(
             "--obs_store",
-            type=_argument(_store),
+            type=_store,
             default=None,
             metavar="FOLDER",
             help="Folder that runs are written to, on any filesystem Beam knows "
@@ -86,28 +108,32 @@ class ObservabilityOptions(PipelineOptions):
         )
         group.add_argument(
             "--obs_store_shared",
-            action="store_true",
+            # With a value too: a launch of a template gives each option one.
+            nargs="?",
+            const=True,
+            type=_store_shared,
             default=False,
+            metavar="true|false",
             help="The store is a folder that all workers see, as a network share is (default: "
             f"what {CONFIGURATION_FILE} says, else no).",
         )
         group.add_argument(
             "--obs_pipeline",
-            type=_argument(_pipeline),
+            type=_pipeline,
             default=None,
             metavar="NAME",
             help="Name of the pipeline in the store (default: that of the program).",
         )
         group.add_argument(
             "--obs_sample_rate",
-            type=_argument(_sample_rate),
+            type=_sample_rate,
             default=128,
             metavar="N",
             help="Time one element in N; 0 times none (default: 128).",
         )
         group.add_argument(
             "--obs_output_cap",
-            type=_argument(_output_cap),
+            type=_output_cap,
             default=10_000,
             metavar="N",
             help="Outputs of one element that a stage holds back until its function has ended, so that a "
@@ -115,7 +141,7 @@ class ObservabilityOptions(PipelineOptions):
         )
         group.add_argument(
             "--obs_max_dead_rate",
-            type=_argument(_max_dead_rate),
+            type=_max_dead_rate,
             default=0.5,
             metavar="SHARE",
             help="A stage that refuses more than this share of its records fails the run; "
@@ -123,14 +149,14 @@ class ObservabilityOptions(PipelineOptions):
         )
         group.add_argument(
             "--obs_max_dead_minimum",
-            type=_argument(_max_dead_minimum),
+            type=_max_dead_minimum,
             default=100,
             metavar="N",
             help="Fewest records a stage must have taken for its share to be judged (default: 100).",
         )
         group.add_argument(
             "--obs_payload",
-            type=_argument(_payload),
+            type=_payload,
             default=WHOLE,
             metavar="|".join(PAYLOADS),
             help="What is kept of refused records: all of them, their structure without values, or nothing. "
@@ -138,7 +164,7 @@ class ObservabilityOptions(PipelineOptions):
         )
         group.add_argument(
             "--obs_redact",
-            type=_argument(_redact),
+            type=_redact,
             default=None,
             metavar="FIELD,FIELD",
             help="Names of fields, at any depth, whose values are left out of what is kept of refused "
@@ -146,14 +172,14 @@ class ObservabilityOptions(PipelineOptions):
         )
         group.add_argument(
             "--obs_progress",
-            type=_argument(_progress),
+            type=_progress,
             default="auto",
             metavar="auto|on|off",
             help="Show records per second while the pipeline runs (default: auto, on a terminal only).",
         )
         group.add_argument(
             "--obs_report",
-            type=_argument(_report),
+            type=_report,
             default="text",
             metavar="text|json|off",
             help="What is printed when the run has ended: a report on standard error, one line of JSON on "
@@ -161,7 +187,7 @@ class ObservabilityOptions(PipelineOptions):
         )
         group.add_argument(
             "--obs_logs",
-            type=_argument(_logs),
+            type=_logs,
             default=None,
             metavar="|".join(FORMS),
             help="What log records of user code say of the element they are about: attributes of the record; "
@@ -170,7 +196,7 @@ class ObservabilityOptions(PipelineOptions):
         )
         group.add_argument(
             "--obs_logs_per_line",
-            type=_argument(_logs_per_line),
+            type=_logs_per_line,
             default=0,
             metavar="N",
             help="Records that one line of code may log in a minute, in each process; the number that is "
@@ -179,7 +205,7 @@ class ObservabilityOptions(PipelineOptions):
         for name, target in TARGETS.items():
             group.add_argument(
                 f"--obs_{name}",
-                type=_argument(_target(target)),
+                type=Argument(_target(target)),
                 default=None,
                 metavar=target.metavar,
                 help=f"{target.help} (default: what {CONFIGURATION_FILE} says, else none; {OFF}: none).",
@@ -194,10 +220,10 @@ def run_settings(options: PipelineOptions) -> RunSettings:
     """
     view = options.view_as(ObservabilityOptions)
     values: dict[str, Any] = {}
-    for field, check in _CHECKS.items():
+    for field, argument in _CHECKS.items():
         value = getattr(view, f"obs_{field}")
         try:
-            values[field] = value if value is None else check(_text(value))
+            values[field] = value if value is None else argument.check(_text(value))
         except ValueError as error:
             raise UsageError(f"--obs_{field}: {error}") from None
     values["redact"] = values["redact"] or ()
@@ -219,19 +245,19 @@ def _target(target: Target) -> Callable[[str], str]:
     return lambda text: text if text == OFF else target.check(text)
 
 
-def _store(text: str) -> str:
+def _some_store(text: str) -> str:
     if not text.strip():
         raise ValueError("a folder is expected, found nothing")
     return text
 
 
-def _pipeline(text: str) -> str:
+def _name(text: str) -> str:
     if PIPELINE_NAME.fullmatch(text) is None:
         raise ValueError(f"found {text!r}, expected letters, digits, '.', '_' and '-', at most 128 of them")
     return text
 
 
-def _whole_number(lowest: int) -> Callable[[str], int]:
+def _whole_number(lowest: int) -> Argument:
     def check(text: str) -> int:
         try:
             number = int(text)
@@ -241,10 +267,10 @@ def _whole_number(lowest: int) -> Callable[[str], int]:
             raise ValueError(f"found {text!r}, expected a whole number of at least {lowest}")
         return number
 
-    return check
+    return Argument(check, pattern="[0-9]+")
 
 
-def _max_dead_rate(text: str) -> float:
+def _share(text: str) -> float:
     try:
         share = float(text)
     except ValueError:
@@ -254,7 +280,7 @@ def _max_dead_rate(text: str) -> float:
     return share
 
 
-def _redact(text: str) -> tuple[str, ...]:
+def _fields(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
         raise ValueError(f"found {text!r}, expected names of fields with commas between, e.g. email,name")
@@ -266,15 +292,26 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, (list, tuple, set, frozenset)) else str(value)
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
+def _one_of(*choices: str) -> Argument:
     def check(text: str) -> str:
         if text not in choices:
             raise ValueError(f"found {text!r}, expected one of {', '.join(choices)}")
         return text
 
-    return check
+    return Argument(check, choices=choices)
 
 
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"found {text!r}, expected true or false")
+    return text.lower() == "true"
+
+
+_store = Argument(_some_store)
+_store_shared = Argument(_truth, choices=("true", "false"))
+_pipeline = Argument(_name, pattern=PIPELINE_NAME.pattern)
+_max_dead_rate = Argument(_share, pattern=r"[0-9]*\.?[0-9]+")
+_redact = Argument(_fields)
 _sample_rate = _whole_number(0)
 _output_cap = _whole_number(1)
 _max_dead_minimum = _whole_number(1)
@@ -284,7 +321,7 @@ _report = _one_of("text", "json", "off")
 _logs = _one_of(*FORMS)
 _logs_per_line = _whole_number(0)
 
-_CHECKS: dict[str, Callable[[str], Any]] = {
+_CHECKS: dict[str, Argument] = {
     "store": _store,
     "pipeline": _pipeline,
     "sample_rate": _sample_rate,
@@ -298,15 +335,3 @@ _CHECKS: dict[str, Callable[[str], Any]] = {
     "logs": _logs,
     "logs_per_line": _logs_per_line,
 }
-
-
-def _argument(check: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Returns `check` as argparse wants it: with the message of its error kept."""
-
-    def convert(text: str) -> Any:
-        try:
-            return check(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return convert

@@ -40,7 +40,7 @@ def read_csv(pipeline: beam.Pipeline, name: str, pattern: str, columns: list[str
 
 def build(pipeline: beam.Pipeline, options: FlightsOptions) -> None:
     """Adds the steps to `pipeline`."""
-    folder = options.reference.rstrip("/")
+    folder = options.reference_folder
     airlines = read_csv(pipeline, "airlines", f"{folder}/{AIRLINES}", AIRLINE_COLUMNS)
     airports = read_csv(pipeline, "airports", f"{folder}/airports*.csv", AIRPORT_COLUMNS)
     planes = read_csv(pipeline, "planes", f"{folder}/{PLANES}", PLANE_COLUMNS)

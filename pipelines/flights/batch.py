@@ -24,7 +24,7 @@ def build(pipeline: beam.Pipeline, options: FlightsOptions) -> None:
       pipeline: an observed one, for dead letters to be kept.
       options: what to read and where to write.
     """
-    carriers, airports, planes, weather = read_reference(pipeline, options.reference.rstrip("/"))
+    carriers, airports, planes, weather = read_reference(pipeline, options.reference_folder)
 
     enriched = (
         pipeline

@@ -18,9 +18,14 @@ class FlightsOptions(FilesOptions, PipelineOptions):
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--reference",
-            default=str(DATA),
-            help="Folder of airlines.csv, airports*.csv, planes.csv and weather.csv (default: %(default)s).",
+            help="Folder of airlines.csv, airports*.csv, planes.csv and weather.csv (default: the program's "
+            "own data).",
         )
+
+    @property
+    def reference_folder(self) -> str:
+        """The folder of the reference tables, without a slash at its end."""
+        return str(self.reference or DATA).rstrip("/")
 
 
 def flights_options(argv: list[str] | None = None) -> FlightsOptions:

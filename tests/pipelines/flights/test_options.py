@@ -20,7 +20,7 @@ def test_what_is_not_given_is_asked_for(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_reference_tables_are_those_of_the_project_by_default() -> None:
-    assert flights_options(["--input=in", "--output=out"]).reference == str(DATA)
+    assert flights_options(["--input=in", "--output=out"]).reference_folder == str(DATA)
 
 
 def test_other_pipelines_of_the_process_need_none_of_these_options() -> None:

@@ -1,0 +1,117 @@
+"""`beam-obs template`: what Dataflow wants to know of a program that it is to launch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import click
+
+from beam_obs.records.errors import UsageError
+from beam_obs.reports.telling import tell
+
+_output_option = click.option(
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=pathlib.Path),
+    default="-",
+    metavar="FILE",
+    help="The file to write (default: standard output).",
+)
+
+
+@click.group()
+def template() -> None:
+    """Make templates of Dataflow: metadata, container spec, what they launch.
+
+    PROGRAM is a template's folder, which has a template.toml, or a module: pipelines.flights.batch.
+    """
+
+
+@template.command()
+@click.argument("program", metavar="PROGRAM")
+@_output_option
+def metadata(program: str, output: pathlib.Path) -> None:
+    """Print the metadata of a Flex template: its parameters, from the options of the program and of ours."""
+    from beam_obs.dataflow.template_parameters import template_parameters
+    from beam_obs.dataflow.template_settings import template_settings
+    from beam_obs.dataflow.template_spec import as_json, template_metadata
+
+    _import_from_here(program)
+    with _usage():
+        settings = template_settings(program)
+        told = template_metadata(settings, template_parameters(settings))
+    _write(as_json(told), output)
+
+
+@template.command()
+@click.argument("program", metavar="PROGRAM")
+@click.option(
+    "--image",
+    metavar="IMAGE@sha256:...",
+    help="Image of launcher and workers, by its digest (default: left out, as in a spec kept with the code).",
+)
+@_output_option
+def spec(program: str, image: str | None, output: pathlib.Path) -> None:
+    """Print the container spec of a Flex template, the file that a launch names."""
+    from beam_obs.dataflow.template_parameters import template_parameters
+    from beam_obs.dataflow.template_settings import template_settings
+    from beam_obs.dataflow.template_spec import as_json, container_spec, template_metadata
+
+    _import_from_here(program)
+    with _usage():
+        settings = template_settings(program)
+        told = template_metadata(settings, template_parameters(settings))
+        rendered = container_spec(settings, told, image)
+    _write(as_json(rendered), output)
+
+
+@template.command(context_settings={"ignore_unknown_options": True})
+@click.argument("program", metavar="PROGRAM")
+@click.argument("arguments", metavar="[ARGUMENTS...]", nargs=-1, type=click.UNPROCESSED)
+@click.option("--steps", is_flag=True, help="Print each step with its kind and its coders, and no sizes.")
+@_output_option
+def graph(program: str, arguments: tuple[str, ...], steps: bool, output: pathlib.Path) -> None:
+    """Print what Dataflow would get of a program: its steps, and how large its graph is.
+
+    Its own runner builds it, on this machine alone. ARGUMENTS are the program's; those of a template's
+    [example] go before them.
+    """
+    from beam_obs.dataflow.template_graph import template_graph
+    from beam_obs.dataflow.template_settings import template_settings
+
+    _import_from_here(program)
+    with _usage():
+        settings = template_settings(program)
+        example = [f"--{name}={value}" for name, value in settings.example.items()]
+        made = template_graph(settings.module, [*example, *arguments])
+        if steps:
+            _write("".join(f"{step}\n" for step in made.steps), output)
+            return
+        bare = template_graph(settings.module, [*example, *arguments, "--obs_lineage=off"])
+        _write(f"{made.sizes()}; without lineage {bare.sizes()}\n", output)
+
+
+@contextlib.contextmanager
+def _usage() -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _import_from_here(program: str) -> None:
+    """Lets modules be imported from the working folder, as `python -m` does, and from a template's own."""
+    sys.path[0] = os.getcwd()
+    if os.path.isdir(program):
+        sys.path.insert(1, os.path.abspath(program))
+
+
+def _write(text: str, output: pathlib.Path) -> None:
+    if str(output) == "-":
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        tell(f"wrote {output}")

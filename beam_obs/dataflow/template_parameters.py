@@ -1,0 +1,212 @@
+"""Parameters of a template, from the options of its program as argparse has them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from beam_obs.dataflow.template_settings import TemplateSettings
+from beam_obs.records.errors import UsageError
+
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
+_NOT_OWN = ("apache_beam", "beam_obs")
+_TRUTHS = ("true", "false")
+_OF_TYPES = {int: "-?[0-9]+", float: r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"}
+"""What is a number of either type, in a form that all engines of regular expressions take."""
+
+
+class Parameter(NamedTuple):
+    """One parameter of a template.
+
+    Args:
+      name: of the option, without its hyphens.
+      label: for people.
+      help: what it is for.
+      required: whether a launch must give it.
+      kind: one of Dataflow's ``ParameterType``.
+      regexes: each of which a value must match, all of it.
+      choices: the values that it may have; any where there are none.
+      default: what holds where it is not given; None where nothing does.
+      group: of options that it belongs to.
+      hidden: whether the console shows it only to who asks for more.
+    """
+
+    name: str
+    label: str
+    help: str
+    required: bool = False
+    kind: str = "TEXT"
+    regexes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    default: str | None = None
+    group: str = ""
+    hidden: bool = False
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes what Beam's own parser does."""
+
+    def add_value_provider_argument(self, *names: str, **keywords: Any) -> argparse.Action:
+        return self.add_argument(*names, **keywords)
+
+
+def template_parameters(settings: TemplateSettings) -> list[Parameter]:
+    """Returns the parameters of a template: those of its program's own options, then those of ours.
+
+    The program's own options are those of the subclasses of ``PipelineOptions`` that its module has or
+    imports.
+
+    Args:
+      settings: of the template.
+
+    Raises:
+      UsageError: the module cannot be imported or has no options of its own; an option cannot be given
+        as ``--name=value``, has no help, or a default that it does not take; or something is said of an
+        option that there is not.
+    """
+    from beam_obs.runs.option_names import OPTION_CLASSES
+
+    own = _own_classes(program_module(settings.module))
+    if not own:
+        raise UsageError(
+            f"{settings.module} has no options of its own: declare them in a subclass of PipelineOptions, "
+            "which the module has or imports"
+        )
+    by_name = {_name(action): (action, group) for action, group in _actions([*own, *OPTION_CLASSES])}
+    unknown = settings.parameters.keys() - by_name.keys()
+    if unknown:
+        raise UsageError(
+            f"the template's settings have parameters.{min(unknown)}, and the program has no such option; "
+            f"it has {', '.join(by_name)}"
+        )
+    told = {name: settings.parameters.get(name, {}) for name in by_name}
+    return [
+        _parameter(name, action, group, told[name])
+        for name, (action, group) in by_name.items()
+        if not told[name].get("leave_out")
+    ]
+
+
+def program_module(name: str) -> Any:
+    """Imports the module of a program.
+
+    Raises:
+      UsageError: there is no such module.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise UsageError(
+            f"no module {name!r}: it is looked for from the working folder, and where Python looks"
+        ) from None
+
+
+def _own_classes(module: Any) -> list[type]:
+    """Returns the classes that declare a program's own options, the most basic first."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    found: dict[type, None] = {}
+    for value in vars(module).values():
+        if inspect.isclass(value) and issubclass(value, PipelineOptions):
+            for cls in reversed(value.__mro__):
+                if "_add_argparse_args" in vars(cls) and cls.__module__.partition(".")[0] not in _NOT_OWN:
+                    found[cls] = None
+    return list(found)
+
+
+def _actions(classes: Iterable[Any]) -> Iterator[tuple[argparse.Action, str]]:
+    for cls in classes:
+        parser = _Parser(add_help=False)
+        cls._add_argparse_args(parser)
+        groups = {
+            action.dest: group.title or ""
+            for group in parser._action_groups[2:]
+            for action in group._group_actions
+        }
+        for action in parser._actions:
+            if action.help != argparse.SUPPRESS:
+                yield action, groups.get(action.dest, "")
+
+
+def _name(action: argparse.Action) -> str:
+    for one in action.option_strings:
+        if one.startswith("--") and _NAME.fullmatch(one[2:]):
+            return one[2:]
+    shown = "/".join(action.option_strings) or action.dest
+    raise UsageError(f"option {shown} cannot be a template's: it needs a name such as --{action.dest}")
+
+
+def _parameter(name: str, action: argparse.Action, group: str, told: Mapping[str, Any]) -> Parameter:
+    if action.nargs == 0:
+        raise UsageError(
+            f"option --{name} takes no value, and a template gives each as --{name}=VALUE. Declare it with "
+            "choices=('true', 'false'), or leave it out: "
+            f"[parameters.{name}] leave_out = true"
+        )
+    given: Iterable[Any] = action.choices or getattr(action.type, "choices", ())
+    choices = tuple(map(str, given))
+    kind, patterns = _kind(action, choices)
+    parameter = Parameter(
+        name=name,
+        label=told.get("label") or name.removeprefix("obs_").replace("_", " ").replace("-", " ").capitalize(),
+        help=told.get("help") or _help(action),
+        required=told.get("required", action.required),
+        kind=told.get("type", kind),
+        regexes=(*patterns, *told.get("regexes", ())),
+        choices=choices,
+        default=_default(action),
+        group=told.get("group", group),
+        hidden=told.get("hidden", False),
+    )
+    _check(parameter)
+    return parameter
+
+
+def _kind(action: argparse.Action, choices: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Returns the type of a parameter, and what its values look like."""
+    if sorted(choices) == sorted(_TRUTHS):
+        return "BOOLEAN", ()
+    if choices:
+        return "ENUM", ()
+    if isinstance(action.type, type) and action.type in _OF_TYPES:
+        return "NUMBER", (_OF_TYPES[action.type],)
+    pattern = getattr(action.type, "pattern", "")
+    return "TEXT", (pattern,) if pattern else ()
+
+
+def _help(action: argparse.Action) -> str:
+    """Returns what a parser's ``--help`` would say of an option."""
+    values = {**vars(action), "prog": "", "type": getattr(action.type, "__name__", "")}
+    return " ".join(((action.help or "") % values).split())
+
+
+def _default(action: argparse.Action) -> str | None:
+    value = action.default
+    if value is None or value is argparse.SUPPRESS:
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check(parameter: Parameter) -> None:
+    where = f"option --{parameter.name}"
+    if not parameter.help:
+        raise UsageError(
+            f"{where} has no help, which a template must have: add help=... where it is declared"
+        )
+    for regex in parameter.regexes:
+        try:
+            fits = parameter.default is None or re.fullmatch(regex, parameter.default)
+        except re.error as error:
+            raise UsageError(f"{where}: {regex!r} is no regular expression: {error}") from None
+        if not fits:
+            raise UsageError(f"{where}: its default {parameter.default!r} does not match {regex!r}")
+    if parameter.choices and parameter.default is not None and parameter.default not in parameter.choices:
+        raise UsageError(
+            f"{where}: its default {parameter.default!r} is none of {', '.join(parameter.choices)}"
+        )

@@ -1,0 +1,78 @@
+"""The templates of this project: what is kept of them is what their programs give today."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+from apache_beam.version import __version__ as beam_version
+
+import beam_obs as obs
+from beam_obs.dataflow.template_graph import IMAGE, LIMIT_BYTES, template_graph
+from beam_obs.dataflow.template_parameters import template_parameters
+from beam_obs.dataflow.template_settings import template_settings
+from beam_obs.dataflow.template_spec import as_json, container_spec, template_metadata
+
+dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip install 'beam_obs[dataflow]'")
+json_format = pytest.importorskip("google.protobuf.json_format")
+
+PROJECT = pathlib.Path(__file__).parents[2]
+FOLDERS = sorted(path.parent for path in (PROJECT / "templates").glob("*/template.toml"))
+LOCKED = (PROJECT / "requirements-dev.lock").read_text()
+each = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+
+
+@each
+def test_metadata_and_spec_are_those_of_the_program(folder: pathlib.Path) -> None:
+    settings = template_settings(str(folder))
+    metadata = template_metadata(settings, template_parameters(settings))
+    assert (folder / "metadata.json").read_text() == as_json(metadata), "run `make templates`"
+    assert (folder / "spec.json").read_text() == as_json(container_spec(settings, metadata)), (
+        "run `make templates`"
+    )
+
+
+@each
+def test_what_is_kept_is_what_dataflow_reads(folder: pathlib.Path) -> None:
+    metadata, spec = dataflow.TemplateMetadata.pb()(), dataflow.ContainerSpec.pb()()
+    json_format.Parse((folder / "metadata.json").read_text(), metadata)
+    json_format.Parse((folder / "spec.json").read_text(), spec)
+    assert spec.metadata == metadata
+    assert all(one.label and one.help_text for one in metadata.parameters)
+    needed = {one.name for one in metadata.parameters if not one.is_optional}
+    assert {"output", "obs_store"} < needed
+
+
+# Steps within Beam's own have names that differ between its releases.
+@pytest.mark.skipif(
+    f"apache-beam=={beam_version}\n" not in LOCKED, reason="kept for the locked release of Beam"
+)
+@each
+def test_the_steps_of_a_template_keep_their_names_and_coders(folder: pathlib.Path) -> None:
+    settings = template_settings(str(folder))
+    made = template_graph(settings.module, [f"--{name}={value}" for name, value in settings.example.items()])
+    kept = (folder / "steps.txt").read_text().splitlines()
+    assert [str(step) for step in made.steps] == kept, (
+        "a streaming job cannot be updated over a step whose name or coder is another; "
+        "if it is on purpose, run `make templates`"
+    )
+    assert made.graph_bytes < LIMIT_BYTES / 10
+    environment = made.job["environment"]
+    (pool,) = environment["workerPools"]
+    assert {one["containerImage"] for one in pool["sdkHarnessContainerImages"]} == {IMAGE}
+    assert "use_runner_v2" in environment["experiments"]
+    options = environment["sdkPipelineOptions"]["options"]
+    assert options["obs_store"].endswith("/store")
+    assert made.job["type"] == ("JOB_TYPE_STREAMING" if settings.streaming else "JOB_TYPE_BATCH")
+
+
+def test_a_program_without_a_graph_is_an_error() -> None:
+    with pytest.raises(obs.UsageError, match=r"pipelines\.flights\.parse has no function main"):
+        template_graph("pipelines.flights.parse", [])
+    with pytest.raises(obs.BeamObsError, match=r"pipelines\.flights\.batch ended with 2, and no graph"):
+        template_graph("pipelines.flights.batch", [])
