@@ -149,8 +149,7 @@ def _parameter(name: str, action: argparse.Action, group: str, told: Mapping[str
             "choices=('true', 'false'), or leave it out: "
             f"[parameters.{name}] leave_out = true"
         )
-    given: Iterable[Any] = action.choices or getattr(action.type, "choices", ())
-    choices = tuple(map(str, given))
+    choices = tuple(map(str, action.choices or getattr(action.type, "choices", None) or ()))
     kind, patterns = _kind(action, choices)
     parameter = Parameter(
         name=name,
