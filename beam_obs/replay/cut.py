@@ -196,11 +196,11 @@ def _drop_branches(graph: PortableGraph, below: set[str], kept: set[str]) -> set
 
 
 def _global_windowing(graph: PortableGraph) -> str:
-    """Returns the windowing that every impulse has."""
+    """Returns the windowing that what begins a pipeline gives, an impulse or another."""
     return next(
         str(graph.parts.pcollections[pcoll].windowing_strategy_id)
         for node in graph.parts.transforms.values()
-        if node.spec.urn == _IMPULSE_URN
+        if not node.inputs and not node.subtransforms
         for pcoll in node.outputs.values()
     )
 
