@@ -1,7 +1,8 @@
 """beam_obs makes Apache Beam pipelines explain themselves: `import beam_obs as obs`.
 
     put it on     Pipeline, instrument, or the command `beam-obs run`; set by ObservabilityOptions
-    steps         Stage, Source, Sink around any of Beam's, with a Retry; Stamp, current_origin for lineage
+    steps         Stage, Source, Sink around any of Beam's, with a Retry; WindowInto, to keep the late;
+                  Stamp, current_origin for lineage
     assumptions   Check of between, fits_schema, holds, matches, not_null, of_type, one_of, unique
     reads         ReadFromText, ReadFromCsv, ReadFromJson, ReadFromAvro, ReadFromParquet, ReadWholeFiles,
                   ReadFromPubSub

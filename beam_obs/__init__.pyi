@@ -48,6 +48,7 @@ from beam_obs.records.bad_input import DamagedCompression as DamagedCompression
 from beam_obs.records.bad_input import EmptyFile as EmptyFile
 from beam_obs.records.bad_input import FileChanged as FileChanged
 from beam_obs.records.bad_input import FileTooLarge as FileTooLarge
+from beam_obs.records.bad_input import LateRecord as LateRecord
 from beam_obs.records.bad_input import NotAContainer as NotAContainer
 from beam_obs.records.bad_input import NotJson as NotJson
 from beam_obs.records.bad_input import NotReadBack as NotReadBack
@@ -80,6 +81,7 @@ from beam_obs.stages.sink import Sink as Sink
 from beam_obs.stages.source import Source as Source
 from beam_obs.stages.stage import Stage as Stage
 from beam_obs.stages.stamp import Stamp as Stamp
+from beam_obs.stages.window_into import WindowInto as WindowInto
 from beam_obs.store.read_dead_letters import read_dead_letters as read_dead_letters
 from beam_obs.store.store import RunNotFound as RunNotFound
 from beam_obs.store.store import Store as Store

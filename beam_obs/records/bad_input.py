@@ -62,6 +62,10 @@ class BadMessage(BadInput):
     """The data of a message cannot be decoded, or what it decodes to has no room for its attributes."""
 
 
+class LateRecord(BadInput):
+    """A record came after its window had expired."""
+
+
 class NotReadBack(BadInput):
     """A record would not come back from the file that it is written to, or not as it is."""
 

@@ -212,6 +212,8 @@ class _Checks:
         self._edges = [edge for edge in graph.edges if edge.consumers] if graph is not None else []
         self._gathered: list[str] = []
         """Labels of the steps whose groups were held against what went in."""
+        self._may_drop: set[str] = set()
+        """Labels of the steps in which something may be dropped as late."""
         self._checked: set[str] = set()
         """PCollections of which there were two counts, whoever takes them."""
         self._open_steps: dict[str, str] = {}
@@ -288,6 +290,8 @@ class _Checks:
         step = step_around(label, self._steps)
         given = sum(self._snapshot.gathered.get(name, 0) for name in gathering.counted_by)
         late = {window: counts.late for window, counts in windows.items() if counts.late}
+        if gathering.may_drop:
+            self._may_drop.add(step)
         if gathering.obstacle:  # Its groups hold a record several times: no number of them is one of records.
             self._open_steps[step] = gathering.obstacle
             return
@@ -390,11 +394,16 @@ class _Checks:
             emitted = self._emitted(edge)
             for consumer in edge.consumers:
                 taken = self._snapshot.stages.get(consumer)
-                if emitted is not None and taken is not None and len(self._steps[consumer].inputs) == 1:
+                is_one = len(self._steps[consumer].inputs) == 1
+                if emitted is not None and taken is not None and is_one and self._takes_all(consumer, taken):
                     self._lines.append(self._of_edge(edge.producer, consumer, emitted, taken))
                 elif edge.id not in self._checked:
                     reason = COUNTED_ONCE if edge.id in self._elements else self._why_not_counted(edge.id)
                     self._open_edges.setdefault((edge.producer, consumer), reason)
+
+    def _takes_all(self, consumer: str, taken: StageCounts) -> bool:
+        """Returns whether a stage counts all that comes; what it drops before that, the ledger has."""
+        return bool(taken.combined) or consumer not in self._may_drop
 
     def _of_edge(self, producer: str, consumer: str, emitted: int, taken: StageCounts) -> Line:
         # A combine counts what it took when it comes out again.

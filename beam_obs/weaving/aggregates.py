@@ -22,7 +22,7 @@ from beam_obs.weaving.gatherings import (
 from beam_obs.weaving.ledger_edges import SOME_REFUSED, note_taken, tally_step
 from beam_obs.weaving.portable_graph import ITERABLE_URN, KV_URN, PAR_DO_URN
 from beam_obs.weaving.steps import leave_as_it_is
-from beam_obs.weaving.units import RESHUFFLE, Unit, feeds_hot_keys
+from beam_obs.weaving.units import RESHUFFLE_PER_KEY, TELL_LATE, Unit, feeds_hot_keys
 from beam_obs.weaving.weave_state import DERIVATIONS, WINDOW_COUNTS, WeaveState
 from beam_obs.woven.aggregate_origins import (
     CombinedDoFn,
@@ -31,7 +31,7 @@ from beam_obs.woven.aggregate_origins import (
     GroupedDoFn,
 )
 from beam_obs.woven.combine import WovenCombineFn
-from beam_obs.woven.gathered import WINDOWS
+from beam_obs.woven.gathered import WINDOWS, CountToldDoFn
 from beam_obs.wrapper.element_forms import (
     ACCUMULATED,
     GROUPED,
@@ -169,7 +169,7 @@ def weave_reshuffle(weave: WeaveState, unit: Unit) -> None:
     if not weave.is_woven(taken):
         leave_as_it_is(weave, node_id, NO_ORIGIN)
         return
-    whole = unit.kind == RESHUFFLE
+    whole = unit.kind != RESHUFFLE_PER_KEY
     form = KEYED if not whole else weave.form_for(given)
     if not weave.can_be_keyed(taken) or not weave.can_be_keyed(given):
         if not whole:
@@ -183,12 +183,32 @@ def weave_reshuffle(weave: WeaveState, unit: Unit) -> None:
     if changed is None:
         leave_as_it_is(weave, node_id, "its coders are not as usual")
         return
-    graph.replace_input(node_id, taken, weave.needed(taken, form, node_id), whole=True)
+    moved = weave.needed(taken, form, node_id)
+    counts = unit.kind == TELL_LATE and counts_windows(weave, taken)
+    if counts:
+        moved = count_windows_before(weave, node_id, moved)
+    graph.replace_input(node_id, taken, moved, whole=True)
     for pcoll, coder in changed.items():
         graph.parts.pcollections[pcoll].coder_id = coder
         weave.forms[pcoll], weave.moved[pcoll] = RESHUFFLED, form if whole else WOVEN
     weave.set_form(given, form)
+    if counts:
+        _count_told(weave, node_id, taken, given, form)
     weave.note_woven(node_id)
+
+
+def _count_told(weave: WeaveState, node_id: str, taken: str, given: str, form: str) -> None:
+    """Counts what a step gives that tells what is late: what is later than it can tell was dropped in it."""
+    label = weave.label(node_id)
+    told = weave.new_pcollection(given, "told", form)
+    weave.graph.replace_output(node_id, given, told)
+    dofn = CountToldDoFn(form, noted_least(weave))
+    outputs = {"None": given, WINDOWS: weave.rows_of(given, WINDOW_COUNTS, label)}
+    tally_step(weave, dofn, label, given, outputs)
+    counting = weave.insert_dofn(node_id, f"{label}/beam_obs:told", dofn, told, outputs)
+    note_gathering(weave, node_id, taken, counting, holds_each_once=True)
+    if dofn.points is not None:
+        note_taken(weave, counting, dofn.points, taken, label, may_drop=True)
 
 
 # Parts.
@@ -390,6 +410,7 @@ def _moved_coder(weave: WeaveState, coder: str, form: str, is_shuffled: bool) ->
 def is_reified(coder: api.Coder) -> bool:
     """Returns whether a coder is of an element with its time or window beside it."""
     return coder.spec.urn in (
+        KV_URN,
         python_urns.TUPLE_CODER,
         common_urns.coders.WINDOWED_VALUE.urn,
         common_urns.coders.PARAM_WINDOWED_VALUE.urn,

@@ -42,7 +42,6 @@ _MADE_BY_GROUPING = {
     ACCUMULATED: (ACCUMULATED,),
     RESHUFFLED: (RESHUFFLED,),
 }
-_RESHUFFLES = (units.RESHUFFLE, units.RESHUFFLE_PER_KEY)
 
 
 class MiswovenEdge(BeamObsError):
@@ -165,16 +164,17 @@ class _Check:
     def _is_in_reshuffle(self, leaf: str) -> bool:
         """Returns whether a step of Beam's moves elements, from and to where it always did."""
         unit, transforms = self._weave.unit_at(leaf), self._weave.original.components.transforms
-        if unit is None or unit.kind not in _RESHUFFLES:
+        if unit is None or unit.kind not in units.RESHUFFLES:
             return False
         whole, node, before = self._graph.node(unit.node), self._graph.node(leaf), transforms[leaf]
         (taken,), (was_taken,) = whole.inputs.values(), transforms[unit.node].inputs.values()
-        (given,) = whole.outputs.values()
+        (given,), (was_given,) = whole.outputs.values(), transforms[unit.node].outputs.values()
         form = self._weave.form(given)
         inputs = {tag: taken if pcoll == was_taken else pcoll for tag, pcoll in before.inputs.items()}
+        outputs = {tag: given if pcoll == was_given else pcoll for tag, pcoll in before.outputs.items()}
         return (
             inputs == dict(node.inputs)
-            and before.outputs == node.outputs
+            and outputs == dict(node.outputs)
             and all(
                 self._weave.form(pcoll) == (form if pcoll in (taken, given) else RESHUFFLED)
                 for pcoll in (*node.inputs.values(), *node.outputs.values())

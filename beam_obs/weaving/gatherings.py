@@ -50,7 +50,7 @@ def count_windows_before(weave: WeaveState, node_id: str, taken: str) -> str:
     counts = weave.counted_before[node_id] = weave.insert_dofn(
         node_id,
         f"{label}/beam_obs:windows",
-        CountWindowsDoFn(noted_least(weave)),
+        CountWindowsDoFn(weave.form(taken), noted_least(weave)),
         taken,
         {"None": passed, WINDOWS: weave.rows_of(taken, WINDOW_COUNTS, label)},
         before=True,
@@ -66,6 +66,7 @@ def note_gathering(
     counting: str,
     counts_late: bool = True,
     counts_inputs: bool = False,
+    holds_each_once: bool = False,
 ) -> None:
     """Notes that the elements in what a step gives are counted.
 
@@ -76,6 +77,7 @@ def note_gathering(
       counting: id of the step that counts.
       counts_late: whether it counts by window where it must.
       counts_inputs: whether it counts what the step took, of hot keys too, and not what that was made of.
+      holds_each_once: whether the step gives each element in one pane, whatever the windowing says.
     """
     parent = weave.graph.parents.get(node_id)
     is_part = parent is not None and weave.graph.python_type(parent) == GROUP_INTO_BATCHES
@@ -84,9 +86,9 @@ def note_gathering(
             weave.label(parent if is_part and parent is not None else node_id),
             tuple(_counted_before(weave, node_id, taken, counts_inputs)),
             (counting, weave.label(counting), *_names_before(weave, node_id)),
-            obstacle_to_gather(weave, taken, counts_late),
+            "" if holds_each_once else obstacle_to_gather(weave, taken, counts_late),
             counts_late and counts_windows(weave, taken),
-            _gives_at_end(weave.windowing(taken).triggerfn),
+            not holds_each_once and _gives_at_end(weave.windowing(taken).triggerfn),
         )
     )
 

@@ -27,7 +27,6 @@ NO_LINEAGE = "it carries no lineage"
 SOME_REFUSED = "it may refuse some of what it takes"
 _FLATTEN = common_urns.primitives.FLATTEN.urn
 _WINDOW = common_urns.primitives.ASSIGN_WINDOWS.urn
-_RESHUFFLES = (units.RESHUFFLE, units.RESHUFFLE_PER_KEY)
 
 
 def points_of(weave: WeaveState, node_id: str, facts: ParDoFacts) -> StepPoints | None:
@@ -205,7 +204,7 @@ class _Edges:
             return _together([self._to(taken) for _, taken in sorted(node.inputs.items())])
         if node.spec.urn == _WINDOW or maker in weave.passing or self._is_key_with_none(maker):
             return self._to(_main_input(weave, maker))
-        if unit is not None and unit.kind in _RESHUFFLES:
+        if unit is not None and unit.kind in units.RESHUFFLES:
             (taken,) = graph.node(unit.node).inputs.values()
             return self._to(taken)
         return _Given((label,), obstacle=NOT_COUNTED)

@@ -74,7 +74,7 @@ class _Walk:
             strategy = proto_utils.parse_Bytes(graph.node(unit.node).spec.payload, api.WindowingStrategy)
             if strategy.window_fn.urn in _ONE_WINDOW:
                 self._give(given, self._flattened(graph.node(unit.node).inputs.values()))
-        elif unit.kind in (units.RESHUFFLE, units.RESHUFFLE_PER_KEY):
+        elif unit.kind in units.RESHUFFLES:
             self._give(given, self._flattened(graph.taken_from_outside(unit.node)))
         elif unit.kind in (units.GROUP, units.COMBINE, units.COMBINE_BY_HAND):
             self._aggregate(unit.node, given)

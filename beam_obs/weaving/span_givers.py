@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from beam_obs.weaving.units import Unit
     from beam_obs.weaving.weave_state import WeaveState
 
-_PASSING_ON = frozenset({units.FLATTEN, units.WINDOW, units.RESHUFFLE, units.RESHUFFLE_PER_KEY})
+_PASSING_ON = units.RESHUFFLES | {units.FLATTEN, units.WINDOW}
 _MAKING_NEW = frozenset({units.GROUP, units.COMBINE, units.COMBINE_BY_HAND})
 """Behind these elements may have origins of which nothing was known before."""
 

@@ -16,7 +16,7 @@ from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.weaving.portable_graph import PAR_DO_URN, PortableGraph
-from beam_obs.wrapper.role import EVIDENCE
+from beam_obs.wrapper.role import EVIDENCE, TELLS_LATE
 
 PAR_DO = "ParDo"
 IMPULSE = "Impulse"
@@ -27,6 +27,9 @@ COMBINE = "CombinePerKey"
 COMBINE_BY_HAND = "LiftedCombinePerKey"
 RESHUFFLE = "Reshuffle"
 RESHUFFLE_PER_KEY = "ReshufflePerKey"
+TELL_LATE = "tell late"
+RESHUFFLES = frozenset({RESHUFFLE, RESHUFFLE_PER_KEY, TELL_LATE})
+"""What moves elements as they are."""
 SOURCE = "source"
 LOCATED_READ = "located read"
 SINK = "sink"
@@ -143,6 +146,8 @@ def _kind(graph: PortableGraph, node_id: str) -> str | None:
     name = graph.python_type(node_id)
     if graph.role(node_id) == EVIDENCE:
         return OURS
+    if graph.role(node_id) == TELLS_LATE:
+        return TELL_LATE
     if not node.subtransforms:
         if node.spec.urn in _LEAVES:
             return _LEAVES[node.spec.urn]

@@ -181,7 +181,7 @@ def _complete(weave: WeaveState) -> None:
 
 
 def _weave_unit(weave: WeaveState, unit: Unit) -> None:
-    if unit.kind in (units.RESHUFFLE, units.RESHUFFLE_PER_KEY):
+    if unit.kind in units.RESHUFFLES:
         aggregates.weave_reshuffle(weave, unit)
     elif unit.kind == units.UNKNOWN_STEP:
         urn = weave.graph.node(unit.node).spec.urn

@@ -444,7 +444,7 @@ class WeaveState:
             if any(taken == pcoll and tag in beside for tag, taken in node.inputs.items()):
                 return False
             return facts.is_stateful and facts.obstacle is None
-        if taker.kind in (units.FLATTEN, units.WINDOW, units.RESHUFFLE):
+        if taker.kind in (units.FLATTEN, units.WINDOW, units.RESHUFFLE, units.TELL_LATE):
             outputs = self.graph.node(taker.node).outputs.values()
             return any(wants.get(output, False) for output in outputs)
         return False

@@ -23,6 +23,7 @@ from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
 from beam_obs.metrics.names import EVENT_LAG_MS, GATHERED, LATE, NAMESPACE
 from beam_obs.records.contributors import ORIGIN_BYTES
 from beam_obs.records.window_counts import WindowCounts
+from beam_obs.woven.tallying import Tallying
 from beam_obs.wrapper.element_forms import KEYED, PLAIN, Ends
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
@@ -139,21 +140,24 @@ LAG_SAMPLE = 128
 
 
 class CountWindowsDoFn(StatelessDoFn):
-    """Passes keyed elements on as they are, and gives a row for each window that any was in.
+    """Passes elements on as they are, and gives a row for each window that any was in.
 
     Args:
+      form: of the elements.
       least: of origins it is noted where their hashes are at least this; None notes none.
     """
 
-    def __init__(self, least: bytes | None = None) -> None:
+    def __init__(self, form: str = KEYED, least: bytes | None = None) -> None:
+        self._form = form
         self._least = least
 
     @property
     def ends(self) -> Ends:
         """What it takes and gives."""
-        return Ends(KEYED, KEYED, {WINDOWS: PLAIN})
+        return Ends(self._form, self._form, {WINDOWS: PLAIN})
 
     def start_bundle(self) -> None:
+        self._is_keyed = self._form == KEYED
         self._tally = WindowTally(TAKEN, self._least)
         self._left = 1
 
@@ -163,8 +167,47 @@ class CountWindowsDoFn(StatelessDoFn):
             self._left = LAG_SAMPLE
             note_lag(windowed.timestamp)
         self._tally.add(windowed.windows)
-        self._tally.note(windowed.windows, (element[1][0],))
+        self._tally.note(windowed.windows, (element[1][0] if self._is_keyed else element[0],))
         return (element,)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from self._tally.rows()
+
+
+class CountToldDoFn(Tallying, StatelessDoFn):
+    """Passes elements on as they are, and counts those that were grouped before, alone and by window.
+
+    Args:
+      form: of the elements.
+      least: as of `CountWindowsDoFn`.
+    """
+
+    def __init__(self, form: str, least: bytes | None = None) -> None:
+        self._form = form
+        self._least = least
+
+    @property
+    def ends(self) -> Ends:
+        """What it takes and gives."""
+        return Ends(self._form, self._form, {WINDOWS: PLAIN})
+
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._is_keyed = self._form == KEYED
+        self._number = 0
+        self._windows = WindowTally(GIVEN, self._least)
+
+    def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Iterable[Any]:
+        provenances = (element[1][0] if self._is_keyed else element[0],)
+        self._number += 1
+        self._windows.add(windowed.windows)
+        self._windows.note(windowed.windows, provenances)
+        if self.tally is not None:
+            self.tally.took_each(provenances)
+            self.tally.gave(*provenances)
+        return (element,)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        flush_gathered(self._number)
+        yield from self._windows.rows()
+        yield from super().finish_bundle()

@@ -19,6 +19,8 @@ WRITE = "write"
 """Beam's own write stands in it, behind steps of ours that are woven."""
 SINK = "sink"
 """Any write of Beam's, observed."""
+TELLS_LATE = "tells late"
+"""Groups records by no key of theirs, and gives each as it was, but for its pane."""
 EVIDENCE = "evidence"
 """Keeps dead letters or evidence; what it takes is no data of the user's."""
 

@@ -28,6 +28,7 @@ from beam_obs.testing import assert_metrics
 from tests.engines.prism import prism_options
 from tests.metrics.bundled_values import check_kept, in_bundles
 from tests.million import assert_a_million_records_balance
+from tests.stages.late_stream import letters_of, run_late
 from tests.weaving.provenance import made, run_woven
 from tests.weaving.random_steps import STEPS, typed
 from tests.weaving.test_independence import rows_of, write_files
@@ -88,6 +89,17 @@ def test_files_that_were_written_are_noted_however_late_they_come(optimized: str
     (run,) = obs.Store(str(tmp_path / "store")).runs()
     assert [(one["label"], one["records"]) for one in run.end["outputs"]] == [("write", 2), ("write too", 1)]
     assert run.end["dead_letters"]["count"] == 1
+
+
+def test_what_comes_too_late_is_a_dead_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEAM_OBS_STORE", str(tmp_path))
+
+    record = run_late(obs.WindowInto(FixedWindows(10), late_for=60), "PrismRunner", tuple(prism_options()))
+
+    assert [text for text, *_ in letters_of(record)] == ["('a', 1)", "('a', 4)", "('b', 6)"]
+    assert record.end["balance"]["holds"] is True
+    assert record.end["balance"]["dropped"] == []
+    assert all(letter.origin for letter in obs.read_dead_letters(record.id))
 
 
 def test_what_prism_drops_as_late_is_counted_by_step_and_window(tmp_path: Path) -> None:

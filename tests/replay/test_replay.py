@@ -385,3 +385,29 @@ def test_records_come_at_their_time_and_in_their_windows(
         "3 at 125 in 120 to 180",
         "3 at 125 in 90 to 150",
     ]
+
+
+LATE = """
+    import sys
+    import apache_beam as beam
+    import beam_obs as obs
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.transforms.window import FixedWindows
+    from tests.stages.late_stream import stream
+
+    with obs.Pipeline(options=PipelineOptions(sys.argv[1:]), name="late") as p:
+        sums = p | stream() | "windows" >> obs.WindowInto(FixedWindows(10)) | beam.CombinePerKey(sum)
+        sums | beam.Map(lambda pair, window=beam.DoFn.WindowParam: print(pair, window))
+"""
+
+
+def test_late_records_are_replayed_into_their_windows() -> None:
+    pathlib.Path("late.py").write_text(textwrap.dedent(LATE))
+    arguments = ("--streaming", "--runner=BundleBasedDirectRunner", "--obs_report=off")
+    assert programs.run(["late.py", *arguments]).returncode == 0
+
+    done = replay("latest", arguments=("--runner=FnApiRunner",), program="late.py")
+
+    lines = done.stdout.splitlines()
+    assert sorted(lines)[:3] == ["('a', 1) [0.0, 10.0)", "('a', 4) [20.0, 30.0)", "('b', 6) [30.0, 40.0)"]
+    assert obs.Store().find("latest").status_text == "done"
