@@ -33,6 +33,15 @@ _ENDED = (
     State.JOB_STATE_UPDATED,
     State.JOB_STATE_DRAINED,
 )
+_IMPORTANCE = [
+    "JOB_MESSAGE_IMPORTANCE_UNKNOWN",
+    "JOB_MESSAGE_DEBUG",
+    "JOB_MESSAGE_DETAILED",
+    "JOB_MESSAGE_BASIC",
+    "JOB_MESSAGE_WARNING",
+    "JOB_MESSAGE_ERROR",
+]
+"""From the least on, which is not the order of their numbers."""
 _ASKED_FOR = {
     State.JOB_STATE_CANCELLED: (State.JOB_STATE_CANCELLING, State.JOB_STATE_CANCELLED),
     State.JOB_STATE_DRAINED: (State.JOB_STATE_DRAINING, State.JOB_STATE_DRAINED),
@@ -264,9 +273,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _dataflow_jobs_messages_list(self, request: Request) -> Any:
         job = self._job(request)
         least = request.query.get("minimumImportance", "JOB_MESSAGE_IMPORTANCE_UNKNOWN")
-        lowest = int(least) if least.isdigit() else dataflow.JobMessageImportance[least]
+        if least.isdigit():
+            least = dataflow.JobMessageImportance(int(least)).name
         told = self.server.messages.get(job.id, [])
-        found = [one for one in told if one.message_importance >= lowest]
+        wanted = _IMPORTANCE[_IMPORTANCE.index(least) :]
+        found = [one for one in told if dataflow.JobMessageImportance(one.message_importance).name in wanted]
         first = int(request.query.get("pageToken") or 0)
         size = int(request.query.get("pageSize") or 100)
         more = str(first + size) if first + size < len(found) else ""

@@ -126,9 +126,11 @@ def _watch(store: Store, run: str, job_endpoint: str | None) -> Callable[[], Non
     Raises:
       CannotBeWatched: nobody can be asked about its job.
     """
+    from beam_obs.dataflow.job_of_run import job_of_run
     from beam_obs.runs.watched_job import WatchedJob
 
-    job = WatchedJob(store, store.find(run), job_endpoint)
+    record = store.find(run)
+    job = WatchedJob(store, record, job_of_run(record, job_endpoint))
 
     def watch() -> None:
         try:

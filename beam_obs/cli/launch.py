@@ -107,7 +107,7 @@ def launch(
     it or Dataflow would refuse is named, and nothing is sent. The id of the job is printed, and the address
     of its page; `beam-obs watch` follows it to its end.
     """
-    where = _place(project, region, endpoint)
+    where = asked_place(project, region, endpoint)
     if graph is not None and not update:
         raise click.UsageError("--graph is of an update: give --update too")
     wanted = Wanted(parameters, job_name, labels, environment, is_update=update, at_least_once=at_least_once)
@@ -137,7 +137,12 @@ def launch(
     )
 
 
-def _place(project: str | None, region: str | None, endpoint: str | None) -> JobPlace:
+def asked_place(project: str | None, region: str | None, endpoint: str | None) -> JobPlace:
+    """Returns where jobs are, as options or variables say it.
+
+    Raises:
+      click.UsageError: neither does.
+    """
     try:
         return place(project, region, endpoint)
     except UsageError as error:

@@ -73,13 +73,12 @@ def parsed_by(parse: Callable[[str], object]) -> Callable[[click.Context, click.
 in_seconds = parsed_by(parse_duration)
 """Makes seconds of a duration as people write it."""
 
-store_option = click.option(
-    "--store",
-    callback=_store,
-    metavar="FOLDER",
-    help=f"Folder of the store, on any filesystem of Beam (default: {STORE_VARIABLE}, else {FILE}, else "
-    f"{DEFAULT_STORE}). Options of the filesystem are those of a pipeline: --s3_endpoint_url=...",
+STORE_HELP = (
+    f"Folder of the store, on any filesystem of Beam (default: {STORE_VARIABLE}, else {FILE}, else "
+    f"{DEFAULT_STORE}). Options of the filesystem are those of a pipeline: --s3_endpoint_url=..."
 )
+
+store_option = click.option("--store", callback=_store, metavar="FOLDER", help=STORE_HELP)
 
 all_steps_option = click.option(
     "--all-steps",

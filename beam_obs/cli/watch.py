@@ -3,42 +3,145 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from beam_obs.cli.follow import display, end_as
-from beam_obs.cli.shared_options import store_option, tell_problems_of
+from beam_obs.cli.follow import display
+from beam_obs.cli.launch import asked_place, place_options
+from beam_obs.cli.shared_options import STORE_HELP, tell_problems_of
+from beam_obs.dataflow.dataflow_calls import JobPlace
+from beam_obs.dataflow.dataflow_job import is_job_id
+from beam_obs.exporters.exporter_group import ExporterGroup, make_exporters_that_work
+from beam_obs.exporters.targets import TARGETS, chosen_targets
+from beam_obs.records.errors import BeamObsError
+from beam_obs.records.wording import clean
+from beam_obs.reports.columns import is_terminal
 from beam_obs.reports.console import console_for
 from beam_obs.reports.run_report import print_report_on
+from beam_obs.reports.telling import tell
+from beam_obs.store.configuration import find_configuration
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
+
+if TYPE_CHECKING:
+    from beam_obs.runs.asked_job import AskedJob
 
 
 @click.command()
-@click.argument("run", metavar="RUN")
-@store_option
+@click.argument("run", metavar="RUN", required=False)
+@click.option("--job", metavar="JOB", help="The id of a job of Dataflow, in place of a run.")
+@click.option("--store", "root", metavar="FOLDER", help=STORE_HELP)
 @click.option(
     "--job-endpoint",
     metavar="HOST:PORT",
     help="Job service that is asked; by default what the pipeline was given.",
 )
-def watch(run: str, store: Store, job_endpoint: str | None) -> None:
+@place_options
+def watch(
+    run: str | None,
+    job: str | None,
+    root: str | None,
+    job_endpoint: str | None,
+    project: str | None,
+    region: str | None,
+    endpoint: str | None,
+) -> None:
     """Keep the counts of a run that was submitted, and write its end when the job has ended.
 
-    RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. Its job service is asked every five
-    seconds; Ctrl-C ends that, and the job goes on. The exit code is 1 where the job failed.
+    RUN is an id, the beginning of one, `latest`, `PIPELINE@latest`, or the id of a job of Dataflow. Who
+    runs the job is asked every five seconds; Ctrl-C ends that, and the job goes on. A job that could not be
+    launched is told with what its launcher logged. The exit code is 1 where it failed or was cancelled.
     """
-    record = store.find(run)
+    if (run is None) == (job is None):
+        raise click.UsageError("give either a RUN or --job JOB")
+    wanted = job or run or ""
+    place = asked_place(project, region, endpoint) if job or project or region or is_job_id(wanted) else None
+    try:
+        if job is not None or is_job_id(wanted):
+            assert place is not None
+            _watch_job(wanted, Store(root), place)
+        else:
+            store = Store(root, must_exist=True)
+            _watch_run(store, store.find(wanted), job_endpoint, place)
+    except KeyboardInterrupt:
+        raise click.Abort from None
+
+
+def _watch_run(store: Store, record: RunRecord, job_endpoint: str | None, place: JobPlace | None) -> None:
+    """Shows a run to its end, and ends the command as it ended."""
     tell_problems_of(record)
     if record.end is None:
+        from beam_obs.dataflow.job_of_run import job_of_run
         from beam_obs.runs.watched_job import WatchedJob
 
-        job = WatchedJob(store, record, job_endpoint)
+        asked = job_of_run(record, job_endpoint, place)
+        exporters = _exporters(record)
+        says = _messages_of(asked)
         try:
             with display(store) as show:
-                for record in job.looks():
-                    if record.end is None:
-                        show(record)
-        except KeyboardInterrupt:
-            raise click.Abort from None
+                for now in WatchedJob(store, record, asked, exporters).looks():
+                    record = now
+                    if now.end is None:
+                        says()
+                        show(now)
+            says()
+        finally:
+            exporters.close()
     print_report_on(console_for(sys.stdout), record, store)
-    end_as(record)
+    if record.status != "done":
+        raise click.exceptions.Exit(1)
+
+
+def _messages_of(asked: AskedJob) -> Callable[[], None]:
+    """Returns what prints the new messages of a job; not on a terminal, where the report is drawn anew."""
+    from beam_obs.dataflow.dataflow_job import DataflowJob
+
+    def say() -> None:
+        if isinstance(asked, DataflowJob) and not is_terminal(sys.stdout):
+            tell(*(clean(message) for message in asked.new_messages()))
+
+    return say
+
+
+def _exporters(record: RunRecord) -> ExporterGroup:
+    """Returns what sends the numbers of a run where its pipeline was to send them."""
+    options: dict[str, Any] = record.start.get("options") or {}
+    given = {name: options.get(f"obs_{name}") for name in TARGETS}
+    try:
+        return make_exporters_that_work(chosen_targets(given, find_configuration(), "--obs_{}"))
+    except BeamObsError as error:  # as where a secret was taken out of what the pipeline was given
+        click.echo(f"beam-obs: nothing is exported: {clean(str(error))}", err=True)
+        return ExporterGroup()
+
+
+def _watch_job(job_id: str, store: Store, place: JobPlace) -> None:
+    """Shows a job of Dataflow until it has ended, or until its run is there."""
+    from beam_obs.dataflow.dataflow_job import DataflowJob, has_ended, has_ended_well, state_of
+    from beam_obs.dataflow.job_of_run import run_of_job
+    from beam_obs.runs.watched_job import pause
+    from beam_obs.runs.watcher import LIVE_SECONDS
+
+    job = DataflowJob(place, job_id)
+    before = ""
+    while True:
+        told = job.described()
+        state = state_of(told)
+        record = run_of_job(store, told)
+        if record is not None and (record.status == "submitted" or record.end is not None):
+            _watch_run(store, record, None, place)
+            return
+        if state != before:
+            tell(f"{job_id}  {state.lower()}")
+            before = state
+        tell(*(clean(message) for message in job.new_messages()))
+        if has_ended(state):
+            break
+        pause(LIVE_SECONDS)
+    if record is None:
+        click.echo(f"beam-obs: no run of job {job_id} is in {store.shown_uri}", err=True)
+    if state == "FAILED":
+        click.echo(f"beam-obs: job {job_id} failed: {job.last_error()}", err=True)
+    if not has_ended_well(state):
+        raise click.exceptions.Exit(1)

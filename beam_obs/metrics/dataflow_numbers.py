@@ -172,7 +172,18 @@ def numbers_of_job(job_id: str, project: str, region: str, endpoint: str | None 
     answer = dataflow_client(dataflow.MetricsV1Beta3Client, endpoint).get_job_metrics(
         asked, timeout=_PATIENCE_SECONDS
     )
-    return read_dataflow_metrics(answer.metrics, _labels_of(job), _stages_of(job))
+    return numbers_told(job, answer)
+
+
+def numbers_told(job: Any, metrics: Any, labels: Mapping[str, str] | None = None) -> DataflowNumbers:
+    """Returns the numbers of a job that the service told.
+
+    Args:
+      job: a ``Job`` with all that is known of it.
+      metrics: its ``JobMetrics``.
+      labels: full labels of steps by their ids, where somebody else knows them.
+    """
+    return read_dataflow_metrics(metrics.metrics, {**(labels or {}), **_labels_of(job)}, _stages_of(job))
 
 
 def _labels_of(job: Any) -> dict[str, str]:

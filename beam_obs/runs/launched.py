@@ -110,9 +110,7 @@ class Launched:
         result.metrics = users_metrics(result.metrics)
         self.run.submitted(_job_id(result))
         if self.run.outlives_launcher:
-            with _logging_errors(self.run, "keep what is known of"):
-                known = self._known(self._observer.graph()).with_labels(self._observer.counted)
-                self.run.keep_pipeline(known.to_json())
+            self._keep_pipeline()
         wait, cancel = result.wait_until_finish, result.cancel
 
         def wait_until_finish(*arguments: Any, **keywords: Any) -> Any:
@@ -141,11 +139,18 @@ class Launched:
         if isinstance(state, str) and PipelineState.is_terminal(state):
             self._settle(state)
 
+    def _keep_pipeline(self) -> None:
+        """Keeps what is known of the pipeline for whoever writes the end."""
+        with _logging_errors(self.run, "keep what is known of"):
+            known = self._known(self._observer.graph()).with_labels(self._observer.counted)
+            self.run.keep_pipeline(known.to_json())
+
     def leave(self, job_id: str | None) -> None:
         """Notes that somebody else starts the job, so that nothing is known of it here."""
         atexit.unregister(self._program_ends)
         self._watcher.stop()
         self.run.submitted(job_id)
+        self._keep_pipeline()
         self.run.left()
         self._exporters.close()
 

@@ -27,6 +27,7 @@ from beam_obs.records.weave_report import WeaveReport
 from beam_obs.replay.cut import letters_label
 from beam_obs.replay.replay import NotRun, Replay, ReplayPlan, replay_under_way
 from beam_obs.runs.code_version import code_version
+from beam_obs.runs.dataflow_options import check_dataflow_options, label_job
 from beam_obs.runs.dead_rate import limits_told
 from beam_obs.runs.graph import Graph, read_graph
 from beam_obs.runs.launched import Launched, status_of_error
@@ -141,6 +142,7 @@ class Observer:
         if template is not None and not template.is_flex:
             return self._write_template(template, run_pipeline)
         launched = self._launch()
+        label_job(self.pipeline.runner, self.pipeline.options, self.observation.context)
         _RUNNING.observers.append(self)
         try:
             if replay is not None and plan is not None:
@@ -193,6 +195,7 @@ class Observer:
         """Lets Beam write a classic template, and keeps a folder for what jobs started from it leave."""
         start = {**self._described(), "template": template.location}
         self.observation.context.is_one_job = False
+        label_job(self.pipeline.runner, self.pipeline.options, self.observation.context)
         _RUNNING.observers.append(self)
         try:
             with self._weaving():
@@ -256,6 +259,7 @@ class Observer:
           StoreNotWritable: the store cannot be written.
         """
         options = self.pipeline.options
+        check_dataflow_options(self.pipeline.runner, options)
         check_reach(self.store, self.pipeline.runner, options, self.settings.store_shared)
         self.store.check_writable()
         self._was_run = True

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
-_DATAFLOW = ("DataflowRunner", "TestDataflowRunner")
+DATAFLOW = ("DataflowRunner", "TestDataflowRunner")
+"""Names of the runners whose jobs Dataflow runs."""
 
 _OF_FLEX = re.compile(r".*/template_launches/(?:([^/]+)/)?job_object")
 """Where the launcher of Flex templates has the job written; the folder is named by the job's id."""
@@ -39,7 +40,7 @@ def template_of(runner: Any, options: Any) -> Template | None:
       runner: the pipeline's runner.
       options: its options.
     """
-    if type(runner).__name__ not in _DATAFLOW:
+    if type(runner).__name__ not in DATAFLOW:
         return None
     location = options.view_as(GoogleCloudOptions).template_location
     if not location:

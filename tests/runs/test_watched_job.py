@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.cli.main import exit_code
-from beam_obs.runs import watched_job
+from beam_obs.runs import portable_job, watched_job
 from beam_obs.runs.known_pipeline import read_known_pipeline
 
 GO_ON = threading.Event()
@@ -151,7 +151,7 @@ def test_a_job_that_cannot_be_reached_is_one_clear_error(
     capsys: pytest.CaptureFixture[str],
     tmp_path: pathlib.Path,
 ) -> None:
-    monkeypatch.setattr(watched_job, "_CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(portable_job, "_CONNECT_SECONDS", 0.5)
     GO_ON.set()
     run = submit(endpoint)
     other = LocalJobServicer(str(tmp_path))

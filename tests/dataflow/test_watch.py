@@ -1,0 +1,220 @@
+"""`beam-obs watch` of jobs of Dataflow, from the launch of a template to the end of its run in the store."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip install 'beam_obs[dataflow]'")
+
+import beam_obs as obs  # noqa: E402 - which need it
+from beam_obs.cli.main import exit_code  # noqa: E402
+from beam_obs.runs import watched_job, watcher  # noqa: E402
+from tests import dataflow_server  # noqa: E402
+from tests.dataflow_server import PROJECT, REGION, DataflowServer, Refused, State, user  # noqa: E402
+
+PLACE = ["--project", PROJECT, "--region", REGION]
+
+
+@pytest.fixture(autouse=True)
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (watched_job, watcher):
+        monkeypatch.setattr(module, "LIVE_SECONDS", 0.02)
+
+
+@pytest.fixture
+def server() -> Iterator[DataflowServer]:
+    with dataflow_server.running() as server:
+        yield server
+
+
+@pytest.fixture
+def command(server: DataflowServer, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = exit_code([*arguments, "--endpoint", server.url])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def options(folder: pathlib.Path, endpoint: str, **more: Any) -> PipelineOptions:
+    for name in ("staging", "temp"):
+        (folder / name).mkdir(exist_ok=True)
+    return PipelineOptions(
+        project=PROJECT,
+        region=REGION,
+        staging_location=str(folder / "staging"),
+        temp_location=str(folder / "temp"),
+        dataflow_endpoint=endpoint,
+        no_auth=True,
+        sdk_location="container",
+        obs_store=str(folder / "store"),
+        obs_store_shared=True,
+        obs_report="off",
+        **more,
+    )
+
+
+def build(folder: pathlib.Path, endpoint: str, **more: Any) -> Any:
+    """Builds a pipeline for Dataflow, as a program does, and hands it over."""
+    p = obs.Pipeline("DataflowRunner", options=options(folder, endpoint, **more), name="nightly")
+    _ = p | "make" >> beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int))
+    return p.run()
+
+
+def launcher(folder: pathlib.Path, server: DataflowServer) -> Callable[[Any], None]:
+    """Returns what the service does of a flex template: it has the program write the job, and starts that."""
+
+    def launch(job: Any) -> None:
+        file = folder / "template_launches" / job.id / "job_object"
+        file.parent.mkdir(parents=True)
+        build(folder, server.url, template_location=str(file))
+        job.labels = json.loads(file.read_text())["labels"]
+
+    return launch
+
+
+def parse_id(folder: pathlib.Path) -> str:
+    from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+    (staged,) = (folder / "staging").rglob("pipeline.pb")
+    steps = api.Pipeline.FromString(staged.read_bytes()).components.transforms
+    return next(id_ for id_, step in steps.items() if step.unique_name == "parse/Observed")
+
+
+def launched(folder: pathlib.Path, command: Callable[..., Any]) -> str:
+    spec = folder / "nightly.json"
+    spec.write_text(json.dumps({"image": "image", "sdkInfo": {"language": "PYTHON"}}))
+    code, out, err = command("launch", str(spec), *PLACE)
+    assert code == 0, err
+    return str(out.split()[0])
+
+
+def test_a_launched_job_is_watched_to_its_end_in_the_store(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.on_launch = launcher(tmp_path, server)
+    server.states_of_new = [*[State.JOB_STATE_RUNNING] * 6, State.JOB_STATE_DONE]
+    job = launched(tmp_path, command)
+    (submitted,) = obs.Store(str(tmp_path / "store")).runs()
+    parse = parse_id(tmp_path)
+    counts = {"in": 2.0, "out": 1.0, "dead": 1.0}
+    server.count(job, [user(name, value, parse, namespace="beam_obs") for name, value in counts.items()])
+    server.say(job, "Worker pool started.")
+
+    code, out, err = command("watch", job, *PLACE, "--store", str(tmp_path / "store"))
+
+    assert (code, submitted.status, submitted.job_id) == (0, "submitted", job), err
+    assert "submitted" in out
+    assert "2 records" in out
+    assert out.count("Worker pool started.") == 1
+    assert "nightly  done" in out
+    (run,) = obs.Store(str(tmp_path / "store")).runs()
+    assert (run.status, run.problems) == ("done", ())
+    (stage,) = (run.end or {})["stages"]
+    assert (stage["label"], stage["in"], stage["out"], stage["dead"]) == ("parse", 2, 1, 1)
+    assert dict(server.jobs[f"{PROJECT}/{REGION}/{job}"].labels) == {
+        "beam_obs_run": run.id,
+        "beam_obs_pipeline": "nightly",
+        "beam_obs_code": run.start["code"]["version"].replace("+", "-").replace(":", "-"),
+    }
+
+
+def test_the_numbers_of_a_watched_job_are_exported(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.on_launch = launcher(tmp_path, server)
+    server.states_of_new = [*[State.JOB_STATE_RUNNING] * 2, State.JOB_STATE_DONE]
+    job = launched(tmp_path, command)
+    pathlib.Path("beam_obs.toml").write_text(f'[exporters]\ntextfile = "{tmp_path}"\n')
+
+    code, _, err = command("watch", "--job", job, *PLACE, "--store", str(tmp_path / "store"))
+
+    assert code == 0, err
+    told = "".join(file.read_text() for file in tmp_path.glob("*.prom"))
+    assert 'beam_obs_run_status{pipeline="nightly",status="done"} 1' in told
+
+
+@pytest.mark.parametrize("ending", ["FAILED", "CANCELLED"])
+def test_a_job_that_did_not_end_well_ends_its_run_so(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path, ending: str
+) -> None:
+    server.on_launch = launcher(tmp_path, server)
+    server.states_of_new = [State.JOB_STATE_RUNNING, State[f"JOB_STATE_{ending}"]]
+    job = launched(tmp_path, command)
+    server.say(job, "Root cause: the disk is full", "JOB_MESSAGE_ERROR")
+
+    code, _, _ = command("watch", "latest", *PLACE, "--store", str(tmp_path / "store"))
+
+    assert code == 1
+    (run,) = obs.Store(str(tmp_path / "store")).runs()
+    assert run.status == ending.lower()
+    if ending == "FAILED":
+        assert "Root cause: the disk is full" in (run.end or {})["error"]["message"]
+
+
+def test_a_launch_that_failed_tells_what_its_launcher_logged(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.states_of_new = [State.JOB_STATE_QUEUED, State.JOB_STATE_FAILED]
+    job = launched(tmp_path, command)
+    server.say(job, "Error occurred in the launcher container: Template launch failed.", "JOB_MESSAGE_ERROR")
+    # Cloud Logging tells the newest first.
+    server.launcher_lines[job] = [
+        "ModuleNotFoundError: No module named 'pipelines'",
+        '  File "/template/main.py", line 3, in <module>',
+        "Traceback (most recent call last):",
+        "Collecting apache-beam",
+    ]
+
+    code, out, err = command("watch", job, *PLACE, "--store", str(tmp_path / "nowhere"))
+
+    assert code == 1
+    assert f"{job}  failed" in out
+    assert f"no run of job {job} is in {tmp_path}/nowhere" in err
+    told = err[err.index("Template launch failed") :].splitlines()
+    assert told[1:] == [
+        "Traceback (most recent call last):",
+        '  File "/template/main.py", line 3, in <module>',
+        "ModuleNotFoundError: No module named 'pipelines'",
+    ]
+
+
+def test_a_job_that_nobody_knows_is_one_error(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    code, _, err = command("watch", "2026-01-02_03_04_05-1", *PLACE, "--store", str(tmp_path))
+    assert code == 1
+    assert "Dataflow cannot tell of job 2026-01-02_03_04_05-1" in err
+    assert "look at project and region" in err
+
+
+def test_dataflow_that_is_away_for_a_moment_is_asked_again(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.on_launch = launcher(tmp_path, server)
+    server.states_of_new = [*[State.JOB_STATE_RUNNING] * 4, State.JOB_STATE_DONE]
+    launched(tmp_path, command)
+    looks = iter([False, False, True, False])
+    original = server.finish_request
+
+    def finish_request(request: Any, address: Any) -> None:
+        if next(looks, False):
+            server.refusals.append(Refused(503, "UNAVAILABLE", "the service is away"))
+        original(request, address)
+
+    server.finish_request = finish_request  # type: ignore[method-assign]
+    code, _, err = command("watch", "latest", *PLACE, "--store", str(tmp_path / "store"))
+    assert code == 0, err
+
+
+def test_either_a_run_or_a_job_is_watched(command: Callable[..., Any]) -> None:
+    assert command("watch")[0] == 2
+    assert command("watch", "latest", "--job", "2026-01-02_03_04_05-1")[0] == 2
