@@ -199,6 +199,8 @@ ATTRIBUTES = (
         "apache_beam.runners.dataflow.dataflow_metrics:DataflowMetrics", "_job_graph", "the step of a count"
     ),
     Private("apache_beam.runners.runner:PipelineResult", "_state", "a job that ended at once"),
+    Private("apache_beam.runners.direct.direct_runner:DirectPipelineResult", "_executor", "streams given up"),
+    Private("apache_beam.runners.direct.executor:Executor", "_executor", "a stream given up"),
 )
 """Attributes and methods of Beam's objects."""
 

@@ -33,6 +33,7 @@ from beam_obs.records.worker_numbers import merged_workers
 from beam_obs.runs.committed_so_far import Committed, CommittedSoFar
 from beam_obs.runs.ending import describe_error
 from beam_obs.runs.failing_record import FailingRecord, failing_record
+from beam_obs.runs.given_up import failure_of_stream
 from beam_obs.runs.graph import Graph
 from beam_obs.runs.known_pipeline import KnownPipeline
 from beam_obs.runs.live_counts import LiveCounts
@@ -82,6 +83,7 @@ class Launched:
         self.weave_reports: list[WeaveReport] = []
         """What was woven, once for each time the runner asked for the pipeline; the last one counts."""
         self._verdict: DeadRateExceeded | None = None
+        self._given_up: BaseException | None = None
         self._failing: FailingRecord | None = None
         self._graph: Graph | None = None
         self._exporters = make_exporters_that_work(observer.settings.exporters)
@@ -125,10 +127,13 @@ class Launched:
                 if not self.run.outlives_launcher:
                     self.conclude(status_of_error(error), error)
                 raise
+            if self._given_up is not None:
+                raise self._given_up
             self._settle(state or result.state)
             return state
 
         def cancel_job(*arguments: Any, **keywords: Any) -> Any:
+            self._end_if_given_up()
             answer = cancel(*arguments, **keywords)
             self.conclude("cancelled")
             return answer
@@ -335,8 +340,19 @@ class Launched:
             return families_here(self.run.record.id)
         return ()
 
+    def _end_if_given_up(self) -> None:
+        """Ends the run where its runner has given it up, and would say so to nobody who does not wait."""
+        if self._given_up is None and (failure := failure_of_stream(self.result)) is not None:
+            self._given_up = failure
+            self.result._executor.shutdown()
+            self.result._state = PipelineState.FAILED
+            self.conclude("failed", failure)
+
     def _keep(self, snapshot: Snapshot | None) -> None:
         """Keeps the numbers so far in the store."""
+        self._end_if_given_up()
+        if self.run.ended:
+            return
         observer = self._observer
         if self._graph is None and self.result is not None:
             self._graph = observer.graph()
