@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.store.evidence import DEAD_LETTERS, read_evidence
 from beam_obs.store.run_record import RunRecord
-from tests.engines.flink.cluster import Cluster, running_cluster
+from tests.engines.flink.cluster import Cluster
 from tests.metrics.bundled_values import check_values, in_bundles
 from tests.million import assert_a_million_records_balance
 
@@ -25,12 +25,6 @@ pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 NUMBERS = 1000
 GROUPS = 5
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with running_cluster(tmp_path_factory.mktemp("flink")) as started:
-        yield started
 
 
 def parse(number: int) -> int:
