@@ -237,8 +237,8 @@ def _open_no_link(path: str, flags: int) -> int:
 class RemoteFolder:
     """A folder on a filesystem that Apache Beam knows, e.g. ``gs://bucket/store``.
 
-    A file appears whole when it is closed; two writers of one new file are told apart by a look before
-    the write, which object stores do not make atomic.
+    A file appears whole when it is closed. Of two writers of one new file the store itself refuses one, on S3
+    and Google Cloud Storage; on any other filesystem a look before the write tells, which is not atomic.
     """
 
     def __init__(self, uri: str) -> None:
@@ -270,10 +270,7 @@ class RemoteFolder:
         self._objects.write(self._path(path), content)
 
     def write_new(self, path: str, content: bytes) -> bool:
-        if self._objects.exists(self._path(path)):
-            return False
-        self.write(path, content)
-        return True
+        return self._objects.write_new(self._path(path), content)
 
     def delete(self, path: str) -> None:
         self._objects.delete([self._path(path)])

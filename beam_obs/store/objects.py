@@ -26,6 +26,9 @@ from beam_obs.store.s3_settings import S3Settings, make_s3_client, settings_of_o
 AT_ONCE = 10
 """Requests that are under way at once: both clients keep ten connections."""
 
+_THERE_IS_ONE = ("PreconditionFailed", "ConditionalRequestConflict")
+"""What S3 answers to a write of a new object where there is one, or another is being written."""
+
 _PATIENCE_SECONDS = 20.0
 """How long a request to Google Cloud Storage is tried again; two minutes, as by default, look like a hang."""
 
@@ -66,6 +69,9 @@ class Objects(Protocol):
 
     def write(self, uri: str, content: bytes) -> None:
         """Writes an object whole, in place of any there was."""
+
+    def write_new(self, uri: str, content: bytes) -> bool:
+        """Writes an object whole unless there is one; returns whether it did, or whoever did wrote the same."""
 
     def exists(self, uri: str) -> bool:
         """Whether there is such an object."""
@@ -124,6 +130,13 @@ class BeamObjects:
             with filesystems().create(uri, compression_type="uncompressed") as file:
                 file.write(content)
 
+    def write_new(self, uri: str, content: bytes) -> bool:
+        # Beam has no such write: of two who look in the same instant both write.
+        if self.exists(uri):
+            return False
+        self.write(uri, content)
+        return True
+
     def exists(self, uri: str) -> bool:
         with _told(uri, _why_beam):
             return bool(filesystems().exists(uri))
@@ -177,6 +190,18 @@ class S3Objects:
         with self._told(uri):
             self._client.put_object(Bucket=bucket, Key=key, Body=content)
 
+    def write_new(self, uri: str, content: bytes) -> bool:
+        bucket, key = _split(uri)
+        with self._told(uri):
+            try:
+                self._client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+            except self._client.exceptions.ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _THERE_IS_ONE:
+                    raise
+                # A request that is sent again, since its answer was lost, meets what it wrote itself.
+                return self.read(uri) == content
+            return True
+
     def exists(self, uri: str) -> bool:
         bucket, key = _split(uri)
         with self._told(uri):
@@ -224,7 +249,7 @@ class GcsObjects:
             import google.auth
             from apache_beam.io.gcp import gcsio
             from apache_beam.options.pipeline_options import GoogleCloudOptions
-            from google.api_core.exceptions import NotFound
+            from google.api_core.exceptions import NotFound, PreconditionFailed
             from google.cloud.storage.retry import DEFAULT_RETRY
         except ImportError:
             raise MissingExtra("gs://", "gcp") from None
@@ -234,7 +259,7 @@ class GcsObjects:
                 # Beam looks for half a minute, and asks as nobody then.
                 google.auth.default(scopes=options.view_as(GoogleCloudOptions).gcp_oauth_scopes)
             self._client = gcsio.create_storage_client(options, use_credentials=has_credentials)
-        self._not_found = NotFound
+        self._not_found, self._there_is_one = NotFound, PreconditionFailed
         self._deleting = ThreadPoolExecutor(AT_ONCE)  # one for all who remove, each of whom may be a thread
         # Any request of ours may be made twice: content is written whole, whatever there was.
         retry = DEFAULT_RETRY.with_timeout(_PATIENCE_SECONDS)
@@ -260,6 +285,20 @@ class GcsObjects:
         with self._told(uri):
             kind = "application/octet-stream"
             self._blob(uri).upload_from_string(content, content_type=kind, **self._patience)
+
+    def write_new(self, uri: str, content: bytes) -> bool:
+        with self._told(uri):
+            kind = "application/octet-stream"
+            try:
+                self._blob(uri).upload_from_string(
+                    content, content_type=kind, if_generation_match=0, **self._patience
+                )
+            except self._there_is_one:
+                pass
+            else:
+                return True
+        # A request that is sent again, since its answer was lost, meets what it wrote itself.
+        return self.read(uri) == content
 
     def exists(self, uri: str) -> bool:
         with self._told(uri):

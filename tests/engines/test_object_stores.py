@@ -16,7 +16,9 @@ from apache_beam.io.filesystems import FileSystems
 from beam_obs.cli.main import exit_code
 from beam_obs.lineage.readable_files import ReadableFiles
 from beam_obs.store import objects
+from beam_obs.store.evidence import dead_letters
 from beam_obs.store.folder import folder_at
+from beam_obs.store.letter_states import REPLAYING, LetterStates
 from beam_obs.store.store import Store
 from beam_obs.web.page import NotThere
 from beam_obs.web.pages.record_page import record_at_page, record_page
@@ -179,6 +181,25 @@ def test_a_bucket_that_there_is_not_is_told(bucket: Bucket) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.endswith("/store/runs/: there is no bucket 'bucketet'\n")
+
+
+@pytest.mark.usefixtures("printed")  # which leads to the server
+def test_of_two_replays_at_once_one_has_the_letter(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(f"{bucket.server.uri}/store")
+    record = store.find("latest")
+    ((letter, _),) = dead_letters(store, record)
+    # Both look before either writes: what is there is told by nothing but the write.
+    monkeypatch.setattr(type(objects.objects_of(store.uri)), "exists", lambda objects, uri: False)
+    one, other = LetterStates(store, record), LetterStates(store, record)
+    assert not one.marks(letter)
+    assert not other.marks(letter)
+    assert one.write(letter, REPLAYING, "a run")
+    assert not other.write(letter, REPLAYING, "another run")
+    assert [mark.run for mark in LetterStates(store, record).marks(letter)] == ["a run"]
+    # A request whose answer was lost is sent again: it has written.
+    files = folder_at(f"{store.uri}/again")
+    assert [files.write_new("once", content) for content in (b"1", b"1", b"2")] == [True, True, False]
+    files.delete("once")
 
 
 def test_prune_erases_a_record_and_then_removes_runs(bucket: Bucket) -> None:
