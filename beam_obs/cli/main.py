@@ -35,6 +35,7 @@ _COMMANDS = {
     "diff": "diff",
     "balance": "balance",
     "dead-letters": "dead_letters",
+    "replay": "replay",
     "why": "why",
     "fate": "fate",
     "trace": "trace",

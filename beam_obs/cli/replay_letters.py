@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from beam_obs.cli.replaying import (
+    check_program,
+    dry_run_option,
+    program_arguments,
+    program_option,
+    replace_files_option,
+    run_replaying,
+    tell_cut,
+    told_cut,
+)
 from beam_obs.cli.shared_options import (
     end_if_lost,
     json_option,
@@ -16,8 +24,7 @@ from beam_obs.cli.shared_options import (
     store_option,
     tell_problems,
 )
-from beam_obs.cli.users_program import run_program, show_error
-from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.records.errors import BeamObsError
 from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
 from beam_obs.records.wording import clean
@@ -36,19 +43,15 @@ from beam_obs.store.store import Store
 from beam_obs.store.unknown_name import beginning_of
 
 if TYPE_CHECKING:
-    from beam_obs.replay.replay import Replay, ReplayPlan
+    from beam_obs.replay.letter_replay import LetterReplay
+    from beam_obs.replay.replay import ReplayPlan
 
 
 @click.command(name="replay")
 @click.argument("run", metavar="RUN")
-@click.argument("arguments", metavar="[-- ARGS...]", nargs=-1, type=click.UNPROCESSED)
+@program_arguments
 @store_option
-@click.option(
-    "--program",
-    required=True,
-    metavar="FILE|MODULE",
-    help="The program of the pipeline: a file, or a module as with `python -m`.",
-)
+@program_option
 @click.option("--stage", metavar="LABEL", help="Only what this stage, or a part of it, refused.")
 @click.option("--fingerprint", default="", metavar="HEX", help="Only kinds whose fingerprint begins so.")
 @click.option("--error", "error_type", metavar="TYPE", help="Only errors of this class, as ValueError.")
@@ -61,16 +64,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Letters whose record was tried so often are parked.",
 )
-@click.option(
-    "--replace-files", is_flag=True, help="Let writes have the outputs of the run, whose files they replace."
-)
+@replace_files_option
 @click.option(
     "--trust-pickles",
     is_flag=True,
     help="Decode records by any coder of the program, also one that unpickles or is not known: whoever can "
     "write to the store may have chosen what code that runs.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@dry_run_option
 @json_option
 def replay(
     run: str,
@@ -94,11 +95,9 @@ def replay(
     their input, with their origins, event times and windows. It is a run of its own. A letter is replayed
     once; one that is refused again is a new letter, of the next attempt.
     """
-    is_file = os.path.isfile(program)
-    if not is_file and (os.sep in program or program.endswith(".py")):
-        raise click.UsageError(f"no program {program!r}: give a file, or the name of a module")
+    check_program(program)
     from beam_obs.replay.letter_choice import AskedReplay, choose_letters
-    from beam_obs.replay.replay import Replay
+    from beam_obs.replay.letter_replay import LetterReplay
 
     record = store.find(run)
     states = LetterStates(store, record)
@@ -117,8 +116,14 @@ def replay(
     if not chosen.letters:
         _tell_left(chosen.left)
         raise BeamObsError(f"run {record.id} has no dead letter that can be replayed and is asked for")
-    under_way = Replay(store, chosen, asked, states, dry_run)
-    plan = _run(under_way, program, not is_file, arguments)
+    under_way = LetterReplay(store, chosen, asked, states, dry_run)
+    plan = run_replaying(
+        under_way,
+        program,
+        arguments,
+        lambda: _tell_left(chosen.left),
+        lambda: _tell_outcome(under_way, False),
+    )
     if plan is not None:
         _tell_plan(under_way, plan, as_json)
     elif under_way.run is None:
@@ -129,32 +134,6 @@ def replay(
     else:
         _tell_outcome(under_way, as_json)
         end_if_lost(store.find(under_way.run).status in NO_SUCCESS)
-
-
-def _run(under_way: Replay, program: str, as_module: bool, arguments: tuple[str, ...]) -> ReplayPlan | None:
-    """Runs a program whose pipeline is cut; returns the plan, where no more is wanted."""
-    from beam_obs.replay.replay import Planned, replaying
-    from beam_obs.runs.instrument import instrument
-
-    sys.argv = [program, *arguments]
-    try:
-        with instrument(under_way.pipeline, under_way.store), replaying(under_way):
-            run_program(program, as_module)
-    except Planned as planned:
-        return planned.plan
-    except SystemExit as end:
-        if end.code not in (None, 0):
-            raise
-    except (KeyboardInterrupt, BeamObsError, UsageError):
-        if under_way.run is None:
-            _tell_left(under_way.chosen.left)
-        raise
-    except BaseException as error:
-        show_error(error, __file__)
-        if under_way.run is not None:
-            _tell_outcome(under_way, False)
-        sys.exit(1)
-    return None
 
 
 def _stages(by_stage: object) -> str:
@@ -168,28 +147,21 @@ def _tell_left(left: object) -> None:
         click.echo(f"beam-obs: {clean(line)}", err=True)
 
 
-def _tell_plan(under_way: Replay, plan: ReplayPlan, as_json: bool) -> None:
+def _tell_plan(under_way: LetterReplay, plan: ReplayPlan, as_json: bool) -> None:
     chosen = under_way.chosen
-    steps = {"aggregates": plan.cut.aggregates, "merges": plan.cut.merges, "left_out": plan.cut.left_out}
     if as_json:
         told = {"run": under_way.parent, "pipeline": under_way.pipeline, "stages": dict(chosen.by_stage)}
         left = {reason: count for reason, count in chosen.left.items() if count}
-        click.echo(json.dumps({**told, "not_replayed": left, **steps}))
+        click.echo(json.dumps({**told, "not_replayed": left, **told_cut(plan.cut)}))
         return
     for label, count in chosen.by_stage.items():
         tell(f"{count:>9,}  {clean(label)}")
     _tell_left(chosen.left)
-    for heading, labels in (
-        ("results of the replayed records alone", plan.cut.aggregates),
-        ("takes nothing else any more", plan.cut.merges),
-        ("does not run, for its own records are not replayed", plan.cut.left_out),
-    ):
-        for label in labels:
-            tell(f"{clean(label)}: {heading}")
+    tell_cut(plan.cut)
     tell(f"nothing was done: without --dry-run {counted(len(chosen.letters), 'letter')} would be replayed")
 
 
-def _tell_outcome(under_way: Replay, as_json: bool) -> None:
+def _tell_outcome(under_way: LetterReplay, as_json: bool) -> None:
     record = under_way.store.find(str(under_way.run))
     left = {reason: count for reason, count in under_way.chosen.left.items() if count}
     if as_json:

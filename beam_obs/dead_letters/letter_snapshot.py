@@ -14,9 +14,6 @@ from apache_beam.io.filesystems import FileSystems
 from beam_obs.dead_letters.dead_letter_files import AvroRows
 from beam_obs.records.dead_letter import DeadLetter
 
-SNAPSHOT = "replayed.avro"
-"""Name of the file in the run's folder."""
-
 
 class EarlierAttempt(NamedTuple):
     """The attempt before, of a record that is refused again.

@@ -13,6 +13,7 @@ from apache_beam.pvalue import PCollection
 from beam_obs.files.file_state import FileState
 from beam_obs.records.errors import PlacedError, UsageError
 from beam_obs.records.given import given_path, is_known_later
+from beam_obs.records.wanted_places import WantedPlaces
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -46,6 +47,7 @@ class FoundFile(NamedTuple):
       min_range_bytes: below which no range is made.
       expected_columns: names that its header must have, or None.
       state: in which it was when it was opened to be read; None before.
+      wanted: which of its records are read; None for all.
     """
 
     path: str
@@ -58,6 +60,7 @@ class FoundFile(NamedTuple):
     min_range_bytes: int
     expected_columns: tuple[str, ...] | None = None
     state: FileState | None = None
+    wanted: WantedPlaces | None = None
 
 
 def find_files(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from beam_obs.lineage.numbered_lines import count_lines
@@ -166,40 +167,65 @@ def _skipped_lines(partition: SourcePartition, content: bytes, leaves_out_blanks
     return extra if 0 < extra < _MOST_SKIPPED else 0
 
 
-def _place_in_blocks(uri: str, number: int, records: int | None) -> Place:
+class BlockOfRecords(NamedTuple):
+    """A block of a file, or a row group.
+
+    Args:
+      offset: of its first byte, as positions have it.
+      records: how many it has.
+      is_one_place: whether the read gives all of them the same origin.
+    """
+
+    offset: int
+    records: int
+    is_one_place: bool = False
+
+
+def blocks_of(uri: str, records: int | None) -> Iterator[BlockOfRecords]:
+    """Gives the blocks of an Avro file, or the row groups of a Parquet file.
+
+    Args:
+      uri: the file.
+      records: how many a run read of it.
+
+    Raises:
+      FileGone: it cannot be read.
+      MissingExtra: it is a Parquet file, and pyarrow is not installed.
+    """
     with open_content(uri) as stream:
         magic = stream.read(4)
-    left = number - 1
     if magic == b"Obj\x01":
         from fastavro import block_reader
 
         content = read_content(uri)
-        total = 0
         blocks: Any = block_reader(io.BytesIO(content))
         sync: bytes = blocks._header["sync"]
         at = content.index(sync) + len(sync)
         while at < len(content):
             count, behind = read_avro_long(content, at)
             size, behind = read_avro_long(content, behind)
-            if left < count:
-                return Place((BlockPosition(at, left).number,))
-            left -= count
-            total += count
+            yield BlockOfRecords(at, count)
             at = behind + size + len(sync)
-        raise NoSuchPlace(f"{uri} has {counted(total, 'record')}, and no record {number:,}")
+        return
     try:
         import pyarrow.parquet
     except ImportError:
         raise MissingExtra("Parquet", "parquet") from None
     with open_content(uri) as stream:
         metadata = pyarrow.parquet.ParquetFile(stream).metadata
-        for group, offset in enumerate(parquet_group_offsets(metadata)):
-            rows = metadata.row_group(group).num_rows
-            if left < rows and gives_row_groups(metadata, records):
-                of_rows = counted(rows, "row")
+    by_group = gives_row_groups(metadata, records)
+    for group, offset in enumerate(parquet_group_offsets(metadata)):
+        yield BlockOfRecords(offset, metadata.row_group(group).num_rows, by_group)
+
+
+def _place_in_blocks(uri: str, number: int, records: int | None) -> Place:
+    before = 0
+    for block in blocks_of(uri, records):
+        if number <= before + block.records:
+            if block.is_one_place:
+                of_rows = counted(block.records, "row")
                 note = f"the read gives each row group an origin: record {number:,} is one of {of_rows}"
-                return Place((BlockPosition(offset, 0).number,), note)
-            if left < rows:
-                return Place((BlockPosition(offset, left).number,))
-            left -= rows
-    raise NoSuchPlace(f"{uri} has {counted(metadata.num_rows, 'record')}, and no record {number:,}")
+                return Place((BlockPosition(block.offset, 0).number,), note)
+            return Place((BlockPosition(block.offset, number - 1 - before).number,))
+        before += block.records
+    raise NoSuchPlace(f"{uri} has {counted(before, 'record')}, and no record {number:,}")

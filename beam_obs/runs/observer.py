@@ -8,6 +8,7 @@ writes the end: the result, an exception, a signal, or the end of the program.
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 import re
 import threading
@@ -18,13 +19,11 @@ from apache_beam.version import __version__ as beam_version
 
 from beam_obs.dead_letters.evidence_writer import CommitEvidence, writes_at_once
 from beam_obs.dead_letters.homes import DeadLetters
-from beam_obs.dead_letters.letter_snapshot import SNAPSHOT
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
 from beam_obs.records.weave_report import WeaveReport
-from beam_obs.replay.cut import letters_label
 from beam_obs.replay.replay import NotRun, Replay, ReplayPlan, replay_under_way
 from beam_obs.runs.code_version import code_version
 from beam_obs.runs.dataflow_options import check_dataflow_options, label_job
@@ -135,7 +134,7 @@ class Observer:
         replay = replay_under_way()
         plan = None
         if replay is not None:
-            if not replay.is_for(self.observation):
+            if not replay.is_for(self.pipeline, self.observation):
                 return NotRun()
             plan = self._replaying(replay)
         template = template_of(self.pipeline.runner, self.pipeline.options)
@@ -146,7 +145,8 @@ class Observer:
         _RUNNING.observers.append(self)
         try:
             if replay is not None and plan is not None:
-                run_pipeline = self._cut(replay, plan, launched.run.record.folder)
+                cut = replay.started(self.pipeline, plan, self.observation.context)
+                run_pipeline = functools.partial(cut.run, False)
             with (
                 self._weaving() as launched.weave_reports,
                 self._noting_copies(),
@@ -165,7 +165,7 @@ class Observer:
         return launched.result
 
     def _replaying(self, replay: Replay) -> ReplayPlan:
-        """Makes this the observer of a replay: in the store, and with the name, of the run that refused."""
+        """Makes this the observer of a replay: in the store, and with the name, of the run that it is of."""
         observation = self.observation
         if template_of(self.pipeline.runner, self.pipeline.options) is not None:
             raise UsageError("a template cannot be made of a replay: leave out --template_location")
@@ -182,14 +182,6 @@ class Observer:
         self.settings = self.settings._replace(max_dead_rate=1.0)
         observation.dead_rates.clear()
         return plan
-
-    def _cut(self, replay: Replay, plan: ReplayPlan, folder: str) -> Callable[[], Any]:
-        """Takes the letters of a replay; returns what runs the pipeline that is left."""
-        context = self.observation.context
-        replay.begin(context.run, folder)
-        context.replayed = f"{context.folder}/{SNAPSHOT}"
-        cut = replay.pipeline_of(self.pipeline, plan, context.replayed)
-        return lambda: cut.run(False)
 
     def _write_template(self, template: Template, run_pipeline: Callable[[], Any]) -> Any:
         """Lets Beam write a classic template, and keeps a folder for what jobs started from it leave."""
@@ -241,7 +233,7 @@ class Observer:
             ]
             rows = one_row_steps(self.pipeline)
             if self._replay is not None:
-                rows |= dict.fromkeys(map(letters_label, self._replay.chosen.by_stage), Row(False))
+                rows |= dict.fromkeys(self._replay.labels, Row(False))
             return read_graph(pipeline, self.observation.stages, hidden, rows, was_run)
         return None
 

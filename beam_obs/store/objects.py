@@ -71,7 +71,7 @@ class Objects(Protocol):
         """Writes an object whole, in place of any there was."""
 
     def write_new(self, uri: str, content: bytes) -> bool:
-        """Writes an object whole unless there is one; returns whether it did, or whoever did wrote the same."""
+        """Writes an object whole unless there is one; returns whether what is there is now this content."""
 
     def exists(self, uri: str) -> bool:
         """Whether there is such an object."""

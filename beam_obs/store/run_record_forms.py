@@ -39,6 +39,14 @@ _DATASETS = [
     }
 ]
 
+_RECORDS = {
+    "name": str,
+    "version": Needed(str, ""),
+    "located": Needed(bool, True),
+    "wide": Needed(bool, False),
+    "ranges": Needed([[int]], []),
+}
+
 START_FORM: dict[str, Any] = {
     "id": _TEXT,
     "pipeline": _TEXT,
@@ -50,7 +58,14 @@ START_FORM: dict[str, Any] = {
     "step_code": Maybe({"made_by": _TEXT, "steps": Needed(Each([str]), {})}),
     "template": _TEXT,
     "parent_run": _TEXT,
-    "replay": Maybe({"letters": Needed(int, 0), "stages": Needed(Each(int), {})}),
+    "replay": Maybe(
+        {
+            "letters": Needed(int, 0),
+            "stages": Needed(Each(int), {}),
+            "from": Needed(_TEXT, None),
+            "records": Needed([_RECORDS], []),
+        }
+    ),
     "max_dead_rate": _NUMBER,
     "max_dead_minimum": _COUNT,
     "dead_rates": Maybe(Each({"share": _NUMBER, "minimum": _COUNT})),

@@ -19,8 +19,9 @@ from apache_beam.typehints.schemas import named_fields_to_schema
 import beam_obs as obs
 from beam_obs.records.payload import coder_name, portable_coder
 from beam_obs.replay.coder_comparison import coder_difference
-from beam_obs.replay.cut import Cut, LetterSteps, cut_pipeline
+from beam_obs.replay.letter_cut import LetterSteps, cut_at_stages
 from beam_obs.replay.letter_source import FindLetters, GiveRecords, is_window_of, parse_window
+from beam_obs.replay.pipeline_cut import Cut
 from beam_obs.weaving.portable_graph import keep_types
 
 Build = Callable[[Any], object]
@@ -32,7 +33,7 @@ def cut_at(stages: tuple[str, ...], build: Build) -> Cut:
     proto = pipeline.to_runner_api(use_fake_coders=True)
     keep_types(proto)
     steps = {stage: LetterSteps(FindLetters("file", stage), GiveRecords(VarIntCoder())) for stage in stages}
-    cut = cut_pipeline(proto, steps)
+    cut = cut_at_stages(proto, steps)
     assert_is_whole(cut.proto)
     return cut
 
@@ -83,6 +84,22 @@ def test_what_takes_replayed_records_beside_its_own_is_left_out() -> None:
     assert users_labels(cut) == {"parse", "merge", "sum"}
     assert (cut.aggregates, cut.merges) == (("sum",), ("merge",))
     assert cut.left_out == ("beside",)
+
+
+def test_what_is_made_for_a_side_input_does_not_come_by_the_main_one() -> None:
+    def build(p: Any) -> None:
+        numbers = p | "numbers" >> beam.Create([1])
+        parsed = numbers | "parse" >> obs.Stage(beam.Map(max, beam.pvalue.AsSingleton(numbers)))
+        _ = (parsed, numbers) | "merge" >> beam.Flatten() | "last" >> beam.Map(abs)
+
+    cut = cut_at(("parse",), build)
+    assert users_labels(cut) == {"numbers", "parse", "merge", "last"}
+    assert cut.merges == ("merge",)
+    nodes = {node.unique_name: node for node in cut.proto.components.transforms.values()}
+    (given,) = nodes["letters of parse/Give"].outputs.values()
+    assert given in nodes["parse/Observed"].inputs.values()
+    assert list(nodes["merge"].inputs.values()) == [nodes["parse/Observed"].outputs["None"]]
+    assert "letters of parse/and others" not in nodes
 
 
 def test_of_stages_behind_one_another_the_later_takes_both() -> None:

@@ -193,6 +193,7 @@ def test_a_dry_run_does_nothing_and_says_what_would_be_done(refused: obs.RunReco
         "stages": {"parse": 2},
         "not_replayed": {},
         "aggregates": ["sum"],
+        "side_inputs": [],
         "merges": ["Flatten"],
         "left_out": [],
     }

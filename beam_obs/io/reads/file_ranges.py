@@ -15,8 +15,14 @@ class FileRanges(RestrictionProvider):
     """Byte ranges of a file; one range of length 1 stands for a file that is read in one go."""
 
     def initial_restriction(self, file: FoundFile) -> OffsetRange:
-        """Returns the whole file."""
-        return OffsetRange(0, file.size if file.is_splittable else 1)
+        """Returns the whole file, or as much of it as the records that are wanted begin in."""
+        if not file.is_splittable:
+            return OffsetRange(0, 1)
+        return (
+            OffsetRange(0, file.size)
+            if file.wanted is None
+            else OffsetRange(*file.wanted.bytes_of(file.size))
+        )
 
     def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
         """Returns a tracker of byte offsets."""

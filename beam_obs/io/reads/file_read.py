@@ -24,6 +24,7 @@ from beam_obs.records.bad_input import DuplicateColumns
 from beam_obs.records.errors import UsageError
 from beam_obs.records.given import given_flag, given_number
 from beam_obs.records.run_context import DatasetDescription, StageDescription, observation_of
+from beam_obs.records.wanted_places import WantedPlaces
 from beam_obs.wrapper.redaction import Redact, redaction_within
 from beam_obs.wrapper.role import READ
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -208,6 +209,11 @@ class _FindFiles(StatelessDoFn):
         self._pattern = pattern
         self._arguments = (label, compression_type, splittable, range_bytes, min_range_bytes)
         self._format = format
+        self._wanted: tuple[WantedPlaces, ...] = ()
+
+    def take_only(self, wanted: tuple[WantedPlaces, ...]) -> None:
+        """Finds no other files than those that these records are of, and of them no other records."""
+        self._wanted = wanted
 
     def files(self) -> list[FoundFile]:
         """Returns the files of a pattern that is known; raises where it finds nothing, or what cannot be
@@ -222,4 +228,12 @@ class _FindFiles(StatelessDoFn):
         pattern = self._pattern if isinstance(self._pattern, str) else checked_pattern(self._pattern.get())
         files = find_files(pattern, *self._arguments)
         columns = None if self._format is None else self._format.common_columns(files)
-        return [file._replace(expected_columns=columns) for file in files]
+        files = [file._replace(expected_columns=columns) for file in files]
+        if not self._wanted:
+            return files
+        return [
+            file._replace(wanted=one)
+            for one in self._wanted
+            for file in files
+            if file.name == one.partition.name
+        ]

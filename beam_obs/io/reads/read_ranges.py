@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from beam_obs.records.lineage_attributes import LineageAttributes, utc_now
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import POSITION_BITS, Partition
 from beam_obs.records.run_context import RunContext
+from beam_obs.records.wanted_places import WantedPlaces
 from beam_obs.wrapper.failure import type_name
 from beam_obs.wrapper.redaction import Redaction
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -113,10 +115,12 @@ class ReadRanges(StatelessDoFn, abc.ABC):
         claimed: OffsetRange = tracker.current_restriction()
         file = file._replace(state=state_of(file.location))
         progress = RangeProgress(file)
+        blocks: Iterator[Any] = iter(())
         if file.is_splittable:
-            yield from self._read_range(progress, tracker, claimed)
+            blocks = self._read_range(progress, tracker, claimed)
         elif tracker.try_claim(0):
-            yield from self._read_whole(progress)
+            blocks = self._read_whole(progress)
+        yield from blocks if file.wanted is None else _only(file.wanted, blocks, progress)
         if self._settings.notes_inputs:
             # What a split left to others is no longer in the range.
             kept = tracker.current_restriction()
@@ -218,6 +222,20 @@ class ReadRanges(StatelessDoFn, abc.ABC):
             | progress.details
             | changed_while_read(file.location, file.state),
         )
+
+
+def _only(wanted: WantedPlaces, blocks: Iterator[Any], progress: RangeProgress) -> Iterator[ReadBlock]:
+    """Gives of blocks what is wanted; what is not is as if it had not been read."""
+    for block in blocks:
+        if block.records and block.origins is None:
+            raise AssertionError("which records are wanted can be told by their origins alone")
+        holds = [wanted.holds(origin) for origin in block.origins or ()]
+        records = list(itertools.compress(block.records, holds))
+        refusals = [one for one in block.refusals if one.origin and wanted.holds(bytes.fromhex(one.origin))]
+        progress.records -= len(block.records) - len(records)
+        progress.dead -= len(block.refusals) - len(refusals)
+        origins = None if block.origins is None else tuple(itertools.compress(block.origins, holds))
+        yield ReadBlock(records, refusals, block.bytes, origins)
 
 
 class ReadUnsplit(StatelessDoFn):
