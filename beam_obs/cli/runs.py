@@ -17,6 +17,7 @@ from beam_obs.cli.shared_options import (
     tell_problems,
     tell_problems_of,
 )
+from beam_obs.dataflow.jobs_of_runs import with_jobs
 from beam_obs.records.errors import MissingExtra
 from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.report_picture import report_svg
@@ -47,8 +48,9 @@ def runs(store: Store, pipeline: str | None, limit: int, as_json: bool) -> None:
     if pipeline is not None:
         store.check_pipeline(pipeline)
     ids = store.ids(pipeline)
-    found = store.read(ids[: limit or None])
+    found, problems = with_jobs(store.read(ids[: limit or None]))
     tell_problems_of(*found)
+    tell_problems(problems)
     if as_json:
         for record in found:
             click.echo(run_line(record))
@@ -106,8 +108,9 @@ def show(
     terminal shows the report anew until the run ends, and the exit code is 1 where it failed; elsewhere each
     look is a line, and with --json an object on a line.
     """
-    record = store.find(run)
+    (record,), problems = with_jobs([store.find(run)])
     tell_problems_of(record)
+    tell_problems(problems)
     if follow and as_json:
         for now in until_ended(store, record):
             click.echo(json.dumps(record_json(now, store)))

@@ -49,13 +49,14 @@ def running_job(place: JobPlace, job_name: str) -> Any:
     return job_of(place, ids[0])
 
 
-def job_of(place: JobPlace, job_id: str, seconds: float = 60.0) -> Any:
+def job_of(place: JobPlace, job_id: str, seconds: float = 60.0, is_patient: bool = True) -> Any:
     """Returns a ``Job`` with all that is known of it.
 
     Args:
       place: where it is.
       job_id: its id.
       seconds: within which the service has to answer.
+      is_patient: whether it is asked again while a quota is used up.
 
     Raises:
       DataflowError: the service does not tell.
@@ -67,7 +68,8 @@ def job_of(place: JobPlace, job_id: str, seconds: float = 60.0) -> Any:
         job_id=job_id,
         view=dataflow.JobView.JOB_VIEW_ALL,
     )
-    return call(place.endpoint, "JobsV1Beta3Client", "get_job", asked, f"tell of job {job_id}", seconds)
+    task = f"tell of job {job_id}"
+    return call(place.endpoint, "JobsV1Beta3Client", "get_job", asked, task, seconds, is_patient)
 
 
 def pipeline_of(job: Any) -> Any:

@@ -18,6 +18,7 @@ import time
 
 from beam_obs.files.whole_file import write_whole
 from beam_obs.metrics.process_memory import process_memory
+from beam_obs.metrics.run_of_template import begin_run_of_template
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.worker_numbers import MOST_POINTS, WORKERS, WorkerNumbers
 
@@ -140,6 +141,7 @@ def worker_of(context: RunContext | None) -> Worker | None:
     """Returns this process as a worker of a run; None where there is no run with a store of its own."""
     if context is None or context.folder is None or not context.is_one_job:
         return None
+    begin_run_of_template(context)
     with _LOCK:
         found = _WORKERS.get(context.run)
         if found is None:

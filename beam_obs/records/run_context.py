@@ -12,6 +12,7 @@ import os
 import sys
 from typing import Any
 
+from beam_obs.records.job_of_worker import job_of_worker, run_of_job
 from beam_obs.records.log_settings import LogSettings
 from beam_obs.records.run_id import new_run_id
 from beam_obs.records.trace_settings import TraceSettings
@@ -30,6 +31,8 @@ class RunContext:
       traces: how it is traced; None where it is not.
       logs: how log records of user code are treated; None where they are left alone.
       replayed: the file of the dead letters that it replays; None where it does not.
+      job_id: of a job that was started from a classic template; known to its workers only.
+      template_run: the id under which that template is kept.
     """
 
     pipeline: str
@@ -40,13 +43,31 @@ class RunContext:
     traces: TraceSettings | None = None
     logs: LogSettings | None = None
     replayed: str | None = None
+    job_id: str | None = None
+    template_run: str | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes what was pickled; on a worker of a job that was started from a template it is the job's."""
+        vars(self).update(state)
+        job = None if self.is_one_job else job_of_worker()
+        if job is not None:
+            self.job_id, self.template_run, self.is_one_job = job, self.run, True
+            self.run = run_of_job(self.run, job)
 
     @property
     def folder(self) -> str | None:
         """Folder of this run in the store, or None."""
-        if self.store is None:
+        return self._folder_of(self.run)
+
+    @property
+    def template_folder(self) -> str | None:
+        """Folder of the template that its job was started from, or None."""
+        return self._folder_of(self.template_run)
+
+    def _folder_of(self, run: str | None) -> str | None:
+        if self.store is None or run is None:
             return None
-        return "/".join((self.store.rstrip("/"), "runs", self.pipeline, self.run))
+        return "/".join((self.store.rstrip("/"), "runs", self.pipeline, run))
 
 
 @dataclasses.dataclass

@@ -23,6 +23,7 @@ def run_line(record: RunRecord) -> str:
         "code": (record.start.get("code") or {}).get("version"),
         "balanced": (end.get("balance") or {}).get("holds"),
         "job_id": record.job_id,
+        "job_state": record.job_state,
         "as_of": record.as_of,
     }
     return json.dumps(told)

@@ -153,6 +153,8 @@ def _parts(
     elif record.end is None:
         yield _steps(end, marks) or Text()
         yield told(counts_text(record), "dim")
+        if record.job_state is not None:
+            yield from (told(line, "dim") for line in status_lines(record))
     else:
         yield _steps(end, marks)
         yield from _notes(end, marks)
@@ -168,6 +170,8 @@ def _parts(
 def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
     title = Text().append(f"{clean(record.pipeline)}  ", "bold")
     title.append(record.status, STATUS_STYLES.get(record.status, "bold"))
+    if record.job_state is not None:
+        title.append(f", job {record.job_state}")
     if record.refused:
         title.append(f", {record.refused:,} dead", "bold red")
     yield Heading(title, "─" if marks is _UNICODE else "-")

@@ -27,6 +27,9 @@ STATUS_STYLES = {
 }
 
 
+JOB_STYLES = {"done": "green", "failed": "red", "cancelled": "yellow"}
+
+
 def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> RenderableType:
     """Returns a table of runs, newest first as given."""
     columns = (
@@ -40,6 +43,8 @@ def render_runs(records: Iterable[RunRecord], ascii_only: bool = False) -> Rende
     rows = []
     for record in records:
         status = whole(record.status, STATUS_STYLES.get(record.status, "bold"))
+        if record.job_state:
+            status.append(f", job {record.job_state}", JOB_STYLES.get(record.job_state, "dim"))
         if record.refused:
             status.append(f", {record.refused:,} dead", "red")
         if so_far := so_far_text(record):

@@ -215,16 +215,7 @@ class Launched:
         return end
 
     def _known(self, graph: Graph | None) -> KnownPipeline:
-        settings = self._observer.settings
-        woven = self.weave_reports[-1] if self.weave_reports else None
-        return KnownPipeline(
-            self._observer.observation,
-            graph,
-            woven,
-            settings.max_dead_rate,
-            settings.max_dead_minimum,
-            self._observer.redaction is not None,
-        )
+        return self._observer.known(graph, self.weave_reports)
 
     def _error(self, error: BaseException) -> dict[str, Any]:
         found = describe_error(error, values_are_hidden=self._observer.redaction is not None)

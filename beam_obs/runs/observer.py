@@ -29,6 +29,7 @@ from beam_obs.runs.code_version import code_version
 from beam_obs.runs.dataflow_options import check_dataflow_options, label_job
 from beam_obs.runs.dead_rate import limits_told
 from beam_obs.runs.graph import Graph, read_graph
+from beam_obs.runs.known_pipeline import KnownPipeline
 from beam_obs.runs.launched import Launched, status_of_error
 from beam_obs.runs.log_options import log_settings
 from beam_obs.runs.one_row import Row, one_row_steps
@@ -190,11 +191,12 @@ class Observer:
         label_job(self.pipeline.runner, self.pipeline.options, self.observation.context)
         _RUNNING.observers.append(self)
         try:
-            with self._weaving():
+            with self._weaving() as weave_reports:
                 result = run_pipeline()
         finally:
             _RUNNING.observers.remove(self)
-        record = keep_template(self.store, self.observation.context, start)
+        known = self.known(self.graph(), weave_reports).with_labels(self.counted)
+        record = keep_template(self.store, self.observation.context, start, known.to_json())
         print_wanted_report(record, self.store, self.settings.report)
         return result
 
@@ -236,6 +238,17 @@ class Observer:
                 rows |= dict.fromkeys(self._replay.labels, Row(False))
             return read_graph(pipeline, self.observation.stages, hidden, rows, was_run)
         return None
+
+    def known(self, graph: Graph | None, weave_reports: list[WeaveReport]) -> KnownPipeline:
+        """Returns what is known of the pipeline, as far as the end of a run needs it."""
+        return KnownPipeline(
+            self.observation,
+            graph,
+            weave_reports[-1] if weave_reports else None,
+            self.settings.max_dead_rate,
+            self.settings.max_dead_minimum,
+            self.redaction is not None,
+        )
 
     def _launch(self, built: bool = True) -> Launched:
         start = self._described()

@@ -222,15 +222,19 @@ def end_run(
     return RunRecord(record.pipeline, record.id, record.start, end)
 
 
-def keep_template(store: Store, context: RunContext, start: dict[str, Any]) -> RunRecord:
-    """Writes what is known of a classic template; jobs started from it leave their evidence beside it.
+def keep_template(
+    store: Store, context: RunContext, start: dict[str, Any], known: dict[str, Any]
+) -> RunRecord:
+    """Writes what is known of a classic template, of which each job that is started from it makes its run.
 
     Args:
       store: where it is kept.
       context: what the template's workers have as their run.
       start: content of ``start.json`` but for id, pipeline and time.
+      known: what is known of the pipeline, for whoever writes the end of a run.
     """
     content = {"id": context.run, "pipeline": context.pipeline, "started": now_text(), **start}
     record = RunRecord(context.pipeline, context.run, content)
+    store.files.write(f"{record.folder}/{PIPELINE}", encode_record(known, indent=None))
     store.files.write(f"{record.folder}/{START}", encode_record(content))
     return record

@@ -36,6 +36,7 @@ class RunRecord(ShownInNotebooks):
       refused_so_far: number of dead letters of a run that has not ended.
       problems: what of its files is missing, damaged or was changed since, each as a sentence.
       end_is_unreadable: whether there is an end, of which nothing can be read.
+      job_state: the state of its job, in small letters, where it was submitted and somebody asked for it.
     """
 
     pipeline: str
@@ -47,6 +48,7 @@ class RunRecord(ShownInNotebooks):
     problems: tuple[str, ...] = ()
     end_is_unreadable: bool = False
     live: dict[str, Any] | None = None
+    job_state: str | None = None
 
     @property
     def folder(self) -> str:
@@ -94,7 +96,8 @@ class RunRecord(ShownInNotebooks):
         """The status, with what was refused wherever anything was: ``done, 14 dead``."""
         dead = f"{self.refused:,} dead" if self.refused else ""
         not_kept = not_kept_text((self.end or {}).get("dead_letters") or {}, self.status)
-        return ", ".join(filter(None, (self.status, dead, not_kept)))
+        job = f"job {self.job_state}" if self.job_state else ""
+        return ", ".join(filter(None, (self.status, job, dead, not_kept)))
 
     @property
     def job_id(self) -> str | None:

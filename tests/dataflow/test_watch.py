@@ -10,6 +10,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip install 'beam_obs[dataflow]'")
 
@@ -18,6 +19,7 @@ from beam_obs.cli.main import exit_code  # noqa: E402
 from beam_obs.runs import watched_job, watcher  # noqa: E402
 from tests import dataflow_server  # noqa: E402
 from tests.dataflow_server import PROJECT, REGION, DataflowServer, Refused, State, user  # noqa: E402
+from tests.runs.test_run_of_template import be_worker_of, template  # noqa: E402
 
 PLACE = ["--project", PROJECT, "--region", REGION]
 
@@ -218,3 +220,23 @@ def test_dataflow_that_is_away_for_a_moment_is_asked_again(
 def test_either_a_run_or_a_job_is_watched(command: Callable[..., Any]) -> None:
     assert command("watch")[0] == 2
     assert command("watch", "latest", "--job", "2026-01-02_03_04_05-1")[0] == 2
+
+
+def test_a_job_of_a_classic_template_is_watched_to_the_end_of_its_run(
+    server: DataflowServer,
+    command: Callable[..., Any],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = "2026-01-02_03_04_05-1001"
+    proto = template(tmp_path)
+    be_worker_of(monkeypatch, job)
+    FnApiRunner().run_via_runner_api(proto, PipelineOptions([])).wait_until_finish()
+    server.add(job, dataflow.Job(current_state=State.JOB_STATE_DONE), [])
+
+    code, out, err = command("watch", job, *PLACE)
+
+    assert code == 0, err
+    assert "nightly  done, 1 dead" in out
+    run = next(run for run in obs.Store().runs() if run.job_id == job)
+    assert (run.status, run.problems, run.refused) == ("done", (), 1)

@@ -49,7 +49,7 @@ def test_a_classic_template_is_no_run_that_is_waited_for(capsys: pytest.CaptureF
     printed = capsys.readouterr().err
     assert "nightly  template" in printed
     assert "gs://bucket/templates/nightly" in printed
-    assert obs.Store().files.names(record.folder) == ["start.json"]
+    assert obs.Store().files.names(record.folder) == ["pipeline.json", "start.json"]
 
 
 def test_a_template_that_could_not_be_written_leaves_nothing() -> None:
