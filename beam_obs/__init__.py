@@ -5,7 +5,7 @@
                   Stamp, current_origin for lineage
     assumptions   Check of between, fits_schema, holds, matches, not_null, of_type, one_of, unique
     reads         ReadFromText, ReadFromCsv, ReadFromJson, ReadFromAvro, ReadFromParquet, ReadWholeFiles,
-                  ReadFromPubSub
+                  ReadContinuously of any of these, ReadFromPubSub
     writes        WriteToText, WriteToJson, WriteToAvro, WriteToBigQuery, WriteToPubSub
     dead letters  DeadLetters to AvroFiles, JsonLines, BigQueryRows, PubSubMessages; read_dead_letters
     runs          Store; on the command line `beam-obs runs`, `show`, `diff`, `serve`, `site`, `prune`

@@ -16,6 +16,7 @@ from beam_obs.dead_letters.homes import JsonLines as JsonLines
 from beam_obs.dead_letters.service_refusals import RefusedByService as RefusedByService
 from beam_obs.files.found_files import NoFilesFound as NoFilesFound
 from beam_obs.io.reads.avro_source import ReadFromAvro as ReadFromAvro
+from beam_obs.io.reads.continuous_read import ReadContinuously as ReadContinuously
 from beam_obs.io.reads.csv_source import ReadFromCsv as ReadFromCsv
 from beam_obs.io.reads.json_source import ReadFromJson as ReadFromJson
 from beam_obs.io.reads.parquet_source import ReadFromParquet as ReadFromParquet
@@ -54,6 +55,7 @@ from beam_obs.records.bad_input import NotJson as NotJson
 from beam_obs.records.bad_input import NotReadBack as NotReadBack
 from beam_obs.records.bad_input import TornRow as TornRow
 from beam_obs.records.bad_input import UndecodableBytes as UndecodableBytes
+from beam_obs.records.bad_input import UnreadFile as UnreadFile
 from beam_obs.records.bad_input import WrongHeader as WrongHeader
 from beam_obs.records.dead_letter import DeadLetter as DeadLetter
 from beam_obs.records.errors import BeamObsError as BeamObsError

@@ -46,8 +46,9 @@ class FoundFile(NamedTuple):
       range_bytes: length of the ranges to begin with.
       min_range_bytes: below which no range is made.
       expected_columns: names that its header must have, or None.
-      state: in which it was when it was opened to be read; None before.
+      state: in which it was when it was found, or opened to be read.
       wanted: which of its records are read; None for all.
+      refused: why it is not to be read; empty where it is.
     """
 
     path: str
@@ -61,6 +62,7 @@ class FoundFile(NamedTuple):
     expected_columns: tuple[str, ...] | None = None
     state: FileState | None = None
     wanted: WantedPlaces | None = None
+    refused: str = ""
 
 
 def find_files(
@@ -106,6 +108,7 @@ def find_files(
                 is_splittable=splittable and compression == CompressionTypes.UNCOMPRESSED,
                 range_bytes=range_bytes,
                 min_range_bytes=min_range_bytes,
+                state=FileState(metadata.size_in_bytes, int((metadata.last_updated_in_seconds or 0) * 1e9)),
             )
         )
     return files

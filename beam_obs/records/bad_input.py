@@ -137,5 +137,9 @@ class DamagedCompression(BadFile):
     """Compressed data ends too early or is not what its format says; what could be unpacked was read."""
 
 
+class UnreadFile(BadFile):
+    """A file that came while a job ran has changed since it was read, or was gone before."""
+
+
 class FileChanged(BeamObsError, OSError):
     """A file changed while it was read, so its version no longer says what was read."""

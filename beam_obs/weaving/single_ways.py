@@ -61,7 +61,7 @@ class _Walk:
         """Notes what comes out of a unit."""
         graph = self._weave.graph
         given = graph.given_outside(unit.node)
-        if unit.kind == units.IMPULSE:
+        if unit.kind in (units.IMPULSE, units.BEGINNING):
             self._seeds.update(given)
         elif unit.kind == units.LOCATED_READ:
             if not _gives_groups_of_rows(graph.node(unit.node)):

@@ -59,6 +59,14 @@ def weave_impulse(weave: WeaveState, node_id: str) -> None:
         weave.set_form(pcoll, SEED)
 
 
+def weave_beginning(weave: WeaveState, node_id: str) -> None:
+    """What a read begins with runs as it is; nothing in it is a record."""
+    for leaf in weave.graph.leaves(node_id):
+        for pcoll in weave.graph.node(leaf).outputs.values():
+            weave.forms[pcoll] = SEED
+    weave.note_woven(node_id)
+
+
 def weave_par_do(weave: WeaveState, node_id: str) -> None:
     """Puts the woven DoFn in place of the user's."""
     graph, node = weave.graph, weave.graph.node(node_id)

@@ -16,10 +16,11 @@ from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.weaving.portable_graph import PAR_DO_URN, PortableGraph
-from beam_obs.wrapper.role import EVIDENCE, TELLS_LATE
+from beam_obs.wrapper.role import BEGINS_READ, EVIDENCE, TELLS_LATE
 
 PAR_DO = "ParDo"
 IMPULSE = "Impulse"
+BEGINNING = "beginning of a read"
 FLATTEN = "Flatten"
 WINDOW = "WindowInto"
 GROUP = "GroupByKey"
@@ -148,6 +149,8 @@ def _kind(graph: PortableGraph, node_id: str) -> str | None:
         return OURS
     if graph.role(node_id) == TELLS_LATE:
         return TELL_LATE
+    if graph.role(node_id) == BEGINS_READ:
+        return BEGINNING
     if not node.subtransforms:
         if node.spec.urn in _LEAVES:
             return _LEAVES[node.spec.urn]

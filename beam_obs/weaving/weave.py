@@ -196,6 +196,7 @@ def _weave_unit(weave: WeaveState, unit: Unit) -> None:
 
 _RULES: dict[str, Callable[[WeaveState, str], None]] = {
     units.IMPULSE: steps.weave_impulse,
+    units.BEGINNING: steps.weave_beginning,
     units.PAR_DO: steps.weave_par_do,
     units.FLATTEN: steps.weave_flatten,
     units.WINDOW: steps.weave_window,

@@ -15,6 +15,8 @@ ROLE = "beam_obs_role"
 """Name of the annotation."""
 
 READ = "read"
+BEGINS_READ = "begins read"
+"""Gives what is to be read, and no record, as an impulse does."""
 WRITE = "write"
 """Beam's own write stands in it, behind steps of ours that are woven."""
 SINK = "sink"

@@ -91,6 +91,32 @@ def test_files_that_were_written_are_noted_however_late_they_come(optimized: str
     assert run.end["dead_letters"]["count"] == 1
 
 
+@pytest.mark.parametrize("runner", ["PrismRunner", "DirectRunner"])
+def test_files_are_read_as_they_come(runner: str, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("city\nrome\ntorn,2\n")
+    stop = time.time() + 6
+    options = ["--streaming", f"--obs_store={tmp_path / 'store'}", *prism_options()]
+    read = obs.ReadContinuously(obs.ReadFromCsv(str(tmp_path / "*.csv")), 0.5, stop_timestamp=stop)
+
+    with obs.Pipeline(runner, PipelineOptions(options), name="continuously") as p:
+        cities = p | "cities" >> read | "city" >> beam.Map(lambda row: row["city"])
+        _ = cities | "more" >> beam.Map(lambda city: write_more(tmp_path) if city == "rome" else city)
+
+    (run,) = obs.Store(str(tmp_path / "store")).runs()
+    assert run.status_text == "done, 2 dead"
+    assert [(one["name"], one["records"]) for one in run.end["inputs"]] == [("cities", 2)]
+    assert run.end["balance"]["holds"] is True
+    letters = obs.read_dead_letters(run.id, store=obs.Store(str(tmp_path / "store")))
+    assert {letter.error_type for letter in letters} == {"beam_obs.TornRow", "beam_obs.UnreadFile"}
+
+
+def write_more(folder: Path) -> str:
+    """Writes a file, and to the one that was read."""
+    (folder / "two.csv").write_text("city\nulm\n")
+    (folder / "one.csv").write_text("city\nrome\nparis\n")
+    return "rome"
+
+
 def test_what_comes_too_late_is_a_dead_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEAM_OBS_STORE", str(tmp_path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import apache_beam as beam
@@ -10,13 +11,15 @@ from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.pvalue import PBegin
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, SwitchingDirectRunner
 from apache_beam.transforms.error_handling import ErrorHandler
+from typing_extensions import Self
 
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.dead_letters.refusal_homes import RefusalHomes
 from beam_obs.files.decompression import check_compression
-from beam_obs.files.found_files import FoundFile, checked_pattern, find_files
+from beam_obs.files.found_files import FoundFile, NoFilesFound, checked_pattern, find_files
 from beam_obs.io.dead_letter_output import DeadLetterOutput
 from beam_obs.io.lines.read_lines import ReadRecords, RecordFormat
+from beam_obs.io.reads.arriving_files import ArrivingFiles, Looks
 from beam_obs.io.reads.read_blocks import PassOn, ReadBlock
 from beam_obs.io.reads.read_ranges import EVIDENCE_TAG, ReadSettings, ReadUnsplit
 from beam_obs.metrics.names import INNER_LEAF
@@ -85,6 +88,7 @@ class FileRead(DeadLetterOutput):
         self._validate = given_flag(validate, "validate")
         self._on_bad_file = on_bad_file
         self._block_bytes: int | None = None
+        self._looks: Looks | None = None
         self.stamps_lineage = given_flag(stamp, "stamp")
         """Whether records leave with lineage attributes; Stages look for it upstream."""
 
@@ -96,7 +100,7 @@ class FileRead(DeadLetterOutput):
         pipeline = pbegin.pipeline
         observation = observation_of(pipeline)
         homes = RefusalHomes(observation, self._home, self._as_output)
-        finder = _FindFiles(
+        finder = FindFiles(
             self._pattern,
             label,
             self._compression_type,
@@ -105,7 +109,7 @@ class FileRead(DeadLetterOutput):
             self._min_bundle_size,
             self._format(),
         )
-        if self._validate and isinstance(self._pattern, str):
+        if self._validate and self._looks is None and isinstance(self._pattern, str):
             self._refuse_doubled_columns(finder.files()[:_LOOKED_AT], label)
         settings = ReadSettings(
             stage=label,
@@ -115,6 +119,7 @@ class FileRead(DeadLetterOutput):
             stamp=self.stamps_lineage,
             fails_on_bad_file=self._on_bad_file == "fail",
             redaction=redaction_within(observation, self._redact),
+            files_arrive=self._looks is not None,
         )
         if self._block_bytes is not None:
             settings = settings._replace(block_bytes=self._block_bytes)
@@ -126,11 +131,8 @@ class FileRead(DeadLetterOutput):
             reader = ReadUnsplit(reader)
         read = beam.ParDo(reader).with_output_types(ReadBlock)
         pass_on = beam.ParDo(PassOn(label, observation.context)).with_output_types(self._element_type())
-        blocks = (
-            pbegin
-            | "Impulse" >> beam.Impulse()
-            | "Find" >> beam.ParDo(finder).with_output_types(FoundFile)
-            | "Read" >> (read.with_outputs(EVIDENCE_TAG, main="blocks") if observation.observed else read)
+        blocks = self._found(pbegin, finder) | "Read" >> (
+            read.with_outputs(EVIDENCE_TAG, main="blocks") if observation.observed else read
         )
         if observation.observed:
             manifests = blocks[EVIDENCE_TAG]
@@ -141,6 +143,20 @@ class FileRead(DeadLetterOutput):
         if not settings.keeps_dead_letters:
             return blocks | pass_on
         return self._read_by(pass_on, blocks, pbegin, homes)
+
+    def continuously(self, looks: Looks) -> Self:
+        """Returns this read, of files as they come."""
+        read = copy.copy(self)
+        read._looks = looks
+        return read
+
+    def _found(self, pbegin: PBegin, finder: FindFiles) -> Any:
+        """Returns the files that are to be read."""
+        if self._looks is not None:
+            return pbegin | "Files" >> ArrivingFiles(finder, self._looks)
+        return (
+            pbegin | "Impulse" >> beam.Impulse() | "Find" >> beam.ParDo(finder).with_output_types(FoundFile)
+        )
 
     def _refuse_doubled_columns(self, files: list[FoundFile], label: str) -> None:
         """Raises where each of the files has a column twice, so that the read would give nothing else.
@@ -191,7 +207,7 @@ def _runs_bundle_based(pipeline: Any) -> bool:
     return streaming and isinstance(pipeline.runner, SwitchingDirectRunner)
 
 
-class _FindFiles(StatelessDoFn):
+class FindFiles(StatelessDoFn):
     """Gives the files of a pattern, looked for when the job runs."""
 
     gives_records = False
@@ -222,6 +238,13 @@ class _FindFiles(StatelessDoFn):
         for file in files:
             check_compression(file.compression)
         return files
+
+    def look(self) -> list[FoundFile]:
+        """Returns the files that there are now, which may be none."""
+        try:
+            return self.process(b"")
+        except NoFilesFound:
+            return []
 
     def process(self, _: bytes) -> list[FoundFile]:
         """Gives the files."""

@@ -19,7 +19,7 @@ from beam_obs.io.lines.line_reader import BLOCK_BYTES
 from beam_obs.io.reads.file_ranges import FileRanges
 from beam_obs.io.reads.read_blocks import ReadBlock
 from beam_obs.io.refused_input import refuse_bytes
-from beam_obs.records.bad_input import BadFile
+from beam_obs.records.bad_input import BadFile, FileChanged, UnreadFile
 from beam_obs.records.errors import RefusedRecord
 from beam_obs.records.known_partitions import note_partition
 from beam_obs.records.lineage_attributes import LineageAttributes, utc_now
@@ -51,6 +51,7 @@ class ReadSettings(NamedTuple):
       fails_on_bad_file: whether a file that is refused as a whole fails the job.
       block_bytes: how much is read at a time.
       redaction: what of refused records may be kept; None for all.
+      files_arrive: whether files come while the job runs: one that is gone or changes is refused then.
     """
 
     stage: str
@@ -61,6 +62,7 @@ class ReadSettings(NamedTuple):
     fails_on_bad_file: bool
     block_bytes: int = BLOCK_BYTES
     redaction: Redaction | None = None
+    files_arrive: bool = False
 
 
 class RangeProgress:
@@ -112,6 +114,24 @@ class ReadRanges(StatelessDoFn, abc.ABC):
         tracker: Any = beam.DoFn.RestrictionParam(FileRanges()),  # noqa: B008 - Beam's way
     ) -> Iterator[Any]:
         """Gives the records of one range of a file, in blocks."""
+        if self._settings.files_arrive:
+            yield from self._read_arrived(file, tracker)
+        else:
+            yield from self._read(file, tracker)
+
+    def _read_arrived(self, file: FoundFile, tracker: Any) -> Iterator[Any]:
+        """Gives the records of a file that came: to fail by it would hold up those that come."""
+        if file.refused:
+            if tracker.try_claim(0):
+                yield from self._refuse_unread(file, file.refused)
+            return
+        try:
+            yield from self._read(file, tracker)
+        except (FileChanged, FileNotFoundError) as error:
+            tracker.try_claim(tracker.current_restriction().stop)  # a runner asks whether all is claimed
+            yield from self._refuse_unread(file, f"{file.path} changed or was gone when it was read: {error}")
+
+    def _read(self, file: FoundFile, tracker: Any) -> Iterator[Any]:
         claimed: OffsetRange = tracker.current_restriction()
         file = file._replace(state=state_of(file.location))
         progress = RangeProgress(file)
@@ -154,6 +174,24 @@ class ReadRanges(StatelessDoFn, abc.ABC):
             redaction=settings.redaction,
         )
         yield ReadBlock([], [refusal], len(raw))
+
+    def _refuse_unread(self, file: FoundFile, why: str) -> Iterator[Any]:
+        """Refuses a file that came, of which not all was read."""
+        settings, error = self._settings, UnreadFile(why)
+        if settings.fails_on_bad_file:
+            raise error
+        if not settings.keeps_dead_letters:
+            raise RefusedRecord(settings.stage, f"{type_name(error)}: {error}") from error
+        refusal = refuse_bytes(
+            b"",
+            error,
+            settings.stage,
+            origin=None,
+            source_uri=file.path,
+            position=None,
+            redaction=settings.redaction,
+        )
+        yield ReadBlock([], [refusal], 0)
 
     def _partition(self, file: FoundFile) -> Partition:
         if self._opened is None or self._opened[0] is not file:
