@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import click
 
-from beam_obs.records.errors import UsageError
+from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.reports.telling import tell
 
 _output_option = click.option(
@@ -71,9 +72,17 @@ def spec(program: str, image: str | None, output: pathlib.Path) -> None:
 @template.command(context_settings={"ignore_unknown_options": True})
 @click.argument("program", metavar="PROGRAM")
 @click.argument("arguments", metavar="[ARGUMENTS...]", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--pipeline",
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    metavar="FILE",
+    help="Write the portable pipeline too, which `beam-obs launch --update` takes as --graph.",
+)
 @click.option("--steps", is_flag=True, help="Print each step with its kind and its coders, and no sizes.")
 @_output_option
-def graph(program: str, arguments: tuple[str, ...], steps: bool, output: pathlib.Path) -> None:
+def graph(
+    program: str, arguments: tuple[str, ...], pipeline: pathlib.Path | None, steps: bool, output: pathlib.Path
+) -> None:
     """Print what Dataflow would get of a program: its steps, and how large its graph is.
 
     Its own runner builds it, on this machine alone. ARGUMENTS are the program's; those of a template's
@@ -87,11 +96,40 @@ def graph(program: str, arguments: tuple[str, ...], steps: bool, output: pathlib
         settings = template_settings(program)
         example = [f"--{name}={value}" for name, value in settings.example.items()]
         made = template_graph(settings.module, [*example, *arguments])
+        if pipeline is not None:
+            pipeline.write_bytes(made.pipeline)
         if steps:
             _write("".join(f"{step}\n" for step in made.steps), output)
             return
         bare = template_graph(settings.module, [*example, *arguments, "--obs_lineage=off"])
         _write(f"{made.sizes()}; without lineage {bare.sizes()}\n", output)
+
+
+@template.command()
+@click.argument("name", metavar="NAME")
+def new(name: str) -> None:
+    """Write a folder to begin with: a pipeline, its template, image, build, and tests that pass.
+
+    NAME is the pipeline's, the folder's, and that of the image.
+    """
+    from beam_obs.dataflow.template_starter import start_template
+
+    with _usage():
+        written = start_template(name, pathlib.Path())
+    for kept in _KEPT:
+        made = subprocess.run(
+            [sys.executable, "-m", "beam_obs.cli", "template", *kept], cwd=name, check=False
+        )
+        if made.returncode:
+            raise BeamObsError(f"{name} is written, but for what {' '.join(kept)} gives")
+    tell(f"wrote {len(written) + len(_KEPT)} files to {name}: see {name}/README.md")
+
+
+_KEPT = (
+    ["metadata", ".", "--output", "metadata.json"],
+    ["graph", ".", "--steps", "--output", "steps.txt"],
+)
+"""What is made of a new program, as after each change of it."""
 
 
 @contextlib.contextmanager

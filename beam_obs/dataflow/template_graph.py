@@ -58,15 +58,20 @@ class TemplateGraph(NamedTuple):
 
     Args:
       steps: those without steps within, by label.
-      graph_bytes: size of the portable pipeline.
+      pipeline: the portable pipeline, as workers get it.
       job_bytes: size of the request, in JSON.
       job: that request.
     """
 
     steps: tuple[GraphStep, ...]
-    graph_bytes: int
+    pipeline: bytes
     job_bytes: int
     job: dict[str, Any]
+
+    @property
+    def graph_bytes(self) -> int:
+        """Size of the portable pipeline."""
+        return len(self.pipeline)
 
     def sizes(self) -> str:
         """Returns how many steps it has and how large it is, in one line."""
@@ -158,7 +163,7 @@ def _read(module: str, folder: pathlib.Path) -> TemplateGraph:
         if not one.subtransforms
     ]
     job = (folder / "job.json").read_bytes()
-    return TemplateGraph(tuple(sorted(steps)), len(content), len(job), json.loads(job))
+    return TemplateGraph(tuple(sorted(steps)), content, len(job), json.loads(job))
 
 
 def _coder(components: Any, id_: str) -> str:

@@ -1,0 +1,70 @@
+"""`beam-obs template`: what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+
+import pytest
+from apache_beam.portability.api import beam_runner_api_pb2
+
+from beam_obs.cli.main import exit_code
+
+pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip install 'beam_obs[dataflow]'")
+
+PROJECT = pathlib.Path(__file__).parents[2]
+SCHEDULE = "templates/schedule"
+IMAGE = f"europe-docker.pkg.dev/project/images/schedule@sha256:{'b' * 64}"
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr("sys.path", ["", *sys.path])  # the first is a command's own
+
+
+def test_a_spec_names_the_image_for_launcher_and_workers(tmp_path: pathlib.Path) -> None:
+    assert (
+        exit_code(["template", "spec", SCHEDULE, "--image", IMAGE, "--output", str(tmp_path / "spec.json")])
+        == 0
+    )
+    spec = json.loads((tmp_path / "spec.json").read_text())
+    assert (spec["image"], spec["defaultEnvironment"]["sdkContainerImage"]) == (IMAGE, IMAGE)
+    kept = json.loads((PROJECT / SCHEDULE / "spec.json").read_text())
+    assert spec["metadata"] == kept["metadata"]
+
+
+def test_a_module_has_metadata_without_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["template", "metadata", "pipelines.schedule.batch"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in told["parameters"]][:3] == ["input", "output", "destination"]
+
+
+def test_a_graph_tells_its_size_and_is_written(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(["template", "graph", SCHEDULE, "--pipeline", str(tmp_path / "pipeline.pb")]) == 0
+    content = (tmp_path / "pipeline.pb").read_bytes()
+    steps = (PROJECT / SCHEDULE / "steps.txt").read_text().splitlines()
+    assert f"{len(content):,} bytes (1." in capsys.readouterr().out
+    labels = {
+        one.unique_name
+        for one in beam_runner_api_pb2.Pipeline.FromString(content).components.transforms.values()
+    }
+    assert {step.partition("  ")[0] for step in steps if "lambda" not in step} <= labels
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["metadata", "pipelines.nowhere"], "no module 'pipelines.nowhere'"),
+        (["metadata", "pipelines"], "pipelines has no template.toml"),
+        (["spec", SCHEDULE, "--image", "image:latest"], "has no digest"),
+        (["graph", "pipelines.schedule.sessions"], "has no function main"),
+        (["new", "Orders"], "cannot be named 'Orders'"),
+    ],
+)
+def test_wrong_usage_is_told(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["template", *arguments]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())

@@ -1,0 +1,62 @@
+"""A new pipeline with its template begins with tests that pass."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import beam_obs as obs
+from beam_obs.dataflow.template_starter import start_template
+
+pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip install 'beam_obs[dataflow,gcp]'")
+
+PROJECT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_a_new_template_passes_its_own_tests(tmp_path: pathlib.Path) -> None:
+    def done(folder: pathlib.Path, *command: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        environment.pop("PYTEST_ADDOPTS", None)
+        made = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+
+    done(tmp_path, "beam_obs.cli", "template", "new", "orders-daily")
+    done(tmp_path / "orders-daily", "pytest", "-q", "-p", "no:cacheprovider")
+
+
+def test_each_file_of_a_new_template_is_of_its_name(tmp_path: pathlib.Path) -> None:
+    written = start_template("orders-daily", tmp_path)
+    names = {str(path.relative_to(tmp_path / "orders-daily")) for path in written}
+    assert {"orders_daily/pipeline.py", "template.toml", "Dockerfile", "cloudbuild.yaml", "README.md"} < names
+    for path in written:
+        text = path.read_text()
+        assert "{{name}}" not in text
+        assert "{{package}}" not in text
+        if path.suffix == ".py":
+            compile(text, str(path), "exec")
+
+
+@pytest.mark.parametrize(
+    "name", ["Orders", "orders_daily", "1st", "orders--daily", "class", "a" * 64, "../x"]
+)
+def test_a_name_that_is_none_is_refused(name: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(obs.UsageError, match="cannot be named"):
+        start_template(name, tmp_path)
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "orders").mkdir()
+    with pytest.raises(obs.UsageError, match=r"there is a .*orders already"):
+        start_template("orders", tmp_path)
