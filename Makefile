@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-traces bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation
 
@@ -59,6 +59,11 @@ templates: $(STAMP)  ## what Dataflow is told of the templates, made anew from t
 	    $(BIN)/beam-obs template spec templates/$$one --output templates/$$one/spec.json && \
 	    $(BIN)/beam-obs template graph templates/$$one --steps --output templates/$$one/steps.txt && \
 	    $(BIN)/beam-obs template graph templates/$$one || exit; done
+
+# As root on Debian: apt installs what builds it. With an engine of containers: see templates/Dockerfile.
+image: $(STAMP)  ## the image of the templates, built without network, and a worker of it started
+	@$(BIN)/python -m tests.engines.image
+	$(BIN)/python -m pytest -m engines -rs tests/engines/test_image.py $(PYTEST_ARGS)
 
 test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)

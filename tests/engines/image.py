@@ -1,0 +1,145 @@
+"""The image of the templates, built from `templates/Dockerfile` without network: `make image`.
+
+Its base is Debian's Python, by debootstrap; packages come from a folder of wheels, and Beam's `boot` from its
+Go module. Google's launcher is in its own base image alone: what stands in its place says so. All of it is
+kept in the cache of engines, so that only what has changed is built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from tests.engines.install import PRISM, cache
+from tests.install_by_apt import install_by_apt
+
+PROJECT = pathlib.Path(__file__).parents[2]
+NAME = "localhost/beam-obs-template"
+_LOCK = PROJECT / "templates" / "requirements.lock"
+_RELEASE = "bookworm"
+_PYTHON = (3, 11)
+"""Of that release."""
+
+_NO_LAUNCHER = """#!/bin/sh
+echo "this stands in the place of the launcher of Flex templates, which is in Google's base image alone" >&2
+exit 1
+"""
+
+
+def folder() -> pathlib.Path:
+    """Returns the folder of what images are made of, and of the images."""
+    return cache() / "image"
+
+
+def buildah(*arguments: str) -> list[str]:
+    """Returns a command of buildah, with the images of `folder`."""
+    places = [f"--root={folder() / 'store'}", f"--runroot={folder() / 'run'}", "--storage-driver=vfs"]
+    return ["env", "BUILDAH_ISOLATION=chroot", "buildah", *places, *arguments]
+
+
+def is_built() -> bool:
+    """Returns whether there is an image of the templates."""
+    return shutil.which("buildah") is not None and _is_there(NAME)
+
+
+def main() -> int:
+    """Builds the image; returns 1 where something that it takes is missing."""
+    install_by_apt("the builder of images", {"buildah": "buildah", "debootstrap": "debootstrap"})
+    missing = [tool for tool in ("buildah", "debootstrap", "go") if shutil.which(tool) is None]
+    if missing or sys.version_info[:2] != _PYTHON:
+        print(f"an image takes buildah, debootstrap, Go, and wheels for Python {_PYTHON}; missing: {missing}")
+        return 1
+    folder().mkdir(parents=True, exist_ok=True)
+    given = {
+        "PYTHON": _base(),
+        "BEAM": _boot(),
+        "LAUNCHER": _launcher(),
+        "PIP_ARGUMENTS": "--no-index --find-links=/wheels",
+    }
+    _run(
+        *buildah("bud", "--quiet", "--network=none", f"--volume={_wheels()}:/wheels:ro", f"--tag={NAME}"),
+        *(f"--build-arg={name}={value}" for name, value in given.items()),
+        f"--file={PROJECT / 'templates' / 'Dockerfile'}",
+        str(PROJECT),
+    )
+    print(f"built {NAME}")
+    return 0
+
+
+def _base() -> str:
+    """Returns the image of Debian with Python."""
+    made = folder() / "base"
+    if not (made / "rootfs.tar").exists():
+        root = folder() / "rootfs"
+        shutil.rmtree(root, ignore_errors=True)
+        packages = "--include=python3,python3-venv,ca-certificates"
+        _run(
+            "debootstrap", "--variant=minbase", packages, _RELEASE, str(root), "http://deb.debian.org/debian"
+        )
+        made.mkdir(exist_ok=True)
+        _run("tar", "-C", str(root), "-cf", str(made / "filling.tar"), ".")
+        (made / "filling.tar").rename(made / "rootfs.tar")
+        shutil.rmtree(root)
+    return _image("base", made, "ADD rootfs.tar /")
+
+
+def _boot() -> str:
+    made = folder() / "boot"
+    version = PRISM.folder.rpartition("-")[2]
+    place = made / "opt" / "apache" / "beam"
+    if not (place / f"boot-{version}").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        module = f"github.com/apache/beam/sdks/v2/python/container@v{version}"
+        subprocess.run(["go", "install", module], env={**os.environ, "GOBIN": str(place)}, check=True)
+        (place / "container").rename(place / f"boot-{version}")
+        shutil.copy2(place / f"boot-{version}", place / "boot")
+    return _image("boot", made, "COPY opt/apache/beam/boot /opt/apache/beam/boot")
+
+
+def _launcher() -> str:
+    made = folder() / "launcher"
+    file = made / "opt" / "google" / "dataflow" / "python_template_launcher"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(_NO_LAUNCHER)
+    file.chmod(0o755)
+    return _image("launcher", made, "COPY opt /opt")
+
+
+def _wheels() -> pathlib.Path:
+    """Returns a folder of all that the lock names, and what builds a wheel."""
+    digest = hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:16]
+    made = folder() / f"wheels-{digest}"
+    if not made.exists():
+        filling = made.with_suffix(".filling")
+        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", f"--requirement={_LOCK}"]
+        _run(*pip, "setuptools", "wheel", f"--wheel-dir={filling}")
+        filling.rename(made)
+    return made
+
+
+def _image(name: str, context: pathlib.Path, content: str) -> str:
+    tag = f"localhost/beam-obs-{name}"
+    file = context / "Dockerfile"
+    text = f"FROM scratch\n{content}\n"
+    if not file.exists() or file.read_text() != text or not _is_there(tag):
+        file.write_text(text)
+        _run(*buildah("bud", "--quiet", "--network=none", f"--file={file}", f"--tag={tag}", str(context)))
+    return tag
+
+
+def _is_there(tag: str) -> bool:
+    return not subprocess.call(
+        buildah("inspect", "--type=image", tag), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
