@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.core import ParDo, get_function_arguments
+from apache_beam.transforms.core import ParDo
 
 from beam_obs.records.errors import UsageError
 from beam_obs.records.given import given_flag, given_number
+from beam_obs.stages.bonds import Bonds, asks_for
 from beam_obs.wrapper.isolation import Isolation
 from beam_obs.wrapper.retrying import given_seconds
+
+_BONDS = Bonds(
+    restriction="it is splittable, and its restriction is the runner's",
+    state="it has state or timers, which only the worker can reach",
+    batches="it takes batches, of which a process that is ended would lose more than one record",
+    finalizer="it registers with the end of the bundle, which only the worker knows",
+)
 
 
 def given_isolation(isolate: Any, timeout: Any, memory: Any, partial: bool) -> Isolation | None:
@@ -46,20 +54,12 @@ def why_not_isolated(pardo: ParDo) -> str | None:
     >>> why_not_isolated(beam.Map(str.upper)) is None
     True
     """
-    signature = pardo._signature
-    if signature.is_splittable_dofn():
-        return "it is splittable, and its restriction is the runner's"
-    if signature.is_stateful_dofn():
-        return "it has state or timers, which only the worker can reach"
-    if pardo.fn._process_batch_defined:
-        return "it takes batches, of which a process that is ended would lose more than one record"
+    bond = _BONDS.of(pardo)
+    if bond is not None:
+        return bond
     if type(pardo.fn).finish_bundle is not beam.DoFn.finish_bundle and not _calls_a_function(pardo):
         return "it has a finish_bundle: what it gathered would be lost with a process that is ended"
-    _, defaults = get_function_arguments(pardo.fn, "process")
-    if any(default is beam.DoFn.BundleFinalizerParam for default in defaults):
-        return "it registers with the end of the bundle, which only the worker knows"
-    contexts = (beam.DoFn.BundleContextParam, beam.DoFn.SetupContextParam)
-    if any(isinstance(default, contexts) for default in defaults):
+    if asks_for(pardo, beam.DoFn.BundleContextParam, beam.DoFn.SetupContextParam):
         return "it has a context of the worker's: make it in setup"
     return None
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import apache_beam as beam
-from apache_beam.transforms.core import ParDo, get_function_arguments
+from apache_beam.transforms.core import ParDo
 
 from beam_obs.records.errors import UsageError
+from beam_obs.stages.bonds import Bonds
 from beam_obs.wrapper.retrying import Retry
 
+_BONDS = Bonds(
+    restriction="it is splittable: what it claimed of its restriction before it failed is done",
+    state="it has state or timers: what an attempt wrote before it failed stays written",
+    batches="it takes batches, and those that fail are tried element by element already",
+    finalizer="it registers with the end of the bundle, and each attempt would do so",
+)
 _NO_EXAMPLE = "give an obs.Retry, e.g. retry=obs.Retry(on=[ConnectionError, TimeoutError])"
 
 
@@ -40,14 +46,4 @@ def why_not_again(pardo: ParDo) -> str | None:
     >>> why_not_again(beam.Map(str.upper)) is None
     True
     """
-    signature = pardo._signature
-    if signature.is_splittable_dofn():
-        return "it is splittable: what it claimed of its restriction before it failed is done"
-    if signature.is_stateful_dofn():
-        return "it has state or timers: what an attempt wrote before it failed stays written"
-    if pardo.fn._process_batch_defined:
-        return "it takes batches, and those that fail are tried element by element already"
-    _, defaults = get_function_arguments(pardo.fn, "process")
-    if any(default is beam.DoFn.BundleFinalizerParam for default in defaults):
-        return "it registers with the end of the bundle, and each attempt would do so"
-    return None
+    return _BONDS.of(pardo)
