@@ -23,6 +23,7 @@ class RunOf:
       status: as shown by the commands.
       started: when.
       code: version of its code.
+      replay_of: id of the run whose records it replayed; None where it was no replay.
     """
 
     id: str
@@ -30,10 +31,14 @@ class RunOf:
     status: str
     started: str
     code: str | None
+    replay_of: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the run as JSON-able values."""
-        return dataclasses.asdict(self)
+        """Returns the run as JSON-able values; what it is a replay of only where it is one."""
+        told = dataclasses.asdict(self)
+        if self.replay_of is None:
+            del told["replay_of"]
+        return told
 
 
 # Backward.
@@ -378,6 +383,8 @@ class Fate(ShownInNotebooks):
       position: of the source record.
       record: as it is in the source now.
       notes: what else is to be said.
+      before: what had become of it in the runs that it was replayed from, the oldest first.
+      replays: what became of it, and of aggregates of it that were refused, in the runs that replayed it.
     """
 
     run: RunOf | None
@@ -387,6 +394,8 @@ class Fate(ShownInNotebooks):
     position: int | None = None
     record: SourceRecord | None = None
     notes: tuple[str, ...] = ()
+    before: tuple[Fate, ...] = ()
+    replays: tuple[Fate, ...] = ()
 
     @property
     def is_lost(self) -> bool:
@@ -407,4 +416,9 @@ class Fate(ShownInNotebooks):
             "record": dataclasses.asdict(self.record) if self.record else None,
             "fate": self.into.to_json() if self.into else None,
             "notes": list(self.notes),
+            **{
+                name: [one.to_json() for one in others]
+                for name, others in (("before", self.before), ("replays", self.replays))
+                if others
+            },
         }

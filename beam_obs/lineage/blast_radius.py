@@ -79,7 +79,8 @@ class TouchedRun:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the run as JSON-able values."""
-        return dataclasses.asdict(self) | {"certainty": self.certainty.to_json()}
+        told = {"run": self.run.to_json(), "certainty": self.certainty.to_json()}
+        return dataclasses.asdict(self) | told
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from beam_obs.lineage.future import Future, named_letter, refused_by
 from beam_obs.lineage.opened_files import FileGone
 from beam_obs.lineage.positions import NoSuchPlace, place_of_number, why_no_record
 from beam_obs.lineage.refused_together import refused_together, takes_in
+from beam_obs.lineage.replays import with_other_runs
 from beam_obs.lineage.run_evidence import RunEvidence
 from beam_obs.lineage.source_records import UNVERIFIED, SourceRecord, read_source_record
 from beam_obs.records.errors import BeamObsError, UsageError
@@ -40,7 +41,7 @@ def fate(
     store: Store | str | os.PathLike[str] | None = None,
     everything: bool = False,
 ) -> Fate:
-    """Returns what became of a source record, or of an aggregate.
+    """Returns what became of a source record, or of an aggregate; also where it was replayed.
 
     Args:
       target: ``FILE:N``, the line N of a file, or the record N of a file of blocks, from 1; ``FILE@POSITION``
@@ -69,7 +70,13 @@ def fate(
     store = store_at(store)
     origin = as_origin(target)
     if origin is not None:
-        return _of_origin(store, origin, run, everything)
+        answer = _of_origin(store, origin, run, everything)
+    else:
+        answer = _of_target(store, target, run, everything)
+    return with_other_runs(store, answer, everything)
+
+
+def _of_target(store: Store, target: str, run: str | None, everything: bool) -> Fate:
     file, is_position, number = _parts(target)
     overlooked: list[str] = []
     found = run_choice.of_source(store, file, run, overlooked)
@@ -203,13 +210,17 @@ def _answer(
 ) -> Fate:
     run = run_choice.run_of(evidence.record)
     notes = (*notes, *run_choice.notes_on(evidence))
+    if not is_derived(origin) and evidence.taken is not None and not evidence.taken.has(origin):
+        not_taken = Into(origin, end="not among the records that this run replayed")
+        return Fate(run, evidence.sure(COMPLETELY), not_taken, partition, position, record, notes)
     reason = run_choice.no_lineage(evidence)
     if reason:
         refused = refused_by(evidence, origin)
-        into = Into(origin, dead_letters=refused) if refused else None
-        return Fate(run, not_recorded(reason), into, partition, position, record, notes)
+        known = Into(origin, dead_letters=refused) if refused else None
+        return Fate(run, not_recorded(reason), known, partition, position, record, notes)
     future = Future(evidence, everything)
-    into = future.of(origin, partition.source if partition is not None else None)
+    given_by = evidence.taken.given_by(origin) if evidence.taken is not None else None
+    into = future.of(origin, given_by or (partition.source if partition is not None else None))
     if into.end and partition is not None and position is not None and run_choice.is_as_read(partition):
         together = refused_together(evidence, partition, position)
         nothing = why_no_record(partition, position) if together is None else ""

@@ -17,6 +17,7 @@ from beam_obs.records.weave_report import NO_ORIGIN
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.source_partition import SourcePartition
 from beam_obs.store.store import RunNotFound, Store
+from beam_obs.store.taken_records import is_replay
 from beam_obs.store.unknown_name import nearest_text
 
 _LOOKED_AT = 200
@@ -30,7 +31,8 @@ _SEARCHED = 10
 def run_of(record: RunRecord) -> RunOf:
     """Returns what an answer says of its run."""
     code = (record.start.get("code") or {}).get("version")
-    return RunOf(record.id, record.pipeline, record.status_text, record.start["started"], code)
+    started, replay_of = record.start["started"], record.start.get("parent_run")
+    return RunOf(record.id, record.pipeline, record.status_text, started, code, replay_of)
 
 
 def of_output(store: Store, file: str, run: str | None) -> Iterator[RunEvidence]:
@@ -78,7 +80,7 @@ def of_origin(store: Store, origin: bytes, run: str | None, overlooked: list[str
     if run is not None:
         return RunEvidence(store, store.find(run))
     searched = 0
-    for record in newest(store):
+    for record in newest(store) if is_derived(origin) else _replays_last(store):
         evidence = RunEvidence(store, record, overlooked)
         if evidence.failed_at(origin) is not None:
             return evidence
@@ -89,7 +91,9 @@ def of_origin(store: Store, origin: bytes, run: str | None, overlooked: list[str
                     return evidence
             except DamagedRows as error:
                 overlooked.append(_overlooked(record, [str(error)]))
-        elif evidence.partition_of(origin) is not None:
+        elif evidence.partition_of(origin) is not None and (
+            evidence.taken is None or evidence.taken.has(origin)
+        ):
             return evidence
         if evidence.own_problems:
             overlooked.append(_overlooked(record, evidence.own_problems))
@@ -128,9 +132,10 @@ def of_source(
       the run, and the file as it read it: once for each read of it; None where no run did.
     """
     older: tuple[RunEvidence, list[SourcePartition]] | None = None
-    for record in [store.find(run)] if run is not None else newest(store):
+    for record in [store.find(run)] if run is not None else _replays_last(store):
         evidence = RunEvidence(store, record, overlooked)
-        found = [one for one in evidence.partitions if one.uri is not None and same_file(one.uri, file)]
+        read = evidence.partitions if run is None else evidence.all_partitions
+        found = [one for one in read if one.uri is not None and same_file(one.uri, file)]
         if found:
             if run is not None or is_as_read(found[0]):
                 return evidence, found
@@ -167,6 +172,17 @@ def newest(store: Store) -> Iterator[RunRecord]:
     """Gives the runs of a store from the newest back, one by one."""
     for one in store.ids()[:_LOOKED_AT]:
         yield store.read([one])[0]
+
+
+def _replays_last(store: Store) -> Iterator[RunRecord]:
+    """Gives the runs of a store from the newest back, replays after all others."""
+    replays = []
+    for record in newest(store):
+        if is_replay(record):
+            replays.append(record)
+        else:
+            yield record
+    yield from replays
 
 
 def newer_without_lineage(store: Store, record: RunRecord) -> list[str]:

@@ -46,6 +46,7 @@ from beam_obs.store.source_partition import (
     position_in,
 )
 from beam_obs.store.store import RunNotFound, Store
+from beam_obs.store.taken_records import TakenRecords, is_replay
 
 _MANIFEST_KINDS = {DERIVATIONS: "derivations", OUTPUTS: "output_index", FILTERED: "filtered"}
 _SEARCHED_ONE_BY_ONE = 24
@@ -137,6 +138,15 @@ class RunEvidence:
         return tuple(
             one if one.kind else dataclasses.replace(one, kind=kinds.get(one.source, "")) for one in found
         )
+
+    @functools.cached_property
+    def taken(self) -> TakenRecords | None:
+        """The records that the run took of another, where it was a replay."""
+        if not is_replay(self.record):
+            return None
+        found = TakenRecords(self.store, self.record)
+        self._note(found.problem)
+        return found
 
     @functools.cached_property
     def parent(self) -> RunEvidence | None:

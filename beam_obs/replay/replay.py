@@ -22,6 +22,9 @@ from beam_obs.store.parent_runs import parents_of
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import RunNotFound, Store
 
+_LOOKED_AT = 200
+"""Newer runs that are looked at, whether they replayed records of the same."""
+
 
 class NothingToReplay(BeamObsError):
     """Nothing is left that can be replayed.
@@ -37,7 +40,7 @@ class WouldReplaceFiles(BeamObsError):
     Args:
       label: of the write.
       uri: the prefix.
-      run: id of the run.
+      run: id of the run: the one whose records are replayed, one that they come from, or another replay.
     """
 
     def __init__(self, label: str, uri: str, run: str) -> None:
@@ -152,6 +155,13 @@ class Replay(abc.ABC):
         records = [self.record]
         with contextlib.suppress(RunNotFound):
             records.extend(parents_of(self.store, self.record))
+        known = {record.id for record in records}
+        newer = [one for one in self.store.ids(self.pipeline) if one[0] > min(known) and one[0] not in known]
+        replays = sorted(self.store.read(newer[:_LOOKED_AT]), key=lambda record: record.id)
+        for record in replays:
+            if record.start.get("parent_run") in known:
+                known.add(record.id)
+                records.insert(0, record)
         written = {
             output.get("uri"): record.id
             for record in reversed(records)

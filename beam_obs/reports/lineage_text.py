@@ -75,6 +75,22 @@ def fate_lines(answer: Fate) -> Iterator[str]:
             yield "not read: it is no record of the source"
         return
     yield from _into(answer.into, "")
+    for heading, others in (("before", answer.before), ("replayed", answer.replays)):
+        for one in others:
+            yield ""
+            yield from _other_run(heading, one, answer.into.origin)
+
+
+def _other_run(heading: str, answer: Fate, asked: bytes) -> Iterator[str]:
+    """Gives the lines about what became of a record in another run."""
+    if answer.run is not None:
+        yield click.style(_row(heading, run_text(answer.run)), bold=True)
+    yield _row("answer", certainty_text(answer.certainty))
+    if answer.into is not None and answer.into.origin != asked:
+        yield _row("origin", f"{answer.into.origin.hex()}, an aggregate of it that was refused")
+    yield from _notes(answer.notes)
+    if answer.into is not None:
+        yield from _into(answer.into, "")
 
 
 def partition_row(partition: SourcePartition) -> tuple[str, ...]:
@@ -96,7 +112,10 @@ def _short_version(version: str) -> str:
 def run_text(run: RunOf) -> str:
     """Returns a run in one line."""
     code = f", code {clean(run.code)}" if run.code else ""
-    return f"{run.id[:SHORT_ID]} ({clean(run.pipeline)}, {clean(run.status)}, {run.started[:19]}){code}"
+    replay = f", replay of {run.replay_of[:SHORT_ID]}" if run.replay_of else ""
+    return (
+        f"{run.id[:SHORT_ID]} ({clean(run.pipeline)}, {clean(run.status)}, {run.started[:19]}){code}{replay}"
+    )
 
 
 def certainty_text(certainty: Certainty) -> str:

@@ -13,9 +13,12 @@ import pytest
 import beam_obs as obs
 import beam_obs.lineage as lineage
 from beam_obs.dead_letters.letter_snapshot import read_letters
+from beam_obs.lineage.readable_files import ReadableFiles
 from beam_obs.store.erasure import erase
 from beam_obs.store.person import Person
 from beam_obs.store.store import Store
+from beam_obs.web.pages.record_page import record_at_page
+from beam_obs.web.stored_runs import StoredRuns
 from tests import programs
 from tests.shared_runs import made_once
 
@@ -67,6 +70,14 @@ PROGRAM = """
         main()
 """
 FARES = "city,fare\nrome,12.5\nparis,cheap\noslo,0\nbonn,7\nbern,dear\nlyon,x,y\n"
+
+
+def told_of(fate: lineage.Fate) -> tuple[str, list[str], list[str]]:
+    """Its run, and the labels of sinks that have the record and of stages that refused it."""
+    assert fate.run is not None
+    assert fate.into is not None
+    written = [one.sink for one in fate.into.written]
+    return fate.run.id, written, [one.stage for one in fate.into.dead_letters]
 
 
 @pytest.fixture
@@ -153,6 +164,32 @@ def test_a_letter_refused_again_is_the_next_attempt(refused: obs.RunRecord) -> N
     (of_sum,) = lineage.why("again-sums-00000-of-00001:1").made_of
     assert isinstance(of_sum, lineage.FromSource)
     assert of_sum.record.line in (3, 4)
+    # What became of a record is told over all runs, from each of them.
+    third, second = (one.id for one in obs.Store().runs()[:2])
+    fares = str(next(iter(before.values())).source_uri)
+    whole = lineage.fate(f"{fares}:3")
+    assert (told_of(whole), [*map(told_of, whole.replays)]) == (
+        (refused.id, ["copy"], ["parse"]),
+        [(second, [], ["parse"]), (third, ["sums", "write"], [])],
+    )
+    assert whole.into is not None
+    of_origin = lineage.fate(whole.into.origin.hex())
+    assert (of_origin.run, len(of_origin.replays)) == (whole.run, 2)
+    last = lineage.fate(f"{fares}:3", run=third)
+    assert [*map(told_of, (*last.before, last))] == [*map(told_of, (whole, *whole.replays))]
+    assert [one.certainty.kind for one in (whole, *whole.replays)] == ["complete"] * 3
+    # One that went well is of the run that read it alone.
+    rome = lineage.fate(f"{fares}:2")
+    assert (told_of(rome), rome.replays) == ((refused.id, ["copy", "sums", "write"], []), ())
+    assert rome.into is not None
+    assert told_of(lineage.fate(rome.into.origin.hex())) == told_of(rome)
+    elsewhere = lineage.fate(rome.into.origin.hex(), run=third).into
+    assert elsewhere is not None
+    assert elsewhere.end == "not among the records that this run replayed"
+    page = record_at_page(
+        StoredRuns(obs.Store()), {"at": f"{fares}:3"}, ReadableFiles([str(pathlib.Path(fares).parent)])
+    ).values
+    assert [one["fate"].run.id for one in page["elsewhere"]] == [second, third]
     # A person is erased from what was replayed, too.
     snapshot, _ = sorted(pathlib.Path(".beam_obs").glob("runs/*/*/replayed.avro"))
     assert b"bern" in b"".join(letter.payload for letter in read_letters(str(snapshot)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from beam_obs.lineage.ancestry import SHOWN_CONTRIBUTORS
 from beam_obs.lineage.answers import Fate, FromAggregate, FromSource, Why
@@ -127,6 +127,7 @@ def _page(
             "fate": forward,
             "fate_doubt": doubt(forward.certainty) if forward is not None else "",
             "became": _became(runs, forward),
+            "elsewhere": _elsewhere(runs, forward),
             "is_source": len(trees) == 1 and isinstance(trees[0], FromSource) and written is None,
             "unanswered": unanswered,
             "first": first,
@@ -153,6 +154,26 @@ def _became(runs: StoredRuns, forward: Fate | None) -> Became | None:
     graph = StepGraph(runs.find(forward.run.id).end)
     start = forward.partition.source if forward.partition is not None else forward.into.step
     return became(forward.into, graph, start)
+
+
+def _elsewhere(runs: StoredRuns, forward: Fate | None) -> list[dict[str, Any]]:
+    """Returns what became of the record in the runs that it was replayed from, and in its replays."""
+    if forward is None:
+        return []
+    headings = (("Before, in run", forward.before), ("Replayed by run", forward.replays))
+    return [
+        {
+            "heading": heading,
+            "fate": one,
+            "doubt": doubt(one.certainty),
+            "became": _became(runs, one),
+            "is_asked": one.into is not None
+            and forward.into is not None
+            and one.into.origin == forward.into.origin,
+        }
+        for heading, others in headings
+        for one in others
+    ]
 
 
 def _source(forward: Fate | None) -> SourceShown | None:
