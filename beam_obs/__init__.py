@@ -2,7 +2,7 @@
 
     put it on     Pipeline, instrument, or the command `beam-obs run`; set by ObservabilityOptions
     steps         Stage, Source, Sink around any of Beam's, with a Retry; WindowInto, to keep the late;
-                  Stamp, current_origin for lineage
+                  Canary through a stream; Stamp, current_origin for lineage
     assumptions   Check of between, fits_schema, holds, matches, not_null, of_type, one_of, unique
     reads         ReadFromText, ReadFromCsv, ReadFromJson, ReadFromAvro, ReadFromParquet, ReadWholeFiles,
                   ReadContinuously of any of these, ReadFromPubSub

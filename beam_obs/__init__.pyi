@@ -43,6 +43,7 @@ from beam_obs.metrics.kept_instruments import summary as summary
 from beam_obs.records.bad_input import BadFile as BadFile
 from beam_obs.records.bad_input import BadInput as BadInput
 from beam_obs.records.bad_input import BadMessage as BadMessage
+from beam_obs.records.bad_input import CanaryFailed as CanaryFailed
 from beam_obs.records.bad_input import ConversionError as ConversionError
 from beam_obs.records.bad_input import CorruptBlock as CorruptBlock
 from beam_obs.records.bad_input import DamagedCompression as DamagedCompression
@@ -77,6 +78,7 @@ from beam_obs.runs.instrument import instrument as instrument
 from beam_obs.runs.options import ObservabilityOptions as ObservabilityOptions
 from beam_obs.runs.pipeline import Pipeline as Pipeline
 from beam_obs.runs.reach import StoreOutOfReach as StoreOutOfReach
+from beam_obs.stages.canary import Canary as Canary
 from beam_obs.stages.kafka_headers import continue_trace as continue_trace
 from beam_obs.stages.kafka_headers import trace_headers as trace_headers
 from beam_obs.stages.sink import Sink as Sink

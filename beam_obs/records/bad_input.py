@@ -66,6 +66,10 @@ class LateRecord(BadInput):
     """A record came after its window had expired."""
 
 
+class CanaryFailed(BadInput):
+    """A canary arrived, and is not as it should be."""
+
+
 class NotReadBack(BadInput):
     """A record would not come back from the file that it is written to, or not as it is."""
 

@@ -25,6 +25,7 @@ from beam_obs.records.wording import (
     seconds_text,
 )
 from beam_obs.reports.as_of import counts_text
+from beam_obs.reports.canary_notes import canary_notes
 from beam_obs.reports.console import console_for, print_plainly, writes_unicode
 from beam_obs.reports.dataset_text import shown_places
 from beam_obs.reports.failure_text import failing_record_text, failure_lines
@@ -247,11 +248,11 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     balance = balance_notes(end)
     if end.get("counts_from") is None:
         yield Text()
-        yield from map(_note, (*balance, *worker_notes(end)))
+        yield from map(_note, (*balance, *canary_notes(end), *worker_notes(end)))
         return
     mark = {GOOD: f"{marks.tick} ", BAD: f"{marks.cross} "}.get(balance[0].tone, "")
     yield _note(balance[0]._replace(text=f"{mark}{balance[0].text}"))
-    yield from map(_note, (*balance[1:], *count_notes(end), *worker_notes(end)))
+    yield from map(_note, (*balance[1:], *canary_notes(end), *count_notes(end), *worker_notes(end)))
     notes = []
     if end.get("stages"):
         notes.append(f"{marks.stage} stage: times are of a sample of its records")

@@ -28,6 +28,7 @@ from beam_obs.testing import assert_metrics
 from tests.engines.prism import prism_options
 from tests.metrics.bundled_values import check_kept, in_bundles
 from tests.million import assert_a_million_records_balance
+from tests.stages.canaries import check_canaries, run_canaries
 from tests.stages.late_stream import letters_of, run_late
 from tests.weaving.provenance import made, run_woven
 from tests.weaving.random_steps import STEPS, typed
@@ -89,6 +90,16 @@ def test_files_that_were_written_are_noted_however_late_they_come(optimized: str
     (run,) = obs.Store(str(tmp_path / "store")).runs()
     assert [(one["label"], one["records"]) for one in run.end["outputs"]] == [("write", 2), ("write too", 1)]
     assert run.end["dead_letters"]["count"] == 1
+
+
+def test_canaries_arrive_are_judged_and_never_get_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEAM_OBS_STORE", str(tmp_path / "store"))
+
+    record = run_canaries("PrismRunner", str(tmp_path / "out.txt"), tuple(prism_options()), seconds=4)
+
+    check_canaries(record, str(tmp_path / "out.txt"))
 
 
 @pytest.mark.parametrize("runner", ["PrismRunner", "DirectRunner"])

@@ -27,6 +27,8 @@ ON_CHANGED = (DEAD_LETTER, AGAIN, IGNORE)
 
 _SETTLED = 0.5
 """Part of an interval for which a file is to stay the same: looks come somewhat earlier or later."""
+_OVERDUE_SECONDS = 60
+"""After so long a look that was due is left out: a template may be started long after it was made."""
 
 
 class Looks(NamedTuple):
@@ -46,7 +48,7 @@ class Looks(NamedTuple):
     settles: bool
     on_changed: str
 
-    def is_last(self, at: Timestamp) -> bool:
+    def is_last(self, at: Timestamp | float) -> bool:
         """Returns whether there is no look behind the one at a time."""
         return bool(self.stop != MAX_TIMESTAMP and at + self.interval >= self.stop)
 
@@ -71,7 +73,7 @@ class ArrivingFiles(Ours):
         return (
             pbegin
             | "Look" >> PeriodicImpulse(looks.start, looks.stop, looks.interval)
-            | "Find" >> beam.FlatMap(_Look(self._finder)).with_output_types(tuple[str, Any])
+            | "Find" >> beam.FlatMap(_Look(self._finder, looks)).with_output_types(tuple[str, Any])
             | "New" >> beam.ParDo(NewFiles(self._looks)).with_output_types(FoundFile)
         )
 
@@ -80,11 +82,14 @@ class _Look(Untyped):
     """Finds the files that there are now, each with its path and what time it is: a runner that is behind
     looks several times at once."""
 
-    def __init__(self, finder: Any) -> None:
+    def __init__(self, finder: Any, looks: Looks) -> None:
         self._finder = finder
+        self._looks = looks
 
-    def __call__(self, _: Any) -> list[tuple[str, tuple[FoundFile, float]]]:
+    def __call__(self, due: float) -> list[tuple[str, tuple[FoundFile, float]]]:
         now = time.time()
+        if now - due > max(_OVERDUE_SECONDS, self._looks.interval) and not self._looks.is_last(due):
+            return []
         return [(file.path, (file, now)) for file in self._finder.look()]
 
 

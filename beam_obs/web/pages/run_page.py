@@ -10,6 +10,7 @@ from beam_obs.lineage.run_choice import is_service
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import letters_beside, lost_evidence
 from beam_obs.reports.as_of import counts_text, growth_text
+from beam_obs.reports.canary_notes import canary_notes
 from beam_obs.reports.dataset_text import shown_places
 from beam_obs.reports.failure_text import failing_record_text, failure_lines
 from beam_obs.reports.marked_graph import MarkedGraph, NoStepsYet, marked_graph
@@ -70,7 +71,11 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
         "has_stages": graph is not None and any(step.is_stage for step in graph.steps),
         "has_dropped": graph is not None and any(step.dropped for step in graph.steps),
         "balance": balance_notes(end) if record.end is not None else [],
-        "notes": [*count_notes(end), *worker_notes(end)] if record.end is not None else worker_notes(end),
+        "notes": [
+            *canary_notes(end),
+            *(count_notes(end) if record.end is not None else ()),
+            *worker_notes(end),
+        ],
         "refused": refused,
         "beside": letters_beside(refused, record.status),
         "kinds": [{**kind, "of_stage": stage_of_kind(kind)} for kind in kinds[:SHOWN_KINDS]],
