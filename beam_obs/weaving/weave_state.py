@@ -24,6 +24,7 @@ from beam_obs.weaving.par_do import ParDoFacts, facts_of
 from beam_obs.weaving.portable_graph import KV_URN, PAR_DO_URN, PortableGraph
 from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.span_givers import SpanGivers
+from beam_obs.weaving.step_names import StepNames
 from beam_obs.weaving.units import Unit, find_units
 from beam_obs.woven.aggregate_origins import Aggregate
 from beam_obs.woven.inserted_steps import ConvertDoFn
@@ -114,6 +115,7 @@ class WeaveState:
         """Steps that nobody takes from, and what they take."""
         self._facts: dict[str, ParDoFacts] = {}
         self._converted: dict[tuple[str, str, str], str] = {}
+        self._names = StepNames()
         self.span_givers: dict[str, SpanGivers] = {}
         """Which steps made the last spans of the elements of a PCollection."""
         self.reads_messages = any(
@@ -293,7 +295,7 @@ class WeaveState:
             takes, provenance = (PLAIN, NO_SOURCE) if given == SEED else (given, UNKNOWN)
             converts = self.insert_dofn(
                 unit_node,
-                f"{self.label(unit_node)}/beam_obs:{form} {len(self._converted)}",
+                self._names.once(f"{self.label(unit_node)}/beam_obs:{form}"),
                 ConvertDoFn(takes, form, provenance),
                 pcoll,
                 {"None": made},

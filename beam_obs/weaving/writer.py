@@ -38,6 +38,7 @@ from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.encoded_rows import open_rows
 from beam_obs.weaving.own_pipeline import own_pipeline
 from beam_obs.weaving.portable_graph import PortableGraph
+from beam_obs.weaving.step_names import StepNames
 from beam_obs.weaving.weave_state import FILTERED, INPUTS, WINDOW_COUNTS, WeaveState, par_do_spec
 from beam_obs.woven.gathered import sum_of_rows
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
@@ -70,19 +71,19 @@ def write_rows(
     starts: list[_Start] = []
     manifests: list[str] = []
     together: dict[str, list[str]] = {}
-    for at, (kind, label, rows) in enumerate(weave.rows):
+    names = StepNames()
+    for kind, label, rows in weave.rows:
         is_default = weave.windowing(rows).is_default()
         if weave.graph.parts.pcollections[rows].is_bounded != api.IsBounded.BOUNDED:
             starts.append(_Start(kind, label, rows, is_default))
             continue
         if not is_default:
-            rows = wiring.globally(f"Globally {at}", rows)
+            rows = wiring.globally(names.once(f"Globally {kind} of {slug(label)}"), rows)
         if kind in _TOGETHER:
             together.setdefault(kind, []).append(rows)
         else:
-            manifests.append(
-                wiring.par_do(f"{at} {kind} of {slug(label)}", _writer(kind, label, evidence), rows)
-            )
+            name = names.once(f"{kind} of {slug(label)}")
+            manifests.append(wiring.par_do(name, _writer(kind, label, evidence), rows))
     for kind, of_steps in together.items():
         rows = wiring.flatten(kind.capitalize(), of_steps, BytesCoder())
         manifests.append(wiring.par_do(kind, _writer(kind, "", evidence), rows))
@@ -127,16 +128,20 @@ class _Write(Untyped, beam.PTransform):
     def expand(self, starts: Any) -> Any:
         manifests: list[Any] = []
         together: dict[str, list[Any]] = {}
-        for at, start in enumerate(starts):
+        names = StepNames()
+        for start in starts:
             rows = start.rows
+            of_step = f"{start.kind} of {slug(start.label)}"
             if not start.is_default:
-                rows = rows | f"In the global window {at}" >> beam.WindowInto(GlobalWindows())
+                rows = rows | names.once(f"In the global window {of_step}") >> beam.WindowInto(
+                    GlobalWindows()
+                )
             if start.kind in _TOGETHER:
                 together.setdefault(start.kind, []).append(rows)
             elif start.kind == _BATCH_MANIFESTS:
                 manifests.append(rows)
             else:
-                manifests.append(self._of_stream(f"{at} {start.kind} of {slug(start.label)}", start, rows))
+                manifests.append(self._of_stream(names.once(of_step), start, rows))
         for kind, of_steps in together.items():
             flat = tuple(of_steps) | f"All {kind}" >> beam.Flatten()
             manifests.append(self._of_stream(kind, _Start(kind, "", "", True), flat))
