@@ -57,7 +57,7 @@ templates: $(STAMP)  ## what Dataflow is told of the templates, made anew from t
 	    echo "$$one" && \
 	    $(BIN)/beam-obs template metadata templates/$$one --output templates/$$one/metadata.json && \
 	    $(BIN)/beam-obs template spec templates/$$one --output templates/$$one/spec.json && \
-	    $(BIN)/beam-obs template graph templates/$$one --steps --output templates/$$one/steps.txt && \
+	    $(BIN)/beam-obs template graph --steps --output templates/$$one/steps.txt templates/$$one && \
 	    $(BIN)/beam-obs template graph templates/$$one || exit; done
 
 # As root on Debian: apt installs what builds it. With an engine of containers: see templates/Dockerfile.

@@ -69,7 +69,7 @@ def spec(program: str, image: str | None, output: pathlib.Path) -> None:
     _write(as_json(rendered), output)
 
 
-@template.command(context_settings={"ignore_unknown_options": True})
+@template.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("program", metavar="PROGRAM")
 @click.argument("arguments", metavar="[ARGUMENTS...]", nargs=-1, type=click.UNPROCESSED)
 @click.option(
@@ -127,7 +127,7 @@ def new(name: str) -> None:
 
 _KEPT = (
     ["metadata", ".", "--output", "metadata.json"],
-    ["graph", ".", "--steps", "--output", "steps.txt"],
+    ["graph", "--steps", "--output", "steps.txt", "."],
 )
 """What is made of a new program, as after each change of it."""
 

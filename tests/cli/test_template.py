@@ -44,7 +44,7 @@ def test_a_module_has_metadata_without_settings(capsys: pytest.CaptureFixture[st
 def test_a_graph_tells_its_size_and_is_written(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code(["template", "graph", SCHEDULE, "--pipeline", str(tmp_path / "pipeline.pb")]) == 0
+    assert exit_code(["template", "graph", "--pipeline", str(tmp_path / "pipeline.pb"), SCHEDULE]) == 0
     content = (tmp_path / "pipeline.pb").read_bytes()
     steps = (PROJECT / SCHEDULE / "steps.txt").read_text().splitlines()
     assert f"{len(content):,} bytes (1." in capsys.readouterr().out
