@@ -20,6 +20,8 @@ from tests.install_by_apt import install_by_apt
 PROJECT = pathlib.Path(__file__).parents[2]
 NAME = "localhost/beam-obs-template"
 _LOCK = PROJECT / "templates" / "requirements.lock"
+_SOURCES = ("beam_obs", "pipelines", "pyproject.toml", "templates/Dockerfile", "templates/launch.py", _LOCK)
+_LABEL = "beam_obs.sources"
 _RELEASE = "bookworm"
 _PYTHON = (3, 11)
 """Of that release."""
@@ -42,8 +44,28 @@ def buildah(*arguments: str) -> list[str]:
 
 
 def is_built() -> bool:
-    """Returns whether there is an image of the templates."""
-    return shutil.which("buildah") is not None and _is_there(NAME)
+    """Returns whether there is an image of the templates, of the code that is here."""
+    if shutil.which("buildah") is None:
+        return False
+    label = f'{{{{index .OCIv1.Config.Labels "{_LABEL}"}}}}'
+    found = subprocess.run(
+        buildah("inspect", "--type=image", f"--format={label}", NAME),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() == _digest()
+
+
+def _digest() -> str:
+    """Returns a digest of what an image is made of."""
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        place = PROJECT / name
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(f"{path.relative_to(PROJECT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def main() -> int:
@@ -63,6 +85,7 @@ def main() -> int:
     _run(
         *buildah("bud", "--quiet", "--network=none", f"--volume={_wheels()}:/wheels:ro", f"--tag={NAME}"),
         *(f"--build-arg={name}={value}" for name, value in given.items()),
+        f"--label={_LABEL}={_digest()}",
         f"--file={PROJECT / 'templates' / 'Dockerfile'}",
         str(PROJECT),
     )

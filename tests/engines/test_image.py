@@ -1,15 +1,13 @@
-"""The image of the templates: a worker that its `boot` starts runs the flights, woven, as no root."""
+"""The image of the templates: its program, and a worker that its `boot` starts, run the flights as no root."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -29,7 +27,9 @@ DATA = PROJECT / "pipelines" / "flights" / "data"
 def container() -> Iterator[str]:
     """A container of the image."""
     if not is_built():
-        pytest.skip("the image of the templates is not built: make image (it needs Debian and root)")
+        pytest.skip(
+            "there is no image of the templates as they are now: make image (it needs Debian and root)"
+        )
     made = subprocess.run(buildah("from", NAME), capture_output=True, text=True, check=True).stdout.strip()
     try:
         yield made
@@ -98,37 +98,31 @@ def _answers(port: int) -> bool:
         return peer.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_worker_of_the_image_runs_the_flights(container: str, tmp_path: pathlib.Path) -> None:
-    options = [one for one in prism_options() if not one.startswith("--environment_type")]
-    # The worker is another user, in a root folder of its own.
-    for folder in (*tmp_path.parents, tmp_path):
-        if folder.is_relative_to(tmp_path.parents[1]):
-            folder.chmod(0o777)
-    shutil.copytree(DATA, tmp_path / "data")
-    rows = (tmp_path / "data" / "flights-2013-01.csv").read_text().splitlines(keepends=True)[:1001]
+def test_launcher_and_worker_of_the_image_run_the_flights(container: str, tmp_path: pathlib.Path) -> None:
+    (prism,) = [one for one in prism_options() if one.startswith("--prism_location")]
+    engine = pathlib.Path(prism.partition("=")[2]).parent
+    rows = (DATA / "flights-2013-01.csv").read_text().splitlines(keepends=True)[:1001]
     (tmp_path / "flights.csv").write_text("".join(rows))
-    before = os.umask(0)
-    try:
-        with workers_of(container, tmp_path) as port:
-            done = subprocess.run(
-                [
-                    sys.executable, "-c", "from pipelines.flights.batch import main; main()",
-                    f"--input={tmp_path / 'flights.csv'}", f"--reference={tmp_path / 'data'}",
-                    f"--output={tmp_path / 'out'}", f"--obs_store={tmp_path / 'store'}",
-                    "--runner=PrismRunner", *options,
-                    "--environment_type=EXTERNAL", f"--environment_config=localhost:{port}",
-                ],
-                cwd=PROJECT,
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )  # fmt: skip
-    finally:
-        os.umask(before)
+    # Both are another user, in a root folder of their own.
+    tmp_path.chmod(0o777)
+    with workers_of(container, tmp_path) as port:
+        done = subprocess.run(
+            buildah(
+                "run", f"--volume={tmp_path}:{tmp_path}", f"--volume={engine}:{engine}:ro", container, "--",
+                "python", "/template/launch.py", f"--input={tmp_path / 'flights.csv'}",
+                f"--output={tmp_path / 'out'}", f"--obs_store={tmp_path / 'store'}",
+                "--runner=PrismRunner", prism, "--environment_type=EXTERNAL",
+                f"--environment_config=localhost:{port}",
+            ),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     (record,) = obs.Store(str(tmp_path / "store")).runs()
     assert record.status == "done"
+    assert record.end is not None
     written = list(tmp_path.glob("out-flights*"))
     assert written
     assert {path.stat().st_uid for path in written} == {10001}
