@@ -1,4 +1,4 @@
-"""The image of the templates: its program, and a worker that its `boot` starts, run the flights as no root."""
+"""The image of the templates: its program, and a worker that its `boot` starts run the flights as no root."""
 
 from __future__ import annotations
 
