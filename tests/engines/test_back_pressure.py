@@ -18,11 +18,11 @@ from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.dead_letters import evidence_writer
 from beam_obs.metrics import own_families as own
 from beam_obs.runs import committed_so_far, watcher
+from benchmarks.steady_source import steady
 from tests.engines.alertmanager import alertmanager, receiver
 from tests.engines.object_stores import free_port
 from tests.engines.prism import prism_options
 from tests.engines.prometheus import installed, prometheus
-from tests.engines.steady_source import steady
 from tests.engines.test_notified import told_of, told_to
 
 pytestmark = pytest.mark.engines

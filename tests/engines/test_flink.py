@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
-from beam_obs.store.evidence import DEAD_LETTERS, read_evidence
+from beam_obs.store.evidence import DEAD_LETTERS, Standing, dead_letters, read_evidence
 from beam_obs.store.run_record import RunRecord
 from tests.engines.flink.cluster import Cluster
 from tests.metrics.bundled_values import check_values, in_bundles
@@ -52,20 +52,21 @@ class Job:
     Args:
       folder: of its store and its output.
       options: of the cluster.
-      waits_behind: after which step the job waits for `go_on`: ``group`` or ``write``.
+      waits_behind: after which step the job waits for `go_on`: ``spread``, ``group`` or ``write``.
     """
 
     def __init__(self, folder: Path, options: list[str], waits_behind: str) -> None:
         self.store = obs.Store(str(folder / "store"))
         self.output = folder / "out"
-        self._go_on = folder / "go on"
-        wait = beam.ParDo(WaitFor(self._go_on))
+        self._released = folder / "go on"
+        wait = beam.ParDo(WaitFor(self._released))
         options = [*options, f"--obs_store={self.store.uri}", "--obs_progress=off"]
         pipeline = obs.Pipeline(options=PipelineOptions(options), name="numbers")
+        numbers = pipeline | "numbers" >> beam.Create(range(NUMBERS)) | "spread" >> beam.Reshuffle()
+        if waits_behind == "spread":
+            numbers |= "wait" >> wait
         groups = (
-            pipeline
-            | "numbers" >> beam.Create(range(NUMBERS))
-            | "spread" >> beam.Reshuffle()
+            numbers
             | "parse" >> obs.Stage(beam.Map(parse))
             | "key" >> beam.Map(lambda number: (number % GROUPS, number))
             | "group" >> beam.GroupByKey()
@@ -83,13 +84,15 @@ class Job:
 
     def wait_until(self, holds: Callable[[list[str]], bool]) -> None:
         """Waits until the names of the files in the run's folder are such."""
+        (record,) = self.store.runs()
+        self.wait_for("such files", lambda: holds(self.store.files.names(record.folder)))
+
+    def wait_for(self, what: str, holds: Callable[[], bool]) -> None:
+        """Waits until something holds."""
         deadline = time.monotonic() + 200
-        while time.monotonic() < deadline:
-            (record,) = self.store.runs()
-            if holds(self.store.files.names(record.folder)):
-                return
+        while not holds():
+            assert time.monotonic() < deadline, f"the job did not get so far: {what}"
             time.sleep(0.2)
-        raise AssertionError(f"the job did not get so far: {self.store.files.names(record.folder)}")
 
     def dead_letters_are_committed(self) -> bool:
         """Returns whether a manifest names all files of dead letters."""
@@ -97,14 +100,24 @@ class Job:
         committed = read_evidence(self.store, record.folder).of_kind(DEAD_LETTERS)
         return sum(one.count for one in committed) == NUMBERS // 10
 
+    def go_on(self) -> None:
+        """Lets the job go on to its end."""
+        self._released.touch()
+
     def leave(self) -> None:
         """Leaves the job, as a launcher does that ends without waiting, and lets it go on to its end."""
         self._result.beam_obs_run.left()
-        self._go_on.touch()
+        self.go_on()
+
+    def cancel(self) -> RunRecord:
+        """Cancels the job, and returns its run."""
+        self._result.cancel()
+        (record,) = self.store.runs()
+        return record
 
     def finish(self) -> RunRecord:
         """Lets the job go on to its end, and returns its run."""
-        self._go_on.touch()
+        self.go_on()
         self._result.wait_until_finish()
         (record,) = self.store.runs()
         return record
@@ -149,6 +162,45 @@ def test_a_task_manager_lost_after_evidence_was_committed(cluster: Cluster, tmp_
 
     job.assert_that_nothing_is_lost_or_doubled(run)
     assert run.end["dead_letters"]["superseded"] == NUMBERS // 10
+
+
+def test_workers_killed_in_mid_bundle(cluster: Cluster, tmp_path: Path) -> None:
+    job = Job(tmp_path, cluster.options, waits_behind="group")
+    job.wait_until(lambda names: any(name.startswith("dead_letters-") for name in names))
+
+    assert cluster.kill_workers(1) + cluster.kill_workers(2) >= 1
+    run = job.finish()
+
+    job.assert_that_nothing_is_lost_or_doubled(run)
+    assert run.end["dead_letters"]["uncommitted"] > 0
+
+
+def test_a_store_that_is_away_for_a_while(cluster: Cluster, tmp_path: Path) -> None:
+    """No bundle that refuses a record is committed meanwhile: it fails, and is tried again."""
+    job = Job(tmp_path, cluster.options, waits_behind="spread")
+    before = cluster.failures()
+
+    (tmp_path / "store").rename(tmp_path / "away")
+    (tmp_path / "store").touch()
+    job.go_on()
+    job.wait_for("a bundle that failed", lambda: cluster.failures() > before)
+    (tmp_path / "store").unlink()
+    (tmp_path / "away").rename(tmp_path / "store")
+    run = job.finish()
+
+    job.assert_that_nothing_is_lost_or_doubled(run)
+
+
+def test_a_job_that_is_cancelled_keeps_what_it_refused(cluster: Cluster, tmp_path: Path) -> None:
+    job = Job(tmp_path, cluster.options, waits_behind="group")
+    job.wait_until(lambda names: any(name.startswith("dead_letters-") for name in names))
+
+    run = job.cancel()
+
+    assert run.status == "cancelled"
+    assert run.status_text == f"cancelled, {NUMBERS // 10} dead"
+    letters = [standing for _, standing in dead_letters(job.store, run)]
+    assert letters == [Standing.UNCOMMITTED] * (NUMBERS // 10)
 
 
 def test_a_million_records_balance(cluster: Cluster, tmp_path: Path) -> None:

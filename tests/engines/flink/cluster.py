@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import pathlib
 import shutil
@@ -126,6 +127,21 @@ class Cluster:
         process = self._processes.pop(f"task manager {number}")
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+    def kill_workers(self, number: int) -> int:
+        """Ends, at once, the workers of a task manager, which goes on itself; returns how many."""
+        pool = self._processes[f"pool {number}"].pid
+        threads = pathlib.Path(f"/proc/{pool}/task").iterdir()
+        workers = [int(pid) for one in threads for pid in (one / "children").read_text().split()]
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        return len(workers)
+
+    def failures(self) -> int:
+        """Returns how many failures Flink knows of, of all jobs."""
+        jobs = json.loads(self._asked("jobs"))["jobs"]
+        told = (json.loads(self._asked(f"jobs/{job['id']}/exceptions")) for job in jobs)
+        return sum(len(one["exceptionHistory"]["entries"]) for one in told)
 
     def stop(self) -> None:
         """Ends every part, with the workers that it has started."""
