@@ -11,6 +11,12 @@ OLDEST_BIN := $(OLDEST_VENV)/bin
 OLDEST_STAMP := $(OLDEST_VENV)/.installed
 
 PYTEST_ARGS ?=
+# Chance goes the same way each time; `make oracle SEED=7`, or another target of tests, explores.
+SEED ?=
+export BEAM_OBS_SEED := $(SEED)
+export PYTHONHASHSEED := $(or $(SEED),0)
+# Some environments forbid it; each of the hundreds of Pythons that tests start would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 # One more than two cores: tests wait for programs and servers that they start.
 # Stealing keeps the tests of a file on one process, with what they share, but for the last ones.
 IN_PARALLEL := --numprocesses 3 --dist worksteal

@@ -7,6 +7,7 @@ import gc
 import inspect
 import os
 import pathlib
+import random
 import re
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from beam_obs.files import new_file
+from tests.chance import SEED
 
 # A store of the person who runs the tests must never be written to.
 os.environ.pop("BEAM_OBS_STORE", None)
@@ -23,12 +25,21 @@ os.environ.pop("BEAM_OBS_STORE", None)
 os.environ.pop("COLUMNS", None)
 
 # How long an example takes says how busy the machine is.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+settings.register_profile(
+    "project", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=not SEED
+)
+settings.load_profile("project")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--plain-beam", action="store_true", help="ask Beam anew what tests/quick_beam.py keeps")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    # Hypothesis then draws from it.
+    if SEED and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = SEED
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -54,6 +65,12 @@ def _is_written_in(finder: doctest.DocTestFinder, module: ModuleType, found: obj
 
 
 doctest.DocTestFinder._from_module = _is_written_in
+
+
+@pytest.fixture(autouse=True)
+def leave_nothing_to_chance(request: pytest.FixtureRequest) -> None:
+    """Lets what Beam, and what we, draw at random be the same each time."""
+    random.seed(f"{request.node.nodeid} {SEED}")
 
 
 @pytest.fixture(autouse=True)

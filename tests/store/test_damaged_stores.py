@@ -25,8 +25,9 @@ import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.records.errors import BeamObsError
 from beam_obs.store.store import Store
+from tests.chance import TRIES
 
-EXAMPLES = int(os.environ.get("BEAM_OBS_DAMAGE", "60"))
+EXAMPLES = TRIES or 60
 OTHER = "0193aaaa-0001-7000-8000-000000000001"
 """Id of an older run, of another pipeline: what is damaged is never its."""
 
@@ -221,7 +222,6 @@ FOREIGN = [
     max_examples=EXAMPLES,
     deadline=None,
     database=None,
-    derandomize="BEAM_OBS_DAMAGE" not in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(dice=st.data())

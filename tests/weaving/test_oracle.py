@@ -15,6 +15,7 @@ import pytest
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms import window
 
+from tests.chance import chance as chance_of
 from tests.weaving.provenance import RUNNERS, made, run_woven
 from tests.weaving.random_steps import STEPS, STREAM_STEPS, SUPERSETS, typed
 
@@ -79,7 +80,7 @@ def check(names: list[str], branches: list[str], count: int, runner: str) -> int
 def check_stream(names: list[str], count: int, seed: int) -> int:
     """Returns how many values of a stream were right; the origins of its sources are those they came with."""
     with tempfile.TemporaryDirectory() as folder:
-        ran = run_woven(build_stream(names, count, random.Random(seed)), folder, "bundles")
+        ran = run_woven(build_stream(names, count, chance_of(seed)), folder, "bundles")
     sources = {min(value[1]): origin for value, origin in ran.seen[0]}
     assert len(set(sources.values())) == count
     for value, origin in ran.outputs:
@@ -114,7 +115,7 @@ def test_lineage_of_every_step_of_a_stream_is_what_its_values_say(name: str) -> 
 @pytest.mark.oracle
 @pytest.mark.parametrize("runner", sorted(RUNNERS))
 def test_lineage_of_random_pipelines_is_what_their_values_say(runner: str) -> None:
-    names, checked, pipelines, chance = names_for(runner), 0, 0, random.Random(runner)
+    names, checked, pipelines, chance = names_for(runner), 0, 0, chance_of(runner)
     while checked < VALUES[runner]:
         steps = [chance.choice(names) for _ in range(chance.randint(2, 5))]
         branches = [chance.choice(names) for _ in range(chance.randint(0, 2))]
@@ -125,7 +126,7 @@ def test_lineage_of_random_pipelines_is_what_their_values_say(runner: str) -> No
 
 @pytest.mark.oracle
 def test_lineage_of_random_streams_is_what_their_values_say() -> None:
-    names, checked, chance = sorted(STREAM_STEPS), 0, random.Random(3)
+    names, checked, chance = sorted(STREAM_STEPS), 0, chance_of(3)
     for seed in range(STREAMS):
         steps = [chance.choice(names) for _ in range(chance.randint(1, 3))]
         checked += check_stream(steps, chance.choice([5, 30, 60]), seed)

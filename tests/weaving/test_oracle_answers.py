@@ -21,6 +21,7 @@ import beam_obs as obs
 from beam_obs import lineage
 from beam_obs.lineage import FromAggregate, FromSource, Into
 from beam_obs.records.record_content import output_digest
+from tests.chance import chance as chance_of
 from tests.weaving.random_steps import STEPS, typed
 
 
@@ -136,7 +137,7 @@ def check(folder: Path, names: list[str], count: int, answers: int, chance: rand
     ],
 )
 def test_answers_are_what_the_records_say(names: list[str], count: int, tmp_path: Path) -> None:
-    kinds = check(tmp_path, names, count, 10, random.Random(5))
+    kinds = check(tmp_path, names, count, 10, chance_of(5))
 
     assert kinds["backward complete"] + kinds["backward sampled"] > 0
     assert kinds["forward complete"] + kinds["forward sampled"] == 10
@@ -144,7 +145,7 @@ def test_answers_are_what_the_records_say(names: list[str], count: int, tmp_path
 
 @pytest.mark.oracle
 def test_answers_of_random_runs_are_what_their_records_say(tmp_path: Path) -> None:
-    chance, names = random.Random(11), sorted(STEPS)
+    chance, names = chance_of(11), sorted(STEPS)
     kinds: collections.Counter[str] = collections.Counter()
     for number in range(20):
         folder = tmp_path / str(number)

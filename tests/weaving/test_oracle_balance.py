@@ -14,6 +14,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import beam_obs as obs
+from tests.chance import chance as chance_of
 from tests.weaving.provenance import RUNNERS
 from tests.weaving.random_steps import STEPS, typed
 from tests.weaving.refusing_steps import AROUND, REFUSING, WITHIN
@@ -73,7 +74,7 @@ def test_every_place_of_a_composite_that_refuses_balances(around: str, tmp_path:
 @pytest.mark.oracle
 @pytest.mark.parametrize("runner", sorted(RUNNERS))
 def test_random_pipelines_that_lose_nothing_balance(runner: str, tmp_path: Path) -> None:
-    checks, chance = 0, random.Random(runner)
+    checks, chance = 0, chance_of(runner)
     for number in range(PIPELINES[runner]):
         plan, count = random_plan(chance, runner), chance.choice([1, 7, 40])
         found = balance_of(plan, count, tmp_path / str(number), runner)

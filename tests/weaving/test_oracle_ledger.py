@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import random
 import tempfile
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from beam_obs.runs.ledger import Ledger, ledger_of
 from beam_obs.store.evidence import read_evidence, summarize_ledger
 from beam_obs.store.store import Store
+from tests.chance import chance as chance_of
 from tests.weaving.provenance import RUNNERS, run_woven
 from tests.weaving.random_steps import STEPS, SUPERSETS
 from tests.weaving.test_oracle import build, names_for
@@ -44,7 +44,7 @@ def test_every_step_balances(name: str) -> None:
 @pytest.mark.parametrize("runner", sorted(RUNNERS))
 def test_random_pipelines_that_lose_nothing_balance(runner: str) -> None:
     names = [name for name in names_for(runner) if name not in LOSING]
-    checked, edges, chance = 0, 0, random.Random(runner)
+    checked, edges, chance = 0, 0, chance_of(runner)
     for _ in range(PIPELINES[runner]):
         steps = [chance.choice(names) for _ in range(chance.randint(2, 5))]
         branches = [chance.choice(names) for _ in range(chance.randint(0, 2))]

@@ -13,6 +13,7 @@ from typing import Any
 import fastavro
 
 from beam_obs.records.manifest import content_hash, short_hash
+from tests.chance import chance
 
 ATTACKS = {
     "markup": (
@@ -74,16 +75,18 @@ def hostile_store(
     Args:
       real: root of a store.
       folder: root of the new one.
-      change: is given the name of a file and what it holds, and returns what it shall hold.
+      change: is given the place of a file, as ``0/end.json`` of the first run, and what it holds, and
+        returns what it shall hold.
       attack: what the name of the pipeline ends in, as far as it can be a folder's.
     """
     pipeline = "orders" + re.sub("[\0/\ud800-\udfff]", "", attack)[:60]
-    for run in (real / "runs" / "orders").iterdir():
+    # Ids of runs sort as the runs began.
+    for number, run in enumerate(sorted((real / "runs" / "orders").iterdir())):
         own = folder / "runs" / pipeline / run.name
         shutil.copytree(run, own)
         digests: dict[str, str] = {}
         for file in sorted(own.glob("dead_letters-*.avro")):
-            _change_letters(file, change)
+            _change_letters(file, f"{number}/{file.name}", change)
             digests[file.name] = content_hash(file.read_bytes()).hexdigest()
         for file in sorted(own.glob("*.json")):
             real_value = json.loads(file.read_text())
@@ -93,7 +96,7 @@ def hostile_store(
                     manifest["details"].update(file_digest=digests[manifest["file"]], file_bytes=size)
             for name in ("seal", "sealed", "files"):
                 real_value.pop(name, None)
-            changed = json.dumps(change(file.name, real_value)).encode()
+            changed = json.dumps(change(f"{number}/{file.name}", real_value)).encode()
             file.unlink()
             name = f"manifest-{short_hash(changed)}.json" if file.name.startswith("manifest") else file.name
             (own / name).write_bytes(changed)
@@ -109,10 +112,10 @@ def make_running(store: pathlib.Path) -> None:
     (newest / "live.json").write_text(json.dumps(live))
 
 
-def _change_letters(file: pathlib.Path, change: Callable[[str, Any], Any]) -> None:
+def _change_letters(file: pathlib.Path, place: str, change: Callable[[str, Any], Any]) -> None:
     with file.open("rb") as opened:
         reader = fastavro.reader(opened)
-        rows: list[Any] = [change(file.name, row) for row in reader]
+        rows: list[Any] = [change(place, row) for row in reader]
         schema = reader.writer_schema
     assert schema is not None
     for row in rows:  # a string of Avro is UTF-8
@@ -146,7 +149,7 @@ ODD_VALUES: list[Any] = [
 
 
 class OddValues:
-    """Puts values of other types, or none at all, where there were others.
+    """Puts values of other types, or none at all, where there were others: at the same places each time.
 
     Args:
       seed: of chance.
@@ -154,19 +157,37 @@ class OddValues:
     """
 
     def __init__(self, seed: int, share: float) -> None:
-        self._chance = random.Random(seed)
+        self._seed = seed
         self._share = share
 
-    def of(self, value: Any) -> Any:
-        """Returns a value with some of those in it replaced."""
+    def of(self, file: str, value: Any) -> Any:
+        """Returns what a file holds with some of the values in it replaced.
+
+        Args:
+          file: its place.
+          value: what it holds.
+        """
+        # Files of a kind are told apart by the step that committed them: their own names are random.
+        step = (value.get("commit") or {}).get("step", "")
+        return self._of(value, f"{self._seed} {_without_ids(file)} {step}")
+
+    def _of(self, value: Any, place: str) -> Any:
         if isinstance(value, dict):
-            return {name: self._other(one) for name, one in value.items() if not self._is_meant(4)}
+            found = {}
+            for name, one in value.items():
+                within = f"{place}/{_without_ids(name)}"
+                own = chance(within)
+                if own.random() >= self._share / 4:
+                    found[name] = self._other(one, within, own)
+            return found
         if isinstance(value, list):
-            return [self._other(one) for one in value]
+            places = [f"{place}/{at}" for at in range(len(value))]
+            return [self._other(one, at, chance(at)) for one, at in zip(value, places, strict=True)]
         return value
 
-    def _other(self, value: Any) -> Any:
-        return self._chance.choice(ODD_VALUES) if self._is_meant(1) else self.of(value)
+    def _other(self, value: Any, place: str, own: random.Random) -> Any:
+        return own.choice(ODD_VALUES) if own.random() < self._share else self._of(value, place)
 
-    def _is_meant(self, rarer: int) -> bool:
-        return self._chance.random() < self._share / rarer
+
+def _without_ids(name: str) -> str:
+    return re.sub(r"[0-9a-f]{8}[0-9a-f-]*", "", name)

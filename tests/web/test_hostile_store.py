@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import os
 import pathlib
 import re
 import urllib.parse
@@ -16,10 +15,11 @@ import pytest
 from beam_obs.cli.main import exit_code
 from beam_obs.store.store import Store
 from beam_obs.web.static_site import write_site
+from tests.chance import TRIES
 from tests.web.conftest import Answer, Served, serving
 from tests.web.hostile_stores import ATTACKS, HostileText, OddValues, hostile_store, make_running
 
-SEEDS = int(os.environ.get("BEAM_OBS_DAMAGE", "4"))
+SEEDS = TRIES or 4
 """How many stores of odd values are made."""
 
 _ADDRESSES = "//@href | //@src | //@action | //@formaction | //@*[starts-with(name(), 'hx-get')]"
@@ -147,7 +147,7 @@ def test_values_of_other_types_break_no_page(
     odd = OddValues(seed, (0.02, 0.08, 0.3)[seed % 3])
 
     def changed(file: str, value: Any) -> Any:
-        return value if file.endswith(".avro") else odd.of(value)
+        return value if file.endswith(".avro") else odd.of(file, value)
 
     hostile_store(runs_folder / "store", tmp_path / "store", changed)
     if seed % 2:

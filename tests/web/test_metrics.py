@@ -65,7 +65,7 @@ def test_values_of_other_types_break_no_scrape(
     odd = OddValues(seed, (0.02, 0.08, 0.3)[seed % 3])
 
     def changed(file: str, value: Any) -> Any:
-        return value if file.endswith(".avro") else odd.of(value)
+        return value if file.endswith(".avro") else odd.of(file, value)
 
     hostile_store(runs_folder / "store", tmp_path / "store", changed)
     if seed % 2:
