@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -44,26 +45,31 @@ def serve(channel: socket.socket) -> None:
     # Nobody waits for the processes that wait for programs.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        asked, files, _, _ = socket.recv_fds(channel, 1, 4)
+        asked, files, _, _ = socket.recv_fds(channel, 1, 16)
         if not asked:
             return
         if os.fork() == 0:
             channel.close()
             request, *others = files
-            _fork(*others)
+            _fork(others)
             with open(request, encoding="utf-8") as file:
                 told = json.load(file)
+            _number(others[3:], told["pass_fds"])
             _run(told, path)
             return
         for number in files:
             os.close(number)
 
 
-def _fork(output: int, errors: int, told: int) -> None:
+def _fork(files: list[int]) -> None:
     """Forks the program, and tells its process id and then its exit code; returns in the program."""
+    output, errors, told, *passed = files
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     program = os.fork()
     if program:
+        # Who waits for it to close what it was given waits for it alone.
+        for number in passed:
+            os.close(number)
         os.write(told, f"{program}\n".encode())
         _, status = os.waitpid(program, 0)
         os.write(told, f"{os.waitstatus_to_exitcode(status)}\n".encode())
@@ -71,6 +77,17 @@ def _fork(output: int, errors: int, told: int) -> None:
     os.dup2(output, 1)
     os.dup2(errors, 2)
     for file in (output, errors, told):
+        os.close(file)
+
+
+def _number(files: list[int], numbers: list[int]) -> None:
+    """Gives files the numbers that they shall have."""
+    # None of those that are wanted are among these.
+    apart = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 500) for file in files]
+    for file in files:
+        os.close(file)
+    for file, number in zip(apart, numbers, strict=True):
+        os.dup2(file, number)
         os.close(file)
 
 

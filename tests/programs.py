@@ -6,17 +6,20 @@ what Python does at its start, or about another seed of hashes starts a fresh Py
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import pathlib
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from typing import IO
+from collections.abc import Sequence
+from typing import IO, Any
 
 ROOT = pathlib.Path(__file__).parents[1]
 _SERVE = """
@@ -33,6 +36,8 @@ class Program:
       arguments: as behind `python`: a file, ``-m`` and a module or ``-c`` and code, then the program's own.
       cwd: its folder; that of this process by default.
       env: its environment; that of this process by default, with this package on its path.
+      output: file descriptor for what it prints, and its errors; `communicate` then gives nothing.
+      pass_fds: file descriptors that it has too, by the same numbers.
     """
 
     def __init__(
@@ -41,6 +46,8 @@ class Program:
         *,
         cwd: str | os.PathLike[str] | None = None,
         env: dict[str, str] | None = None,
+        output: int | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.args = [sys.executable, *arguments]
         self.returncode: int | None = None
@@ -51,11 +58,13 @@ class Program:
             "arguments": arguments,
             "cwd": os.path.abspath(cwd or os.getcwd()),
             "env": _environment(env),
+            "pass_fds": pass_fds,
         }
         with _unnamed_file() as asked:
             asked.write(json.dumps(request).encode())
             asked.seek(0)
-            files = [asked.fileno(), self._output.fileno(), self._errors.fileno(), tells]
+            outputs = [file.fileno() if output is None else output for file in (self._output, self._errors)]
+            files = [asked.fileno(), *outputs, tells, *pass_fds]
             socket.send_fds(_server()[0], [b"."], files)
         os.close(tells)
         self.pid = int(self._told.readline())
@@ -81,8 +90,10 @@ class Program:
         return _text(self._output), _text(self._errors)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Sends it a signal."""
-        os.kill(self.pid, number)
+        """Sends it a signal, where it has not ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Ends it."""
@@ -109,6 +120,20 @@ def run(
         program.kill()
         raise
     return subprocess.CompletedProcess(program.args, program.wait(), output, errors)
+
+
+def forked(
+    command: str | Sequence[str], *, env: dict[str, str] | None = None, pass_fds: Sequence[int] = (), **_: Any
+) -> Program:
+    """Starts a Python as `subprocess.Popen` does, forked as all programs are.
+
+    Args:
+      command: this Python and its arguments, also as a line of the shell.
+      env: as of `subprocess.Popen`, as is `pass_fds`.
+      pass_fds: file descriptors that it has too.
+    """
+    _, *arguments = shlex.split(command) if isinstance(command, str) else command
+    return Program(arguments, env=env, pass_fds=pass_fds)
 
 
 def run_fresh(

@@ -37,9 +37,8 @@ PROGRAM = """
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_program_runs_as_by_python_and_is_observed(run_program: Run, code: int) -> None:
     pathlib.Path("beside.py").write_text("NOTHING = 0")
-    fresh = code == 0
-    plain = run_program(PROGRAM, str(code), fresh=fresh)
-    observed = run_program(PROGRAM, str(code), "--flag", command=OBSERVED, fresh=fresh)
+    plain = run_program(PROGRAM, str(code))
+    observed = run_program(PROGRAM, str(code), "--flag", command=OBSERVED, fresh=code == 0)
     assert plain[0] == observed[0] == code, observed[2]
     assert sorted(plain[1].splitlines()[1:]) == sorted(observed[1].splitlines()[1:]) == ["4", "5"]
     assert f"'{code}', '--flag']" in observed[1]

@@ -58,12 +58,9 @@ def bad(tmp_path: pathlib.Path) -> pathlib.Path:
     return file
 
 
+@pytest.mark.usefixtures("processes_as_workers")
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_the_line_that_broke_a_run_is_named_and_can_be_asked(
-    runner: str, bad: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[2]))
-
+def test_the_line_that_broke_a_run_is_named_and_can_be_asked(runner: str, bad: pathlib.Path) -> None:
     error = fail(bad.parent, beam.io.ReadFromText(str(bad)), runner)
 
     (note,) = error.__notes__  # type: ignore[attr-defined,unused-ignore]

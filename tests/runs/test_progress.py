@@ -6,13 +6,12 @@ import os
 import pathlib
 import pty
 import re
-import subprocess
-import sys
 
 import pytest
 
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.runs import progress, watcher
+from tests import programs
 
 PROGRAM = """
 import sys, time
@@ -34,13 +33,8 @@ with obs.Pipeline("FnApiRunner", argv=sys.argv[1:], name="slow") as p:
 def run_on_a_terminal(*arguments: str) -> str:
     pathlib.Path("program.py").write_text(PROGRAM)
     terminal, end = pty.openpty()
-    root = str(pathlib.Path(__file__).parents[2])
-    process = subprocess.Popen(
-        [sys.executable, "program.py", *arguments],
-        stdout=end,
-        stderr=end,
-        env={**os.environ, "PYTHONPATH": root, "TERM": "xterm-256color", "COLUMNS": "100"},
-    )
+    env = {**os.environ, "PYTHONPATH": str(programs.ROOT), "TERM": "xterm-256color", "COLUMNS": "100"}
+    process = programs.Program(["program.py", *arguments], env=env, output=end)
     os.close(end)
     chunks = []
     while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import subprocess
 import sys
 import textwrap
 import types
@@ -15,6 +14,7 @@ import pytest
 
 import beam_obs as obs
 from beam_obs.runs.step_code import step_code
+from tests import programs
 
 PROGRAM = '''
 import dataclasses, enum, functools, re
@@ -160,18 +160,19 @@ def test_digests_are_the_same_in_every_process(tmp_path: pathlib.Path) -> None:
         print(json.dumps(step_code(p)))
         """
     )
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "1234",
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(programs.ROOT)]),
+    }
     told = set()
-    for seed in ("1", "2"):
-        folder = tmp_path / seed
+    for run in (programs.run, programs.run_fresh):
+        folder = tmp_path / run.__name__
         folder.mkdir()
         (folder / "job.py").write_text(program)
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": seed,
-            "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd(), os.environ.get("PYTHONPATH", "")]),
-        }
-        command = [sys.executable, str(folder / "job.py")]
-        told.add(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+        done = run([str(folder / "job.py")], env=environment)
+        assert done.returncode == 0, done.stderr
+        told.add(done.stdout)
     assert len(told) == 1
 
 

@@ -248,9 +248,8 @@ def test_a_bundle_that_is_tried_again_gives_the_same_ids(tmp_path: pathlib.Path)
     assert f"{expected:016x}" in {span.span_id for span in named(spans, "twice")}
 
 
-def test_several_bundles_and_workers_agree(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[2]))  # workers import this file
-
+@pytest.mark.usefixtures("processes_as_workers")
+def test_several_bundles_and_workers_agree(tmp_path: pathlib.Path) -> None:
     def build(pipeline: beam.Pipeline) -> None:
         read = pipeline | beam.Create([str(n) for n in range(60)])
         _ = read | "to int" >> beam.Map(to_int) | beam.Reshuffle() | "to text" >> beam.Map(str)

@@ -20,7 +20,6 @@ import beam_obs as obs
 from beam_obs.testing import RetryingRunner
 from tests.weaving.provenance import read_rows
 
-ROOT = Path(__file__).parents[2]
 KINDS = ("derivations", "output_index", "filtered")
 Rows = collections.Counter[tuple[str, str, str]]
 
@@ -211,14 +210,12 @@ def expected(files: Path) -> dict[str, Rows]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("processes_as_workers")
 @pytest.mark.parametrize("name", RUNNERS)
 def test_lineage_is_the_same_row_by_row(
     name: str, files: Path, expected: dict[str, Rows], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, options, how = RUNNERS[name]
-    # Workers that are processes of their own find this module.
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
     found = rows_of(files, make(monkeypatch), *options, **how)
 
     wanted = expected[how.get("without", "")]

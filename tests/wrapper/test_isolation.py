@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from apache_beam.pvalue import AsList, TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
 
 import beam_obs as obs
+from beam_obs.wrapper import isolation
+from tests import programs
 from tests.running import Outcome, observed, run, through
 from tests.wrapper.test_retrying import Batched, Finalizing, Stateful
 
@@ -67,15 +70,25 @@ def dangerous(element: str) -> str:
     return element.upper()
 
 
+@pytest.fixture(autouse=True)
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[programs.Program]:
+    """Forks the processes of stages that run in this one, as all programs of tests are, and gives them.
+
+    Those of programs below are Pythons of their own.
+    """
+    started: list[programs.Program] = []
+
+    def start(*command: Any, **given: Any) -> programs.Program:
+        started.append(programs.forked(*command, **given))
+        return started[-1]
+
+    stand_in = types.SimpleNamespace(Popen=start, DEVNULL=None, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(isolation, "subprocess", stand_in)
+    return started
+
+
 def isolated(elements: list[Any], transform: Any, **arguments: Any) -> Outcome:
     return through(elements, transform, isolate=True, **arguments)
-
-
-def children() -> list[int]:
-    """Returns the processes that this one has started and not waited for."""
-    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-        own = [int(number) for number in file.read().split()]
-    return [one for one in own if _serves(one)]
 
 
 def _serves(process: int) -> bool:
@@ -85,7 +98,9 @@ def _serves(process: int) -> bool:
         return False
 
 
-def test_elements_that_hang_kill_or_fill_are_a_dead_letter_each_and_the_rest_goes_on() -> None:
+def test_elements_that_hang_kill_or_fill_are_a_dead_letter_each_and_the_rest_goes_on(
+    processes: list[programs.Program],
+) -> None:
     bad = ["hang", "regex", "abort", "exit", "sys.exit", "segfault", "memory", "value error"]
     mixed = [word for number, one in enumerate(bad) for word in (f"good{number}", one)] + ["last"]
 
@@ -112,7 +127,8 @@ def test_elements_that_hang_kill_or_fill_are_a_dead_letter_each_and_the_rest_goe
     assert 'in dangerous\n    re.match(r"(a+)+$"' in stacks["regex"]
     counts = outcome.counts()
     assert (counts.in_, counts.out, counts.dead) == (17, 9, 8)
-    assert children() == []
+    assert len(processes) > 7
+    assert all(process.returncode is not None for process in processes)
 
 
 def test_errors_are_those_of_the_same_code_without_a_process() -> None:
@@ -266,10 +282,13 @@ class EndsInSetup(FailsInSetup):
     ("dofn", "said"),
     [(FailsInSetup(), "ValueError: no model"), (EndsInSetup(), "its process ended with exit code 9")],
 )
-def test_a_process_that_cannot_be_set_up_fails_the_bundle(dofn: beam.DoFn, said: str) -> None:
+def test_a_process_that_cannot_be_set_up_fails_the_bundle(
+    dofn: beam.DoFn, said: str, processes: list[programs.Program]
+) -> None:
     with pytest.raises(Exception, match=f"stage 'step': its process cannot be started: {said}"):
         isolated([1], beam.ParDo(dofn))
-    assert children() == []
+    assert processes
+    assert all(process.returncode is not None for process in processes)
 
 
 PROGRAM = """
@@ -299,8 +318,9 @@ def test_records_of_classes_of_the_program_itself_go_there_and_back(tmp_path: Pa
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(hangs="pass"), encoding="utf-8")
 
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120, check=True)
+    done = programs.run([str(program)], timeout=120)
 
+    assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.splitlines()) == ["True 2", "True 3", "True 4", "hangs"]
 
 
@@ -308,9 +328,11 @@ def test_records_of_classes_of_the_program_itself_go_there_and_back(tmp_path: Pa
 def test_a_process_ends_when_its_worker_is_killed(hangs: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(hangs=hangs), encoding="utf-8")
-    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True) as worker:
-        assert worker.stdout is not None
-        assert "hangs\n" in iter(worker.stdout.readline, "")
+    read, write = os.pipe()
+    with os.fdopen(read) as printed:
+        worker = programs.Program([str(program)], output=write)
+        os.close(write)
+        assert "hangs\n" in iter(printed.readline, "")
         tasks = Path(f"/proc/{worker.pid}/task").glob("*/children")
         started = [int(number) for task in tasks for number in task.read_text().split()]
         serving = [one for one in started if _serves(one)]

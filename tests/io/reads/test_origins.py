@@ -175,8 +175,8 @@ def _write_files() -> None:
 
 
 @pytest.mark.slow
-def test_origins_do_not_depend_on_who_runs_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(obs.__file__).parents[1]))
+@pytest.mark.usefixtures("processes_as_workers")
+def test_origins_do_not_depend_on_who_runs_the_pipeline() -> None:
     _write_files()
 
     def parallel(mode: str) -> list[Any]:
