@@ -86,8 +86,8 @@ def test_a_flights_run_is_measured_as_a_process(module: str, tmp_path: pathlib.P
 
 
 def test_a_failed_flights_run_says_why() -> None:
-    with pytest.raises(RuntimeError, match=r"no-such-file\.csv"):
-        flights.run("pipelines.flights.batch", "no-such-file.csv", DATA)
+    with pytest.raises(RuntimeError, match=r"no_such_program"):
+        flights.run("pipelines.no_such_program", "flights.csv", DATA)
 
 
 def test_the_threads_that_watch_a_run_are_measured(tmp_path: pathlib.Path) -> None:

@@ -19,7 +19,7 @@ from beam_obs.store.evidence import DEAD_LETTERS, Standing, dead_letters, read_e
 from beam_obs.store.run_record import RunRecord
 from tests.engines.flink.cluster import Cluster
 from tests.metrics.bundled_values import check_values, in_bundles
-from tests.million import assert_a_million_records_balance
+from tests.million import assert_many_records_balance
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
@@ -204,7 +204,7 @@ def test_a_job_that_is_cancelled_keeps_what_it_refused(cluster: Cluster, tmp_pat
 
 
 def test_a_million_records_balance(cluster: Cluster, tmp_path: Path) -> None:
-    assert_a_million_records_balance(tmp_path, None, [*cluster.options, "--obs_progress=off"])
+    assert_many_records_balance(tmp_path, None, [*cluster.options, "--obs_progress=off"])
 
 
 def test_elements_are_not_counted_again_by_those_that_read_them(cluster: Cluster, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from beam_obs.store.evidence import read_evidence, summarize_windows
 from beam_obs.testing import assert_metrics
 from tests.engines.prism import prism_options
 from tests.metrics.bundled_values import check_kept, in_bundles
-from tests.million import assert_a_million_records_balance
+from tests.million import assert_many_records_balance
 from tests.stages.canaries import check_canaries, run_canaries
 from tests.stages.late_stream import letters_of, run_late
 from tests.weaving.provenance import made, run_woven
@@ -66,7 +66,7 @@ def test_lineage_of_every_step_is_what_its_values_say(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_million_records_balance(tmp_path: Path) -> None:
-    assert_a_million_records_balance(tmp_path, "PrismRunner", prism_options())
+    assert_many_records_balance(tmp_path, "PrismRunner", prism_options())
 
 
 def slowly(value: Any) -> Any:
