@@ -10,7 +10,7 @@ import pathlib
 import random
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import ModuleType
 
 import pytest
@@ -40,6 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
     # Hypothesis then draws from it.
     if SEED and config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = SEED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # Modules are imported, and nothing is thrown away.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

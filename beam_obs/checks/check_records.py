@@ -176,7 +176,8 @@ def generate(
     assumptions: Sequence[Assumption], judge: Callable[..., Iterable[Any]], numbered: bool
 ) -> Process:
     """Returns a function that gives a record in a list if all assumptions hold, else what `judge` gives."""
-    constants: dict[str, Any] = {"judge": judge, **NAMES}
+    # Without a name, pickling the function looks for its module in all that are imported.
+    constants: dict[str, Any] = {"__name__": __name__, "judge": judge, **NAMES}
     conditions = [
         "\n                and ".join(
             condition

@@ -72,7 +72,8 @@ def maker(way: Way) -> Callable[[dict[str, Any]], tuple[Callable[..., Any], Call
     frame = WOVEN_FRAME if way.is_woven else OBSERVED_FRAME
     name = f"{frame}{DO_FN if way.kind == GENERATOR else way.kind}>"
     names = _names(way)
-    namespace: dict[str, Any] = {}
+    # Without a name, pickling the function looks for its module in all that are imported.
+    namespace: dict[str, Any] = {"__name__": __name__}
     exec(compile(text_of(way), name, "exec"), namespace)
     make = namespace["make"]
     return lambda values: make(*(values[name] for name in names))
