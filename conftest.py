@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import gc
 import inspect
+import itertools
 import os
 import pathlib
 import random
@@ -64,6 +65,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
 
 
+_FOLDERS = itertools.count()
 _FROM_MODULE = doctest.DocTestFinder._from_module
 
 
@@ -106,6 +108,8 @@ def work_in_a_folder_of_its_own(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> pathlib.Path:
     """Runs each test in an empty folder, so that the default store `.beam_obs` is not shared."""
-    folder = tmp_path_factory.mktemp("cwd")
+    # Apart from pytest's own folders: for each of those it looks through all that are beside it.
+    folder = tmp_path_factory.getbasetemp() / "cwd" / str(next(_FOLDERS))
+    folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     return folder
