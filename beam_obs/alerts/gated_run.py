@@ -11,7 +11,9 @@ from beam_obs.store.records_told import records_told
 from beam_obs.store.run_record import RunRecord, now_text, seconds_between
 from beam_obs.store.run_summary import RunSummary, is_finished, summary_of
 from beam_obs.store.schedule import Schedule
+from beam_obs.store.scheduled_pipelines import newest_summaries
 from beam_obs.store.store import Store
+from beam_obs.store.taken_records import is_replay
 from beam_obs.store.timeliness import LOOKED_AT, UNDER_WAY, Timeliness, timeliness
 
 _READ_AT_ONCE = 32
@@ -75,25 +77,25 @@ class GatedRun:
 
     @functools.cached_property
     def earlier(self) -> list[RunSummary]:
-        """The runs of its pipeline before it, newest first, as many as tell what is usual."""
-        return [summary_of(record) for record in self.store.read(self._ids_before[:LOOKED_AT])]
+        """The runs of its pipeline before it but for replays, newest first, as many as tell what is usual."""
+        before = self.store.read(self._ids_before[:LOOKED_AT])
+        return [summary_of(record) for record in before if not is_replay(record)]
 
     @functools.cached_property
     def previous_finished(self) -> RunRecord | None:
-        """The newest run before it that has ended with counts; None where there is none."""
+        """The newest run before it, no replay, that has ended with counts; None where there is none."""
         return next((record for record in self._each(self._ids_before) if is_finished(record)), None)
 
     @functools.cached_property
     def last_success(self) -> RunRecord | None:
-        """The newest run of its pipeline that is done; None where there is none."""
+        """The newest run of its pipeline that is done, and was no replay; None where there is none."""
         runs = self._each(self.store.ids(self.pipeline))
         return next((record for record in runs if record.status == "done"), None)
 
     @functools.cached_property
     def times(self) -> Timeliness:
         """How its pipeline keeps its schedule."""
-        newest = self.store.runs(self.pipeline, LOOKED_AT)
-        return timeliness([summary_of(record) for record in newest], self.schedule, self.now)
+        return timeliness(newest_summaries(self.store, self.pipeline), self.schedule, self.now)
 
     def kinds(self, record: RunRecord) -> Mapping[str, Any]:
         """Returns the dead letters of a run by kind."""
@@ -107,4 +109,5 @@ class GatedRun:
 
     def _each(self, ids: list[tuple[str, str]]) -> Iterator[RunRecord]:
         for start in range(0, len(ids), _READ_AT_ONCE):
-            yield from self.store.read(ids[start : start + _READ_AT_ONCE])
+            found = self.store.read(ids[start : start + _READ_AT_ONCE])
+            yield from (record for record in found if not is_replay(record))

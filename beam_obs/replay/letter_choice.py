@@ -98,7 +98,8 @@ def choose_letters(
             f"run {record.id} is {record.status}: what it refuses is replayed when it has ended"
         )
     parent = record.start.get("parent_run")
-    if parent and record.status in NO_SUCCESS:
+    took_letters = not (record.start.get("replay") or {}).get("records")
+    if parent and took_letters and record.status in NO_SUCCESS:
         raise BeamObsError(
             f"run {record.id} was a replay and is {record.status}: the dead letters that it took are new "
             f"again, and what it refused is among them. Replay those of run {parent}"

@@ -131,7 +131,7 @@ def _found(evidence: RunEvidence, asked: str) -> list[tuple[SourcePartition, Ran
         there: Ranges = ((int(position), int(position) + 1),)
         return [(one, there) for one in _read(evidence, file)]
     file, colon, numbers = asked.rpartition(":")
-    if not colon or numbers.startswith("//") or not (numbers[:1].isdigit() or not numbers):
+    if not colon or not _partitions(evidence, file):
         return [(one, ()) for one in _read(evidence, asked)]
     if _LINES.fullmatch(numbers) is None:
         raise UsageError(f"{asked}: give lines as 7, 100-200, 100- or several of them, as 7,100-200")
@@ -153,7 +153,7 @@ def _span(asked: str, text: str) -> tuple[int, int | None]:
 
 
 def _read(evidence: RunEvidence, file: str) -> list[SourcePartition]:
-    found = [one for one in evidence.all_partitions if one.uri is not None and same_file(one.uri, file)]
+    found = _partitions(evidence, file)
     if not found:
         known = [one.uri for one in evidence.all_partitions if one.uri is not None]
         raise UnknownName(f"run {evidence.record.id} read no file {file!r}", file, known)
@@ -164,6 +164,10 @@ def _read(evidence: RunEvidence, file: str) -> list[SourcePartition]:
                 "they cannot be read again one by one"
             )
     return found
+
+
+def _partitions(evidence: RunEvidence, file: str) -> list[SourcePartition]:
+    return [one for one in evidence.all_partitions if one.uri is not None and same_file(one.uri, file)]
 
 
 def _of_origin(evidence: RunEvidence, asked: str, origin: bytes) -> tuple[SourcePartition, Ranges]:

@@ -8,12 +8,13 @@ from beam_obs.store.run_record import now_text
 from beam_obs.store.run_summary import RunSummary, summary_of
 from beam_obs.store.schedule import Schedule
 from beam_obs.store.store import Store
+from beam_obs.store.taken_records import is_replay
 from beam_obs.store.timeliness import LOOKED_AT, Timeliness, timeliness
 
 
 def newest_summaries(store: Store, pipeline: str) -> list[RunSummary]:
-    """Returns the runs of a pipeline that tell how it keeps its times, newest first."""
-    return [summary_of(record) for record in store.runs(pipeline, LOOKED_AT)]
+    """Returns the runs of a pipeline that tell how it keeps its times, newest first: no replay does."""
+    return [summary_of(record) for record in store.runs(pipeline, LOOKED_AT) if not is_replay(record)]
 
 
 def scheduled_pipelines(

@@ -357,3 +357,11 @@ def test_a_plugin_that_wraps_others_takes_it_for_one(more: list[str], code: int,
         timeout=60,
     )
     assert (done.returncode, done.stdout[: len(said)]) == (code, said)
+
+
+def test_a_replay_says_nothing_of_what_is_usual(capsys: Capture) -> None:
+    runs = [add(taken=1000, days=days) for days in (9, 8, 7, 6, 5)]
+    for days in (4.5, 4, 3.5, 3, 2.5, 2):
+        add(taken=10, days=days, start={"parent_run": runs[-1]})
+    add(taken=1000)
+    assert state(capsys, "--within", "10%") == "held"

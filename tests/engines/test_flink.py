@@ -15,7 +15,12 @@ from click.testing import CliRunner
 
 import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
+from beam_obs.replay.letter_choice import AskedReplay, choose_letters
+from beam_obs.replay.letter_replay import LetterReplay
+from beam_obs.replay.replay import replaying
+from beam_obs.runs.instrument import instrument
 from beam_obs.store.evidence import DEAD_LETTERS, Standing, dead_letters, read_evidence
+from beam_obs.store.letter_states import LetterStates
 from beam_obs.store.run_record import RunRecord
 from tests.engines.flink.cluster import Cluster
 from tests.metrics.bundled_values import check_values, in_bundles
@@ -30,6 +35,12 @@ GROUPS = 5
 def parse(number: int) -> int:
     if number % 10 == 3:
         raise ValueError("ends with three")
+    return number
+
+
+def parse_most(number: int) -> int:
+    if number == 13:
+        raise ValueError("is thirteen")
     return number
 
 
@@ -53,9 +64,16 @@ class Job:
       folder: of its store and its output.
       options: of the cluster.
       waits_behind: after which step the job waits for `go_on`: ``spread``, ``group`` or ``write``.
+      parse: what refuses numbers.
     """
 
-    def __init__(self, folder: Path, options: list[str], waits_behind: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: list[str],
+        waits_behind: str,
+        parse: Callable[[int], int] = parse,
+    ) -> None:
         self.store = obs.Store(str(folder / "store"))
         self.output = folder / "out"
         self._released = folder / "go on"
@@ -84,7 +102,7 @@ class Job:
 
     def wait_until(self, holds: Callable[[list[str]], bool]) -> None:
         """Waits until the names of the files in the run's folder are such."""
-        (record,) = self.store.runs()
+        record = self.store.find("latest")
         self.wait_for("such files", lambda: holds(self.store.files.names(record.folder)))
 
     def wait_for(self, what: str, holds: Callable[[], bool]) -> None:
@@ -96,7 +114,7 @@ class Job:
 
     def dead_letters_are_committed(self) -> bool:
         """Returns whether a manifest names all files of dead letters."""
-        (record,) = self.store.runs()
+        record = self.store.find("latest")
         committed = read_evidence(self.store, record.folder).of_kind(DEAD_LETTERS)
         return sum(one.count for one in committed) == NUMBERS // 10
 
@@ -119,8 +137,7 @@ class Job:
         """Lets the job go on to its end, and returns its run."""
         self.go_on()
         self._result.wait_until_finish()
-        (record,) = self.store.runs()
-        return record
+        return self.store.find("latest")
 
     def assert_that_nothing_is_lost_or_doubled(self, run: RunRecord) -> None:
         end = run.end
@@ -201,6 +218,27 @@ def test_a_job_that_is_cancelled_keeps_what_it_refused(cluster: Cluster, tmp_pat
     assert run.status_text == f"cancelled, {NUMBERS // 10} dead"
     letters = [standing for _, standing in dead_letters(job.store, run)]
     assert letters == [Standing.UNCOMMITTED] * (NUMBERS // 10)
+
+
+def test_a_replay_during_which_a_task_manager_is_lost(cluster: Cluster, tmp_path: Path) -> None:
+    run = Job(tmp_path / "first", cluster.options, waits_behind="write").finish()
+    store = obs.Store(str(tmp_path / "first" / "store"))
+    chosen = choose_letters(store, run, AskedReplay(), LetterStates(store, run))
+    under_way = LetterReplay(store, chosen, AskedReplay(), LetterStates(store, run))
+
+    with instrument(run.pipeline, store), replaying(under_way):
+        job = Job(tmp_path / "again", cluster.options, waits_behind="group", parse=parse_most)
+    job.store = store
+    job.wait_until(lambda names: any(name.startswith("dead_letters-") for name in names))
+    cluster.kill_task_manager(2)
+    cluster.start_task_manager(2)
+    replay = job.finish()
+
+    assert (replay.status_text, replay.start["parent_run"]) == ("done, 1 dead", run.id)
+    lines = [line for file in job.output.glob("*.jsonl") for line in file.read_text().splitlines()]
+    assert [(one["key"], one["count"]) for one in map(json.loads, lines)] == [(3, NUMBERS // 10 - 1)]
+    left = choose_letters(store, run, AskedReplay(), LetterStates(store, run))
+    assert (left.letters, sum(left.left.values())) == ([], NUMBERS // 10)
 
 
 def test_a_million_records_balance(cluster: Cluster, tmp_path: Path) -> None:

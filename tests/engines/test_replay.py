@@ -15,12 +15,14 @@ from tests.engines.prism import prism_options
 pytestmark = pytest.mark.engines
 
 PROGRAM = """
-import os, sys
+import os, signal, sys
 import apache_beam as beam
 import beam_obs as obs
 from apache_beam.options.pipeline_options import PipelineOptions
 
 def parse(line):
+    if line["fare"] == os.environ.get("KILLED_AT"):
+        os.kill(os.getpid(), signal.SIGKILL)
     return {"city": line["city"], "fare": float(line["fare"].removesuffix(os.environ.get("KNOWN", "?")))}
 
 output, *rest = sys.argv[1:]
@@ -39,7 +41,13 @@ def test_dead_letters_are_replayed_through_a_job_service(monkeypatch: pytest.Mon
     assert programs.run(["program.py", "first", *options]).returncode == 0
     assert obs.Store().find("latest").status_text == "done, 3 dead"
     monkeypatch.setenv("KNOWN", " EUR")
-    command = ["-m", "beam_obs.cli", "dead-letters", "replay", "latest", "--program", "program.py", "--json"]
+    first = obs.Store().find("latest")
+    command = ["-m", "beam_obs.cli", "dead-letters", "replay", first.id, "--program=program.py", "--json"]
+    # One that is killed half way leaves nothing, and what it took is new again.
+    monkeypatch.setenv("KILLED_AT", "3 EUR")
+    assert programs.run([*command, "--", "again", *options]).returncode == -9
+    assert list(pathlib.Path().glob("again-*")) == []
+    monkeypatch.delenv("KILLED_AT")
     done = programs.run([*command, "--", "again", *options])
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
@@ -51,3 +59,10 @@ def test_dead_letters_are_replayed_through_a_job_service(monkeypatch: pytest.Mon
     assert isinstance(made_of, lineage.FromAggregate)
     lines = [one.record.line for one in made_of.contributors if isinstance(one, lineage.FromSource)]
     assert sorted(filter(None, lines)) == [3, 4]
+    # Lines of the source, too.
+    command = ["-m", "beam_obs.cli", "replay", first.id, "--program=program.py", "--json", "--from=parse"]
+    done = programs.run([*command, "--source=fares.csv:2-3", "--partial-results", "--", "part", *options])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["records"] == 2
+    rows = [json.loads(line) for file in pathlib.Path().glob("part-*") for line in file.open()]
+    assert sorted((row["city"], row["sum"]) for row in rows) == [("paris", 2.0), ("rome", 1.0)]

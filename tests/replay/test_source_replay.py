@@ -6,6 +6,7 @@ import gzip
 import json
 import pathlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import apache_beam as beam
@@ -18,14 +19,17 @@ import beam_obs as obs
 import beam_obs.lineage as lineage
 from beam_obs.lineage.positions import NoSuchPlace
 from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.replay.letter_choice import AskedReplay, choose_letters
 from beam_obs.replay.replay import Planned, WouldReplaceFiles, replaying
 from beam_obs.replay.source_choice import SourceChanged, choose_records
 from beam_obs.replay.source_cut import NeverEnds, NotBehind, OfAPart
 from beam_obs.replay.source_replay import SourceReplay
 from beam_obs.runs.instrument import instrument
+from beam_obs.store.letter_states import LetterStates
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.unknown_name import UnknownName
 from tests import programs
+from tests.written_runs import ago, write_run
 
 Read = Callable[[], beam.PTransform]
 
@@ -254,8 +258,9 @@ def test_a_plan_says_what_would_be_done_and_does_nothing() -> None:
         ("c.csv:0", UsageError, "counted from 1"),
         ("c.csv:5-3", UsageError, "5-3 ends before it begins"),
         ("c.csv:5..7", UsageError, "give lines as 7, 100-200, 100-"),
+        ("c.csv:all", UsageError, "give lines as 7, 100-200, 100-"),
         ("c.csv:", UsageError, "give lines as 7"),
-        ("d.csv:5", UnknownName, "read no file 'd.csv'"),
+        ("d.csv:5", UnknownName, "read no file 'd.csv:5'"),
         ("00000000000000000000000000000007", BeamObsError, "is an aggregate"),
         ("12300000000000000000000000000007", BeamObsError, "knows no source of the origin"),
     ],
@@ -312,6 +317,23 @@ def cities_of_ours(p: Any) -> None:
 def _of(record: RunRecord, step: str) -> SourceReplay:
     store = obs.Store()
     return SourceReplay(store, choose_records(store, record, ["c.csv:3"]), step)
+
+
+@pytest.mark.parametrize(
+    ("told", "are_of_another"), [({"letters": 1}, True), ({"records": [{"name": "c"}]}, False)]
+)
+def test_what_a_replay_of_records_refused_is_its_own(told: Any, are_of_another: bool) -> None:
+    parent = write_run(pathlib.Path(".beam_obs"), "cities", ago(days=2))
+    start = {"parent_run": parent, "replay": told}
+    write_run(pathlib.Path(".beam_obs"), "cities", ago(days=1), status="failed", start=start)
+    store = obs.Store()
+    record = store.find("latest")
+    with (
+        pytest.raises(BeamObsError, match="the dead letters that it took")
+        if are_of_another
+        else nullcontext()
+    ):
+        assert not choose_letters(store, record, AskedReplay(), LetterStates(store, record)).letters
 
 
 PROGRAM = """

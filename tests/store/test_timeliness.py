@@ -69,6 +69,12 @@ def test_a_run_that_failed_has_started() -> None:
     assert not looked_at().is_overdue
 
 
+def test_a_replay_is_not_the_run_that_was_due() -> None:
+    run = write_run(ROOT, "p", at("09T06:00"))
+    write_run(ROOT, "p", at("10T07:00"), start={"parent_run": run})
+    assert looked_at().is_overdue
+
+
 def test_a_template_is_no_run() -> None:
     write_run(ROOT, "p", at("09T06:00"))
     write_run(ROOT, "p", at("10T07:00"), None, start={"template": "gs://bucket/template"})
