@@ -15,11 +15,13 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 
 from beam_obs.files.whole_file import write_whole
 from beam_obs.metrics.process_memory import process_memory
 from beam_obs.metrics.run_of_template import begin_run_of_template
 from beam_obs.records.run_context import RunContext
+from beam_obs.records.versions import differing_versions
 from beam_obs.records.worker_numbers import MOST_POINTS, WORKERS, WorkerNumbers
 
 LOOK_SECONDS = 2.0
@@ -39,14 +41,18 @@ class Worker:
 
     Args:
       folder: of the run, for the file; None where the launcher is this process, and asks.
+      versions: of what the run stands on, where it was launched.
     """
 
-    def __init__(self, folder: str | None) -> None:
+    def __init__(self, folder: str | None, versions: Mapping[str, str] | None = None) -> None:
         self._path = None if folder is None else f"{folder}/{WORKERS}/worker-{os.urandom(6).hex()}.json"
         self._cpu_before = time.process_time()
         self._began_at = time.monotonic()
         now = time.time_ns() // 1000
-        self._numbers = WorkerNumbers(_name(), now, now)
+        differs = differing_versions(versions or {})
+        self._numbers = WorkerNumbers(_name(), now, now, differs=differs)
+        for name, (was, is_here) in differs.items():
+            _LOGGER.warning("this worker has %s %s, and the launcher of its run had %s", name, is_here, was)
         self._looks = 0
         self._apart = 1
         self._users = 0
@@ -146,7 +152,7 @@ def worker_of(context: RunContext | None) -> Worker | None:
         found = _WORKERS.get(context.run)
         if found is None:
             folder = None if context.run in _LAUNCHED else context.folder
-            found = _WORKERS[context.run] = Worker(folder)
+            found = _WORKERS[context.run] = Worker(folder, context.versions)
     return found
 
 

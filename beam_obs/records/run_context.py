@@ -33,6 +33,7 @@ class RunContext:
       replayed: the file of the dead letters that it replays; None where it does not.
       job_id: of a job that was started from a classic template; known to its workers only.
       template_run: the id under which that template is kept.
+      versions: of what it stands on, where it was launched.
     """
 
     pipeline: str
@@ -45,6 +46,7 @@ class RunContext:
     replayed: str | None = None
     job_id: str | None = None
     template_run: str | None = None
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Takes what was pickled; on a worker of a job that was started from a template it is the job's."""

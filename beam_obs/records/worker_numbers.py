@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 WORKERS = "workers"
@@ -25,6 +25,7 @@ class WorkerNumbers(NamedTuple):
       cpu_seconds: of the processor, since it began to work for the run.
       bundles_failed: bundles in which something was raised; the runner may have tried them again.
       history: seconds since it began, and bytes that were resident.
+      differs: what is of another version there than where the run was launched: both versions by name.
     """
 
     worker: str
@@ -36,10 +37,12 @@ class WorkerNumbers(NamedTuple):
     cpu_seconds: float = 0.0
     bundles_failed: int = 0
     history: tuple[tuple[float, int], ...] = ()
+    differs: Mapping[str, list[str]] = {}
 
     def to_json(self) -> dict[str, Any]:
         """Returns the numbers as files have them."""
-        return {**self._asdict(), "history": [list(point) for point in self.history]}
+        told = {**self._asdict(), "history": [list(point) for point in self.history]}
+        return {**told, "differs": dict(self.differs)}
 
 
 def merged_workers(told: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from beam_obs.records.number_text import counted
@@ -100,8 +101,26 @@ def count_notes(end: Mapping[str, Any]) -> list[RunNote]:
     return notes
 
 
+def _version_notes(workers: Sequence[Mapping[str, Any]]) -> list[RunNote]:
+    """Returns what is of other versions on workers than where the run was launched."""
+    found = collections.Counter(
+        (name, *versions)
+        for worker in workers
+        for name, versions in (worker.get("differs") or {}).items()
+        if len(versions) == 2
+    )
+    return [
+        RunNote(
+            f"{counted(number, 'worker')} had {clean(name)} {clean(here)}, the launcher had {clean(was)}",
+            DOUBTFUL,
+        )
+        for (name, was, here), number in sorted(found.items())
+    ]
+
+
 def worker_notes(known: Mapping[str, Any]) -> list[RunNote]:
-    """Returns what is notable of a run's worker processes: little memory left, bundles that failed.
+    """Returns what is notable of a run's worker processes: little memory left, bundles that failed, versions
+    that are not those of the launcher.
 
     Args:
       known: content of ``end.json`` or ``live.json``.
@@ -120,6 +139,7 @@ def worker_notes(known: Mapping[str, Any]) -> list[RunNote]:
                 "that it could have, when it was last looked at"
             )
             notes.append(RunNote(text, BAD))
+    notes.extend(_version_notes(workers))
     failed = sum(worker["bundles_failed"] for worker in workers)
     if failed and known.get("status") == "done":
         notes.append(

@@ -23,6 +23,7 @@ from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
+from beam_obs.records.versions import versions_here
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.replay.replay import NotRun, Replay, ReplayPlan, replay_under_way
 from beam_obs.runs.code_version import code_version
@@ -275,8 +276,11 @@ class Observer:
         context.traces = trace_settings(
             options, context, self.redaction is None, labels=self.pipeline.applied_labels
         )
+        package = code["package"].partition(" ")[0] if code["package"] else None
+        context.versions = versions_here(package)
         return {
             "code": code,
+            "versions": context.versions,
             "step_code": step_code(self.pipeline),
             "python_version": platform.python_version(),
             "beam_version": beam_version,

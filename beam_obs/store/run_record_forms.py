@@ -55,6 +55,7 @@ START_FORM: dict[str, Any] = {
     "job_id": _TEXT,
     "beam_version": _TEXT,
     "python_version": _TEXT,
+    "versions": Maybe(Each(str)),
     "step_code": Maybe({"made_by": _TEXT, "steps": Needed(Each([str]), {})}),
     "template": _TEXT,
     "parent_run": _TEXT,
@@ -195,6 +196,7 @@ WORKER_FORM: dict[str, Any] = {
     "cpu_seconds": Needed(float, 0.0),
     "bundles_failed": Needed(int, 0),
     "history": Needed([[float]], []),
+    "differs": Maybe(Each([str])),
 }
 
 END_FORM: dict[str, Any] = {

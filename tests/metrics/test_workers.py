@@ -21,6 +21,7 @@ from beam_obs.metrics import workers
 from beam_obs.metrics.families import Sample
 from beam_obs.metrics.workers import Worker, numbers_here, worker_of
 from beam_obs.records.run_context import RunContext
+from beam_obs.records.versions import versions_here
 from beam_obs.records.worker_numbers import MOST_POINTS, WorkerNumbers, merged_workers
 from beam_obs.reports.run_notes import worker_notes
 from beam_obs.store.numbers_of_run import numbers_of_run
@@ -262,3 +263,25 @@ def test_a_report_names_a_worker_that_was_short_of_memory() -> None:
 
 def _utc(seconds: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+
+
+def test_a_worker_of_other_versions_than_its_launcher_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    here = versions_here()
+    worker = Worker(None, {**here, "beam_obs": "0.0.1", "flights": "1.2"})
+    told = worker.look().to_json()
+    assert told["differs"] == {
+        "beam_obs": ["0.0.1", here["beam_obs"]],
+        "flights": ["1.2", "not installed"],
+    }
+    assert "this worker has flights not installed, and the launcher of its run had 1.2" in caplog.text
+    notes = [note.text for note in worker_notes({"workers": [told, told], "status": "done"})]
+    assert notes == [
+        f"2 workers had beam_obs {here['beam_obs']}, the launcher had 0.0.1",
+        "2 workers had flights not installed, the launcher had 1.2",
+    ]
+
+
+def test_a_worker_of_the_same_versions_says_nothing() -> None:
+    told = Worker(None, versions_here()).look().to_json()
+    assert told["differs"] == {}
+    assert worker_notes({"workers": [told], "status": "done"}) == []
