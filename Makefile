@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE :=
 IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-pythons test-oldest engines test-engines test-browser conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-pythons test-oldest engines test-engines flink-up flink-down test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-traces bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation bench-stream soak
 
@@ -100,6 +100,13 @@ engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, on
 
 test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, of OTLP and StatsD, Debian's Prometheus, and an installed Pub/Sub emulator
 	$(BIN)/python -m pytest -m engines -rs tests $(PYTEST_ARGS)
+
+# It needs Java, and the rights to give each task manager a name space of its own (root).
+flink-up: $(STAMP) engines  ## a Flink cluster of two task managers on this machine, and the options that a pipeline runs on it with
+	@$(BIN)/python -m tests.engines.flink.local up
+
+flink-down: $(STAMP)  ## ends it
+	@$(BIN)/python -m tests.engines.flink.local down
 
 # Where apt can, it installs Chromium; elsewhere the tests that miss it say what would.
 test-browser: $(STAMP)  ## tests of the pages in a real browser

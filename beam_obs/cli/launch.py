@@ -83,7 +83,7 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--at-least-once", is_flag=True, help="Let a streaming job process records more than once: it costs less."
 )
-@click.option("--dry-run", is_flag=True, help="Print the request, and send nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be posted, and send nothing.")
 @click.option("--validate-only", is_flag=True, help="Let Dataflow look at the request, and start nothing.")
 def launch(
     template: str,
@@ -121,7 +121,8 @@ def launch(
         mapping = _mapping(where, job_name, graph or found.graph, even_incompatible)
         request = launch_request(found, where, wanted._replace(mapping=mapping))
     if dry_run:
-        click.echo(request.text())
+        click.echo(request.body())
+        click.echo(f"beam-obs: to be posted to {request.address}", err=True)
         return
     job_id = request.send(validate_only)
     if validate_only or job_id is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from beam_obs.dataflow.launched_template import LaunchedTemplate
 from beam_obs.records.dataflow_names import as_job_name, job_name_problem, label_problems
 from beam_obs.store.unknown_name import nearest_names
 
+GOOGLES = "https://dataflow.googleapis.com"
+_OF_FLEX = "FlexTemplatesServiceClient"
 _LOCAL_CLASSIC = "a classic template is launched from Cloud Storage: copy it to gs://BUCKET/... first"
 
 
@@ -55,11 +58,23 @@ class LaunchRequest(NamedTuple):
     message: Any
     job_name: str
 
-    def text(self) -> str:
-        """Returns the request as JSON, enums by their names."""
+    @property
+    def address(self) -> str:
+        """The address that it is posted to."""
+        host = (self.place.endpoint or GOOGLES).rstrip("/")
+        where = f"{host}/v1b3/projects/{self.place.project}/locations/{self.place.region}"
+        if self.client == _OF_FLEX:
+            return f"{where}/flexTemplates:launch"
+        return f"{where}/templates:launch?gcsPath={urllib.parse.quote(self.message.gcs_path, safe='')}"
+
+    def body(self) -> str:
+        """Returns what is posted there, as JSON, enums by their names."""
         from google.protobuf import json_format
 
-        return str(json_format.MessageToJson(type(self.message).pb(self.message)))
+        told = json_format.MessageToDict(type(self.message).pb(self.message))
+        if self.client != _OF_FLEX:
+            return json.dumps(told["launchParameters"], indent=2)
+        return json.dumps({"launchParameter": told["launchParameter"]}, indent=2)
 
     def send(self, validate_only: bool = False) -> str | None:
         """Sends it; returns the id of the job.
@@ -185,7 +200,7 @@ def _flex_request(
     message = dataflow.LaunchFlexTemplateRequest(
         project_id=place.project, location=place.region, launch_parameter=given
     )
-    return LaunchRequest(place, "FlexTemplatesServiceClient", "launch_flex_template", message, job_name)
+    return LaunchRequest(place, _OF_FLEX, "launch_flex_template", message, job_name)
 
 
 def _classic_request(

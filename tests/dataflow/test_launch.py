@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -91,10 +92,15 @@ def test_a_job_is_launched_with_what_was_given(launch: Callable[..., Any], serve
 def test_a_dry_run_prints_the_request_and_sends_nothing(
     launch: Callable[..., Any], server: DataflowServer
 ) -> None:
-    code, out, _ = launch(*RIGHT, "--dry-run")
+    code, out, err = launch(*RIGHT, "--at-least-once", "--dry-run")
     assert code == 0
     assert json.loads(out)["launchParameter"]["jobName"] == "flights"
     assert server.asked == []
+
+    address = err.strip().rpartition(" ")[2]
+    request = urllib.request.Request(address, out.encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=10) as answer:  # as a scheduler does
+        assert json.load(answer)["job"]["name"] == "flights"
 
 
 def test_a_request_can_be_validated_only(launch: Callable[..., Any], server: DataflowServer) -> None:

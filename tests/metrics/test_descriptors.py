@@ -1,4 +1,4 @@
-"""Our metrics leave room for the user's: Dataflow limits descriptors, one of a name, four of a distribution."""
+"""Our metrics leave room for the user's: Dataflow limits descriptors, one a name, four a distribution."""
 
 from __future__ import annotations
 

@@ -211,6 +211,17 @@ class Cluster:
         return (self.folder / f"{name.replace(' ', '-')}.log").read_text(errors="replace")[-2000:]
 
 
+def what_is_missing() -> str | None:
+    """Returns what a cluster needs and is not here, with what would install it; None where all is."""
+    if shutil.which("java") is None:
+        return "Java is not installed (apt install default-jre-headless): Flink needs it"
+    if not any(FLINK.path.glob("flink-runtime-*.jar")):
+        return "Flink is not installed: make engines (it needs Java and Maven)"
+    if shutil.which("unshare") is None or os.geteuid() != 0:
+        return "Flink's two task managers need unshare (util-linux) and root, for a mount namespace of each"
+    return None
+
+
 @contextlib.contextmanager
 def running_cluster(folder: pathlib.Path) -> Iterator[Cluster]:
     """Gives a cluster that takes jobs; skips the test where it cannot be started.
@@ -218,14 +229,8 @@ def running_cluster(folder: pathlib.Path) -> Iterator[Cluster]:
     Args:
       folder: an empty folder, for configuration and logs.
     """
-    if shutil.which("java") is None:
-        pytest.skip("Java is not installed (apt install default-jre-headless): Flink needs it")
-    if not any(FLINK.path.glob("flink-runtime-*.jar")):
-        pytest.skip("Flink is not installed: make engines (it needs Java and Maven)")
-    if shutil.which("unshare") is None or os.geteuid() != 0:
-        pytest.skip(
-            "Flink's two task managers need unshare (util-linux) and root, for a mount namespace of each"
-        )
+    if missing := what_is_missing():
+        pytest.skip(missing)
     cluster = Cluster(folder)
     try:
         cluster.start()
