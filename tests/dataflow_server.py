@@ -94,7 +94,8 @@ class DataflowServer(http.server.ThreadingHTTPServer):
     def count(self, id_: str, metrics: list[dict[str, Any]]) -> None:
         """Takes what a job has counted."""
         told = json_format.ParseDict({"metrics": metrics}, dataflow.JobMetrics.pb()())
-        self.metrics[_key(PROJECT, REGION, id_)] = told
+        (key,) = [key for key in self.jobs if key.endswith(f"/{id_}")]
+        self.metrics[key] = told
 
     def say(self, id_: str, text: str, importance: str = "JOB_MESSAGE_BASIC") -> None:
         """Adds a message of a job."""

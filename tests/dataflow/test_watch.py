@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -18,6 +17,7 @@ import beam_obs as obs  # noqa: E402 - which need it
 from beam_obs.cli.main import exit_code  # noqa: E402
 from beam_obs.runs import watched_job, watcher  # noqa: E402
 from tests import dataflow_server  # noqa: E402
+from tests.dataflow.small_template import launcher  # noqa: E402
 from tests.dataflow_server import PROJECT, REGION, DataflowServer, Refused, State, user  # noqa: E402
 from tests.runs.test_run_of_template import be_worker_of, template  # noqa: E402
 
@@ -46,43 +46,6 @@ def command(server: DataflowServer, capsys: pytest.CaptureFixture[str]) -> Calla
     return run
 
 
-def options(folder: pathlib.Path, endpoint: str, **more: Any) -> PipelineOptions:
-    for name in ("staging", "temp"):
-        (folder / name).mkdir(exist_ok=True)
-    return PipelineOptions(
-        project=PROJECT,
-        region=REGION,
-        staging_location=str(folder / "staging"),
-        temp_location=str(folder / "temp"),
-        dataflow_endpoint=endpoint,
-        no_auth=True,
-        sdk_location="container",
-        obs_store=str(folder / "store"),
-        obs_store_shared=True,
-        obs_report="off",
-        **more,
-    )
-
-
-def build(folder: pathlib.Path, endpoint: str, **more: Any) -> Any:
-    """Builds a pipeline for Dataflow, as a program does, and hands it over."""
-    p = obs.Pipeline("DataflowRunner", options=options(folder, endpoint, **more), name="nightly")
-    _ = p | "make" >> beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int))
-    return p.run()
-
-
-def launcher(folder: pathlib.Path, server: DataflowServer) -> Callable[[Any], None]:
-    """Returns what the service does of a flex template: it has the program write the job, and starts that."""
-
-    def launch(job: Any) -> None:
-        file = folder / "template_launches" / job.id / "job_object"
-        file.parent.mkdir(parents=True)
-        build(folder, server.url, template_location=str(file))
-        job.labels = json.loads(file.read_text())["labels"]
-
-    return launch
-
-
 def parse_id(folder: pathlib.Path) -> str:
     from apache_beam.portability.api import beam_runner_api_pb2 as api
 
@@ -108,7 +71,9 @@ def test_a_launched_job_is_watched_to_its_end_in_the_store(
     (submitted,) = obs.Store(str(tmp_path / "store")).runs()
     parse = parse_id(tmp_path)
     counts = {"in": 2.0, "out": 1.0, "dead": 1.0}
-    server.count(job, [user(name, value, parse, namespace="beam_obs") for name, value in counts.items()])
+    read = [user(name, 2.0, "read/Observed", namespace="beam_obs") for name in ("in", "out")]
+    parsed = [user(name, value, parse, namespace="beam_obs") for name, value in counts.items()]
+    server.count(job, [*read, *parsed])
     server.say(job, "Worker pool started.")
 
     code, out, err = command("watch", job, *PLACE, "--store", str(tmp_path / "store"))
@@ -120,7 +85,7 @@ def test_a_launched_job_is_watched_to_its_end_in_the_store(
     assert "nightly  done" in out
     (run,) = obs.Store(str(tmp_path / "store")).runs()
     assert (run.status, run.problems) == ("done", ())
-    (stage,) = (run.end or {})["stages"]
+    _, stage = (run.end or {})["stages"]
     assert (stage["label"], stage["in"], stage["out"], stage["dead"]) == ("parse", 2, 1, 1)
     assert dict(server.jobs[f"{PROJECT}/{REGION}/{job}"].labels) == {
         "beam_obs_run": run.id,

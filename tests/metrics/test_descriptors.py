@@ -13,13 +13,18 @@ MOST_DESCRIPTORS = 40
 """So much of the limit is ours; the rest is the user's."""
 _OF_A_DISTRIBUTION = 4
 _NO_METRICS = ("NAMESPACE", "LATENCY_PREFIX", "INNER_LEAF", "LATER_LEAF")
+_OF_CANARIES = "CANAR"
+"""Instruments as a user's own, which a pipeline without canaries does not have."""
 
 
 def declared() -> set[str]:
     constants = {
         value
         for name, value in vars(names).items()
-        if name.isupper() and isinstance(value, str) and name not in _NO_METRICS
+        if name.isupper()
+        and isinstance(value, str)
+        and name not in _NO_METRICS
+        and not name.startswith(_OF_CANARIES)
     }
     return constants | set(names.LATENCY_NAMES)
 
