@@ -394,16 +394,16 @@ class _Checks:
             emitted = self._emitted(edge)
             for consumer in edge.consumers:
                 taken = self._snapshot.stages.get(consumer)
-                is_one = len(self._steps[consumer].inputs) == 1
-                if emitted is not None and taken is not None and is_one and self._takes_all(consumer, taken):
+                if emitted is not None and taken is not None and self._takes_all(consumer, taken):
                     self._lines.append(self._of_edge(edge.producer, consumer, emitted, taken))
                 elif edge.id not in self._checked:
                     reason = COUNTED_ONCE if edge.id in self._elements else self._why_not_counted(edge.id)
                     self._open_edges.setdefault((edge.producer, consumer), reason)
 
     def _takes_all(self, consumer: str, taken: StageCounts) -> bool:
-        """Returns whether a stage counts all that comes; what it drops before that, the ledger has."""
-        return bool(taken.combined) or consumer not in self._may_drop
+        """Returns whether a stage counts all that comes by an edge; what it drops before, the ledger has."""
+        drops_before = consumer in self._may_drop and not taken.combined
+        return len(self._steps[consumer].inputs) == 1 and not drops_before
 
     def _of_edge(self, producer: str, consumer: str, emitted: int, taken: StageCounts) -> Line:
         # A combine counts what it took when it comes out again.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark, Repeatedly
 from apache_beam.transforms.window import (
     FixedWindows,
@@ -124,6 +126,19 @@ def test_in_a_batch_nothing_is_late() -> None:
     record = obs.Store().find("latest")
     assert (record.end or {})["balance"]["holds"] is True
     assert letters_of(record) == []
+
+
+def test_a_record_that_is_in_two_windows_is_no_imbalance() -> None:
+    now = time.time()
+    with obs.Pipeline("FnApiRunner", PipelineOptions(["--obs_report=off"]), name="late") as p:
+        times = p | "come" >> PeriodicImpulse(now, now + 0.3, 0.1)
+        pairs = times | "pair" >> beam.Map(lambda at: ("a", 1)).with_output_types(tuple[str, int])
+        windowed = pairs | "windows" >> obs.WindowInto(SlidingWindows(20, 10))
+        _ = windowed | beam.CombinePerKey(sum)
+
+    record = obs.Store().find("latest")
+    assert record.end["balance"]["holds"] is not False, record.end["balance"]["broken"]
+    assert [stage["in"] for stage in record.end["stages"] if stage["label"] == "windows"] == [6]
 
 
 class Odd(NonMergingWindowFn):
