@@ -139,8 +139,8 @@ LAG_SAMPLE = 128
 """Of so many elements of a bundle one is asked how old it is."""
 
 
-class CountWindowsDoFn(StatelessDoFn):
-    """Passes elements on as they are, and gives a row for each window that any was in.
+class _Counting(StatelessDoFn):
+    """Passes elements on as they are, and counts them.
 
     Args:
       form: of the elements.
@@ -156,8 +156,15 @@ class CountWindowsDoFn(StatelessDoFn):
         """What it takes and gives."""
         return Ends(self._form, self._form, {WINDOWS: PLAIN})
 
+    def _provenance(self, element: Any) -> bytes:
+        found: bytes = element[1][0] if self._form == KEYED else element[0]
+        return found
+
+
+class CountWindowsDoFn(_Counting):
+    """Counts what is to be grouped: gives a row for each window that any was in."""
+
     def start_bundle(self) -> None:
-        self._is_keyed = self._form == KEYED
         self._tally = WindowTally(TAKEN, self._least)
         self._left = 1
 
@@ -167,44 +174,29 @@ class CountWindowsDoFn(StatelessDoFn):
             self._left = LAG_SAMPLE
             note_lag(windowed.timestamp)
         self._tally.add(windowed.windows)
-        self._tally.note(windowed.windows, (element[1][0] if self._is_keyed else element[0],))
+        self._tally.note(windowed.windows, (self._provenance(element),))
         return (element,)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from self._tally.rows()
 
 
-class CountToldDoFn(Tallying, StatelessDoFn):
-    """Passes elements on as they are, and counts those that were grouped before, alone and by window.
-
-    Args:
-      form: of the elements.
-      least: as of `CountWindowsDoFn`.
-    """
-
-    def __init__(self, form: str, least: bytes | None = None) -> None:
-        self._form = form
-        self._least = least
-
-    @property
-    def ends(self) -> Ends:
-        """What it takes and gives."""
-        return Ends(self._form, self._form, {WINDOWS: PLAIN})
+class CountToldDoFn(Tallying, _Counting):
+    """Counts what was grouped and is as it was before: alone, by window, and for the ledger."""
 
     def start_bundle(self) -> None:
         super().start_bundle()
-        self._is_keyed = self._form == KEYED
         self._number = 0
         self._windows = WindowTally(GIVEN, self._least)
 
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Iterable[Any]:
-        provenances = (element[1][0] if self._is_keyed else element[0],)
+        provenance = self._provenance(element)
         self._number += 1
         self._windows.add(windowed.windows)
-        self._windows.note(windowed.windows, provenances)
+        self._windows.note(windowed.windows, (provenance,))
         if self.tally is not None:
-            self.tally.took_each(provenances)
-            self.tally.gave(*provenances)
+            self.tally.took_each((provenance,))
+            self.tally.gave(provenance)
         return (element,)
 
     def finish_bundle(self) -> Iterator[Any]:

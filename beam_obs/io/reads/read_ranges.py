@@ -157,41 +157,40 @@ class ReadRanges(StatelessDoFn, abc.ABC):
     def _refuse_file(
         self, progress: RangeProgress, error: BadFile, raw: bytes, position: int = 0
     ) -> Iterator[Any]:
-        settings, file = self._settings, progress.file
+        refused = self._refused(progress.file, error, raw, position)
+        progress.dead += 1
+        yield refused
+
+    def _refuse_unread(self, file: FoundFile, why: str) -> Iterator[Any]:
+        """Refuses a file that came, of which not all was read."""
+        yield self._refused(file, UnreadFile(why))
+
+    def _refused(
+        self, file: FoundFile, error: BadFile, raw: bytes = b"", position: int | None = None
+    ) -> ReadBlock:
+        """Returns the refusal of a file, or of a part of it.
+
+        Args:
+          file: the file.
+          error: what is wrong with it.
+          raw: what could be read of it.
+          position: where that stands; None where nothing of the file was read.
+        """
+        settings = self._settings
         if settings.fails_on_bad_file:
             raise error
         if not settings.keeps_dead_letters:
             raise RefusedRecord(settings.stage, f"{type_name(error)}: {error}") from error
-        progress.dead += 1
-        origin = self._partition(file).origin(position).hex()
         refusal = refuse_bytes(
             raw,
             error,
             settings.stage,
-            origin=origin,
+            origin=None if position is None else self._partition(file).origin(position).hex(),
             source_uri=file.path,
             position=position,
             redaction=settings.redaction,
         )
-        yield ReadBlock([], [refusal], len(raw))
-
-    def _refuse_unread(self, file: FoundFile, why: str) -> Iterator[Any]:
-        """Refuses a file that came, of which not all was read."""
-        settings, error = self._settings, UnreadFile(why)
-        if settings.fails_on_bad_file:
-            raise error
-        if not settings.keeps_dead_letters:
-            raise RefusedRecord(settings.stage, f"{type_name(error)}: {error}") from error
-        refusal = refuse_bytes(
-            b"",
-            error,
-            settings.stage,
-            origin=None,
-            source_uri=file.path,
-            position=None,
-            redaction=settings.redaction,
-        )
-        yield ReadBlock([], [refusal], 0)
+        return ReadBlock([], [refusal], len(raw))
 
     def _partition(self, file: FoundFile) -> Partition:
         if self._opened is None or self._opened[0] is not file:
