@@ -147,6 +147,8 @@ ATTRIBUTES = (
     Private(f"{_CORE}:DoFn", "_process_defined", "whether a DoFn takes elements"),
     Private(f"{_CORE}:DoFn", "_process_yields_batches", "what a DoFn gives of an element"),
     Private("apache_beam.transforms.userstate:TimerSpec", "_attached_callback", "the method of a timer"),
+    Private("apache_beam.utils.windowed_value:_IntervalWindowBase", "_start_micros", "sums by window"),
+    Private("apache_beam.utils.windowed_value:_IntervalWindowBase", "_end_micros", "sums by window"),
     Private(f"{_UTIL}:_GlobalWindowsBatchingDoFn", "_element_size_fn", "batches of elements with lineage"),
     Private(
         "apache_beam.transforms.combiners:_PartialGroupByKeyCombiningValues",

@@ -19,17 +19,25 @@ class Fault(beam.DoFn):
     Args:
       kind: `DROP`, `DOUBLE`, or `EXCHANGE`: one is lost for each that comes twice, so that counts agree.
       number: how many, in one bundle.
+      after: how many elements of it pass before the first.
+      every: of so many elements one.
     """
 
-    def __init__(self, kind: str, number: int) -> None:
+    def __init__(self, kind: str, number: int, after: int = 0, every: int = 1) -> None:
         self._kind = kind
         self._number = number
+        self._after = after
+        self._every = every
 
     def start_bundle(self) -> None:
         self._left = self._number
         self._lost = 0
+        self._at = -self._after
 
     def process(self, element: Any) -> list[Any]:
+        self._at += 1
+        if self._at <= 0 or (self._at - 1) % self._every:
+            return [element]
         if self._kind == EXCHANGE and self._lost:
             self._lost -= 1
             return [element, element]
@@ -48,12 +56,13 @@ class FaultyRunner(FnApiRunner):
       step: full label of the step, with all that is in it.
       kind: of the fault.
       number: of elements.
+      after, every: as of `Fault`.
     """
 
-    def __init__(self, step: str, kind: str, number: int = 1) -> None:
+    def __init__(self, step: str, kind: str, number: int = 1, after: int = 0, every: int = 1) -> None:
         super().__init__()
         self._step = step
-        self._fault = Fault(kind, number)
+        self._fault = Fault(kind, number, after, every)
 
     def run_via_runner_api(self, pipeline_proto: Any, options: Any) -> Any:
         return super().run_via_runner_api(self._with_fault(pipeline_proto), options)

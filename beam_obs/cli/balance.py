@@ -68,6 +68,7 @@ def _tell(pipeline: str, run: str, end: Any, ledger: Any, records: Any) -> None:
         found_text,
         ledger_text,
         step_rows,
+        window_lines,
     )
     from beam_obs.reports.run_notes import balance_notes
 
@@ -77,6 +78,7 @@ def _tell(pipeline: str, run: str, end: Any, ledger: Any, records: Any) -> None:
         tell(f"    {ledger_text(ledger)}")
     for edge in broken_edges(ledger):
         tell(f"    {edge_name(edge)}: {found_text(edge)}")
+        tell(*(f"      {line}" for line in window_lines(edge)))
         tell(*(f"      {line}" for line in example_lines(edge, records)))
     edges, steps = (ledger or {}).get("edges") or (), (ledger or {}).get("steps") or ()
     if edges:

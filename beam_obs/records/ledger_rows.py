@@ -2,8 +2,9 @@
 
 A point is a place where a step counts elements: where they enter it, where they leave, where nothing comes of
 them. Each has a number, from 1, that the weave gives it. A row is, for each point that anything passed, its
-number and the length of what follows (4 bytes each, big endian), and the encoded `OriginSums`. Terms are
-numbers of points, below 0 where what passed the point is to be taken away.
+number and the length of what follows (4 bytes each, big endian), and the encoded `OriginSums`; where elements
+are in windows the encoded `WindowSums` too, by the number of the point and `BY_WINDOW`. Terms are numbers of
+points, below 0 where what passed the point is to be taken away.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from typing import NamedTuple
 
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin_sums import OriginSums
+from beam_obs.records.window_sums import WindowSums
 
 LEDGER = "ledger"
 """Kind of the manifests that have sums, in their detail `SUMS`; no file goes with them."""
 SUMS = "sums"
+SUMS_BY_WINDOW = "sums_by_window"
+"""Detail that has the same by window, where there are windows."""
 _HEAD = struct.Struct(">II")
+BY_WINDOW = 1 << 31
+"""Added to the number of a point where what follows is by window."""
 
 Terms = tuple[int, ...]
 
@@ -40,12 +46,19 @@ class StepPoints(NamedTuple):
       tags: of its outputs beside the main one.
       gives_given: whether all its main outputs are among `GIVEN`, and not one for each element.
       is_first: whether what it takes does not come right from a step that counts.
+      told_by: first point of the step that tells in which windows the elements are; 0 where none does.
     """
 
     first: int
     tags: tuple[str, ...] = ()
     gives_given: bool = False
     is_first: bool = False
+    told_by: int = 0
+
+    @property
+    def tells_windows(self) -> bool:
+        """Whether the step itself tells in which windows the elements are, to those behind it too."""
+        return self.told_by == self.first
 
     @property
     def number(self) -> int:
@@ -104,43 +117,44 @@ def parts_of(row: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class PointSums:
-    """What passed each point."""
+    """What passed each point, as a whole and by window."""
 
     def __init__(self) -> None:
         self.by_point: dict[int, OriginSums] = {}
+        self.by_window: dict[int, WindowSums] = {}
 
     def add_row(self, row: bytes) -> None:
         """Adds the row of a bundle."""
         for point, sums in parts_of(row):
-            self.add(point, sums)
+            if point & BY_WINDOW:
+                self._add_by_window(point & ~BY_WINDOW, sums)
+            else:
+                self._add(point, sums)
 
-    def add(self, point: int, sums: bytes) -> None:
-        """Adds what passed a point, encoded.
-
-        Raises:
-          ValueError: it is no sums of origins.
-        """
+    def _add(self, point: int, sums: bytes) -> None:
         self.by_point.setdefault(point, OriginSums()).merge(OriginSums.decode(sums))
 
-    def add_details(self, details: Mapping[str, str]) -> None:
-        """Adds the detail `SUMS` of a manifest.
+    def _add_by_window(self, point: int, sums: bytes) -> None:
+        self.by_window.setdefault(point, WindowSums()).merge(WindowSums.decode(sums))
+
+    def add_details(self, details: Mapping[str, Mapping[str, str]]) -> None:
+        """Adds the details of a manifest.
 
         Raises:
-          ValueError: it is damaged.
+          ValueError: they are damaged.
         """
-        for point, sums in details.items():
-            try:
-                content = base64.b64decode(sums, validate=True)
-            except binascii.Error as error:
-                raise ValueError(f"sums of point {point} are no text of bytes") from error
-            self.add(int(point), content)
+        for name, add in ((SUMS, self._add), (SUMS_BY_WINDOW, self._add_by_window)):
+            for point, sums in details.get(name, {}).items():
+                try:
+                    content = base64.b64decode(sums, validate=True)
+                except binascii.Error as error:
+                    raise ValueError(f"sums of point {point} are no text of bytes") from error
+                add(int(point), content)
 
-    def details(self) -> dict[str, str]:
-        """Returns the detail `SUMS` of a manifest."""
-        return {
-            str(point): base64.b64encode(sums.encode()).decode()
-            for point, sums in sorted(self.by_point.items())
-        }
+    def details(self) -> dict[str, dict[str, str]]:
+        """Returns the details of a manifest."""
+        told = {SUMS: _texts(self.by_point)}
+        return {**told, SUMS_BY_WINDOW: _texts(self.by_window)} if self.by_window else told
 
     def of(self, terms: Iterable[int]) -> OriginSums:
         """Returns what terms come to."""
@@ -151,10 +165,23 @@ class PointSums:
                 found.merge(sums, 1 if point > 0 else -1)
         return found
 
+    def by_window_of(self, terms: Iterable[int]) -> WindowSums:
+        """Returns what terms come to in each window, as far as windows are known."""
+        found = WindowSums()
+        for point in terms:
+            sums = self.by_window.get(abs(point))
+            if sums is not None:
+                found.merge(sums, 1 if point > 0 else -1)
+        return found
+
+
+def _texts(sums: Mapping[int, OriginSums | WindowSums]) -> dict[str, str]:
+    return {str(point): base64.b64encode(one.encode()).decode() for point, one in sorted(sums.items())}
+
 
 def manifest_of(sums: PointSums) -> Manifest:
     """Returns the manifest of sums; its name is its own, since sums may be those of another bundle too."""
-    return Manifest(LEDGER, "", os.urandom(6).hex(), len(sums.by_point), details={SUMS: sums.details()})
+    return Manifest(LEDGER, "", os.urandom(6).hex(), len(sums.by_point), details=sums.details())
 
 
 def merged(manifests: Iterable[str]) -> list[str]:
@@ -168,7 +195,7 @@ def merged(manifests: Iterable[str]) -> list[str]:
     for text in manifests:
         told = json.loads(text) if _IN_TEXT in text else {}
         if told.get("kind") == LEDGER:
-            sums.add_details(told["details"][SUMS])
+            sums.add_details(told["details"])
         else:
             others.append(text)
     return [*others, manifest_of(sums).to_json()] if sums.by_point else others

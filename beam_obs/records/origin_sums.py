@@ -28,11 +28,12 @@ _CELL_BITS = 5
 CELLS = 1 << _CELL_BITS
 LEVELS = 4
 _ORIGINS, _CELLS, _TOTAL = b"\0", b"\1", b"\2"
-_FEW = 64
+FEW = 64
 """Elements up to which their origins are fewer bytes than what they are summed up to."""
 _MASK_64 = 2**64 - 1
 _RANDOM_MASK = 2**RANDOM_BITS - 1
-_NOT_KNOWN = bytes(ORIGIN_BYTES)
+NOT_KNOWN = bytes(ORIGIN_BYTES)
+"""Stands for an origin that is not known."""
 
 
 class Total(NamedTuple):
@@ -47,6 +48,11 @@ class Total(NamedTuple):
     number: int
     first: int
     second: int
+
+    @property
+    def signed(self) -> int:
+        """How many elements; below 0 where more were taken away."""
+        return _signed(self.number)
 
 
 class Odd(NamedTuple):
@@ -86,9 +92,9 @@ class OriginSums:
         held = provenances if isinstance(provenances, list) else list(provenances)
         joined = b"".join(held)
         if len(joined) != ORIGIN_BYTES * len(held):
-            joined = b"".join(one if len(one) == ORIGIN_BYTES else _NOT_KNOWN for one in held)
+            joined = b"".join(one if len(one) == ORIGIN_BYTES else NOT_KNOWN for one in held)
         self._few.append(joined)
-        if len(held) > _FEW:
+        if len(held) > FEW:
             self._sum_up()
 
     def add_total(self, total: Total) -> None:
@@ -117,7 +123,7 @@ class OriginSums:
     @property
     def count(self) -> int:
         """How many elements there are; below 0 where more were taken away."""
-        return _signed(self.total.number)
+        return self.total.signed
 
     @property
     def total(self) -> Total:
@@ -138,7 +144,7 @@ class OriginSums:
     def odd(self) -> Iterator[Odd]:
         """Gives the origins that can be told of those that one of two places has more often, each once."""
         if self._total is not None:
-            found = [_alone(*self.total)]
+            found = [alone(*self.total)]
         else:
             cells = self._sum_up()
             places = [] if cells is None else cells.any(axis=0).nonzero()[0].tolist()
@@ -151,7 +157,7 @@ class OriginSums:
         """Returns the sums as bytes."""
         if self._total is not None:
             return _TOTAL + b"".join(number.to_bytes(8, "big") for number in self.total)
-        if self._cells is None and sum(map(len, self._few)) <= _FEW * ORIGIN_BYTES:
+        if self._cells is None and sum(map(len, self._few)) <= FEW * ORIGIN_BYTES:
             return _ORIGINS + b"".join(self._few)
         cells = self._sum_up()
         assert cells is not None
@@ -193,7 +199,7 @@ def total_of(origins: list[bytes]) -> Total:
     2
     """
     joined, number = b"".join(origins), len(origins)
-    if number <= _FEW:
+    if number <= FEW:
         halves = struct.unpack(f">{2 * number}Q", joined)
         return Total(number, sum(halves[::2]) & _MASK_64, sum(halves[1::2]) & _MASK_64)
     import numpy as np
@@ -205,6 +211,11 @@ def total_of(origins: list[bytes]) -> Total:
 def sum_of_totals(totals: Iterable[Total]) -> Total:
     """Returns what several totals come to."""
     return Total(*(sum(numbers) & _MASK_64 for numbers in zip(*totals, strict=True)))
+
+
+def negated(total: Total) -> Total:
+    """Returns what is added to take a total away."""
+    return Total(*(-number & _MASK_64 for number in total))
 
 
 def _no_cells() -> numpy.ndarray:
@@ -239,7 +250,7 @@ def _least_of(level: int) -> int:
     return ((1 << bits) - 1) << (RANDOM_BITS - bits)
 
 
-def _alone(count: int, first: int, second: int) -> Odd | None:
+def alone(count: int, first: int, second: int) -> Odd | None:
     """Returns the origin that differs alone; None where several may."""
     times = _signed(count)
     if abs(times) != 1:

@@ -118,6 +118,8 @@ class LedgerEdge:
       taken: of what it takes.
       obstacle: why they cannot be held against each other, or empty.
       may_drop: whether what comes too late for its window is dropped in between.
+      passed: full labels of the steps in between, which give each element once.
+      by_window: whether an element is in the same window on both sides.
     """
 
     producers: tuple[str, ...]
@@ -126,6 +128,8 @@ class LedgerEdge:
     taken: tuple[int, ...] = ()
     obstacle: str = ""
     may_drop: bool = False
+    passed: tuple[str, ...] = ()
+    by_window: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

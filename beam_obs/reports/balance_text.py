@@ -16,9 +16,9 @@ def balance_text(balance: Mapping[str, Any]) -> str:
     """Returns what a run's balance says, in one line: of what was not checked it does not say that it holds.
 
     >>> balance_text({"holds": True, "checked": 10, "edges": 4, "edges_checked": 4})
-    'balanced: every record is accounted for (10 checks, 4 edges)'
-    >>> balance_text({"holds": True, "checked": 8, "edges": 4, "edges_checked": 3})
-    'balanced where checked: 3 of 4 edges (8 checks)'
+    'balanced: every record is accounted for (4 edges; 10 checks of counts)'
+    >>> balance_text({"holds": True, "checked": 8, "edges": 4, "edges_checked": 3, "edges_by_origins": 3})
+    'balanced where checked: 3 of 4 edges (all 3 by origins; 8 checks of counts)'
     >>> balance_text({"holds": True, "checked": 0, "edges": 4, "edges_checked": 3})
     'balanced where checked: 3 of 4 edges'
     """
@@ -27,21 +27,25 @@ def balance_text(balance: Mapping[str, Any]) -> str:
         return f"balance not checked: {clean(balance.get('unchecked') or 'no counts')}"
     if not holds:
         return NOT_BALANCED
-    checks = [counted(balance["checked"], "check")] * bool(balance["checked"])
+    checks = [f"{counted(balance['checked'], 'check')} of counts"] * bool(balance["checked"])
     edges = balance.get("edges")
     if edges is None:  # a run of before edges were counted
         return f"balanced: every record is accounted for{_in_brackets(checks)}"
-    checked = balance.get("edges_checked") or 0
+    checked, by_origins = balance.get("edges_checked") or 0, balance.get("edges_by_origins") or 0
+    which = [f"{'all ' if by_origins == checked else ''}{by_origins:,} by origins"] * bool(by_origins)
     if checked == edges and not balance.get("unchecked_steps"):
-        text = f"balanced: every record is accounted for{_in_brackets([*checks, counted(edges, 'edge')])}"
+        how = "".join(f", {one}" for one in which)
+        text = "balanced: every record is accounted for"
+        text += _in_brackets([f"{counted(edges, 'edge')}{how}", *checks])
     else:
-        text = f"balanced where checked: {checked:,} of {counted(edges, 'edge')}{_in_brackets(checks)}"
+        text = f"balanced where checked: {checked:,} of {counted(edges, 'edge')}"
+        text += _in_brackets([*which, *checks])
     late = sum(dropped["count"] for dropped in balance.get("dropped") or ())
     return f"{text}; {late:,} dropped as late" if late else text
 
 
 def _in_brackets(texts: Sequence[str]) -> str:
-    return f" ({', '.join(texts)})" if texts else ""
+    return f" ({'; '.join(texts)})" if texts else ""
 
 
 def unchecked_texts(balance: Mapping[str, Any]) -> list[str]:

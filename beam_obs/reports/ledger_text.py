@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_obs.lineage.answers import FromAggregate, FromSource
-from beam_obs.records.number_text import counted
+from beam_obs.records.number_text import amount_text, counted
 from beam_obs.records.wording import clean
 from beam_obs.reports.lineage_words import elements_text, source_place_text
 
@@ -21,7 +21,7 @@ def ledger_text(ledger: Mapping[str, Any] | None) -> str:
       ledger: as in ``end.json``; None of a run of before there was one.
 
     >>> ledger_text({"holds": True, "edges": [{"from": ["a"], "to": "b", "given": 3, "taken": 3}]})
-    'by origins: what each step gave is what the next took (1 of 1 edge)'
+    'by origins: what each step gave is what the next took'
     >>> ledger_text({"holds": None, "unchecked": "the run has no lineage", "edges": []})
     'not checked by origins: the run has no lineage'
     """
@@ -33,11 +33,12 @@ def ledger_text(ledger: Mapping[str, Any] | None) -> str:
         return f"not checked by origins: {clean(ledger.get('unchecked') or 'no edge could be')}"
     broken = broken_edges(ledger)
     if broken:
-        return f"by origins: {len(broken):,} of {counted(len(edges), 'edge')} broken"
-    return (
-        "by origins: what each step gave is what the next took "
-        f"({len(checked):,} of {counted(len(edges), 'edge')})"
-    )
+        return f"by origins: {counted(len(broken), 'edge')} broken"
+    by_window = sum(bool(edge.get("by_window")) for edge in checked)
+    of_which = "in each window" if by_window == len(checked) else f"in each window of {by_window:,}"
+    text = f"by origins: what each step gave is what the next took{f', {of_which}' if by_window else ''}"
+    open_edges = [edge_name(edge) for edge in edges if edge.get("reason") and not edge.get("within")]
+    return f"{text}; not checked: {', '.join(open_edges)}" if open_edges else text
 
 
 def broken_edges(ledger: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
@@ -53,10 +54,9 @@ def edge_name(edge: Mapping[str, Any]) -> str:
     >>> edge_name({"from": ["write"], "to": "write"})
     'within write'
     """
-    window = f" {edge['window']}" if edge.get("window") else ""
     if list(edge["from"]) == [edge["to"]]:
-        return clean(f"within {edge['to']}{window}")
-    return clean(f"{' + '.join(edge['from'])} -> {edge['to']}{window}")
+        return clean(f"within {edge['to']}")
+    return clean(f"{' + '.join(edge['from'])} -> {edge['to']}")
 
 
 def found_text(edge: Mapping[str, Any]) -> str:
@@ -68,11 +68,22 @@ def found_text(edge: Mapping[str, Any]) -> str:
     if edge.get("reason"):
         return f"not checked: {clean(edge['reason'])}"
     lost, added = edge.get("lost") or 0, edge.get("added") or 0
-    parts = [f"{lost:,} lost"] * bool(lost) + [f"{added:,} too many"] * bool(added)
-    least = "at least " if parts and not edge.get("is_exact", True) else ""
+    amount = amount_text(lost, added)
+    least = "at least " if amount and not edge.get("is_exact", True) else ""
     late = f"{edge['late']:,} dropped as late" if edge.get("late") else ""
-    found = f"{least}{', '.join(parts)}" if parts else "" if late else "the same"
+    each = ", in each window" if edge.get("by_window") else ""
+    found = f"{least}{amount}" if amount else "" if late else f"the same{each}"
     return ", ".join(filter(None, (found, late)))
+
+
+def window_lines(edge: Mapping[str, Any]) -> Iterator[str]:
+    """Gives a line for each window that something is lost in, or too many.
+
+    >>> list(window_lines({"windows": [{"window": "[0.0, 10.0)", "lost": 2, "added": 0}]}))
+    ['window [0.0, 10.0): 2 lost']
+    """
+    for found in edge.get("windows") or ():
+        yield f"window {clean(found['window'])}: {amount_text(found['lost'], found['added'])}"
 
 
 def example_lines(
@@ -86,7 +97,8 @@ def example_lines(
     """
     for example in edge.get("examples") or ():
         what = "lost" if example["times"] > 0 else "too many"
-        yield f"{what}: {_record_text(example['origin'], records.get(example['origin']))}"
+        window = f", window {clean(example['window'])}" if example.get("window") else ""
+        yield f"{what}{window}: {_record_text(example['origin'], records.get(example['origin']))}"
 
 
 def _record_text(origin: str, record: FromSource | FromAggregate | None) -> str:
@@ -114,15 +126,22 @@ def examples_of(ledger: Mapping[str, Any] | None) -> list[str]:
 
 
 def edge_rows(edges: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Returns a row for each edge: its ends, what was given, what was taken, what was found."""
+    """Returns a row for each edge: its ends, what was given, what was taken, what was found.
+
+    An edge between parts of a step has one only where it does not hold.
+    """
     return [
         (edge_name(edge), _number(edge.get("given")), _number(edge.get("taken")), found_text(edge))
         for edge in edges
+        if not edge.get("within") or edge.get("lost") or edge.get("added")
     ]
 
 
 def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Returns a row for each step: its label, what came in, was passed on, filtered, refused, and left."""
+    """Returns a row for each step: its label, what came in, was passed on, filtered, refused, and left.
+
+    Parts of a step have one together: what came into the first, and left the last of them.
+    """
     return [
         (
             clean(f"{step['label']}{f' ({role})' if (role := step.get('role')) else ''}"),
@@ -132,8 +151,21 @@ def step_rows(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
             _number(step["dead"] if step.get("in") is not None else step["dead"] or None),
             _number(sum(step["out"].values()) if step.get("out") else None),
         )
-        for step in steps
+        for step in _without_parts(steps)
     ]
+
+
+def _without_parts(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    wholes = {step["label"] for step in steps if not step.get("within")}
+    found: dict[str, dict[str, Any]] = {}
+    for step in steps:
+        whole = step.get("within")
+        if not whole:
+            found[f"{step['label']} {step.get('role') or ''}"] = dict(step)
+        elif whole not in wholes:
+            first = found.setdefault(whole, {**step, "label": whole, "role": ""})
+            first.update(out=step["out"], passed_on=None, filtered=None, dead=first["dead"] or step["dead"])
+    return list(found.values())
 
 
 def _number(number: int | None) -> str:

@@ -99,6 +99,7 @@ class Balance:
       dropped: what came too late.
       late: what came late, and was taken all the same.
       ledger: what sums of origins say.
+      edges_by_origins: how many of the edges were checked by these.
     """
 
     lines: tuple[Line, ...]
@@ -109,6 +110,7 @@ class Balance:
     dropped: tuple[Dropped, ...] = ()
     late: tuple[Dropped, ...] = ()
     ledger: Ledger = dataclasses.field(default_factory=Ledger)
+    edges_by_origins: int = 0
 
     @property
     def holds(self) -> bool | None:
@@ -131,6 +133,7 @@ class Balance:
             "checked": len(self.lines),
             "edges": self.edges,
             "edges_checked": self.edges - len(self.open_edges) if self.holds is not None else 0,
+            "edges_by_origins": self.edges_by_origins,
             "unchecked": self.unchecked,
             "unchecked_edges": [
                 {"from": producer, "to": consumer, "reason": reason}
@@ -224,20 +227,19 @@ class _Checks:
 
     def none(self, reason: str) -> Balance:
         """Returns a balance without checks."""
-        open_edges = {
-            (edge.producer, consumer): reason for edge in self._edges for consumer in edge.consumers
-        }
+        open_edges = dict.fromkeys(sorted(self._ends), reason)
         if self._ledger.holds is not None:
             reason, open_edges = "", self._open_by_ledger(open_edges)
         return Balance(
             (),
             reason,
-            self._number,
+            len(self._ends),
             open_edges if not reason else {},
             self._open_steps,
             tuple(self._dropped),
             tuple(self._late),
             self._ledger,
+            sum(self._ledger.checks(*ends) for ends in self._ends),
         )
 
     def _open_by_ledger(self, open_edges: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
@@ -258,12 +260,13 @@ class _Checks:
         return Balance(
             tuple(self._lines),
             "",
-            self._number,
+            len(self._ends),
             self._open_by_ledger(self._open_edges),
             self._open_steps,
             tuple(self._dropped),
             tuple(self._late),
             self._ledger,
+            sum(self._ledger.checks(*ends) for ends in self._ends),
         )
 
     def _leave_unsure(self) -> None:
@@ -279,8 +282,9 @@ class _Checks:
                 self._open_steps[line.where] = MAY_MISS
 
     @property
-    def _number(self) -> int:
-        return len({(edge.producer, consumer) for edge in self._edges for consumer in edge.consumers})
+    def _ends(self) -> set[tuple[str, str]]:
+        """Producer and consumer of each edge."""
+        return {(edge.producer, consumer) for edge in self._edges for consumer in edge.consumers}
 
     # Steps that bring elements together.
 

@@ -81,6 +81,8 @@ _OF_WEAVE = {
                 "taken": Needed([int], []),
                 "obstacle": Needed(str, ""),
                 "may_drop": Needed(bool, False),
+                "passed": Needed([str], []),
+                "by_window": Needed(bool, False),
             }
         ],
         [],

@@ -8,18 +8,25 @@ that a bundle which was tried again, or a job that an engine started again, coun
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from beam_obs.records.ledger_rows import PointSums
-from beam_obs.records.origin_sums import Odd, OriginSums
+from beam_obs.records.number_text import amount_text, counted
+from beam_obs.records.origin_sums import Odd, OriginSums, negated, sum_of_totals
 from beam_obs.records.weave_report import LedgerEdge, LedgerStep, WeaveReport
 from beam_obs.records.window_counts import WindowCounts
+from beam_obs.runs.ledger_windows import Example, WindowFound, examples_by_window, windows_found
 from beam_obs.wrapper.refusal import DEAD_TAG
 
-VERSION = 1
+VERSION = 2
 MOST_EXAMPLES = 20
 """Records that are named of an edge where something is lost or too many."""
+MOST_WINDOWS = 100
+"""Windows that are named of it."""
+
+_MOST_IN_TEXT = 3
 
 NOT_ENDED = "the run ended before all of it was committed"
 NOT_COMMITTED = "none of its rows was committed"
@@ -42,6 +49,10 @@ class EdgeFound:
       examples: of both, as far as they can be told.
       obstacle: why the two were not held against each other, or empty.
       late: of what was given, how many were dropped since they came too late for their window.
+      windows: those in which something is lost or too many, in order of time.
+      by_window: whether each window was held against itself.
+      passed: labels of the steps of the report in between, which give each element once.
+      within: the step of the report that it is in; empty where it is between two.
     """
 
     producers: tuple[str, ...]
@@ -51,14 +62,27 @@ class EdgeFound:
     lost: int = 0
     added: int = 0
     is_exact: bool = True
-    examples: tuple[Odd, ...] = ()
+    examples: tuple[Example, ...] = ()
     obstacle: str = ""
     late: int = 0
+    windows: tuple[WindowFound, ...] = ()
+    by_window: bool = False
+    passed: tuple[str, ...] = ()
+    within: str = ""
 
     @property
     def holds(self) -> bool:
         """Whether what was given is what was taken; True of what was not looked at."""
         return not (self.lost or self.added)
+
+    def leads(self, producer: str, consumer: str) -> bool:
+        """Returns whether a step of the report comes before another on its way.
+
+        >>> edge = EdgeFound(("read",), "parse", passed=("shuffle",))
+        >>> edge.leads("read", "shuffle"), edge.leads("shuffle", "parse"), edge.leads("parse", "shuffle")
+        (True, True, False)
+        """
+        return producer in (*self.producers, *self.passed) and consumer in (*self.passed, self.consumer)
 
     @property
     def where(self) -> str:
@@ -77,8 +101,10 @@ class EdgeFound:
         'read -> parse: out of read 10, into parse 10 (1 lost, 1 too many)'
         """
         least = "" if self.is_exact else "at least "
-        parts = [f"{self.lost:,} lost"] * bool(self.lost) + [f"{self.added:,} too many"] * bool(self.added)
-        amount = "" if self.holds else f" ({least}{', '.join(parts)})"
+        of_windows = "".join(f"; window {found.text}" for found in self.windows[:_MOST_IN_TEXT])
+        more = len(self.windows) - _MOST_IN_TEXT
+        of_windows += f" and {counted(more, 'window')} more" if more > 0 else ""
+        amount = "" if self.holds else f" ({least}{amount_text(self.lost, self.added)}{of_windows})"
         late = f", dropped as late {self.late:,}" if self.late else ""
         return f"{self.where}: {self.left[0]} {self.given:,}, {self.right[0]} {self.taken:,}{late}{amount}"
 
@@ -95,9 +121,12 @@ class EdgeFound:
     def to_json(self) -> dict[str, Any]:
         """Returns the edge as kept in ``end.json``."""
         told: dict[str, Any] = {"from": list(self.producers), "to": self.consumer}
+        told |= {"passed": list(self.passed)} if self.passed else {}
+        told |= {"within": self.within} if self.within else {}
         if self.obstacle:
             return {**told, "reason": self.obstacle}
         told |= {"given": self.given, "taken": self.taken} | ({"late": self.late} if self.late else {})
+        told |= {"by_window": True} if self.by_window else {}
         if self.holds:
             return told
         return {
@@ -105,7 +134,8 @@ class EdgeFound:
             "lost": self.lost,
             "added": self.added,
             "is_exact": self.is_exact,
-            "examples": [{"origin": odd.origin.hex(), "times": odd.times} for odd in self.examples],
+            "examples": [example.to_json() for example in self.examples],
+            **({"windows": [window.to_json() for window in self.windows]} if self.windows else {}),
             "text": self.text,
         }
 
@@ -121,6 +151,7 @@ class StepFound:
       filtered: of which nothing came.
       refused: of them; of a source, what it could not read.
       given: outputs by tag, without what was refused.
+      within: the step of the report that it is a part of; empty where it is one itself.
     """
 
     label: str
@@ -129,6 +160,7 @@ class StepFound:
     filtered: int
     refused: int
     given: dict[str, int]
+    within: str = ""
 
     @property
     def passed_on(self) -> int | None:
@@ -145,6 +177,7 @@ class StepFound:
             "filtered": self.filtered,
             "dead": self.refused,
             "out": self.given,
+            **({"within": self.within} if self.within else {}),
         }
 
 
@@ -179,7 +212,7 @@ class Ledger:
 
     def checks(self, producer: str, consumer: str) -> bool:
         """Returns whether all that goes from one step of the report to another was checked."""
-        between = [edge for edge in self.edges if edge.consumer == consumer and producer in edge.producers]
+        between = [edge for edge in self.edges if edge.leads(producer, consumer)]
         return bool(between) and not any(edge.obstacle for edge in between)
 
     def to_json(self) -> dict[str, Any]:
@@ -223,7 +256,7 @@ def ledger_of(
         return Ledger(unchecked=NOT_COMMITTED)
     return Ledger(
         tuple(_edge(edge, sums, step_of, windows or {}) for edge in woven.ledger_edges),
-        tuple(_step(step, sums) for step in woven.ledger_steps),
+        tuple(_step(step, sums, step_of) for step in woven.ledger_steps),
     )
 
 
@@ -233,45 +266,74 @@ def _edge(
     step_of: Callable[[str], str],
     windows: Mapping[str, Mapping[str, WindowCounts]],
 ) -> EdgeFound:
-    producers, consumer = _ends(edge, step_of)
-    if edge.obstacle:
-        return EdgeFound(producers, consumer, obstacle=edge.obstacle)
     given, taken = sums.of(edge.given), sums.of(edge.taken)
-    difference = sums.of(edge.given)
-    difference.subtract(taken)
+    found = dataclasses.replace(_ends(edge, step_of), given=given.count, taken=taken.count)
+    if edge.obstacle:
+        return dataclasses.replace(found, obstacle=edge.obstacle)
+    given.subtract(taken)
+    late = {
+        window: counts.taken - counts.given
+        for window, counts in (windows if edge.may_drop else {}).get(edge.consumer, {}).items()
+    }
+    found = _difference(found, given, sum(late.values()))
+    return _by_window(found, edge, sums, late, given)
+
+
+def _difference(found: EdgeFound, difference: OriginSums, late: int) -> EdgeFound:
+    """Returns what is found of an edge, of what was given less what was taken."""
     if difference.is_zero:
-        return EdgeFound(producers, consumer, given.count, taken.count)
+        return found
     odd = list(difference.odd())
     lost, added = (sum(abs(one.times) for one in odd if one.times * sign > 0) for sign in (1, -1))
     is_exact = _is_all(difference, odd)
-    late = 0
-    if edge.may_drop:
-        late = sum(counts.taken - counts.given for counts in windows.get(edge.consumer, {}).values())
-        if difference.count == late and not added:
-            return EdgeFound(producers, consumer, given.count, taken.count, late=late)
+    found = dataclasses.replace(found, late=late)
+    if late and difference.count == late and not added:
+        return found
     if not is_exact:
         lost = max(lost, difference.count, int(difference.count >= 0))
         added = max(added, lost - difference.count)
         lost = max(lost, added + difference.count)
     # Which of those that are missing came too late is not known: any may be the one that is lost.
-    return EdgeFound(
-        producers,
-        consumer,
-        given.count,
-        taken.count,
-        max(0, lost - late),
-        added,
-        is_exact and not late,
-        tuple(odd[:MOST_EXAMPLES]),
-        late=late,
+    return dataclasses.replace(
+        found, lost=max(0, lost - late), added=added, is_exact=is_exact and not late, examples=_named(odd)
     )
 
 
-def _ends(edge: LedgerEdge, step_of: Callable[[str], str]) -> tuple[tuple[str, ...], str]:
-    """Returns the steps of the report at the ends of an edge, or of one within a step its own."""
-    producers = tuple(dict.fromkeys(map(step_of, edge.producers)))
-    consumer = step_of(edge.consumer)
-    return (edge.producers, edge.consumer) if producers == (consumer,) else (producers, consumer)
+def _by_window(
+    found: EdgeFound, edge: LedgerEdge, sums: PointSums, late: Mapping[str, int], difference: OriginSums
+) -> EdgeFound:
+    """Returns what is found of an edge, with the windows that it is in."""
+    given, taken = sums.by_window_of(edge.given), sums.by_window_of(edge.taken)
+    if not edge.by_window or not (given or taken):
+        return found
+    unknown = [
+        sum_of_totals([sums.of(terms).total, negated(known.whole)])
+        for terms, known in ((edge.given, given), (edge.taken, taken))
+    ]
+    is_whole = not any(map(any, unknown))
+    given.merge(taken, -1)
+    # Where what is in no known window differs, what is missing in a window may be there.
+    windows = windows_found(given, late)[:MOST_WINDOWS] if unknown[0] == unknown[1] else ()
+    if not windows:
+        return dataclasses.replace(found, by_window=is_whole)
+    if found.holds:
+        lost, added = sum(one.lost for one in windows), sum(one.added for one in windows)
+        found = dataclasses.replace(found, lost=lost, added=added, is_exact=False)
+    examples = examples_by_window(difference.odd(), windows)[:MOST_EXAMPLES]
+    return dataclasses.replace(found, windows=windows, examples=tuple(examples), by_window=is_whole)
+
+
+def _named(odd: Iterable[Odd]) -> tuple[Example, ...]:
+    return tuple(Example(*one) for one in itertools.islice(odd, MOST_EXAMPLES))
+
+
+def _ends(edge: LedgerEdge, step_of: Callable[[str], str]) -> EdgeFound:
+    """Returns an edge between steps of the report, or within one of them between its parts."""
+    producers, consumer = tuple(dict.fromkeys(map(step_of, edge.producers))), step_of(edge.consumer)
+    if producers == (consumer,):
+        return EdgeFound(edge.producers, edge.consumer, within=consumer)
+    passed = dict.fromkeys(map(step_of, edge.passed))
+    return EdgeFound(producers, consumer, passed=tuple(one for one in passed if one not in producers))
 
 
 def _is_all(difference: OriginSums, odd: Iterable[Odd]) -> bool:
@@ -285,7 +347,7 @@ def _is_all(difference: OriginSums, odd: Iterable[Odd]) -> bool:
     return rest.is_zero
 
 
-def _step(step: LedgerStep, sums: PointSums) -> StepFound:
+def _step(step: LedgerStep, sums: PointSums, step_of: Callable[[str], str]) -> StepFound:
     given = {tag: sums.of(terms).count for tag, terms in step.given.items()}
     refused = given.pop(DEAD_TAG, 0)
     return StepFound(
@@ -295,4 +357,5 @@ def _step(step: LedgerStep, sums: PointSums) -> StepFound:
         sums.of(step.filtered).count,
         sums.of(step.refused).count if step.taken else refused,
         given,
+        "" if step_of(step.label) == step.label else step_of(step.label),
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from beam_obs.records.errors import BeamObsError
-from beam_obs.records.ledger_rows import LEDGER, SUMS
+from beam_obs.records.ledger_rows import LEDGER, SUMS, SUMS_BY_WINDOW
 from beam_obs.records.letter_index import INDEX_DIGEST, index_name
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, content_hash
 from beam_obs.records.origin import is_derived, parse_origin
@@ -290,6 +290,7 @@ class _Erasing:
                     self._clear_examples(_rows((details.get("assumptions") or {}).values()))
                     if row.get("kind") == LEDGER and details.get(SUMS) and self.person.origins:
                         details[SUMS] = {}  # of few elements these are their origins; the end has the result
+                        details.pop(SUMS_BY_WINDOW, None)
                     if row.get("file") in told:
                         now = told[row["file"]]
                         row["count"] = now["count"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from beam_obs.records.dead_letter import DeadLetter, example_of_kind
 from beam_obs.records.instrument_rows import INSTRUMENTS
-from beam_obs.records.ledger_rows import LEDGER, SUMS, PointSums
+from beam_obs.records.ledger_rows import LEDGER, PointSums
 from beam_obs.records.manifest import (
     LOST,
     Manifest,
@@ -280,7 +280,7 @@ def summarize_ledger(evidence: Evidence) -> PointSums:
     """
     sums = PointSums()
     for manifest in evidence.of_kind(LEDGER):
-        sums.add_details(manifest.details.get(SUMS, {}))
+        sums.add_details(manifest.details)
     return sums
 
 

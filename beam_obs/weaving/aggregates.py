@@ -19,7 +19,7 @@ from beam_obs.weaving.gatherings import (
     obstacle_to_gather,
     taken_as_whole,
 )
-from beam_obs.weaving.ledger_edges import SOME_REFUSED, note_taken, tally_step
+from beam_obs.weaving.ledger_edges import SOME_REFUSED, has_windows, note_taken, tally_step
 from beam_obs.weaving.portable_graph import ITERABLE_URN, KV_URN, PAR_DO_URN
 from beam_obs.weaving.steps import leave_as_it_is
 from beam_obs.weaving.units import RESHUFFLE_PER_KEY, TELL_LATE, Unit, feeds_hot_keys
@@ -245,7 +245,8 @@ def _insert_behind(
     outputs = {"None": given, ROWS: weave.rows_of(given, DERIVATIONS, label)}
     if counts_windows(weave, taken):
         outputs[WINDOWS] = weave.rows_of(given, WINDOW_COUNTS, label)
-    tally_step(weave, dofn, label, given, outputs)
+    told_by = None if has_windows(weave, taken) and has_windows(weave, given) else 0
+    tally_step(weave, dofn, label, given, outputs, told_by=told_by)
     counting = weave.insert_dofn(node_id, f"{label}/beam_obs:origins", dofn, gathered, outputs)
     note_gathering(weave, node_id, taken, counting, counts_inputs=counts_inputs)
     if dofn.points is not None:

@@ -148,7 +148,8 @@ def _note_failure(settings: WeaveSettings, reason: str, error: Exception) -> Non
 
 def _run_bundles(runner: Any, pipeline: Any, options: Any) -> Any:
     if _WEAVING.settings is not None:
-        woven = _woven(_TO_RUNNER_API(pipeline), shuffles_manifests=False, splits_reads=False)
+        changes = {"shuffles_manifests": False, "splits_reads": False, "fuses_steps": False}
+        woven = _woven(_TO_RUNNER_API(pipeline), **changes)
         pipeline = _read_back(woven, pipeline, options)
     return _RUN_BUNDLES(runner, pipeline, options)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from apache_beam.portability import common_urns, python_urns
+from apache_beam.transforms.window import FixedWindows
 
 from beam_obs.records.ledger_rows import StepPoints, Terms
 from beam_obs.records.weave_report import SOURCE, LedgerEdge, LedgerStep
@@ -43,7 +44,18 @@ def points_of(weave: WeaveState, node_id: str, facts: ParDoFacts) -> StepPoints 
     if has_sums or not weave.keeps_ledger:
         return None
     tags = sorted(tag for tag in weave.graph.node(node_id).outputs if tag != "None")
-    return weave.new_points(tags)._replace(is_first=_is_first(weave, node_id))
+    points = weave.new_points(tags)._replace(is_first=_is_first(weave, node_id))
+    taken = _main_input(weave, node_id)
+    if not has_windows(weave, taken):
+        return points
+    told_by = weave.windows_told.get(taken, 0) if weave.settings.fuses_steps else 0
+    return points._replace(told_by=told_by or points.first)
+
+
+def has_windows(weave: WeaveState, pcoll: str) -> bool:
+    """Returns whether the ledger has the elements of a PCollection by window: each is in one, which does not
+    change, and there are few."""
+    return type(weave.windowing(pcoll).windowfn) is FixedWindows
 
 
 def _is_first(weave: WeaveState, node_id: str) -> bool:
@@ -58,6 +70,8 @@ def settle_points(points: StepPoints | None, woven: Any, facts: ParDoFacts) -> S
     tally = woven.tally
     if points is None or tally is None or not (tally.has_taken or tally.has_given):
         return None
+    if not tally.has_taken or facts.is_splittable:
+        points = points._replace(told_by=0)
     return points._replace(gives_given=tally.gives_given)
 
 
@@ -85,6 +99,8 @@ def note_points(weave: WeaveState, node_id: str, points: StepPoints, woven: Any,
         weave.taken_by[node_id] = LedgerInput(label, points.taken, _main_input(weave, node_id))
     for tag, terms in given.items():
         weave.given_to[node.outputs[tag]] = (label, terms)
+        if points.told_by and not weave.facts(node_id).holds_back:
+            weave.windows_told[node.outputs[tag]] = points.told_by
     weave.report.ledger_steps.append(
         LedgerStep(
             label,
@@ -99,7 +115,13 @@ def note_points(weave: WeaveState, node_id: str, points: StepPoints, woven: Any,
 
 
 def tally_step(
-    weave: WeaveState, dofn: Any, label: str, given: str | None, outputs: dict[str, str], role: str = ""
+    weave: WeaveState,
+    dofn: Any,
+    label: str,
+    given: str | None,
+    outputs: dict[str, str],
+    role: str = "",
+    told_by: int | None = 0,
 ) -> None:
     """Lets a step of the weave's own making, not yet put in, count what it gives.
 
@@ -110,13 +132,17 @@ def tally_step(
       given: the PCollection that it gives; None where it gives none to anybody.
       outputs: of the step, to which that of the rows is added.
       role: of the step in the ledger, if any.
+      told_by: first point of the step that tells in which windows elements are; None where it is itself.
     """
     if not weave.keeps_ledger:
         return
-    points = dofn.points = weave.new_points()._replace(gives_given=True)
+    points = weave.new_points()._replace(gives_given=True)
+    points = dofn.points = points._replace(told_by=points.first if told_by is None else told_by)
     outputs[LEDGER_TAG] = weave.ledger_rows(next(iter(outputs.values())), label)
     if given is not None:
         weave.given_to[given] = (label, points.given)
+        if points.told_by:
+            weave.windows_told[given] = points.told_by
     given_by_tag = {} if given is None else {"None": points.given}
     taken = points.taken if role != SOURCE else ()
     weave.report.ledger_steps.append(LedgerStep(label, taken, given=given_by_tag, role=role))
@@ -149,11 +175,15 @@ class _Given(NamedTuple):
       producers: labels of the steps that give it.
       terms: what they give.
       obstacle: why that is not known, or empty.
+      passed: labels of the steps that it passes, which give each element once.
+      is_windowed_anew: whether one of them puts elements into other windows.
     """
 
     producers: tuple[str, ...]
     terms: Terms = ()
     obstacle: str = ""
+    passed: tuple[str, ...] = ()
+    is_windowed_anew: bool = False
 
 
 class _Edges:
@@ -179,8 +209,16 @@ class _Edges:
         """Returns what is given to a step and what it takes."""
         label, taken, pcoll, obstacle, may_drop = self._weave.taken_by[node_id]
         given = self._to(pcoll)
-        obstacle = obstacle or given.obstacle
-        return LedgerEdge(given.producers, label, given.terms, taken, obstacle, may_drop)
+        return LedgerEdge(
+            given.producers,
+            label,
+            given.terms,
+            taken,
+            obstacle or given.obstacle,
+            may_drop,
+            given.passed,
+            not given.is_windowed_anew,
+        )
 
     def _to(self, pcoll: str) -> _Given:
         if pcoll not in self._known:
@@ -201,12 +239,15 @@ class _Edges:
             return _Given((label,), obstacle=NO_RECORDS if form == SEED else NO_LINEAGE)
         node, unit = graph.node(maker), weave.unit_at(maker)
         if node.spec.urn == _FLATTEN:
-            return _together([self._to(taken) for _, taken in sorted(node.inputs.items())])
-        if node.spec.urn == _WINDOW or maker in weave.passing or self._is_key_with_none(maker):
+            return _together([self._to(taken) for _, taken in sorted(node.inputs.items())], label)
+        if node.spec.urn == _WINDOW:
+            taken = _main_input(weave, maker)
+            return _passing(self._to(taken), label, has_windows(weave, taken))
+        if maker in weave.passing or self._is_key_with_none(maker):
             return self._to(_main_input(weave, maker))
         if unit is not None and unit.kind in units.RESHUFFLES:
             (taken,) = graph.node(unit.node).inputs.values()
-            return self._to(taken)
+            return _passing(self._to(taken), weave.label(unit.node))
         return _Given((label,), obstacle=NOT_COUNTED)
 
     def _is_key_with_none(self, maker: str) -> bool:
@@ -226,10 +267,18 @@ def _main_input(weave: WeaveState, node_id: str) -> str:
     return str(main)
 
 
-def _together(parts: list[_Given]) -> _Given:
+def _together(parts: list[_Given], label: str) -> _Given:
     """Returns what is given to a Flatten."""
-    producers = tuple(dict.fromkeys(label for part in parts for label in part.producers))
+    producers = tuple(dict.fromkeys(one for part in parts for one in part.producers))
     obstacle = next((part.obstacle for part in parts if part.obstacle), "")
-    return _Given(
-        producers, () if obstacle else tuple(term for part in parts for term in part.terms), obstacle
+    terms = () if obstacle else tuple(term for part in parts for term in part.terms)
+    passed = tuple(dict.fromkeys(one for part in parts for one in part.passed))
+    is_anew = any(part.is_windowed_anew for part in parts)
+    return _passing(_Given(producers, terms, obstacle, passed, is_anew), label)
+
+
+def _passing(given: _Given, label: str, is_windowed_anew: bool = False) -> _Given:
+    """Returns what is given, behind a step that it passes."""
+    return given._replace(
+        passed=(*given.passed, label), is_windowed_anew=given.is_windowed_anew or is_windowed_anew
     )

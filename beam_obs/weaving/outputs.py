@@ -140,7 +140,8 @@ def _insert_index(
     """Puts in what notes records that enter a sink, counted for the ledger."""
     counts = isinstance(dofn, IndexDoFn)
     if counts:
-        tally_step(weave, dofn, label, None, outputs, SINK_OF_LEDGER)
+        told_by = weave.windows_told.get(taken, 0)
+        tally_step(weave, dofn, label, None, outputs, SINK_OF_LEDGER, told_by)
     made = weave.insert_dofn(node_id, name, dofn, taken, outputs, before=True)
     if counts and dofn.points is not None:
         note_taken(weave, made, dofn.points, taken, label)

@@ -28,6 +28,8 @@ class WeaveSettings:
       splits_reads: whether reads may be splittable DoFns. On the bundle-based direct runner those can have
         but one output.
       gathers_rows: whether rows of a stream wait for others before they are written.
+      fuses_steps: whether the runner does steps behind each other in one bundle, as all do but the
+        bundle-based direct runner.
       carries_origins: whether the steps are woven at all.
       keeps_ledger: whether steps count what passes them, where evidence is written.
       keeps_instruments: whether gauges and summaries of the user's leave the steps as rows.
@@ -43,6 +45,7 @@ class WeaveSettings:
     shuffles_manifests: bool = True
     splits_reads: bool = True
     gathers_rows: bool = True
+    fuses_steps: bool = True
     carries_origins: bool = True
     keeps_ledger: bool = True
     keeps_instruments: bool = False

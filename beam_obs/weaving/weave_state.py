@@ -110,6 +110,8 @@ class WeaveState:
         """Steps of which the ledger has what they take."""
         self.given_to: dict[str, tuple[str, Terms]] = {}
         """PCollections, by which step they are made, and what it gives."""
+        self.windows_told: dict[str, int] = {}
+        """PCollections, by the first point of the step that tells in which windows their elements are."""
         self._points = 1
         self.ends: dict[str, str] = {}
         """Steps that nobody takes from, and what they take."""

@@ -155,11 +155,13 @@ class _BehindAggregate(Tallying, StatelessDoFn):
 class GroupedDoFn(_BehindAggregate):
     """Behind a GroupByKey: takes ``(key, [(provenance, value)])``, gives the group with its own."""
 
-    def _note(self, provenances: Sequence[bytes], origin: bytes) -> None:
+    def _note(self, provenances: Sequence[bytes], origin: bytes, windowed: Any) -> None:
         tally = self.tally
         if tally is not None:
             tally.took_each(provenances)
             tally.gave(origin)
+            if tally.tells_windows:
+                tally.gave_group(windowed.windows[0], len(provenances))
 
     @property
     def ends(self) -> Ends:
@@ -175,7 +177,7 @@ class GroupedDoFn(_BehindAggregate):
                 provenance, value = pairs[0]
                 self._aggregate.note_alone(provenance)
                 self._count(1, windowed, (provenance,))
-                self._note((provenance,), provenance)
+                self._note((provenance,), provenance, windowed)
                 return [pack(self._gives, provenance, (key, [value]))]
             provenances: Sequence[bytes]
             if len(pairs) < _UNZIPPED_AT_ONCE:
@@ -188,7 +190,7 @@ class GroupedDoFn(_BehindAggregate):
             values = PlainValues(grouped)
         origin, row, _, of = self._aggregate.of(key, provenances, windowed)
         self._count(len(provenances), windowed, of.origins, not of.truncated)
-        self._note(provenances, origin)
+        self._note(provenances, origin, windowed)
         packed = pack(self._gives, origin, (key, values))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
@@ -203,7 +205,7 @@ class GloballyGroupedDoFn(GroupedDoFn):
             if len(provenance) <= ORIGIN_BYTES and self._gives == WOVEN:
                 self._aggregate.note_alone(provenance)
                 self._gathered += 1
-                self._note((provenance,), provenance)
+                self._note((provenance,), provenance, _GLOBALLY)
                 return [(provenance, (key, [value]))]
         return super().process(element, _GLOBALLY)
 
@@ -260,17 +262,22 @@ class CombinedDoFn(_BehindAggregate):
         if len(summary) <= ORIGIN_BYTES:
             self._aggregate.note_alone(summary)
             self._count(self._number(summary != NO_SOURCE, output), windowed, (summary,))
-            self._note(summary, summary)
+            self._note(summary, summary, windowed)
             return [pack(self._gives, summary, (key, output))]
         origin, row, count, of = self._aggregate.of(key, (summary,), windowed)
         self._count(self._number(count, output), windowed, of.origins, not of.truncated)
-        self._note(summary, origin)
+        self._note(summary, origin, windowed)
         packed = pack(self._gives, origin, (key, output))
         return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
 
-    def _note(self, summary: bytes, origin: bytes) -> None:
+    def _note(self, summary: bytes, origin: bytes, windowed: Any) -> None:
         tally = self.tally
-        if tally is not None:
+        if tally is not None and tally.tells_windows:
+            (window,) = windowed.windows
+            tally.took_sum(summary, window)
+            tally.gave(origin)
+            tally.gave_group(window, 0)
+        elif tally is not None:
             tally.took_sum(summary)
             tally.gave(origin)
 

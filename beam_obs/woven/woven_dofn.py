@@ -33,8 +33,10 @@ from beam_obs.woven.side_default import process_from_side
 from beam_obs.woven.source_origins import TOLD, Stamper, own_origin, stamping_process, told_process
 from beam_obs.woven.state import HISTORY, HISTORY_PARAM, remembers, stateful_timer, watched_state
 from beam_obs.woven.step_settings import WovenSettings
+from beam_obs.woven.told_windows import WINDOWED, WINDOWED_PARAM, noting_windows
 from beam_obs.wrapper.calls import Calls
 from beam_obs.wrapper.choosing_dofn import choosing_process
+from beam_obs.wrapper.dofn_parameters import asks_for
 from beam_obs.wrapper.element_forms import MEMBERS, ROWS, packer
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from beam_obs.wrapper.stand_in_dofn import StandInDoFn, innermost
@@ -121,7 +123,9 @@ class WovenDoFn(StandInDoFn):
         if method == "process":
             defaults = self._shown_defaults
         if method in self._with_state:
-            return [*names, HISTORY], [*defaults, HISTORY_PARAM]
+            names, defaults = [*names, HISTORY], [*defaults, HISTORY_PARAM]
+        if method == "process" and self._asks_for_windows:
+            names, defaults = [*names, WINDOWED], [*defaults, WINDOWED_PARAM]
         return names, defaults
 
     # How it is put together.
@@ -149,13 +153,25 @@ class WovenDoFn(StandInDoFn):
         self._with_state = {callback.__name__ for callback in self.timer_callbacks()}
         if self.is_stateful:
             self._with_state.add("process")
+        self._asks_for_windows = (
+            self._tally is not None
+            and self._tally.tells_windows
+            and not any(asks_for(one, beam.DoFn.WindowedValueParam) for one in self._shown_defaults)
+        )
         self._bind_converters()
         process = self._stateful() if self.is_stateful else self._stateless()
         if self._tally is not None and self._stamper is None and self._refuses_others:
             # What leaves need not have the origin of what came.
             self._tally.has_given = False
         placeholders = self._placeholders()
-        return with_plain_arguments(process, settings.takes, self._defaults, placeholders, self._element_at)
+        process = with_plain_arguments(
+            process, settings.takes, self._defaults, placeholders, self._element_at
+        )
+        tally = self._tally
+        if tally is None or not tally.tells_windows:
+            return process
+        takes_arguments = self.is_stateful or self.takes_arguments(any(self._given))
+        return noting_windows(process, tally.came_in, placeholders, self._element_at, takes_arguments)
 
     def make_process_batch(self) -> Process:
         """Returns what gives what comes of a batch the provenance of the batch."""
@@ -193,8 +209,10 @@ class WovenDoFn(StandInDoFn):
 
     def _packer(self) -> Callable[[bytes, Any], Any]:
         settings = self._settings
-        notes = None if self._tally is None else self._tally.tags
-        pack = packer(settings.gives, settings.tags, settings.window_fn, notes)
+        tally = self._tally
+        notes = None if tally is None else tally.tags
+        has_moved = tally.has_moved if tally is not None and tally.knows_windows else None
+        pack = packer(settings.gives, settings.tags, settings.window_fn, notes, has_moved)
         if self._refuses_others:
             pack = _with_own_origins(pack)
         return self._counting(pack) if settings.keeps_batches else pack

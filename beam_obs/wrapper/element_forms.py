@@ -86,6 +86,7 @@ def packer(
     tags: dict[str, str],
     window_fn: WindowFn | None,
     notes: Mapping[str, Callable[[bytes], None]] | None = None,
+    moved: Callable[[bytes], None] | None = None,
 ) -> Callable[[bytes, Any], Any]:
     """Returns a function of a provenance and a result that packs the value inside of Beam's wrappers.
 
@@ -94,6 +95,7 @@ def packer(
       tags: forms of the tagged outputs; of others nobody reads, so theirs does not matter.
       window_fn: where it looks at elements, it is applied here, to the plain value.
       notes: what takes note of the provenance of an output, by its tag; None where nothing does.
+      moved: what takes note of the provenance of an output that has a time or windows of its own.
     """
 
     def pack_result(provenance: bytes, result: Any) -> Any:
@@ -108,6 +110,8 @@ def packer(
         return pack_inner(main, provenance, result)
 
     def pack_inner(form: str, provenance: bytes, result: Any) -> Any:
+        if moved is not None and isinstance(result, (WindowedValue, TimestampedValue)):
+            moved(provenance)
         if isinstance(result, WindowedValue):
             return result.with_value(pack(form, provenance, result.value))
         if isinstance(result, TimestampedValue):

@@ -111,7 +111,7 @@ def test_a_run_that_ended_well_is_not_said_to_have_ended_before_its_counts() -> 
 def test_a_run_all_edges_of_which_were_checked_says_how_many() -> None:
     found = balance(GRAPH, Snapshot(STAGES, ELEMENTS)).to_json()
     assert (found["edges"], found["edges_checked"], found["unchecked_edges"]) == (2, 2, [])
-    assert balance_text(found) == "balanced: every record is accounted for (7 checks, 2 edges)"
+    assert balance_text(found) == "balanced: every record is accounted for (2 edges; 7 checks of counts)"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,9 @@ def gathered(
 
 
 def test_batches_that_hold_all_that_went_in_are_checked() -> None:
-    assert balance_text(gathered(8)) == "balanced: every record is accounted for (5 checks, 2 edges)"
+    assert (
+        balance_text(gathered(8)) == "balanced: every record is accounted for (2 edges; 5 checks of counts)"
+    )
 
 
 def test_what_went_into_batches_and_never_came_out_is_lost() -> None:
@@ -192,7 +194,7 @@ def test_late_records_are_counted_by_window() -> None:
     assert found["dropped"] == [
         {"step": "batch", "count": 5, "windows": {"[0, 10)": 4, "[20, 30)": 1}},
     ]
-    assert balance_text(found).endswith("(5 checks, 2 edges); 5 dropped as late")
+    assert balance_text(found).endswith("(2 edges; 5 checks of counts); 5 dropped as late")
     assert dropped_texts(found) == [
         "dropped as late by batch: 5, of windows [0, 10): 4, [20, 30): 1",
     ]

@@ -47,6 +47,25 @@ def ran(runner: Any, *options: str) -> RunRecord:
     return obs.Store().find("numbers@latest")
 
 
+def ran_in_windows(runner: Any) -> RunRecord:
+    """Returns a run of a pipeline of ten windows, behind the first of which nothing asks for the window."""
+    with obs.Pipeline(runner, PipelineOptions(["--obs_report=off"]), name="windowed") as p:
+        (
+            p
+            | "read" >> beam.Create(range(100))
+            | "times" >> beam.Map(lambda number: TimestampedValue((number % 3, number), number))
+            | "windows" >> beam.WindowInto(FixedWindows(10))
+            | "same" >> beam.Map(lambda pair: pair)
+            | "some" >> beam.Filter(lambda pair: pair[1] % 2)
+            | "twice" >> beam.FlatMap(lambda pair: [pair, pair])
+            | "group" >> beam.GroupByKey()
+            | "each" >> beam.FlatMapTuple(lambda key, numbers: [(key, number) for number in numbers])
+            | "total" >> beam.CombinePerKey(sum)
+            | "clean" >> obs.Stage(beam.Map(str))
+        )
+    return obs.Store().find("windowed@latest")
+
+
 def broken(record: RunRecord) -> list[dict[str, Any]]:
     return [edge for edge in (record.end or {})["ledger"]["edges"] if edge.get("text")]
 
@@ -183,6 +202,7 @@ def test_the_command_says_that_a_run_is_balanced() -> None:
     told = CliRunner().invoke(command, ["balance", "numbers@latest"])
     assert told.exit_code == 0
     assert "by origins: what each step gave is what the next took" in told.output
+    assert "Map(decode)" not in told.output
     assert "\n\n\n" not in told.output
     assert not told.output.endswith("\n\n")
 
@@ -209,6 +229,84 @@ def test_a_run_that_fails_is_not_said_to_be_balanced() -> None:
     assert told.exit_code == 1
     assert "not checked" in told.output
     assert "balanced:" not in told.output
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "amount", "number"),
+    [
+        ("some", DROP, (1, 0), 1),
+        ("twice", EXCHANGE, (1, 1), 21),
+        ("group", DOUBLE, (0, 1), 43),
+        ("each", DROP, (1, 0), 5),
+        ("total", DROP, (1, 0), 30),
+        ("clean", DROP, (1, 0), 8),
+    ],
+)
+def test_a_fault_in_one_window_is_located_with_the_window(
+    step: str, kind: str, amount: tuple[int, int], number: int
+) -> None:
+    """The runner loses, doubles or exchanges after some elements that are whole."""
+    record = ran_in_windows(FaultyRunner(step, kind, after=number))
+    (edge,) = broken(record)
+    assert edge["to"] == step
+    (found,) = edge["windows"]
+    assert (found["lost"], found["added"]) == amount
+    assert {example["window"] for example in edge["examples"]} <= {found["window"]}
+    assert found["window"] in CliRunner().invoke(command, ["balance", "windowed@latest"]).output
+
+
+def test_windows_are_named_each_with_its_amount_and_record() -> None:
+    (edge,) = broken(ran_in_windows(FaultyRunner("some", DROP, 2, every=30)))
+    assert edge["windows"] == [
+        {"window": "[0.0, 10.0)", "lost": 1, "added": 0},
+        {"window": "[30.0, 40.0)", "lost": 1, "added": 0},
+    ]
+    assert {(one["origin"], one["window"]) for one in edge["examples"]} == {
+        (origin(0), "[0.0, 10.0)"),
+        (origin(30), "[30.0, 40.0)"),
+    }
+
+
+def test_windows_of_a_run_that_loses_nothing_are_held_against_each_other() -> None:
+    edges = (ran_in_windows(RetryingRunner(times=2)).end or {})["ledger"]["edges"]
+    by_window = {edge["to"] for edge in edges if edge.get("by_window")}
+    assert by_window == {"some", "twice", "group", "each", "total", "clean"}
+    # Before it there is but one window, so that the edge into it is held as a whole.
+    assert {edge["to"] for edge in edges} - by_window == {"read/Map(decode)", "times", "same"}
+
+
+def test_an_origin_in_several_windows_raises_no_alarm() -> None:
+    with obs.Pipeline("FnApiRunner", PipelineOptions(["--obs_report=off"]), name="hours") as p:
+        (
+            p
+            | "read" >> beam.Create(range(50))
+            | "hours"
+            >> beam.FlatMap(lambda number: [TimestampedValue((number % 3, at), at) for at in range(9)])
+            | "windows" >> beam.WindowInto(FixedWindows(3))
+            | "some" >> beam.Filter(lambda pair: pair[1] % 2)
+            | "later" >> beam.Map(lambda pair: TimestampedValue(pair, pair[1] + 3))
+            | "same" >> beam.Map(lambda pair: pair)
+            | "total" >> beam.CombinePerKey(sum)
+        )
+    ledger = (obs.Store().find("hours@latest").end or {})["ledger"]
+    assert ledger["holds"] is True
+    assert not [edge for edge in ledger["edges"] if edge.get("reason")]
+
+
+def test_many_elements_of_a_bundle_are_summed_up_by_window_as_they_come() -> None:
+    with obs.Pipeline("FnApiRunner", PipelineOptions(["--obs_report=off"]), name="many") as p:
+        (
+            p
+            | "read" >> beam.Create([0])
+            | "times" >> beam.FlatMap(lambda _: [TimestampedValue(at, at % 60) for at in range(20_000)])
+            | "windows" >> beam.WindowInto(FixedWindows(20))
+            | "some" >> beam.Filter(lambda number: number % 5)
+            | "both" >> beam.FlatMap(lambda number: iter([number, -number]))
+            | "same" >> beam.Map(lambda number: number)
+        )
+    edges = {edge["to"]: edge for edge in (obs.Store().find("many@latest").end or {})["ledger"]["edges"]}
+    assert (edges["both"]["by_window"], edges["both"]["taken"]) == (True, 16_000)
+    assert (edges["same"]["by_window"], edges["same"]["taken"]) == (True, 32_000)
 
 
 @pytest.mark.parametrize("runner", ["FnApiRunner", RetryingRunner(times=2)])
@@ -241,6 +339,7 @@ def test_what_comes_too_late_is_told_and_no_imbalance() -> None:
     edges = {edge["to"]: edge for edge in (record.end or {})["ledger"]["edges"]}
     assert (record.end or {})["ledger"]["holds"] is True
     assert (edges["group"]["given"], edges["group"]["taken"], edges["group"]["late"]) == (11, 9, 2)
+    assert edges["group"]["by_window"]
     assert "late" not in edges["count"]
 
 

@@ -6,17 +6,23 @@
 from __future__ import annotations
 
 import tempfile
+from typing import Any
 
+import apache_beam as beam
 import pytest
+from apache_beam.transforms import window
 
 from beam_obs.runs.ledger import Ledger, ledger_of
 from beam_obs.store.evidence import read_evidence, summarize_ledger
 from beam_obs.store.store import Store
 from tests.chance import chance as chance_of
 from tests.weaving.provenance import RUNNERS, run_woven
-from tests.weaving.random_steps import STEPS, SUPERSETS
+from tests.weaving.random_steps import STEPS, SUPERSETS, typed
 from tests.weaving.test_oracle import build, names_for
 
+WINDOWED = {"fn_api": 40, "bundles": 20, "retried": 20}
+# Beam has no default of an aggregate of all in a window.
+WITH_DEFAULTS = {"globally", "globally with arguments"}
 PIPELINES = {"fn_api": 100, "bundles": 50, "retried": 50}
 # Of panes that fire at each third value the runner drops the rest: that is a loss.
 LOSING = {"panes"}
@@ -24,8 +30,30 @@ LOSING = {"panes"}
 
 def ledger(names: list[str], branches: list[str], count: int, runner: str) -> Ledger:
     """Returns the ledger of a pipeline of two branches."""
+    return ledger_of_run(build(names, branches, count), runner)
+
+
+def in_windows(names: list[str], count: int, size: int) -> Any:
+    """Returns what makes a pipeline whose elements are in windows from the beginning."""
+
+    def construct(pipeline: Any) -> Any:
+        values = [(at % 5, frozenset([at])) for at in range(count)]
+        given = [
+            pipeline
+            | "one" >> beam.Create(values)
+            | "times" >> beam.Map(lambda value: window.TimestampedValue(value, min(value[1])))
+            | "windows" >> beam.WindowInto(window.FixedWindows(size))
+        ]
+        for at, name in enumerate(names):
+            given.append(typed(STEPS[name](typed(given[-1], f"{at} given"), f"{at} {name}"), f"{at}"))
+        return given
+
+    return construct
+
+
+def ledger_of_run(build: Any, runner: str) -> Ledger:
     with tempfile.TemporaryDirectory() as folder:
-        ran = run_woven(build(names, branches, count), folder, runner)
+        ran = run_woven(build, folder, runner)
         sums = summarize_ledger(read_evidence(Store(folder), ""))
     return ledger_of(ran.report, sums, lambda label: label, has_counts=True)
 
@@ -53,3 +81,25 @@ def test_random_pipelines_that_lose_nothing_balance(runner: str) -> None:
         checked += len(found.checked)
         edges += len(found.edges)
     print(f"{runner}: {checked} of {edges} edges of {PIPELINES[runner]} random pipelines, none broken")
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("runner", sorted(RUNNERS))
+def test_random_windowed_pipelines_that_lose_nothing_balance(runner: str) -> None:
+    names = sorted(set(names_for(runner)) - LOSING - WITH_DEFAULTS)
+    checked, by_window, chance = 0, 0, random.Random(runner)
+    for _ in range(WINDOWED[runner]):
+        steps = [chance.choice(names) for _ in range(chance.randint(1, 4))]
+        found = ledger_of_run(in_windows(steps, chance.choice([1, 20, 200]), chance.choice([3, 50])), runner)
+        assert [edge.text for edge in found.broken] == [], steps
+        checked += len(found.checked)
+        by_window += sum(edge.by_window for edge in found.edges)
+    print(f"{runner}: {by_window} of {checked} edges by window, none broken")
+
+
+def test_windows_of_common_steps_are_held_against_each_other() -> None:
+    names = ["filter", "group", "tags", "combine", "reshuffle"]
+    found = ledger_of_run(in_windows(names, 60, 7), "fn_api")
+    assert [edge.text for edge in found.broken] == []
+    # Those before there are windows, and the one across which there are others.
+    assert len(found.checked) - sum(edge.by_window for edge in found.edges) == 3
