@@ -40,7 +40,7 @@ def balance_notes(end: Mapping[str, Any], names: bool = True) -> list[RunNote]:
       names: whether the first records that are lost or too many are named.
 
     >>> balance_notes({"counts_from": "result", "balance": {"holds": True, "checked": 2}})[0].text
-    'balanced: every record is accounted for (2 checks)'
+    'balanced: every record is accounted for (2 checks of counts)'
     """
     balance = end.get("balance") or {}
     dropped = [RunNote(text, DOUBTFUL, True) for text in dropped_texts(balance)]

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_obs.records.contributors import NO_SOURCE, UNKNOWN, summarize, total_in
-from beam_obs.records.ledger_rows import PointSums, StepPoints, manifest_of, merged, row_of
+from beam_obs.records.ledger_rows import BY_WINDOW, PointSums, StepPoints, manifest_of, merged, row_of
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin import Partition
 from beam_obs.records.origin_sums import OriginSums, total_of
+from beam_obs.records.window_sums import Window, WindowSums
 
 RECORDS = [Partition("a.csv", "1").origin(position) for position in range(400)]
 SOME = st.lists(st.sampled_from(RECORDS), max_size=60)
@@ -103,7 +104,7 @@ def test_manifests_of_the_ledger_are_merged_and_others_left() -> None:
     left, made = merged([manifest_of(one).to_json(), other, manifest_of(two).to_json()])
     assert left == other
     sums = PointSums()
-    sums.add_details(Manifest.from_json(made).details["sums"])
+    sums.add_details(Manifest.from_json(made).details)
     found = sums.of((1, -2))
     found.subtract(sums_of(RECORDS[3:]))
     assert found.is_zero
@@ -112,7 +113,20 @@ def test_manifests_of_the_ledger_are_merged_and_others_left() -> None:
 def test_a_damaged_manifest_is_refused() -> None:
     for text in ("?", "AA=="):
         with pytest.raises(ValueError, match="sums of"):
-            PointSums().add_details({"1": text + "x"})
+            PointSums().add_details({"sums": {"1": text + "x"}})
+
+
+def test_sums_by_window_are_merged_too() -> None:
+    by_window = WindowSums()
+    by_window.add(Window(0, 10), total_of(RECORDS[:2]))
+    row = row_of([(1, sums_of(RECORDS[:2]).encode()), (1 | BY_WINDOW, by_window.encode())])
+    one = PointSums()
+    one.add_row(row)
+    (made,) = merged([manifest_of(one).to_json()] * 2)
+    sums = PointSums()
+    sums.add_details(Manifest.from_json(made).details)
+    assert list(sums.by_window_of((1,)).items()) == [(Window(0, 10), total_of(RECORDS[:2] * 2))]
+    assert not list(sums.by_window_of((1, -1)).odd())
 
 
 def test_points_of_steps_do_not_meet() -> None:

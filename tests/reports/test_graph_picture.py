@@ -276,7 +276,10 @@ def test_what_was_not_checked_is_told_where_it_is() -> None:
     late = {**step("hold", "read", taken=10), "dropped": 4}
     edges = [edge("read", "hold", 10), edge("hold", "write", 6)]
     root = parsed(a_run(step("read"), late, step("write", "hold"), edges=edges, balance=balance))
-    assert any("balanced where checked: 1 of 2 edges (5 checks)" in "".join(text.itertext()) for text in root)
+    assert any(
+        "balanced where checked: 1 of 2 edges (5 checks of counts)" in "".join(text.itertext())
+        for text in root
+    )
     assert [title(one).partition("\n")[2] for one in of_class(root, "edge")] == [
         "not checked: counted once, by Beam",
         "",

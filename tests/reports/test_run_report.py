@@ -79,7 +79,7 @@ def test_it_says_what_was_refused_and_where() -> None:
     text = printed(run())
     assert "flights  done, 14 dead" in text
     assert "took 1 min 15 s" in text
-    assert "balanced: every record is accounted for (12 checks)" in text
+    assert "balanced: every record is accounted for (12 checks of counts)" in text
     assert "ValueError: " in text
     assert "beam-obs dead-letters list 0193aaaa-1111" in text
     assert "336,762 records" in text
@@ -172,7 +172,7 @@ def test_it_names_what_was_not_checked_and_what_came_too_late() -> None:
     }
     steps = [*end["steps"], {"label": "group", "is_stage": False, "in": 8, "out": 1, "dropped": 4}]
     text = printed(run(balance=balance, steps=steps), 120)
-    assert "balanced where checked: 2 of 3 edges (12 checks); 4 dropped as late" in text
+    assert "balanced where checked: 2 of 3 edges (12 checks of counts); 4 dropped as late" in text
     assert "not checked (counted once, by Beam): read -> parse" in text
     assert "not checked (it keeps records in state): hold\\x1b[31m" in text
     assert "dropped as late by group: 4, of windows [0, 10): 3, [10, 20): 1" in text

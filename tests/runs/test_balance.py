@@ -127,7 +127,7 @@ def test_a_run_all_edges_of_which_were_checked_says_how_many() -> None:
 )
 def test_an_edge_without_two_counts_is_named(snapshot: Snapshot, reason: str) -> None:
     found = balance(GRAPH, snapshot).to_json()
-    assert balance_text(found) == "balanced where checked: 1 of 2 edges (2 checks)"
+    assert balance_text(found) == "balanced where checked: 1 of 2 edges (2 checks of counts)"
     assert found["unchecked_edges"] == [{"from": "read", "to": "parse", "reason": reason}]
     assert unchecked_texts(found) == [f"not checked ({reason}): read -> parse"]
 
@@ -152,7 +152,7 @@ def test_a_step_that_keeps_records_in_state_is_named() -> None:
     assert found["unchecked_steps"] == [
         {"step": "check", "reason": "it keeps records in state: what did not come out is there, or lost"}
     ]
-    assert balance_text(found) == "balanced where checked: 2 of 2 edges (6 checks)"
+    assert balance_text(found) == "balanced where checked: 2 of 2 edges (6 checks of counts)"
 
 
 # Steps that bring elements together.

@@ -297,8 +297,8 @@ def test_many_elements_of_a_bundle_are_summed_up_by_window_as_they_come() -> Non
     with obs.Pipeline("FnApiRunner", PipelineOptions(["--obs_report=off"]), name="many") as p:
         (
             p
-            | "read" >> beam.Create([0])
-            | "times" >> beam.FlatMap(lambda _: [TimestampedValue(at, at % 60) for at in range(20_000)])
+            | "read" >> beam.Create(range(20_000))
+            | "times" >> beam.Map(lambda number: TimestampedValue(number, number % 60))
             | "windows" >> beam.WindowInto(FixedWindows(20))
             | "some" >> beam.Filter(lambda number: number % 5)
             | "both" >> beam.FlatMap(lambda number: iter([number, -number]))
