@@ -306,5 +306,10 @@ def _range(bound: Bound | None, factor: int = 1) -> str:
 
 
 def _bounds_text(limit: Limit) -> str:
-    warning = "" if limit.warning is None else f" (warns at {limit.warning.text})"
-    return f"{limit.critical.text}{warning}"
+    warning = "" if limit.warning is None else f" (warns at {_bound_text(limit.warning)})"
+    return f"{_bound_text(limit.critical)}{warning}"
+
+
+def _bound_text(bound: Bound) -> str:
+    """Returns a bound as other numbers of the same line are written."""
+    return f"{int(bound.text):,}" if bound.text.isdigit() else bound.text

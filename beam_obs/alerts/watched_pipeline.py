@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_obs.records.errors import BeamObsError
+from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.store.configuration import find_configuration
 from beam_obs.store.freshness import Freshness, freshness
 from beam_obs.store.run_record import RunRecord
@@ -16,6 +16,8 @@ from beam_obs.store.schedule import Schedule
 from beam_obs.store.store import Store
 from beam_obs.store.timeliness import DurationLimit, duration_limit
 
+NEWEST = "@latest"
+"""Behind the name of a pipeline: its newest run."""
 LOOKED_AT = 30
 """Runs that tell what is usual."""
 LEAST_RUNS = 5
@@ -98,10 +100,13 @@ def watched_pipeline(store: Store, name: str) -> WatchedPipeline:
 
     Raises:
       RunNotFound: the store has no runs of it, and nobody has a schedule.
-      UsageError: its schedule is wrong.
+      UsageError: its schedule is wrong, or `name` is that of a run.
       MissingExtra: it has a schedule, and the ``watching`` extra is not installed.
     """
     schedule = find_configuration().schedules.get(name)
+    if schedule is None and name.endswith(NEWEST):
+        pipeline = name.removesuffix(NEWEST)
+        raise UsageError(f"{name} is a run: give the pipeline alone, {pipeline}")
     if schedule is not None:
         schedule.check()
     else:

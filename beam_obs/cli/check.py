@@ -15,6 +15,7 @@ from beam_obs.alerts.junit_file import check_junit, write_junit
 from beam_obs.alerts.limit import Bound, count, count_or_share, duration, parse_limit, share
 from beam_obs.alerts.nagios_output import UNKNOWN, nagios_code, nagios_line, nagios_lines
 from beam_obs.alerts.verdict import BROKEN, UNTOLD, Verdict, passes
+from beam_obs.alerts.watched_pipeline import NEWEST
 from beam_obs.cli.shared_options import parsed_by, store_option
 from beam_obs.records.errors import BeamObsError, MissingExtra
 from beam_obs.records.number_text import counted
@@ -23,8 +24,6 @@ from beam_obs.records.wording import clean
 from beam_obs.reports.telling import tell
 from beam_obs.store.configuration import usable_schedules
 from beam_obs.store.store import Store
-
-_NEWEST = "@latest"
 
 
 class _Gate(click.Command):
@@ -165,7 +164,7 @@ def check(
 def _gated(store: Store, selector: str) -> GatedRun:
     """Returns the run that is meant, or a pipeline that has a schedule and never ran."""
     schedules = usable_schedules()
-    name = selector.removesuffix(_NEWEST) if selector.endswith(_NEWEST) else ""
+    name = selector.removesuffix(NEWEST) if selector.endswith(NEWEST) else ""
     if name in schedules and not store.ids(name):
         return GatedRun(store, name, None, schedules[name])
     record = store.find(selector)

@@ -52,6 +52,9 @@ _COMMANDS = {
 }
 """Name of a command -> the module of this room that has it."""
 
+_SAY_BY_CODE = frozenset({"check", "balance", "probe"})
+"""Commands whose exit code is what they say: it is never 0 where they could not end."""
+
 _MADE_BETWEEN_COLLECTIONS = 100_000
 
 
@@ -111,6 +114,11 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(exit_code(arguments))
 
 
+def _write_nothing_more() -> None:
+    """Lets what is still to be written when Python ends go nowhere: the reader has what it wanted."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def exit_code(arguments: list[str] | None = None) -> int:
     """Runs a command; returns its exit code. An error on purpose is one message, not a traceback."""
     for stream in (sys.stdout, sys.stderr):
@@ -127,6 +135,10 @@ def exit_code(arguments: list[str] | None = None) -> int:
             beam_obs.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as error:
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+            return error.exit_code
+        _write_nothing_more()
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -141,9 +153,8 @@ def exit_code(arguments: list[str] | None = None) -> int:
         click.echo("beam-obs: interrupted", err=True)
         return 130
     except BrokenPipeError:
-        # The reader has what it wanted; nothing more may be written when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        _write_nothing_more()
+        return 1 if given[:1] and given[0] in _SAY_BY_CODE else 0
     except BeamObsError as error:
         click.echo(f"beam-obs: {clean_lines(error)}", err=True)
         return 1

@@ -60,6 +60,7 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
+        lifespan="off",  # of which there is nothing, but a traceback where it is interrupted twice
     )
     with listening:
         uvicorn.Server(settings).run(sockets=[listening])

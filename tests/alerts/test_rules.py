@@ -205,6 +205,7 @@ def test_a_field_that_no_policy_has_would_be_refused(
     ("wrong", "code", "said"),
     [
         (["nobody", "--for", "prometheus"], 1, "no pipeline 'nobody'"),
+        (["flights@latest", "--for", "prometheus"], 1, "is a run: give the pipeline alone, flights"),
         (["flights"], 2, "--for"),
         (["flights", "--for", "nagios"], 2, "nagios"),
         (["flights", "--for", "prometheus", "--window", "soon"], 2, "expected a number and a unit"),

@@ -149,6 +149,7 @@ def test_too_few_records(capsys: Capture) -> None:
     assert state(capsys, "--min-written", "90") == "held"
     assert state(capsys, "--min-written", "100,80") == "warned"
     assert state(capsys, "--min-written", "91") == "broken"
+    assert "100 records came in; at least 2,000" in check(capsys, "--min-records", "2000", code=1)
 
 
 def test_how_long_ago_a_pipeline_was_last_done(capsys: Capture) -> None:

@@ -274,9 +274,12 @@ def test_an_unknown_dead_letter_says_how_to_find_it(flights: str, capsys: pytest
     assert "may be any of 2" in error(capsys, "dead-letters", "show", f"{flights}.{own}", code=1)
 
 
-def test_a_reader_that_stops_early_is_no_error(flights: str) -> None:
+@pytest.mark.parametrize(("asked", "code"), [("show", 0), ("check", 1)])
+def test_a_reader_that_stops_early_is_no_error_but_no_gate_opens_for_it(
+    flights: str, asked: str, code: int
+) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "beam_obs.cli", "show", "latest", "--json"],
+        [sys.executable, "-m", "beam_obs.cli", asked, "latest", "--json"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -285,7 +288,7 @@ def test_a_reader_that_stops_early_is_no_error(flights: str) -> None:
         assert process.stderr is not None
         process.stdout.close()
         errors = process.stderr.read()
-    assert (process.returncode, errors) == (0, b"")
+    assert (process.returncode, errors) == (code, b"")
 
 
 def test_help_is_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
