@@ -332,6 +332,7 @@ def test_what_comes_too_late_is_told_and_no_imbalance() -> None:
             | "read" >> late_stream()
             | "pairs" >> beam.Map(lambda pair: pair).with_output_types(tuple[str, int])
             | "windows" >> beam.WindowInto(FixedWindows(10))
+            | "same" >> beam.Map(lambda pair: pair).with_output_types(tuple[str, int])
             | "group" >> beam.GroupByKey()
             | "count" >> beam.MapTuple(lambda key, numbers: len(list(numbers)))
         )
