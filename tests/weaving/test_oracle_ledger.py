@@ -87,7 +87,7 @@ def test_random_pipelines_that_lose_nothing_balance(runner: str) -> None:
 @pytest.mark.parametrize("runner", sorted(RUNNERS))
 def test_random_windowed_pipelines_that_lose_nothing_balance(runner: str) -> None:
     names = sorted(set(names_for(runner)) - LOSING - WITH_DEFAULTS)
-    checked, by_window, chance = 0, 0, random.Random(runner)
+    checked, by_window, chance = 0, 0, chance_of(f"windows {runner}")
     for _ in range(WINDOWED[runner]):
         steps = [chance.choice(names) for _ in range(chance.randint(1, 4))]
         found = ledger_of_run(in_windows(steps, chance.choice([1, 20, 200]), chance.choice([3, 50])), runner)
