@@ -125,6 +125,7 @@ class DataflowServer(http.server.ThreadingHTTPServer):
         job.id = f"2026-01-02_03_04_05-{1000 + len(self.jobs)}"
         job.project_id, job.location = project, region
         job.create_time = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+        job.current_state_time = job.create_time
         states = list(self.states_of_new)
         job.current_state = states.pop(0)
         self.to_come[job.id] = states

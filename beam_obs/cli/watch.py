@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,8 +14,7 @@ from beam_obs.cli.shared_options import STORE_HELP, tell_problems_of
 from beam_obs.dataflow.dataflow_calls import JobPlace
 from beam_obs.dataflow.dataflow_job import is_job_id
 from beam_obs.exporters.exporter_group import ExporterGroup, make_exporters_that_work
-from beam_obs.exporters.targets import TARGETS, chosen_targets
-from beam_obs.records.errors import BeamObsError
+from beam_obs.exporters.targets import chosen_targets
 from beam_obs.records.wording import clean
 from beam_obs.reports.columns import is_terminal
 from beam_obs.reports.console import console_for
@@ -77,7 +76,7 @@ def _watch_run(store: Store, record: RunRecord, job_endpoint: str | None, place:
         from beam_obs.runs.watched_job import WatchedJob
 
         asked = job_of_run(record, job_endpoint, place)
-        exporters = _exporters(record)
+        exporters = _exporters()
         says = _messages_of(asked)
         try:
             with display(store) as show:
@@ -105,15 +104,9 @@ def _messages_of(asked: AskedJob) -> Callable[[], None]:
     return say
 
 
-def _exporters(record: RunRecord) -> ExporterGroup:
-    """Returns what sends the numbers of a run where its pipeline was to send them."""
-    options: dict[str, Any] = record.start.get("options") or {}
-    given = {name: options.get(f"obs_{name}") for name in TARGETS}
-    try:
-        return make_exporters_that_work(chosen_targets(given, find_configuration(), "--obs_{}"))
-    except BeamObsError as error:  # as where a secret was taken out of what the pipeline was given
-        click.echo(f"beam-obs: nothing is exported: {clean(str(error))}", err=True)
-        return ExporterGroup()
+def _exporters() -> ExporterGroup:
+    """Returns what sends numbers where the file of settings says: a store's word is somebody else's."""
+    return make_exporters_that_work(chosen_targets({}, find_configuration(), "--{}"))
 
 
 def _watch_job(job_id: str, store: Store, place: JobPlace) -> None:

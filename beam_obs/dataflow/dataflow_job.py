@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from beam_obs.runs.asked_job import JobLook
 
 _JOB_ID = re.compile(r"\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d-\d+")
+_TRUSTED_ENDPOINT = re.compile(
+    r"https://([a-z0-9-]+\.)*googleapis\.com/?|http://(localhost|127\.0\.0\.1)(:\d+)?/?"
+)
 _PREFIX = "JOB_STATE_"
 _ENDED = ("DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED")
 _ENDED_WELL = ("DONE", "UPDATED", "DRAINED")
@@ -44,11 +47,14 @@ def place_of(record: RunRecord, asked: JobPlace | None = None) -> JobPlace | Non
       record: the run.
       asked: what was said besides; it goes before them.
     """
+    if asked is not None:
+        return asked
     options = record.start.get("options") or {}
     told = [options.get(name) for name in ("project", "region", "dataflow_endpoint")]
     project, region, endpoint = (one if isinstance(one, str) and one else None for one in told)
-    if asked is not None:
-        return asked
+    # Who wrote the store says so, and is not to get the reader's credentials.
+    if endpoint is not None and _TRUSTED_ENDPOINT.fullmatch(endpoint) is None:
+        return None
     return JobPlace(project, region, endpoint) if project and region else None
 
 

@@ -38,7 +38,9 @@ def job_of_run(record: RunRecord, job_endpoint: str | None = None, place: JobPla
         raise CannotBeWatched(record.id, "the id of its job is not known: beam-obs watch --job JOB")
     found = place_of(record, place)
     if found is None:
-        reason = "the project and region of its job are not known: give --project and --region"
+        reason = (
+            "the place of its job is not known: give --project and --region, and --endpoint if it has one"
+        )
         raise CannotBeWatched(record.id, reason)
     job = DataflowJob(found, record.job_id)
     try:

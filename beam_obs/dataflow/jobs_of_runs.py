@@ -14,7 +14,7 @@ from beam_obs.store.run_record import RunRecord
 
 _MOST_ASKED = 10
 _SECONDS = 3.0
-_NOT_KNOWN = "its project and region are not known"
+_NOT_KNOWN = "its project, region or endpoint is not known"
 
 
 def with_jobs(records: Iterable[RunRecord], seconds: float = _SECONDS) -> tuple[list[RunRecord], list[str]]:

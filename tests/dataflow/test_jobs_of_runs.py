@@ -69,7 +69,10 @@ def test_a_job_that_cannot_be_asked_is_said_and_the_run_is_shown(
     printed = capsys.readouterr()
     assert printed.out.count("submitted") == 2
     assert "1 job of submitted runs could not be asked: Dataflow cannot tell of job job-7" in printed.err
-    assert "1 job of submitted runs could not be asked: its project and region are not known" in printed.err
+    assert (
+        "1 job of submitted runs could not be asked: its project, region or endpoint is not known"
+        in printed.err
+    )
 
 
 def test_a_service_that_does_not_answer_is_not_waited_for(server: DataflowServer) -> None:
@@ -88,3 +91,21 @@ def test_runs_that_are_not_of_dataflow_are_not_asked_for() -> None:
     run.left()
     (record,), problems = with_jobs(obs.Store().runs())
     assert (record.status_text, problems) == ("submitted", [])
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://example.org",
+        "https://dataflow.googleapis.com.example.org",
+        "http://example.org",
+        "example.org",
+    ],
+)
+def test_nobody_is_asked_whom_only_the_store_names(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader's credentials would go there."""
+    monkeypatch.setattr("beam_obs.dataflow.jobs_of_runs.job_of", lambda *_, **__: pytest.fail("it was asked"))
+    submitted("job-1", endpoint)
+    (record,), (problem,) = with_jobs(obs.Store().runs())
+    assert record.job_state is None
+    assert "its project, region or endpoint is not known" in problem
