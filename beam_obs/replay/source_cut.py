@@ -63,17 +63,15 @@ class OfAPart(BeamObsError):
     """
 
     def __init__(self, step: str, before: Collection[str], cut: Cut) -> None:
-        told = []
-        if before:
-            told.append(f"{step!r} is behind {_quoted(before)}, whose results would be")
         behind = sorted(set(cut.aggregates) - set(before))
-        if behind:
-            told.append(f"the results of {_quoted(behind)} would be")
-        if cut.side_readers:
-            told.append(f"the side inputs of {_quoted(cut.side_readers)} would be")
+        told = [
+            *([f"the results of {_quoted(before)}, which {step!r} is behind,"] if before else []),
+            *([f"the results of {_quoted(behind)}"] if behind else []),
+            *([f"the side inputs of {_quoted(cut.side_readers)}"] if cut.side_readers else []),
+        ]
         super().__init__(
-            f"{', and '.join(told)} of the replayed records alone, and not what they were. Nothing is "
-            "replayed: give --partial-results if that is what you want, or run the pipeline over all of "
+            f"{' and '.join(told)} would be of the replayed records alone, and not what they were. Nothing "
+            "is replayed: give --partial-results if that is what you want, or run the pipeline over all of "
             "their records"
         )
 

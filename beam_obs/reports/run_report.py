@@ -41,6 +41,7 @@ from beam_obs.reports.fitting import (
 )
 from beam_obs.reports.instruments_text import instrument_lines, instrument_notes
 from beam_obs.reports.next_commands import next_commands
+from beam_obs.reports.replay_text import replay_text
 from beam_obs.reports.run_notes import (
     BAD,
     DOUBTFUL,
@@ -188,6 +189,9 @@ def _header(record: RunRecord, marks: _Marks) -> Iterator[RenderableType]:
     job = f" {marks.dot} job {clean(record.job_id)}" if record.job_id else ""
     yield told(f"run {record.id}{job}")
     yield told(f" {marks.dot} ".join(clean(fact) for fact in facts), "dim")
+    replay = replay_text(start)
+    if replay:
+        yield told(replay)
 
 
 def _failure(error: dict[str, Any] | None, most_text: int | None) -> RenderableType | None:

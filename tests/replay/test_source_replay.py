@@ -17,6 +17,7 @@ import pytest
 
 import beam_obs as obs
 import beam_obs.lineage as lineage
+from beam_obs.cli.main import exit_code
 from beam_obs.lineage.positions import NoSuchPlace
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.replay.letter_choice import AskedReplay, choose_letters
@@ -28,6 +29,8 @@ from beam_obs.runs.instrument import instrument
 from beam_obs.store.letter_states import LetterStates
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.unknown_name import UnknownName
+from beam_obs.web.pages.run_page import run_page
+from beam_obs.web.stored_runs import StoredRuns
 from tests import programs
 from tests.written_runs import ago, write_run
 
@@ -121,12 +124,19 @@ def test_what_is_asked_for_comes_again_and_no_more(file: str, make: Any, read: R
     assert source.origin == before.origin
 
 
-def test_a_read_of_ours_reads_no_more_of_its_files_than_it_must() -> None:
+def test_a_read_of_ours_reads_no_more_of_its_files_than_it_must(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for name in "ab":
         write_text(f"{name}.csv")
     build = cities(lambda: obs.ReadFromCsv("*.csv", desired_bundle_size=16), "out")
-    run(build)
+    first = run(build)
     record = replay(build, "write", "b.csv:10-", may_replace=True)
+    told = f"replay of run {first.id[:13]}: records of b.csv, from 'write' on"
+    assert exit_code(["show", record.id]) == 0
+    assert told in capsys.readouterr().out
+    page = run_page(StoredRuns(obs.Store()), record.id).values
+    assert (page["parent"], page["replay"]) == (first.id, told)
     (partition,) = lineage.sources(record.id).partitions
     assert (partition.name, partition.records) == ("b.csv", 2)
     assert record.end is not None
@@ -209,7 +219,7 @@ def states(p: Any) -> None:
     ("build", "step", "message", "made"),
     [
         (sums, "pair", "the results of 'sum' would be of the replayed records alone", ["c 2"]),
-        (sums, "tell", "'tell' is behind 'sum', whose results would be of the replayed", ["c 2"]),
+        (sums, "tell", "the results of 'sum', which 'tell' is behind, would be of the replayed", ["c 2"]),
         (sides, "beside", "the side inputs of 'beside' would be of", ["city 3 2", "city 4 2"]),
         (states, "pair", "the results of 'once' would be of", ["('c', 1)"]),
     ],

@@ -15,6 +15,7 @@ from beam_obs.reports.dataset_text import shown_places
 from beam_obs.reports.failure_text import failing_record_text, failure_lines
 from beam_obs.reports.marked_graph import MarkedGraph, NoStepsYet, marked_graph
 from beam_obs.reports.next_commands import next_commands
+from beam_obs.reports.replay_text import replay_text
 from beam_obs.reports.run_notes import balance_notes, count_notes, worker_notes
 from beam_obs.reports.run_so_far import with_refusals
 from beam_obs.reports.status_text import status_lines
@@ -53,6 +54,8 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
         "run": record,
         "code": record.start.get("code") or {},
         "before": next((run for run, _ in runs.ids(record.pipeline) if run < record.id), None),
+        "replay": replay_text(record.start),
+        "parent": next((run for run, _ in runs.ids() if run == record.start.get("parent_run")), None),
         "so_far": seconds_so_far(record),
         "counts_text": counts_text(record) if record.end is None else "",
         "growth_text": growth_text(record),
