@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from beam_obs.metrics.canary_names import CANARIES_ARRIVED, CANARIES_SENT, CANARIES_WRONG, CANARY_LATENCY
 from beam_obs.metrics.families import bucket_quantile
-from beam_obs.metrics.names import CANARIES_ARRIVED, CANARIES_SENT, CANARIES_WRONG, CANARY_LATENCY
 from beam_obs.records.wording import clean
 from beam_obs.reports.run_notes import BAD, QUIET, RunNote
 

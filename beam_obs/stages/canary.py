@@ -19,8 +19,8 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from beam_obs.dead_letters.homes import DeadLetters
+from beam_obs.metrics.canary_names import CANARIES_ARRIVED, CANARIES_SENT, CANARIES_WRONG, CANARY_LATENCY
 from beam_obs.metrics.instruments import counter, histogram
-from beam_obs.metrics.names import CANARIES_ARRIVED, CANARIES_SENT, CANARIES_WRONG, CANARY_LATENCY
 from beam_obs.records.bad_input import CanaryFailed
 from beam_obs.records.duration import parse_duration
 from beam_obs.records.errors import UsageError
