@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -100,7 +101,8 @@ def _answers(port: int) -> bool:
 
 def test_launcher_and_worker_of_the_image_run_the_flights(container: str, tmp_path: pathlib.Path) -> None:
     (prism,) = [one for one in prism_options() if one.startswith("--prism_location")]
-    engine = pathlib.Path(prism.partition("=")[2]).parent
+    # They do not see where it is installed.
+    shutil.copy2(prism.partition("=")[2], tmp_path / "prism")
     rows = (DATA / "flights-2013-01.csv").read_text().splitlines(keepends=True)[:1001]
     (tmp_path / "flights.csv").write_text("".join(rows))
     # Both are another user, in a root folder of their own.
@@ -108,11 +110,11 @@ def test_launcher_and_worker_of_the_image_run_the_flights(container: str, tmp_pa
     with workers_of(container, tmp_path) as port:
         done = subprocess.run(
             buildah(
-                "run", f"--volume={tmp_path}:{tmp_path}", f"--volume={engine}:{engine}:ro", container, "--",
+                "run", f"--volume={tmp_path}:{tmp_path}", container, "--",
                 "python", "/template/launch.py", f"--input={tmp_path / 'flights.csv'}",
                 f"--output={tmp_path / 'out'}", f"--obs_store={tmp_path / 'store'}",
-                "--runner=PrismRunner", prism, "--environment_type=EXTERNAL",
-                f"--environment_config=localhost:{port}",
+                "--runner=PrismRunner", f"--prism_location={tmp_path / 'prism'}",
+                "--environment_type=EXTERNAL", f"--environment_config=localhost:{port}",
             ),
             capture_output=True,
             text=True,
