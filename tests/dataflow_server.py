@@ -20,10 +20,11 @@ from typing import Any
 from google.cloud import dataflow_v1beta3 as dataflow
 from google.protobuf import json_format
 
+from tests.offline_dataflow import PROJECT as PROJECT
+from tests.offline_dataflow import REGION as REGION
 from tests.rest_api import Refused, Request, api
 
 State = dataflow.JobState
-PROJECT, REGION = "project", "us-central1"
 _JOB_NAME = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}")
 _ENDED = (

@@ -67,7 +67,9 @@ class _Graph:
 
         self.parts = proto.components
         self.names = {id_: step.unique_name for id_, step in self.parts.transforms.items()}
-        self.steps = {step.unique_name: step for step in self.parts.transforms.values() if step.unique_name}
+        steps = [step for step in self.parts.transforms.values() if step.unique_name]
+        # A map of protocol buffers has another order in each process.
+        self.steps = {step.unique_name: step for step in sorted(steps, key=lambda step: step.unique_name)}
         self.parents = {
             self.names[inner]: step.unique_name
             for step in self.parts.transforms.values()

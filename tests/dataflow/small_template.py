@@ -8,32 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 
 import beam_obs as obs
-from tests.dataflow_server import PROJECT, REGION, DataflowServer
-
-
-def options(folder: pathlib.Path, endpoint: str, **more: Any) -> PipelineOptions:
-    for name in ("staging", "temp"):
-        (folder / name).mkdir(exist_ok=True)
-    return PipelineOptions(
-        project=PROJECT,
-        region=REGION,
-        staging_location=str(folder / "staging"),
-        temp_location=str(folder / "temp"),
-        dataflow_endpoint=endpoint,
-        no_auth=True,
-        sdk_location="container",
-        obs_store_shared=True,
-        obs_report="off",
-        **more,
-    )
+from tests.dataflow_server import DataflowServer
+from tests.offline_dataflow import offline_options
 
 
 def build(folder: pathlib.Path, endpoint: str, name: str = "nightly", **more: Any) -> Any:
     """Builds a pipeline for Dataflow, as a program does, and hands it over."""
-    p = obs.Pipeline("DataflowRunner", options=options(folder, endpoint, **more), name=name)
+    options = offline_options(folder, endpoint, obs_store_shared=True, obs_report="off", **more)
+    p = obs.Pipeline("DataflowRunner", options=options, name=name)
     (folder / "in.txt").write_text("1\nx\n")
     _ = p | "read" >> obs.ReadFromText(str(folder / "in.txt")) | "parse" >> obs.Stage(beam.Map(int))
     return p.run()

@@ -9,7 +9,6 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 import beam_obs as obs
@@ -21,6 +20,7 @@ dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip inst
 
 from tests import dataflow_server  # noqa: E402 - which needs it
 from tests.dataflow_server import DataflowServer, service, user  # noqa: E402
+from tests.offline_dataflow import offline_options  # noqa: E402
 
 NAMESPACE = "beam_obs"
 PARSE = "ref_AppliedPTransform_parse-Observed_7"
@@ -151,18 +151,7 @@ def test_without_the_extra_an_id_says_what_to_install(monkeypatch: pytest.Monkey
 def test_the_result_of_the_runner_has_the_labels_of_its_pipeline(
     server: DataflowServer, tmp_path: pathlib.Path
 ) -> None:
-    for name in ("staging", "temp"):
-        (tmp_path / name).mkdir()
-    options = PipelineOptions(
-        project="project",
-        region="us-central1",
-        staging_location=str(tmp_path / "staging"),
-        temp_location=str(tmp_path / "temp"),
-        dataflow_endpoint=server.url,
-        no_auth=True,
-        sdk_location="container",
-    )
-    pipeline = beam.Pipeline("DataflowRunner", options)
+    pipeline = beam.Pipeline("DataflowRunner", offline_options(tmp_path, server.url))
     _ = pipeline | "make" >> beam.Create(["1"]) | "parse" >> obs.Stage(beam.Map(int))
     result = pipeline.run()
     (staged,) = (tmp_path / "staging").rglob("pipeline.pb")

@@ -14,6 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 import beam_obs as obs
 from beam_obs.records.run_context import RunContext
+from tests.offline_dataflow import offline_options
 
 pytest.importorskip("apache_beam.runners.dataflow.internal.apiclient", reason="pip install 'beam_obs[gcp]'")
 
@@ -27,20 +28,8 @@ def be_worker_of(monkeypatch: pytest.MonkeyPatch, job: str) -> None:
 
 def template(folder: pathlib.Path) -> api.Pipeline:
     """Builds a classic template; returns the pipeline that its jobs run, for this process to run it."""
-    for name in ("staging", "temp"):
-        (folder / name).mkdir()
-    options = PipelineOptions(
-        project="project",
-        region="us-central1",
-        staging_location=str(folder / "staging"),
-        temp_location=str(folder / "temp"),
-        template_location=str(folder / "template.json"),
-        dataflow_endpoint="http://localhost:1",
-        no_auth=True,
-        sdk_location="container",
-        obs_store_shared=True,
-        obs_report="off",
-    )
+    file = str(folder / "template.json")
+    options = offline_options(folder, template_location=file, obs_store_shared=True, obs_report="off")
     p = obs.Pipeline("DataflowRunner", options=options, name="nightly")
     numbers = p | "make" >> beam.Create(["1", "x", "3"]) | "parse" >> obs.Stage(beam.Map(int))
     _ = numbers | "key" >> beam.WithKeys(0) | "sum" >> beam.CombinePerKey(sum)

@@ -8,12 +8,12 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.settings import WeaveSettings
+from tests.offline_dataflow import offline_options
 from tests.weaving.random_steps import STEPS, typed
 from tests.weaving.test_independence import Siblings
 
@@ -22,18 +22,7 @@ pytest.importorskip("apache_beam.runners.dataflow.internal.apiclient", reason="p
 
 def _submit(folder: Path) -> tuple[dict[str, Any], api.Pipeline]:
     """Returns the job and the pipeline that would be sent."""
-    for name in ("staging", "temp"):
-        (folder / name).mkdir()
-    options = PipelineOptions(
-        project="project",
-        region="us-central1",
-        staging_location=str(folder / "staging"),
-        temp_location=str(folder / "temp"),
-        template_location=str(folder / "template.json"),
-        dataflow_endpoint="http://localhost:1",
-        no_auth=True,
-        sdk_location="container",
-    )
+    options = offline_options(folder, template_location=str(folder / "template.json"))
     pipeline = beam.Pipeline("DataflowRunner", options)
     first = pipeline | "make" >> beam.Create([(1, frozenset([1]))])
     for name, step in STEPS.items():
