@@ -28,6 +28,8 @@ from beam_obs.records.origin import TOP_BIT, Partition, unlocated_origin
 from tests.lineage.evidence import WrittenRun
 
 LIMIT = 6
+RUNS = 50
+"""How many random runs each is held for: each is written, and asked all that it can be."""
 
 PARTITIONS = [
     Partition("a.csv", "1"),
@@ -109,7 +111,7 @@ def known_origins(truth: Lineage) -> Iterator[bytes]:
     yield from truth.made_of
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=RUNS)
 @given(runs(None))
 def test_backward_answers_are_the_sets_of_sources(made: tuple[WrittenRun, Lineage]) -> None:
     run, truth = made
@@ -120,7 +122,7 @@ def test_backward_answers_are_the_sets_of_sources(made: tuple[WrittenRun, Lineag
         assert sources_in(answer.made_of[0]) == truth.sources_of(child)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=RUNS)
 @given(runs(None))
 def test_forward_answers_are_the_sets_of_sinks(made: tuple[WrittenRun, Lineage]) -> None:
     run, truth = made
@@ -135,7 +137,7 @@ def test_forward_answers_are_the_sets_of_sinks(made: tuple[WrittenRun, Lineage])
 
 
 @pytest.mark.parametrize("many", [0, 1000])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=RUNS)
 @given(made=runs(LIMIT))
 def test_of_samples_no_answer_is_wrong_and_none_is_not_recorded(
     many: int, made: tuple[WrittenRun, Lineage]
@@ -166,7 +168,7 @@ def check_samples(run: WrittenRun, truth: Lineage) -> None:
 
 
 @pytest.mark.parametrize("limit", [None, LIMIT])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=RUNS)
 @given(data=st.data())
 def test_what_files_touched_are_the_sets_of_outputs(limit: int | None, data: st.DataObject) -> None:
     run, truth = data.draw(runs(limit))
@@ -185,7 +187,7 @@ def test_what_files_touched_are_the_sets_of_outputs(limit: int | None, data: st.
             assert all(number is not None and number <= expected[label] for label, number in found.items())
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=RUNS)
 @given(runs(None))
 def test_outputs_are_found_by_their_digest(made: tuple[WrittenRun, Lineage]) -> None:
     from beam_obs.records.record_content import output_digest

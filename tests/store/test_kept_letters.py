@@ -95,7 +95,7 @@ def questions(rows: list[DeadLetter], dice: random.Random) -> Iterator[WantedLet
     yield WantedLetters(origin="f" * 32)
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 1 << 32), st.integers(1_000, 1_600), st.integers(0, 3))
 def test_letters_are_found_with_an_index_as_without(seed: int, rows: int, bundles: int) -> None:
     dice = random.Random(seed)
