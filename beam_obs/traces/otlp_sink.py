@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from beam_obs.traces.record_span import RecordSpan
+
 MOST_HELD = 8_192
 """Spans that wait at most; what comes beyond is lost and counted."""
 FLUSH_SECONDS = 3.0
@@ -34,14 +36,14 @@ class OtlpSink:
     def __init__(self, endpoint: str | None, protocol: str | None) -> None:
         self._exporter = _exporter(endpoint, protocol)
         self._endpoint = endpoint or "the endpoint of OTEL_EXPORTER_OTLP_ENDPOINT"
-        self._held: collections.deque[ReadableSpan] = collections.deque()
+        self._held: collections.deque[ReadableSpan | RecordSpan] = collections.deque()
         self._changed = threading.Condition()
         self._is_sending = self._is_down = self._is_closed = self._is_asked = False
         self._lost = 0
         self._thread = threading.Thread(target=self._send_on, name=_THREAD, daemon=True)
         self._thread.start()
 
-    def take(self, span: ReadableSpan) -> None:
+    def take(self, span: ReadableSpan | RecordSpan) -> None:
         """Takes a span, or counts it as lost where too many wait."""
         if len(self._held) >= MOST_HELD or self._is_closed:
             self._lost += 1
@@ -99,7 +101,7 @@ class OtlpSink:
                 self._changed.notify_all()
         self._exporter.shutdown()
 
-    def _send(self, spans: list[ReadableSpan]) -> None:
+    def _send(self, spans: list[ReadableSpan | RecordSpan]) -> None:
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         try:

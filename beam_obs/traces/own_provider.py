@@ -1,38 +1,33 @@
-"""A provider of spans of our own, for processes that have none: ids as asked for, one sink.
+"""Where spans of ours are made and go, in processes that have no provider of spans of their own.
 
-It is the process's own too, where nobody set one up, so that spans that user code makes while a sampled
-record is worked on go where ours go. Of other records nobody asked for spans: user code gets some that
-record nothing.
+It is the process's own provider too, where nobody set one up, so that spans that user code makes while a
+sampled record is worked on go where ours go. Of other records nobody asked for spans: user code gets some
+that record nothing.
 """
 
 from __future__ import annotations
 
+import functools
 import os
-import random
 import threading
-from collections.abc import Iterator, Sequence
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanKind, TraceState
-from opentelemetry.util import types
+from opentelemetry.trace import Link, SpanContext, TraceFlags, TraceState
 
 from beam_obs.records.trace_settings import OTLP, TraceSettings
+from beam_obs.traces.propagation import RANDOM
+from beam_obs.traces.record_span import SCOPE, RecordSpan
 from beam_obs.traces.span_sink import SpanSink
-
-LIMITS = SpanLimits(
-    max_span_attributes=64, max_events=32, max_links=128, max_attribute_length=4_096, max_event_attributes=8
-)
-"""What one span may hold at most, whatever user code puts on it."""
 
 _PROVIDER = "beam_obs-provider"
 """Key of the provider in the context of code that works on a sampled record."""
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_SAMPLED_AND_RANDOM = TraceFlags(TraceFlags.SAMPLED | RANDOM)
 
 
 class OwnProvider:
@@ -42,97 +37,80 @@ class OwnProvider:
       settings: of the run.
 
     Attributes:
-      ids: takes the ids of the next span.
       sink: takes spans that have ended.
-      tracer: makes spans.
-      context: in which spans of user code are made by this provider, and nothing else is.
+      context: in which spans of user code go there too, and nothing else is.
     """
 
     def __init__(self, settings: TraceSettings) -> None:
-        self.ids = ExpectedIds()
+        self._pipeline = settings.pipeline
         self.sink = _sink(settings)
-        self.provider = TracerProvider(
-            sampler=_Chosen(self.ids),
-            resource=_resource(settings),
-            shutdown_on_exit=False,
-            id_generator=self.ids,
-            span_limits=LIMITS,
-        )
-        self.provider.add_span_processor(_ToSink(self.sink))
-        self.tracer = self.provider.get_tracer("beam_obs")
         self.context = self.around(contexts.Context())
         _serve_user_code()
 
-    def around(self, context: contexts.Context) -> contexts.Context:
-        """Returns a context in which spans of user code are made by this provider."""
-        return contexts.set_value(_PROVIDER, self.provider, context)
-
-
-class ExpectedIds(IdGenerator):
-    """Gives the ids that this thread has asked for, once; to anybody else random ones."""
-
-    def __init__(self) -> None:
-        self._next = threading.local()
-        self._random = random.Random(os.urandom(16))
-
-    def expect(self, trace_id: int, span_id: int, state: TraceState) -> None:
-        """Says which ids and which ``tracestate`` the next span of this thread is to have."""
-        self._next.ids = (trace_id, span_id, state)
-
-    @property
-    def state(self) -> TraceState | None:
-        """The ``tracestate`` of the next span; None where it is one of user code."""
-        ids = getattr(self._next, "ids", None)
-        return None if ids is None else ids[2]
-
-    def generate_trace_id(self) -> int:
-        ids = getattr(self._next, "ids", None)
-        return ids[0] if ids is not None else self._random.getrandbits(128) or 1
-
-    def generate_span_id(self) -> int:
-        ids = getattr(self._next, "ids", None)
-        self._next.ids = None
-        return ids[1] if ids is not None else self._random.getrandbits(64) or 1
-
-    def is_trace_id_random(self) -> bool:
-        """Says that the low 56 bits of trace ids are uniform, as those of origins are."""
-        return True
-
-
-class _Chosen(Sampler):
-    """Records what was asked for: whether a record is traced has been decided before."""
-
-    def __init__(self, ids: ExpectedIds) -> None:
-        self._ids = ids
-
-    def should_sample(
+    def start(
         self,
-        parent_context: contexts.Context | None,
-        trace_id: int,
         name: str,
-        kind: SpanKind | None = None,
-        attributes: types.Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        state = self._ids.state
-        if state is not None:
-            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
-        parent = trace.get_current_span(parent_context).get_span_context()
-        if parent.is_valid and parent.trace_flags.sampled:
-            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, parent.trace_state)
-        return SamplingResult(Decision.DROP, None, parent.trace_state)
+        trace_id: int,
+        span_id: int,
+        parent: SpanContext | None,
+        state: TraceState,
+        attributes: dict[str, Any],
+        links: Sequence[Link],
+        start_time: int,
+    ) -> RecordSpan:
+        """Returns a span that has begun and is current nowhere.
 
-    def get_description(self) -> str:
-        return "beam_obs by origin"
+        Args:
+          name: of the span.
+          trace_id: that it is to have.
+          span_id: that it is to have.
+          parent: the span it is a child of; None for the first of its trace.
+          state: of the trace, where it is the first.
+          attributes: what is told of it.
+          links: to spans of other traces.
+          start_time: nanoseconds since the epoch.
+        """
+        if parent is None:
+            # The low 56 bits of an origin are uniform.
+            flags = _SAMPLED_AND_RANDOM
+        else:
+            flags = _SAMPLED_AND_RANDOM if parent.trace_flags & RANDOM else _SAMPLED
+            state = parent.trace_state
+        context = SpanContext(trace_id, span_id, False, flags, state)
+        return RecordSpan(self, name, context, parent, attributes, links, start_time)
 
+    def around(self, context: contexts.Context) -> contexts.Context:
+        """Returns a context in which spans of user code go where ours go."""
+        return contexts.set_value(_PROVIDER, self, context)
 
-class _ToSink(SpanProcessor):
-    def __init__(self, sink: SpanSink) -> None:
-        self._sink = sink
+    @functools.cached_property
+    def of_user_code(self) -> trace.TracerProvider:
+        """Makes the spans of user code."""
+        from beam_obs.traces.user_spans import provider_of_user_spans
 
-    def on_end(self, span: ReadableSpan) -> None:
-        self._sink.take(span)
+        return provider_of_user_spans(self.sink, self.resource)
+
+    @functools.cached_property
+    def resource(self) -> Any:
+        """What is told of the process, as OpenTelemetry's SDK has it."""
+        from beam_obs.traces.user_spans import resource_of_process
+
+        return resource_of_process(self._pipeline)
+
+    @functools.cached_property
+    def scope(self) -> Any:
+        """The scope of spans of ours, as OpenTelemetry's SDK has it."""
+        from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+        return InstrumentationScope(SCOPE)
+
+    @functools.cached_property
+    def told_of_process(self) -> Mapping[str, Any]:
+        """What is told of the process in files of the store, for which the SDK is not imported."""
+        given = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
+        pairs = (part.partition("=") for part in given if "=" in part)
+        told = {key.strip(): urllib.parse.unquote(value.strip()) for key, _, value in pairs}
+        return {"service.name": os.environ.get("OTEL_SERVICE_NAME", self._pipeline), **told}
 
 
 def _sink(settings: TraceSettings) -> SpanSink:
@@ -143,13 +121,6 @@ def _sink(settings: TraceSettings) -> SpanSink:
     from beam_obs.traces.store_sink import StoreSink
 
     return StoreSink(settings.folder, settings.keeps_messages)
-
-
-def _resource(settings: TraceSettings) -> Resource:
-    """Returns what is told of the process: its service is the pipeline, where no variable says another."""
-    named = "OTEL_SERVICE_NAME" in os.environ
-    named = named or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    return Resource.create({} if named else {"service.name": settings.pipeline})
 
 
 class _OfRecords(trace.TracerProvider):
@@ -182,7 +153,9 @@ class _TracerOfRecords(trace.Tracer):
     def _tracer(self, context: contexts.Context | None) -> trace.Tracer:
         provider: Any = contexts.get_value(_PROVIDER, context)
         arguments, keywords = self._asked
-        return trace.NoOpTracer() if provider is None else provider.get_tracer(*arguments, **keywords)
+        if provider is None:
+            return trace.NoOpTracer()
+        return provider.of_user_code.get_tracer(*arguments, **keywords)  # type: ignore[no-any-return]
 
 
 _SERVING = threading.Lock()

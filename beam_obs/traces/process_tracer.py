@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as contexts
@@ -19,15 +20,14 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, TraceFlags, Tracer, TraceState
 
 from beam_obs.records.trace_settings import TraceSettings
+from beam_obs.traces.own_provider import OwnProvider
+from beam_obs.traces.record_span import SCOPE
 from beam_obs.traces.sampling import tracestate_of
 from beam_obs.traces.tracer import users_provider
 
 if TYPE_CHECKING:
-    from beam_obs.traces.own_provider import OwnProvider
     from beam_obs.traces.span_sink import SpanSink
 
-SCOPE = "beam_obs"
-"""Name of the instrumentation scope of all spans of ours."""
 SPAN_KEY = "beam.span_key"
 """The id that a span would have had, where a provider of the user's chose another."""
 FLUSH_MILLISECONDS = 2_000
@@ -53,12 +53,10 @@ class ProcessTracer:
         self._sink: SpanSink | None = None
         self._own: OwnProvider | None = None
         self._provider: Any = users
+        self._tracer: Tracer | None = None
         if users is None:
-            from beam_obs.traces.own_provider import OwnProvider
-
             self._own = OwnProvider(settings)
             self._sink = self._own.sink
-            self._tracer: Tracer = self._own.tracer
         else:
             self._tracer = trace.get_tracer(SCOPE, tracer_provider=users)
 
@@ -69,7 +67,7 @@ class ProcessTracer:
         span_id: int,
         parent: SpanContext | None,
         threshold: int,
-        attributes: Mapping[str, Any],
+        attributes: dict[str, Any],
         links: Sequence[Link] = (),
         start_time: int | None = None,
     ) -> Span:
@@ -85,14 +83,14 @@ class ProcessTracer:
           links: to spans of other traces.
           start_time: nanoseconds since the epoch; None for now.
         """
+        start_time = time.time_ns() if start_time is None else start_time
         if self._own is not None:
-            state = _trace_state(threshold) if parent is None else parent.trace_state
-            self._own.ids.expect(trace_id, span_id, state)
-            context = _NO_CONTEXT if parent is None else _context_of(parent)
-        else:
-            attributes = {**attributes, SPAN_KEY: f"{span_id:016x}"}
-            remote = parent if parent is not None else remote_parent(trace_id, span_id, threshold)
-            context = _context_of(remote)
+            state = _trace_state(threshold)
+            return self._own.start(name, trace_id, span_id, parent, state, attributes, links, start_time)
+        assert self._tracer is not None
+        attributes = {**attributes, SPAN_KEY: f"{span_id:016x}"}
+        remote = parent if parent is not None else remote_parent(trace_id, span_id, threshold)
+        context = _context_of(remote)
         span = self._tracer.start_span(name, context, _INTERNAL, attributes, links, start_time)
         if not span.is_recording() and self.settings.run not in _SAID_DROPPED:
             _SAID_DROPPED.add(self.settings.run)

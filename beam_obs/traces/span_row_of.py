@@ -1,25 +1,29 @@
-"""A span of OpenTelemetry's SDK as a row of a store's file."""
+"""A span that has ended as a row of a store's file, whether it is ours or of OpenTelemetry's SDK."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beam_obs.records.span_rows import SpanEvent, SpanLink, SpanRow
 from beam_obs.traces.attributes import EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE
+from beam_obs.traces.record_span import SCOPE, RecordSpan
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import TraceState
+
+T = TypeVar("T")
 
 _NOTHING: Mapping[str, Any] = {}
 
 
-def span_row_of(span: ReadableSpan, keeps_messages: bool = True) -> SpanRow:
+def span_row_of(span: ReadableSpan | RecordSpan, keeps_messages: bool = True) -> SpanRow:
     """Returns a span that has ended as a row.
 
     Args:
-      span: of the SDK.
+      span: ours or of the SDK.
       keeps_messages: whether messages and tracebacks of exceptions may be kept.
     """
     hidden = () if keeps_messages else (EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE)
@@ -35,7 +39,7 @@ def span_row_of(span: ReadableSpan, keeps_messages: bool = True) -> SpanRow:
         span.kind.value + 1,
         span.status.status_code.value,
         (span.status.description or "") if keeps_messages else "",
-        context.trace_state.to_header(),
+        _header_of(context.trace_state),
         dict(span.attributes or _NOTHING),
         tuple(
             SpanEvent(one.name, one.timestamp, _without(one.attributes or _NOTHING, hidden))
@@ -49,8 +53,8 @@ def span_row_of(span: ReadableSpan, keeps_messages: bool = True) -> SpanRow:
             )
             for one in span.links
         ),
-        span.instrumentation_scope.name if span.instrumentation_scope is not None else "",
-        _told_of(span.resource),
+        _scope_of(span),
+        span.told_of_process if isinstance(span, RecordSpan) else _told_of(span.resource),
     )
 
 
@@ -58,15 +62,30 @@ def _without(attributes: Mapping[str, Any], hidden: Sequence[str]) -> dict[str, 
     return {name: value for name, value in attributes.items() if name not in hidden}
 
 
-_RESOURCES: dict[int, tuple[Resource, dict[str, Any]]] = {}
-"""By identity: a process has one or two."""
-_MOST_RESOURCES = 64
+def _scope_of(span: ReadableSpan | RecordSpan) -> str:
+    if isinstance(span, RecordSpan):
+        return SCOPE
+    return span.instrumentation_scope.name if span.instrumentation_scope is not None else ""
+
+
+_KNOWN: dict[int, tuple[Any, Any]] = {}
+"""What is told of resources and of states of traces, by identity: many spans share the few of a process."""
+_MOST_KNOWN = 64
 
 
 def _told_of(resource: Resource) -> dict[str, Any]:
-    known = _RESOURCES.get(id(resource))
-    if known is None or known[0] is not resource:
-        if len(_RESOURCES) >= _MOST_RESOURCES:
-            _RESOURCES.clear()
-        known = _RESOURCES[id(resource)] = (resource, dict(resource.attributes))
-    return known[1]
+    return _known(resource, lambda: dict(resource.attributes))
+
+
+def _header_of(state: TraceState) -> str:
+    return _known(state, state.to_header)
+
+
+def _known(thing: Any, tell: Callable[[], T]) -> T:
+    known = _KNOWN.get(id(thing))
+    if known is None or known[0] is not thing:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        known = _KNOWN[id(thing)] = (thing, tell())
+    told: T = known[1]
+    return told

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from beam_obs.traces.record_span import RecordSpan
+
 
 class SpanSink(Protocol):
     """Takes spans that have ended. Holds a bounded number of them, never raises, and counts what it loses."""
 
-    def take(self, span: ReadableSpan) -> None:
+    def take(self, span: ReadableSpan | RecordSpan) -> None:
         """Takes a span; called by the thread that ended it."""
 
     def flush(self) -> None:

@@ -154,7 +154,11 @@ class StepTracer:
           contributors: the origins that are known; none where it keeps the origin of its only one.
           count: of the elements that it was made of.
         """
-        if self.least is None or len(origin) != ORIGIN_BYTES or not self.is_traced(origin):
+        least = self.least
+        # Of most aggregates this is all that there is to do; INCOMING is empty where no messages are read.
+        if least is None or len(origin) != ORIGIN_BYTES or (origin[9:] < least and origin not in INCOMING):
+            return
+        if not self.is_traced(origin):
             return
         try:
             links = list(self._links(contributors))

@@ -20,6 +20,8 @@ from beam_obs.traces.span_row_of import span_row_of
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from beam_obs.traces.record_span import RecordSpan
+
 MOST_AT_ONCE = 2_000
 """Spans that are held before they are written, bundle or not."""
 MOST_OF_PROCESS = 200_000
@@ -41,14 +43,14 @@ class StoreSink:
     def __init__(self, folder: str | None, keeps_messages: bool = True) -> None:
         self._folder = folder
         self._keeps_messages = keeps_messages
-        self._held: list[ReadableSpan] = []
+        self._held: list[ReadableSpan | RecordSpan] = []
         self._lock = threading.Lock()
         self._kept = self._lost = 0
         self._has_failed = False
         self._files = SlowGate(_FILES_AT_ONCE, _SECONDS_A_FILE)
         atexit.register(self.close)
 
-    def take(self, span: ReadableSpan) -> None:
+    def take(self, span: ReadableSpan | RecordSpan) -> None:
         """Takes a span, or counts it as lost where the process has kept enough."""
         if self._folder is None or self._kept >= MOST_OF_PROCESS:
             self._lost += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -170,18 +169,8 @@ def test_spans_of_user_code_are_children_of_the_steps(tmp_path: pathlib.Path) ->
 
     run_traced(tmp_path, build)
 
-    lines = [
-        json.loads(line)
-        for file in tmp_path.glob("runs/*/*/traces-*.jsonl")
-        for line in file.read_text().splitlines()
-    ]
-    spans = {
-        span["spanId"]: span
-        for line in lines
-        for of_scope in line["resourceSpans"][0]["scopeSpans"]
-        for span in of_scope["spans"]
-    }
-    above = sorted(spans[span["parentSpanId"]]["name"] for span in spans.values() if span["name"] == "inside")
+    spans = all_spans_in(tmp_path)
+    above = sorted(getattr(parent_of(spans, span), "name", "") for span in named(spans, "inside"))
     # What is behind a generator that is half way through is no child of it.
     assert above == ["Map(inside)", "Map(inside)", "map", "twice"]
 
