@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from opentelemetry.context import Context, get_current
@@ -15,7 +15,12 @@ from beam_obs.traces.bundle_spans import BundleSpans
 
 
 def each_within(
-    results: Iterator[Any], span: Span, context: Context, spent: int, bundle: BundleSpans
+    results: Iterator[Any],
+    span: Span,
+    context: Context,
+    spent: int,
+    bundle: BundleSpans,
+    others: Sequence[Span] = (),
 ) -> Iterator[Any]:
     """Gives results one by one; ends the span when there are no more, with what was spent on them as its
     time.
@@ -29,6 +34,7 @@ def each_within(
       context: in which it is the current one.
       spent: nanoseconds, until now.
       bundle: notes the span where the function fails.
+      others: that end when it does, and are not looked at where the function fails.
     """
     began = time.time_ns() - spent
     try:
@@ -50,4 +56,5 @@ def each_within(
             yield result
     finally:
         if bundle.failing is None or bundle.failing[0] is not span:
-            span.end(began + spent)
+            for one in (span, *others):
+                one.end(began + spent)

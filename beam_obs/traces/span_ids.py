@@ -4,28 +4,34 @@ A stable format: the id of a record's span at a step is blake2b of
 
     origin (16 bytes) + index (8 bytes, big endian) + id of the run (36 bytes) + label of the step (UTF-8)
 
-of 8 bytes, with the personal string "beam_obs.span1"; 1 where that is 0, which no span may have. The
-index counts the spans that one origin has had at the step within a bundle: a record that was made into many
-comes more than once.
+of 8 bytes, with the personal string "beam_obs.span1"; 1 where that is 0, which no span may have. Where a
+step may have several elements of one origin, what `content_of` gives of the element stands behind the label.
+The index counts what would have the same id otherwise within a bundle.
 """
 
 from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
+from typing import Any
 
+from beam_obs.records.record_content import record_content
+
+_LONGEST = 1 << 16
 _PERSON = b"beam_obs.span1"
 _OF_RUN = "beam_obs run"
 
 
-def span_id_of(origin: bytes, step: str, run: str, index: int = 0) -> int:
+def span_id_of(origin: bytes, step: str, run: str, index: int = 0, content: bytes = b"") -> int:
     """Returns the 64-bit id of a record's span at a step, never 0.
 
     Args:
       origin: 16 bytes, or what else stands for the whole of a trace.
       step: full label of the step.
       run: id of the run: another one has spans of its own in the same trace.
-      index: how many spans the origin has had there before in its bundle.
+      index: how many spans of the same there were before in the bundle.
+      content: of the element, where the origin may have several at the step.
 
     >>> origin = bytes.fromhex("4b318c6100000004001d3ce7345034f1")
     >>> run = "01955a30-5f80-7abc-8def-0123456789ab"
@@ -33,7 +39,9 @@ def span_id_of(origin: bytes, step: str, run: str, index: int = 0) -> int:
     'e0d2569d4aaeaee3'
     """
     digest = hashlib.blake2b(
-        origin + index.to_bytes(8, "big") + run.encode() + step.encode(), digest_size=8, person=_PERSON
+        origin + index.to_bytes(8, "big") + run.encode() + step.encode() + content,
+        digest_size=8,
+        person=_PERSON,
     ).digest()
     return int.from_bytes(digest, "big") or 1
 
@@ -54,3 +62,20 @@ def span_id_of_run(run: str) -> int:
     True
     """
     return span_id_of(uuid.UUID(run).bytes, _OF_RUN, run)
+
+
+def content_of(values: Sequence[Any]) -> bytes:
+    """Returns what tells an element from others of its origin, empty where it may be another elsewhere.
+
+    Args:
+      values: the element, or its parts.
+
+    >>> content_of(["a"]), content_of([object()])
+    (b'\\x00a', b'')
+    """
+    try:
+        content = b"\0" + b"\0".join(map(record_content, values))
+    except Exception:  # a class of the user's may have no text
+        return b""
+    # That of an object without a text of its own is its place in memory.
+    return b"" if b" at 0x" in content or len(content) > _LONGEST else content

@@ -10,12 +10,13 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from apache_beam.metrics.metric import Metrics
 
 from beam_obs.metrics.names import INTERNAL_ERRORS, NAMESPACE, SPANS_LOST
+from beam_obs.records.contributors import Contributors
 from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import ORIGIN_BYTES, is_derived
 from beam_obs.traces import attributes as names
@@ -24,11 +25,12 @@ from beam_obs.traces.incoming import INCOMING, is_traced, trace_id_of
 from beam_obs.traces.process_tracer import ProcessTracer, remote_parent
 from beam_obs.traces.slow_gate import SlowGate
 from beam_obs.traces.span_call import attach, detach, each_within
-from beam_obs.traces.span_ids import span_id_of
+from beam_obs.traces.span_ids import content_of, span_id_of
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.traces.tracer import Epoch, process_tracer
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, SpanContext
 
 MOST_LINKS = 64
@@ -66,19 +68,20 @@ class StepTracer:
     # Of sampled records.
 
     def calling(
-        self, function: Callable[..., Any], gives_many: bool
+        self, function: Callable[..., Any], gives_many: bool, takes_parts: bool = False
     ) -> Callable[[bytes], Callable[..., Any]]:
         """Returns what gives, for the provenance of a sampled record, the function to call in its place.
 
         Args:
           function: the user's.
           gives_many: whether what it gives is iterated over, so that it may be a generator.
+          takes_parts: whether it is called with the parts of an element, not with one.
         """
 
         def traced(provenance: bytes) -> Callable[..., Any]:
             if len(provenance) != ORIGIN_BYTES or not self.is_traced(provenance):
                 return function
-            return functools.partial(self._call, provenance, function, gives_many)
+            return functools.partial(self._call, provenance, function, gives_many, takes_parts)
 
         return traced
 
@@ -87,12 +90,19 @@ class StepTracer:
         return is_traced(origin, self._threshold)
 
     def _call(
-        self, origin: bytes, function: Callable[..., Any], gives_many: bool, *args: Any, **kwargs: Any
+        self,
+        origin: bytes,
+        function: Callable[..., Any],
+        gives_many: bool,
+        takes_parts: bool,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         # An error of ours must not be taken for one of the user's.
         try:
             started = time.time_ns()
-            span = self.start(origin, started)
+            element = args if takes_parts else args[:1]
+            span = self.start(origin, started, of=self._told_apart(element, args) if self.step.has_many else ())
             context = self._tracer.context_of(span)
         except Exception as error:
             self._note_internal(error)
@@ -117,6 +127,7 @@ class StepTracer:
         links: Sequence[Link] = (),
         told: Mapping[str, Any] = _NOTHING,
         is_first: bool = False,
+        of: Sequence[Any] = (),
     ) -> Span:
         """Returns a span of a record at this step, which has begun and is current nowhere.
 
@@ -126,57 +137,166 @@ class StepTracer:
           links: to spans of others.
           told: attributes besides those that all have.
           is_first: whether it is the first of its trace here.
+          of: the element, or its parts, by which it is told from others of its origin.
         """
         bundle, label = self._bundle, self.step.label
         made = bundle.of(origin)
-        before = made.get(label)
         trace_id = trace_id_of(origin)
+        content = content_of(of) if of and self.step.has_many else b""
+        parent = came_with(origin) if is_first else self._parent(origin, trace_id, made)
+        attributes = {**self._of_records, names.ORIGIN: origin.hex(), names.BUNDLE: bundle.nonce, **told}
+        if parent is None and not is_first:
+            attributes.update(self._place(origin))
         span = self._tracer.start(
             label,
             trace_id,
-            span_id_of(origin, label, self._run, 0 if before is None else before.number),
-            _came_with(origin) if is_first else self._parent(origin, trace_id, made, start_time),
+            span_id_of(origin, label, self._run, bundle.count(origin, label, content), content),
+            parent,
             self._threshold,
-            {**self._of_records, names.ORIGIN: origin.hex(), names.BUNDLE: bundle.nonce, **told},
+            attributes,
             links,
             start_time,
         )
         bundle.note(made, label, span.get_span_context())
         return span
 
-    # Of aggregates.
+    @staticmethod
+    def _told_apart(element: Sequence[Any], args: Sequence[Any]) -> Sequence[Any]:
+        """Returns what tells an element from others of its origin; of a splittable DoFn the restriction too."""
+        parts = [argument for argument in args[1:] if hasattr(argument, "current_restriction")]
+        return (*element, *(str(tracker.current_restriction()) for tracker in parts)) if parts else element
 
-    def aggregated(self, origin: bytes, contributors: Sequence[bytes], count: int) -> None:
+    # Of what is made of several.
+
+    def aggregated(self, origin: bytes, contributors: Sequence[bytes], count: int, key: Any = None) -> None:
         """Makes the span of an aggregate, with links to those of its sampled contributors.
 
         Args:
           origin: of the aggregate.
           contributors: the origins that are known; none where it keeps the origin of its only one.
           count: of the elements that it was made of.
+          key: of the aggregate.
         """
         least = self.least
-        # Of most aggregates this is all that there is to do; INCOMING is empty where no messages are read.
+        # Of most aggregates this is all that there is to do.
         if least is None or len(origin) != ORIGIN_BYTES or (origin[9:] < least and origin not in INCOMING):
             return
-        if not self.is_traced(origin):
-            return
+        if self.is_traced(origin):
+            self._make_of(origin, contributors, count, self.step.common, (key,))
+
+    def gathered(self, origin: bytes, found: Contributors) -> None:
+        """Makes the span of what this step made of several elements, with links to their spans here.
+
+        Args:
+          origin: of what was made; one that an element has says that it was made of that alone.
+          found: the elements.
+        """
+        if self.least is not None and is_derived(origin) and self.is_traced(origin):
+            self._make_of(origin, found.origins, found.count, self.step.label)
+
+    def _make_of(
+        self, origin: bytes, contributors: Sequence[bytes], count: int, linked: str, of: Sequence[Any] = ()
+    ) -> None:
         try:
-            links = list(self._links(contributors))
+            links = list(self._links(contributors, linked))
             told = {names.CONTRIBUTORS: count, names.LINKED: len(links)}
-            self.start(origin, None, links, told, is_first=bool(contributors)).end()
+            began = time.time_ns()
+            self.start(origin, began, links, told, is_first=bool(contributors), of=of).end()
         except Exception as error:
             self._note_internal(error)
 
-    def _links(self, contributors: Sequence[bytes]) -> Iterator[Link]:
+    def _links(self, contributors: Sequence[bytes], label: str) -> Iterator[Link]:
         from opentelemetry.trace import Link
 
-        label = self.step.common
         threshold = self._settings.threshold_at(label)
         left = MOST_LINKS
         for origin in contributors:
             if left and len(origin) == ORIGIN_BYTES and is_traced(origin, threshold):
                 left -= 1
                 yield Link(self._span_before(origin, label, threshold), {names.ORIGIN: origin.hex()})
+
+    # Of batches.
+
+    def calling_batch(self, function: Callable[..., Any], origins: Sequence[bytes]) -> Callable[..., Any]:
+        """Returns the function to call in place of one of batches: within spans of the sampled records.
+
+        Args:
+          function: the user's.
+          origins: of the records of the batch.
+        """
+        least = self.least
+        if least is None:
+            return function
+        sampled = [
+            origin
+            for origin in dict.fromkeys(origins)
+            if len(origin) == ORIGIN_BYTES
+            and (origin[9:] >= least or origin in INCOMING)
+            and self.is_traced(origin)
+        ]
+        if not sampled:
+            return function
+        return functools.partial(self._call_batch, sampled, len(origins), function)
+
+    def _call_batch(
+        self, origins: Sequence[bytes], size: int, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        try:
+            started = time.time_ns()
+            first, *others = [self.start(one, started, told={names.BATCH_SIZE: size}) for one in origins]
+            context = self._tracer.context_of(first)
+        except Exception as error:
+            self._note_internal(error)
+            return function(*args, **kwargs)
+        token = attach(context)
+        try:
+            results = function(*args, **kwargs)
+        except Exception as error:
+            self._bundle.failing = (first, error, time.time_ns())
+            self._end_failed(others, error)
+            raise
+        finally:
+            detach(token)
+        if hasattr(results, "__next__"):
+            return self._each_of_batch(results, first, others, context, time.time_ns() - started)
+        ended = time.time_ns()
+        for span in (first, *others):
+            span.end(ended)
+        return results
+
+    def _each_of_batch(
+        self, results: Iterator[Any], first: Span, others: Sequence[Span], context: Context, spent: int
+    ) -> Iterator[Any]:
+        try:
+            yield from each_within(results, first, context, spent, self._bundle, others)
+        except Exception as error:
+            self._end_failed(others, error)
+            raise
+
+    def _end_failed(self, spans: Sequence[Span], error: Exception) -> None:
+        for span in spans:
+            end_failed(span, type(error).__qualname__, self._told_of(error), time.time_ns())
+
+    # Of sinks.
+
+    def passing(self, origin: bytes, results: Iterable[Any]) -> Iterator[Any]:
+        """Gives what a record is to a sink, and makes its span there: it ends when the sink's steps that a
+        runner has fused have taken it.
+
+        Args:
+          origin: of the record.
+          results: what it is.
+        """
+        span = None
+        try:
+            span = self.start(origin)
+        except Exception as error:
+            self._note_internal(error)
+        try:
+            yield from results
+        finally:
+            if span is not None:
+                span.end()
 
     # Of failures.
 
@@ -186,12 +306,14 @@ class StepTracer:
         if taken is None and len(origin) != ORIGIN_BYTES:
             return
         span, ended = taken if taken is not None else (self.start(origin), time.time_ns())
-        kind = type(error).__qualname__
-        told = {names.EXCEPTION_TYPE: kind}
+        end_failed(span, type(error).__qualname__, self._told_of(error), ended)
+        self._tracer.flush()
+
+    def _told_of(self, error: BaseException) -> dict[str, Any]:
+        told = {names.EXCEPTION_TYPE: type(error).__qualname__}
         if self._settings.keeps_messages:
             told[names.EXCEPTION_MESSAGE] = _text(error)
-        end_failed(span, kind, told, ended)
-        self._tracer.flush()
+        return told
 
     def refused(
         self, error: BaseException | None, origin: bytes | None, letter: str, told: Mapping[str, str], at: int
@@ -226,7 +348,7 @@ class StepTracer:
     def start_bundle(self) -> None:
         """Begins a bundle."""
         self._bundle = bundle_of_thread()
-        self._bundle.begin()
+        self._bundle.begin(self)
         self._began = time.time_ns()
 
     def finish_bundle(self, counts: Mapping[str, int] = _NOTHING) -> None:
@@ -235,10 +357,12 @@ class StepTracer:
         Args:
           counts: by the name of an attribute, what the step has counted since it was made.
         """
+        is_last = self._bundle.is_last(self)
         try:
             self._tell_bundle(counts)
             tracer = self._tracer
-            tracer.flush()
+            if is_last:
+                tracer.flush()
             if lost := tracer.take_lost():
                 Metrics.counter(NAMESPACE, SPANS_LOST).inc(lost)
         except Exception as error:
@@ -279,34 +403,22 @@ class StepTracer:
             self._at_epoch, self._known_tracer = Epoch.number, process_tracer(self._settings)
         return self._known_tracer
 
-    def _parent(
-        self, origin: bytes, trace_id: int, made: dict[str, SpanMade], start_time: int | None
-    ) -> SpanContext | None:
+    def _parent(self, origin: bytes, trace_id: int, made: dict[str, SpanMade]) -> SpanContext | None:
         """Returns the span that a new one is a child of: that of the step which the element came from."""
         step = self.step
         known = [made[label] for label in (*step.before, *step.sources) if label in made]
         if known:
             return max(known, key=_serial).context
-        if len(step.sources) == 1 and not step.before and not is_derived(origin):
-            return self._of_source(origin, trace_id, made, start_time or time.time_ns())
         threshold = self._settings.threshold_at(step.common)
         if step.common and is_traced(origin, threshold):
             return remote_parent(trace_id, span_id_of(origin, step.common, self._run), threshold)
-        return _came_with(origin)
+        return came_with(origin)
 
-    def _of_source(self, origin: bytes, trace_id: int, made: dict[str, SpanMade], at: int) -> SpanContext:
-        """Returns the span of a record where its source gave it, which is made now: it says from where."""
-        (source,) = self.step.sources
-        told: dict[str, Any] = {names.RUN: self._run}
-        told[names.ORIGIN], told[names.BUNDLE] = origin.hex(), self._bundle.nonce
+    def _place(self, origin: bytes) -> dict[str, Any]:
+        """Returns what is told of where a record lies, as far as this process knows."""
         place = place_of(origin, self._settings.run)
         where = zip((names.SOURCE_URI, names.SOURCE_VERSION, names.POSITION), place, strict=True)
-        told.update((name, value) for name, value in where if value is not None)
-        span_id, parent = span_id_of(origin, source, self._run), _came_with(origin)
-        span = self._tracer.start(source, trace_id, span_id, parent, self._threshold, told, (), at)
-        span.end(at)
-        self._bundle.note(made, source, span.get_span_context())
-        return span.get_span_context()
+        return {name: value for name, value in where if value is not None}
 
     def _span_before(self, origin: bytes, label: str, threshold: int) -> SpanContext:
         known = self._bundle.of(origin).get(label)
@@ -332,7 +444,7 @@ def end_failed(span: Span, kind: str, told: dict[str, Any], ended: int) -> None:
     span.end(ended)
 
 
-def _came_with(origin: bytes) -> SpanContext | None:
+def came_with(origin: bytes) -> SpanContext | None:
     """Returns the span that the producer of a message sent it from; None where it came with none."""
     incoming = INCOMING.get(origin)
     return None if incoming is None else incoming.context

@@ -7,6 +7,9 @@ import dataclasses
 from beam_obs.records.trace_settings import TraceSettings
 from beam_obs.traces.sampling import least_sampled
 
+MET_SOURCE = "beam_obs:source"
+"""Stands in ids of spans for the label of a source whose records meet those of others: behind there it is not
+known which it was, and the id is to follow from the origin."""
 _ABOVE_ALL = b"\xff" * 8
 
 
@@ -19,9 +22,11 @@ class TracedStep:
       settings: of the run.
       before: labels of the steps that its elements come from.
       sources: labels of the sources that they come from.
-      common: label of the last step or source that all of its elements have passed; empty for none.
+      common: label of the last step or source that all of its elements have passed and that has one span of
+        each origin, as ids have it; empty for none. Of a source its own.
       continues: whether its records may have come with a trace.
       function: full name of what it calls, of the user's; empty where nobody knows.
+      has_many: whether several of its elements may have one origin.
     """
 
     label: str
@@ -31,6 +36,7 @@ class TracedStep:
     common: str = ""
     continues: bool = False
     function: str = ""
+    has_many: bool = False
 
     @property
     def threshold(self) -> int:

@@ -18,6 +18,7 @@ from beam_obs.records.weave_report import SOURCE, WovenSource
 from beam_obs.weaving import units
 from beam_obs.weaving.ledger_edges import tally_step
 from beam_obs.weaving.portable_graph import PAR_DO_URN
+from beam_obs.weaving.span_ways import traced_source
 from beam_obs.weaving.weave_state import INPUTS, WeaveState
 from beam_obs.woven.source_origins import BY_CONTENT, SourceOrigins
 from beam_obs.wrapper.element_forms import LISTED, ROWS
@@ -41,12 +42,12 @@ def weave_located_read(weave: WeaveState, node_id: str) -> None:
     leaves = graph.leaves(node_id)
     if in_blocks:
         blocks = _in_blocks(weave, reading, given)
-        _replace(weave, reading, kind(label, LISTED, source), blocks, label)
+        _replace(weave, reading, kind(label, LISTED, source), blocks, label, given)
         passing, outputs = PassOnBlocks(form), {"None": given}
         tally_step(weave, passing, label, given, outputs, SOURCE)
         weave.insert_dofn(reading, f"{weave.label(reading)}/beam_obs:lines", passing, blocks, outputs)
     else:
-        _replace(weave, reading, kind(label, form, source), given, label)
+        _replace(weave, reading, kind(label, form, source), given, label, given)
     if not weave.settings.splits_reads:
         _forget_restrictions(weave, reading)
     for leaf in leaves:
@@ -61,7 +62,7 @@ def weave_range_read(weave: WeaveState, node_id: str) -> None:
     label, source = _label_and_source(weave, node_id, given)
     takes, form = weave.form(taken), weave.form_for(given)
     weave.set_form(given, form)
-    _replace(weave, node_id, LocatedRangeRead(label, takes, form, source, facts.dofn), given, label)
+    _replace(weave, node_id, LocatedRangeRead(label, takes, form, source, facts.dofn), given, label, given)
     weave.note_woven(node_id)
 
 
@@ -76,8 +77,9 @@ def reads_ranges(weave: WeaveState, node_id: str) -> bool:
     return type(weave.facts(node_id).dofn) is ReadRange
 
 
-def _replace(weave: WeaveState, node_id: str, dofn: Any, given: str, label: str) -> None:
+def _replace(weave: WeaveState, node_id: str, dofn: Any, given: str, label: str, records: str) -> None:
     node = weave.graph.node(node_id)
+    dofn.traced = traced_source(weave, records)
     node.outputs[ROWS] = weave.rows_of(given, INPUTS, label)
     evidence = weave.settings.evidence
     dofn.run = evidence.run if isinstance(evidence, RunContext) else ANY_RUN

@@ -12,6 +12,7 @@ from apache_beam.transforms.window import GlobalWindows
 from beam_obs.beam_private import TextSink, TFRecordSink
 from beam_obs.records.weave_report import SINK as SINK_OF_LEDGER
 from beam_obs.records.weave_report import WovenSink
+from beam_obs.traces.traced_step import TracedStep
 from beam_obs.weaving import units
 from beam_obs.weaving.frames import FrameSink, frame_sink
 from beam_obs.weaving.ledger_edges import note_taken, tally_step
@@ -49,14 +50,19 @@ def weave_sink(weave: WeaveState, node_id: str) -> None:
     for pcoll in graph.taken_from_outside(node_id):
         if not weave.is_woven(pcoll):
             continue
-        if pcoll not in mains or not weave.indexes_outputs or not is_known:
+        if pcoll not in mains or not is_known:
             graph.replace_input(node_id, pcoll, weave.needed(pcoll, PLAIN, node_id), whole=True)
+            continue
+        traced = None if frames is not None else weave.traced_step(label, pcoll)
+        if not weave.indexes_outputs:
+            graph.replace_input(node_id, pcoll, _entering(weave, node_id, pcoll, traced), whole=True)
             continue
         plain = weave.new_pcollection(pcoll, f"plain_for_{node_id}", PLAIN)
         rows = weave.rows_of(plain, OUTPUTS, label)
         name = f"{weave.label(node_id)}/beam_obs:index"
         if frames is None:
             dofn: Any = _index(weave, pcoll, encode, passes_on=True)
+            dofn.traced = traced
         else:
             dofn = _index_of_frames(weave, pcoll, frames)
         _insert_index(weave, node_id, name, dofn, pcoll, {"None": plain, ROWS: rows}, label)
@@ -126,6 +132,18 @@ def _add_index(weave: WeaveState, node_id: str, pcoll: str, label: str, before: 
     # What ends there was counted where it came in, or left.
     weave.insert_dofn(node_id, name, dofn, pcoll, {"None": rows}, before=before)
     weave.report.ends.append(label)
+
+
+def _entering(weave: WeaveState, node_id: str, pcoll: str, traced: TracedStep | None) -> str:
+    """Returns what a sink takes where its records are not noted, but may be traced."""
+    if traced is None:
+        return weave.needed(pcoll, PLAIN, node_id)
+    plain = weave.new_pcollection(pcoll, f"plain_for_{node_id}", PLAIN)
+    dofn = IndexDoFn(weave.form(pcoll), share=0.0)
+    dofn.traced = traced
+    name = f"{weave.label(node_id)}/beam_obs:spans"
+    weave.passing.add(weave.insert_dofn(node_id, name, dofn, pcoll, {"None": plain}, before=True))
+    return plain
 
 
 def _insert_index(

@@ -22,6 +22,7 @@ from beam_obs.weaving.message_reads import messages_read
 from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
 from beam_obs.weaving.shown_sources import puts_in_default
+from beam_obs.weaving.span_ways import traced_source
 from beam_obs.weaving.units import is_internal, source_label
 from beam_obs.weaving.weave_state import DERIVATIONS, FILTERED, WeaveState
 from beam_obs.woven.inserted_steps import BatchedDoFn, OfWoven, SupersetDoFn
@@ -126,7 +127,7 @@ def weave_par_do(weave: WeaveState, node_id: str) -> None:
     gathers = facts.holds_back or (facts.is_stateful and facts.remembers)
     if facts.is_stateful and gathers and not facts.passes_summaries and takes != SEED:
         for tag, pcoll in sorted(node.outputs.items()):
-            _make_origins_behind(weave, node_id, tag, pcoll)
+            _make_origins_behind(weave, node_id, tag, pcoll, main)
     elif gathers and not facts.passes_summaries and takes != SEED:
         rows = weave.rows_of(next(iter(sorted(node.outputs.values()))), DERIVATIONS, settings.label)
         # They are of a bundle, which has no window of its own.
@@ -197,13 +198,14 @@ def _key_with_none(weave: WeaveState, node_id: str, main: str) -> bool:
     return True
 
 
-def _make_origins_behind(weave: WeaveState, node_id: str, tag: str, pcoll: str) -> None:
+def _make_origins_behind(weave: WeaveState, node_id: str, tag: str, pcoll: str, main: str) -> None:
     """Puts a step behind one that may give summaries in place of origins."""
     form, label = weave.form(pcoll), weave.shown_label(node_id)
     inside = weave.new_pcollection(pcoll, "summed", form)
     weave.graph.replace_output(node_id, pcoll, inside)
     rows = weave.rows_of(pcoll, DERIVATIONS, label)
     dofn = SupersetDoFn(label, STATE, form, weave.settings.limit)
+    dofn.traced = weave.traced_step(label, main)
     name = f"{weave.label(node_id)}/beam_obs:origins {tag}"
     outputs = {"None": pcoll, ROWS: rows}
     tally_step(weave, dofn, label, pcoll, outputs)
@@ -218,17 +220,27 @@ def _settings(weave: WeaveState, node_id: str, facts: ParDoFacts, main: str, tak
     }
     only = next(iter(forms)) if len(forms) == 1 else "None"
     windowing = weave.windowing(main)
+    source = _source(weave, node_id, facts) if takes == SEED else None
+    label = weave.shown_label(node_id)
+    if source is None:
+        traced = weave.traced_step(label, main)
+        if traced is not None and facts.is_splittable:
+            # Each part of an element is one for itself.
+            traced = dataclasses.replace(traced, has_many=True)
+    else:
+        given = next(iter(node.outputs.values()), "")
+        traced = None if source.kind == NOT_A_SOURCE else traced_source(weave, given)
     return WovenSettings(
-        label=weave.shown_label(node_id),
+        label=label,
         takes=takes,
         gives=forms.get("None", forms.get(only, WOVEN)),
         tags={tag: form for tag, form in forms.items() if tag != "None"},
         limit=weave.settings.limit,
-        source=_source(weave, node_id, facts) if takes == SEED else None,
+        source=source,
         window_fn=None if _is_standard(windowing.windowfn, weave) else windowing.windowfn,
         passes_summaries=facts.passes_summaries,
         keeps_batches=facts.keeps_batches,
-        traced=None if takes == SEED else weave.traced_step(weave.shown_label(node_id), main),
+        traced=traced,
         is_inference=facts.is_inference and takes != SEED and weave.only_inference_takes(main),
         run=evidence if isinstance(evidence := weave.settings.evidence, RunContext) else None,
         defaults_to_side=(
@@ -287,6 +299,7 @@ def _weave_batching(weave: WeaveState, node_id: str, facts: ParDoFacts, main: st
     weave.set_form(given, form)
     infers = weave.only_inference_takes(given)
     behind = BatchedDoFn(weave.label(node_id), form, takes, weave.settings.limit, infers)
+    behind.traced = weave.traced_step(weave.shown_label(node_id), main)
     label = weave.label(node_id)
     outputs = {"None": given, ROWS: weave.rows_of(given, DERIVATIONS, label)}
     tally_step(weave, behind, label, given, outputs)
@@ -355,6 +368,7 @@ def weave_source(weave: WeaveState, node_id: str) -> None:
         coders: dict[str | None, Any] = {None: weave.coder_object(weave.plain_coder[pcoll])}
         source = SourceOrigins(BY_CONTENT if is_source else NOT_A_SOURCE, partition, coders, *messages)
         stamping, outputs = StampDoFn(source, form), {"None": pcoll}
+        stamping.traced = traced_source(weave, pcoll) if is_source else None
         tally_step(weave, stamping, label, pcoll, outputs, SOURCE if is_source else "")
         weave.insert_dofn(node_id, f"{label}/beam_obs:origins", stamping, inside, outputs)
     if is_source:

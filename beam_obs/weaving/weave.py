@@ -25,12 +25,12 @@ from beam_obs.weaving.settings import WeaveSettings
 from beam_obs.weaving.shown_sources import find_shown_sources
 from beam_obs.weaving.side_reads import find_side_reads
 from beam_obs.weaving.single_ways import find_single_ways
-from beam_obs.weaving.span_givers import note_span_givers
+from beam_obs.weaving.span_ways import met_roots, note_span_givers
 from beam_obs.weaving.units import Unit
 from beam_obs.weaving.weave_state import WeaveState
 from beam_obs.weaving.writer import write_rows
 
-WEAVE_VERSION = 5
+WEAVE_VERSION = 6
 """Changes when the woven form of the same pipeline changes: a running job cannot be updated across it."""
 
 _MOST_LEFT = 32
@@ -126,9 +126,14 @@ def weave_units(
     weave.shown_sources = find_shown_sources(weave)
     weave.report.side_reads = find_side_reads(weave)
     units.make_generic(weave.graph)
+    if settings.traces is not None:
+        weave.met_roots = met_roots(weave.graph, weave.units)
     for unit in weave.units:
         with _answering(unit):
-            note_span_givers(weave, unit)
+            if settings.traces is not None:
+                is_step = unit.kind == units.PAR_DO
+                reads_files = is_step and is_range_read(weave, unit.node)
+                note_span_givers(weave, unit, reads_files, is_step and is_frame_read(weave, unit.node))
             if unit.node in left:
                 steps.leave_as_it_is(weave, unit.node, left[unit.node])
             else:

@@ -120,6 +120,8 @@ class WeaveState:
         self._names = StepNames()
         self.span_givers: dict[str, SpanGivers] = {}
         """Which steps made the last spans of the elements of a PCollection."""
+        self.met_roots: frozenset[str] = frozenset()
+        """Steps at the beginning of ways that meet others in a Flatten."""
         self.reads_messages = any(
             name in node.spec.urn or name in self.graph.python_type(node_id)
             for node_id, node in proto.components.transforms.items()
@@ -185,6 +187,7 @@ class WeaveState:
             tuple(sorted(givers.sources)),
             common,
             self.reads_messages,
+            has_many=givers.are_many,
         )
 
     @property

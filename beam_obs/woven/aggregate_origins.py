@@ -91,24 +91,24 @@ class Aggregate:
         if self._tracer is not None:
             self._tracer.finish_bundle()
 
-    def note_alone(self, provenance: bytes) -> None:
+    def note_alone(self, provenance: bytes, key: Any) -> None:
         """Tells of an aggregate of one element, which keeps its origin."""
         if self._tracer is not None:
-            self._tracer.aggregated(provenance, (), 1)
+            self._tracer.aggregated(provenance, (), 1, key)
 
     def of(self, key: Any, provenances: Iterable[bytes], windowed: WindowedValue = _GLOBALLY) -> Made:
         """Returns the origin, the row where it needs one, and the number of elements."""
         found = gather(provenances, self.limit)
         if found.count <= 1 or not found.origins:
             origin = _alone(found)
-            self.note_alone(origin)
+            self.note_alone(origin, key)
             return Made(origin, None, found.count, found)
         (window,) = windowed.windows
         pane = max(0, windowed.pane_info.index)
         encoded_key, encoded_window = self._key_coder.encode(key), self._window_coder.encode(window)
         child = derived_origin(self.step, encoded_key, encoded_window, pane)
         if self._tracer is not None:
-            self._tracer.aggregated(child, found.origins, found.count)
+            self._tracer.aggregated(child, found.origins, found.count, key)
         text = _text(key) if self._keeps_keys else REDACTED
         row = derivation_row(child, AGGREGATE, found, text, str(window), pane)
         return Made(child, row, found.count, found)
@@ -175,7 +175,7 @@ class GroupedDoFn(_BehindAggregate):
             pairs = grouped if type(grouped) is list else list(grouped)
             if len(pairs) == 1 and len(pairs[0][0]) <= ORIGIN_BYTES:
                 provenance, value = pairs[0]
-                self._aggregate.note_alone(provenance)
+                self._aggregate.note_alone(provenance, key)
                 self._count(1, windowed, (provenance,))
                 self._note((provenance,), provenance, windowed)
                 return [pack(self._gives, provenance, (key, [value]))]
@@ -203,7 +203,7 @@ class GloballyGroupedDoFn(GroupedDoFn):
         if type(grouped) is list and len(grouped) == 1:
             ((provenance, value),) = grouped
             if len(provenance) <= ORIGIN_BYTES and self._gives == WOVEN:
-                self._aggregate.note_alone(provenance)
+                self._aggregate.note_alone(provenance, key)
                 self._gathered += 1
                 self._note((provenance,), provenance, _GLOBALLY)
                 return [(provenance, (key, [value]))]
@@ -260,7 +260,7 @@ class CombinedDoFn(_BehindAggregate):
     def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
         key, (summary, output) = element
         if len(summary) <= ORIGIN_BYTES:
-            self._aggregate.note_alone(summary)
+            self._aggregate.note_alone(summary, key)
             self._count(self._number(summary != NO_SOURCE, output), windowed, (summary,))
             self._note(summary, summary, windowed)
             return [pack(self._gives, summary, (key, output))]

@@ -107,9 +107,12 @@ def batch_process(
         return woven_results(batch, args, kwargs)
 
     def woven_results(batch: WovenBatch, args: Any, kwargs: Any) -> Iterator[Any]:
-        provenance, row = superset(gather(batch.provenances, limit), step.label, BUNDLE)
+        found = gather(batch.provenances, limit)
+        provenance, row = superset(found, step.label, BUNDLE)
         try:
-            for result in function(batch.values, *args, **kwargs) or ():
+            results = step.call_for_batch(function, batch.provenances)(batch.values, *args, **kwargs)
+            step.note_gathered(provenance, found)
+            for result in results or ():
                 if row is not None:
                     yield TaggedOutput(ROWS, RowBatch([row]) if gives_batches else row)
                     row = None

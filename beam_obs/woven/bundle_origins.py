@@ -29,11 +29,15 @@ class BundleOrigins:
     Args:
       step: label of the step.
       limit: of contributors; None for all.
+
+    Attributes:
+      tell: told of each origin that is made, and of what there was to make it of.
     """
 
     def __init__(self, step: str, limit: int | None) -> None:
         self._step = step
         self._limit = limit
+        self.tell: Callable[[bytes, Contributors], None] | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -69,6 +73,8 @@ class BundleOrigins:
                 self._origin, row = superset(found, self._step, BUNDLE)
                 if row is not None:
                     self._rows.append(row)
+            if self.tell is not None:
+                self.tell(self._origin, found)
         return self._origin
 
     def summary(self) -> bytes:

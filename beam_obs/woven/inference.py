@@ -38,8 +38,9 @@ def inference_process(
 
     def woven_results(provenance: bytes, batch: Any, args: Any, kwargs: Any) -> Iterator[Any]:
         try:
-            results = whole(batch, *args, **kwargs)
             origins = origins_in_order(provenance)
+            call = step.call_for_batch(whole, origins or (provenance,))
+            results = call(batch, *args, **kwargs)
             if results is None and alone is not None:
                 of_each = origins or [provenance] * len(batch)
                 for provenance, example in zip(of_each, batch, strict=True):
@@ -53,9 +54,10 @@ def inference_process(
         if origins is not None and _are_in_order(results, batch):
             yield from map(step.pack, origins, results)
             return
-        origin, row = (
-            superset(gather((provenance,), limit), step.label, BATCH) if origins else (provenance, None)
-        )
+        found = gather((provenance,), limit)
+        origin, row = superset(found, step.label, BATCH) if origins else (provenance, None)
+        if row is not None:
+            step.note_gathered(origin, found)
         if row is not None and results:
             yield TaggedOutput(ROWS, row)
         for result in results:

@@ -91,9 +91,10 @@ class BatchedDoFn(Tallying, StatelessDoFn):
                 if self.tally is not None:
                     self.tally.gave(listed)
                 return [pack(self._gives, listed, [value for _, value in pairs])]
-        origin, row = superset(
-            gather((provenance for provenance, _ in pairs), self._limit), self._step, BATCH
-        )
+        found = gather((provenance for provenance, _ in pairs), self._limit)
+        origin, row = superset(found, self._step, BATCH)
+        if self.tracer is not None and not self._keeps_order:
+            self.tracer.aggregated(origin, found.origins if row is not None else (), found.count)
         if self.tally is not None:
             self.tally.gave(origin)
         packed = pack(self._gives, origin, [value for _, value in pairs])
@@ -136,7 +137,10 @@ class SupersetDoFn(Tallying, StatelessDoFn):
             # What one call gives has the same history, and the row is there.
             self._note(origin)
             return [pack(self._form, origin, value)]
-        origin, row = superset(gather((provenance,), self._limit), self._step, self._kind)
+        found = gather((provenance,), self._limit)
+        origin, row = superset(found, self._step, self._kind)
+        if self.tracer is not None:
+            self.tracer.gathered(origin, found)
         self._last = (provenance, origin)
         self._note(origin)
         packed = pack(self._form, origin, value)

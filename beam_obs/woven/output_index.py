@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindows
@@ -13,9 +13,14 @@ from beam_obs.records.ledger_rows import StepPoints
 from beam_obs.records.lineage_rows import NOT_KNOWN
 from beam_obs.records.origin import RANDOM_BITS, randomness
 from beam_obs.records.record_content import output_digest, record_content
+from beam_obs.traces.incoming import INCOMING
+from beam_obs.traces.traced_step import TracedStep
 from beam_obs.wrapper.element_forms import PLAIN, ROWS, WOVEN, Ends, unpack
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.step_tally import StepTally
+
+if TYPE_CHECKING:
+    from beam_obs.traces.step_tracer import StepTracer
 
 _ROWS_AT_ONCE = 1024
 
@@ -43,13 +48,14 @@ class IndexDoFn(StatelessDoFn):
     ) -> None:
         self._settings = (takes, encode, share, is_global, passes_on)
         self._points: StepPoints | None = None
+        self._traced: TracedStep | None = None
         self._bind()
 
     def __getstate__(self) -> Any:
-        return self._settings, self._points
+        return self._settings, self._points, self._traced
 
     def __setstate__(self, state: Any) -> None:
-        self._settings, self._points = state
+        self._settings, self._points, self._traced = state
         self._bind()
 
     @property
@@ -60,6 +66,16 @@ class IndexDoFn(StatelessDoFn):
     @points.setter
     def points(self, points: StepPoints) -> None:
         self._points = points
+        self._bind()
+
+    @property
+    def traced(self) -> TracedStep | None:
+        """How the records that enter are traced; None where they are not."""
+        return self._traced
+
+    @traced.setter
+    def traced(self, traced: TracedStep | None) -> None:
+        self._traced = traced
         self._bind()
 
     @property
@@ -95,9 +111,16 @@ class IndexDoFn(StatelessDoFn):
                 return passed
             return (given(all_rows()), *passed)
 
-        self.process = process  # type: ignore[method-assign]
+        self._tracer = None if self._traced is None else _tracer_of(self._traced)
+        sampled = None if self._tracer is None else self._tracer.least
+        if self._tracer is None or sampled is None:
+            self.process = process  # type: ignore[method-assign]
+        else:
+            self.process = _traced(process, takes, self._tracer, sampled)  # type: ignore[method-assign, assignment]
 
     def start_bundle(self) -> None:
+        if self._tracer is not None:
+            self._tracer.start_bundle()
         self._rows.clear()
         if self._tally is not None:
             self._tally.clear()
@@ -107,6 +130,8 @@ class IndexDoFn(StatelessDoFn):
         raise NotImplementedError
 
     def finish_bundle(self) -> Any:
+        if self._tracer is not None:
+            self._tracer.finish_bundle()
         if self._rows:
             yield self._given(GlobalWindows.windowed_value(self._all_rows()))
         if self._tally is not None:
@@ -120,3 +145,26 @@ class IndexDoFn(StatelessDoFn):
     def _given(self, rows: Any) -> Any:
         passes_on = self._settings[-1]
         return TaggedOutput(ROWS, rows) if passes_on else rows
+
+
+def _tracer_of(traced: TracedStep) -> StepTracer:
+    from beam_obs.traces.step_tracer import StepTracer
+
+    return StepTracer(traced)
+
+
+def _traced(
+    process: Callable[[Any], Any], takes: str, tracer: StepTracer, sampled: bytes
+) -> Callable[[Any], Any]:
+    """Returns a process function that makes spans of sampled records, which last while they are written."""
+
+    def traced(element: Any) -> Any:
+        provenance = element[0] if takes == WOVEN else unpack(takes, element)[0]
+        results = process(element)
+        if provenance[9:] < sampled and provenance not in INCOMING:
+            return results
+        if len(provenance) != ORIGIN_BYTES or not tracer.is_traced(provenance):
+            return results
+        return tracer.passing(provenance, results)
+
+    return traced

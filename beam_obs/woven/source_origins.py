@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -147,9 +148,12 @@ class StampDoFn(Tallying, Untyped, beam.DoFn):
     def process(self, element: Any) -> Any:
         source = self._source
         message = element
+        began = 0 if self.tracer is None else time.time_ns()
         if source.gives_data and isinstance(element, bytes):
             message = PubsubMessage._from_proto_str(element)
         origin = self._stamper.stamp(message)
+        if self.tracer is not None:
+            self.tracer.note(origin, began)
         if self.tally is not None:
             self.tally.gave(origin)
         return [pack(self._gives, origin, message.data if source.gives_data else element)]
@@ -174,24 +178,29 @@ def stamping_process(function: Callable[..., Any], stamper: Stamper, step: Woven
       refuse: raises where the results are of a kind that Beam refuses.
     """
 
-    tally = step.tally
+    tally, tracer = step.tally, step.source_tracer
     if tally is not None:
         tally.notes(taken=False, given=True, gives_given=True)
 
     def woven_process(element: Any, *args: Any, **kwargs: Any) -> Any:
-        return stamped(function(element, *args, **kwargs))
+        began = 0 if tracer is None else time.time_ns()
+        return stamped(function(element, *args, **kwargs), began)
 
-    def stamped(results: Any) -> Iterator[Any]:
+    def stamped(results: Any, began: int) -> Iterator[Any]:
         refuse(results)
         to_go = HELD_MOST
         for result in results if results is not None else ():
             origin = stamper.stamp(result)
+            if tracer is not None:
+                tracer.note(origin, began)
             if tally is not None:
                 to_go -= 1
                 if not to_go:
                     to_go = settle_all()
                 tally.gave(origin)
             yield step.pack(origin, result)
+            if tracer is not None:
+                began = time.time_ns()
 
     return woven_process
 
@@ -203,14 +212,17 @@ def told_process(function: Callable[..., Any], step: WovenStep) -> Callable[...,
       function: the user's.
       step: of the function.
     """
-    pack_result, is_woven, tally = step.pack, step.gives == WOVEN, step.tally
+    pack_result, is_woven, tally, tracer = step.pack, step.gives == WOVEN, step.tally, step.source_tracer
     if tally is not None:
         tally.notes(taken=False, given=True, gives_given=True)
 
     def woven_process(block: Any) -> Any:
+        began = 0 if tracer is None else time.time_ns()
         results, origins = function(block), block.origins
         if origins is None:
             return packed(results)
+        if tracer is not None:
+            tracer.note_each(origins, began)
         told = (
             zip(origins, results, strict=False)
             if is_woven

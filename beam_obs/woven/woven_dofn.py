@@ -138,16 +138,18 @@ class WovenDoFn(StandInDoFn):
         self._bundle = BundleOrigins(settings.label, settings.limit)
         self._stamper = None if settings.source is None else Stamper(settings.source)
         self._holds_back = emits_at_the_end(innermost(self._dofn))
-        self._tracer = self._step_tracer()
+        self._tracer = tracer = self._step_tracer()
+        makes_records = self._stamper is not None
         self._step = WovenStep(
             settings.label,
             settings.takes,
             settings.gives,
             self._packer(),
             settings.filtered_least,
-            self._tracer,
+            None if makes_records else tracer,
             settings.run,
             self._tally,
+            tracer if makes_records else None,  # type: ignore[arg-type]
         )
         self._shown_defaults = [shown_default(settings.takes, default) for default in self._defaults]
         self._with_state = {callback.__name__ for callback in self.timer_callbacks()}
@@ -200,10 +202,15 @@ class WovenDoFn(StandInDoFn):
         traced = self._settings.traced
         if traced is None:
             return None
+        if self._stamper is not None:
+            from beam_obs.traces.source_tracer import SourceTracer
+
+            return SourceTracer(traced)
         from beam_obs.traces.step_tracer import StepTracer
 
         function = function_name(innermost(self._dofn))
         tracer = StepTracer(dataclasses.replace(traced, function=function))
+        self._bundle.tell = tracer.gathered
         self._calls.trace_by(tracer)
         return tracer
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from beam_obs.records.contributors import ORIGIN_BYTES
+from beam_obs.records.contributors import ORIGIN_BYTES, Contributors
 from beam_obs.records.lineage_rows import filtered_row
 from beam_obs.records.run_context import RunContext
 from beam_obs.traces.incoming import INCOMING
@@ -22,6 +22,7 @@ from beam_obs.wrapper.step_tally import StepTally
 from beam_obs.wrapper.user_callable import FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
 
 if TYPE_CHECKING:
+    from beam_obs.traces.source_tracer import SourceTracer
     from beam_obs.traces.step_tracer import StepTracer
 
 Process = Callable[..., Any]
@@ -45,6 +46,8 @@ class WovenStep(NamedTuple):
       tracer: makes spans of its records; None where the run is not traced.
       run: that it is in, where there is one with a store.
       tally: counts what passes the step for the ledger; None where nothing does.
+      source_tracer: makes spans of the records that come into being in it; None where none do, or the run is
+        not traced.
     """
 
     label: str
@@ -55,6 +58,7 @@ class WovenStep(NamedTuple):
     tracer: StepTracer | None = None
     run: RunContext | None = None
     tally: StepTally | None = None
+    source_tracer: SourceTracer | None = None
 
     @property
     def note(self) -> Callable[[BaseException, bytes], None]:
@@ -96,7 +100,7 @@ class WovenStep(NamedTuple):
         if self.tracer is None or self.tracer.least is None:
             return {"function": function}
         gives_many = called.kind not in (MAP, MAP_TUPLE, FILTER)
-        traced = self.tracer.calling(function, gives_many)
+        traced = self.tracer.calling(function, gives_many, called.kind == MAP_TUPLE)
         return {"function": function, "sampled": self.tracer.least, "traced": traced, "incoming": INCOMING}
 
     def call_for(self, function: Callable[..., Any]) -> Callable[[bytes], Callable[..., Any]]:
@@ -112,6 +116,27 @@ class WovenStep(NamedTuple):
         if self.continues:
             return traced
         return lambda provenance: function if provenance[9:] < least else traced(provenance)
+
+    def call_for_batch(
+        self, function: Callable[..., Any], provenances: Sequence[bytes]
+    ) -> Callable[..., Any]:
+        """Returns what to call with a batch: where some of its records are sampled, within their spans.
+
+        Args:
+          function: the user's.
+          provenances: of the records.
+        """
+        return function if self.tracer is None else self.tracer.calling_batch(function, provenances)
+
+    def note_gathered(self, origin: bytes, found: Contributors) -> None:
+        """Makes the span of what the step made of several elements.
+
+        Args:
+          origin: of what was made.
+          found: the elements.
+        """
+        if self.tracer is not None:
+            self.tracer.gathered(origin, found)
 
     @property
     def names(self) -> dict[str, Any]:
@@ -141,8 +166,8 @@ class WovenStep(NamedTuple):
             gives=self.gives,
             notes_filtered=self.filtered_least is not None,
             tells_origin=tells_origin,
-            traces=self.traces and not way.is_splittable,
-            continues=self.traces and self.continues and not way.is_splittable,
+            traces=self.traces,
+            continues=self.traces and self.continues,
             tallies=self.tally is not None,
             settles=self.tally is not None and self.tally.settles and not way.is_splittable,
         )

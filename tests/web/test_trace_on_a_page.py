@@ -36,7 +36,7 @@ def test_the_spans_of_a_record_are_rows_and_lead_to_its_aggregate(
         address = way.cssselect("tbody a")[0].get("href")
         aggregate = lxml.html.fromstring(served.get(address).text)
 
-    assert [step.split()[-1] for step in steps[1:]] == ["parse", "city", "text"]
+    assert [step.split()[-1] for step in steps[1:]] == ["parse", "city", "text", "write"]
     assert "into by city" in steps[2]
     assert "source uri fares.csv" in way.text_content()
     (origin,) = {href.get("href") for href in way.cssselect("p a")}

@@ -8,6 +8,7 @@ leave in blocks, for a step behind to pass them on one by one: what a splittable
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -89,11 +90,17 @@ class _Read(Tallying, Untyped, beam.DoFn):
         for; then the account of what was read."""
         place, offsets = _place(source, self._label, self.run), _offsets(ranges)
         start, count = ranges.start_position(), 0
-        woven = _woven(source, ranges, place, offsets, self._stamper)
+        woven, tracer = _woven(source, ranges, place, offsets, self._stamper), self.tracer
+        if tracer is not None and self._gives != LISTED:
+            woven = tracer.each(woven)
         if self._gives == LISTED:
+            began = time.time_ns()
             for origins, records in _blocks(source, ranges, place) or (((one,), [it]) for one, it in woven):
+                if tracer is not None:
+                    tracer.note_each(origins, began)
                 count += len(records)
                 yield (origins, records)
+                began = time.time_ns()
         elif self._gives == WOVEN and path is None and self.tally is None:
             for count, element in enumerate(woven, 1):  # noqa: B007
                 yield element
