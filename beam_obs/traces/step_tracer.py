@@ -101,8 +101,10 @@ class StepTracer:
         # An error of ours must not be taken for one of the user's.
         try:
             started = time.time_ns()
-            element = args if takes_parts else args[:1]
-            span = self.start(origin, started, of=self._told_apart(element, args) if self.step.has_many else ())
+            element: Sequence[Any] = ()
+            if self.step.has_many:
+                element = _told_apart(args if takes_parts else args[:1], args)
+            span = self.start(origin, started, of=element)
             context = self._tracer.context_of(span)
         except Exception as error:
             self._note_internal(error)
@@ -159,12 +161,6 @@ class StepTracer:
         )
         bundle.note(made, label, span.get_span_context())
         return span
-
-    @staticmethod
-    def _told_apart(element: Sequence[Any], args: Sequence[Any]) -> Sequence[Any]:
-        """Returns what tells an element from others of its origin; of a splittable DoFn the restriction too."""
-        parts = [argument for argument in args[1:] if hasattr(argument, "current_restriction")]
-        return (*element, *(str(tracker.current_restriction()) for tracker in parts)) if parts else element
 
     # Of what is made of several.
 
@@ -459,3 +455,9 @@ def _text(error: BaseException) -> str:
         return str(error)[:_MESSAGE_LIMIT]
     except Exception:  # a class of the user's may have no text
         return ""
+
+
+def _told_apart(element: Sequence[Any], args: Sequence[Any]) -> Sequence[Any]:
+    """Returns what tells an element from others of its origin: of a splittable DoFn the restriction too."""
+    trackers = [argument for argument in args[1:] if hasattr(argument, "current_restriction")]
+    return (*element, *(str(tracker.current_restriction()) for tracker in trackers)) if trackers else element

@@ -53,7 +53,7 @@ def weave_sink(weave: WeaveState, node_id: str) -> None:
         if pcoll not in mains or not is_known:
             graph.replace_input(node_id, pcoll, weave.needed(pcoll, PLAIN, node_id), whole=True)
             continue
-        traced = None if frames is not None else weave.traced_step(label, pcoll)
+        traced = None if frames is not None else _traced_sink(weave, node_id, pcoll)
         if not weave.indexes_outputs:
             graph.replace_input(node_id, pcoll, _entering(weave, node_id, pcoll, traced), whole=True)
             continue
@@ -132,6 +132,18 @@ def _add_index(weave: WeaveState, node_id: str, pcoll: str, label: str, before: 
     # What ends there was counted where it came in, or left.
     weave.insert_dofn(node_id, name, dofn, pcoll, {"None": rows}, before=before)
     weave.report.ends.append(label)
+
+
+def _traced_sink(weave: WeaveState, node_id: str, pcoll: str) -> TracedStep | None:
+    """Returns how the records that enter a sink are traced; None where they are not.
+
+    In a write of ours the step that stamps records has its label. Of messages that is the one that counts.
+    """
+    if any(weave.graph.role(above) == WRITE for above in weave.graph.ancestors(node_id)):
+        if "pubsub" in weave.graph.python_type(node_id):
+            return None
+        return weave.traced_step(weave.label(node_id), pcoll)
+    return weave.traced_step(sink_label(weave, node_id), pcoll)
 
 
 def _entering(weave: WeaveState, node_id: str, pcoll: str, traced: TracedStep | None) -> str:
