@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beam_obs.logs.log_formats import JsonLogFormatter, TextLogFormatter
 from beam_obs.logs.log_limit import LimitPerPlace
 from beam_obs.logs.told import Told
 from beam_obs.records.log_settings import ATTRIBUTES, JSON, OFF, OTLP, TEXT, LogSettings
+
+if TYPE_CHECKING:
+    from beam_obs.logs.otlp_logs import OtlpHandler
 
 Find = Callable[[], Told | None]
 """Gives what there is to tell of the element that the calling thread works on."""
@@ -36,11 +39,13 @@ class _SetUp:
         self._formatters: list[tuple[logging.Handler, logging.Formatter | None]] = []
         self._added: list[logging.Handler] = []
         self.limit = LimitPerPlace(settings.per_minute) if settings.per_minute else None
+        self.sent: OtlpHandler | None = None
         root = logging.getLogger()
         if settings.form == OTLP:
             from beam_obs.logs.otlp_logs import otlp_handler
 
-            self._add(otlp_handler(pipeline))
+            self.sent = otlp_handler(pipeline)
+            self._add(self.sent)
         elif settings.form == JSON and not root.handlers:
             self._add(logging.StreamHandler())
         self._limited = list(root.handlers) if self.limit is not None else []
@@ -63,6 +68,8 @@ class _SetUp:
         for handler in self._added:
             logging.getLogger().removeHandler(handler)
             handler.close()
+        if self.sent is not None and (lost := self.sent.take_lost()):
+            _LOGGER.warning("%d log lines reached nobody", lost)
 
     def _add(self, handler: logging.Handler) -> None:
         logging.getLogger().addHandler(handler)
@@ -112,6 +119,12 @@ def say_left_out(run: str) -> None:
     found = _SET_UP.get(run)
     if found is not None and found.limit is not None:
         found.limit.say_left_out()
+
+
+def take_lost_lines(run: str) -> int:
+    """Returns how many log records of a run reached nobody in this process, since it was asked last."""
+    found = _SET_UP.get(run)
+    return 0 if found is None or found.sent is None else found.sent.take_lost()
 
 
 def _around() -> Any:

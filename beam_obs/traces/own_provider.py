@@ -115,9 +115,9 @@ class OwnProvider:
 
 def _sink(settings: TraceSettings) -> SpanSink:
     if settings.target == OTLP:
-        from beam_obs.traces.otlp_sink import OtlpSink
+        from beam_obs.traces.otlp_sender import span_sender
 
-        return OtlpSink(settings.endpoint, settings.protocol)
+        return span_sender(settings.endpoint, settings.protocol)
     from beam_obs.traces.store_sink import StoreSink
 
     return StoreSink(settings.folder, settings.keeps_messages)

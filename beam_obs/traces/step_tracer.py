@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from apache_beam.metrics.metric import Metrics
 
-from beam_obs.metrics.names import INTERNAL_ERRORS, NAMESPACE, SPANS_LOST
+from beam_obs.metrics.names import INTERNAL_ERRORS, NAMESPACE, TELEMETRY_LOST
 from beam_obs.records.contributors import Contributors
 from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import ORIGIN_BYTES, is_derived
@@ -360,7 +360,7 @@ class StepTracer:
             if is_last:
                 tracer.flush()
             if lost := tracer.take_lost():
-                Metrics.counter(NAMESPACE, SPANS_LOST).inc(lost)
+                Metrics.counter(NAMESPACE, TELEMETRY_LOST).inc(lost)
         except Exception as error:
             self._note_internal(error)
         if self._internal_errors:

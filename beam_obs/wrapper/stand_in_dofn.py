@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.metrics.metric import Metrics
 from apache_beam.transforms import core
 
-from beam_obs.logs.log_setup import say_left_out, set_up_logs
+from beam_obs.logs.log_setup import say_left_out, set_up_logs, take_lost_lines
 from beam_obs.metrics.live_instruments import bundle_began, bundle_ended
+from beam_obs.metrics.names import NAMESPACE, TELEMETRY_LOST
 from beam_obs.metrics.workers import Worker, worker_of
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.calls import Calls
@@ -146,6 +148,8 @@ class StandInDoFn(beam.DoFn):
         context = self.run_context
         if context is not None:
             bundle_ended(context.run)
+            if context.logs is not None and (lost := take_lost_lines(context.run)):
+                Metrics.counter(NAMESPACE, TELEMETRY_LOST).inc(lost)
         self._is_in_bundle = False
         return results
 

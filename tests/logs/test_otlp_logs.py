@@ -10,15 +10,20 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.metrics.metric import MetricsFilter
 
 import beam_obs as obs
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="pip install 'beam_obs[otel]'")
-from beam_obs.logs.otlp_logs import CLOSE_SECONDS, otlp_handler
+from beam_obs.logs.otlp_logs import otlp_handler
+from beam_obs.metrics.names import NAMESPACE, TELEMETRY_LOST
+from beam_obs.traces.otlp_sender import FLUSH_SECONDS
 from tests.engines.object_stores import free_port
 from tests.logs.signals_receiver import Signals, receiving_signals, texts_of
 
 LOGGER = logging.getLogger("trips.otlp")
+LOST = MetricsFilter().with_namespace(NAMESPACE).with_name(TELEMETRY_LOST)
+WATCHED: list[pytest.LogCaptureFixture] = []
 
 
 @pytest.fixture
@@ -73,7 +78,34 @@ def test_where_nobody_answers_the_run_ends_all_the_same(
     handler.handle(logging.makeLogRecord({"name": "trips", "msg": "lost", "levelno": 30}))
     began = time.monotonic()
     handler.close()
-    assert time.monotonic() - began < CLOSE_SECONDS + 1
+    assert time.monotonic() - began < FLUSH_SECONDS + 1
+    assert handler.take_lost() == 1
+
+
+def test_lines_that_reach_nobody_are_counted_and_it_is_said_once(
+    received: Signals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    options = ["--obs_logs=otlp", "--obs_report=off"]
+    WATCHED[:] = [caplog]
+    pipeline = obs.Pipeline("FnApiRunner", name="loses-logs", argv=options)
+    numbers = pipeline | "make" >> beam.Create(list(range(600)), reshuffle=False)
+    moved = numbers | "log" >> beam.Map(log) | beam.Reshuffle() | "wait" >> beam.Map(wait)
+    _ = moved | "again" >> beam.Reshuffle() | "last" >> beam.Map(str)
+    result = pipeline.run()
+    result.wait_until_finish()
+
+    assert sum(one.committed for one in result.metrics().query(LOST)["counters"]) >= 512
+    said = [one for one in caplog.messages if "log lines cannot be sent to" in one]
+    assert len(said) == 1
+
+
+def wait(element: Any) -> Any:
+    """Waits until it was said that lines cannot be sent."""
+    until = time.monotonic() + 10
+    while not any("cannot be sent" in one for one in WATCHED[0].messages) and time.monotonic() < until:
+        time.sleep(0.02)
+    return element
 
 
 def test_what_is_missing_is_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:

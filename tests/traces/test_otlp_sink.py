@@ -16,11 +16,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import beam_obs as obs
-from beam_obs.metrics.names import NAMESPACE, SPANS_LOST
+from beam_obs.metrics.names import NAMESPACE, TELEMETRY_LOST
 from tests.engines.object_stores import free_port
 
 NAMES: list[str] = []
-OURS = MetricsFilter().with_namespace(NAMESPACE).with_name(SPANS_LOST)
+OURS = MetricsFilter().with_namespace(NAMESPACE).with_name(TELEMETRY_LOST)
 
 
 class Taker(http.server.BaseHTTPRequestHandler):

@@ -1,54 +1,66 @@
-"""Sends spans by OTLP from a thread of its own: a backend that is down costs nothing but a counter."""
+"""Sends spans or log lines by OTLP from a thread of its own: a backend that is down costs but a counter."""
 
 from __future__ import annotations
 
+import atexit
 import collections
 import logging
+import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-
-    from beam_obs.traces.record_span import RecordSpan
+import weakref
+from typing import Any
 
 MOST_HELD = 8_192
-"""Spans that wait at most; what comes beyond is lost and counted."""
+"""Spans or lines that wait at most; what comes beyond is lost and counted."""
 FLUSH_SECONDS = 3.0
 """Longest that the end of a bundle waits, where the backend has answered last."""
 
+SPANS, LINES = "spans", "log lines"
+TIMEOUT_SECONDS = 2
+"""Longest that an exporter is to try for."""
+
 _AT_ONCE = 512
 _EVERY_SECONDS = 1.0
-_TIMEOUT_SECONDS = 2
 _LOGGER = logging.getLogger(__name__)
-_THREAD = "beam_obs spans"
+_THREADS = {SPANS: "beam_obs spans", LINES: "beam_obs log lines"}
 
 
-class OtlpSink:
-    """Sends spans to an OTLP endpoint.
+class OtlpSender:
+    """Sends what it takes by an exporter of OpenTelemetry.
 
     Args:
-      endpoint: URL; None for what the standard variables say.
-      protocol: ``http/protobuf`` or ``grpc``; None for what the standard variables say.
+      exporter: of spans or of log records.
+      kind: which of them.
+      endpoint: where they go; None for what the standard variables say.
     """
 
-    def __init__(self, endpoint: str | None, protocol: str | None) -> None:
-        self._exporter = _exporter(endpoint, protocol)
+    def __init__(self, exporter: Any, kind: str, endpoint: str | None = None) -> None:
+        for name in _OF_EXPORTERS:
+            _quiet(logging.getLogger(name))
+        self._exporter = exporter
+        self._kind = kind
         self._endpoint = endpoint or "the endpoint of OTEL_EXPORTER_OTLP_ENDPOINT"
-        self._held: collections.deque[ReadableSpan | RecordSpan] = collections.deque()
+        self._lost = 0
+        self._begin()
+        again = weakref.WeakMethod(self._begin)
+        os.register_at_fork(after_in_child=lambda: (begin := again()) is None or begin())
+        atexit.register(self.close)
+
+    def _begin(self) -> None:
+        """Begins to send, also in a process that was forked: what waits is sent by the one that took it."""
+        self._held: collections.deque[Any] = collections.deque()
         self._changed = threading.Condition()
         self._is_sending = self._is_down = self._is_closed = self._is_asked = False
-        self._lost = 0
-        self._thread = threading.Thread(target=self._send_on, name=_THREAD, daemon=True)
+        self._thread = threading.Thread(target=self._send_on, name=_THREADS[self._kind], daemon=True)
         self._thread.start()
 
-    def take(self, span: ReadableSpan | RecordSpan) -> None:
-        """Takes a span, or counts it as lost where too many wait."""
+    def take(self, one: Any) -> None:
+        """Takes a span or log record, or counts it as lost where too many wait."""
         if len(self._held) >= MOST_HELD or self._is_closed:
             self._lost += 1
             return
-        self._held.append(span)
+        self._held.append(one)
         if len(self._held) == _AT_ONCE:
             self._ask()
 
@@ -60,6 +72,7 @@ class OtlpSink:
 
     def close(self) -> None:
         """Has what is left sent, waits for it for `FLUSH_SECONDS`, and ends the thread."""
+        atexit.unregister(self.close)
         self._ask()
         self._wait(FLUSH_SECONDS)
         with self._changed:
@@ -69,7 +82,7 @@ class OtlpSink:
             self._changed.notify_all()
 
     def take_lost(self) -> int:
-        """Returns how many spans were lost since it was asked last."""
+        """Returns how many were lost since it was asked last."""
         with self._changed:
             lost, self._lost = self._lost, 0
         return lost
@@ -101,22 +114,21 @@ class OtlpSink:
                 self._changed.notify_all()
         self._exporter.shutdown()
 
-    def _send(self, spans: list[ReadableSpan | RecordSpan]) -> None:
-        from opentelemetry.sdk.trace.export import SpanExportResult
-
+    def _send(self, some: list[Any]) -> None:
         try:
-            sent = self._exporter.export(spans) is SpanExportResult.SUCCESS
+            sent = self._exporter.export(some).name == "SUCCESS"
             reason = "it did not take them"
         except Exception as error:
             sent, reason = False, f"{type(error).__name__}: {error}"
         with self._changed:
             if not sent:
                 # What waits would be lost one try after the other.
-                self._lost += len(spans) + len(self._held)
+                self._lost += len(some) + len(self._held)
                 self._held.clear()
             if not sent and not self._is_down:
                 _LOGGER.warning(
-                    "spans cannot be sent to %s (%s); they are counted as lost until they can",
+                    "%s cannot be sent to %s (%s); they are counted as lost until they can",
+                    self._kind,
                     self._endpoint,
                     reason,
                 )
@@ -124,28 +136,36 @@ class OtlpSink:
             self._changed.notify_all()
 
 
-def _exporter(endpoint: str | None, protocol: str | None) -> Any:
-    import os
+def span_sender(endpoint: str | None, protocol: str | None) -> OtlpSender:
+    """Returns what sends spans to an endpoint.
 
-    for name in _OF_EXPORTERS:
-        _quiet(logging.getLogger(name))
-    chosen = (
-        protocol
-        or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-        or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    )
-    if chosen == "grpc":
+    Args:
+      endpoint: URL; None for what the standard variables say.
+      protocol: ``http/protobuf`` or ``grpc``; None for what the standard variables say.
+    """
+    exporter: Any
+    if (protocol or protocol_of(SPANS)) == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as ByGrpc
 
         insecure = None if endpoint is None else not endpoint.startswith("https://")
-        return ByGrpc(endpoint=endpoint, insecure=insecure, timeout=_TIMEOUT_SECONDS)
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as ByHttp
+        exporter = ByGrpc(endpoint=endpoint, insecure=insecure, timeout=TIMEOUT_SECONDS)
+    else:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as ByHttp
 
-    return ByHttp(endpoint=endpoint, timeout=_TIMEOUT_SECONDS)
+        exporter = ByHttp(endpoint=endpoint, timeout=TIMEOUT_SECONDS)
+    return OtlpSender(exporter, SPANS, endpoint)
+
+
+def protocol_of(kind: str) -> str | None:
+    """Returns the protocol that the standard variables ask for; None where they do not."""
+    signal = {SPANS: "TRACES", LINES: "LOGS"}[kind]
+    own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL")
+    return own or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
 _OF_EXPORTERS = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
 )
 
@@ -158,4 +178,4 @@ def _quiet(logger: logging.Logger) -> None:
 
 class _NotOfOurs(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.threadName != _THREAD
+        return record.threadName not in _THREADS.values()
