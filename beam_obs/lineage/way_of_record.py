@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store, store_at
 
 ORIGIN = "beam.origin"
+_HEX = re.compile("[0-9a-fA-F]{4,}")
 _RUNS_LOOKED_AT = 20
 _MOST_SPANS = 2_000
 _MOST_INTO = 20
@@ -123,6 +125,7 @@ def record_trace(
     store = store_at(store)
     origin = as_origin(target)
     if origin is None:
+        _check_target(target)
         origin, run = _origin_at(store, target, run)
     records = [store.find(run)] if run is not None else list(_newest(store))
     problems: list[str] = []
@@ -134,6 +137,20 @@ def record_trace(
     reason = f"no run of the store {store.shown_uri} knows the origin" if known is None else _why_none(known)
     answered = None if known is None else run_choice.run_of(known)
     return RecordTrace(answered, origin, origin.hex(), notes=(*dict.fromkeys(problems), reason))
+
+
+def _check_target(target: str) -> None:
+    """Raises what is wrong with a target that is no origin, where that can be told from its text."""
+    expected = "an origin of 32 hex digits, or a line or record of a file, e.g. fares.csv:7"
+    if not target.strip():
+        raise UsageError(f"found an empty text, expected {expected}")
+    if os.path.exists(target):
+        return
+    if _HEX.fullmatch(target):
+        raise UsageError(f"{target!r} has {len(target)} hex digits, expected {expected}")
+    name, colon, number = target.rpartition(":")
+    if colon and os.path.exists(name) and not number.isdecimal():
+        raise UsageError(f"{target}: found {number!r}, expected the number of a line or record, from 1")
 
 
 class _Spans:

@@ -133,12 +133,33 @@ def test_the_address_in_a_backend_comes_from_the_option_or_the_file(
         (["fares.csv:1", "--trace-url", "jaeger"], "give an address with {trace_id} in it"),
         (["fares.csv:1", "--json", "--svg"], "give one of them"),
         (["fares.csv:0"], "counted from 1"),
+        ([""], "found an empty text, expected an origin of 32 hex digits"),
+        ([" "], "found an empty text"),
+        (["1234abcd"], "'1234abcd' has 8 hex digits, expected an origin of 32"),
+        (["fares.csv:x"], "found 'x', expected the number of a line or record, from 1"),
     ],
 )
 def test_wrong_usage_is_said(
     folder: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
 ) -> None:
     assert exit_code(["trace", *arguments]) == 2
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["fares.csv:1", "--run", "nope"], "no run 'nope' in the store"),
+        (["fares.csv:99"], "has 4 lines, and no line 99"),
+        (["nofile:1"], "no run in the store .beam_obs says that it read nofile"),
+        (["f" * 32, "--svg"], "there are no spans to draw: no run of the store"),
+        (["fares.csv:1", "--store", "nowhere"], "no store at"),
+    ],
+)
+def test_what_is_not_there_is_said(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    assert exit_code(["trace", *arguments]) == 1
     assert expected in capsys.readouterr().err
 
 
