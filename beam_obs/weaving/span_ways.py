@@ -122,7 +122,8 @@ def _may_make_new(weave: WeaveState, unit: Unit) -> bool:
 def _may_make_many(weave: WeaveState, unit: Unit) -> bool:
     """Returns whether a unit may give several elements of one origin, where it takes one."""
     if unit.kind == units.PAR_DO:
-        dofn = weave.facts(unit.node).dofn
-        return dofn is None or user_callable(innermost(dofn)).kind not in _GIVING_ONE
+        dofn = innermost(weave.facts(unit.node).dofn)
+        gives_one = dofn is not None and user_callable(dofn).kind in _GIVING_ONE
+        return not gives_one and not getattr(dofn, "gives_one", False)
     taken = list(weave.graph.taken_from_outside(unit.node))
     return any(not isinstance(weave.windowing(pcoll).triggerfn, DefaultTrigger) for pcoll in taken)

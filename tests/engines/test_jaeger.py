@@ -10,6 +10,8 @@ import apache_beam as beam
 import pytest
 
 import beam_obs as obs
+from beam_obs.lineage import fate
+from tests.engines.collector import TakesOtlp, running_collector
 from tests.engines.jaeger import Jaeger, running_jaeger
 from tests.engines.prism import prism_options
 from tests.traces.traced_runs import run_traced
@@ -57,6 +59,46 @@ def has(run: str, *names: str) -> Any:
         return set(names) <= {span["operationName"] for span in of_run}
 
     return is_whole
+
+
+@pytest.fixture(scope="module")
+def collector(jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TakesOtlp]:
+    """A Collector that passes spans on to Jaeger."""
+    folder = tmp_path_factory.mktemp("collector")
+    with running_collector(folder, "traces", "otlphttp", {"endpoint": jaeger.http}) as found:
+        yield found
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_spans_go_by_a_collector_as_they_are(
+    protocol: str,
+    jaeger: Jaeger,
+    collector: TakesOtlp,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "fares.csv").write_text(f"rome,1\n{protocol},2\n")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    address = collector.grpc if protocol == "grpc" else collector.http
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+
+    def build(pipeline: beam.Pipeline) -> None:
+        read = pipeline | "read" >> beam.io.ReadFromText(str(tmp_path / "fares.csv"))
+        _ = read | "to pair" >> beam.Map(to_pair) | "write" >> beam.io.WriteToText(str(tmp_path / "out"))
+
+    assert run_traced(tmp_path / "store", build) == []  # none are kept here
+
+    store = obs.Store(str(tmp_path / "store"))
+    record = store.find("latest")
+    origin = fate(f"{tmp_path}/fares.csv:1", store=store).into.origin
+    trace = jaeger.trace(origin.hex(), has(record.id, "read/Read", "to pair", "write"))
+    source, step, sink = (by_name(trace, name, record.id) for name in ("read/Read", "to pair", "write"))
+    assert [parent_id(one) for one in (source, step, sink)] == [None, source["spanID"], step["spanID"]]
+    assert tags_of(source)["beam.source.uri"] == str(tmp_path / "fares.csv")
+    assert tags_of(step)["otel.scope.name"] == "beam_obs"
+    # It says of each span that begins when its parent has ended that it does not correct clocks.
+    warnings = [warning for one in (source, step, sink) for warning in one["warnings"] or ()]
+    assert [warning for warning in warnings if "clock skew" not in warning] == []
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])

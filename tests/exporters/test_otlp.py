@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import pathlib
 import re
 import time
@@ -19,8 +18,8 @@ from beam_obs.exporters.sending import SendingExporter
 from beam_obs.metrics.families import Family, Sample
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.errors import UsageError
-from tests.engines.install import COLLECTOR, program
-from tests.engines.object_stores import free_port, running
+from tests.engines.collector import running_collector
+from tests.engines.object_stores import free_port
 from tests.exporters.conftest import PROGRAM
 from tests.exporters.end_json import Series, buckets_of, gauges_of, refusals_of, refused_in, series, totals_of
 from tests.exporters.otlp_receiver import Received, labels_of, receiving_by_grpc, receiving_by_http
@@ -248,23 +247,10 @@ class Collector:
 
 @pytest.fixture
 def collector(tmp_path: pathlib.Path) -> Iterator[Collector]:
-    found = program(COLLECTOR, "otelcol")
-    if found is None:
-        pytest.skip("the OpenTelemetry Collector is not installed: make engines (it needs Go)")
-    http, grpc, prometheus = (free_port() for _ in range(3))
-    protocols = {"http": {"endpoint": f"127.0.0.1:{http}"}, "grpc": {"endpoint": f"127.0.0.1:{grpc}"}}
-    settings = {
-        "receivers": {"otlp": {"protocols": protocols}},
-        "exporters": {"prometheus": {"endpoint": f"127.0.0.1:{prometheus}"}},
-        "service": {
-            "telemetry": {"metrics": {"level": "none"}},
-            "pipelines": {"metrics": {"receivers": ["otlp"], "exporters": ["prometheus"]}},
-        },
-    }
-    # Its YAML takes JSON.
-    (tmp_path / "collector.json").write_text(json.dumps(settings))
-    with running([found, "--config", str(tmp_path / "collector.json")], http):
-        yield Collector(f"http://127.0.0.1:{http}", f"http://127.0.0.1:{grpc}", prometheus)
+    prometheus = free_port()
+    settings = {"endpoint": f"127.0.0.1:{prometheus}"}
+    with running_collector(tmp_path, "metrics", "prometheus", settings) as takes:
+        yield Collector(takes.http, takes.grpc, prometheus)
 
 
 @pytest.mark.engines

@@ -179,6 +179,9 @@ class TakeMessages(StatelessDoFn):
       settings: how to treat messages.
     """
 
+    gives_one = True
+    """For the weave: of each message that it takes it gives no more than one."""
+
     def __init__(self, settings: MessageSettings) -> None:
         self._settings = settings
         self._stamp = StampRecord(settings.context) if settings.stamp else None
