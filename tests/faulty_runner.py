@@ -65,33 +65,34 @@ class FaultyRunner(FnApiRunner):
         self._fault = Fault(kind, number, after, every)
 
     def run_via_runner_api(self, pipeline_proto: Any, options: Any) -> Any:
-        return super().run_via_runner_api(self._with_fault(pipeline_proto), options)
+        faulty = with_fault(pipeline_proto, self._step, self._fault)
+        return super().run_via_runner_api(faulty, options)
 
-    def _with_fault(self, given: Any) -> Any:
-        proto = api.Pipeline()
-        proto.CopyFrom(given)
-        parts = proto.components
-        (node,) = [node for node in parts.transforms.values() if node.unique_name == self._step]
-        (taken,) = node.inputs.values()
-        made = parts.pcollections[f"{taken}_faulty"]
-        made.CopyFrom(parts.pcollections[taken])
-        made.unique_name += "_faulty"
-        fault = parts.transforms["a_fault"]
-        fault.unique_name = "a fault"
-        payload = pickler.dumps((self._fault, (), {}, None, None))
-        dofn = api.FunctionSpec(urn=python_urns.PICKLED_DOFN_INFO, payload=payload)
-        fault.spec.urn = "beam:transform:pardo:v1"
-        fault.spec.payload = api.ParDoPayload(do_fn=dofn).SerializeToString()
-        fault.environment_id = next(
-            one.environment_id for one in parts.transforms.values() if one.environment_id
-        )
-        fault.inputs["None"], fault.outputs["None"] = taken, f"{taken}_faulty"
-        # The step and the composites around it take what is left.
-        for one in parts.transforms.values():
-            if f"{one.unique_name}/".startswith(f"{self._step}/"):
-                for at in [at for at, pcoll in one.inputs.items() if pcoll == taken]:
-                    one.inputs[at] = f"{taken}_faulty"
-        roots = proto.root_transform_ids
-        root = parts.transforms[roots[0]]
-        (root.subtransforms if root.subtransforms else roots).append("a_fault")
-        return proto
+
+def with_fault(given: Any, step: str, fault_dofn: Fault) -> Any:
+    """Returns a portable pipeline with a fault in front of a step."""
+    proto = api.Pipeline()
+    proto.CopyFrom(given)
+    parts = proto.components
+    (node,) = [node for node in parts.transforms.values() if node.unique_name == step]
+    (taken,) = node.inputs.values()
+    made = parts.pcollections[f"{taken}_faulty"]
+    made.CopyFrom(parts.pcollections[taken])
+    made.unique_name += "_faulty"
+    fault = parts.transforms["a_fault"]
+    fault.unique_name = "a fault"
+    payload = pickler.dumps((fault_dofn, (), {}, None, None))
+    dofn = api.FunctionSpec(urn=python_urns.PICKLED_DOFN_INFO, payload=payload)
+    fault.spec.urn = "beam:transform:pardo:v1"
+    fault.spec.payload = api.ParDoPayload(do_fn=dofn).SerializeToString()
+    fault.environment_id = next(one.environment_id for one in parts.transforms.values() if one.environment_id)
+    fault.inputs["None"], fault.outputs["None"] = taken, f"{taken}_faulty"
+    # The step and the composites around it take what is left.
+    for one in parts.transforms.values():
+        if f"{one.unique_name}/".startswith(f"{step}/"):
+            for at in [at for at, pcoll in one.inputs.items() if pcoll == taken]:
+                one.inputs[at] = f"{taken}_faulty"
+    roots = proto.root_transform_ids
+    root = parts.transforms[roots[0]]
+    (root.subtransforms if root.subtransforms else roots).append("a_fault")
+    return proto

@@ -35,8 +35,9 @@ def ledger_text(ledger: Mapping[str, Any] | None) -> str:
     if broken:
         return f"by origins: {counted(len(broken), 'edge')} broken"
     by_window = sum(bool(edge.get("by_window")) for edge in checked)
-    of_which = "in each window" if by_window == len(checked) else f"in each window of {by_window:,}"
-    text = f"by origins: what each step gave is what the next took{f', {of_which}' if by_window else ''}"
+    which = "" if by_window == len(checked) else f" ({by_window:,} of {counted(len(checked), 'edge')})"
+    text = "by origins: what each step gave is what the next took"
+    text += f", in each window{which}" if by_window else ""
     open_edges = [edge_name(edge) for edge in edges if edge.get("reason") and not edge.get("within")]
     return f"{text}; not checked: {', '.join(open_edges)}" if open_edges else text
 

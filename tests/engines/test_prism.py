@@ -13,6 +13,7 @@ import pytest
 from apache_beam.coders import StrUtf8Coder, TupleCoder, VarIntCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
@@ -26,6 +27,7 @@ from beam_obs.records.window_counts import dropped_origins
 from beam_obs.store.evidence import read_evidence, summarize_windows
 from beam_obs.testing import assert_metrics
 from tests.engines.prism import prism_options
+from tests.faulty_runner import DROP, Fault, with_fault
 from tests.metrics.bundled_values import check_kept, in_bundles
 from tests.million import assert_many_records_balance
 from tests.stages.canaries import check_canaries, run_canaries
@@ -207,3 +209,55 @@ def test_gauges_and_summaries_say_the_same_as_on_one_worker(tmp_path: Path) -> N
     elements = beam_obs.metrics.snapshot(p.result).family("beam_obs_elements_total")
     assert elements is not None
     assert "give" in {sample.step for sample in elements.samples}
+
+
+class _FaultyPrism(PrismRunner):
+    """Prism with a fault in front of a step.
+
+    Args:
+      step: its full label.
+      fault: of what goes into it.
+    """
+
+    def __init__(self, step: str, fault: Fault) -> None:
+        super().__init__()
+        self._step = step
+        self._fault = fault
+
+    def run_portable_pipeline(self, pipeline: Any, options: Any) -> Any:
+        return super().run_portable_pipeline(with_fault(pipeline, self._step, self._fault), options)
+
+
+def test_a_loss_in_one_window_of_a_stream_is_located_with_the_window() -> None:
+    stream = TestStream(coder=beam.coders.PickleCoder())
+    for at in range(0, 60, 10):
+        stream.add_elements([TimestampedValue(("a", number), number) for number in range(at, at + 10)])
+        stream.advance_watermark_to(at + 10)
+    stream.advance_watermark_to_infinity()
+    options = PipelineOptions([*prism_options(), "--obs_report=off", "--streaming"])
+    with obs.Pipeline(_FaultyPrism("odd", _DropOne(37)), options, name="stream") as p:
+        (
+            p
+            | "read" >> stream
+            | "pairs" >> beam.Map(lambda pair: pair).with_output_types(tuple[str, int])
+            | "windows" >> beam.WindowInto(FixedWindows(20))
+            | "same" >> beam.Map(lambda pair: pair).with_output_types(tuple[str, int])
+            | "odd" >> beam.Filter(lambda pair: pair[1] % 2)
+            | "sum" >> beam.CombinePerKey(sum)
+        )
+    ledger = (obs.Store().find("stream@latest").end or {})["ledger"]
+    (edge,) = [edge for edge in ledger["edges"] if edge.get("text")]
+    assert (edge["from"], edge["to"], edge["is_exact"]) == (["same"], "odd", True)
+    assert edge["windows"] == [{"window": "[20.0, 40.0)", "lost": 1, "added": 0}]
+    assert [example["window"] for example in edge["examples"]] == ["[20.0, 40.0)"]
+
+
+class _DropOne(Fault):
+    """Loses the element of one number, in whichever bundle it is."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(DROP, 1)
+        self._lost_number = number
+
+    def process(self, element: Any) -> list[Any]:
+        return [] if self._lost_number in element[1] else [element]
