@@ -386,11 +386,12 @@ def test_the_beginning_of_several_versions_of_the_code_is_said_with_them(
 ) -> None:
     version = obs.Store().find("latest").start["code"]["version"]
     changed = f"{version[:-1]}{'0' if version[-1] != '0' else '1'}"
-    monkeypatch.setattr("beam_obs.runs.observer.code_version", lambda *given: {"version": changed})
+    told = {"version": changed, "package": None}
+    monkeypatch.setattr("beam_obs.runs.observer.code_version", lambda *given: told)
     with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="flights") as p:
         p | beam.Create(["a,1"]) | "split" >> obs.Stage(beam.Map(split))
-    told = error(capsys, "affected", "--code", version[:-2], code=1)
-    assert f"may be any of 2 versions of the code:\n  {changed}\n  {version}\n" in told
+    said = error(capsys, "affected", "--code", version[:-2], code=1)
+    assert f"may be any of 2 versions of the code:\n  {changed}\n  {version}\n" in said
     assert flights[:13] in output(capsys, "affected", "--code", version)
 
 
