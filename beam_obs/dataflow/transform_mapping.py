@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ _GROUPS = (
 )
 _PAR_DO = "beam:transform:pardo:v1"
 _MOST_NAMED = 8
+_EVIDENCE = re.compile(r"^beam_obs |/Evidence/")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +123,7 @@ class _Graph:
             return "?"
         coder = self.parts.coders[id_]
         kind = coder.spec.urn.removeprefix("beam:coder:").rpartition(":v")[0] or coder.spec.urn
-        if coder.spec.payload and kind in ("row", "custom_window"):
+        if coder.spec.payload:  # a schema, or a coder of Python's own
             kind = f"{kind} {hashlib.blake2b(coder.spec.payload, digest_size=4).hexdigest()}"
         parts = ", ".join(self.coder(part, depth + 1) for part in coder.component_coder_ids)
         return f"{kind}<{parts}>" if parts else kind
@@ -237,8 +239,9 @@ def _with_lineage(before: _Graph, after: _Graph, found: list[Incompatibility]) -
     of_coders = [one for one in found if one.reason.startswith("its elements were encoded")]
     if not of_coders:
         return found
-    shown = ", ".join(clean(one.step) for one in of_coders[:_MOST_NAMED])
-    more = f" and {len(of_coders) - _MOST_NAMED} more" if len(of_coders) > _MOST_NAMED else ""
+    steps = _users_own([one.step for one in of_coders])
+    shown = ", ".join(map(clean, steps[:_MOST_NAMED]))
+    more = f" and {len(steps) - _MOST_NAMED} more" if len(steps) > _MOST_NAMED else ""
     now = "carries no lineage and the new one does"
     told = now if after.is_woven else "carries lineage and the new one does not"
     reason = f"the running job {told}, which changes how elements are encoded at"
@@ -246,3 +249,9 @@ def _with_lineage(before: _Graph, after: _Graph, found: list[Incompatibility]) -
     way_out = f"{switch}, or drain the job and launch the new one in its place"
     whole = Incompatibility("lineage", f"{reason} {shown}{more}", way_out)
     return [whole, *(one for one in found if one not in of_coders)]
+
+
+def _users_own(steps: list[str]) -> list[str]:
+    """Returns the outermost of steps, those that keep evidence last: they are none of the user's."""
+    outermost = [one for one in steps if not any(one.startswith(f"{other}/") for other in steps)]
+    return sorted(outermost, key=lambda step: _EVIDENCE.search(step) is not None)

@@ -100,9 +100,23 @@ def test_lineage_that_comes_or_goes_is_said_once_with_its_steps_and_the_way_out(
 
     (found,) = plan_update(bare, woven).incompatibilities
     assert str(found).startswith("lineage: the running job carries no lineage and the new one does")
-    assert "group" in str(found)
-    assert "--obs_lineage=off" in found.way_out
+    assert "how elements are encoded at group; give the new one --obs_lineage=off" in str(found)
 
     (found,) = plan_update(woven, bare).incompatibilities
     assert "the running job carries lineage and the new one does not" in found.reason
     assert plan_update(woven, woven).incompatibilities == ()
+
+
+class Anything:
+    """A value of a class that no coder is known of."""
+
+
+def test_lineage_beside_values_that_python_pickles_is_seen() -> None:
+    """Their coder is of one kind, whatever it encodes."""
+    values = beam.Map(lambda pair: (pair[0], Anything())).with_output_types(
+        beam.typehints.Tuple[str, Anything]
+    )
+    bare = proto("values" >> values, "group" >> beam.GroupByKey())
+    (found,) = plan_update(bare, weave(bare, WeaveSettings(strict=True)).proto).incompatibilities
+    assert "how elements are encoded at group;" in str(found)
+    assert plan_update(bare, bare).incompatibilities == ()
