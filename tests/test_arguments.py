@@ -12,6 +12,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.error_handling import CollectingErrorHandler, ErrorHandler
+from apache_beam.transforms.window import FixedWindows
 
 import beam_obs as obs
 
@@ -40,6 +41,7 @@ STEPS: dict[str, Make] = {
     "Source": _made(obs.Source, beam.Create([1])),
     "Stage": _made(obs.Stage, beam.Map(lambda record: 1 / record["fare"])),
     "Stamp": _made(obs.Stamp),
+    "WindowInto": _made(obs.WindowInto, FixedWindows(60)),
     "WriteToAvro": _made(obs.WriteToAvro, "avro", SCHEMA),
     "WriteToBigQuery": _made(obs.WriteToBigQuery, "big-city:trips.all", schema="fare:FLOAT"),
     "WriteToJson": _made(obs.WriteToJson, "json"),
@@ -48,6 +50,8 @@ STEPS: dict[str, Make] = {
 }
 SINKS_OF_DEAD_LETTERS = {"BigQueryRows", "PubSubMessages"}
 """They take what is a dead letter already."""
+READS_INSIDE = {"ReadContinuously"}
+"""They are put around a read, which has the arguments."""
 
 
 def parameters(name: str) -> dict[str, inspect.Parameter]:
@@ -64,7 +68,7 @@ def test_every_public_transform_is_looked_at() -> None:
         for name in obs.__all__
         if isinstance(kind := getattr(obs, name), type) and issubclass(kind, beam.PTransform)
     }
-    assert transforms == {*STEPS, *SINKS_OF_DEAD_LETTERS}
+    assert transforms == {*STEPS, *SINKS_OF_DEAD_LETTERS, *READS_INSIDE}
 
 
 @pytest.mark.parametrize("name", STEPS)

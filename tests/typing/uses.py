@@ -9,6 +9,7 @@ import pathlib
 import apache_beam as beam
 from apache_beam.io import WriteToText
 from apache_beam.transforms.error_handling import ErrorHandler
+from apache_beam.transforms.window import FixedWindows
 from typing_extensions import assert_type
 
 import beam_obs as obs
@@ -42,6 +43,10 @@ def build(pipeline: beam.Pipeline, handler: ErrorHandler) -> None:
     _ = pipeline | obs.ReadFromCsv("flights*.csv", stamp=True) | stage | check | obs.Stamp(redact=len)
     source = obs.Source(beam.Create([1]), dataset="ones", dead_letters=handler)
     sink_ = obs.Sink(WriteToText("ones"), dataset="ones", max_dead_rate=1)
+    canary = obs.Canary("ones", make=len, mark_of=str, expect=bool, every="30s")
+    windows = obs.WindowInto(FixedWindows(60), late_for=3600, dead_letters=obs.DeadLetters("late"))
+    assert_type(windows.with_dead_letters(), obs.WindowInto)
+    _ = pipeline | "in" >> canary.enter() | windows | "out" >> canary.leave(redact=["name"])
     _ = pipeline | source.with_dead_letters() | sink_.with_dead_letters()
 
 
@@ -52,6 +57,8 @@ def reads() -> None:
     obs.ReadFromAvro(pathlib.Path("in.avro"), as_rows=True)
     obs.ReadFromParquet("in.parquet", columns=["a"], redact=lambda record: record)
     obs.ReadWholeFiles("*.html", max_bytes=1 << 20, on_bad_file="fail")
+    arriving = obs.ReadContinuously(read, interval=30, on_changed="again", settles=False)
+    assert_type(arriving.with_dead_letters(), obs.ReadContinuously)
     trips = obs.ReadFromPubSub(subscription="projects/city-project/subscriptions/trips", decode=json.loads)
     assert_type(trips.with_dead_letters(), obs.ReadFromPubSub)
     file = obs.File("page.html", "3-0f", b"abc")
@@ -147,6 +154,9 @@ def errors() -> None:
         obs.NotAContainer,
         obs.NotJson,
         obs.BadMessage,
+        obs.CanaryFailed,
+        obs.LateRecord,
+        obs.UnreadFile,
         obs.ElementFailed,
         obs.ElementKilledProcess,
         obs.ElementOutOfMemory,
