@@ -80,7 +80,7 @@ def test_what_workers_are_sent_is_unpickled_with_the_wheel_alone(
 ) -> None:
     monkeypatch.chdir(PROJECT)
     settings = template_settings("templates/flights-batch")
-    made = template_graph(settings.module, [f"--{name}={value}" for name, value in settings.example.items()])
+    made = template_graph(settings.module, settings.example_arguments)
     (tmp_path / "pipeline.pb").write_bytes(made.pipeline)
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     shutil.copytree(PROJECT / "pipelines", tmp_path / "program" / "pipelines")

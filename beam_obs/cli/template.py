@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import subprocess
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
-from beam_obs.records.errors import BeamObsError, UsageError
+from beam_obs.records.errors import UsageError
 from beam_obs.reports.telling import tell
+
+if TYPE_CHECKING:
+    from beam_obs.dataflow.template_graph import TemplateGraph
+    from beam_obs.dataflow.template_settings import TemplateSettings
 
 _output_option = click.option(
     "--output",
@@ -36,15 +40,12 @@ def template() -> None:
 @_output_option
 def metadata(program: str, output: pathlib.Path) -> None:
     """Print the metadata of a Flex template: its parameters, from the options of the program and of ours."""
-    from beam_obs.dataflow.template_parameters import template_parameters
     from beam_obs.dataflow.template_settings import template_settings
-    from beam_obs.dataflow.template_spec import as_json, template_metadata
 
     _import_from_here(program)
     with _usage():
-        settings = template_settings(program)
-        told = template_metadata(settings, template_parameters(settings))
-    _write(as_json(told), output)
+        text = _metadata_text(template_settings(program))
+    _write(text, output)
 
 
 @template.command()
@@ -94,14 +95,14 @@ def graph(
     _import_from_here(program)
     with _usage():
         settings = template_settings(program)
-        example = [f"--{name}={value}" for name, value in settings.example.items()]
-        made = template_graph(settings.module, [*example, *arguments])
+        given = [*settings.example_arguments, *arguments]
+        made = template_graph(settings.module, given)
         if pipeline is not None:
             pipeline.write_bytes(made.pipeline)
         if steps:
-            _write("".join(f"{step}\n" for step in made.steps), output)
+            _write(_steps_text(made), output)
             return
-        bare = template_graph(settings.module, [*example, *arguments, "--obs_lineage=off"])
+        bare = template_graph(settings.module, [*given, "--obs_lineage=off"])
         _write(f"{made.sizes()}; without lineage {bare.sizes()}\n", output)
 
 
@@ -112,24 +113,32 @@ def new(name: str) -> None:
 
     NAME is the pipeline's, the folder's, and that of the image.
     """
+    from beam_obs.dataflow.template_graph import template_graph
+    from beam_obs.dataflow.template_settings import template_settings
     from beam_obs.dataflow.template_starter import start_template
 
     with _usage():
         written = start_template(name, pathlib.Path())
-    for kept in _KEPT:
-        made = subprocess.run(
-            [sys.executable, "-m", "beam_obs.cli", "template", *kept], cwd=name, check=False
+        os.chdir(name)
+        _import_from_here(".")
+        settings = template_settings(".")
+        _write(_metadata_text(settings), pathlib.Path("metadata.json"))
+        _write(
+            _steps_text(template_graph(settings.module, settings.example_arguments)),
+            pathlib.Path("steps.txt"),
         )
-        if made.returncode:
-            raise BeamObsError(f"{name} is written, but for what {' '.join(kept)} gives")
-    tell(f"wrote {len(written) + len(_KEPT)} files to {name}: see {name}/README.md")
+    tell(f"wrote {len(written) + 2} files to {name}: see {name}/README.md")
 
 
-_KEPT = (
-    ["metadata", ".", "--output", "metadata.json"],
-    ["graph", "--steps", "--output", "steps.txt", "."],
-)
-"""What is made of a new program, as after each change of it."""
+def _metadata_text(settings: TemplateSettings) -> str:
+    from beam_obs.dataflow.template_parameters import template_parameters
+    from beam_obs.dataflow.template_spec import as_json, template_metadata
+
+    return as_json(template_metadata(settings, template_parameters(settings)))
+
+
+def _steps_text(graph: TemplateGraph) -> str:
+    return "".join(f"{step}\n" for step in graph.steps)
 
 
 @contextlib.contextmanager

@@ -61,6 +61,11 @@ class TemplateSettings(NamedTuple):
     environment: Mapping[str, Any] = {}
     example: Mapping[str, str] = {}
 
+    @property
+    def example_arguments(self) -> list[str]:
+        """The options of the example, as on a command line."""
+        return [f"--{name}={value}" for name, value in self.example.items()]
+
 
 def template_settings(program: str) -> TemplateSettings:
     """Returns the settings of a template.

@@ -55,7 +55,7 @@ def test_what_is_kept_is_what_dataflow_reads(folder: pathlib.Path) -> None:
 @each
 def test_the_steps_of_a_template_keep_their_names_and_coders(folder: pathlib.Path) -> None:
     settings = template_settings(str(folder))
-    made = template_graph(settings.module, [f"--{name}={value}" for name, value in settings.example.items()])
+    made = template_graph(settings.module, settings.example_arguments)
     kept = (folder / "steps.txt").read_text().splitlines()
     assert [str(step) for step in made.steps] == kept, (
         "a streaming job cannot be updated over a step whose name or coder is another; "
