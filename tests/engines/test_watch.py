@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -25,7 +23,7 @@ from beam_obs.metrics.own_families import RUN_STATUS as STATUS
 from beam_obs.runs import watched_job, watcher
 from beam_obs.store.numbers_of_run import STATUSES
 from beam_obs.store.run_record import RunRecord
-from tests.engines.install import PRISM, program
+from tests.engines.object_stores import free_port
 from tests.engines.prism import prism_options
 from tests.exporters.small_runs import scrape, series, values
 
@@ -63,18 +61,6 @@ def wait_for(what: str, found: Callable[[], Any]) -> Any:
     raise AssertionError(f"after {WAIT_SECONDS} s there is no {what}")
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        return int(one.getsockname()[1])
-
-
-def is_open(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
-        return True
-    return False
-
-
 def second(moment: float) -> int:
     if int(moment * 5) % 5 == 0:
         raise ValueError("refused")
@@ -108,36 +94,6 @@ def test_a_stream_that_never_ends_has_a_report_of_now(
     assert "◆ parse" in report.output
     (ended,) = obs.Store(str(tmp_path)).runs()
     assert (ended.status, ended.live) == ("cancelled", None)
-
-
-@pytest.fixture
-def prism(tmp_path: pathlib.Path) -> Iterator[list[str]]:
-    """Prism and a pool of workers as processes of their own; options of a pipeline that runs there."""
-    prism_options()
-    jobs, workers = free_port(), free_port()
-    # A pool starts its workers as `python`.
-    path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": f"{ROOT}{os.pathsep}{pathlib.Path.cwd()}"}
-    pool = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={workers}"]
-    server = [str(program(PRISM, "prism")), f"--job_port={jobs}", "--serve_http=false"]
-    with (tmp_path / "log").open("w") as log:
-        started = [
-            subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-            for command in (server, pool)
-        ]
-        try:
-            wait_for("job service and pool of workers", lambda: is_open(jobs) and is_open(workers))
-            yield [
-                "--runner=PortableRunner",
-                f"--job_endpoint=localhost:{jobs}",
-                "--environment_type=EXTERNAL",
-                f"--environment_config=localhost:{workers}",
-            ]
-        finally:
-            for process in started:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, 9)
-                process.wait()
 
 
 def test_a_job_whose_launcher_has_left_is_watched_to_its_end(
