@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import types
 from collections.abc import Callable
 
 import pytest
@@ -53,11 +52,8 @@ def run_program(tmp_path: pathlib.Path) -> Callable[..., tuple[int, str, str]]:
 
 @pytest.fixture
 def processes_as_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets workers that are processes of their own find the code of tests, and forks them as programs are."""
-    from apache_beam.runners.portability import local_job_service
-
+    """Lets workers that are processes of their own find the code of tests."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(local_job_service, "subprocess", types.SimpleNamespace(Popen=programs.forked))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import json
 import os
 import pathlib
 import select
-import shlex
 import signal
 import socket
 import subprocess
@@ -122,18 +121,15 @@ def run(
     return subprocess.CompletedProcess(program.args, program.wait(), output, errors)
 
 
-def forked(
-    command: str | Sequence[str], *, env: dict[str, str] | None = None, pass_fds: Sequence[int] = (), **_: Any
-) -> Program:
+def forked(command: Sequence[str], *, pass_fds: Sequence[int] = (), **_: Any) -> Program:
     """Starts a Python as `subprocess.Popen` does, forked as all programs are.
 
     Args:
-      command: this Python and its arguments, also as a line of the shell.
-      env: as of `subprocess.Popen`, as is `pass_fds`.
+      command: this Python and its arguments.
       pass_fds: file descriptors that it has too.
     """
-    _, *arguments = shlex.split(command) if isinstance(command, str) else command
-    return Program(arguments, env=env, pass_fds=pass_fds)
+    _, *arguments = command
+    return Program(arguments, pass_fds=pass_fds)
 
 
 def run_fresh(
