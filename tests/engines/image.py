@@ -34,7 +34,7 @@ exit 1
 
 def folder() -> pathlib.Path:
     """Returns the folder of what images are made of, and of the images."""
-    return cache() / "image"
+    return cache() / "engines" / "image"
 
 
 def buildah(*arguments: str) -> list[str]:
