@@ -43,4 +43,9 @@ class Bonds(NamedTuple):
 def asks_for(pardo: ParDo, *parameters: object) -> bool:
     """Returns whether `process` of a step has any of Beam's parameters."""
     _, defaults = get_function_arguments(pardo.fn, "process")
-    return any(default is parameter for default in defaults for parameter in parameters)
+    # Some are classes as they are, contexts are objects of them.
+    return any(
+        default is one or (isinstance(one, type) and isinstance(default, one))
+        for default in defaults
+        for one in parameters
+    )
