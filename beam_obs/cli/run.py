@@ -13,6 +13,9 @@ from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE
 _PREFIXES = ("--obs_", "--obs-")
 """How options of ours begin; those with hyphens are refused where the others are looked at."""
 
+_MAY_HAVE_NO_VALUE = {"--obs_store_shared": ("true", "false")}
+"""Options of ours that need no value -> values that the next argument may be."""
+
 
 class _TakesObsOptions(click.Command):
     """A command that takes ``--obs_...`` options before its first argument; their names are checked later."""
@@ -24,12 +27,19 @@ class _TakesObsOptions(click.Command):
         while waiting and waiting[0].startswith("-"):
             argument = waiting.pop(0)
             taken = [argument]
-            if ("=" not in argument and argument in ("--store", "--name")) or argument.startswith(_PREFIXES):
-                taken += waiting[:1] if "=" not in argument else []
-                del waiting[: len(taken) - 1]
+            if _takes_next(argument, waiting):
+                taken.append(waiting.pop(0))
             (obs if argument.startswith(_PREFIXES) else rest).extend(taken)
         ctx.obj = obs
         return super().parse_args(ctx, rest + waiting)
+
+
+def _takes_next(argument: str, waiting: list[str]) -> bool:
+    """Whether the next argument is the value of an option."""
+    if not waiting or "=" in argument or not argument.startswith(("--store", "--name", *_PREFIXES)):
+        return False
+    values = _MAY_HAVE_NO_VALUE.get(argument)
+    return values is None or waiting[0].lower() in values
 
 
 @click.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pathlib
 import sys
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beam_obs.records.errors import UsageError
+from beam_obs.cli.users_program import show_error
+from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.reports.telling import tell
 
 if TYPE_CHECKING:
@@ -95,6 +97,9 @@ def graph(
     _import_from_here(program)
     with _usage():
         settings = template_settings(program)
+        # The end of our options; a program takes it for the end of its own, with the runner's behind it.
+        if arguments[:1] == ("--",):
+            arguments = arguments[1:]
         given = [*settings.example_arguments, *arguments]
         made = template_graph(settings.module, given)
         if pipeline is not None:
@@ -143,10 +148,17 @@ def _steps_text(graph: TemplateGraph) -> str:
 
 @contextlib.contextmanager
 def _usage() -> Iterator[None]:
+    """Tells wrong usage as such, and what the program raises from the program's first line on."""
     try:
         yield
     except UsageError as error:
         raise click.UsageError(str(error)) from None
+    except (BeamObsError, click.ClickException, OSError):
+        raise
+    except Exception as error:
+        ours = pathlib.Path(__file__).parents[1].glob("dataflow/*.py")
+        show_error(error, __file__, importlib.__file__, *map(str, ours))
+        raise click.exceptions.Exit(1) from None
 
 
 def _import_from_here(program: str) -> None:

@@ -44,7 +44,7 @@ def show_error(error: BaseException, *called_by: str) -> None:
     ours = {__file__, runpy.__file__, *called_by}
     while frames is not None and (
         frames.tb_frame.f_code.co_filename in ours
-        or frames.tb_frame.f_code.co_filename.startswith("<frozen runpy")
+        or frames.tb_frame.f_code.co_filename.startswith(("<frozen runpy", "<frozen importlib"))
     ):
         frames = frames.tb_next
     sys.excepthook(type(error), error.with_traceback(frames), frames)

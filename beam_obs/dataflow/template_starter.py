@@ -34,7 +34,7 @@ def start_template(name: str, parent: pathlib.Path) -> list[pathlib.Path]:
         )
     folder = parent / name
     if folder.exists():
-        raise UsageError(f"there is a {folder} already")
+        raise UsageError(f"{folder} is there already: a new template is a folder of its own")
     written = []
     for file in sorted(_FILES.rglob(f"*{_SUFFIX}")):
         place = str(file.relative_to(_FILES)).removesuffix(_SUFFIX).replace("package/", f"{package}/", 1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 from collections.abc import Callable
 
 import pytest
 
 import beam_obs as obs
+from beam_obs.cli.main import exit_code
+from beam_obs.cli.run import _MAY_HAVE_NO_VALUE
+from beam_obs.runs.option_names import OPTION_CLASSES
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -71,6 +75,23 @@ def test_options_of_ours_before_the_program_hold_where_the_program_has_none(run_
     assert (code, output) == (0, "1\n"), errors
     assert "balanced" not in errors
     assert obs.Store("there").find("latest").pipeline == "theirs"
+
+
+@pytest.mark.parametrize("given", [("--obs_store_shared",), ("--obs_store_shared", "false")])
+def test_an_option_without_a_value_leaves_the_program_alone(
+    given: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", [])
+    assert exit_code(["run", *given, "nowhere.py"]) == 2
+    assert "no program 'nowhere.py'" in capsys.readouterr().err
+
+
+def test_options_that_need_no_value_are_known() -> None:
+    parser = argparse.ArgumentParser()
+    for cls in OPTION_CLASSES:
+        cls._add_argparse_args(parser)
+    without = {one.option_strings[0] for one in parser._actions if one.nargs in ("?", 0)} - {"-h"}
+    assert without == _MAY_HAVE_NO_VALUE.keys()
 
 
 @pytest.mark.parametrize(

@@ -68,3 +68,34 @@ def test_a_graph_tells_its_size_and_is_written(
 def test_wrong_usage_is_told(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["template", *arguments]) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_behind_two_hyphens_are_the_options_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["template", "graph", SCHEDULE, "--", "--obs_lineage=off"]) == 0
+    woven, without = capsys.readouterr().out.split("; without lineage ")
+    assert woven.partition(",")[0] == without.partition(",")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("def main(:", "SyntaxError: "),
+        ("def main():\n    raise ValueError('of mine')", "ValueError: of mine"),
+    ],
+)
+def test_what_a_program_raises_is_told_from_its_own_lines_on(
+    text: str,
+    told: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = f"raising_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(["template", "graph", name]) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert f"{name}.py" in error
+    assert "beam_obs" not in error

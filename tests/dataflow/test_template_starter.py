@@ -58,5 +58,5 @@ def test_a_name_that_is_none_is_refused(name: str, tmp_path: pathlib.Path) -> No
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: pathlib.Path) -> None:
     (tmp_path / "orders").mkdir()
-    with pytest.raises(obs.UsageError, match=r"there is a .*orders already"):
+    with pytest.raises(obs.UsageError, match=r"orders is there already"):
         start_template("orders", tmp_path)
