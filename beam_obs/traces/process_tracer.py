@@ -7,7 +7,6 @@ provider is ours, with ids that are the same whenever a bundle is tried again.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import time
@@ -21,6 +20,7 @@ from opentelemetry.trace import Link, Span, SpanContext, TraceFlags, Tracer, Tra
 
 from beam_obs.records.trace_settings import TraceSettings
 from beam_obs.traces.own_provider import OwnProvider
+from beam_obs.traces.provider_flush import flush_of
 from beam_obs.traces.record_span import SCOPE
 from beam_obs.traces.sampling import tracestate_of
 from beam_obs.traces.tracer import users_provider
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 SPAN_KEY = "beam.span_key"
 """The id that a span would have had, where a provider of the user's chose another."""
-FLUSH_MILLISECONDS = 2_000
-"""Longest that the end of a bundle waits for its spans to be on their way."""
 
 _LOGGER = logging.getLogger(__name__)
 _SAID_DROPPED: set[str] = set()
@@ -53,6 +51,7 @@ class ProcessTracer:
         self._sink: SpanSink | None = None
         self._own: OwnProvider | None = None
         self._provider: Any = users
+        self._flush_users = flush_of(users)
         self._tracer: Tracer | None = None
         if users is None:
             self._own = OwnProvider(settings)
@@ -115,8 +114,7 @@ class ProcessTracer:
         if self._sink is not None:
             self._sink.flush()
         else:
-            with contextlib.suppress(Exception):
-                self._provider.force_flush(FLUSH_MILLISECONDS)
+            self._flush_users()
 
     def close(self) -> None:
         """Sends what is left, when the run has ended, or the process does."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import pathlib
+import threading
 import uuid
 from collections.abc import Iterator
 
 import apache_beam as beam
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.util._once import Once
 
 import beam_obs as obs
+from beam_obs.traces import provider_flush
 from beam_obs.traces.slow_gate import SlowGate
 from tests.traces.traced_runs import all_spans_in, named, run_traced
 
@@ -117,6 +119,58 @@ def test_a_sampler_that_leaves_out_what_is_sampled_is_told_once(
 
     assert exported.get_finished_spans() == ()
     assert len([one for one in caplog.messages if "ParentBased(TraceIdRatioBased)" in one]) == 1
+
+
+class Stuck(SpanProcessor):
+    """As the SDK's batches where the backend is down: it waits whatever time it is given."""
+
+    def __init__(self) -> None:
+        self.is_up = threading.Event()
+        self.began = self.ended = 0
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        self.began += 1
+        self.is_up.wait(10)
+        self.ended += 1
+        return True
+
+
+def all_done() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "beam_obs flush":
+            thread.join(10)
+
+
+def test_a_run_does_not_wait_for_a_provider_whose_backend_is_down(
+    tmp_path: pathlib.Path, exported: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_flush, "SECONDS", 0.01)
+    stuck = Stuck()
+    trace.get_tracer_provider().add_span_processor(stuck)  # type: ignore[attr-defined]
+
+    try:
+        run_traced(tmp_path, build, "--obs_trace_share=1", "--obs_max_dead_rate=1")
+        assert (stuck.began, stuck.ended) == (1, 0)
+    finally:
+        stuck.is_up.set()
+    assert "plain" in {span.name for span in exported.get_finished_spans()}
+
+
+def test_a_provider_is_waited_for_again_when_its_backend_is_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = Stuck()
+    flush = provider_flush.ProviderFlush(stuck)
+    monkeypatch.setattr(provider_flush, "SECONDS", 0.01)
+    flush()  # in vain
+    flush()  # does not try while the one before does
+    assert (stuck.began, stuck.ended) == (1, 0)
+
+    monkeypatch.setattr(provider_flush, "SECONDS", 10.0)
+    stuck.is_up.set()
+    all_done()
+    flush()  # does not wait, since the one before took too long
+    all_done()
+    flush()
+    assert stuck.ended == 3
 
 
 def test_a_gate_opens_again_after_a_while() -> None:
