@@ -123,8 +123,9 @@ class WeaveState:
         self.met_roots: frozenset[str] = frozenset()
         """Steps at the beginning of ways that meet others in a Flatten."""
         self.reads_messages = any(
-            name in node.spec.urn or name in self.graph.python_type(node_id)
+            name in told.lower()
             for node_id, node in proto.components.transforms.items()
+            for told in (node.spec.urn, self.graph.python_type(node_id))
             for name in ("pubsub", "kafka")
         )
         """Whether records may come with a trace of their own."""

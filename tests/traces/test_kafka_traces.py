@@ -37,6 +37,10 @@ class ReadFromKafka(beam.PTransform):  # type: ignore[misc]
         return pipeline | beam.Create([self._flags], reshuffle=False)
 
 
+# As of a program: nothing but the name of the class tells of Kafka.
+ReadFromKafka.__module__ = "__main__"
+
+
 def enter(flags: str) -> str:
     obs.continue_trace([("traceparent", f"00-{TRACE}-{SENDER}-{flags}".encode())])
     return flags
