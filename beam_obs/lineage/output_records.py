@@ -152,7 +152,9 @@ def only_record(file: str) -> OutputRecord:
         record_at(file, 2)
     except NoSuchRecord:
         return first
-    raise UsageError(f"{file} has several records: say which, {file}:N, or find it by --match FIELD=VALUE")
+    raise UsageError(
+        f"{file} has several records: say which, {file}:N; `beam-obs why {file} --match FIELD=VALUE` finds one"
+    )
 
 
 def matching_records(files: list[str], wanted: dict[str, str]) -> Iterator[OutputRecord]:

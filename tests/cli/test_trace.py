@@ -136,6 +136,7 @@ def test_the_address_in_a_backend_comes_from_the_option_or_the_file(
         ([""], "found an empty text, expected an origin of 32 hex digits"),
         ([" "], "found an empty text"),
         (["1234abcd"], "'1234abcd' has 8 hex digits, expected an origin of 32"),
+        (["fares.csv"], "say which, fares.csv:N; `beam-obs why fares.csv --match FIELD=VALUE` finds one"),
         (["fares.csv:x"], "found 'x', expected the number of a line or record, from 1"),
     ],
 )
