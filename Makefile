@@ -147,7 +147,7 @@ bench-instruments: $(STAMP)  ## cost of an update of a counter and of a histogra
 bench-logs: $(STAMP)  ## cost of what a log record of user code says
 	$(BIN)/python -m benchmarks.logs $(BENCH_ARGS)
 
-bench-traces: $(STAMP)  ## cost of traces: an element that is not sampled, a span, a run
+bench-traces: full-year  ## cost of traces: an element that is not sampled, a span, a run, flights
 	$(BIN)/python -m benchmarks.traces $(BENCH_ARGS)
 
 bench-dead: $(STAMP)  ## cost of dead letters when one record in ten is bad
