@@ -237,15 +237,20 @@ def test_an_aggregate_links_to_the_spans_of_what_it_is_made_of(tmp_path: pathlib
         )
         _ = pairs | "group" >> beam.GroupByKey() | "sum" >> beam.MapTuple(lambda key, values: sum(values))
         _ = pairs | "combine" >> beam.CombinePerKey(sum) | "print" >> beam.Map(print)
+        _ = {"a": pairs} | "join" >> beam.CoGroupByKey() | "joined" >> beam.Map(str)
 
     spans = run_traced(tmp_path, build)
 
-    for name, behind in (("group", "sum"), ("combine", "print")):
+    within = "join/CoGroupByKeyImpl/"
+    for before, name, behind in (
+        ("pairs", "group", "sum"),
+        ("pairs", "combine", "print"),
+        (f"{within}Tag[a]", f"{within}GroupByKey", f"{within}MapTuple(collect_values)"),
+    ):
         made = [span for span in named(spans, name) if span.links]
         (aggregate,) = made
         linked = {(link.trace_id, link.span_id) for link in aggregate.links}
-        pairs = named(spans, "pairs")
-        assert linked < {(span.trace_id, span.span_id) for span in pairs}
+        assert linked < {(span.trace_id, span.span_id) for span in named(spans, before)}
         assert len(linked) == 2
         assert aggregate.attributes["beam.contributors"] == 2
         assert aggregate.parent_id == ""
@@ -255,7 +260,7 @@ def test_an_aggregate_links_to_the_spans_of_what_it_is_made_of(tmp_path: pathlib
         (alone,) = [span for span in named(spans, name) if not span.links]
         above = parent_of(spans, alone)
         assert above is not None
-        assert above.name == "pairs"
+        assert above.name == before
 
 
 def test_a_bundle_that_is_tried_again_gives_the_same_ids(tmp_path: pathlib.Path) -> None:
