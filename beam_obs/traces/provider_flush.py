@@ -1,6 +1,6 @@
 """Has a provider of the program's own send what it holds, without waiting for a backend that is down.
 
-The SDK's batches heed no time-out: they wait as long as their exporter tries, which is ten seconds by default.
+The SDK's batches heed no time-out: they wait as long as their exporter tries, ten seconds by default.
 """
 
 from __future__ import annotations
