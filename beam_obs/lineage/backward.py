@@ -161,8 +161,8 @@ def _record(target: str, match: Mapping[str, str] | None) -> tuple[OutputRecord,
     files = files_of(target)
     if len(files) > 1:
         raise UsageError(
-            f"{target} is {len(files):,} files: name one of them; `beam-obs why {target} --match FIELD=VALUE` "
-            "finds a record in all"
+            f"{target} is {len(files):,} files: name one of them; "
+            f"`beam-obs why {target} --match FIELD=VALUE` finds a record in all"
         )
     return only_record(files[0]), ()
 

@@ -153,7 +153,8 @@ def only_record(file: str) -> OutputRecord:
     except NoSuchRecord:
         return first
     raise UsageError(
-        f"{file} has several records: say which, {file}:N; `beam-obs why {file} --match FIELD=VALUE` finds one"
+        f"{file} has several records: say which, {file}:N; "
+        f"`beam-obs why {file} --match FIELD=VALUE` finds one"
     )
 
 
