@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -74,20 +75,51 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(wheel: pathlib.Path) 
     assert names == tracked("beam_obs")
 
 
+def unpickled(python: str | pathlib.Path, installed: pathlib.Path, folder: pathlib.Path) -> int:
+    """Returns how many functions of the flights a Python can unpickle that has beam_obs in a folder."""
+    settings = template_settings("templates/flights-batch")
+    made = template_graph(settings.module, settings.example_arguments)
+    (folder / "pipeline.pb").write_bytes(made.pipeline)
+    shutil.copytree(PROJECT / "pipelines", folder / "program" / "pipelines")
+    paths = [installed, folder / "program", folder / "pipeline.pb"]
+    done = subprocess.run(
+        [python, "-c", _UNPICKLE, *paths],
+        cwd=folder, env=_without_path(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def _without_path() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 @pytest.mark.slow
 def test_what_workers_are_sent_is_unpickled_with_the_wheel_alone(
     wheel: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(PROJECT)
-    settings = template_settings("templates/flights-batch")
-    made = template_graph(settings.module, settings.example_arguments)
-    (tmp_path / "pipeline.pb").write_bytes(made.pipeline)
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
-    shutil.copytree(PROJECT / "pipelines", tmp_path / "program" / "pipelines")
-    paths = [str(tmp_path / name) for name in ("installed", "program", "pipeline.pb")]
-    done = subprocess.run(
-        [sys.executable, "-c", _UNPICKLE, *paths],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 50
+    assert unpickled(sys.executable, tmp_path / "installed", tmp_path) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.engines
+def test_the_wheel_is_installed_into_an_empty_environment_whose_workers_unpickle(
+    wheel: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(PROJECT)
+    uv = pathlib.Path(sys.executable).parent / "uv"
+    python = tmp_path / "venv" / "bin" / "python"
+    lock = ["--constraint", "requirements-dev.lock"]
+    for command in (
+        [uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"],
+        [uv, "pip", "install", "--quiet", "--python", python, *lock, f"{wheel}[gcp]"],
+        [uv, "pip", "check", "--quiet", "--python", python],
+        [tmp_path / "venv" / "bin" / "beam-obs", "--version"],
+    ):
+        done = subprocess.run(
+            [str(one) for one in command], env=_without_path(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert unpickled(python, tmp_path / "venv", tmp_path) > 50
