@@ -24,7 +24,7 @@ BENCH_ARGS ?=
 
 .PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-pythons test-oldest engines test-engines flink-up flink-down test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-traces bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation bench-stream soak
+        bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation bench-stream bench-cost soak
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -136,7 +136,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-instruments bench-logs bench-traces bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-stream  ## every benchmark
+bench: bench-stage bench-instruments bench-logs bench-traces bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-cost bench-stream  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -203,6 +203,10 @@ bench-watch: full-year  ## CPU that watching a run takes of it
 
 bench-exporters: full-year  ## CPU and memory that exporting numbers takes
 	$(BIN)/python -m benchmarks.exporters $(BENCH_ARGS)
+
+# Of 10^7 records, which takes long and the memory of a shuffle: `make bench-cost BENCH_ARGS="10000 100000 1000000 10000000"`.
+bench-cost: $(STAMP)  ## what observation adds to CPU, shuffles and store as an input grows
+	$(BIN)/python -m benchmarks.cost $(BENCH_ARGS)
 
 bench-stream: $(STAMP)  ## the rate that a stream sustains on Prism, bare and observed side by side
 	$(BIN)/python -m benchmarks.stream $(BENCH_ARGS)

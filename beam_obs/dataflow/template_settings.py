@@ -83,7 +83,7 @@ def template_settings(program: str) -> TemplateSettings:
         if not all(part.isidentifier() for part in program.split(".")):
             raise UsageError(
                 f"{program}: neither a folder with a {FILE} nor the name of a module; "
-                f"e.g. templates/{program} or pipelines.flights.batch"
+                "e.g. templates/flights-batch or pipelines.flights.batch"
             )
         return TemplateSettings(program, program.rpartition(".")[2])
     path = pathlib.Path(program) / FILE

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import dead, exporters, flights, import_time, instruments, isolation, stage, watch
+from benchmarks import cost, dead, exporters, flights, import_time, instruments, isolation, stage, watch
 from benchmarks.measure import Samples, in_turn
 from pipelines.flights.reference import DATA
 
@@ -119,3 +119,22 @@ def test_the_benchmark_of_isolation_tells_a_round_trip(
     monkeypatch.setattr(isolation, "SIZES", (10,))
     isolation.main()
     assert "record of         10 bytes" in capsys.readouterr().out
+
+
+def test_what_observation_costs_is_told_for_each_size_and_by_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cost.main(["100", "300", "--rounds=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    stores = [line.split() for line in lines if line.split()[1:2] == ["store"]]
+    assert [fields[0] for fields in stores] == ["100", "300", "line"]
+    assert all(fields[2] == "0" and int(fields[3].replace(",", "")) > 1_000 for fields in stores[:2])
+    # Each record goes into the shuffle with an origin of 16 bytes.
+    (shuffle,) = (line for line in lines if "line  shuffle" in line)
+    assert 16 < float(shuffle.partition("a record ")[2].split()[0]) < 40
+
+
+def test_a_line_of_costs_takes_two_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cost.main(["100", "100"])
+    assert "two sizes" in capsys.readouterr().err
