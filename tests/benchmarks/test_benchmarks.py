@@ -122,8 +122,9 @@ def test_the_benchmark_of_isolation_tells_a_round_trip(
 
 
 def test_what_observation_costs_is_told_for_each_size_and_by_a_line(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cost, "PIPELINES", {"grouped": cost.group_and_write})
     assert cost.main(["100", "300", "--rounds=1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     stores = [line.split() for line in lines if line.split()[1:2] == ["store"]]
