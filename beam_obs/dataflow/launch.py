@@ -170,7 +170,7 @@ def _value(field: Any, text: str) -> Any:
     if field.type == field.TYPE_BOOL:
         return {"true": True, "false": False}.get(text.lower())
     if field.type in (field.TYPE_INT32, field.TYPE_INT64):
-        return int(text) if text.lstrip("-").isdigit() and abs(int(text)) < 1 << 31 else None
+        return int(text) if text.isdecimal() and int(text) < 1 << 31 else None  # sizes and numbers of things
     return text
 
 

@@ -123,6 +123,8 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "label": (["--label", "Team=sky"], "label 'Team': a key is small letters"),
     "field": (["--environment", "maxWorker=5"], "--environment maxWorker: there is no such field"),
     "field's value": (["--environment", "maxWorkers=five"], "maxWorkers: found 'five', expected a whole"),
+    "field's sign": (["--environment", "maxWorkers=--5"], "maxWorkers: found '--5', expected a whole number"),
+    "field below none": (["--environment", "numWorkers=-5"], "numWorkers: found '-5', expected a whole"),
     "field's choice": (["--environment", "flexrsGoal=FAST"], "found 'FAST', expected one of"),
     "update of nothing": (["--update"], "--update replaces a job that runs: name it with --job-name"),
 }  # fmt: skip
