@@ -24,7 +24,13 @@ SOURCES = {
 }
 CLASS_OF_BEAM = re.compile(r"apache_beam(\.\w+)+\._?[A-Z]\w+")
 OF_PYTHON = {"_asdict", "_exit", "_field_defaults", "_fields", "_getframe", "_make", "_replace"}
-OF_OTHERS = {"_header": "fastavro", "_is_text_encoding": "codecs", "_option_string_actions": "argparse"}
+OF_OTHERS = {
+    "_header": "fastavro",
+    "_is_text_encoding": "codecs",
+    "_option_string_actions": "argparse",
+    "_action_groups": "argparse",
+    "_group_actions": "argparse",
+}
 
 
 def test_the_installed_beam_has_all_that_is_used() -> None:

@@ -6,7 +6,7 @@ It is OpenTelemetry's SDK, which is imported only then. Its spans go where ours 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -46,7 +46,7 @@ def resource_of_process(pipeline: str) -> Resource:
     return Resource.create({} if names_service(os.environ) else {"service.name": pipeline})
 
 
-def names_service(variables: os._Environ[str] | dict[str, str]) -> bool:
+def names_service(variables: Mapping[str, str]) -> bool:
     """Returns whether variables of the environment give the service a name."""
     return "OTEL_SERVICE_NAME" in variables or "service.name=" in variables.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""
