@@ -71,18 +71,22 @@ def failures_of(node: SpanNode) -> list[str]:
     ]
 
 
-def _tree(node: SpanNode, began: int, indent: str, mark: str) -> Iterator[str]:
+def _tree(node: SpanNode, began: int, before: str, below: str) -> Iterator[str]:
+    """Gives the lines of a span, with `before` in front of its own and `below` of those that follow."""
     span = node.span
     times = f"+{microseconds_text((span.start - began) / 1000)}"
     if span.end > span.start:
         times += f", took {microseconds_text((span.end - span.start) / 1000)}"
     details = "".join(f" · {one}" for one in details_of(node))
     name = click.style(clean(span.name), bold=True, fg="red" if span.status == 2 else None)
-    yield f"{indent}{mark}{name}  {times}{click.style(details, dim=True)}"
-    inner = indent + _INDENT * bool(mark)
-    yield from (f"{inner}   {click.style(one, fg='red')}" for one in failures_of(node))
-    for child in node.children:
-        yield from _tree(child, began, inner, "└─ ")
-    for aggregate in node.into:
-        yield f"{inner}└─ into {clean(aggregate.span.attributes.get(ORIGIN, aggregate.span.trace_id))}"
-        yield from _tree(aggregate, began, inner + _INDENT, "└─ ")
+    yield f"{before}{name}  {times}{click.style(details, dim=True)}"
+    left = len(node.children) + len(node.into)
+    beside = below + ("│  " if left else _INDENT)
+    yield from (f"{beside}{click.style(one, fg='red')}" for one in failures_of(node))
+    for number, child in enumerate([*node.children, *node.into], 1):
+        branch, inner = (f"{below}├─ ", f"{below}│  ") if number < left else (f"{below}└─ ", below + _INDENT)
+        if number <= len(node.children):
+            yield from _tree(child, began, branch, inner)
+        else:
+            yield f"{branch}into {clean(child.span.attributes.get(ORIGIN, child.span.trace_id))}"
+            yield from _tree(child, began, f"{inner}└─ ", inner + _INDENT)
