@@ -22,7 +22,7 @@ from beam_obs.records.trace_settings import TraceSettings
 from beam_obs.traces.own_provider import OwnProvider
 from beam_obs.traces.provider_flush import flush_of
 from beam_obs.traces.record_span import SCOPE
-from beam_obs.traces.sampling import tracestate_of
+from beam_obs.traces.sampling import NEVER, tracestate_of
 from beam_obs.traces.tracer import users_provider
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ SPAN_KEY = "beam.span_key"
 _LOGGER = logging.getLogger(__name__)
 _SAID_DROPPED: set[str] = set()
 """Runs of which it was said that spans are left out."""
+_ALWAYS_OFF = "AlwaysOffSampler"
+"""How the sampler of OpenTelemetry's SDK describes itself that takes nothing."""
 _NO_CONTEXT = Context()
 _INTERNAL = trace.SpanKind.INTERNAL
 
@@ -93,14 +95,23 @@ class ProcessTracer:
         span = self._tracer.start_span(name, context, _INTERNAL, attributes, links, start_time)
         if not span.is_recording() and self.settings.run not in _SAID_DROPPED:
             _SAID_DROPPED.add(self.settings.run)
-            _LOGGER.warning(
-                "the provider of spans that this process has set up leaves out %r, a span that is sampled by "
-                "its record's origin: have its sampler heed the flag of the parent, "
-                "ParentBased(%s), or give --obs_traces=otlp",
-                name,
-                type(getattr(self._provider, "sampler", None)).__name__,
-            )
+            self._tell_dropped(name)
         return span
+
+    def _tell_dropped(self, name: str) -> None:
+        """Says that the program's provider leaves a span out, unless nothing was asked for."""
+        sampler: Any = getattr(self._provider, "sampler", None)
+        described = sampler.get_description() if sampler is not None else "..."
+        settings = self.settings
+        if described == _ALWAYS_OFF and settings.threshold == NEVER and not settings.thresholds:
+            return
+        _LOGGER.warning(
+            "the provider of spans that this process has set up leaves out spans that were to be made, such "
+            "as %r: have its sampler heed the flag of the parent, as ParentBased(%s) does, and parentbased_... "
+            "in OTEL_TRACES_SAMPLER, or give --obs_traces=otlp",
+            name,
+            described,
+        )
 
     def context_of(self, span: Span) -> Context:
         """Returns the context in which a span is the current one, for code of the user's that is called."""

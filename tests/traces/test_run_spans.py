@@ -13,7 +13,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 from opentelemetry.util._once import Once
 
 import beam_obs as obs
@@ -118,7 +118,7 @@ def test_a_sampler_that_leaves_out_what_is_sampled_is_told_once(
     run_traced(tmp_path, build, "--obs_trace_share=1", "--obs_max_dead_rate=1")
 
     assert exported.get_finished_spans() == ()
-    assert len([one for one in caplog.messages if "ParentBased(TraceIdRatioBased)" in one]) == 1
+    assert len([one for one in caplog.messages if "as ParentBased(TraceIdRatioBased{0.0}) does" in one]) == 1
 
 
 class Stuck(SpanProcessor):
@@ -171,6 +171,21 @@ def test_a_provider_is_waited_for_again_when_its_backend_is_up_again(monkeypatch
     all_done()
     flush()
     assert stuck.ended == 3
+
+
+def test_a_sampler_that_takes_nothing_leaves_out_what_it_was_asked_to(
+    tmp_path: pathlib.Path,
+    exported: InMemorySpanExporter,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(trace.get_tracer_provider(), "sampler", ALWAYS_OFF)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+
+    run_traced(tmp_path, build, "--obs_max_dead_rate=1")
+
+    assert exported.get_finished_spans() == ()
+    assert "leaves out" not in caplog.text
 
 
 def test_a_gate_opens_again_after_a_while() -> None:
