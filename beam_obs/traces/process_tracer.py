@@ -107,8 +107,8 @@ class ProcessTracer:
             return
         _LOGGER.warning(
             "the provider of spans that this process has set up leaves out spans that were to be made, such "
-            "as %r: have its sampler heed the flag of the parent, as ParentBased(%s) does, and parentbased_... "
-            "in OTEL_TRACES_SAMPLER, or give --obs_traces=otlp",
+            "as %r: have its sampler heed the flag of the parent, as ParentBased(%s) does, and "
+            "parentbased_... in OTEL_TRACES_SAMPLER, or give --obs_traces=otlp",
             name,
             described,
         )
