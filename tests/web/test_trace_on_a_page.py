@@ -39,6 +39,7 @@ def test_the_spans_of_a_record_are_rows_and_lead_to_its_aggregate(
     assert [step.split()[-1] for step in steps[1:]] == ["parse", "city", "text", "write"]
     assert "into by city" in steps[2]
     assert "source uri fares.csv" in way.text_content()
+    assert f"beam-obs trace {folder}/fares.csv:1" in page.text_content()
     (origin,) = {href.get("href") for href in way.cssselect("p a")}
     assert origin.startswith("http://jaeger:16686/trace/")
     (of_aggregate,) = aggregate.cssselect("section[aria-labelledby=way]")

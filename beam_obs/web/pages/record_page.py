@@ -16,7 +16,7 @@ from beam_obs.lineage.step_graph import StepGraph
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.reports.lineage_words import shown_uri
 from beam_obs.reports.store_argument import store_argument
-from beam_obs.store.store import RunNotFound, Store
+from beam_obs.store.store import RunNotFound
 from beam_obs.web.bounded_text import BLOCK, MOST_OF_LINE, BoundedText, bounded
 from beam_obs.web.lineage_tree import Became, SourceShown, became, doubt, made_of, source_shown
 from beam_obs.web.page import NotThere, Page
@@ -109,6 +109,7 @@ def _page(
     known = answered.run or (forward.run if forward is not None else None)
     origin = _origin_of(backward, forward)
     trace = trace_shown(runs.store, origin, known.id) if origin and known is not None else None
+    rest = f"{f' --run {shlex.quote(run)}' if run else ''}{store_argument(runs.store)}"
     return Page(
         "record.html",
         f"Record {asked}",
@@ -135,7 +136,11 @@ def _page(
             "kept": top.kept if top is not None else 0,
             "step": SHOWN_CONTRIBUTORS,
             "trace": trace,
-            "commands": _commands(runs.store, asked, run, backward, forward),
+            "commands": [
+                f"beam-obs {command} {shlex.quote(asked)}{rest}"
+                for command, answer in (("why", backward), ("fate", forward), ("trace", trace))
+                if answer is not None
+            ],
         },
     )
 
@@ -189,14 +194,6 @@ def _lines(forward: Fate | None) -> tuple[tuple[SourceLine, BoundedText], ...]:
         return ()
     _, lines = source_record_in_lines(forward.partition, forward.position)
     return tuple((line, bounded(line.text, MOST_OF_LINE)) for line in lines)
-
-
-def _commands(
-    store: Store, asked: str, run: str | None, backward: Why | None, forward: Fate | None
-) -> list[str]:
-    rest = f"{f' --run {shlex.quote(run)}' if run else ''}{store_argument(store)}"
-    asked_for = [*(["why"] if backward is not None else []), *(["fate"] if forward is not None else [])]
-    return [f"beam-obs {command} {shlex.quote(asked)}{rest}" for command in asked_for]
 
 
 def _number(text: str) -> int:
