@@ -167,6 +167,8 @@ def _text(file: IO[bytes]) -> str:
 @functools.cache
 def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     ours, its = socket.socketpair()
+    for end in (ours, its):  # Beam's reader of credentials gives all sockets of a process a time-out
+        end.setblocking(True)
     with its:
         process = subprocess.Popen(
             [sys.executable, "-c", _SERVE, str(its.fileno())],
