@@ -87,8 +87,8 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 # Of the tests those that the Beam release decides on: what is woven, wrapped, read, written, counted and kept while it runs.
 # Rooms that import no Beam, questions to a store, programs and texts are the same on any; doctests ran as `make test` did.
 # Beam is asked as it is here; the tests on the newest release keep its answers (tests/quick_beam.py).
-WITHOUT_BEAM := alerts benchmarks cli conformance examples exporters files io/lines lineage pipelines records reports store stores \
-    typing web test_docs.py test_docstrings.py test_documentation.py test_rooms.py test_samples.py
+WITHOUT_BEAM := alerts benchmarks cli conformance dataflow examples exporters files io/lines lineage logs metrics pipelines records replay \
+    reports store stores testing typing web test_docs.py test_docstrings.py test_documentation.py test_rooms.py test_samples.py
 test-oldest: $(OLDEST_STAMP)  ## the tests that run Beam, on the oldest release that is supported
 	$(OLDEST_BIN)/python -m pytest tests $(IN_PARALLEL) --plain-beam $(WITHOUT_BEAM:%=--ignore=tests/%) \
 	    -m "not engines and not slow and not oracle and not browser" $(PYTEST_ARGS)

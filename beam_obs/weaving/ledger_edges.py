@@ -37,7 +37,7 @@ def points_of(weave: WeaveState, node_id: str, facts: ParDoFacts) -> StepPoints 
         or facts.gives_batches
         or facts.is_inference
         or facts.passes_summaries
-        or any(weave.graph.python_type(above) == units.HOT_KEYS for above in weave.graph.ancestors(node_id))
+        or _is_of_hot_keys(weave, node_id)
         # There what is splittable can have but one output.
         or (facts.is_splittable and not weave.settings.splits_reads)
     )
@@ -50,6 +50,10 @@ def points_of(weave: WeaveState, node_id: str, facts: ParDoFacts) -> StepPoints 
         return points
     told_by = weave.windows_told.get(taken, 0) if weave.settings.fuses_steps else 0
     return points._replace(told_by=told_by or points.first)
+
+
+def _is_of_hot_keys(weave: WeaveState, node_id: str) -> bool:
+    return any(weave.graph.python_type(above) == units.HOT_KEYS for above in weave.graph.ancestors(node_id))
 
 
 def has_windows(weave: WeaveState, pcoll: str) -> bool:
@@ -217,7 +221,8 @@ class _Edges:
             obstacle or given.obstacle,
             may_drop,
             given.passed,
-            not given.is_windowed_anew,
+            # A combine with hot keys puts half of what it takes into windows anew, by its time.
+            not given.is_windowed_anew and not _is_of_hot_keys(self._weave, node_id),
         )
 
     def _to(self, pcoll: str) -> _Given:

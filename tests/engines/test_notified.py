@@ -25,7 +25,7 @@ from tests.engines.object_stores import free_port
 from tests.engines.prism import prism_options
 from tests.engines.prometheus import Prometheus, installed, prometheus, running
 from tests.engines.test_dashboards import dashboard_of, series
-from tests.faulty_runner import DROP, FaultyRunner
+from tests.faulty_runner import DROP, Fault, with_fault
 
 pytestmark = pytest.mark.engines
 
@@ -78,7 +78,7 @@ class LosingPrism(PrismRunner):
     """Prism, with three records lost in front of a step."""
 
     def run_portable_pipeline(self, pipeline: Any, options: Any) -> Any:
-        return super().run_portable_pipeline(FaultyRunner("text", DROP, 3)._with_fault(pipeline), options)
+        return super().run_portable_pipeline(with_fault(pipeline, "text", Fault(DROP, 3)), options)
 
 
 def lose() -> None:

@@ -66,7 +66,8 @@ def assert_told(run: RunRecord, errors: str) -> None:
     assert "stream  cancelled, " in errors
     refused = (run.end or {})["dead_letters"]
     assert refused["count"] >= 5
-    assert len(list(dead_letters(obs.Store(), run))) == refused["count"]
+    # An engine that is told to stop may commit some more before it does: these are kept too.
+    assert len(list(dead_letters(obs.Store(), run))) >= refused["count"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

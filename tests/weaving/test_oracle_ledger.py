@@ -108,3 +108,10 @@ def test_windows_of_common_steps_are_held_against_each_other() -> None:
         "0 given typed",
         "see 0",
     }
+
+
+def test_hot_keys_that_come_at_the_end_of_their_window_are_in_the_next_one() -> None:
+    # What waits for a batch comes when its window ends: Beam's second half takes it for one of the next.
+    names = ["group into batches", "hot keys with arguments", "hot keys with arguments"]
+    found = ledger_of_run(in_windows(names, 40, 3), "fn_api")
+    assert [edge.text for edge in found.broken] == []
