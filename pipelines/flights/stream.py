@@ -146,8 +146,12 @@ def _write(statistics: Any, windows: str, options: StreamOptions, dead: obs.Dead
     )
 
 
+_AHEAD_SECONDS = 5
+"""A pane that is written a moment before its sink's window ends would be late for it when it gets there."""
+
+
 def _now(element: Any) -> TimestampedValue:
-    return TimestampedValue(element, time.time())
+    return TimestampedValue(element, time.time() + _AHEAD_SECONDS)
 
 
 @contextlib.contextmanager
