@@ -15,7 +15,7 @@ import json
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin_sums import OriginSums
@@ -158,21 +158,22 @@ class PointSums:
 
     def of(self, terms: Iterable[int]) -> OriginSums:
         """Returns what terms come to."""
-        found = OriginSums()
-        for point in terms:
-            sums = self.by_point.get(abs(point))
-            if sums is not None:
-                found.merge(sums, 1 if point > 0 else -1)
-        return found
+        return _sum_of(terms, self.by_point, OriginSums())
 
     def by_window_of(self, terms: Iterable[int]) -> WindowSums:
         """Returns what terms come to in each window, as far as windows are known."""
-        found = WindowSums()
-        for point in terms:
-            sums = self.by_window.get(abs(point))
-            if sums is not None:
-                found.merge(sums, 1 if point > 0 else -1)
-        return found
+        return _sum_of(terms, self.by_window, WindowSums())
+
+
+_Sums = TypeVar("_Sums", OriginSums, WindowSums)
+
+
+def _sum_of(terms: Iterable[int], by_point: Mapping[int, _Sums], found: _Sums) -> _Sums:
+    for point in terms:
+        sums = by_point.get(abs(point))
+        if sums is not None:
+            found.merge(sums, 1 if point > 0 else -1)
+    return found
 
 
 def _texts(sums: Mapping[int, OriginSums | WindowSums]) -> dict[str, str]:
