@@ -83,8 +83,19 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--at-least-once", is_flag=True, help="Let a streaming job process records more than once: it costs less."
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be posted, and send nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print what would be posted, and post nothing; an update asks for the job that runs.",
+)
 @click.option("--validate-only", is_flag=True, help="Let Dataflow look at the request, and start nothing.")
+@click.option(
+    "--watch",
+    "is_watched",
+    is_flag=True,
+    help="Follow the job to its end, as `beam-obs watch` does: its run in the store that obs_store names, "
+    "its numbers sent where parameters such as obs_cloud_monitoring say.",
+)
 def launch(
     template: str,
     parameters: Mapping[str, str],
@@ -100,16 +111,23 @@ def launch(
     at_least_once: bool,
     dry_run: bool,
     validate_only: bool,
+    is_watched: bool,
 ) -> None:
     """Start a job of Dataflow from a template, whose metadata tells which parameters it takes.
 
     TEMPLATE is the file of a flex template, on this machine or in gs://, or of a classic one in gs://. What
     it or Dataflow would refuse is named, and nothing is sent. The id of the job is printed, and the address
-    of its page; `beam-obs watch` follows it to its end.
+    of its page; `beam-obs watch` follows it to its end, and so does --watch here.
     """
+    if dry_run and validate_only:
+        raise click.UsageError("--dry-run sends nothing, and --validate-only asks Dataflow: give one of them")
+    if is_watched and (dry_run or validate_only):
+        raise click.UsageError("--watch follows a job, and none is started")
     where = asked_place(project, region, endpoint)
+    targets = _targets(parameters) if is_watched else {}
     if graph is not None and not update:
         raise click.UsageError("--graph is of an update: give --update too")
+    new_graph = None if graph is None else _given_graph(graph)
     wanted = Wanted(parameters, job_name, labels, environment, is_update=update, at_least_once=at_least_once)
     found = read_template(template)
     if found.metadata is None:
@@ -118,7 +136,7 @@ def launch(
         )
     request = launch_request(found, where, wanted)
     if update and job_name is not None:
-        mapping = _mapping(where, job_name, graph or found.graph, even_incompatible)
+        mapping = _mapping(where, job_name, new_graph, found.graph, even_incompatible, dry_run)
         request = launch_request(found, where, wanted._replace(mapping=mapping))
     if dry_run:
         click.echo(request.body())
@@ -130,6 +148,12 @@ def launch(
         return
     tell(job_id)
     tell(where.console(job_id))
+    if is_watched:
+        from beam_obs.cli.watch import watch_job
+        from beam_obs.store.store import Store
+
+        watch_job(job_id, Store(parameters.get("obs_store")), where, targets)
+        return
     options = f" --endpoint {endpoint}" if endpoint else ""
     click.echo(
         f"beam-obs: beam-obs watch {job_id} --project {where.project} --region {where.region}{options} "
@@ -150,14 +174,46 @@ def asked_place(project: str | None, region: str | None, endpoint: str | None) -
         raise click.UsageError(str(error)) from None
 
 
-def _mapping(where: JobPlace, job_name: str, graph: str | None, even_incompatible: bool) -> Mapping[str, str]:
+def _targets(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Returns where the numbers of a job are sent while it is watched: its parameters or a file here say."""
+    from beam_obs.exporters.targets import TARGETS, chosen_targets
+    from beam_obs.store.configuration import find_configuration
+
+    given = {name: parameters.get(f"obs_{name}") for name in TARGETS}
+    return chosen_targets(given, find_configuration(), "--param obs_{}")
+
+
+def _given_graph(location: str) -> Any:
+    """Returns the pipeline of a file that was asked for by its name: without it nothing may be sent."""
+    from beam_obs.dataflow.launched_template import NoTemplate
+    from beam_obs.dataflow.running_job import read_pipeline
+
+    try:
+        pipeline = read_pipeline(location)
+    except NoTemplate as error:
+        raise click.UsageError(f"--graph {error}; nothing was sent") from None
+    if pipeline is None:
+        raise click.UsageError(f"--graph {location}: there is no such file, nothing was sent")
+    return pipeline
+
+
+def _mapping(
+    where: JobPlace, job_name: str, given: Any, graph: str | None, even_incompatible: bool, dry_run: bool
+) -> Mapping[str, str]:
     """Returns the new names of steps of the job that runs, and says what stands in the way of its update."""
+    from beam_obs.dataflow.dataflow_calls import DataflowError
     from beam_obs.dataflow.running_job import pipeline_of, read_pipeline, running_job
     from beam_obs.dataflow.transform_mapping import plan_update
 
-    job = running_job(where, job_name)
+    try:
+        job = running_job(where, job_name)
+    except DataflowError as error:
+        if not dry_run:
+            raise
+        click.echo(f"beam-obs: new names of steps are left out: {clean(str(error))}", err=True)
+        return {}
     old = pipeline_of(job)
-    new = read_pipeline(graph) if graph is not None else None
+    new = read_pipeline(graph) if given is None and graph is not None else given
     if old is None or new is None:
         which = "the new pipeline (--graph gives it)" if new is None else "that of the running job"
         click.echo(

@@ -97,6 +97,7 @@ def graph(
     _import_from_here(program)
     with _usage():
         settings = template_settings(program)
+        _check_arguments(arguments, settings.module)
         # The end of our options; a program takes it for the end of its own, with the runner's behind it.
         if arguments[:1] == ("--",):
             arguments = arguments[1:]
@@ -108,7 +109,8 @@ def graph(
             _write(_steps_text(made), output)
             return
         bare = template_graph(settings.module, [*given, "--obs_lineage=off"])
-        _write(f"{made.sizes()}; without lineage {bare.sizes()}\n", output)
+        is_woven = bare.steps != made.steps
+        _write(made.sizes() + f"; without lineage {bare.sizes()}" * is_woven + "\n", output)
 
 
 @template.command()
@@ -120,19 +122,33 @@ def new(name: str) -> None:
     """
     from beam_obs.dataflow.template_graph import template_graph
     from beam_obs.dataflow.template_settings import template_settings
-    from beam_obs.dataflow.template_starter import start_template
+    from beam_obs.dataflow.template_starter import start_template, whole_or_none
 
     with _usage():
         written = start_template(name, pathlib.Path())
-        os.chdir(name)
-        _import_from_here(".")
-        settings = template_settings(".")
-        _write(_metadata_text(settings), pathlib.Path("metadata.json"))
-        _write(
-            _steps_text(template_graph(settings.module, settings.example_arguments)),
-            pathlib.Path("steps.txt"),
-        )
+        with whole_or_none(pathlib.Path(name).absolute()):
+            os.chdir(name)
+            _import_from_here(".")
+            settings = template_settings(".")
+            made = template_graph(settings.module, settings.example_arguments)
+            for file, text in (("metadata.json", _metadata_text(settings)), ("steps.txt", _steps_text(made))):
+                pathlib.Path(file).write_text(text, encoding="utf-8")
     tell(f"wrote {len(written) + 2} files to {name}: see {name}/README.md")
+
+
+def _check_arguments(arguments: tuple[str, ...], module: str) -> None:
+    """Refuses an option of the command behind PROGRAM, where the program has none of that name."""
+    from beam_obs.dataflow.template_parameters import own_option_names
+
+    named = {one.partition("=")[0] for one in arguments if one.startswith("--")}
+    ours = named & {"--steps", "--pipeline", "--output"}
+    if not ours or arguments[:1] == ("--",):
+        return
+    for name in sorted(ours - own_option_names(module)):
+        raise UsageError(
+            f"{name} stands behind PROGRAM, and the program has no such option: write it before, as in "
+            f"beam-obs template graph {name} ... PROGRAM"
+        )
 
 
 def _metadata_text(settings: TemplateSettings) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,7 @@ from beam_obs.cli.launch import asked_place, place_options
 from beam_obs.cli.shared_options import STORE_HELP, tell_problems_of
 from beam_obs.dataflow.dataflow_calls import JobPlace
 from beam_obs.dataflow.dataflow_job import is_job_id
-from beam_obs.exporters.exporter_group import ExporterGroup, make_exporters_that_work
+from beam_obs.exporters.exporter_group import make_exporters_that_work
 from beam_obs.exporters.targets import chosen_targets
 from beam_obs.records.wording import clean
 from beam_obs.reports.columns import is_terminal
@@ -57,18 +58,46 @@ def watch(
         raise click.UsageError("give either a RUN or --job JOB")
     wanted = job or run or ""
     place = asked_place(project, region, endpoint) if job or project or region or is_job_id(wanted) else None
+    # A store's word is somebody else's: where its runs sent their numbers does not count here.
+    targets = chosen_targets({}, find_configuration(), "--{}")
+    if job is not None or is_job_id(wanted):
+        assert place is not None
+        watch_job(wanted, Store(root), place, targets)
+        return
+    store = Store(root, must_exist=True)
+    with _interrupted():
+        _watch_run(store, store.find(wanted), job_endpoint, place, targets)
+
+
+def watch_job(job_id: str, store: Store, place: JobPlace, targets: Mapping[str, str]) -> None:
+    """Shows a job of Dataflow to its end, and its run from when it is there; ends the command as it ended.
+
+    Args:
+      job_id: its id.
+      store: that its run is in.
+      place: where it is.
+      targets: where its numbers are sent, as `chosen_targets` gives them.
+    """
+    with _interrupted():
+        _watch_job(job_id, store, place, targets)
+
+
+@contextlib.contextmanager
+def _interrupted() -> Iterator[None]:
+    """Lets Ctrl-C end the command, and the job go on."""
     try:
-        if job is not None or is_job_id(wanted):
-            assert place is not None
-            _watch_job(wanted, Store(root), place)
-        else:
-            store = Store(root, must_exist=True)
-            _watch_run(store, store.find(wanted), job_endpoint, place)
+        yield
     except KeyboardInterrupt:
         raise click.Abort from None
 
 
-def _watch_run(store: Store, record: RunRecord, job_endpoint: str | None, place: JobPlace | None) -> None:
+def _watch_run(
+    store: Store,
+    record: RunRecord,
+    job_endpoint: str | None,
+    place: JobPlace | None,
+    targets: Mapping[str, str],
+) -> None:
     """Shows a run to its end, and ends the command as it ended."""
     tell_problems_of(record)
     if record.end is None:
@@ -76,7 +105,7 @@ def _watch_run(store: Store, record: RunRecord, job_endpoint: str | None, place:
         from beam_obs.runs.watched_job import WatchedJob
 
         asked = job_of_run(record, job_endpoint, place)
-        exporters = _exporters()
+        exporters = make_exporters_that_work(targets)
         says = _messages_of(asked)
         try:
             with display(store) as show:
@@ -104,12 +133,7 @@ def _messages_of(asked: AskedJob) -> Callable[[], None]:
     return say
 
 
-def _exporters() -> ExporterGroup:
-    """Returns what sends numbers where the file of settings says: a store's word is somebody else's."""
-    return make_exporters_that_work(chosen_targets({}, find_configuration(), "--{}"))
-
-
-def _watch_job(job_id: str, store: Store, place: JobPlace) -> None:
+def _watch_job(job_id: str, store: Store, place: JobPlace, targets: Mapping[str, str]) -> None:
     """Shows a job of Dataflow until it has ended, or until its run is there."""
     from beam_obs.dataflow.dataflow_job import DataflowJob, has_ended, has_ended_well, state_of
     from beam_obs.dataflow.job_of_run import run_of_job
@@ -123,7 +147,7 @@ def _watch_job(job_id: str, store: Store, place: JobPlace) -> None:
         state = state_of(told)
         record = run_of_job(store, told)
         if record is not None and (record.status == "submitted" or record.end is not None):
-            _watch_run(store, record, None, place)
+            _watch_run(store, record, None, place, targets)
             return
         if state != before:
             tell(f"{job_id}  {state.lower()}")
@@ -135,6 +159,7 @@ def _watch_job(job_id: str, store: Store, place: JobPlace) -> None:
     if record is None:
         click.echo(f"beam-obs: no run of job {job_id} is in {store.shown_uri}", err=True)
     if state == "FAILED":
-        click.echo(f"beam-obs: job {job_id} failed: {job.last_error()}", err=True)
+        reason = job.last_error() or f"it does not say why, look at {place.console(job_id)}"
+        click.echo(f"beam-obs: job {job_id} failed: {reason}", err=True)
     if not has_ended_well(state):
         raise click.exceptions.Exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, NamedTuple
 
 from beam_obs.metrics.dataflow_client import dataflow_client
@@ -40,7 +41,11 @@ class DataflowError(BeamObsError):
         self.code = code
 
     def __reduce__(self) -> tuple[type[DataflowError], tuple[Any, ...]]:
-        return (DataflowError, (self.task, self.reason, self.code))
+        return (type(self), (self.task, self.reason, self.code))
+
+
+class DataflowTimeout(DataflowError):
+    """Dataflow does not answer in time."""
 
 
 class JobPlace(NamedTuple):
@@ -61,6 +66,15 @@ class JobPlace(NamedTuple):
         return f"{CONSOLE}/{self.region}/{job_id}?project={self.project}"
 
 
+_FORMS = {
+    "project": (
+        re.compile(r"([a-z0-9.-]+:)?[a-z]([a-z0-9-]*[a-z0-9])?"),
+        "an id is small letters, digits and hyphens, a letter first; not the name or the number",
+    ),
+    "region": (re.compile(r"[a-z]+-[a-z]+[0-9]+"), "write one like europe-west1"),
+}
+
+
 def place(project: str | None, region: str | None, endpoint: str | None = None) -> JobPlace:
     """Returns where jobs are, by what is given or else by variables that gcloud and Beam use too.
 
@@ -70,7 +84,7 @@ def place(project: str | None, region: str | None, endpoint: str | None = None) 
       endpoint: as given.
 
     Raises:
-      UsageError: project or region are neither given nor set.
+      UsageError: project or region are neither given nor set, or cannot be one.
 
     >>> place("sky", "europe-west1").console("2026-01-02_03_04_05-678")
     'https://console.cloud.google.com/dataflow/jobs/europe-west1/2026-01-02_03_04_05-678?project=sky'
@@ -83,6 +97,9 @@ def place(project: str | None, region: str | None, endpoint: str | None = None) 
         value = given or next((os.environ[one] for one in variables if os.environ.get(one)), None)
         if not value:
             raise UsageError(f"no {name} is given: write --{name}=..., or set {variables[0]}")
+        form, expected = _FORMS[name]
+        if form.fullmatch(value) is None:
+            raise UsageError(f"{name} is {value!r}: {expected}")
         found.append(value)
     return JobPlace(found[0], found[1], endpoint)
 
@@ -121,14 +138,16 @@ def call(
       is_patient: whether it is tried again for a minute while a quota is used up.
 
     Raises:
-      DataflowError: it refuses, or does not answer.
+      DataflowTimeout: it does not answer in that time.
+      DataflowError: it refuses, or nobody answers.
       MissingExtra: the ``dataflow`` extra is not installed.
     """
     dataflow = dataflow_types()
     from google.api_core import exceptions
     from google.api_core.retry import Retry, if_exception_type
     from google.auth.exceptions import GoogleAuthError
-    from requests.exceptions import RequestException
+    from requests.exceptions import ConnectionError as NoConnection
+    from requests.exceptions import RequestException, Timeout
 
     retry = Retry(
         if_exception_type(exceptions.TooManyRequests), initial=0.5, maximum=10, timeout=_PATIENCE_SECONDS
@@ -138,6 +157,13 @@ def call(
         return asked(request, retry=retry if is_patient else None, timeout=seconds)
     except exceptions.RetryError as error:
         raise _error(task, error.cause or error) from None
+    except Timeout:
+        raise DataflowTimeout(task, f"it did not answer within {seconds:g} s") from None
+    except NoConnection as error:
+        # Of what requests says of it, with the whole address, the system's own words.
+        said = re.search(r"\[Errno -?\d+\] ([\w ]+)", str(error))
+        reason = said[1] if said else " ".join(str(error).split())[:500]
+        raise DataflowError(task, f"no answer from {endpoint or 'Dataflow'}: {reason}") from None
     except (exceptions.GoogleAPICallError, GoogleAuthError, RequestException) as error:
         raise _error(task, error) from None
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 
+from beam_obs.dataflow.dataflow_calls import DataflowTimeout
 from beam_obs.dataflow.dataflow_job import is_of_dataflow, place_of, state_of
 from beam_obs.dataflow.running_job import job_of
 from beam_obs.records.number_text import counted
@@ -66,6 +67,8 @@ class _Asked:
                 return
             job = job_of(place, str(self.record.job_id), self._seconds, is_patient=False)
             self.state = state_of(job).lower()
+        except DataflowTimeout:
+            return  # as if it were still asked
         except Exception as error:  # of the network, of credentials, of an extra that is not there
             self.reason = " ".join(str(error).split())[:300]
 

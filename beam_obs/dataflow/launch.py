@@ -9,7 +9,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from beam_obs.dataflow.dataflow_calls import JobPlace, call, dataflow_types
-from beam_obs.dataflow.launch_parameters import WrongParameters, parameter_problems
+from beam_obs.dataflow.launch_parameters import (
+    WrongParameters,
+    cloud_storage_form,
+    is_cloud_storage,
+    parameter_problems,
+)
 from beam_obs.dataflow.launched_template import LaunchedTemplate
 from beam_obs.records.dataflow_names import as_job_name, job_name_problem, label_problems
 from beam_obs.store.unknown_name import nearest_names
@@ -17,6 +22,7 @@ from beam_obs.store.unknown_name import nearest_names
 GOOGLES = "https://dataflow.googleapis.com"
 _OF_FLEX = "FlexTemplatesServiceClient"
 _LOCAL_CLASSIC = "a classic template is launched from Cloud Storage: copy it to gs://BUCKET/... first"
+_FOLDERS = ("tempLocation", "stagingLocation")
 
 
 class Wanted(NamedTuple):
@@ -68,13 +74,13 @@ class LaunchRequest(NamedTuple):
         return f"{where}/templates:launch?gcsPath={urllib.parse.quote(self.message.gcs_path, safe='')}"
 
     def body(self) -> str:
-        """Returns what is posted there, as JSON, enums by their names."""
+        """Returns what is posted there, as JSON, enums by their names; the same text for the same request."""
         from google.protobuf import json_format
 
         told = json_format.MessageToDict(type(self.message).pb(self.message))
-        if self.client != _OF_FLEX:
-            return json.dumps(told["launchParameters"], indent=2)
-        return json.dumps({"launchParameter": told["launchParameter"]}, indent=2)
+        of_flex = self.client == _OF_FLEX
+        body = {"launchParameter": told["launchParameter"]} if of_flex else told["launchParameters"]
+        return json.dumps(body, indent=2, sort_keys=True)
 
     def send(self, validate_only: bool = False) -> str | None:
         """Sends it; returns the id of the job.
@@ -149,11 +155,14 @@ def _environment(template: LaunchedTemplate, wanted: Wanted, problems: list[str]
             problems.append(f"--environment {name}: there is no such field; {told}")
             continue
         is_list = field.message_type is None and not isinstance(getattr(kind.pb()(), field.name), (str, int))
-        value = text.split(",") if is_list else _value(field, text)
+        value = text.split(",") if is_list and text else _value(field, text)
         if value is None:
-            problems.append(f"--environment {name}: found {text!r}, expected {_expected(field)}")
+            problems.append(f"--environment {name}: found {text!r}, expected {_expected(field, text)}")
         else:
             found[name] = value
+    first, most = found.get("numWorkers"), found.get("maxWorkers")
+    if first is not None and most is not None and first > most:
+        problems.append(f"--environment numWorkers: found {first}, expected at most the {most} of maxWorkers")
     if wanted.labels:
         found["additionalUserLabels"] = dict(wanted.labels)
     if wanted.at_least_once:
@@ -171,14 +180,20 @@ def _value(field: Any, text: str) -> Any:
         return {"true": True, "false": False}.get(text.lower())
     if field.type in (field.TYPE_INT32, field.TYPE_INT64):
         return int(text) if text.isdecimal() and int(text) < 1 << 31 else None  # sizes and numbers of things
-    return text
+    if field.json_name in _FOLDERS:
+        return text if is_cloud_storage(text) else None
+    return text or None
 
 
-def _expected(field: Any) -> str:
+def _expected(field: Any, text: str) -> str:
     if field.enum_type is not None:
         return f"one of {', '.join(field.enum_type.values_by_name)}"
     if field.message_type is not None:
         return "an option of its own: --label KEY=VALUE"
+    if field.json_name in _FOLDERS:
+        return cloud_storage_form(text, "gs://BUCKET/FOLDER")
+    if field.type == field.TYPE_STRING:
+        return "a value"
     return "true or false" if field.type == field.TYPE_BOOL else "a whole number"
 
 

@@ -13,7 +13,11 @@ from beam_obs.records.errors import BeamObsError
 from beam_obs.records.wording import clean
 from beam_obs.store.unknown_name import nearest_names
 
-_CLOUD_STORAGE = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?", re.DOTALL)
+_CLOUD_STORAGE = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/.*)?", re.DOTALL)
+_BUCKET = (
+    "where the name of a bucket is 3 characters or more: small letters, digits, '-', '_' and '.', first and "
+    "last a letter or digit"
+)
 _KINDS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "BOOLEAN": (re.compile(r"true|false", re.IGNORECASE).fullmatch, "true or false"),
     "NUMBER": (re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?").fullmatch, "a number"),
@@ -50,6 +54,21 @@ class WrongParameters(BeamObsError):
 
     def __reduce__(self) -> tuple[type[WrongParameters], tuple[str, list[str]]]:
         return (WrongParameters, (self.template, self.problems))
+
+
+def is_cloud_storage(text: str) -> bool:
+    """Returns whether a text is an address in Cloud Storage."""
+    return _CLOUD_STORAGE.fullmatch(text) is not None
+
+
+def cloud_storage_form(text: str, form: str) -> str:
+    """Returns what is expected in place of a text that is no address in Cloud Storage.
+
+    Args:
+      text: what was found.
+      form: of such an address, e.g. ``gs://BUCKET/FOLDER``.
+    """
+    return f"{form}, {_BUCKET}" if text.startswith("gs://") else form
 
 
 def parameter_problems(metadata: Any, given: Mapping[str, str]) -> list[str]:
@@ -93,11 +112,15 @@ def _described(parameter: Any) -> str:
 
 def _wrong_value(parameter: Any, value: str) -> list[str]:
     name, found = parameter.name, clean(repr(value))
+    if not value and not parameter.is_optional and not parameter.default_value:
+        return [f"--param {name}: found {found}, expected a value: {_described(parameter)}"]
     choices = [option.value for option in parameter.enum_options]
     if choices and value not in choices:
         return [f"--param {name}: found {found}, expected one of {', '.join(choices)}"]
     matches, form = _KINDS.get(_kind_name(parameter), (None, ""))
     if matches is not None and not matches(value):
+        if form.startswith("gs://"):
+            form = cloud_storage_form(value, form)
         return [f"--param {name}: found {found}, expected {form}"]
     for pattern in parameter.regexes:
         if not _fits(pattern, value):

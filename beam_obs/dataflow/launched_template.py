@@ -79,6 +79,12 @@ def read_template(location: str) -> LaunchedTemplate:
         return LaunchedTemplate(location, spec, spec.metadata if has_metadata else None)
     if "environment" in told:
         return _classic(dataflow, location, told)
+    if "sdkInfo" in told:
+        raise NoTemplate(
+            location,
+            "it is the spec of a template without an image: beam-obs template spec PROGRAM --image "
+            "IMAGE@sha256:... gives it one",
+        )
     expected = 'the "image" of a flex template\'s container spec, or the job of a classic template'
     raise NoTemplate(location, f"it is no template: {expected} is expected")
 

@@ -106,9 +106,13 @@ def read_pipeline(location: str) -> Any:
             )
         return read_pipeline(template.graph)
     try:
-        return api.Pipeline.FromString(content)
+        pipeline = api.Pipeline.FromString(content)
     except DecodeError:
+        pipeline = api.Pipeline()
+    # Some files that are none can be parsed as one that has no steps.
+    if not pipeline.components.transforms:
         reason = (
             "it is no portable pipeline: give the file pipeline.pb that was staged, or a classic template"
         )
-        raise NoTemplate(location, reason) from None
+        raise NoTemplate(location, reason)
+    return pipeline

@@ -99,6 +99,10 @@ def template_graph(module: str, arguments: Sequence[str]) -> TemplateGraph:
         import apache_beam.runners.dataflow.internal.apiclient  # noqa: F401
     except ImportError:
         raise MissingExtra("Dataflow's runner", "gcp") from None
+    # A program without them takes our options all the same, and Beam warns of none that it knows.
+    import beam_obs.runs.options
+    import beam_obs.weaving.lineage_options  # noqa: F401
+
     main = getattr(program_module(module), "main", None)
     if not callable(main):
         raise UsageError(f"{module} has no function main, which builds its pipeline and runs it")

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from beam_obs.dataflow.program_imports import imports_beam_obs
+from beam_obs.dataflow.template_regex import regex_problem
 from beam_obs.dataflow.template_settings import TemplateSettings
 from beam_obs.records.errors import UsageError
 
@@ -55,7 +57,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def template_parameters(settings: TemplateSettings) -> list[Parameter]:
-    """Returns the parameters of a template: those of its program's own options, then those of ours.
+    """Returns the parameters of a template: those of its program's own options, then, where it is observed,
+    those of ours.
 
     The program's own options are those of the subclasses of ``PipelineOptions`` that its module has or
     imports.
@@ -76,12 +79,14 @@ def template_parameters(settings: TemplateSettings) -> list[Parameter]:
             f"{settings.module} has no options of its own: declare them in a subclass of PipelineOptions, "
             "which the module has or imports"
         )
-    by_name = {_name(action): (action, group) for action, group in _actions([*own, *OPTION_CLASSES])}
+    ours = OPTION_CLASSES if imports_beam_obs(settings.module) else ()
+    by_name = {_name(action): (action, group) for action, group in _actions([*own, *ours])}
     unknown = settings.parameters.keys() - by_name.keys()
     if unknown:
+        plain = "" if ours else "; those of beam_obs do nothing, as it does not import beam_obs"
         raise UsageError(
             f"the template's settings have parameters.{min(unknown)}, and the program has no such option; "
-            f"it has {', '.join(by_name)}"
+            f"it has {', '.join(by_name)}{plain}"
         )
     told = {name: settings.parameters.get(name, {}) for name in by_name}
     return [
@@ -89,6 +94,16 @@ def template_parameters(settings: TemplateSettings) -> list[Parameter]:
         for name, (action, group) in by_name.items()
         if not told[name].get("leave_out")
     ]
+
+
+def own_option_names(module: str) -> set[str]:
+    """Returns the options that a program declares itself, as they are written: ``--input``.
+
+    Raises:
+      UsageError: there is no such module.
+    """
+    actions = _actions(_own_classes(program_module(module)))
+    return {name for action, _ in actions for name in action.option_strings}
 
 
 def program_module(name: str) -> Any:
@@ -149,6 +164,11 @@ def _parameter(name: str, action: argparse.Action, group: str, told: Mapping[str
             "choices=('true', 'false'), or leave it out: "
             f"[parameters.{name}] leave_out = true"
         )
+    if isinstance(action.nargs, int) and action.nargs > 1:
+        raise UsageError(
+            f"option --{name} takes {action.nargs} values, and a template gives each option one: take them "
+            f"from one text, or leave it out: [parameters.{name}] leave_out = true"
+        )
     choices = tuple(map(str, action.choices or getattr(action.type, "choices", None) or ()))
     kind, patterns = _kind(action, choices)
     parameter = Parameter(
@@ -187,6 +207,8 @@ def _help(action: argparse.Action) -> str:
 
 def _default(action: argparse.Action) -> str | None:
     value = action.default
+    if isinstance(value, (list, tuple)):  # of an option that takes several: a parameter is one of them
+        value = value[0] if len(value) == 1 else None
     if value is None or value is argparse.SUPPRESS:
         return None
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -199,11 +221,9 @@ def _check(parameter: Parameter) -> None:
             f"{where} has no help, which a template must have: add help=... where it is declared"
         )
     for regex in parameter.regexes:
-        try:
-            fits = parameter.default is None or re.fullmatch(regex, parameter.default)
-        except re.error as error:
-            raise UsageError(f"{where}: {regex!r} is no regular expression: {error}") from None
-        if not fits:
+        if problem := regex_problem(regex):
+            raise UsageError(f"{where}: {regex!r}: {problem}")
+        if parameter.default is not None and re.fullmatch(regex, parameter.default) is None:
             raise UsageError(f"{where}: its default {parameter.default!r} does not match {regex!r}")
     if parameter.choices and parameter.default is not None and parameter.default not in parameter.choices:
         raise UsageError(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from beam_obs.dataflow.template_regex import regex_problem
 from beam_obs.records.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -110,6 +111,9 @@ def _checked(settings: dict[str, Any], path: str) -> TemplateSettings:
         _check_names(said, _PARAMETER, where)
         if any(not isinstance(one, str) for one in said.get("regexes", ())):
             raise UsageError(f"{where}: regexes are texts")
+        for regex in said.get("regexes", ()):
+            if problem := regex_problem(regex):
+                raise UsageError(f"{where}: regexes: {regex!r}: {problem}")
     example = {name: str(value) for name, value in settings.pop("example", {}).items()}
     found = TemplateSettings(**settings, example=example)
     _check_modes(found, path)

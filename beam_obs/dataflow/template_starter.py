@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import keyword
 import pathlib
 import re
+import shutil
+from collections.abc import Iterator
 
 from beam_obs.records.errors import UsageError
 
 _FILES = pathlib.Path(__file__).parent / "starter"
 _SUFFIX = ".in"
+_MADE_LATER = {"out", "wheels"}
+"""Folders that the README's commands make."""
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 """Names of pipelines that are labels of Dataflow and names of images; and, with underscores, of packages."""
 
@@ -24,7 +30,8 @@ def start_template(name: str, parent: pathlib.Path) -> list[pathlib.Path]:
       parent: the folder that it is written to.
 
     Raises:
-      UsageError: the name is none, or there is such a folder already.
+      UsageError: the name is none or that of a module or of what is in the folder, or there is such a
+        folder already.
     """
     package = name.replace("-", "_")
     if _NAME.fullmatch(name) is None or "--" in name or keyword.iskeyword(package):
@@ -35,12 +42,46 @@ def start_template(name: str, parent: pathlib.Path) -> list[pathlib.Path]:
     folder = parent / name
     if folder.exists():
         raise UsageError(f"{folder} is there already: a new template is a folder of its own")
+    if name in _MADE_LATER | {path.name.partition(".")[0] for path in _FILES.iterdir()}:
+        raise UsageError(
+            f"a pipeline cannot be named {name!r}: its folder has a {name} already, beside its package; e.g. "
+            f"{name}-pipeline"
+        )
+    if _is_module(package):
+        raise UsageError(
+            f"a pipeline cannot be named {name!r}: there is a module {package} already, which its own would "
+            f"be taken for; e.g. {name}-pipeline"
+        )
     written = []
-    for file in sorted(_FILES.rglob(f"*{_SUFFIX}")):
-        place = str(file.relative_to(_FILES)).removesuffix(_SUFFIX).replace("package/", f"{package}/", 1)
-        text = file.read_text(encoding="utf-8").replace("{{name}}", name).replace("{{package}}", package)
-        path = folder / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        written.append(path)
+    with whole_or_none(folder):
+        for file in sorted(_FILES.rglob(f"*{_SUFFIX}")):
+            place = str(file.relative_to(_FILES)).removesuffix(_SUFFIX).replace("package/", f"{package}/", 1)
+            text = file.read_text(encoding="utf-8").replace("{{name}}", name).replace("{{package}}", package)
+            path = folder / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
     return written
+
+
+@contextlib.contextmanager
+def whole_or_none(folder: pathlib.Path) -> Iterator[None]:
+    """Removes a folder that the block writes where the block fails.
+
+    Args:
+      folder: the folder, which is not there yet or is begun.
+    """
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _is_module(name: str) -> bool:
+    try:
+        found = importlib.util.find_spec(name)
+    except ValueError:  # of one that was imported without a file
+        return True
+    # A folder without __init__.py comes after any package, so that it stands in nobody's way.
+    return found is not None and found.origin is not None

@@ -245,7 +245,8 @@ def _with_lineage(before: _Graph, after: _Graph, found: list[Incompatibility]) -
     now = "carries no lineage and the new one does"
     told = now if after.is_woven else "carries lineage and the new one does not"
     reason = f"the running job {told}, which changes how elements are encoded at"
-    switch = "give the new one --obs_lineage=off" if after.is_woven else "leave out --obs_lineage=off"
+    carry = "let the new one carry lineage (an observed pipeline, without --obs_lineage=off)"
+    switch = "give the new one --obs_lineage=off" if after.is_woven else carry
     way_out = f"{switch}, or drain the job and launch the new one in its place"
     whole = Incompatibility("lineage", f"{reason} {shown}{more}", way_out)
     return [whole, *(one for one in found if one not in of_coders)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import sys
+from typing import NoReturn
 
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
@@ -55,6 +56,26 @@ def test_a_graph_tells_its_size_and_is_written(
     assert {step.partition("  ")[0] for step in steps if "lambda" not in step} <= labels
 
 
+@pytest.mark.parametrize("option", ["--steps", "--pipeline=x.pb"])
+def test_an_option_behind_the_program_that_it_does_not_have_is_refused(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(["template", "graph", SCHEDULE, option]) == 2
+    assert f"{option.partition('=')[0]} stands behind PROGRAM" in capsys.readouterr().err
+
+
+def test_a_new_template_that_fails_leaves_no_folder(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(program: str) -> NoReturn:
+        raise OSError("the disk is full")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("beam_obs.dataflow.template_settings.template_settings", fail)
+    assert exit_code(["template", "new", "orders-of-nobody"]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -72,8 +93,32 @@ def test_wrong_usage_is_told(arguments: list[str], said: str, capsys: pytest.Cap
 
 def test_behind_two_hyphens_are_the_options_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["template", "graph", SCHEDULE, "--", "--obs_lineage=off"]) == 0
-    woven, without = capsys.readouterr().out.split("; without lineage ")
-    assert woven.partition(",")[0] == without.partition(",")[0]
+    told = capsys.readouterr().out
+    kept = (PROJECT / SCHEDULE / "steps.txt").read_text().splitlines()
+    assert int(told.partition(" steps, ")[0]) < len(kept)
+    assert "without lineage" not in told  # it is that graph already
+
+
+def test_a_program_of_beam_alone_has_a_graph_without_warnings(
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    name = f"plain_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(
+        "import apache_beam as beam\n"
+        "from apache_beam.options.pipeline_options import PipelineOptions\n"
+        "def main():\n"
+        "    with beam.Pipeline(options=PipelineOptions()) as p:\n"
+        "        p | beam.Impulse()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(["template", "graph", name]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("1 steps, ")
+    assert "without lineage" not in told
+    assert "Unparseable" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,115 +1,105 @@
-"""The commands of docs/deploy.md in their order, on a server of Dataflow's API and a folder for a bucket."""
+"""The commands of docs/deploy.md as they stand, in bash: a server is Dataflow, and a folder is the bucket."""
 
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 import shlex
-from collections.abc import Iterator
-from typing import Any
+import subprocess
 
 import pytest
 
 dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip install 'beam_obs[dataflow]'")
 
-from beam_obs.cli.main import exit_code  # noqa: E402 - which needs it
-from beam_obs.runs import watched_job, watcher  # noqa: E402
+from beam_obs.dataflow.launch_parameters import parameter_problems  # noqa: E402 - which need it
+from beam_obs.dataflow.launched_template import read_template  # noqa: E402
 from tests import dataflow_server  # noqa: E402
-from tests.dataflow.small_template import launcher  # noqa: E402
-from tests.dataflow_server import DataflowServer, State, user  # noqa: E402
+from tests.dataflow.try_deploy import IMAGE, PROJECT, prepare  # noqa: E402
 from tests.rest_api import api  # noqa: E402
 
-PROJECT = pathlib.Path(__file__).parents[2]
 PAGE = PROJECT / "docs" / "deploy.md"
-IMAGE = "europe-docker.pkg.dev/sky/flights@sha256:" + "0" * 64
 
 
 def commands() -> list[str]:
-    (block,) = re.findall(r"```console\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return [line.removeprefix("$ ") for line in block.splitlines()]
+    """Returns the commands of the page, those of several lines as one text."""
+    (block,) = re.findall(r"```console\n\$ (.*?)```", PAGE.read_text(), re.DOTALL)
+    return block.rstrip().split("\n$ ")
 
 
-@pytest.fixture
-def server(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DataflowServer]:
-    for module in (watched_job, watcher):
-        monkeypatch.setattr(module, "LIVE_SECONDS", 0.02)
+def test_a_project_is_set_up_with_what_the_build_and_the_page_name(tmp_path: pathlib.Path) -> None:
     with dataflow_server.running() as server:
-        server.projects = {"sky"}
-        server.states_of_new = [*[State.JOB_STATE_RUNNING] * 3, State.JOB_STATE_DONE]
-        yield server
+        variables = prepare(server, tmp_path)
+    given = {"GOOGLE_CLOUD_PROJECT": "sky-flights", "CLOUDSDK_COMPUTE_REGION": "europe-west1"}
+    command = [str(PROJECT / "templates" / "set-up-project"), "you@example.com"]
+    subprocess.run(command, env={**os.environ, **given, **variables}, check=True, timeout=60)
+    asked = [shlex.split(line) for line in (tmp_path / "gcloud.txt").read_text().splitlines()]
+
+    made = {one[3] for one in asked if one[2] == "create" or one[:3] == ["storage", "buckets", "create"]}
+    accounts = {"beam-obs-build", "beam-obs-workers", "beam-obs-launch"}
+    assert made >= {*accounts, "gs://sky-flights-beam-obs", "beam-obs"}
+    names = [PAGE.read_text(), (PROJECT / "templates" / "cloudbuild.yaml").read_text()]
+    assert set(re.findall(r"(beam-obs-\w+)@", "".join(names))) == accounts
+    of_build = {word for one in asked if any("beam-obs-build@" in word for word in one) for word in one}
+    assert {"--role=roles/artifactregistry.writer", "--role=roles/ondemandscanning.admin"} <= of_build
+    # Each of both launches jobs whose workers are another account.
+    users = [one for one in asked if "--role=roles/iam.serviceAccountUser" in one]
+    assert {one[-1].partition("@")[0].partition(":")[2] for one in users} == {
+        "beam-obs-build",
+        "beam-obs-launch",
+    }
 
 
-class Shell:
-    """Runs lines as a shell would: variables, quotes, files for output, and the one substitution of the page.
-
-    Args:
-      folder: in place of the bucket.
-      server: in place of Dataflow.
-    """
-
-    def __init__(self, folder: pathlib.Path, server: DataflowServer, monkeypatch: Any, capsys: Any) -> None:
-        self._folder, self._server = folder, server
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-        self._variables: dict[str, str] = {}
-
-    def run(self, line: str) -> str:
-        line = line.replace("IMAGE", IMAGE)
-        for name, value in self._variables.items():
-            line = line.replace(f"${name}", value)
-        if "$(head -n 1 job.txt)" in line:
-            line = line.replace("$(head -n 1 job.txt)", pathlib.Path("job.txt").read_text().split("\n")[0])
-        line, _, file = line.partition(" > ")
-        program, *given = shlex.split(line)
-        if program == "export":
-            self._variables = dict(one.split("=", 1) for one in given)
-            for name, value in self._variables.items():
-                self._monkeypatch.setenv(name, value.replace("gs://sky-data", str(self._folder)))
-            return ""
-        if program == "gcloud":
-            return ""
-        assert program == "beam-obs"
-        # The template is read from the file that would have been copied.
-        given = ["flights.json" if one.startswith("gs://sky-data/templates/") else one for one in given]
-        given = [str(PROJECT / one) if one.startswith("templates/") else one for one in given]
-        if given[0] in ("launch", "watch"):
-            given += ["--endpoint", self._server.url]
-        assert exit_code(given) == 0, (line, *self._capsys.readouterr())
-        printed: str = self._capsys.readouterr().out
-        if file:
-            pathlib.Path(file).write_text(printed)
-        return printed
-
-
-def test_the_commands_of_the_page_run(
-    server: DataflowServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
+@pytest.mark.slow
+def test_the_commands_of_the_page_run(tmp_path: pathlib.Path) -> None:
     lines = commands()
     assert len(lines) == 10
-    shell = Shell(tmp_path, server, monkeypatch, capsys)
-
-    def launch(job: Any) -> None:
-        launcher(tmp_path, server, "flights", str(tmp_path / "beam_obs"))(job)
-        counts = {"in": 2.0, "out": 2.0}
-
-        server.count(
-            job.id,
-            [
-                user(*one, f"{step}/Observed", namespace="beam_obs")
-                for step in ("read", "parse")
-                for one in counts.items()
-            ],
+    with dataflow_server.running() as server:
+        variables = prepare(server, tmp_path)
+        script = "".join(f"echo '== {number}'\n{line}\n" for number, line in enumerate(lines, 1))
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=PROJECT,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
-
-    server.on_launch = launch
-    printed = [shell.run(line) for line in lines]
-
-    assert server.asked[0].body["validateOnly"] is True
+    assert done.returncode == 0, done.stdout + done.stderr
     (job,) = server.jobs.values()
     assert job.name == "flights"
-    assert "flights  done" in printed[5]
-    body = json.loads(pathlib.Path("request.json").read_text())
-    api("dataflow.v1b3").check("LaunchFlexTemplateRequest", body)
-    assert body["launchParameter"]["parameters"]["obs_store"] == "gs://sky-data/beam_obs"
-    assert "flexTemplates:launch" in lines[8]
-    assert all(json.loads(one) for one in pathlib.Path("policies.jsonl").read_text().splitlines())
+    printed = dict(re.findall(r"== (\d+)\n(.*?)(?=== |\Z)", done.stdout, re.DOTALL))
+    assert "flights  done" in printed["6"]
+
+    # Rules have data: the numbers of the run went to Cloud Monitoring, its end too.
+    numbers = [json.loads(line) for line in (tmp_path / "cloud_monitoring.jsonl").read_text().splitlines()]
+    told = {one["name"] for one in numbers if one["final"]}
+    asked = [shlex.split(line) for line in (tmp_path / "gcloud.txt").read_text().splitlines()]
+    policies = [json.loads(one[4].removeprefix("--policy=")) for one in asked if "policies" in one]
+    queries = [one["conditions"][0]["conditionPrometheusQueryLanguage"]["query"] for one in policies]
+    assert queries
+    for query in queries:
+        asked_for = set(re.findall(r"custom_googleapis_com:(beam_obs_\w+?)(?:_bucket)?\b", query))
+        # The server runs no worker that could tell of its memory.
+        assert {one for one in asked_for if "worker_memory" not in one} <= told, query
+
+    (scheduled,) = [one for one in asked if one[:2] == ["scheduler", "jobs"]]
+    (address,) = [one.removeprefix("--uri=") for one in scheduled if one.startswith("--uri=")]
+    request = api("run.v2").read("POST", address.removeprefix("https://run.googleapis.com"), b"")
+    assert request.method == "run.projects.locations.jobs.run"
+
+    # What Cloud Run would start is the command that was just typed.
+    (created,) = [one for one in asked if one[:3] == ["run", "jobs", "create"]]
+    given = {one.partition("=")[0]: one.partition("=")[2] for one in created[4:]}
+    assert given["--image"] == IMAGE
+    assert given["--command"] == "beam-obs"
+    program, template, *arguments = given["--args"].split(",")
+    assert (program, template) == ("launch", "gs://sky-flights-beam-obs/templates/flights.json")
+    parameters = dict(
+        one.removeprefix("--param=").split("=", 1) for one in arguments if one.startswith("--param=")
+    )
+    metadata = read_template(str(tmp_path / template.removeprefix("gs://"))).metadata
+    assert parameter_problems(metadata, parameters) == []
+    assert {*arguments} >= {"--watch", "--job-name=flights"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -12,11 +12,14 @@ dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip inst
 
 import beam_obs as obs  # noqa: E402 - which need it
 from beam_obs.cli.main import exit_code  # noqa: E402
+from beam_obs.dataflow.dataflow_calls import DataflowTimeout, JobPlace  # noqa: E402
 from beam_obs.dataflow.jobs_of_runs import with_jobs  # noqa: E402
+from beam_obs.dataflow.running_job import job_of  # noqa: E402
 from beam_obs.records.run_id import new_run_id  # noqa: E402
 from beam_obs.store.run import Run  # noqa: E402
 from tests import dataflow_server  # noqa: E402
 from tests.dataflow_server import PROJECT, REGION, DataflowServer, State  # noqa: E402
+from tests.patience import PATIENCE_SECONDS  # noqa: E402
 
 
 @pytest.fixture
@@ -76,13 +79,25 @@ def test_a_job_that_cannot_be_asked_is_said_and_the_run_is_shown(
 
 
 def test_a_service_that_does_not_answer_is_not_waited_for(server: DataflowServer) -> None:
-    server.finish_request = lambda *_: time.sleep(2)  # type: ignore[method-assign]
+    asked = threading.Event()
+    server.finish_request = lambda *_: asked.wait(PATIENCE_SECONDS)  # type: ignore[method-assign,assignment]
     submitted("job-1", server.url)
-    began = time.monotonic()
-    (record,), problems = with_jobs(obs.Store().runs(), 0.3)
-    assert time.monotonic() - began < 1.5
+    try:
+        (record,), problems = with_jobs(obs.Store().runs(), 0.3)
+    finally:
+        asked.set()
     assert record.job_state is None
     assert problems == ["1 job of submitted runs could not be asked: Dataflow did not answer within 0.3 s"]
+
+
+def test_a_call_that_is_not_answered_in_time_says_so(server: DataflowServer) -> None:
+    asked = threading.Event()
+    server.finish_request = lambda *_: asked.wait(PATIENCE_SECONDS)  # type: ignore[method-assign,assignment]
+    try:
+        with pytest.raises(DataflowTimeout, match=r"job-1: it did not answer within 0\.2 s"):
+            job_of(JobPlace("a-project", "europe-west1", server.url), "job-1", 0.2)
+    finally:
+        asked.set()
 
 
 def test_runs_that_are_not_of_dataflow_are_not_asked_for() -> None:

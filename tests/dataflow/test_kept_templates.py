@@ -91,3 +91,9 @@ def test_a_program_without_a_graph_is_an_error() -> None:
         template_graph("pipelines.flights.parse", [])
     with pytest.raises(obs.BeamObsError, match=r"pipelines\.flights\.batch ended with 2, and no graph"):
         template_graph("pipelines.flights.batch", [])
+
+
+def test_the_image_takes_only_files_that_are_known_by_their_hashes() -> None:
+    lines = (PROJECT / "templates" / "requirements.lock").read_text().replace("\\\n", "").splitlines()
+    assert len(lines) > 100
+    assert [line for line in lines if "==" not in line or "--hash=sha256:" not in line] == []

@@ -103,6 +103,19 @@ def test_a_dry_run_prints_the_request_and_sends_nothing(
         assert json.load(answer)["job"]["name"] == "flights"
 
 
+def test_a_dry_run_prints_the_same_text_each_time(launch: Callable[..., Any]) -> None:
+    labels = [f"--label=l{one}=x" for one in (5, 3, 1, 4, 2)]
+    _, out, _ = launch(*RIGHT, *labels, "--param", "obs_payload=none", "--param", "limit=3", "--dry-run")
+    assert out == json.dumps(json.loads(out), indent=2, sort_keys=True) + "\n"
+
+
+def test_a_request_is_printed_or_validated(launch: Callable[..., Any], server: DataflowServer) -> None:
+    code, out, err = launch(*RIGHT, "--dry-run", "--validate-only")
+    assert (code, out) == (2, "")
+    assert "give one of them" in err
+    assert server.asked == []
+
+
 def test_a_request_can_be_validated_only(launch: Callable[..., Any], server: DataflowServer) -> None:
     code, out, _ = launch(*RIGHT, "--validate-only")
     assert (code, out) == (0, "Dataflow takes it: flights would be launched\n")
@@ -114,6 +127,11 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "unknown": (["--param", "imput=x"], "--param imput: the template has no such parameter; did you mean"),
     "missing": ([], "--param input=... is missing: Files to read."),
     "kind": (["--param", "input=in.csv"], "--param input: found 'in.csv', expected gs://BUCKET/..."),
+    "bucket": (
+        ["--param", "input=gs://My_Bucket/in.csv"],
+        "found 'gs://My_Bucket/in.csv', expected gs://BUCKET/..., where the name of a bucket is 3 characters",
+    ),
+    "field's bucket": (["--environment", "tempLocation=gs://b"], "the name of a bucket is 3 characters"),
     "number": (["--param", "limit=ten"], "--param limit: found 'ten', expected a number"),
     "flag": (["--param", "by_hour=yes"], "--param by_hour: found 'yes', expected true or false"),
     "regex": (["--param", "obs_store=runs"], "--param obs_store: found 'runs', expected a text like"),
@@ -126,6 +144,14 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "field's sign": (["--environment", "maxWorkers=--5"], "maxWorkers: found '--5', expected a whole number"),
     "field below none": (["--environment", "numWorkers=-5"], "numWorkers: found '-5', expected a whole"),
     "field's choice": (["--environment", "flexrsGoal=FAST"], "found 'FAST', expected one of"),
+    "field's folder": (["--environment", "stagingLocation=/a"], "stagingLocation: found '/a', expected gs://"),
+    "field without value": (["--environment", "network="], "network: found '', expected a value"),
+    "list without value": (["--environment", "additionalExperiments="], "found '', expected a value"),
+    "more than most": (
+        ["--environment", "numWorkers=6", "--environment", "maxWorkers=5"],
+        "--environment numWorkers: found 6, expected at most the 5 of maxWorkers",
+    ),
+    "without value": (["--param", "input="], "--param input: found '', expected"),
     "update of nothing": (["--update"], "--update replaces a job that runs: name it with --job-name"),
 }  # fmt: skip
 
@@ -158,6 +184,7 @@ def test_at_least_once_is_for_templates_that_support_it(
         ("image: x", "it is no JSON"),
         ("[]", "it is no JSON object"),
         ('{"name": "x"}', "it is no template"),
+        ('{"sdkInfo": {}, "metadata": {"name": "x"}}', "without an image: beam-obs template spec"),
         ('{"image": "x", "metadata": {"name": "x", "params": []}}', 'no field named "params"'),
     ],
 )
@@ -177,6 +204,22 @@ def test_a_place_is_needed(spec: str, capsys: pytest.CaptureFixture[str], monkey
     monkeypatch.delenv("CLOUDSDK_CORE_PROJECT", raising=False)
     assert exit_code(["launch", spec]) == 2
     assert "no project is given: write --project=..." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("project", "region", "told"),
+    [
+        ("Sky Data", REGION, "project is 'Sky Data': an id is small letters"),
+        ("1234", REGION, "project is '1234': an id is small letters"),
+        (PROJECT, "Europe", "region is 'Europe': write one like europe-west1"),
+        (PROJECT, "europe-west1-b", "region is 'europe-west1-b': write one like europe-west1"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(
+    spec: str, capsys: pytest.CaptureFixture[str], project: str, region: str, told: str
+) -> None:
+    assert exit_code(["launch", spec, *RIGHT, "--project", project, "--region", region]) == 2
+    assert told in capsys.readouterr().err
 
 
 ERRORS = {
@@ -265,6 +308,48 @@ def test_an_update_whose_graph_is_not_known_is_left_to_dataflow(
     code, _, err = launch(*RIGHT, "--update")
     assert code == 0
     assert "the new pipeline (--graph gives it) is not known" in err
+
+
+def test_an_update_is_printed_where_the_running_job_cannot_be_asked(
+    launch: Callable[..., Any], server: DataflowServer, tmp_path: pathlib.Path
+) -> None:
+    server.refusals.append(Refused(403, "PERMISSION_DENIED", "the caller may not list jobs"))
+    graph = staged(tmp_path, grouped())
+    code, out, err = launch(*RIGHT, "--update", "--graph", graph, "--dry-run")
+    assert code == 0
+    given = json.loads(out)["launchParameter"]
+    assert (given["update"], given.get("transformNameMappings")) == (True, None)
+    assert "new names of steps are left out: Dataflow cannot list jobs: the caller may not list jobs" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "new.pb: there is no such file, nothing was sent"),
+        (b"", "it is no portable pipeline"),
+        (b"steps of a pipeline", "it is no portable pipeline"),
+        (b'{"name": "x"}', "it is no template"),
+    ],
+    ids=["missing", "empty", "a text", "JSON"],
+)
+def test_a_graph_that_is_none_is_refused_and_nothing_sent(
+    launch: Callable[..., Any],
+    server: DataflowServer,
+    tmp_path: pathlib.Path,
+    content: bytes | None,
+    told: str,
+) -> None:
+    running(server, launch, staged(tmp_path, grouped()))
+    asked = len(server.asked)
+    file = tmp_path / "new.pb"
+    if content is not None:
+        file.write_bytes(content)
+    code, _, err = launch(*RIGHT, "--update", "--graph", str(file))
+    assert code == 2
+    assert told in err
+    assert "nothing was sent" in err
+    assert len(server.asked) == asked
+    assert len(server.jobs) == 1
 
 
 def test_an_update_of_a_job_that_does_not_run_names_those_that_do(launch: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -70,6 +71,75 @@ def test_an_option_is_a_parameter_with_what_argparse_knows_of_it() -> None:
     assert "secret_knob" not in found
 
 
+PLAIN = """
+import argparse
+from apache_beam.options.pipeline_options import PipelineOptions
+
+class PlainOptions(PipelineOptions):
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--input", help="Files.")
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "helper", "has_ours"),
+    [
+        ("", "", False),
+        ("import beam_obs as obs", "", True),
+        ("def main():\n    from beam_obs import Pipeline", "", True),
+        ("from . import steps", "import beam_obs.stages", True),
+        ("from plain_package.steps import step", "step = 1  # import beam_obs", False),
+        # Never imported here: what it does then is not done.
+        (
+            "def main():\n    from plain_package.steps import step",
+            "import beam_obs\nraise SystemExit(1)",
+            True,
+        ),
+    ],
+)
+def test_options_of_ours_are_parameters_of_a_program_that_imports_beam_obs(
+    program: str, helper: str, has_ours: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "plain_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "steps.py").write_text(helper)
+    (package / "program.py").write_text(PLAIN + program)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        found = {one.name for one in template_parameters(TemplateSettings("plain_package.program", "plain"))}
+    finally:
+        for name in [one for one in sys.modules if one.startswith("plain_package")]:
+            del sys.modules[name]
+    assert ("obs_store" in found) is has_ours
+    assert "input" in found
+
+
+def test_a_module_beside_a_program_that_is_in_no_package_is_its_own(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plain_program.py").write_text(PLAIN + "import plain_steps")
+    (tmp_path / "plain_steps.py").write_text("import beam_obs")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        found = template_parameters(TemplateSettings("plain_program", "plain"))
+    finally:
+        for name in ("plain_program", "plain_steps"):
+            sys.modules.pop(name, None)
+    assert "obs_store" in {one.name for one in found}
+
+
+def test_an_option_of_several_values_is_a_parameter_of_one() -> None:
+    def declare(parser: Any) -> None:
+        parser.add_argument("--days", nargs="+", type=int, default=[1, 2], help="Days.")
+        parser.add_argument("--tags", action="append", default=["a"], help="Tags.")
+
+    found = parameters_of(declare)
+    assert (found["days"].kind, found["days"].default) == ("NUMBER", None)
+    assert found["tags"].default == "a"
+
+
 def test_settings_say_what_argparse_does_not_know() -> None:
     def declare(parser: Any) -> None:
         parser.add_argument("--input", help="Files.")
@@ -105,6 +175,7 @@ def test_a_launch_gives_each_option_of_ours_a_value(value: str, shared: bool) ->
     ("arguments", "said"),
     [
         ((["--fast"], {"action": "store_true", "help": "h"}), "--fast takes no value.*leave_out = true"),
+        ((["--range"], {"nargs": 2, "help": "h"}), "--range takes 2 values.*leave_out = true"),
         ((["input"], {"help": "h"}), "option input cannot be a template's: it needs a name such as --input"),
         ((["-i"], {"help": "h"}), "option -i cannot be a template's"),
         ((["--input"], {}), "--input has no help"),

@@ -31,6 +31,13 @@ from beam_obs.dataflow.template_settings import template_settings
         ),
         ("module = 'm'\nname = 'n'\n[parameters]\nx = 1", "parameters.x is 1; write a table"),
         ("module = 'm'\nname = 'n'\n[parameters.x]\nregexes = [1]", "regexes are texts"),
+        (
+            "module = 'm'\nname = 'n'\n[parameters.x]\nregexes = ['[a-']",
+            r"parameters\.x: regexes: '\[a-': it is no",
+        ),
+        ("module = 'm'\nname = 'n'\n[parameters.x]\nregexes = ['(?!a).+']", r"it has \(\?!, which not all"),
+        ("module = 'm'\nname = 'n'\n[parameters.x]\nregexes = ['(?<=a)b']", r"it has \(\?<=, which not all"),
+        ("module = 'm'\nname = 'n'\n[parameters.x]\nregexes = ['(a)\\1']", r"it has \\1, which not all"),
         ("module =", "Invalid value"),
     ],
 )
@@ -38,6 +45,14 @@ def test_wrong_settings_are_refused(text: str, said: str, tmp_path: pathlib.Path
     (tmp_path / "template.toml").write_text(text)
     with pytest.raises(obs.UsageError, match=said):
         template_settings(str(tmp_path))
+
+
+@pytest.mark.parametrize("regex", [r"gs://[^/]+/.*", r"(?:a|b)\(?=", "[(?=]+", "[]a(?!]", r"\\1", "(?P<y>a)"])
+def test_what_all_engines_know_is_taken(regex: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "template.toml").write_text(
+        f"module = 'm'\nname = 'n'\n[parameters.x]\nregexes = ['{regex}']"
+    )
+    assert template_settings(str(tmp_path)).parameters["x"]["regexes"] == [regex]
 
 
 def test_what_is_neither_a_folder_nor_a_module_is_refused() -> None:

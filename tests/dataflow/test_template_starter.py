@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
 import beam_obs as obs
 from beam_obs.dataflow.template_starter import start_template
+from tests.programs import run
 
 pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip install 'beam_obs[dataflow,gcp]'")
 
@@ -22,14 +21,7 @@ def test_a_new_template_passes_its_own_tests(tmp_path: pathlib.Path) -> None:
     def done(folder: pathlib.Path, *command: str) -> None:
         environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
         environment.pop("PYTEST_ADDOPTS", None)
-        made = subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        made = run(["-m", *command], cwd=folder, env=environment, forks=True)
         assert made.returncode == 0, made.stdout + made.stderr
 
     done(tmp_path, "beam_obs.cli", "template", "new", "orders-daily")
@@ -40,6 +32,7 @@ def test_each_file_of_a_new_template_is_of_its_name(tmp_path: pathlib.Path) -> N
     written = start_template("orders-daily", tmp_path)
     names = {str(path.relative_to(tmp_path / "orders-daily")) for path in written}
     assert {"orders_daily/pipeline.py", "template.toml", "Dockerfile", "cloudbuild.yaml", "README.md"} < names
+    assert ".gcloudignore" in names
     for path in written:
         text = path.read_text()
         assert "{{name}}" not in text
@@ -54,6 +47,37 @@ def test_each_file_of_a_new_template_is_of_its_name(tmp_path: pathlib.Path) -> N
 def test_a_name_that_is_none_is_refused(name: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(obs.UsageError, match="cannot be named"):
         start_template(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["conftest", "data", "launch", "out", "tests", "wheels"])
+def test_a_name_of_what_is_in_the_folder_is_refused(name: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(obs.UsageError, match=rf"has a {name} already"):
+        start_template(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_beam_obs_is_installed_from_the_wheels_wherever_it_is_asked_for(tmp_path: pathlib.Path) -> None:
+    files = {path.name: path.read_text() for path in start_template("orders", tmp_path)}
+    for name in ("README.md", "Dockerfile", "cloudbuild.yaml"):
+        text = files[name].replace("\\\n", " ")
+        installs = [line for line in text.splitlines() if "--requirement requirements.txt" in line]
+        assert installs
+        assert all("--find-links" in line for line in installs), name
+    assert files["README.md"].index("pip wheel") < files["README.md"].index("pip install")
+
+
+def test_a_new_template_is_told_by_where_it_is(tmp_path: pathlib.Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    made = run(["-m", "beam_obs.cli", "template", "new", "orders"], cwd=tmp_path, env=environment, forks=True)
+    assert (tmp_path / "orders" / "metadata.json").exists()
+    assert (made.stdout + made.stderr).splitlines() == ["wrote 16 files to orders: see orders/README.md"]
+
+
+@pytest.mark.parametrize("name", ["json", "sys", "apache-beam"])
+def test_a_name_of_a_module_is_refused_before_anything_is_written(name: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(obs.UsageError, match=r"there is a module \w+ already"):
+        start_template(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: pathlib.Path) -> None:

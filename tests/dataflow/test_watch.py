@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.dataflow.small_template import launcher  # noqa: E402
 from tests.dataflow_server import PROJECT, REGION, DataflowServer, Refused, State, user  # noqa: E402
 from tests.runs.test_run_of_template import be_worker_of, template  # noqa: E402
 
+BUILD = pathlib.Path(__file__).parents[2] / "templates" / "cloudbuild.yaml"
 PLACE = ["--project", PROJECT, "--region", REGION]
 
 
@@ -85,6 +88,11 @@ def test_a_launched_job_is_watched_to_its_end_in_the_store(
     assert out.count("Worker pool started.") == 1
     assert "nightly  done" in out
     (run,) = obs.Store(str(tmp_path / "store")).runs()
+    (read_by_build,) = re.findall(r"sed -n '(.*)' watched.txt", BUILD.read_text())
+    found = subprocess.run(
+        ["sed", "-n", read_by_build], input=out, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == f"{run.id}\n"
     assert (run.status, run.problems) == ("done", ())
     _, stage = (run.end or {})["stages"]
     assert (stage["label"], stage["in"], stage["out"], stage["dead"]) == ("parse", 2, 1, 1)
@@ -108,6 +116,50 @@ def test_the_numbers_of_a_watched_job_are_exported(
     assert code == 0, err
     told = "".join(file.read_text() for file in tmp_path.glob("*.prom"))
     assert 'beam_obs_run_status{pipeline="nightly",status="done"} 1' in told
+
+
+def test_a_launch_can_follow_its_job_and_send_its_numbers_where_its_parameters_say(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.on_launch = launcher(tmp_path, server)
+    server.states_of_new = [*[State.JOB_STATE_RUNNING] * 2, State.JOB_STATE_DONE]
+    spec = tmp_path / "nightly.json"
+    spec.write_text(json.dumps({"image": "image", "sdkInfo": {"language": "PYTHON"}}))
+    given = {"obs_store": tmp_path / "store", "obs_textfile": tmp_path}
+    parameters = [f"--param={name}={value}" for name, value in given.items()]
+
+    code, out, err = command("launch", str(spec), *PLACE, *parameters, "--watch")
+
+    assert code == 0, err
+    (job,) = server.jobs.values()
+    assert out.splitlines()[0] == job.id
+    assert "nightly  done" in out
+    (run,) = obs.Store(str(tmp_path / "store")).runs()
+    assert run.status == "done"
+    told = "".join(file.read_text() for file in tmp_path.glob("*.prom"))
+    assert 'beam_obs_run_status{pipeline="nightly",status="done"} 1' in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--dry-run"], "--watch follows a job, and none is started"),
+        (["--param=obs_statsd=nobody"], "--param obs_statsd: found 'nobody', expected HOST:PORT"),
+    ],
+)
+def test_what_a_watching_launch_cannot_do_is_said_before_it_is_sent(
+    server: DataflowServer,
+    command: Callable[..., Any],
+    tmp_path: pathlib.Path,
+    arguments: list[str],
+    told: str,
+) -> None:
+    spec = tmp_path / "nightly.json"
+    spec.write_text(json.dumps({"image": "image", "sdkInfo": {"language": "PYTHON"}}))
+    code, _, err = command("launch", str(spec), *PLACE, "--watch", *arguments)
+    assert code != 0
+    assert told in err
+    assert server.jobs == {}
 
 
 @pytest.mark.parametrize("ending", ["FAILED", "CANCELLED"])
@@ -155,6 +207,17 @@ def test_a_launch_that_failed_tells_what_its_launcher_logged(
     ]
 
 
+def test_a_job_that_does_not_say_why_it_failed_is_told_with_its_page(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.states_of_new = [State.JOB_STATE_QUEUED, State.JOB_STATE_FAILED]
+    job = launched(tmp_path, command)
+    code, _, err = command("watch", job, *PLACE, "--store", str(tmp_path / "nowhere"))
+    assert code == 1
+    page = f"https://console.cloud.google.com/dataflow/jobs/{REGION}/{job}?project={PROJECT}"
+    assert f"job {job} failed: it does not say why, look at {page}\n" in err
+
+
 def test_a_job_that_nobody_knows_is_one_error(
     server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
 ) -> None:
@@ -162,6 +225,15 @@ def test_a_job_that_nobody_knows_is_one_error(
     assert code == 1
     assert "Dataflow cannot tell of job 2026-01-02_03_04_05-1" in err
     assert "look at project and region" in err
+
+
+def test_an_endpoint_at_which_nobody_is_is_said_in_a_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    nobody = [*PLACE, "--endpoint", "http://localhost:1"]
+    assert exit_code(["watch", "2026-01-02_03_04_05-1", *nobody, "--store", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "2026-01-02_03_04_05-1: no answer from http://localhost:1: Connection refused\n" in err
 
 
 def test_dataflow_that_is_away_for_a_moment_is_asked_again(

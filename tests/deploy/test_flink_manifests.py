@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pathlib
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ import yaml
 from beam_obs.runs.options import ObservabilityOptions
 from pipelines.flights.options import FlightsOptions
 from tests.deploy.flink_deployment import FLINK_DEPLOYMENT
+from tests.engines.flink.cluster import what_is_missing
+from tests.engines.install import FLINK
 
 FOLDER = pathlib.Path(__file__).parents[2] / "templates" / "flink"
 FILES = sorted(FOLDER.rglob("*.yaml"))
@@ -40,6 +43,20 @@ def named(kind: str, name: str) -> dict[str, Any]:
 
 def containers(document: dict[str, Any]) -> list[dict[str, Any]]:
     return list(document["spec"]["template"]["spec"]["containers"])
+
+
+def task_manager_pods() -> list[dict[str, Any]]:
+    """Returns the specs of both clusters' pods."""
+    return [
+        named("Deployment", "flink-taskmanager")["spec"]["template"]["spec"],
+        DEPLOYMENT["spec"]["taskManager"]["podTemplate"]["spec"],
+    ]
+
+
+def properties() -> dict[str, str]:
+    """Returns what the image makes of FLINK_PROPERTIES: a line is an option, and loses all its spaces."""
+    lines = named("ConfigMap", "flink")["data"]["FLINK_PROPERTIES"].splitlines()
+    return dict("".join(line.split()).split(":", 1) for line in lines)
 
 
 @pytest.mark.parametrize("document", BUILT_IN, ids=lambda one: f"{one['kind']} {one['metadata']['name']}")
@@ -77,17 +94,14 @@ def test_a_wrong_manifest_is_refused() -> None:
 
 
 def test_each_task_manager_has_workers_beside_it_where_the_pipeline_looks_for_them() -> None:
-    pods = [
-        containers(named("Deployment", "flink-taskmanager")),
-        DEPLOYMENT["spec"]["taskManager"]["podTemplate"]["spec"]["containers"],
-    ]
     (flights,) = named("CronJob", "flights")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    for pod in pods:
-        (workers,) = [one for one in pod if one["name"] == "workers"]
+    for pod in task_manager_pods():
+        (workers,) = [one for one in pod["containers"] if one["name"] == "workers"]
         assert workers["args"] == ["--worker_pool"]
         (port,) = workers["ports"]
         assert f"--environment_config=localhost:{port['containerPort']}" in flights["args"]
         assert workers["image"] == flights["image"]  # the same code at both ends
+        assert workers["envFrom"] == flights["envFrom"]  # and the same keys of the store
 
 
 def test_addresses_lead_to_services() -> None:
@@ -100,7 +114,7 @@ def test_addresses_lead_to_services() -> None:
     }
     (flights,) = named("CronJob", "flights")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     given = dict(one.removeprefix("--").split("=", 1) for one in (*server["args"], *flights["args"]))
-    for address in (given["flink-master"], given["job_endpoint"]):
+    for address in (given["flink-master"], given["job_endpoint"], given["artifact_endpoint"]):
         name, _, port = address.partition(":")
         assert (name, int(port)) in ports
     for service in (one for one in ALL if one["kind"] == "Service"):
@@ -110,6 +124,70 @@ def test_addresses_lead_to_services() -> None:
             if one["kind"] == "Deployment" and labels <= one["spec"]["template"]["metadata"]["labels"].items()
         ]  # fmt: skip
         assert len(found) == 1
+
+
+def test_task_managers_read_the_files_of_a_job_where_the_job_server_writes_them() -> None:
+    server = named("Deployment", "beam-job-server")["spec"]["template"]["spec"]
+    claim = named("PersistentVolumeClaim", "beam-artifacts")
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    for pod in (server, *task_manager_pods()):
+        (volume,) = pod["volumes"]
+        assert volume["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
+        (mount,) = pod["containers"][0]["volumeMounts"]
+        assert mount["name"] == volume["name"]
+        assert f"--artifacts-dir={mount['mountPath']}" in server["containers"][0]["args"]
+    # Of the operator's pod this is Flink's container, by its name.
+    assert task_manager_pods()[1]["containers"][0]["name"] == "flink-main-container"
+
+
+def test_the_image_takes_the_configuration_as_it_is_written() -> None:
+    written = named("ConfigMap", "flink")["data"]["FLINK_PROPERTIES"]
+    assert properties() == {key: str(value) for key, value in yaml.safe_load(written).items()}
+    assert "#" not in written
+    for name in ("flink-jobmanager", "flink-taskmanager"):
+        flink = containers(named("Deployment", name))[0]
+        assert flink["envFrom"] == [{"configMapRef": {"name": "flink"}}]
+        assert not [one for one in flink.get("volumeMounts", []) if one["mountPath"].startswith("/opt/flink")]
+    service = named("Service", "flink-jobmanager")
+    assert properties()["jobmanager.rpc.address"] == service["metadata"]["name"]
+    ports = {one["name"]: str(one["port"]) for one in service["spec"]["ports"]}
+    assert properties()["blob.server.port"] == ports["blob"]
+
+
+def test_the_operators_cluster_has_what_java_17_needs() -> None:
+    assert DEPLOYMENT["spec"]["image"].endswith("-java17")
+    given = DEPLOYMENT["spec"]["flinkConfiguration"]["env.java.opts.all"].split()
+    for package in ("java.lang", "java.util", "java.time"):
+        assert f"--add-opens=java.base/{package}=ALL-UNNAMED" in given
+
+
+def operator_configuration() -> dict[str, str]:
+    """Returns the configuration of the operator's cluster, with the memory that the operator adds."""
+    spec = DEPLOYMENT["spec"]
+    return {
+        **spec["flinkConfiguration"],
+        "jobmanager.memory.process.size": spec["jobManager"]["resource"]["memory"],
+        "taskmanager.memory.process.size": spec["taskManager"]["resource"]["memory"],
+    }
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("configuration", [properties(), operator_configuration()], ids=["image", "operator"])
+def test_flink_starts_with_the_memory_that_it_is_given(
+    configuration: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    if missing := what_is_missing():
+        pytest.skip(missing)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(configuration))
+    for command in ("GET_JM_RESOURCE_PARAMS", "GET_TM_RESOURCE_PARAMS"):
+        done = subprocess.run(
+            ["java", "-cp", f"{FLINK.path}/*", "org.apache.flink.runtime.util.bash.BashJavaUtils",
+             command, "--configDir", str(tmp_path)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+    # The network has the gigabyte that a woven pipeline takes.
+    assert f"-D taskmanager.memory.network.min={2**30}b" in done.stdout
 
 
 def test_the_program_takes_the_options_that_it_is_given() -> None:
