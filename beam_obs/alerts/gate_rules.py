@@ -17,6 +17,7 @@ from beam_obs.alerts.verdict import BROKEN, HELD, UNTOLD, WARNED, Measure, Verdi
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import clean, lost_evidence, not_kept_text, seconds_text
 from beam_obs.reports.balance_text import NOT_BALANCED, balance_text
+from beam_obs.reports.ledger_text import live_ledger_text
 from beam_obs.store.history import HistoryPoint, history_of_runs
 from beam_obs.store.kinds_of_refusal import NEW, compare_kinds
 from beam_obs.store.run_record import seconds_between
@@ -98,7 +99,7 @@ def _done(run: GatedRun, may_run: bool) -> Verdict:
     if run.doubt or record is None:
         return Verdict("done", UNTOLD, run.doubt)
     if run.is_under_way:
-        told = f"it is {record.status}, since {seconds_text(run.seconds)}"
+        told = f"it is {record.status}, started {seconds_text(run.seconds)} ago"
         if record.status == "submitted":
             told += "; beam-obs watch asks its runner"
         return Verdict("done", HELD if may_run else UNTOLD, told)
@@ -110,8 +111,13 @@ def _done(run: GatedRun, may_run: bool) -> Verdict:
 
 
 def _balanced(run: GatedRun) -> Verdict:
-    if run.doubt or run.record is None or run.record.end is None:
-        return Verdict("balanced", UNTOLD, run.doubt or "its end tells")
+    if run.doubt or run.record is None:
+        return Verdict("balanced", UNTOLD, run.doubt)
+    if run.record.end is None:
+        so_far = run.record.last_known.get("ledger") or {}
+        if so_far.get("holds") is False:
+            return Verdict("balanced", BROKEN, live_ledger_text(so_far))
+        return Verdict("balanced", UNTOLD, run.record.why_no_end)
     balance = run.record.end.get("balance") or {}
     text = balance_text(balance)
     if balance.get("holds") is False:
@@ -127,13 +133,14 @@ def _evidence(run: GatedRun) -> Verdict:
     if record is None or record.status == "template":
         return Verdict("evidence", UNTOLD, run.doubt)
     end = record.end or {}
-    lost = [*record.problems, *(line for line in lost_evidence(end) if line not in record.problems)]
+    problems = run.evidence_problems
+    lost = [*problems, *(line for line in lost_evidence(end) if line not in problems)]
     if not_kept := not_kept_text(end.get("dead_letters") or {}, record.status):
         lost.append(not_kept)
     if lost:
         return Verdict("evidence", BROKEN, "; ".join(map(clean, lost)))
     if record.end is None:
-        return Verdict("evidence", UNTOLD, "its end tells")
+        return Verdict("evidence", UNTOLD, record.why_no_end)
     return Verdict("evidence", HELD, "nothing is lost or damaged")
 
 

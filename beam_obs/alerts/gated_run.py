@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from beam_obs.store.evidence_problems import evidence_problems
 from beam_obs.store.kinds_of_refusal import dead_letters_of
 from beam_obs.store.records_told import records_told
 from beam_obs.store.run_record import RunRecord, now_text, seconds_between
@@ -46,6 +47,13 @@ class GatedRun:
         if self.record.problems:
             return f"its files do not tell: {self.record.problems[0]}"
         return "it is a template, not a run" if self.record.status == "template" else ""
+
+    @functools.cached_property
+    def evidence_problems(self) -> list[str]:
+        """What of its evidence is missing, damaged or was changed, as sentences."""
+        if self.record is None:
+            return []
+        return list(dict.fromkeys([*self.record.problems, *evidence_problems(self.store, self.record)]))
 
     @property
     def is_under_way(self) -> bool:

@@ -25,6 +25,8 @@ no answer, or none in time."""
 _MOST_BYTES = 16_000_000
 _PIECE_BYTES = 1_000_000
 _MOST_REDIRECTS = 5
+_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+"""Types of answers that are lines of JSON."""
 _MOST_WAITING = 8
 """Requests that take too long are given up, and end when the other side lets go of them."""
 
@@ -154,15 +156,29 @@ class Probe:
             return _Found(UNREADABLE, f"longer than {bytes_text(_MOST_BYTES)}", status)
         if not self._expectations:
             return _Found(OK, f"{len(body):,} bytes", status)
+        kind = response.headers.get("content-type", "of no type")
         try:
-            answer = json.loads(body, parse_constant=_refuse)
+            is_of_lines = kind.partition(";")[0].strip().lower() in _LINES
+            answer = _of_lines(body) if is_of_lines else json.loads(body, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
-            kind = clean(response.headers.get("content-type", "of no type"))
+            kind = clean(kind)
             return _Found(UNREADABLE, f"no JSON ({kind}): {clean(error)}", status)
         problems = list(filter(None, (one.problem(answer) for one in self._expectations)))
         if problems:
             return _Found(UNEXPECTED, "; ".join(problems), status)
         return _Found(OK, f"as expected: {', '.join(one.path for one in self._expectations)}", status)
+
+
+def _of_lines(body: bytes) -> Any:
+    """Returns what lines of JSON say: one alone as it is, else a list."""
+    found = []
+    for number, line in enumerate(body.splitlines(), 1):
+        try:
+            if line.strip():
+                found.append(json.loads(line, parse_constant=_refuse))
+        except ValueError as error:  # noqa: PERF203 - which line it is
+            raise ValueError(f"line {number}: {error}") from None
+    return found[0] if len(found) == 1 else found
 
 
 def _shown(url: str) -> str:

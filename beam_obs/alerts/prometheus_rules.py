@@ -42,6 +42,8 @@ def _lines_of(rule: Rule) -> Iterator[str]:
         yield f"        for: {duration(rule.held_seconds)}"
     yield "        labels:"
     yield f"          severity: {rule.severity}"
+    if rule.limit:
+        yield f"          limit: {_text(rule.limit)}"
     yield "        annotations:"
     yield f"          summary: {_text(_plain(rule.summary))}"
     yield f"          description: {_text(_description(rule))}"

@@ -44,6 +44,7 @@ class Rule:
       value: what its value is, `SHARE` or `SECONDS`; None where it says nothing.
       labels: that tell its series apart.
       held_seconds: for so long it must hold.
+      limit: by which it is told from another of its name, or empty.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Rule:
     value: str | None = None
     labels: tuple[str, ...] = ()
     held_seconds: float = 0
+    limit: str = ""
 
 
 class LeftOut(NamedTuple):
@@ -210,6 +212,7 @@ class _Maker:
                 self._pipeline.command("dead-letters", "list", self._pipeline.latest),
                 SHARE,
                 (STAGE,),
+                limit=f"{100 * limit.share:.3g}%",
             )
 
     def _unbalanced(self) -> Rule:
@@ -219,7 +222,7 @@ class _Maker:
             f"min by ({PIPELINE}) ({balanced}) == 0",
             CRITICAL,
             f"records of {self._name} were lost or doubled between two steps",
-            "the balance of its newest run that ended does not hold",
+            "the balance of its newest run does not hold, or of a stream that runs a window that is over",
             self._pipeline.command("balance", self._pipeline.latest),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -98,6 +99,10 @@ def exporter(
         raise click.UsageError(
             f"say where numbers are to be sent, e.g. --prometheus-port 9464, or in [exporters] of {FILE}"
         )
+    folder = targets.get("textfile")
+    # A collector looks into a folder that is there: another one is misspelt.
+    if folder is not None and not os.path.isdir(os.path.expanduser(folder)):
+        raise click.UsageError(f"textfile: there is no folder {folder}; make it where it is meant")
     logging.basicConfig(format="beam-obs: %(message)s")
     logging.getLogger("beam_obs").setLevel(logging.INFO)
     numbers = StoredNumbers(store, usable_schedules())

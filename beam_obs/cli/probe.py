@@ -126,6 +126,8 @@ def probe(
     """
     if textfile is not None and textfile.suffix != ".prom":
         raise click.UsageError(f"--textfile {textfile}: the collector reads files that end in .prom")
+    if textfile is not None and not textfile.parent.is_dir():
+        raise click.UsageError(f"--textfile {textfile}: there is no folder {textfile.parent}")
     asked = Probe(url, expectations, dict(headers), timeout_seconds, follows)
     counters = ProbeCounters(asked.shown_url)
     show = _shower(prometheus_port, textfile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable, Iterator
 
 from beam_obs.metrics.families import COUNTER, HISTOGRAM, NO_BOUND, SUMMARY, Family, Sample
@@ -29,6 +30,10 @@ TRACE = "trace_id"
 """Label of an exemplar: an origin, which is one by its form."""
 
 _END = b"# EOF\n"
+_LOGGER = logging.getLogger(__name__)
+_TOLD: set[tuple[str, str, str]] = set()
+"""Families of which it was said that they are left out."""
+_MOST_TOLD = 100
 
 _SUFFIXES = {
     COUNTER: ("_total", "_created"),
@@ -53,9 +58,14 @@ class Metrics:
 
 
 def metrics_of_run(numbers: RunNumbers) -> Metrics:
-    """Returns the metrics of one run."""
-    named = _by_name([numbers])
-    return Metrics([_metric(of_name[0][1], of_name) for of_name in named.values()])
+    """Returns the metrics of one run; none of a family that cannot be said."""
+    found = []
+    for of_name in _by_name([numbers]).values():
+        with contextlib.suppress(ValueError, OverflowError):  # of a store that somebody else wrote
+            metric = _metric(of_name[0][1], of_name)
+            _encode(metric, openmetrics=False)
+            found.append(metric)
+    return Metrics(found)
 
 
 def content_type(openmetrics: bool) -> str:
@@ -91,13 +101,28 @@ def _by_name(runs: Iterable[RunNumbers]) -> dict[str, list[tuple[RunNumbers, Fam
             if name not in found:
                 of_samples = {name + suffix for suffix in ("", *_SUFFIXES.get(family.kind, ()))}
                 if taken & of_samples:
+                    _tell_left_out(numbers, family)
                     continue
                 taken |= of_samples
                 found[name] = []
             elif found[name][0][1].kind != family.kind:
+                _tell_left_out(numbers, family)
                 continue
             found[name].append((numbers, family))
     return found
+
+
+def _tell_left_out(numbers: RunNumbers, family: Family) -> None:
+    told = (numbers.pipeline, family.kind, family.name)
+    if told not in _TOLD and len(_TOLD) < _MOST_TOLD:
+        _TOLD.add(told)
+        _LOGGER.warning(
+            "the %s %r of %s is left out: Prometheus takes it for another metric of a name that differs "
+            "by its end alone, or not at all; give one of them another name",
+            family.kind,
+            family.name,
+            numbers.pipeline,
+        )
 
 
 def _name(family: Family) -> str:

@@ -25,6 +25,13 @@ _CONTRACT = "beam_obs.exporters.sending.Destination"
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+")
 """Ids of projects, also those of a domain, and their numbers."""
 
+_NUMBER_OF_PORT = "[1-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_PORT = f"([^/]*:)?({_NUMBER_OF_PORT})"
+_SERVER = f"([^/]*:)?([1-9][0-9]{{0,3}}|[1-5][0-9]{{4}}|{_NUMBER_OF_PORT.partition('|')[2]})"
+_ADDRESS = r"https?://([^/?#@\s]*@)?([^\[/?#@:\s]+|\[[0-9a-fA-F:.]+\])(:[0-9]*)?([/?#]\S*)?"
+_PATH = r"[^:]*[^:\s][^:]*"
+_CLASS = r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
+
 
 class Target(NamedTuple):
     """A kind of place that numbers can be sent to.
@@ -33,6 +40,7 @@ class Target(NamedTuple):
       metavar: what says where it is, as options show it.
       help: what is sent to it, as options say it.
       check: returns that text as it is to be taken.
+      pattern: what texts look like that it takes, in a form that all engines of regular expressions know.
       load: imports what it needs, and returns what makes its exporter of the text.
 
     `check` raises ValueError with what is expected, `load` MissingExtra.
@@ -41,6 +49,7 @@ class Target(NamedTuple):
     metavar: str
     help: str
     check: Callable[[str], str]
+    pattern: str
     load: Callable[[], Callable[[str], NamedExporter]]
 
 
@@ -162,48 +171,56 @@ TARGETS: dict[str, Target] = {
         "Port of this machine that Prometheus scrapes; HOST:PORT to listen elsewhere than on 127.0.0.1, "
         "0: any that is free",
         _port,
+        _PORT,
         _prometheus_port,
     ),
     "pushgateway": Target(
         "URL",
         "Pushgateway that gets the numbers of a run at its end, grouped by pipeline",
         http_address,
+        _ADDRESS,
         _sender("pushgateway", "Pushgateway"),
     ),
     "textfile": Target(
         "FOLDER",
         "Folder of node_exporter's textfile collector, for files *.prom",
         _folder,
+        _PATH,
         _sender("textfile", "Textfile"),
     ),
     "cloud_monitoring": Target(
         "PROJECT",
         "Project of Google Cloud whose Cloud Monitoring gets the numbers",
         _project,
+        _PROJECT.pattern,
         _sender("cloud_monitoring", "CloudMonitoring"),
     ),
     "otlp": Target(
         "URL",
         f"Receiver of OTLP that gets the numbers; {ON}: the one that OTEL_EXPORTER_OTLP_ENDPOINT names",
         _receiver,
+        f"{ON}|{_ADDRESS}",
         _sender("otlp", "Otlp"),
     ),
     "statsd": Target(
         "HOST:PORT",
         "StatsD server that gets the numbers by UDP, with tags as DogStatsD has them",
         _server,
+        _SERVER,
         _sender("statsd", "Statsd"),
     ),
     "json_lines": Target(
         "FILE",
         "File that gets a line of JSON for each number; - for standard output",
         _file,
+        _PATH,
         _sender("json_lines", "JsonNumbers"),
     ),
     "destination": Target(
         "MODULE:CLASS",
         f"Class of yours that sends the numbers: see {_CONTRACT}",
         _destination,
+        _CLASS,
         _own_sender,
     ),
 }

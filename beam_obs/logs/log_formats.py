@@ -49,18 +49,17 @@ class JsonLogFormatter(logging.Formatter):
         """Returns the line, without its end."""
         message = record.getMessage()
         trace = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+        stack = self.formatStack(record.stack_info) if record.stack_info else None
         created = datetime.datetime.fromtimestamp(record.created, datetime.timezone.utc)
         entry: dict[str, Any] = {
             "severity": _severity(record.levelno),
-            "message": f"{message}\n{trace}" if trace else message,
+            "message": "\n".join([message, *filter(None, (trace, stack))]),
             "time": created.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "logger": record.name,
-            f"{_OF_CLOUD}sourceLocation": {
-                "file": record.pathname,
-                "line": str(record.lineno),
-                "function": record.funcName,
-            },
+            f"{_OF_CLOUD}sourceLocation": {"file": record.pathname, "line": str(record.lineno)},
         }
+        if record.funcName:  # what others make by hand may name none
+            entry[f"{_OF_CLOUD}sourceLocation"]["function"] = record.funcName
         told = told_by(record)
         if told is not None:
             labels = {"run": told.run, "step": told.step, "origin": told.origin}

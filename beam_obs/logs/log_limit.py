@@ -17,8 +17,8 @@ Place = tuple[str, str, int]
 
 
 class _Window:
-    def __init__(self, until: float) -> None:
-        self.until = until
+    def __init__(self, until: float, function: str | None) -> None:
+        self.until, self.function = until, function
         self.passed = self.left_out = 0
         self.level = logging.INFO
 
@@ -26,9 +26,9 @@ class _Window:
 class LimitPerPlace(logging.Filter):
     """Lets pass so many log records of one place in the code in a minute.
 
-    The number that was left out is said by a log record of the same logger, file and line, when the minute is
-    over and something is logged again, or by `say_left_out`. One filter serves several handlers: it decides
-    once for a record.
+    The number that was left out is said by a log record of the same logger, function and line, when the
+    minute is over and something is logged again, or by `say_left_out`. One filter serves several handlers: it
+    decides once for a record.
 
     Args:
       per_minute: of each logger, file and line; at least 1.
@@ -71,7 +71,7 @@ class LimitPerPlace(logging.Filter):
             if window is None or (now >= window.until and not window.left_out):
                 if len(self._windows) >= _MOST_PLACES:
                     self._windows.clear()
-                window = self._windows[place] = _Window(now + WINDOW_SECONDS)
+                window = self._windows[place] = _Window(now + WINDOW_SECONDS, record.funcName)
             if window.passed < self._per_minute:
                 window.passed += 1
                 return True
@@ -99,9 +99,10 @@ class LimitPerPlace(logging.Filter):
                 window.level,
                 path,
                 line,
-                "%d more from this line were left out: it may log %d in a minute",
-                (window.left_out, self._per_minute),
+                "%d more from this line %s left out: it may log %d in a minute",
+                (window.left_out, "was" if window.left_out == 1 else "were", self._per_minute),
                 None,
+                window.function,
                 extra={_LEFT_OUT: window.left_out},
             )
             logger.handle(said)

@@ -40,6 +40,7 @@ class _SetUp:
         self._added: list[logging.Handler] = []
         self.limit = LimitPerPlace(settings.per_minute) if settings.per_minute else None
         self.sent: OtlpHandler | None = None
+        self.lost = 0
         root = logging.getLogger()
         if settings.form == OTLP:
             from beam_obs.logs.otlp_logs import otlp_handler
@@ -68,8 +69,10 @@ class _SetUp:
         for handler in self._added:
             logging.getLogger().removeHandler(handler)
             handler.close()
-        if self.sent is not None and (lost := self.sent.take_lost()):
-            _LOGGER.warning("%d log lines reached nobody", lost)
+        if self.sent is not None:
+            self.lost += self.sent.take_lost()
+        if self.lost:
+            _LOGGER.warning("%d log lines reached nobody", self.lost)
 
     def _add(self, handler: logging.Handler) -> None:
         logging.getLogger().addHandler(handler)
@@ -125,6 +128,18 @@ def take_lost_lines(run: str) -> int:
     """Returns how many log records of a run reached nobody in this process, since it was asked last."""
     found = _SET_UP.get(run)
     return 0 if found is None or found.sent is None else found.sent.take_lost()
+
+
+def lost_at_the_end(run: str) -> int:
+    """Has log records of a run sent that wait in this process, and returns how many reached nobody since it
+    was asked last: what the end of the run tells of them."""
+    found = _SET_UP.get(run)
+    if found is None or found.sent is None:
+        return 0
+    found.sent.settle()
+    lost = found.sent.take_lost()
+    found.lost += lost
+    return lost
 
 
 def _around() -> Any:

@@ -76,6 +76,10 @@ class OtlpHandler(logging.Handler):
     def flush(self) -> None:
         """Has what there is sent; a log line waits for nothing."""
 
+    def settle(self) -> None:
+        """Has what there is sent, for which it waits some seconds, or counts it as lost."""
+        self._sender.settle()
+
     def close(self) -> None:
         """Sends what waits, and goes on without it after some seconds."""
         super().close()

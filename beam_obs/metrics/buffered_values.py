@@ -25,6 +25,9 @@ from beam_obs.metrics import names
 SECONDS = 0.1
 """How often values are taken: of a million a second, 3 MB of them wait."""
 
+LARGEST = 2.0**62
+"""Most that a value may be, with either sign: a Beam counter, and what reads a run, hold 63 bits."""
+
 _LOGGER = logging.getLogger(__name__)
 _NO_NUMBER = struct.pack("d", math.nan)
 
@@ -53,8 +56,8 @@ class BufferedValues:
     """Values of one series in one step, in the bundle that is under way.
 
     Args:
-      take: takes finite values, as a numpy array of float64.
-      refused: counts those that are not finite.
+      take: takes finite values up to `LARGEST`, as a numpy array of float64.
+      refused: counts all others.
     """
 
     def __init__(self, take: Callable[[Any], None], refused: _RefusedCounter) -> None:
@@ -77,10 +80,10 @@ class BufferedValues:
             given = self._values[:count]
             del self._values[:count]
             values = np.frombuffer(bytearray(_floats(given)))  # which a sketch wants to be writable
-            finite = np.isfinite(values)
-            if not finite.all():
-                self._refused.update(int(count - finite.sum()))
-                values = values[finite]
+            good = np.abs(values) <= LARGEST  # which NaN is not
+            if not good.all():
+                self._refused.update(int(count - good.sum()))
+                values = values[good]
             try:
                 self._take(values)
             except Exception:  # ours: no reason for a pipeline to fail

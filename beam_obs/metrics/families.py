@@ -10,11 +10,21 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from beam_obs.metrics.instrument_names import BOUND_LABEL, BUCKET, SUM, SUM_MICROS, TOTAL, parse_series
+from beam_obs.metrics.instrument_names import (
+    BOUND_LABEL,
+    BUCKET,
+    SUM,
+    SUM_MICROS,
+    TOTAL,
+    parse_series,
+    series_name,
+)
 
 COUNTER, GAUGE, HISTOGRAM, SUMMARY = "counter", "gauge", "histogram", "summary"
 
 NO_BOUND = "+Inf"
+
+_MOST = 1 << 63
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +117,44 @@ def families_of_counters(counters: Iterable[tuple[str, str, int]]) -> list[Famil
         Family(name, kind, tuple(_sample(*key, told) for key, told in sorted(series.items())))
         for (name, kind), series in sorted(found.items())
     ]
+
+
+def without_overflown(families: Iterable[Family], problems: list[str]) -> list[Family]:
+    """Returns families without counts and sums of more than 63 bits, as Beam's counters and a store hold.
+
+    A counter that overflowed is below zero, mostly.
+
+    Args:
+      families: of users' instruments.
+      problems: where it is noted what is left out, as sentences.
+
+    >>> problems = []
+    >>> without_overflown(families_of_counters([("use", "seen_bytes_total", 3 - 2**63)]), problems)
+    []
+    >>> problems
+    ['counter seen_bytes_total of use is not told: it came to more than a Beam counter holds, 2^63']
+    """
+    found = []
+    for family in families:
+        told = []
+        for sample in family.samples:
+            what = f"{family.kind} {series_name(family.name, sample.labels)} of {sample.step}"
+            if family.kind in (COUNTER, HISTOGRAM) and _is_overflown(sample):
+                problems.append(f"{what} is not told: it came to more than a Beam counter holds, 2^63")
+            elif sample.sum is not None and not abs(sample.sum) < _MOST:
+                problems.append(f"{what} is told without its sum, which came to more than 2^63")
+                told.append(dataclasses.replace(sample, sum=None))
+            else:
+                told.append(sample)
+        if told:
+            found.append(dataclasses.replace(family, samples=tuple(told)))
+    return found
+
+
+def _is_overflown(sample: Sample) -> bool:
+    """Whether a sample of a counter or histogram has a count that cannot be."""
+    counts = sample.buckets.values() if sample.buckets is not None else (sample.value or 0,)
+    return any(not 0 <= count < _MOST for count in counts)
 
 
 def bucket_quantile(buckets: Mapping[str, int], share: float) -> float | None:

@@ -27,6 +27,8 @@ from beam_obs.metrics.instrument_names import (
 )
 
 MICROS = 1_000_000
+_MOST = (1 << 63) - 1
+"""A Beam counter holds no more."""
 
 
 def bound_text(bound: float) -> str:
@@ -62,32 +64,42 @@ class HistogramKind:
         cell = _HistogramCell(self._bounds, refused_counter(metrics))
         for at, bucket in enumerate(self._buckets):
             metrics[bucket] = _Part(cell, functools.partial(_count_until, at))
-        metrics[self._sum] = _Part(cell, lambda cell: math.floor(cell.sum))
+        metrics[self._sum] = _Part(cell, _whole_sum)
         metrics[self._micros] = _Part(cell, lambda cell: round((cell.sum - math.floor(cell.sum)) * MICROS))
         return cell
 
 
+def _whole_sum(cell: _HistogramCell) -> int:
+    return max(-_MOST, min(_MOST, math.floor(cell.sum)))
+
+
 def _count_until(at: int, cell: _HistogramCell) -> int:
-    return int(cell.counts[: at + 1].sum())
+    return int(cell.counts[at])
 
 
 class _HistogramCell(MetricCell):  # type: ignore[misc, unused-ignore]
-    """The buckets of one series in one step."""
+    """The buckets of one series in one step.
+
+    Attributes:
+      counts: of the values up to each bound.
+      sum: of all values.
+    """
 
     __slots__ = ("__weakref__", "_bounds", "_values", "counts", "drain", "sum", "update")
 
     def __init__(self, bounds: tuple[float, ...], refused: Any) -> None:
         super().__init__()
-        self._bounds = np.array(bounds)
-        self.counts = np.zeros(len(bounds) + 1, dtype=np.int64)
+        self._bounds = np.array((*bounds, math.inf))
+        self.counts = np.zeros(len(self._bounds), dtype=np.int64)
         self.sum = 0.0
         self._values = BufferedValues(self._take, refused)
         self.update = self._values.append
         self.drain = self._values.drain
 
     def _take(self, values: Any) -> None:
-        at = np.searchsorted(self._bounds, values)
-        self.counts += np.bincount(at, minlength=len(self.counts))
+        # Sorted first: a tenth of the searches, which is a third of finding the bucket of each value.
+        values.sort()
+        self.counts += np.searchsorted(values, self._bounds, side="right")
         self.sum += float(values.sum())
 
     def reset(self) -> None:

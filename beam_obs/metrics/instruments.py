@@ -19,8 +19,15 @@ from apache_beam.metrics.metricbase import MetricName
 from beam_obs.beam_private import STATE_SAMPLERS, TypedMetricName
 from beam_obs.metrics import names
 from beam_obs.metrics.histogram_cells import HistogramKind
-from beam_obs.metrics.instrument_names import USERS_NAMESPACE, checked_labels, checked_name, series_name
+from beam_obs.metrics.instrument_names import (
+    TOTAL,
+    USERS_NAMESPACE,
+    checked_labels,
+    checked_name,
+    series_name,
+)
 from beam_obs.records.errors import UsageError
+from beam_obs.records.made_at import users_line
 
 DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Those of Prometheus, for seconds."""
@@ -47,6 +54,9 @@ class Instrument:
       options: what else it was made with, by which it is told from another of the same name.
       most_series: how many series it has before they are `OTHER`.
       values: labels of this series.
+
+    Attributes:
+      made_at: file and line of the program that made it; None where nobody knows.
     """
 
     kind: ClassVar[str]
@@ -66,6 +76,7 @@ class Instrument:
         self._values = values or {}
         self._series: dict[tuple[str, ...], Any] = {}
         self._has_told = False
+        self.made_at: str | None = None
         # What has labels counts in its series only.
         self._key = None if label_names else self._make_key()
 
@@ -82,7 +93,7 @@ class Instrument:
         names = tuple(self._values) if self._values else self.label_names
         return (self.name, names, self._options, self._most_series)
 
-    def labels(self, **labels: str) -> Any:
+    def labels(self, /, **labels: str) -> Any:
         """Returns the series with these labels, for which to keep is cheaper than to ask each time.
 
         A process has a bounded number of them: for labels beyond it the series ``other`` is returned, which
@@ -142,8 +153,10 @@ class Counter(Instrument):
 
     kind = "counter"
 
-    def inc(self) -> None:
-        """Adds one."""
+    def inc(self, count: int = 1) -> None:
+        """Adds one, or a whole number as `add` does."""
+        if count != 1:
+            return self.add(count)
         try:
             STATE_SAMPLERS.tracker.update_metric(self._key, 1)
         except AttributeError:
@@ -153,28 +166,36 @@ class Counter(Instrument):
         """Adds a whole number.
 
         Raises:
-          UsageError: the number is negative.
+          UsageError: it is no whole number, is negative, or has more than 63 bits.
         """
+        if not hasattr(count, "__index__"):
+            raise UsageError(f"counter {self.name!r} takes whole numbers, and was given {count!r}")
         if count < 0:
             raise UsageError(f"counter {self.name!r} never falls, and was given {count}: use obs.gauge")
+        if count >> 63:
+            raise UsageError(f"counter {self.name!r} was given {count}: Beam's counters have 63 bits")
         self._update(count)
 
     def _make_key(self) -> Any:
         return TypedMetricName(CounterCell, MetricName(USERS_NAMESPACE, series_name(self.name, self._values)))
 
 
-class Histogram(Instrument):
-    """Counts values by buckets; see `histogram`."""
-
-    kind = "histogram"
+class Observing(Instrument):
+    """What takes values one by one."""
 
     def observe(self, value: float) -> None:
-        """Takes a value; one that is no finite number is left out, and counted."""
+        """Takes a value; one that is no finite number, or beyond 2^62, is left out, and counted."""
         # `_update` written out: one call more is about a sixth of what an update costs.
         try:
             STATE_SAMPLERS.tracker.update_metric(self._key, value)
         except AttributeError:
             self._nowhere()
+
+
+class Histogram(Observing):
+    """Counts values by buckets; see `histogram`."""
+
+    kind = "histogram"
 
     def _make_key(self) -> Any:
         kind = HistogramKind(self.name, self._values, self._options)
@@ -223,12 +244,23 @@ def histogram(
     >>> SIZE = obs.histogram("message_bytes", buckets=[100, 1000, 10_000])
     >>> SIZE.observe(len(b"a message"))
     """
-    bounds = tuple(float(bound) for bound in buckets if bound != math.inf)
+    bounds = tuple(bound for bound in numbers_of(buckets) if bound != math.inf)
     if not bounds or len(bounds) > MOST_BUCKETS or not all(map(math.isfinite, bounds)):
-        raise UsageError(f"histogram {name!r} needs 1 to {MOST_BUCKETS} finite bounds, not {list(buckets)}")
+        raise UsageError(
+            f"histogram {name!r} needs 1 to {MOST_BUCKETS} finite numbers as buckets, e.g. [0.1, 1, 10], "
+            f"not {buckets!r}"
+        )
     if list(bounds) != sorted(set(bounds)):
         raise UsageError(f"bounds of histogram {name!r} do not grow: {list(buckets)}")
     return define(Histogram, name, labels, bounds, series)
+
+
+def numbers_of(given: Any) -> tuple[float, ...]:
+    """Returns numbers as floats; none at all where one of them is none, or they are no sequence."""
+    try:
+        return () if isinstance(given, (str, bytes)) else tuple(float(one) for one in given)
+    except (TypeError, ValueError):
+        return ()
 
 
 _Kind = TypeVar("_Kind", bound=Instrument)
@@ -258,10 +290,19 @@ def _made(
     kind: type[_Kind], name: str, labels: tuple[str, ...], options: tuple[Any, ...], series: int
 ) -> _Kind:
     make: Callable[[], _Kind] = lambda: kind(name, labels, options, series)  # noqa: E731
+    # To Prometheus rows_total of a counter and a gauge rows are one metric, rows.
+    stem = name.removesuffix(TOTAL)
     with _LOCK:
-        found: Any = _MADE.get(name)
+        found: Any = _MADE.get(stem)
         if found is None:
-            found = _MADE[name] = make()
+            found = _MADE[stem] = make()
+            found.made_at = users_line()
+    if found.kind != kind.kind:
+        where = f" (made at {found.made_at})" if found.made_at else ""
+        raise UsageError(
+            f"a {kind.kind} cannot be named {stem!r}: there is a {found.kind} named {found.name!r} "
+            f"already{where}, and both are {stem!r} to Prometheus: give one of them another name"
+        )
     if type(found) is not kind or found._definition != (name, labels, options, series):
         raise UsageError(f"there is a {found.kind} named {name!r} already, made in another way")
     return found

@@ -13,7 +13,7 @@ from apache_beam import PCollection
 
 from beam_obs.metrics import names, own_families
 from beam_obs.metrics.dataflow_numbers import DataflowNumbers, numbers_of_job, numbers_of_result
-from beam_obs.metrics.families import COUNTER, NO_BOUND, Family, Sample
+from beam_obs.metrics.families import COUNTER, NO_BOUND, Family, Sample, without_overflown
 from beam_obs.metrics.run_snapshot import (
     ElementCounts,
     Snapshot,
@@ -32,7 +32,7 @@ _OF_STAGES: tuple[tuple[str, Callable[[StageCounts], int]], ...] = (
     (own_families.INTERNAL_ERRORS, lambda counts: counts.internal_errors),
 )
 _OF_INSTRUMENTS = {
-    names.VALUES_REFUSED: "Values given to instruments that are no finite numbers.",
+    names.VALUES_REFUSED: "Values given to instruments that are no finite numbers, or too large.",
     names.VALUES_NOT_KEPT: "Values of gauges and summaries that nothing could keep.",
     names.SERIES_BEYOND: "Uses of labels beyond the bound of an instrument.",
 }
@@ -143,7 +143,7 @@ def snapshot(
     if told.unclear:
         missing.append("of some PCollections the runner tells several counts: none of these is taken")
     families = [
-        *told.instruments,
+        *without_overflown(told.instruments, missing),
         *kept,
         *_of_stages(told.stages),
         *_of_elements(told, outputs),

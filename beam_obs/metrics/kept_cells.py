@@ -14,7 +14,7 @@ from apache_beam.metrics.metricbase import MetricName
 
 from beam_obs.beam_private import TypedMetricName
 from beam_obs.metrics import names
-from beam_obs.metrics.buffered_values import BufferedValues, refused_counter
+from beam_obs.metrics.buffered_values import LARGEST, BufferedValues, refused_counter
 from beam_obs.metrics.instrument_names import series_name
 from beam_obs.records.instrument_rows import GAUGE, SUMMARY, InstrumentRow
 from beam_obs.records.weighted_values import SKETCH_SIZE, pack_weighted
@@ -146,7 +146,7 @@ class _GaugeCell(_KeptCell):
             number = float(value)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if math.isfinite(number):
+        if abs(number) <= LARGEST:  # which NaN is not
             self._value, self._at = number, time.time_ns()
         else:
             self._refused.update(1)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from beam_obs.beam_private import STATE_SAMPLERS, TypedMetricName
+from beam_obs.beam_private import TypedMetricName
 from beam_obs.metrics.instrument_names import series_name
-from beam_obs.metrics.instruments import DEFAULT_SERIES, Instrument, define, made_instruments
+from beam_obs.metrics.instruments import (
+    DEFAULT_SERIES,
+    Instrument,
+    Observing,
+    define,
+    made_instruments,
+    numbers_of,
+)
 from beam_obs.metrics.kept_cells import GaugeKind, SummaryKind
 from beam_obs.records.errors import MissingExtra, UsageError
 
@@ -21,25 +29,17 @@ class Gauge(Instrument):
     kind = "gauge"
 
     def set(self, value: float) -> None:
-        """Takes a value, with the time now; one that is no finite number is left out, and counted."""
+        """Takes a value, with the time now; what `Histogram.observe` leaves out is left out here too."""
         self._update(value)
 
     def _make_key(self) -> Any:
         return TypedMetricName(GaugeKind(self.name, self._values), series_name(self.name, self._values))
 
 
-class Summary(Instrument):
+class Summary(Observing):
     """Has quantiles of the values that it was given; see `summary`."""
 
     kind = "summary"
-
-    def observe(self, value: float) -> None:
-        """Takes a value; one that is no finite number is left out, and counted."""
-        # `_update` written out: one call more is about a sixth of what an update costs.
-        try:
-            STATE_SAMPLERS.tracker.update_metric(self._key, value)
-        except AttributeError:
-            self._nowhere()
 
     def _make_key(self) -> Any:
         quantiles, window = self._options
@@ -95,14 +95,15 @@ def summary(
     >>> LATENCY = obs.summary("request_seconds", quantiles=[0.5, 0.99], window=600)
     >>> LATENCY.observe(0.25)
     """
-    wanted = tuple(float(one) for one in quantiles)
+    wanted = numbers_of(quantiles)
     if not wanted or not all(0 <= one <= 1 for one in wanted):
-        raise UsageError(f"summary {name!r} needs quantiles from 0 to 1, e.g. 0.99, not {list(quantiles)}")
-    if window is not None and not 0 < window < float("inf"):
-        raise UsageError(f"summary {name!r} needs a window of seconds, or None for the run, not {window}")
+        raise UsageError(f"summary {name!r} needs quantiles from 0 to 1, e.g. [0.5, 0.99], not {quantiles!r}")
+    seconds = () if window is None else numbers_of([window])
+    if window is not None and not (seconds and 0 < seconds[0] < math.inf):
+        raise UsageError(f"summary {name!r} needs a window of seconds, or None for the run, not {window!r}")
     if importlib.util.find_spec("datasketches") is None:
         raise MissingExtra("obs.summary", "summaries")
-    return define(Summary, name, labels, (wanted, None if window is None else float(window)), series)
+    return define(Summary, name, labels, (wanted, seconds[0] if seconds else None), series)
 
 
 def are_any_kept() -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from apache_beam.metrics.execution import MetricsEnvironment
 from apache_beam.metrics.metricbase import MetricName
 
 from beam_obs.metrics import names
-from beam_obs.metrics.families import Family, families_of_counters
+from beam_obs.metrics.families import Family, Sample, families_of_counters
 from beam_obs.metrics.instrument_names import USERS_NAMESPACE
 from beam_obs.metrics.instruments import Counter, Histogram, made_instruments
 
@@ -26,9 +27,23 @@ _Series = tuple[str, str]
 """Label of a step, and name of a Beam counter."""
 
 
+class _AtWork(NamedTuple):
+    """A step that is in a bundle.
+
+    Args:
+      step: its label.
+      container: of Beam, where it counts.
+      before: what was in that when the bundle began: the direct runner keeps one for all bundles of a step.
+    """
+
+    step: str
+    container: Any
+    before: dict[str, int]
+
+
 class _Run:
     def __init__(self) -> None:
-        self.at_work: dict[int, tuple[str, Any]] = {}
+        self.at_work: dict[int, _AtWork] = {}
         self.ended: dict[_Series, int] = {}
 
 
@@ -51,7 +66,7 @@ def bundle_began(run: str, step: str) -> None:
     with contextlib.suppress(Exception), _LOCK:  # ours: no reason for a pipeline to fail
         container = MetricsEnvironment.current_container()
         if container is not None:
-            found.at_work[id(container)] = names.stage_of_step(step), container
+            found.at_work[id(container)] = _AtWork(names.stage_of_step(step), container, _counts(container))
 
 
 def bundle_ended(run: str) -> None:
@@ -62,7 +77,7 @@ def bundle_ended(run: str) -> None:
     with contextlib.suppress(Exception), _LOCK:
         at_work = found.at_work.pop(id(MetricsEnvironment.current_container()), None)
         if at_work is not None:
-            _add(found.ended, *at_work)
+            _add(found.ended, at_work)
 
 
 def families_here(run: str) -> tuple[Family, ...]:
@@ -72,9 +87,30 @@ def families_here(run: str) -> tuple[Family, ...]:
         return ()
     with _LOCK:
         counts = dict(found.ended)
-        for step, container in found.at_work.values():
-            _add(counts, step, container)
+        for at_work in found.at_work.values():
+            _add(counts, at_work)
     return tuple(families_of_counters((step, name, count) for (step, name), count in counts.items()))
+
+
+def with_counts_here(run: str, told: Iterable[Family]) -> tuple[Family, ...]:
+    """Returns what a runner that lost counts tells, or what was counted in this process where that is more.
+
+    Args:
+      run: id of the run.
+      told: what the runner tells.
+    """
+    found: dict[tuple[str, str], dict[tuple[str, frozenset[tuple[str, str]]], Sample]] = {}
+    for family in (*told, *families_here(run)):
+        samples = found.setdefault((family.name, family.kind), {})
+        for sample in family.samples:
+            key = sample.step, frozenset(sample.labels.items())
+            if key not in samples or _count(sample) > _count(samples[key]):
+                samples[key] = sample
+    return tuple(Family(name, kind, tuple(samples.values())) for (name, kind), samples in found.items())
+
+
+def _count(sample: Sample) -> float:
+    return (sample.value if sample.count is None else sample.count) or 0
 
 
 def forget_instruments(run: str) -> None:
@@ -83,8 +119,16 @@ def forget_instruments(run: str) -> None:
         _RUNS.pop(run, None)
 
 
-def _add(counts: dict[_Series, int], step: str, container: Any) -> None:
-    for key, cell in list(container.metrics.items()):
-        name = key.metric_name
-        if isinstance(name, MetricName) and name.namespace == USERS_NAMESPACE:
-            counts[step, name.name] = counts.get((step, name.name), 0) + int(cell.get_cumulative())
+def _add(counts: dict[_Series, int], at_work: _AtWork) -> None:
+    for name, count in _counts(at_work.container).items():
+        key = at_work.step, name
+        counts[key] = counts.get(key, 0) + count - at_work.before.get(name, 0)
+
+
+def _counts(container: Any) -> dict[str, int]:
+    """Returns what counters of users' instruments say, by their names."""
+    return {
+        name.name: int(cell.get_cumulative())
+        for name, cell in ((key.metric_name, cell) for key, cell in list(container.metrics.items()))
+        if isinstance(name, MetricName) and name.namespace == USERS_NAMESPACE
+    }

@@ -141,6 +141,7 @@ class Snapshot:
         counts are the least that there were.
       attempted: whether the runner counts attempts only, so that here too a bundle may count twice.
       commits_lost: files of manifests of lineage that could not be written.
+      telemetry: what was lost of traces and logs, by name of our counter.
       instruments: counters and histograms of the user's.
       of_instruments: what was counted of instruments themselves, by name of our counter.
       element_bytes: sizes of elements as Beam samples them, by id of the PCollection.
@@ -155,10 +156,20 @@ class Snapshot:
     live: bool = False
     attempted: bool = False
     commits_lost: int = 0
+    telemetry: Mapping[str, int] = dataclasses.field(default_factory=dict)
     may_miss: bool = False
     instruments: tuple[Family, ...] = ()
     of_instruments: Mapping[str, int] = dataclasses.field(default_factory=dict)
     element_bytes: Mapping[str, ByteSizes] = dataclasses.field(default_factory=dict)
+
+    def with_lost(self, count: int) -> Snapshot:
+        """Returns the numbers with spans and log lines that were lost when it was too late to count them.
+
+        Args:
+          count: how many.
+        """
+        lost = self.telemetry.get(names.TELEMETRY_LOST, 0) + count
+        return dataclasses.replace(self, telemetry={**self.telemetry, names.TELEMETRY_LOST: lost})
 
 
 def read_snapshot(result: Any, pipeline: Any = None) -> Snapshot:
@@ -195,6 +206,7 @@ def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]
     late: dict[str, int] = {}
     of_users: list[tuple[str, str, int]] = []
     of_instruments: dict[str, int] = {}
+    telemetry: dict[str, int] = {}
     attempted = False
     wanted = MetricsFilter().with_namespaces([names.NAMESPACE, USERS_NAMESPACE])
     found = metrics.query(wanted)
@@ -207,6 +219,9 @@ def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]
             continue
         if name in names.OF_INSTRUMENTS:  # of any step, which need not be a stage
             of_instruments[name] = of_instruments.get(name, 0) + int(value or 0)
+            continue
+        if name in names.OF_TELEMETRY:
+            telemetry[name] = telemetry.get(name, 0) + int(value or 0)
             continue
         if counter.key.metric.name == names.GATHERED:
             gathered[label] = int(value or 0)
@@ -225,6 +240,7 @@ def snapshot_of(metrics: Any, elements: ElementCounts, labels: Mapping[str, str]
         dict(_lags(found.get("distributions", ()))),
         attempted=attempted,
         commits_lost=sum(values.get(names.COMMITS_LOST, 0) for values in counters.values()),
+        telemetry=telemetry,
         may_miss=elements.may_miss,
         instruments=tuple(families_of_counters(of_users)),
         of_instruments=of_instruments,

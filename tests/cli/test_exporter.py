@@ -23,10 +23,30 @@ def export(*arguments: str) -> Result:
 def test_once_writes_what_there_is_and_ends(tmp_path: pathlib.Path) -> None:
     run_small(tmp_path / "store")
     folder = tmp_path / "texts"
+    folder.mkdir()
     done = export("--store", str(tmp_path / "store"), "--textfile", str(folder), "--once")
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'store'} to textfile: 1 pipeline\n")
     found = values((folder / "beam_obs_small.prom").read_text())
     assert found[series("beam_obs_records_in_total", pipeline="small", stage="parse")] == 3
+
+
+@pytest.mark.parametrize("is_option", [True, False])
+def test_a_folder_of_texts_that_is_not_there_is_refused(
+    is_option: bool,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "store").mkdir()
+    if not is_option:
+        (tmp_path / "beam_obs.toml").write_text('[exporters]\ntextfile = "node_exportr"\n')
+    asked = ["--textfile", "node_exportr"] if is_option else []
+    assert exit_code(["exporter", "--store", "store", "--once", *asked]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "there is no folder node_exportr" in told
+    assert "make it where it is meant" in told
+    assert not (tmp_path / "node_exportr").exists()
 
 
 def test_it_goes_on_with_what_is_new_and_says_a_store_that_is_away_once(
@@ -63,6 +83,7 @@ def test_it_goes_on_with_what_is_new_and_says_a_store_that_is_away_once(
 
 def test_targets_come_from_the_file_where_no_option_names_any(tmp_path: pathlib.Path) -> None:
     run_small(tmp_path / "store")
+    (tmp_path / "texts").mkdir()
     pathlib.Path("beam_obs.toml").write_text(f'[exporters]\ntextfile = "{tmp_path / "texts"}"\n')
     assert export("--store", str(tmp_path / "store"), "--once").exit_code == 0
     assert (tmp_path / "texts" / "beam_obs_small.prom").exists()
@@ -85,7 +106,7 @@ def test_wrong_usage_is_said(tmp_path: pathlib.Path, arguments: list[str], said:
 
 
 def test_what_cannot_begin_is_one_message(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(["exporter", "--store", str(tmp_path), "--textfile", "texts", "--once"]) == 1
+    assert exit_code(["exporter", "--store", str(tmp_path), "--textfile", str(tmp_path), "--once"]) == 1
     assert "no store at" in capsys.readouterr().err
     run_small(tmp_path / "store")
     store = ["--store", str(tmp_path / "store")]
@@ -93,7 +114,7 @@ def test_what_cannot_begin_is_one_message(tmp_path: pathlib.Path, capsys: pytest
         port = str(taken.getsockname()[1])
         assert exit_code(["exporter", *store, "--prometheus-port", port, "--once"]) == 1
     assert f"127.0.0.1:{port} cannot be listened on: Address already in use" in capsys.readouterr().err
-    assert exit_code(["exporter", *store, "--textfile", "texts", "--job", "latest"]) == 1
+    assert exit_code(["exporter", *store, "--textfile", str(tmp_path), "--job", "latest"]) == 1
     assert "cannot be watched: it is done, not submitted" in capsys.readouterr().err
 
 

@@ -19,12 +19,13 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from beam_obs.alerts.probe import Probe
 from beam_obs.cli.main import exit_code
+from tests.patience import wait_until
 from tests.programs import ROOT
 
 Capture = pytest.CaptureFixture[str]
@@ -56,6 +57,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer_health(self) -> None:
         self.send(json.dumps(HEALTH).encode(), content_type="application/json")
+
+    def answer_lines(self) -> None:
+        self.send(b'{"status": "ok"}\n{"status": "down"}\n', content_type="application/x-ndjson")
+
+    def answer_line(self) -> None:
+        self.send(b'{"status": "ok"}\n', content_type="application/x-ndjson")
+
+    def answer_no_lines(self) -> None:
+        self.send(b"", content_type="application/x-ndjson; charset=utf-8")
+
+    def answer_torn_lines(self) -> None:
+        self.send(b'{"status": "ok"}\n{"stat', content_type="application/jsonl")
+
+    def answer_untold_lines(self) -> None:
+        self.send(b'{"status": "ok"}\n{"status": "down"}\n', content_type="text/plain")
 
     def answer_flaky(self) -> None:
         self.send(json.dumps({"status": "down" if next(self.flaky) == 1 else "ok"}).encode())
@@ -203,6 +219,36 @@ def test_an_answer_that_is_none(server: str, capsys: Capture, path: str, result:
     assert "secret" not in told
 
 
+@pytest.mark.parametrize(
+    ("path", "expected", "said"),
+    [
+        ("lines", "$[0].status=ok", ""),
+        ("lines", "$[*].status=ok", '$[1][\'status\'], of $[*].status, is "down", expected "ok"'),
+        ("lines", "$.status=ok", 'nothing is at $.status, expected "ok"'),
+        ("line", "$.status=ok", ""),
+        ("no-lines", "$[0]", "nothing is at $[0]"),
+        ("torn-lines", "$[0].status=ok", "no JSON (application/jsonl): line 2: "),
+        ("untold-lines", "$[0].status=ok", "no JSON (text/plain): Extra data"),
+    ],
+)
+def test_lines_of_json_are_a_list_where_there_are_several(
+    server: str, capsys: Capture, path: str, expected: str, said: str
+) -> None:
+    told = probe(capsys, f"{server}/{path}", "--expect", expected, code=1 if said else 0)
+    assert said in told
+    assert ("  ok  " in told) == (not said)
+
+
+def test_counters_are_written_to_a_folder_that_is_there(
+    server: str, capsys: Capture, tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "node_exportr" / "probe.prom"
+    assert f"there is no folder {file.parent}" in "".join(
+        probe(capsys, f"{server}/health", "--textfile", str(file), code=2).split("\n")
+    )
+    assert not file.parent.exists()
+
+
 def test_without_expectations_an_answer_need_not_be_json(server: str, capsys: Capture) -> None:
     assert "  ok           200  " in probe(capsys, f"{server}/page")
 
@@ -318,7 +364,7 @@ def test_a_probe_without_end_shows_its_counters_until_it_is_interrupted(server: 
         assert running.stderr is not None
         (metrics,) = re.findall(r"http\S+", running.stderr.readline())
         assert "  ok  " in running.stdout.readline()
-        wait_until(lambda: 'result="ok"' in read(metrics) and "success" in read(metrics))
+        wait_until("told", lambda: 'result="ok"' in read(metrics) and "success" in read(metrics))
         assert "  ok  " in running.stdout.readline()
         running.send_signal(signal.SIGINT)
         rest = running.communicate(timeout=10)
@@ -333,13 +379,6 @@ def test_a_probe_without_end_shows_its_counters_until_it_is_interrupted(server: 
 def read(address: str) -> str:
     with urllib.request.urlopen(address, timeout=5) as answer:
         return str(answer.read().decode())
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

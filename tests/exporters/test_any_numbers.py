@@ -45,7 +45,13 @@ def told(name: str, kind: str) -> st.SearchStrategy[Sample]:
         quantiles = st.dictionaries(st.sampled_from(["0.5", "0.99"]), VALUES)
         window = st.just(60.0 if name == "recent_seconds" else None)
         return st.builds(
-            Sample, STEPS, LABELS, quantiles=quantiles, count=COUNTS, sum=VALUES, window_seconds=window
+            Sample,
+            STEPS,
+            LABELS,
+            quantiles=quantiles,
+            count=COUNTS,
+            sum=st.none() | VALUES,
+            window_seconds=window,
         )
     return st.builds(Sample, STEPS, LABELS, value=COUNTS if kind == COUNTER else st.none() | VALUES)
 

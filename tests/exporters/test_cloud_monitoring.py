@@ -24,6 +24,7 @@ from beam_obs.metrics.families import Family, Sample
 from beam_obs.metrics.run_numbers import RunNumbers
 from tests.exporters.cloud_monitoring_server import CloudMonitoringServer, running_cloud_monitoring
 from tests.exporters.end_json import buckets_of, gauges_of, refusals_of, totals_of
+from tests.patience import wait_until
 
 TYPE = "custom.googleapis.com/beam_obs/"
 
@@ -229,9 +230,7 @@ def test_a_service_that_was_away_gets_them_when_it_is_back(
     server.unavailable = 2
     exporter = SendingExporter(CloudMonitoring("weather", client))
     exporter.export(counted(3, at=10))
-    until = time.monotonic() + 20
-    while not server.points and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_until("told", lambda: bool(server.points))
     assert exporter.close(10)
     assert server.newest(f"{TYPE}instruments/rows_total") == 3
     assert caplog.text.count("Cloud Monitoring of the project weather") == 1

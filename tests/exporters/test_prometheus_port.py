@@ -6,7 +6,6 @@ import logging
 import pathlib
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -21,6 +20,7 @@ from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.runs import watcher
 from tests.engines.object_stores import free_port
 from tests.exporters.small_runs import run_small, scrape, series, values
+from tests.patience import wait_until
 
 
 def numbers(pipeline: str, run: str, success: float | None = None) -> RunNumbers:
@@ -110,10 +110,7 @@ class Remove(beam.DoFn):
             shutil.rmtree(self.store)
         if element == 9:
             taken = series("beam_obs_records_in_total", pipeline="away", stage="remove")
-            until = time.monotonic() + 60
-            while values(scrape(self.port)[2]).get(taken) != 10:
-                assert time.monotonic() < until
-                time.sleep(0.02)
+            wait_until("told", lambda: values(scrape(self.port)[2]).get(taken) == 10)
         yield element
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from beam_obs.exporters.prometheus_text import prometheus_text
+from beam_obs.exporters.prometheus_text import metrics_of_run, prometheus_text
 from beam_obs.metrics.families import COUNTER, GAUGE, HISTOGRAM, SUMMARY, Family, Sample
 from beam_obs.metrics.own_families import OWN_FAMILIES
 from beam_obs.metrics.run_numbers import RunNumbers
@@ -144,13 +145,13 @@ def test_any_label_and_value_is_read_back(
 )
 def test_what_cannot_be_said_is_left_out_and_nothing_else_with_it(sample: Sample) -> None:
     kind = HISTOGRAM if sample.buckets else SUMMARY if sample.quantiles else GAUGE
-    runs = [
-        RunNumbers("bad", "1", 0, (Family("rows", kind, (sample,)),)),
-        RunNumbers("good", "1", 0, (Family("size", GAUGE, (Sample("", value=7),)),)),
-    ]
+    bad, good = Family("rows", kind, (sample,)), Family("size", GAUGE, (Sample("", value=7),))
+    runs = [RunNumbers("bad", "1", 0, (bad,)), RunNumbers("good", "1", 0, (good,))]
     for openmetrics in (False, True):
         found = values(b"".join(prometheus_text(runs, openmetrics)).decode(), openmetrics)
         assert found == {series("size", pipeline="good"): 7}
+    one = metrics_of_run(RunNumbers("bad", "1", 0, (bad, good)))
+    assert values(generate_latest(one).decode()) == {series("size", pipeline="bad"): 7}
 
 
 @pytest.mark.parametrize(
@@ -169,8 +170,24 @@ def test_a_count_below_zero_is_left_out_and_nothing_else_with_it(family: Family)
     for openmetrics in (False, True):
         found = values(b"".join(prometheus_text(runs, openmetrics)).decode(), openmetrics)
         assert found == {series("size", pipeline="good"): 7}
+    one = metrics_of_run(RunNumbers("bad", "1", 0, (family, good)))
+    assert values(generate_latest(one).decode()) == {series("size", pipeline="bad"): 7}
 
 
 def test_a_series_that_is_there_twice_is_told_once() -> None:
     twice = Family("rows", GAUGE, (Sample("a", value=1), Sample("a", value=2)))
     assert values(text_of(twice)) == {series("rows", pipeline="small", stage="a"): 1}
+
+
+def test_of_two_that_prometheus_takes_for_one_the_second_is_left_out_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Workers that never met may have made them, each without knowing of the other.
+    counter = Family("clash_total", COUNTER, (Sample("a", value=3),))
+    gauge = Family("clash", GAUGE, (Sample("b", value=1),))
+    for openmetrics in (False, True):
+        found = values(text_of(counter, gauge, openmetrics=openmetrics), openmetrics)
+        assert found == {series("clash_total", pipeline="small", stage="a"): 3}
+    (told,) = [text for text in caplog.messages if "clash" in text]
+    assert "the gauge 'clash' of small is left out" in told
+    assert "give one of them another name" in told

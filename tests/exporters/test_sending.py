@@ -15,6 +15,7 @@ from beam_obs.exporters.exporter_group import ExporterGroup
 from beam_obs.exporters.sending import NotAccepted, SendingExporter
 from beam_obs.metrics.own_families import EXPORTER_DROPPED
 from beam_obs.metrics.run_numbers import RunNumbers
+from tests.patience import wait_until
 
 SECONDS = 10.0
 
@@ -42,13 +43,6 @@ class Recorded:
 
 def numbers(run: str = "1", at: int = 0) -> RunNumbers:
     return RunNumbers("small", run, at, ())
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 def test_what_is_given_is_sent_and_closing_sends_the_rest() -> None:
@@ -91,7 +85,7 @@ def test_a_target_that_is_away_is_said_once_and_tried_again(caplog: pytest.LogCa
     target = Recorded(answer)
     exporter = SendingExporter(target)
     exporter.export(numbers(at=1))
-    wait_for(lambda: len(tries) >= 3)
+    wait_until("tried", lambda: len(tries) >= 3)
     exporter.export(numbers(at=2))
     assert exporter.dropped("1") == 1
     is_away.clear()
@@ -148,7 +142,7 @@ def test_too_many_runs_to_wait_drop_the_oldest(monkeypatch: pytest.MonkeyPatch) 
     target = Recorded(lambda _: may_go_on.wait(SECONDS) and None)
     exporter = SendingExporter(target)
     exporter.export(numbers("1"))
-    wait_for(lambda: not exporter._waiting)
+    wait_until("under way", lambda: not exporter._waiting)
     for run in ("2", "3", "4"):
         exporter.export(numbers(run))
     may_go_on.set()
@@ -163,13 +157,13 @@ def test_pauses_are_kept_between_rounds_but_not_before_the_last() -> None:
     target.answer = lambda _: times.append(time.monotonic())
     exporter = SendingExporter(target)
     exporter.export(numbers(at=1))
-    wait_for(lambda: len(times) == 1)
+    wait_until("sent", lambda: len(times) == 1)
     exporter.export(numbers(at=2))
-    wait_for(lambda: len(times) == 2)
+    wait_until("sent", lambda: len(times) == 2)
     assert times[1] - times[0] >= 0.19
     target.seconds = SECONDS
     exporter.export(numbers(at=3))
-    wait_for(lambda: len(times) == 3)
+    wait_until("sent", lambda: len(times) == 3)
     exporter.export(numbers(at=4))
     assert exporter.close(SECONDS / 2)
     assert target.sent[-1].at == 4
@@ -184,7 +178,7 @@ def test_numbers_tell_what_was_dropped_of_their_run(caplog: pytest.LogCaptureFix
     exporters = [SendingExporter(refusing), SendingExporter(taking)]
     group = ExporterGroup(exporters)
     group.export(numbers(at=1))
-    wait_for(lambda: exporters[0].dropped("1") == 1)
+    wait_until("dropped", lambda: exporters[0].dropped("1") == 1)
     group.export(numbers(at=2))
     assert group.close(SECONDS)
     family = taking.sent[-1].family(EXPORTER_DROPPED)

@@ -10,7 +10,6 @@ import pathlib
 import re
 import shutil
 import socket
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,6 +24,7 @@ from tests.engines.install import STATSD
 from tests.engines.object_stores import free_port, running
 from tests.exporters.conftest import PROGRAM
 from tests.exporters.end_json import Series, buckets_of, gauges_of, refusals_of, refused_in, totals_of
+from tests.patience import wait_until
 
 SECONDS = 10.0
 
@@ -140,7 +140,7 @@ def test_a_server_that_is_away_gets_the_whole_when_it_is_there(caplog: pytest.Lo
     port = free_port()
     exporter = SendingExporter(Statsd(f"127.0.0.1:{port}"))
     exporter.export(counted(3))
-    wait_for(lambda: "cannot be reached" in caplog.text)
+    wait_until("told", lambda: "cannot be reached" in caplog.text)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", port))
         receiver.settimeout(0.2)
@@ -200,10 +200,3 @@ def asked(management: int, what: str) -> dict[Series, float]:
         labels.pop("pipeline", None)
         found[name, frozenset(labels.items())] = float(value)
     return found
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)

@@ -21,7 +21,8 @@ class Clock:
 
 
 def record(line: int) -> logging.LogRecord:
-    return logging.makeLogRecord({"name": "limited", "pathname": "a.py", "lineno": line, "levelno": 30})
+    told = {"name": "limited", "pathname": "a.py", "funcName": "f", "lineno": line, "levelno": 30}
+    return logging.makeLogRecord(told)
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def test_each_line_has_a_limit_of_its_own(said: Kept) -> None:
 
     assert [(one.lineno, one.getMessage().split()[0]) for one in said.records] == [(1, "2"), (2, "1")]
     assert {one.levelno for one in said.records} == {logging.WARNING}
+    assert {one.funcName for one in said.records} == {"f"}
 
 
 def test_when_the_minute_is_over_it_is_said_and_begins_anew(said: Kept) -> None:

@@ -185,6 +185,12 @@ def test_json_is_as_cloud_logging_takes_it(kept: Kept, root: ToText) -> None:
     assert root.lines[-1] == "INFO after"
 
 
+def test_json_says_nothing_of_a_function_that_a_record_does_not_name() -> None:
+    record = logging.makeLogRecord({"msg": "by hand", "levelno": 20, "pathname": "a.py", "lineno": 3})
+    entry = json.loads(obs.JsonLogFormatter().format(record))
+    assert entry["logging.googleapis.com/sourceLocation"] == {"file": "a.py", "line": "3"}
+
+
 def as_json(line: str) -> dict[str, Any]:
     return json.loads(line) if line.startswith("{") else {}
 
@@ -252,3 +258,10 @@ def test_a_line_of_json_is_one_whatever_is_logged() -> None:
     line = obs.JsonLogFormatter().format(record)
     assert "\n" not in line
     assert as_json(line.encode().decode())["severity"] == "ERROR"
+
+
+def test_json_has_the_stack_that_is_asked_for() -> None:
+    record = logging.makeLogRecord(
+        {"msg": "here", "levelno": 20, "stack_info": "Stack (most recent call last):"}
+    )
+    assert as_json(obs.JsonLogFormatter().format(record))["message"] == "here\nStack (most recent call last):"

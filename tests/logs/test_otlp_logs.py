@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import pathlib
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import pytest
 from apache_beam.metrics.metric import MetricsFilter
 
 import beam_obs as obs
+from beam_obs.cli.main import exit_code
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="pip install 'beam_obs[otel]'")
 from beam_obs.logs.otlp_logs import otlp_handler
@@ -20,6 +23,7 @@ from beam_obs.metrics.names import NAMESPACE, TELEMETRY_LOST
 from beam_obs.traces.otlp_sender import FLUSH_SECONDS
 from tests.engines.object_stores import free_port
 from tests.logs.signals_receiver import Signals, receiving_signals, texts_of
+from tests.patience import wait_until
 
 LOGGER = logging.getLogger("trips.otlp")
 LOST = MetricsFilter().with_namespace(NAMESPACE).with_name(TELEMETRY_LOST)
@@ -100,11 +104,19 @@ def test_lines_that_reach_nobody_are_counted_and_it_is_said_once(
     assert len(said) == 1
 
 
+def test_the_report_tells_of_lines_that_are_lost_when_the_run_ends(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    run("--obs_logs=otlp", f"--obs_store={tmp_path}")
+
+    assert exit_code(["show", "latest", "--store", str(tmp_path)]) == 0
+    assert re.search(r"\d+ spans or log lines reached nobody", capsys.readouterr().out)
+
+
 def wait(element: Any) -> Any:
     """Waits until it was said that lines cannot be sent."""
-    until = time.monotonic() + 10
-    while not any("cannot be sent" in one for one in WATCHED[0].messages) and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_until("said", lambda: any("cannot be sent" in one for one in WATCHED[0].messages))
     return element
 
 

@@ -54,8 +54,9 @@ def check_kept(instruments: dict[str, Any]) -> None:
     families = {family["name"]: family for family in instruments["families"]}
     count = BUNDLES * VALUES_OF_BUNDLE
     (gauge,) = families["set_at_seconds"]["samples"]
-    # Whatever bundle set it last: a float with its fraction, at the time that it tells itself.
-    assert abs(gauge["value"] - gauge["at"] / 1e6) < 0.5
+    # Whatever bundle set it last: a float with its fraction, at the time that it tells itself; between
+    # the two a busy machine may let it wait.
+    assert abs(gauge["value"] - gauge["at"] / 1e6) < 5
     assert gauge["value"] != int(gauge["value"])
     (summary,) = families["values"]["samples"]
     assert summary["count"] == count

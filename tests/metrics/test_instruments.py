@@ -113,6 +113,13 @@ def test_an_instrument_is_the_same_one_wherever_it_is_unpickled() -> None:
         assert pickler.loads(pickler.dumps(one)) is one
 
 
+def test_what_takes_values_may_be_a_function_of_a_step_again_and_again() -> None:
+    for _ in range(2):
+        with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"]) as pipeline:
+            _ = pipeline | beam.Create([0.5]) | beam.Map(DELAY.observe)
+        assert counters(pipeline.result)["test_delay_seconds_sum_micros"] == 500_000
+
+
 def test_an_instrument_made_again_alike_is_the_same_one() -> None:
     assert obs.counter("test_rows_total") is ROWS
     assert obs.histogram("test_delay_seconds", buckets=(1.0, 10, 100, math.inf)) is DELAY
@@ -181,3 +188,69 @@ def test_there_are_at_most_30_names_of_our_own() -> None:
     } - {names.NAMESPACE}
     assert names.IN in ours
     assert len(ours | {*names.LATENCY_NAMES}) <= 30
+
+
+def test_a_count_of_more_bits_than_a_counter_has_says_so() -> None:
+    with pytest.raises(obs.UsageError, match="63 bits"):
+        ROWS.add(10**19)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(obs.counter, obs.gauge), (obs.gauge, obs.counter), (obs.counter, obs.histogram)]
+)
+def test_two_instruments_that_prometheus_would_take_for_one_are_refused(first: Any, second: Any) -> None:
+    name = f"test_met_{first.__name__}_{second.__name__}"
+    first(name)
+    with pytest.raises(obs.UsageError) as refused:
+        second(name)
+    said = str(refused.value)
+    assert f"a {second.__name__} cannot be named {name!r}" in said
+    assert f"a {first.__name__} named" in said
+    assert "test_instruments.py:" in said
+    assert "give one of them another name" in said
+
+
+def test_a_counter_is_given_an_amount_as_prometheus_clients_have_it() -> None:
+    called: list[int] = []
+
+    def count(number: int) -> int:
+        ROWS.inc(number)
+        ROWS.inc(count=1)
+        return number
+
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        _ = pipeline | beam.Create([2, 5, 0], reshuffle=False) | beam.Map(count) | beam.Map(called.append)
+    assert counters(pipeline.result)["test_rows_total"] == 10
+    with pytest.raises(obs.UsageError, match="never falls"):
+        ROWS.inc(-1)
+
+
+@pytest.mark.parametrize("amount", [0.5, "2", None])
+def test_a_counter_takes_whole_numbers_and_says_so(amount: Any) -> None:
+    for give in (ROWS.inc, ROWS.add):
+        with pytest.raises(obs.UsageError, match="takes whole numbers, and was given"):
+            give(amount)
+
+
+@pytest.mark.parametrize("buckets", [5, None, ["a"], [1, None], [1, "x"], "12x"])
+def test_buckets_that_are_no_numbers_are_refused_by_name(buckets: Any) -> None:
+    with pytest.raises(obs.UsageError, match=r"histogram 'test_bad_seconds' needs .* e\.g\. \[0\.1, 1, 10\]"):
+        obs.histogram("test_bad_seconds", buckets=buckets)
+
+
+@pytest.mark.parametrize("quantiles", [0.5, None, ["p99"], [0.5, None], [99]])
+def test_quantiles_that_are_none_are_refused_by_name(quantiles: Any) -> None:
+    with pytest.raises(obs.UsageError, match=r"summary 'test_bad_seconds' needs .* e\.g\. \[0\.5, 0\.99\]"):
+        obs.summary("test_bad_seconds", quantiles=quantiles)
+
+
+@pytest.mark.parametrize("window", ["10m", [600]])
+def test_a_window_that_is_no_number_of_seconds_is_refused(window: Any) -> None:
+    with pytest.raises(obs.UsageError, match="needs a window of seconds"):
+        obs.summary("test_bad_seconds", window=window)
+
+
+def test_a_label_may_have_any_name_that_is_no_reserved_one() -> None:
+    assert repr(obs.counter("test_selves", "self").labels(self="one")).endswith(
+        'test_selves_total{self="one"}>'
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
 import apache_beam as beam
@@ -102,3 +103,54 @@ def test_a_result_that_tells_nothing_fails_nothing() -> None:
     numbers = beam_obs.metrics.snapshot(Silent())
     assert numbers.families == ()
     assert numbers.missing[0] == "the runner tells no counts: NotImplementedError: "
+
+
+@pytest.mark.parametrize("is_observed", [True, False])
+def test_a_counter_that_came_to_more_than_63_bits_is_named_and_not_told(
+    is_observed: bool, tmp_path: pathlib.Path
+) -> None:
+    huge, seen = obs.counter("huge_bytes"), obs.counter("seen")
+
+    def use(number: int) -> int:
+        huge.inc(2**62)
+        seen.inc()
+        return number
+
+    pipeline = (
+        obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], store=tmp_path, name="huge")
+        if is_observed
+        else beam.Pipeline("FnApiRunner")
+    )
+    _ = pipeline | beam.Create([1, 2, 3], reshuffle=False) | "use" >> beam.Map(use)
+    result = pipeline.run()
+    result.wait_until_finish()
+    numbers = beam_obs.metrics.snapshot(result, pipeline)
+    said = "counter huge_bytes_total of use is not told: it came to more than a Beam counter holds, 2^63"
+    assert numbers.family("huge_bytes_total") is None
+    assert values(numbers, "seen_total") == {"use": 3}
+    assert numbers.missing == (said,)
+    if is_observed:
+        told = (obs.Store(tmp_path).find("latest").end or {})["instruments"]
+        assert [family["name"] for family in told["families"]] == ["seen_total"]
+        assert told["problems"] == [said]
+
+
+def test_a_run_whose_sums_are_huge_can_be_read_and_has_none_of_them(tmp_path: pathlib.Path) -> None:
+    sizes, waits = obs.histogram("huge_size_bytes", buckets=[1]), obs.summary("huge_wait_seconds")
+
+    def use(number: int) -> int:
+        for instrument in (sizes, waits):
+            instrument.observe(2.0**62)
+        return number
+
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], store=tmp_path, name="huge") as p:
+        _ = p | beam.Create(range(5)) | "use" >> beam.Map(use)
+    record = obs.Store(tmp_path).find("latest")
+    assert (record.status, record.problems) == ("done", ())
+    told = (record.end or {})["instruments"]
+    assert [family["samples"][0]["count"] for family in told["families"]] == [5, 5]
+    assert not any("sum" in family["samples"][0] for family in told["families"])
+    assert told["problems"] == [
+        "histogram huge_size_bytes of use is told without its sum, which came to more than 2^63",
+        "summary huge_wait_seconds of use is told without its sum, which came to more than 2^63",
+    ]

@@ -134,6 +134,25 @@ def test_what_is_no_number_is_left_out_and_counted() -> None:
     assert found["values_refused"] == 3
 
 
+@pytest.mark.parametrize("value", [1e19, -1e30])
+def test_values_too_large_are_counted_and_the_run_can_be_read(value: float) -> None:
+    takes = [
+        obs.gauge("largest_bytes").set,
+        obs.summary("large_bytes").observe,
+        obs.histogram("larger_bytes").observe,
+    ]
+
+    def use(number: float) -> None:
+        for take in takes:
+            take(number)
+
+    pipeline = observed("FnApiRunner")
+    _ = pipeline | beam.Create([1.0, value]) | beam.Map(use)
+    pipeline.run().wait_until_finish()
+    assert obs.Store("store").find("values@latest").problems == ()
+    assert instruments()["values_refused"] == len(takes)
+
+
 def test_without_a_store_they_are_lost_which_is_counted_and_said(caplog: pytest.LogCaptureFixture) -> None:
     lost = obs.gauge("lost_bytes")
     pipeline = beam.Pipeline("FnApiRunner")

@@ -27,6 +27,7 @@ from beam_obs.reports.run_notes import worker_notes
 from beam_obs.store.numbers_of_run import numbers_of_run
 from beam_obs.store.run_record import RunRecord, time_text
 from beam_obs.store.worker_files import read_workers
+from tests.patience import wait_until
 from tests.programs import ROOT
 
 MEMORY = ("beam_obs_worker_memory_bytes", "beam_obs_worker_memory_limit_bytes")
@@ -187,12 +188,6 @@ def test_the_thread_ends_with_the_last_step_and_begins_anew(monkeypatch: pytest.
     def is_looking() -> bool:
         return any(thread.name == "beam_obs worker" for thread in threading.enumerate())
 
-    def wait_until(looking: bool) -> None:
-        until = time.monotonic() + 20
-        while is_looking() is not looking:
-            assert time.monotonic() < until
-            time.sleep(0.01)
-
     worker = Worker("folder")
     for _ in range(2):
         worker.join()
@@ -200,7 +195,7 @@ def test_the_thread_ends_with_the_last_step_and_begins_anew(monkeypatch: pytest.
         worker.leave()
         assert is_looking()
         worker.leave()
-        wait_until(False)
+        wait_until("over", lambda: not is_looking())
     (name,) = os.listdir("folder/workers")
     told = json.loads((pathlib.Path("folder/workers") / name).read_text())
     assert told["at"] >= told["began"]
