@@ -5,6 +5,9 @@ docs/traces.md has the table. https://opentelemetry.io/docs/specs/semconv/ (1.37
 
 from __future__ import annotations
 
+OURS = "beam."
+"""What names begin with that nobody else has."""
+
 ORIGIN = "beam.origin"
 RUN = "beam.run_id"
 PIPELINE = "beam.pipeline"

@@ -7,16 +7,20 @@ is known here.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
 
+    from beam_obs.traces.step_span import StepSpan
+
 MOST_ORIGINS = 4_096
-"""Origins whose spans are known; beyond it a thread forgets those that it knew."""
+"""Origins whose spans at a step are known; beyond it a thread forgets those that it knew."""
+MOST_BEGUN = 512
+"""Spans that are noted before they are identified and handed on."""
 
 
 class SpanMade(NamedTuple):
@@ -25,14 +29,18 @@ class SpanMade(NamedTuple):
     Args:
       context: its ids.
       serial: which of all spans of the bundle.
+      key: the id that it was to have, which a provider of the user's does not give it.
     """
 
     context: SpanContext
     serial: int
+    key: int
 
 
 class BundleSpans:
     """The spans of a thread's bundle.
+
+    Those of ours are noted when they begin, and identified and handed on many at a time.
 
     Attributes:
       nonce: drawn for each bundle: two tries of one have the same spans, by it they are told apart.
@@ -42,6 +50,9 @@ class BundleSpans:
     def __init__(self) -> None:
         self._at_work: set[int] = set()
         self._is_beginning = False
+        self._begun: list[StepSpan] = []
+        self._identified = 0
+        self._identifying = threading.RLock()
         self._begin()
 
     def begin(self, step: object) -> None:
@@ -51,6 +62,7 @@ class BundleSpans:
           step: that begins it: all of those that a runner has fused do, one after the other.
         """
         if not self._is_beginning:
+            self.give()
             self._begin()
             self._at_work.clear()
             self._is_beginning = True
@@ -65,8 +77,8 @@ class BundleSpans:
     def _begin(self) -> None:
         self.nonce = os.urandom(6).hex()
         self.failing: tuple[Span, BaseException, int] | None = None
-        self._of_origins: dict[bytes, dict[str, SpanMade]] = {}
-        self._contents: dict[tuple[bytes, str, bytes], int] = {}
+        self._made: dict[str, dict[bytes, SpanMade | StepSpan]] = {}
+        self._seen: dict[int, int] = {}
         self._serial = self._letters = 0
 
     def next_letter(self) -> str:
@@ -75,35 +87,90 @@ class BundleSpans:
         self._letters += 1
         return f"{self.nonce}.{self._letters - 1}"
 
-    def of(self, origin: bytes) -> dict[str, SpanMade]:
-        """Returns the newest span of an origin at each step."""
-        self._is_beginning = False
-        found = self._of_origins.get(origin)
-        if found is None:
-            if len(self._of_origins) >= MOST_ORIGINS:
-                self._of_origins.clear()
-            found = self._of_origins[origin] = {}
-        return found
+    def newest(self, origin: bytes, steps: Sequence[str]) -> SpanMade | StepSpan | None:
+        """Returns the newest span of an origin at some steps; None where there is none in this bundle."""
+        newest = None
+        for step in steps:
+            of_step = self._made.get(step)
+            found = None if of_step is None else of_step.get(origin)
+            if found is not None and (newest is None or found.serial > newest.serial):
+                newest = found
+        return newest
 
-    def count(self, origin: bytes, step: str, content: bytes) -> int:
-        """Returns how many elements of an origin with this content a step has had, before this one."""
-        if len(self._contents) >= MOST_ORIGINS:
-            self._contents.clear()
-        key = (origin, step, content and hashlib.blake2b(content, digest_size=16).digest())
-        before = self._contents.get(key, 0)
-        self._contents[key] = before + 1
+    def count(self, key: int) -> int:
+        """Returns how many spans of this bundle were to have an id before this one."""
+        if len(self._seen) >= MOST_ORIGINS:
+            self._seen.clear()
+        before = self._seen.get(key, 0)
+        self._seen[key] = before + 1
         return before
 
-    def note(self, made: dict[str, SpanMade], step: str, context: SpanContext) -> None:
-        """Notes a span of an origin.
+    def note(self, origin: bytes, step: str, context: SpanContext, key: int) -> None:
+        """Notes a span that a provider of the user's has made.
 
         Args:
-          made: what `of` gave of the origin.
+          origin: of the record.
           step: label of the step.
           context: ids of the span.
+          key: the id that it was to have.
         """
+        self._put(origin, step, SpanMade(context, self._serial + 1, key))
+
+    def note_begun(self, origin: bytes, step: str, span: StepSpan) -> None:
+        """Notes a span of ours that has begun, and hands on those before it where they are many.
+
+        Args:
+          origin: of the record.
+          step: label of the step.
+          span: the span.
+        """
+        span.serial = self._serial + 1
+        self._put(origin, step, span)
+        begun = self._begun
+        begun.append(span)
+        if len(begun) == 1:
+            span.maker.unfinished.add(self)
+        elif len(begun) >= MOST_BEGUN:
+            self.give()
+
+    def _put(self, origin: bytes, step: str, span: SpanMade | StepSpan) -> None:
+        self._is_beginning = False
         self._serial += 1
-        made[step] = SpanMade(context, self._serial)
+        of_step = self._made.get(step)
+        if of_step is None:
+            of_step = self._made[step] = {}
+        elif len(of_step) >= MOST_ORIGINS:
+            of_step.clear()
+        of_step[origin] = span
+
+    @property
+    def waiting(self) -> int:
+        """How many spans have begun that are not handed on."""
+        return len(self._begun)
+
+    def identify(self) -> None:
+        """Gives all spans that have begun their ids, in the order in which they have: those of a record
+        follow from those before it."""
+        with self._identifying:  # user code may ask for an id in a thread of its own
+            begun = self._begun
+            while self._identified < len(begun):
+                self._identified += 1
+                begun[self._identified - 1].identify()
+
+    def give(self) -> None:
+        """Hands on the spans that have ended; the others go on by themselves when they end."""
+        if not self._begun:
+            return
+        with self._identifying:
+            self.identify()
+            begun, self._begun, self._identified = self._begun, [], 0
+        for span in begun:
+            span.give()
+        begun[0].maker.unfinished.discard(self)
+
+    def forget_begun(self) -> None:
+        """Forgets the spans that have begun, in a process that was forked: the other one hands them on."""
+        self._begun, self._identified, self._identifying = [], 0, threading.RLock()
 
     def take_failing(self, error: BaseException) -> tuple[Span, int] | None:
         """Returns the span of the call that raised `error`, and when; None where there is none."""
@@ -122,3 +189,11 @@ _OF_THREAD = _OfThread()
 def bundle_of_thread() -> BundleSpans:
     """Returns the spans of the bundle that this thread works on."""
     return _OF_THREAD.bundle
+
+
+def _forget_begun() -> None:
+    _OF_THREAD.bundle.forget_begun()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_begun)

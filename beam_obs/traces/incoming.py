@@ -13,6 +13,8 @@ from beam_obs.traces.propagation import RANDOM
 from beam_obs.traces.sampling import is_sampled
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
     from beam_obs.traces.propagation import Incoming
 
 MOST = 1 << 15
@@ -45,6 +47,12 @@ def trace_id_of(origin: bytes) -> int:
     """
     incoming = INCOMING.get(origin)
     return int.from_bytes(origin, "big") if incoming is None else incoming.context.trace_id
+
+
+def came_with(origin: bytes) -> SpanContext | None:
+    """Returns the span that the producer of a message sent it from; None where it came with none."""
+    incoming = INCOMING.get(origin)
+    return None if incoming is None else incoming.context
 
 
 def is_traced(origin: bytes, threshold: int) -> bool:

@@ -51,6 +51,7 @@ class OtlpSender:
         """Begins to send, also in a process that was forked: what waits is sent by the one that took it."""
         self._held: collections.deque[Any] = collections.deque()
         self._changed = threading.Condition()
+        self._under_way = 0
         self._is_sending = self._is_down = self._is_closed = self._is_asked = False
         self._thread = threading.Thread(target=self._send_on, name=_THREADS[self._kind], daemon=True)
         self._thread.start()
@@ -70,6 +71,15 @@ class OtlpSender:
         if not self._is_down:
             self._wait(FLUSH_SECONDS)
 
+    def settle(self) -> None:
+        """Has what there is sent as `flush` does; where the backend is down, it is lost now."""
+        if not self._is_down:
+            self.flush()
+        with self._changed:
+            if self._is_down:
+                self._lost += len(self._held)
+                self._held.clear()
+
     def close(self) -> None:
         """Has what is left sent, waits for it for `FLUSH_SECONDS`, and ends the thread."""
         atexit.unregister(self.close)
@@ -77,7 +87,7 @@ class OtlpSender:
         self._wait(FLUSH_SECONDS)
         with self._changed:
             self._is_closed = True
-            self._lost += len(self._held)
+            self._lost += len(self._held) + self._under_way
             self._held.clear()
             self._changed.notify_all()
 
@@ -107,12 +117,18 @@ class OtlpSender:
                 if self._is_closed:
                     break
                 self._is_sending = bool(self._held)
-            while self._held:
-                self._send([self._held.popleft() for _ in range(min(_AT_ONCE, len(self._held)))])
+            while some := self._next():
+                self._send(some)
             with self._changed:
                 self._is_sending = False
                 self._changed.notify_all()
         self._exporter.shutdown()
+
+    def _next(self) -> list[Any]:
+        with self._changed:
+            some = [self._held.popleft() for _ in range(min(_AT_ONCE, len(self._held)))]
+            self._under_way = len(some)
+        return some
 
     def _send(self, some: list[Any]) -> None:
         try:
@@ -121,7 +137,8 @@ class OtlpSender:
         except Exception as error:
             sent, reason = False, f"{type(error).__name__}: {error}"
         with self._changed:
-            if not sent:
+            self._under_way = 0
+            if not sent and not self._is_closed:
                 # What waits would be lost one try after the other.
                 self._lost += len(some) + len(self._held)
                 self._held.clear()

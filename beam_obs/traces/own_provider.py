@@ -7,27 +7,32 @@ that record nothing.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
-from opentelemetry.trace import Link, SpanContext, TraceFlags, TraceState
+from opentelemetry.trace import Link, SpanContext, TraceState
 
 from beam_obs.records.trace_settings import OTLP, TraceSettings
 from beam_obs.traces.propagation import RANDOM
 from beam_obs.traces.record_span import SCOPE, RecordSpan
 from beam_obs.traces.span_sink import SpanSink
+from beam_obs.traces.step_span import SAMPLED, SAMPLED_AND_RANDOM
+
+if TYPE_CHECKING:
+    from beam_obs.traces.bundle_spans import BundleSpans
 
 _PROVIDER = "beam_obs-provider"
 """Key of the provider in the context of code that works on a sampled record."""
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-_SAMPLED_AND_RANDOM = TraceFlags(TraceFlags.SAMPLED | RANDOM)
+(_CURRENT_SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, contexts.Context())
+"""OpenTelemetry's own key, for which it has no name."""
 
 
 class OwnProvider:
@@ -38,13 +43,15 @@ class OwnProvider:
 
     Attributes:
       sink: takes spans that have ended.
-      context: in which spans of user code go there too, and nothing else is.
+      unfinished: bundles that have spans which the sink has not.
     """
 
     def __init__(self, settings: TraceSettings) -> None:
         self._pipeline = settings.pipeline
         self.sink = _sink(settings)
-        self.context = self.around(contexts.Context())
+        self.unfinished: set[BundleSpans] = set()
+        # After what the sink has registered, so that it comes before it.
+        atexit.register(self.give_unfinished)
         _serve_user_code()
 
     def start(
@@ -72,12 +79,27 @@ class OwnProvider:
         """
         if parent is None:
             # The low 56 bits of an origin are uniform.
-            flags = _SAMPLED_AND_RANDOM
+            flags = SAMPLED_AND_RANDOM
         else:
-            flags = _SAMPLED_AND_RANDOM if parent.trace_flags & RANDOM else _SAMPLED
+            flags = SAMPLED_AND_RANDOM if parent.trace_flags & RANDOM else SAMPLED
             state = parent.trace_state
         context = SpanContext(trace_id, span_id, False, flags, state)
         return RecordSpan(self, name, context, parent, attributes, links, start_time)
+
+    def give_unfinished(self) -> None:
+        """Has bundles hand on what they have, whose ends have not come."""
+        for bundle in tuple(self.unfinished):
+            bundle.give()
+
+    def close(self) -> None:
+        """Sends what is left."""
+        atexit.unregister(self.give_unfinished)
+        self.give_unfinished()
+        self.sink.close()
+
+    def context_of(self, span: trace.Span) -> contexts.Context:
+        """Returns the context in which a span is the current one, where nothing else is."""
+        return contexts.Context({_PROVIDER: self, _CURRENT_SPAN: span})
 
     def around(self, context: contexts.Context) -> contexts.Context:
         """Returns a context in which spans of user code go where ours go."""
@@ -110,7 +132,8 @@ class OwnProvider:
         given = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
         pairs = (part.partition("=") for part in given if "=" in part)
         told = {key.strip(): urllib.parse.unquote(value.strip()) for key, _, value in pairs}
-        return {"service.name": os.environ.get("OTEL_SERVICE_NAME", self._pipeline), **told}
+        service = os.environ.get("OTEL_SERVICE_NAME") or told.get("service.name") or self._pipeline
+        return {**told, "service.name": service}
 
 
 def _sink(settings: TraceSettings) -> SpanSink:

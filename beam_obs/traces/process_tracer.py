@@ -45,19 +45,22 @@ class ProcessTracer:
 
     Args:
       settings: of the run.
+
+    Attributes:
+      own: makes them, where the process has no provider of the user's to be taken.
     """
 
     def __init__(self, settings: TraceSettings) -> None:
         self.settings = settings
         users = users_provider() if settings.takes_users_provider else None
         self._sink: SpanSink | None = None
-        self._own: OwnProvider | None = None
+        self.own: OwnProvider | None = None
         self._provider: Any = users
         self._flush_users = flush_of(users)
         self._tracer: Tracer | None = None
         if users is None:
-            self._own = OwnProvider(settings)
-            self._sink = self._own.sink
+            self.own = OwnProvider(settings)
+            self._sink = self.own.sink
         else:
             self._tracer = trace.get_tracer(SCOPE, tracer_provider=users)
 
@@ -85,9 +88,9 @@ class ProcessTracer:
           start_time: nanoseconds since the epoch; None for now.
         """
         start_time = time.time_ns() if start_time is None else start_time
-        if self._own is not None:
-            state = _trace_state(threshold)
-            return self._own.start(name, trace_id, span_id, parent, state, attributes, links, start_time)
+        if self.own is not None:
+            state = trace_state(threshold)
+            return self.own.start(name, trace_id, span_id, parent, state, attributes, links, start_time)
         assert self._tracer is not None
         attributes = {**attributes, SPAN_KEY: f"{span_id:016x}"}
         remote = parent if parent is not None else remote_parent(trace_id, span_id, threshold)
@@ -116,8 +119,10 @@ class ProcessTracer:
     def context_of(self, span: Span) -> Context:
         """Returns the context in which a span is the current one, for code of the user's that is called."""
         around = contexts.get_current()
-        if self._own is not None:
-            around = self._own.context if not around else self._own.around(around)
+        if self.own is not None:
+            if not around:
+                return self.own.context_of(span)
+            around = self.own.around(around)
         return trace.set_span_in_context(span, around)
 
     def flush(self) -> None:
@@ -129,8 +134,8 @@ class ProcessTracer:
 
     def close(self) -> None:
         """Sends what is left, when the run has ended, or the process does."""
-        if self._sink is not None:
-            self._sink.close()
+        if self.own is not None:
+            self.own.close()
         else:
             self.flush()
 
@@ -141,11 +146,12 @@ class ProcessTracer:
 
 def remote_parent(trace_id: int, span_id: int, threshold: int) -> SpanContext:
     """Returns the context of a sampled span that another process made, or might have made."""
-    return SpanContext(trace_id, span_id, True, TraceFlags(TraceFlags.SAMPLED), _trace_state(threshold))
+    return SpanContext(trace_id, span_id, True, TraceFlags(TraceFlags.SAMPLED), trace_state(threshold))
 
 
 @functools.lru_cache(maxsize=64)
-def _trace_state(threshold: int) -> TraceState:
+def trace_state(threshold: int) -> TraceState:
+    """Returns the state of a trace that was sampled by a threshold."""
     return TraceState([("ot", tracestate_of(threshold))])
 
 

@@ -28,6 +28,12 @@ LONGEST = 4_096
 _UNSET = Status(StatusCode.UNSET)
 
 
+def bounded_status(status: Status) -> Status:
+    """Returns a status with as much of its text as an attribute may have."""
+    told = status.description
+    return status if told is None or len(told) <= LONGEST else Status(status.status_code, told[:LONGEST])
+
+
 class Event(NamedTuple):
     """Something that happened during a span, as exporters of OpenTelemetry look at it."""
 
@@ -52,6 +58,11 @@ class RecordSpan(Span):
 
     kind = SpanKind.INTERNAL
     dropped_links = 0
+    # Of most spans these stay as they are.
+    end_time: int | None = None
+    events: Sequence[Event] = ()
+    dropped_events = 0
+    status = _UNSET
 
     def __init__(
         self,
@@ -69,10 +80,6 @@ class RecordSpan(Span):
         self.attributes: MutableMapping[str, Any] = attributes
         self.links = links
         self.start_time = start_time
-        self.end_time: int | None = None
-        self.events: Sequence[Event] = ()
-        self.dropped_events = 0
-        self.status = _UNSET
         self._maker = maker
 
     # What user code may call.
@@ -96,6 +103,7 @@ class RecordSpan(Span):
             if not isinstance(self.attributes, BoundedAttributes):
                 self.attributes = BoundedAttributes(MOST_ATTRIBUTES, self.attributes, False, LONGEST)
             for key, value in attributes.items():
+                self._make_room_for(key)
                 self.attributes[key] = value
 
     def add_event(
@@ -114,12 +122,12 @@ class RecordSpan(Span):
 
     def update_name(self, name: str) -> None:
         if self.end_time is None:
-            self.name = name
+            self.name = name[:LONGEST]
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         given = status if isinstance(status, Status) else Status(status, description)
         if self.end_time is None and self.status.status_code is not StatusCode.OK and not given.is_unset:
-            self.status = given
+            self.status = bounded_status(given)
 
     def record_exception(
         self,
@@ -135,6 +143,13 @@ class RecordSpan(Span):
             **(attributes or {}),
         }
         self.add_event(names.EXCEPTION_EVENT, told, timestamp)
+
+    def _make_room_for(self, key: str) -> None:
+        """Drops the oldest attribute that user code has set, where there are too many; ours lead to it."""
+        told = self.attributes
+        if isinstance(told, BoundedAttributes) and len(told) >= MOST_ATTRIBUTES and key not in told:
+            del told[next((name for name in told if not name.startswith(names.OURS)), next(iter(told)))]
+            told.dropped += 1
 
     # What exporters of OpenTelemetry ask besides.
 

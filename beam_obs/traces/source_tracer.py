@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from beam_obs.records.origin import ORIGIN_BYTES
 from beam_obs.traces import attributes as names
-from beam_obs.traces.incoming import INCOMING, trace_id_of
+from beam_obs.traces.incoming import INCOMING, came_with, trace_id_of
+from beam_obs.traces.process_tracer import trace_state
 from beam_obs.traces.span_ids import span_id_of
-from beam_obs.traces.step_tracer import StepTracer, came_with
+from beam_obs.traces.step_span import SpansOfStep, StepSpan
+from beam_obs.traces.step_tracer import StepTracer
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from beam_obs.traces.own_provider import OwnProvider
 
 Woven = tuple[bytes, object]
 
@@ -29,19 +37,20 @@ class SourceTracer(StepTracer):
           began: nanoseconds since the epoch.
         """
         least = self.least
-        if least is None or len(origin) != ORIGIN_BYTES or (origin[9:] < least and origin not in INCOMING):
+        if least is None or len(origin) != ORIGIN_BYTES or (origin[9] < least[0] and origin not in INCOMING):
             return
         if self.is_traced(origin):
             self._make(origin, began, time.time_ns())
 
     def note_each(self, origins: Sequence[bytes], began: int) -> None:
         """Makes the spans of the sampled records of a block."""
-        least = self.least
-        sampled = [] if least is None else [one for one in origins if one[9:] >= least]
-        if sampled:
+        if self.least is None:
+            return
+        least = self.least[0]
+        if sampled := [one for one in origins if len(one) == ORIGIN_BYTES and one[9] >= least]:
             ended = time.time_ns()
             for origin in sampled:
-                if len(origin) == ORIGIN_BYTES and self.is_traced(origin):
+                if self.is_traced(origin):
                     self._make(origin, began, ended)
 
     def each(self, woven: Iterable[Woven]) -> Iterator[Woven]:
@@ -55,17 +64,44 @@ class SourceTracer(StepTracer):
 
     def _make(self, origin: bytes, began: int, ended: int) -> None:
         try:
-            label, trace_id = self.step.label, trace_id_of(origin)
-            told = {
-                names.RUN: self._run,
-                names.ORIGIN: origin.hex(),
-                names.BUNDLE: self._bundle.nonce,
-                **self._place(origin),
-            }
-            span_id = span_id_of(origin, self.step.common, self._run)
-            parent = came_with(origin)
-            span = self._tracer.start(label, trace_id, span_id, parent, self._threshold, told, (), began)
-            span.end(max(ended, began + 1))
-            self._bundle.note(self._bundle.of(origin), label, span.get_span_context())
+            self._begin(origin, began).end(max(ended, began + 1))
         except Exception as error:
             self._note_internal(error)
+
+    def _begin(self, origin: bytes, began: int) -> Span:
+        tracer, bundle, label = self._tracer, self._bundle, self.step.label
+        if self._of_source is not None:
+            span = StepSpan(self._of_source, bundle, origin, began, None)
+            span.begins_here = True
+            bundle.note_begun(origin, label, span)
+            if origin in INCOMING:
+                bundle.identify()
+            return span
+        told = {
+            names.RUN: self._run,
+            names.ORIGIN: origin.hex(),
+            names.BUNDLE: bundle.nonce,
+            **self._place(origin),
+        }
+        span_id, trace_id = span_id_of(origin, self.step.common, self._run), trace_id_of(origin)
+        made = tracer.start(label, trace_id, span_id, came_with(origin), self._threshold, told, (), began)
+        bundle.note(origin, label, made.get_span_context(), span_id)
+        return made
+
+    def _share(self, own: OwnProvider | None) -> None:
+        super()._share(own)
+        self._of_source = None
+        if own is not None:
+            self._of_source = SpansOfStep(
+                own,
+                self.step.label,
+                self.step.common,
+                self._run,
+                {names.RUN: self._run},
+                trace_state(self._threshold),
+                is_counted=False,
+                has_many=False,
+                tells_place=True,
+                elsewhere=self._parent_elsewhere,
+                place=self._place,
+            )

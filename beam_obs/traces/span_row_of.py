@@ -39,7 +39,7 @@ def span_row_of(span: ReadableSpan | RecordSpan, keeps_messages: bool = True) ->
         span.kind.value + 1,
         span.status.status_code.value,
         (span.status.description or "") if keeps_messages else "",
-        _header_of(context.trace_state),
+        header_of(context.trace_state),
         dict(span.attributes or _NOTHING),
         tuple(
             SpanEvent(one.name, one.timestamp, _without(one.attributes or _NOTHING, hidden))
@@ -77,7 +77,7 @@ def _told_of(resource: Resource) -> dict[str, Any]:
     return _known(resource, lambda: dict(resource.attributes))
 
 
-def _header_of(state: TraceState) -> str:
+def header_of(state: TraceState) -> str:
     return _known(state, state.to_header)
 
 

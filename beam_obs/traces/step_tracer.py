@@ -21,17 +21,20 @@ from beam_obs.records.known_partitions import place_of
 from beam_obs.records.origin import ORIGIN_BYTES, is_derived
 from beam_obs.traces import attributes as names
 from beam_obs.traces.bundle_spans import SpanMade, bundle_of_thread
-from beam_obs.traces.incoming import INCOMING, is_traced, trace_id_of
-from beam_obs.traces.process_tracer import ProcessTracer, remote_parent
+from beam_obs.traces.incoming import INCOMING, came_with, is_traced, trace_id_of
+from beam_obs.traces.process_tracer import ProcessTracer, remote_parent, trace_state
 from beam_obs.traces.slow_gate import SlowGate
 from beam_obs.traces.span_call import attach, detach, each_within
-from beam_obs.traces.span_ids import content_of, span_id_of
+from beam_obs.traces.span_ids import below, content_of, span_id_of
+from beam_obs.traces.step_span import SpansOfStep, StepSpan
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.traces.tracer import Epoch, process_tracer
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, SpanContext
+
+    from beam_obs.traces.own_provider import OwnProvider
 
 MOST_LINKS = 64
 """Contributors of an aggregate that its span links to."""
@@ -55,6 +58,7 @@ class StepTracer:
         self._threshold = step.threshold
         self._settings = step.settings
         self._run = step.settings.run
+        self._before = (*step.before, *step.sources)
         self._internal_errors = 0
         self._began: int | None = None
         self._told: dict[str, int] = {}
@@ -78,8 +82,16 @@ class StepTracer:
           takes_parts: whether it is called with the parts of an element, not with one.
         """
 
+        least = self.least
+
         def traced(provenance: bytes) -> Callable[..., Any]:
-            if len(provenance) != ORIGIN_BYTES or not self.is_traced(provenance):
+            if len(provenance) != ORIGIN_BYTES or least is None:
+                return function
+            # `is_traced` written out: with nothing at hand each call of another function costs a microsecond.
+            if provenance in INCOMING:
+                if not self.is_traced(provenance):
+                    return function
+            elif provenance[9:] < least:
                 return function
             return functools.partial(self._call, provenance, function, gives_many, takes_parts)
 
@@ -105,7 +117,7 @@ class StepTracer:
             if self.step.has_many:
                 element = _told_apart(args if takes_parts else args[:1], args)
             span = self.start(origin, started, of=element)
-            context = self._tracer.context_of(span)
+            context = self._known_tracer.context_of(span)  # `start` has looked whether it still is
         except Exception as error:
             self._note_internal(error)
             return function(*args, **kwargs)
@@ -141,25 +153,57 @@ class StepTracer:
           is_first: whether it is the first of its trace here.
           of: the element, or its parts, by which it is told from others of its origin.
         """
+        bundle = self._bundle
+        before = None if is_first else bundle.newest(origin, self._before)
+        # To encode an element may cost more than all the rest.
+        apart = content_of(of) if of and before is None and self.step.has_many else b""
+        tracer = self._known_tracer if self._at_epoch == Epoch.number else self._tracer
+        start_time = time.time_ns() if start_time is None else start_time
+        of_step = self._of_step
+        if of_step is None:
+            return self._start_by_users_provider(
+                tracer, origin, start_time, before, links, told, is_first, apart
+            )
+        span = StepSpan(of_step, bundle, origin, start_time, before)
+        if apart:
+            span.apart = apart
+        if told:
+            span.more = told
+        if links:
+            span.links = links
+        if is_first:
+            span.begins_here = True
+        bundle.note_begun(origin, self.step.label, span)
+        if origin in INCOMING:  # of which it may know nothing any more when the bundle ends
+            bundle.identify()
+        return span
+
+    def _start_by_users_provider(
+        self,
+        tracer: ProcessTracer,
+        origin: bytes,
+        start_time: int,
+        before: SpanMade | StepSpan | None,
+        links: Sequence[Link],
+        told: Mapping[str, Any],
+        is_first: bool,
+        apart: bytes,
+    ) -> Span:
         bundle, label = self._bundle, self.step.label
-        made = bundle.of(origin)
-        trace_id = trace_id_of(origin)
-        content = content_of(of) if of and self.step.has_many else b""
-        parent = came_with(origin) if is_first else self._parent(origin, trace_id, made)
+        if before is not None:
+            parent: SpanContext | None = before.context
+            apart = below(before.key) if self.step.has_many else b""
+        else:
+            parent = came_with(origin) if is_first else self._parent_elsewhere(origin)
+        span_id = span_id_of(origin, label, self._run, 0, apart)
+        if count := bundle.count(span_id):
+            span_id = span_id_of(origin, label, self._run, count, apart)
         attributes = {**self._of_records, names.ORIGIN: origin.hex(), names.BUNDLE: bundle.nonce, **told}
         if parent is None and not is_first:
             attributes.update(self._place(origin))
-        span = self._tracer.start(
-            label,
-            trace_id,
-            span_id_of(origin, label, self._run, bundle.count(origin, label, content), content),
-            parent,
-            self._threshold,
-            attributes,
-            links,
-            start_time,
-        )
-        bundle.note(made, label, span.get_span_context())
+        trace_id = trace_id_of(origin)
+        span = tracer.start(label, trace_id, span_id, parent, self._threshold, attributes, links, start_time)
+        bundle.note(origin, label, span.get_span_context(), span_id)
         return span
 
     # Of what is made of several.
@@ -174,8 +218,8 @@ class StepTracer:
           key: of the aggregate.
         """
         least = self.least
-        # Of most aggregates this is all that there is to do.
-        if least is None or len(origin) != ORIGIN_BYTES or (origin[9:] < least and origin not in INCOMING):
+        # Of most aggregates this is all that there is to do: one byte takes half as long as a slice.
+        if least is None or len(origin) != ORIGIN_BYTES or (origin[9] < least[0] and origin not in INCOMING):
             return
         if self.is_traced(origin):
             self._make_of(origin, contributors, count, self.step.common, (key,))
@@ -298,11 +342,13 @@ class StepTracer:
 
     def failed(self, error: BaseException, origin: bytes) -> None:
         """Tells of a record at which the step failed, and with it the bundle."""
-        taken = bundle_of_thread().take_failing(error)
+        bundle = bundle_of_thread()
+        taken = bundle.take_failing(error)
         if taken is None and len(origin) != ORIGIN_BYTES:
             return
         span, ended = taken if taken is not None else (self.start(origin), time.time_ns())
         end_failed(span, type(error).__qualname__, self._told_of(error), ended)
+        bundle.give()
         self._tracer.flush()
 
     def _told_of(self, error: BaseException) -> dict[str, Any]:
@@ -330,7 +376,8 @@ class StepTracer:
             span, ended = self.start(origin, at), at
         else:
             unknown = os.urandom(ORIGIN_BYTES)
-            span, ended = self.start(unknown, at, (), {names.ORIGIN: ""}), at
+            # Nothing else follows from it: neither a place nor a span before.
+            span, ended = self.start(unknown, at, (), {names.ORIGIN: ""}, is_first=True), at
         span.set_attribute(names.DEAD_LETTER, letter)
         kept = {name: value[:_MESSAGE_LIMIT] for name, value in told.items()}
         if not self._settings.keeps_messages:
@@ -344,7 +391,10 @@ class StepTracer:
     def start_bundle(self) -> None:
         """Begins a bundle."""
         self._bundle = bundle_of_thread()
-        self._bundle.begin(self)
+        try:
+            self._bundle.begin(self)
+        except Exception as error:
+            self._note_internal(error)
         self._began = time.time_ns()
 
     def finish_bundle(self, counts: Mapping[str, int] = _NOTHING) -> None:
@@ -358,6 +408,7 @@ class StepTracer:
             self._tell_bundle(counts)
             tracer = self._tracer
             if is_last:
+                self._bundle.give()
                 tracer.flush()
             if lost := tracer.take_lost():
                 Metrics.counter(NAMESPACE, TELEMETRY_LOST).inc(lost)
@@ -397,17 +448,33 @@ class StepTracer:
     def _tracer(self) -> ProcessTracer:
         if self._at_epoch != Epoch.number:
             self._at_epoch, self._known_tracer = Epoch.number, process_tracer(self._settings)
+            self._share(self._known_tracer.own)
         return self._known_tracer
 
-    def _parent(self, origin: bytes, trace_id: int, made: dict[str, SpanMade]) -> SpanContext | None:
-        """Returns the span that a new one is a child of: that of the step which the element came from."""
+    def _share(self, own: OwnProvider | None) -> None:
+        """Puts together what the spans of records have in common that a provider of ours makes."""
+        self._of_step = None
+        if own is not None:
+            self._of_step = SpansOfStep(
+                own,
+                self.step.label,
+                self.step.label,
+                self._run,
+                self._of_records,
+                trace_state(self._threshold),
+                is_counted=True,
+                has_many=self.step.has_many,
+                tells_place=False,
+                elsewhere=self._parent_elsewhere,
+                place=self._place,
+            )
+
+    def _parent_elsewhere(self, origin: bytes) -> SpanContext | None:
+        """Returns the span that a new one is a child of, where it is not of this bundle."""
         step = self.step
-        known = [made[label] for label in (*step.before, *step.sources) if label in made]
-        if known:
-            return max(known, key=_serial).context
         threshold = self._settings.threshold_at(step.common)
         if step.common and is_traced(origin, threshold):
-            return remote_parent(trace_id, span_id_of(origin, step.common, self._run), threshold)
+            return remote_parent(trace_id_of(origin), span_id_of(origin, step.common, self._run), threshold)
         return came_with(origin)
 
     def _place(self, origin: bytes) -> dict[str, Any]:
@@ -417,7 +484,7 @@ class StepTracer:
         return {name: value for name, value in where if value is not None}
 
     def _span_before(self, origin: bytes, label: str, threshold: int) -> SpanContext:
-        known = self._bundle.of(origin).get(label)
+        known = self._bundle.newest(origin, (label,))
         if known is not None:
             return known.context
         return remote_parent(trace_id_of(origin), span_id_of(origin, label, self._run), threshold)
@@ -438,16 +505,6 @@ def end_failed(span: Span, kind: str, told: dict[str, Any], ended: int) -> None:
     span.set_attribute(names.ERROR_TYPE, kind)
     span.set_status(Status(StatusCode.ERROR, kind))
     span.end(ended)
-
-
-def came_with(origin: bytes) -> SpanContext | None:
-    """Returns the span that the producer of a message sent it from; None where it came with none."""
-    incoming = INCOMING.get(origin)
-    return None if incoming is None else incoming.context
-
-
-def _serial(made: SpanMade) -> int:
-    return made.serial
 
 
 def _text(error: BaseException) -> str:

@@ -13,14 +13,15 @@ import threading
 from typing import TYPE_CHECKING
 
 from beam_obs.files.new_file import write_new_file
-from beam_obs.records.span_rows import file_of_spans
+from beam_obs.records.span_rows import SpanFile, span_text
+from beam_obs.traces.record_span import SCOPE, RecordSpan
+from beam_obs.traces.record_span_text import is_plain, record_span_text
 from beam_obs.traces.slow_gate import SlowGate
 from beam_obs.traces.span_row_of import span_row_of
+from beam_obs.traces.step_span import StepSpan
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
-
-    from beam_obs.traces.record_span import RecordSpan
 
 MOST_AT_ONCE = 2_000
 """Spans that are held before they are written, bundle or not."""
@@ -43,7 +44,7 @@ class StoreSink:
     def __init__(self, folder: str | None, keeps_messages: bool = True) -> None:
         self._folder = folder
         self._keeps_messages = keeps_messages
-        self._held: list[ReadableSpan | RecordSpan] = []
+        self._held = SpanFile()
         self._lock = threading.Lock()
         self._kept = self._lost = 0
         self._has_failed = False
@@ -55,10 +56,25 @@ class StoreSink:
         if self._folder is None or self._kept >= MOST_OF_PROCESS:
             self._lost += 1
             return
+        try:
+            # Text is held, not spans: each collection of garbage would look at all of those.
+            if isinstance(span, StepSpan) and (text := span.text()) is not None:
+                self._held.add(text, SCOPE, span.told_of_process)
+            else:
+                self._hold(span)
+        except Exception:
+            self._lost += 1
+            return
         self._kept += 1
-        self._held.append(span)
         if len(self._held) >= MOST_AT_ONCE:
             self._write()
+
+    def _hold(self, span: ReadableSpan | RecordSpan) -> None:
+        if isinstance(span, RecordSpan) and is_plain(span):
+            self._held.add(record_span_text(span), SCOPE, span.told_of_process)
+        else:
+            row = span_row_of(span, self._keeps_messages)
+            self._held.add(span_text(row), row.scope, row.resource)
 
     def flush(self) -> None:
         """Writes what there is, unless there were many files of late."""
@@ -77,12 +93,11 @@ class StoreSink:
 
     def _write(self) -> None:
         with self._lock:
-            spans, self._held = self._held, []
+            spans, self._held = self._held, SpanFile()
         if not spans or self._folder is None:
             return
         try:
-            content = file_of_spans(span_row_of(span, self._keeps_messages) for span in spans)
-            _write_file(f"{self._folder}/traces-{os.urandom(8).hex()}.jsonl", content)
+            _write_file(f"{self._folder}/traces-{os.urandom(8).hex()}.jsonl", spans.content())
         except Exception as error:
             self._lost += len(spans)
             if not self._has_failed:

@@ -16,7 +16,14 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util import types
 
-from beam_obs.traces.record_span import LONGEST, MOST_ATTRIBUTES, MOST_EVENTS, MOST_LINKS, MOST_OF_EVENT
+from beam_obs.traces.record_span import (
+    LONGEST,
+    MOST_ATTRIBUTES,
+    MOST_EVENTS,
+    MOST_LINKS,
+    MOST_OF_EVENT,
+    bounded_status,
+)
 from beam_obs.traces.span_sink import SpanSink
 
 LIMITS = SpanLimits(
@@ -48,8 +55,10 @@ def resource_of_process(pipeline: str) -> Resource:
 
 def names_service(variables: Mapping[str, str]) -> bool:
     """Returns whether variables of the environment give the service a name."""
-    return "OTEL_SERVICE_NAME" in variables or "service.name=" in variables.get(
-        "OTEL_RESOURCE_ATTRIBUTES", ""
+    told = variables.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
+    return bool(variables.get("OTEL_SERVICE_NAME")) or any(
+        name.strip() == "service.name" and value.strip()
+        for name, _, value in (one.partition("=") for one in told)
     )
 
 
@@ -80,4 +89,25 @@ class _ToSink(SpanProcessor):
         self._sink = sink
 
     def on_end(self, span: ReadableSpan) -> None:
-        self._sink.take(span)
+        self._sink.take(_bounded(span))
+
+
+def _bounded(span: ReadableSpan) -> ReadableSpan:
+    """Returns a span with what the SDK's limits leave out bounded too: its name, and the text of its status,
+    which has the message of an exception."""
+    if len(span.name) <= LONGEST and len(span.status.description or "") <= LONGEST:
+        return span
+    return ReadableSpan(
+        span.name[:LONGEST],
+        span.context,
+        span.parent,
+        span.resource,
+        span.attributes,
+        span.events,
+        span.links,
+        span.kind,
+        status=bounded_status(span.status),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )

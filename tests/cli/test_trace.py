@@ -8,9 +8,12 @@ from xml.etree import ElementTree
 
 import apache_beam as beam
 import pytest
+from opentelemetry import trace
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
+from beam_obs.records.span_rows import SpanRow, file_of_spans
+from beam_obs.testing import RetryingRunner
 from tests.shared_runs import made_once
 from tests.traces.traced_runs import run_traced
 
@@ -101,6 +104,47 @@ def test_equal_elements_of_one_origin_in_several_bundles_are_not_told_as_a_bundl
     assert "made 2 times: a bundle was tried again, or several had elements of it" in printed
 
 
+def test_spans_of_user_code_are_those_of_the_last_try(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([7], reshuffle=False) | "step" >> beam.Map(inside)
+
+    spans = run_traced(pathlib.Path(".beam_obs"), build, "--obs_trace_share=1", runner=RetryingRunner())
+
+    assert exit_code(["trace", str(spans[0].attributes["beam.origin"])]) == 0
+    printed = capsys.readouterr().out
+    assert "made 2 times" in printed
+    assert printed.count("inside") == 1
+
+
+def inside(number: int) -> int:
+    with trace.get_tracer("of the user").start_as_current_span("inside"):
+        return number
+
+
+def test_times_are_told_from_the_first_span_whatever_the_clocks_of_workers_say(
+    folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin = "0f" * 16
+    spans = [
+        SpanRow(origin, "1" * 16, "read", 5_000_000, 6_000_000, attributes={"beam.origin": origin}),
+        SpanRow(origin, "2" * 16, "step", 1_000_000, 2_000_000, "1" * 16, attributes={"beam.origin": origin}),
+    ]
+    store = tmp_path / "store"
+    run_traced(store, of_cities)
+    (run,) = store.glob("runs/*/*")
+    (run / "traces-0123456789abcdef.jsonl").write_bytes(file_of_spans(spans))
+
+    assert exit_code(["trace", origin, "--store", str(store)]) == 0
+
+    printed = capsys.readouterr().out
+    assert "read  +4.0 ms" in printed
+    assert "step  +0.0 µs" in printed
+
+
 def test_a_picture_has_a_row_for_each_span(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["trace", "fares.csv:1", "--svg"]) == 0
 
@@ -153,6 +197,7 @@ def test_wrong_usage_is_said(
         (["fares.csv:1", "--run", "nope"], "no run 'nope' in the store"),
         (["fares.csv:99"], "has 4 lines, and no line 99"),
         (["nofile:1"], "no run in the store .beam_obs says that it read nofile"),
+        (["sums:99"], "sums has 2 lines, and no line 99"),
         (["f" * 32, "--svg"], "there are no spans to draw: no run of the store"),
         (["fares.csv:1", "--store", "nowhere"], "no store at"),
     ],
@@ -165,7 +210,10 @@ def test_what_is_not_there_is_said(
 
 
 def test_why_there_are_no_spans_is_said(
-    folder: pathlib.Path, capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+    folder: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for share, reason in (("--obs_traces=off", "was not traced"), ("--obs_trace_share=0", "is traced is 0 ")):
         store = tmp_path / share
@@ -174,6 +222,10 @@ def test_why_there_are_no_spans_is_said(
         assert exit_code(["trace", "fares.csv:1", "--store", str(store)]) == 0
 
         assert reason in capsys.readouterr().out
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    run_traced(tmp_path / "sent", of_cities, "--obs_traces=otlp")
+    assert exit_code(["trace", "fares.csv:1", "--store", str(tmp_path / "sent")]) == 0
+    assert "not kept here, but sent to a backend" in capsys.readouterr().out
     assert exit_code(["trace", "f" * 32]) == 0
     assert "knows the origin" in capsys.readouterr().out
 

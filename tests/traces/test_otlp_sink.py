@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import logging
 import pathlib
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import beam_obs as obs
+from beam_obs.cli.main import exit_code
 from beam_obs.metrics.names import NAMESPACE, TELEMETRY_LOST
 from tests.engines.object_stores import free_port
 
@@ -62,7 +64,11 @@ def run(folder: pathlib.Path) -> beam.runners.runner.PipelineResult:
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_a_backend_that_is_down_costs_a_counter(
-    protocol: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    protocol: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
@@ -79,6 +85,11 @@ def test_a_backend_that_is_down_costs_a_counter(
     said = [one for one in caplog.messages if "cannot be sent" in one]
     assert len(said) == 1
     assert "reached nobody" in caplog.text
+    capsys.readouterr()
+    assert exit_code(["show", "traced@latest", "--store", str(tmp_path)]) == 0
+    (lost,) = re.findall(r"([\d,]+) spans or log lines reached nobody", capsys.readouterr().out)
+    spans = 4 * 300
+    assert int(lost.replace(",", "")) >= spans
 
 
 def test_a_backend_that_is_up_gets_all(

@@ -10,7 +10,7 @@ from opentelemetry import trace
 
 import beam_obs as obs
 from beam_obs.records.dead_letter import DeadLetter
-from tests.traces.traced_runs import named, run_traced, spans_in
+from tests.traces.traced_runs import all_spans_in, named, run_traced, spans_in
 
 
 def parse(text: str) -> int:
@@ -93,6 +93,31 @@ def test_without_lineage_a_refusal_has_a_span_too(tmp_path: pathlib.Path) -> Non
     assert all(span.attributes["beam.origin"] == "" for span in found)
 
 
+def test_of_a_refused_record_without_origin_no_place_is_told(tmp_path: pathlib.Path) -> None:
+    """The id of its trace says nothing, though it may look like the origin of a record with a position."""
+
+    def many(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create(["x"] * 40) | "parse" >> obs.Stage(beam.Map(parse))
+
+    run_traced(tmp_path, many, "--obs_traces=store", "--obs_lineage=off", "--obs_max_dead_rate=1")
+
+    found = spans_in(tmp_path)
+    assert len(found) == 40
+    assert not any("beam.position" in span.attributes or span.parent_id for span in found)
+
+
 def test_a_run_that_is_not_traced_keeps_no_spans(tmp_path: pathlib.Path) -> None:
     assert run_traced(tmp_path, build, "--obs_traces=off", "--obs_max_dead_rate=1") == []
     assert [letter.traceparent for letter in letters_in(tmp_path)] == [None, None]
+
+
+def test_what_beams_own_error_handling_refused_has_a_span(tmp_path: pathlib.Path) -> None:
+    def build(p: beam.Pipeline) -> None:
+        with obs.DeadLetters(str(tmp_path / "letters")) as dead:
+            texts = p | beam.Create(["1", "x"]).with_output_types(str)
+            _ = texts | "parse" >> beam.Map(int).with_exception_handling(error_handler=dead)
+
+    run_traced(tmp_path / "store", build, "--obs_traces=store", "--obs_lineage=off", "--obs_max_dead_rate=1")
+
+    (span,) = [one for one in all_spans_in(tmp_path / "store") if "beam.dead_letter_id" in one.attributes]
+    assert (span.name, span.status) == ("parse", 2)
