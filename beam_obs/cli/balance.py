@@ -11,9 +11,8 @@ import click
 
 from beam_obs.cli.shared_options import json_option, store_option, tell_problems_of
 from beam_obs.reports.telling import tell
+from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
-
-_NOT_ENDED = "the run has not ended"
 
 
 @click.command()
@@ -25,7 +24,7 @@ def balance(run: str, as_json: bool, store: Store) -> None:
 
     What each step put out is held against what the next took, by count and by sums of the records' origins,
     which show a loss that a doubling hides. An edge that does not hold is told with the records that are lost
-    or too many, as far as they can be named.
+    or too many, as far as they can be named. Of a run that has not ended, windows that are over are.
     RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`.
     """
     from beam_obs.lineage.odd_records import odd_records
@@ -34,8 +33,9 @@ def balance(run: str, as_json: bool, store: Store) -> None:
 
     record = store.find(run)
     tell_problems_of(record)
-    end = folded_record(record).end or {}
+    end = folded_record(record).last_known
     found, ledger = end.get("balance") or {}, end.get("ledger")
+    holds = found.get("holds") if record.end is not None else (ledger or {}).get("holds")
     origins = examples_of(ledger)
     records = dict(zip(origins, odd_records(store, record, origins), strict=True)) if origins else {}
     if as_json:
@@ -43,22 +43,22 @@ def balance(run: str, as_json: bool, store: Store) -> None:
             "run": record.id,
             "pipeline": record.pipeline,
             "status": record.status,
-            "holds": found.get("holds"),
-            "unchecked": found.get("unchecked") if record.end is not None else _NOT_ENDED,
+            "holds": holds,
+            "unchecked": found.get("unchecked") if record.end is not None else record.why_no_end,
             "balance": found or None,
             "ledger": ledger,
             "examples": {origin: one.to_json() for origin, one in records.items()},
         }
         click.echo(json.dumps(told))
-    elif record.end is None:
-        tell(f"balance not checked: {_NOT_ENDED}")
+    elif record.end is None and not ledger:
+        tell(f"balance not checked: {record.why_no_end}")
     else:
-        _tell(record.pipeline, record.id, end, ledger, records)
-    if found.get("holds") is not True:
+        _tell(record, end, ledger, records)
+    if holds is not True:
         raise click.exceptions.Exit(1)
 
 
-def _tell(pipeline: str, run: str, end: Any, ledger: Any, records: Any) -> None:
+def _tell(record: RunRecord, end: Any, ledger: Any, records: Any) -> None:
     from beam_obs.records.wording import clean
     from beam_obs.reports.ledger_text import (
         broken_edges,
@@ -70,11 +70,14 @@ def _tell(pipeline: str, run: str, end: Any, ledger: Any, records: Any) -> None:
         step_rows,
         window_lines,
     )
-    from beam_obs.reports.run_notes import balance_notes
+    from beam_obs.reports.run_notes import balance_notes, so_far_notes
+    from beam_obs.store.step_counts import step_counts
 
-    tell(f"{clean(pipeline)}  {run}")
-    tell(*(f"{'    ' if note.is_detail else '  '}{note.text}" for note in balance_notes(end, names=False)))
-    if (ledger or {}).get("holds") is None:
+    tell(f"{clean(record.pipeline)}  {record.id}")
+    has_ended = "status" in end
+    notes = balance_notes(end, names=False) if has_ended else so_far_notes(end)[:1]
+    tell(*(f"{'    ' if note.is_detail else '  '}{note.text}" for note in notes))
+    if has_ended and (ledger or {}).get("holds") is None:
         tell(f"    {ledger_text(ledger)}")
     for edge in broken_edges(ledger):
         tell(f"    {edge_name(edge)}: {found_text(edge)}")
@@ -84,7 +87,8 @@ def _tell(pipeline: str, run: str, end: Any, ledger: Any, records: Any) -> None:
     if edges:
         _print_table(("edge", "given", "taken", "found"), edge_rows(edges))
     if steps:
-        _print_table(("step", "in", "passed on", "filtered", "dead", "out"), step_rows(steps))
+        heads = ("step", "in", "passed on", "filtered", "dead", "out")
+        _print_table(heads, step_rows(steps, step_counts(record)))
 
 
 _LEAST_WIDTHS = {"edge": 16, "step": 16, "found": 14}

@@ -57,7 +57,8 @@ def run_replaying(
       tell_first: called where the replay is not begun.
       tell_failed: called where it was begun, and the program has failed.
     """
-    from beam_obs.replay.replay import Planned, replaying
+    from beam_obs.replay.replay import Planned
+    from beam_obs.replay.under_way import replaying
     from beam_obs.runs.instrument import instrument
 
     sys.argv = [program, *arguments]

@@ -106,7 +106,7 @@ def show(
 
     RUN is an id, the beginning of one, `latest`, or `PIPELINE@latest`. JSON has all steps. With --follow a
     terminal shows the report anew until the run ends, and the exit code is 1 where it failed; elsewhere each
-    look is a line, and with --json an object on a line.
+    look is a line, and with --json an object on a line. The exit code is 1 too where its end cannot be read.
     """
     (record,), problems = with_jobs([store.find(run)])
     tell_problems_of(record)
@@ -130,6 +130,8 @@ def show(
         print_report_on(console_for(sys.stdout), record, store, all_steps)
     if follow:
         end_as(record)
+    if record.status == "damaged":
+        raise click.exceptions.Exit(1)
 
 
 def _write_html(record: RunRecord, store: Store, file: pathlib.Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from beam_obs.lineage import run_choice
 from beam_obs.lineage.answers import FromAggregate, FromSource, RunOf, Why
 from beam_obs.lineage.backward import as_origin, why
-from beam_obs.lineage.forward import fate
+from beam_obs.lineage.forward import NotRead, fate
+from beam_obs.lineage.output_records import NoSuchRecord
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.span_rows import SpanRow
 from beam_obs.store.kept_spans import kept_spans
@@ -191,7 +192,8 @@ class _Spans:
         below: dict[str, list[SpanRow]] = {}
         for span in newest.values():
             if span.parent_id in newest:
-                below.setdefault(span.parent_id, []).append(span)
+                if not _is_of_an_earlier_try(span, newest[span.parent_id], tries):
+                    below.setdefault(span.parent_id, []).append(span)
             elif ORIGIN in span.attributes:
                 below.setdefault("", []).append(span)
         linking: dict[str, list[SpanRow]] = {}
@@ -233,6 +235,12 @@ class _Spans:
         return next(found, SpanNode(aggregate, 1))
 
 
+def _is_of_an_earlier_try(span: SpanRow, parent: SpanRow, tries: Mapping[str, set[Any]]) -> bool:
+    """Returns whether a span is one of user code, whose ids differ each time, that the last try of a step
+    did not make."""
+    return ORIGIN not in span.attributes and len(tries[parent.span_id]) > 1 and span.start < parent.start
+
+
 def _began(span: SpanRow) -> int:
     return span.start
 
@@ -245,8 +253,9 @@ def _origin_at(store: Store, target: str, run: str | None) -> tuple[bytes, str |
         try:
             backward = why(target, run=run, store=store)
         except (BeamObsError, UsageError) as no_output:
-            # What is no source either was not meant as one.
-            raise (no_output if isinstance(no_source, UsageError) else no_source) from None
+            # What is no source either was not meant as one; an output of which more is known neither.
+            is_output = isinstance(no_source, NotRead) and isinstance(no_output, (UsageError, NoSuchRecord))
+            raise (no_output if is_output or isinstance(no_source, UsageError) else no_source) from None
         origin = _only(backward)
         if origin is None:
             told = f"{target}: the origin of this record is not known ({backward.certainty.text})"
@@ -285,7 +294,7 @@ def _why_none(record: RunRecord) -> str:
         return "the run was not traced (--obs_traces, --obs_trace_share)"
     target, share = traces.get("target"), traces.get("share", 0.0)
     if target != "store":
-        return f"its spans were not kept here, but sent to {traces.get('sent_to', 'a backend')}"
+        return f"its spans were not kept here, but sent to {traces.get('sent_to') or 'a backend'}"
     return (
         f"no span of it was kept: the share of records that is traced is {share:g} (--obs_trace_share), "
         "and which ones, their origins decide; refused ones are traced in any case"

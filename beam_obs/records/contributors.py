@@ -78,6 +78,8 @@ def gather(provenances: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -> C
     4
     """
     kept = sorted(provenances)
+    if len(kept) == 1 and len(kept[0]) > ORIGIN_BYTES and _stands_for_itself(kept[0], limit):
+        return _decode(kept[0])
     count, unknown, truncated, more_codes = len(kept), 0, False, False
     codes: set[int] = set()
     if set(map(len, kept)) == _ONLY_ORIGINS:
@@ -143,7 +145,22 @@ def summarize(provenances: Iterable[bytes], limit: int | None = DEFAULT_LIMIT) -
     >>> len(summarize([b"a" * 16, b"b" * 16])) > 16
     True
     """
-    return encode(gather(provenances, limit))
+    held = provenances if isinstance(provenances, list) else list(provenances)
+    if len(held) == 1 and _stands_for_itself(held[0], limit):
+        return held[0]
+    return encode(gather(held, limit))
+
+
+def _stands_for_itself(provenance: bytes, limit: int | None) -> bool:
+    """Returns whether one provenance is summed up to itself, as on the way of most aggregates."""
+    if len(provenance) <= ORIGIN_BYTES:
+        return True
+    if provenance[0] != _FORMAT:
+        return False
+    origins = (
+        len(provenance) - _HEAD.size - 4 * int.from_bytes(provenance[_HEAD.size - 2 : _HEAD.size], "big")
+    )
+    return limit is None or origins <= limit * ORIGIN_BYTES
 
 
 def encode(found: Contributors) -> bytes:

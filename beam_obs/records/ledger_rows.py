@@ -15,7 +15,7 @@ import json
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from beam_obs.records.manifest import Manifest
 from beam_obs.records.origin_sums import OriginSums
@@ -36,6 +36,8 @@ TAKEN, MISSED, LATER, GIVEN, REFUSED, UNTAKEN, TAGS = range(7)
 """What the points of a step count: elements that came in; those of which nothing came; those whose outputs
 are all among `GIVEN`; outputs beyond one for each element; refusals; outputs that no PCollection has; and, of
 each tag in turn, its outputs."""
+OVER = LATER
+"""Of a step that makes groups: the windows, by window alone, of which it gave all that came in time."""
 
 
 class StepPoints(NamedTuple):
@@ -47,6 +49,10 @@ class StepPoints(NamedTuple):
       gives_given: whether all its main outputs are among `GIVEN`, and not one for each element.
       is_first: whether what it takes does not come right from a step that counts.
       told_by: first point of the step that tells in which windows the elements are; 0 where none does.
+      window_micros: how long these windows are, in microseconds.
+      micros_before: the same of those in which elements come, where the step puts them into others.
+      in_several: whether an element may be in several; it counts in each of them.
+      window_fn: assigns them to what the step gives a time of its own.
     """
 
     first: int
@@ -54,6 +60,10 @@ class StepPoints(NamedTuple):
     gives_given: bool = False
     is_first: bool = False
     told_by: int = 0
+    window_micros: int = 0
+    micros_before: int | None = None
+    in_several: bool = False
+    window_fn: Any = None
 
     @property
     def tells_windows(self) -> bool:
@@ -79,6 +89,11 @@ class StepPoints(NamedTuple):
     def refused(self) -> Terms:
         """What was refused."""
         return (self.first + REFUSED,)
+
+    @property
+    def over(self) -> Terms:
+        """Windows that are over, of a step that makes groups."""
+        return (self.first + OVER,)
 
     @property
     def given(self) -> Terms:
@@ -150,6 +165,20 @@ class PointSums:
                 except binascii.Error as error:
                     raise ValueError(f"sums of point {point} are no text of bytes") from error
                 add(int(point), content)
+
+    def merge(self, other: PointSums) -> None:
+        """Adds what other bundles have."""
+        for point, sums in other.by_point.items():
+            self.by_point.setdefault(point, OriginSums()).merge(sums)
+        for point, by_window in other.by_window.items():
+            self.by_window.setdefault(point, WindowSums()).merge(by_window)
+
+    def keep_windows(self, most: int) -> None:
+        """Forgets all windows but those with the latest ends: the same at all points, which are compared."""
+        ends = sorted({end for sums in self.by_window.values() for end in sums.ends()})
+        if len(ends) > most:
+            for sums in self.by_window.values():
+                sums.forget(ends[-most - 1])
 
     def details(self) -> dict[str, dict[str, str]]:
         """Returns the details of a manifest."""

@@ -14,8 +14,8 @@ class LetterRows:
     """Encodes the dead letters of a file, a third of whose fields are the same in nearly all of them."""
 
     def __init__(self) -> None:
-        self._texts: dict[str, bytes] = {}
-        self._numbers: dict[int, bytes] = {}
+        self._known = _Texts()
+        self._numbers = _Numbers()
 
     def encode(self, letter: DeadLetter) -> bytes:
         """Returns the row of a dead letter.
@@ -50,50 +50,55 @@ class LetterRows:
             traceparent,
             redacted,
         ) = letter
-        known, number = self._known, self._number
+        known, numbers = self._known, self._numbers
         own_id = avro_bytes(identity.encode())
+        failed = numbers[failed_at]
         return b"".join(
             (
                 own_id,
                 avro_bytes(key.encode()),
-                known(run),
-                known(pipeline),
-                known(stage),
+                known[run],
+                known[pipeline],
+                known[stage],
                 _NOTHING if origin is None else _SOMETHING + avro_bytes(origin.encode()),
-                _NOTHING if source_uri is None else _SOMETHING + known(source_uri),
+                _NOTHING if source_uri is None else _SOMETHING + known[source_uri],
                 _NOTHING if position is None else _SOMETHING + avro_long(position),
-                number(event_time),
-                known(window),
-                known(pane),
-                number(failed_at),
-                known(error_type),
+                numbers[event_time],
+                known[window],
+                known[pane],
+                failed,
+                known[error_type],
                 avro_bytes(error_message.encode()),
                 avro_bytes(traceback.encode()),
-                known(fingerprint),
+                known[fingerprint],
                 avro_bytes(payload),
-                known(payload_coder),
+                known[payload_coder],
                 avro_bytes(payload_text.encode()),
                 avro_long(attempt),
-                number(first_failed_at),
+                failed if first_failed_at == failed_at else numbers[first_failed_at],
                 own_id if root_id == identity else avro_bytes(root_id.encode()),
-                known(code),
+                known[code],
                 _NOTHING if traceparent is None else _SOMETHING + avro_bytes(traceparent.encode()),
                 b"\x01" if redacted else b"\x00",
             )
         )
 
-    def _known(self, text: str) -> bytes:
-        found = self._texts.get(text)
-        if found is None:
-            found = avro_bytes(text.encode())
-            if len(self._texts) < _MOST_KNOWN:
-                self._texts[text] = found
+
+class _Texts(dict[str, bytes]):
+    """Texts as Avro has them; a method in its place would cost more than all the look-ups."""
+
+    def __missing__(self, text: str) -> bytes:
+        found = avro_bytes(text.encode())
+        if len(self) < _MOST_KNOWN:
+            self[text] = found
         return found
 
-    def _number(self, number: int) -> bytes:
-        found = self._numbers.get(number)
-        if found is None:
-            if len(self._numbers) >= _MOST_KNOWN:
-                self._numbers.clear()
-            found = self._numbers[number] = avro_long(number)
+
+class _Numbers(dict[int, bytes]):
+    """Numbers as Avro has them, of which the latest come again."""
+
+    def __missing__(self, number: int) -> bytes:
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        found = self[number] = avro_long(number)
         return found

@@ -54,16 +54,22 @@ def message_shape(message: str, known: Collection[str] = frozenset()) -> str:
     known = frozenset(known)
     rough = message[:_LOOKED_AT]
     # Which digit it is tells nothing, and with zeros alone messages of one kind are mostly equal.
-    return _rough_shape(rough, known) if _has_zeros(known) else _shape_of_any(rough.translate(_ZEROS), known)
+    return _rough_shape(rough, known) if _has_zeros(known) else _shape_of_any(_with_zeros(rough), known)
 
 
-_ZEROS = str.maketrans("123456789", "000000000")
+def _with_zeros(text: str) -> str:
+    """Returns a text with a zero in the place of each digit, as its bytes: of a text alone that is a look-up
+    for each letter, which fails for all that are no digits."""
+    return text.encode("utf-8", "surrogatepass").translate(_ZEROS).decode("utf-8", "surrogatepass")
+
+
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 
 @functools.lru_cache(maxsize=1024)
 def _has_zeros(known: frozenset[str]) -> bool:
     """Returns whether a name has zeros and no other digit, so that a text could be taken for it."""
-    return any("0" in name and name == name.translate(_ZEROS) for name in known)
+    return any("0" in name and name == _with_zeros(name) for name in known)
 
 
 def _rough_shape(rough: str, known: frozenset[str]) -> str:

@@ -40,6 +40,26 @@ def oldest_waiting(windows: Mapping[str, WindowCounts]) -> float | None:
     )
 
 
+def without_whole(windows: Mapping[str, WindowCounts], most: int) -> dict[str, WindowCounts]:
+    """Returns windows without those of which all was given, but for the latest of these.
+
+    Args:
+      windows: of a step, by window.
+      most: how many that are whole are kept.
+
+    >>> whole, missing = WindowCounts(2, 2), WindowCounts(3, 2)
+    >>> list(without_whole({"[0, 5)": whole, "[5, 9)": missing, "[9, 12)": whole}, 1))
+    ['[5, 9)', '[9, 12)']
+    """
+    ends = {
+        window: end
+        for window, (_, end) in _bounds(windows).items()
+        if windows[window].taken == windows[window].given
+    }
+    over = set(sorted(ends, key=lambda window: ends[window])[: max(0, len(ends) - most)])
+    return {window: counts for window, counts in windows.items() if window not in over}
+
+
 def longest_window(windows: Iterable[str]) -> float | None:
     """Returns how many seconds the longest window lasts: as old the oldest of what waits gets where all is
     well; None where there is none with a beginning and an end.

@@ -34,6 +34,7 @@ class RunContext:
       job_id: of a job that was started from a classic template; known to its workers only.
       template_run: the id under which that template is kept.
       versions: of what it stands on, where it was launched.
+      store_patience: seconds that a write waits for a store that is away.
     """
 
     pipeline: str
@@ -47,6 +48,7 @@ class RunContext:
     job_id: str | None = None
     template_run: str | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    store_patience: float = 0.0
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Takes what was pickled; on a worker of a job that was started from a template it is the job's."""

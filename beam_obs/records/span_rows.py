@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from json.encoder import encode_basestring as _quoted
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 OK = 1
@@ -17,6 +17,9 @@ ERROR = 2
 """Codes of a span's status."""
 
 Value = str | bool | int | float | list[Any]
+
+quoted = encode_basestring
+"""Returns a text as JSON."""
 
 
 class SpanEvent(NamedTuple):
@@ -91,27 +94,58 @@ def file_of_spans(spans: Iterable[SpanRow]) -> bytes:
     >>> spans_of_file(file_of_spans([SpanRow("0" * 31 + "1", "0" * 15 + "2", "parse", 5, 7)]))[0][0].name
     'parse'
     """
-    resources: dict[str, tuple[Mapping[str, Any], dict[str, list[str]]]] = {}
-    keys: dict[int, str] = {}
-    for span in list(spans):
-        # Spans of a process share the mapping: it is written once, not for each.
-        key = keys.get(id(span.resource))
-        if key is None:
-            key = keys[id(span.resource)] = json.dumps(span.resource, sort_keys=True)
-        _, scopes = resources.setdefault(key, (span.resource, {}))
-        scopes.setdefault(span.scope, []).append(_span_text(span))
-    if not resources:
-        return b""
-    told = ",".join(
-        f'{{"resource":{{"attributes":{_attributes_text(resource)}}},"scopeSpans":['
-        + ",".join(
-            f'{{"scope":{{"name":{_quoted(scope)}}},"spans":[{",".join(rows)}]}}'
-            for scope, rows in scopes.items()
+    file = SpanFile()
+    for span in spans:
+        file.add(span_text(span), span.scope, span.resource)
+    return file.content()
+
+
+class SpanFile:
+    """The content of a file of spans, put together of their texts as they end."""
+
+    def __init__(self) -> None:
+        self._resources: dict[str, tuple[Mapping[str, Any], dict[str, list[str]]]] = {}
+        # Spans of a process share the mapping: what it says is looked at once, not for each.
+        self._known: dict[int, tuple[Mapping[str, Any], dict[str, list[str]]]] = {}
+        self._spans = 0
+
+    def __len__(self) -> int:
+        """The number of its spans."""
+        return self._spans
+
+    def add(self, text: str, scope: str, resource: Mapping[str, Any]) -> None:
+        """Adds a span.
+
+        Args:
+          text: what `span_text` gives of it.
+          scope: name of what made it.
+          resource: what is told of the process.
+        """
+        known = self._known.get(id(resource))
+        if known is None:
+            key = json.dumps(resource, sort_keys=True)
+            known = (resource, self._resources.setdefault(key, (resource, {}))[1])
+            self._known[id(resource)] = known
+        scopes = known[1]
+        if scope not in scopes:
+            scopes[scope] = []
+        scopes[scope].append(text)
+        self._spans += 1
+
+    def content(self) -> bytes:
+        """Returns its bytes: one line, or nothing where there are no spans."""
+        if not self._resources:
+            return b""
+        told = ",".join(
+            f'{{"resource":{{"attributes":{_attributes_text(resource)}}},"scopeSpans":['
+            + ",".join(
+                f'{{"scope":{{"name":{quoted(scope)}}},"spans":[{",".join(rows)}]}}'
+                for scope, rows in scopes.items()
+            )
+            + "]}"
+            for resource, scopes in self._resources.values()
         )
-        + "]}"
-        for resource, scopes in resources.values()
-    )
-    return f'{{"resourceSpans":[{told}]}}\n'.encode("utf-8", "backslashreplace")
+        return f'{{"resourceSpans":[{told}]}}\n'.encode("utf-8", "backslashreplace")
 
 
 def spans_of_file(content: bytes) -> tuple[list[SpanRow], int]:
@@ -154,19 +188,20 @@ def _read_resource(told: Any, found: list[SpanRow]) -> int:
 # Text is put together by hand: a tree for `json.dumps` costs three times as much.
 
 
-def _span_text(span: SpanRow) -> str:
-    ids = f'{{"traceId":"{span.trace_id}","spanId":"{span.span_id}","name":{_quoted(span.name)}'
+def span_text(span: SpanRow) -> str:
+    """Returns a span as JSON."""
+    ids = f'{{"traceId":"{span.trace_id}","spanId":"{span.span_id}","name":{quoted(span.name)}'
     times = f',"startTimeUnixNano":"{span.start}","endTimeUnixNano":"{span.end}"'
     parts = [ids, f',"kind":{span.kind}', times]
     if span.parent_id:
         parts.append(f',"parentSpanId":"{span.parent_id}"')
     if span.trace_state:
-        parts.append(f',"traceState":{_quoted(span.trace_state)}')
+        parts.append(f',"traceState":{quoted(span.trace_state)}')
     if span.attributes:
         parts.append(f',"attributes":{_attributes_text(span.attributes)}')
     if span.events:
         events = ",".join(
-            f'{{"name":{_quoted(event.name)},"timeUnixNano":"{event.time}",'
+            f'{{"name":{quoted(event.name)},"timeUnixNano":"{event.time}",'
             f'"attributes":{_attributes_text(event.attributes)}}}'
             for event in span.events
         )
@@ -179,21 +214,23 @@ def _span_text(span: SpanRow) -> str:
         )
         parts.append(f',"links":[{links}]')
     if span.status or span.message:
-        parts.append(f',"status":{{"code":{span.status},"message":{_quoted(span.message)}}}')
+        parts.append(f',"status":{{"code":{span.status},"message":{quoted(span.message)}}}')
     parts.append("}")
     return "".join(parts)
 
 
 def _attributes_text(attributes: Mapping[str, Any]) -> str:
-    told = ",".join(
-        [f'{{"key":{_quoted(key)},"value":{_value_text(value)}}}' for key, value in attributes.items()]
-    )
-    return f"[{told}]"
+    return f"[{','.join([attribute_text(key, value) for key, value in attributes.items()])}]"
+
+
+def attribute_text(key: str, value: Any) -> str:
+    """Returns an attribute as JSON."""
+    return f'{{"key":{quoted(key)},"value":{_value_text(value)}}}'
 
 
 def _value_text(value: Any) -> str:
     if isinstance(value, str):
-        return f'{{"stringValue":{_quoted(value)}}}'
+        return f'{{"stringValue":{quoted(value)}}}'
     if isinstance(value, bool):
         return f'{{"boolValue":{"true" if value else "false"}}}'
     if isinstance(value, int):
@@ -201,10 +238,10 @@ def _value_text(value: Any) -> str:
     if isinstance(value, float):
         # As JSON of protobuf has those that JSON has not.
         text = json.dumps(value)
-        return f'{{"doubleValue":{text if math.isfinite(value) else _quoted(text)}}}'
+        return f'{{"doubleValue":{text if math.isfinite(value) else quoted(text)}}}'
     if isinstance(value, (list, tuple)):
         return f'{{"arrayValue":{{"values":[{",".join(map(_value_text, value))}]}}}}'
-    return f'{{"stringValue":{_quoted(str(value))}}}'
+    return f'{{"stringValue":{quoted(str(value))}}}'
 
 
 def _span_of(told: Mapping[str, Any], scope: str, resource: Mapping[str, Any]) -> SpanRow:

@@ -107,6 +107,10 @@ class Gathering:
     gives_at_end: bool = False
 
 
+IN_NO_WINDOW = "it is in the global window"
+"""Why an edge is not held by window where nothing is wrong with that."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LedgerEdge:
     """What steps give to another, held against what that takes.
@@ -120,6 +124,8 @@ class LedgerEdge:
       may_drop: whether what comes too late for its window is dropped in between.
       passed: full labels of the steps in between, which give each element once.
       by_window: whether an element is in the same window on both sides.
+      whole: why windows are not held against each other, or empty.
+      lateness_micros: how long after its end a window takes what comes late.
     """
 
     producers: tuple[str, ...]
@@ -130,6 +136,8 @@ class LedgerEdge:
     may_drop: bool = False
     passed: tuple[str, ...] = ()
     by_window: bool = True
+    whole: str = ""
+    lateness_micros: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +151,7 @@ class LedgerStep:
       refused: of what was refused.
       given: of its outputs by tag.
       role: `SOURCE`, `SINK` or empty.
+      over: windows that it has given, of a step that makes groups in windows.
     """
 
     label: str
@@ -151,6 +160,7 @@ class LedgerStep:
     refused: tuple[int, ...] = ()
     given: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     role: str = ""
+    over: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass

@@ -18,9 +18,7 @@ from beam_obs.records.origin import ORIGIN_BYTES
 from beam_obs.records.origin_sums import (
     FEW,
     NOT_KNOWN,
-    Odd,
     Total,
-    alone,
     negated,
     sum_of_totals,
     total_of,
@@ -64,6 +62,7 @@ class WindowSums:
 
     def __init__(self) -> None:
         self._totals: dict[Window, Total] = {}
+        self._forgotten = _NOTHING
 
     def __bool__(self) -> bool:
         return bool(self._totals)
@@ -85,20 +84,32 @@ class WindowSums:
         for window, total in other._totals.items():
             theirs = total if times > 0 else negated(total)
             self._totals[window] = sum_of_totals([self._totals.get(window, _NOTHING), theirs])
+        forgotten = other._forgotten if times > 0 else negated(other._forgotten)
+        self._forgotten = sum_of_totals([self._forgotten, forgotten])
 
     @property
     def whole(self) -> Total:
-        """What all windows come to."""
-        return sum_of_totals([_NOTHING, *self._totals.values()])
+        """What all windows come to, those that are forgotten too."""
+        return sum_of_totals([self._forgotten, *self._totals.values()])
 
-    def odd(self) -> Iterator[tuple[Window, Total, Odd | None]]:
-        """Gives the windows where something is left, with the record that differs alone, where one does."""
-        for window, total in self.items():
-            if total != _NOTHING:
-                yield window, total, alone(*total)
+    def ends(self) -> Iterator[int]:
+        """Gives the end of each window, in no order."""
+        return (window.end for window in self._totals)
+
+    def forget(self, until: int) -> None:
+        """Leaves nothing of windows that end by then, but what they come to as a part of the whole.
+
+        >>> sums = WindowSums()
+        >>> sums.add(Window(0, 10), total_of([b"a" * 16]))
+        >>> sums.forget(10)
+        >>> list(sums.items()), sums.whole.number
+        ([], 1)
+        """
+        over = [self._totals.pop(window) for window in list(self._totals) if window.end <= until]
+        self._forgotten = sum_of_totals([self._forgotten, *over])
 
     def encode(self) -> bytes:
-        """Returns the sums as bytes."""
+        """Returns the sums as bytes, without what is forgotten."""
         return b"".join(_ROW.pack(*window, *total) for window, total in self.items())
 
     @classmethod

@@ -55,7 +55,9 @@ def letters_beside(refused: Mapping[str, Any], status: str) -> list[str]:
     lines = []
     if uncommitted := refused.get("uncommitted"):
         of_bundles = "of bundles that failed or were tried again"
-        if not refused.get("committed"):
+        if status == "running":
+            lines.append(f"{uncommitted:,} not committed yet, or of bundles that were tried again")
+        elif not refused.get("committed"):
             lines.append(f"{uncommitted:,} uncommitted: the run ended before they could be")
         elif status == "done":
             lines.append(f"and {uncommitted:,} uncommitted, {of_bundles}")

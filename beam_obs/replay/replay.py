@@ -1,6 +1,6 @@
 """A replay under way: records of an earlier run that a program's pipeline takes again, cut to what they need.
 
-While it lasts, each pipeline that this process runs asks it what to do (see `beam_obs.runs.observer`).
+`beam_obs.replay.under_way` says which one it is.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import BeamObsError
@@ -171,36 +170,3 @@ class Replay(abc.ABC):
         for output in observation.outputs:
             if output.uri in written and any(is_within(label, output.label) for label in cut.labels):
                 raise WouldReplaceFiles(output.label, output.uri, written[output.uri])
-
-
-_UNDER_WAY: list[Replay] = []
-
-
-@contextlib.contextmanager
-def replaying(replay: Replay) -> Iterator[None]:
-    """While it lasts, pipelines that are run are cut, and take what is replayed."""
-    _UNDER_WAY.append(replay)
-    try:
-        yield
-    finally:
-        _UNDER_WAY.remove(replay)
-
-
-def replay_under_way() -> Replay | None:
-    """Returns the replay that pipelines are run for; None where they are run as they are."""
-    return _UNDER_WAY[-1] if _UNDER_WAY else None
-
-
-class NotRun(PipelineResult):  # type: ignore[misc, unused-ignore]
-    """The result of a pipeline that has no part in a replay."""
-
-    def __init__(self) -> None:
-        super().__init__(PipelineState.DONE)
-
-    def wait_until_finish(self, duration: Any = None) -> str:
-        """Returns at once."""
-        return str(PipelineState.DONE)
-
-    def cancel(self) -> str:
-        """Does nothing."""
-        return str(PipelineState.DONE)

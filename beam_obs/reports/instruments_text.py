@@ -11,7 +11,7 @@ from beam_obs.records.number_text import counted
 from beam_obs.records.wording import clean
 
 _OWN_COUNTS = {
-    "values_refused": "{} not taken: no finite number",
+    "values_refused": "{} not taken: no finite number, or too large",
     "values_not_kept": "{} of gauges and summaries lost: steps that have nothing to keep them in",
 }
 

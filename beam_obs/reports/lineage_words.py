@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from beam_obs.lineage.answers import FromAggregate, Into, MayBeIn, Refused, Written
-from beam_obs.lineage.source_records import SourceRecord
-from beam_obs.lineage.step_graph import PathPart
 from beam_obs.records.lineage_rows import BUNDLE, STATE
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import clean
 from beam_obs.store.source_partition import SourcePartition
+
+if TYPE_CHECKING:  # the report of a run has some of these words, and no answers
+    from beam_obs.lineage.answers import FromAggregate, Into, MayBeIn, Refused, Written
+    from beam_obs.lineage.source_records import SourceRecord
+    from beam_obs.lineage.step_graph import PathPart
 
 _SOURCES_SHOWN = 8
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from beam_obs.records.number_text import counted
 from beam_obs.records.wording import bytes_text, clean
 from beam_obs.reports.balance_text import balance_text, dropped_texts, late_texts, unchecked_texts
-from beam_obs.reports.ledger_text import broken_edges, example_lines, ledger_text
+from beam_obs.reports.ledger_text import broken_edges, example_lines, ledger_text, live_ledger_text
 
 MUCH_MEMORY = 0.9
 """Share of the memory that a worker can have, from which on it is said."""
@@ -69,6 +69,23 @@ def _ledger_notes(ledger: Mapping[str, Any] | None, most: int) -> list[RunNote]:
     ]
 
 
+def so_far_notes(live: Mapping[str, Any]) -> list[RunNote]:
+    """Returns what is known of windows that are over, of a run that has not ended.
+
+    Args:
+      live: content of ``live.json``.
+    """
+    ledger = live.get("ledger")
+    if not ledger:
+        return []
+    broken = [edge["text"] for edge in broken_edges(ledger)]
+    tone = {True: GOOD, False: BAD, None: QUIET}[ledger.get("holds")]
+    return [
+        RunNote(live_ledger_text(ledger), tone),
+        *(RunNote(clean(text), BAD, True) for text in broken),
+    ]
+
+
 def count_notes(end: Mapping[str, Any]) -> list[RunNote]:
     """Returns what carries lineage, and what is odd of how the counts were taken.
 
@@ -97,6 +114,29 @@ def count_notes(end: Mapping[str, Any]) -> list[RunNote]:
             f"{counted(errors, 'error')} of beam_obs itself {'was' if errors == 1 else 'were'} swallowed; "
             "no record was lost"
         )
+        notes.append(RunNote(text, DOUBTFUL))
+    return notes
+
+
+def telemetry_notes(known: Mapping[str, Any]) -> list[RunNote]:
+    """Returns what was lost of a run's traces and logs.
+
+    Args:
+      known: content of ``end.json`` or ``live.json``.
+
+    >>> telemetry_notes({"telemetry": {"telemetry_lost": 7}})[0].text
+    '7 spans or log lines reached nobody: where they were sent did not take them, or they were too many'
+    """
+    told = known.get("telemetry") or {}
+    lost, ignored = told.get("telemetry_lost") or 0, told.get("traceparents_ignored") or 0
+    notes = []
+    if lost:
+        text = f"{lost:,} {'span or log line' if lost == 1 else 'spans or log lines'} reached nobody"
+        why = "where they were sent did not take them, or they were too many"
+        notes.append(RunNote(f"{text}: {why}", DOUBTFUL))
+    if ignored:
+        trace = "it is in a trace of its own" if ignored == 1 else "they are in traces of their own"
+        text = f"{counted(ignored, 'record')} came with a malformed traceparent, which was ignored: {trace}"
         notes.append(RunNote(text, DOUBTFUL))
     return notes
 

@@ -40,6 +40,7 @@ from beam_obs.reports.fitting import (
     whole,
 )
 from beam_obs.reports.instruments_text import instrument_lines, instrument_notes
+from beam_obs.reports.lateness_text import lateness_text
 from beam_obs.reports.next_commands import next_commands
 from beam_obs.reports.replay_text import replay_text
 from beam_obs.reports.run_notes import (
@@ -50,6 +51,7 @@ from beam_obs.reports.run_notes import (
     RunNote,
     balance_notes,
     count_notes,
+    telemetry_notes,
     worker_notes,
 )
 from beam_obs.reports.run_so_far import with_refusals
@@ -155,6 +157,8 @@ def _parts(
     elif record.end is None:
         yield _steps(end, marks) or Text()
         yield told(counts_text(record), "dim")
+        if behind := lateness_text(record.live or {}):
+            yield told(behind, "dim")
         if record.job_state is not None:
             yield from (told(line, "dim") for line in status_lines(record))
     else:
@@ -252,11 +256,14 @@ def _notes(end: dict[str, Any], marks: _Marks) -> Iterator[RenderableType]:
     balance = balance_notes(end)
     if end.get("counts_from") is None:
         yield Text()
-        yield from map(_note, (*balance, *canary_notes(end), *worker_notes(end)))
+        yield from map(_note, (*balance, *canary_notes(end), *worker_notes(end), *telemetry_notes(end)))
         return
     mark = {GOOD: f"{marks.tick} ", BAD: f"{marks.cross} "}.get(balance[0].tone, "")
     yield _note(balance[0]._replace(text=f"{mark}{balance[0].text}"))
-    yield from map(_note, (*balance[1:], *canary_notes(end), *count_notes(end), *worker_notes(end)))
+    yield from map(
+        _note,
+        (*balance[1:], *canary_notes(end), *count_notes(end), *worker_notes(end), *telemetry_notes(end)),
+    )
     notes = []
     if end.get("stages"):
         notes.append(f"{marks.stage} stage: times are of a sample of its records")

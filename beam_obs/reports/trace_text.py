@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 
@@ -39,7 +39,15 @@ def trace_lines(answer: RecordTrace, url: str | None = None) -> Iterator[str]:
 
 def began_at(answer: RecordTrace) -> int:
     """Returns when the first of the spans began, in nanoseconds since the epoch."""
-    return min((root.span.start for root in answer.roots), default=0)
+    return min(_starts(answer.roots), default=0)
+
+
+def _starts(nodes: Iterable[SpanNode]) -> Iterator[int]:
+    """Gives when spans began, and those behind them: clocks of workers differ, so that one may be before its
+    parent."""
+    for node in nodes:
+        yield node.span.start
+        yield from _starts((*node.children, *node.into))
 
 
 def details_of(node: SpanNode) -> list[str]:

@@ -10,7 +10,7 @@ Five kinds of line, each two counts that were taken independently of each other:
 - a step that brings elements together: what went in = what is in its groups + what came too late for them.
 
 One element may give many outputs; that is no imbalance. An edge of which there are not two counts, and a step
-that keeps records in state, is not checked, and named.
+that keeps records in state, or in itself until its bundle ends, is not checked, and named.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from beam_obs.runs.graph import Edge, Graph, Step
 from beam_obs.runs.ledger import EdgeFound, Ledger
 
 KEEPS_STATE = "it keeps records in state: what did not come out is there, or lost"
+HOLDS_BACK = (
+    "it gives records when its bundle ends: what it took and did not give is lost, or in what it gave"
+)
 MAY_DROP = "it may drop late records, and nothing counts them"
 ENDED_BEFORE = "the run ended before its counts were committed"
 NOT_WHOLE = "the runner lost counts of its own, and those shown were looked at in this process"
@@ -36,6 +39,7 @@ UNCLEAR = "the runner gave several counts that differ"
 NOT_ENDED = "what it held at the end is not known"
 MAY_MISS = "counts differ, and the runner may have lost those of a bundle"
 NOT_COMMITTED = "its counts by window are not all committed"
+INCOMPLETE = "the ledger is incomplete"
 
 Windows = Mapping[str, Mapping[str, WindowCounts]]
 """By label of a step and by window: how many elements it took, and how many are in its groups."""
@@ -230,6 +234,7 @@ class _Checks:
         open_edges = dict.fromkeys(sorted(self._ends), reason)
         if self._ledger.holds is not None:
             reason, open_edges = "", self._open_by_ledger(open_edges)
+            self._name_open_steps()
         return Balance(
             (),
             reason,
@@ -251,10 +256,8 @@ class _Checks:
         self._lines.extend(noted)
         if self._snapshot.may_miss:
             self._leave_unsure()
-        for label, step in self._steps.items():
-            for parts, reason in ((step.keeps_state, KEEPS_STATE), (step.may_drop, MAY_DROP)):
-                if not all(any(is_within(part, found) for found in self._gathered) for part in parts):
-                    self._open_steps.setdefault(label, reason)
+        self._leave_incomplete()
+        self._name_open_steps()
         if not self._lines:
             return self.none("no stage, and nothing else to compare with")
         return Balance(
@@ -269,6 +272,14 @@ class _Checks:
             sum(self._ledger.checks(*ends) for ends in self._ends),
         )
 
+    def _name_open_steps(self) -> None:
+        """Names the steps that keep records or may drop some, of which nothing was held against anything."""
+        for label, step in self._steps.items():
+            ways = ((step.keeps_state, KEEPS_STATE), (step.holds_back, HOLDS_BACK), (step.may_drop, MAY_DROP))
+            for parts, reason in ways:
+                if not all(any(is_within(part, found) for found in self._gathered) for part in parts):
+                    self._open_steps.setdefault(label, reason)
+
     def _leave_unsure(self) -> None:
         """Leaves out checks that fail where the runner may have lost counts: those it has are the least."""
         lines, self._lines = self._lines, []
@@ -280,6 +291,18 @@ class _Checks:
                 self._open_edges[producer, consumer] = MAY_MISS
             else:
                 self._open_steps[line.where] = MAY_MISS
+
+    def _leave_incomplete(self) -> None:
+        """Leaves out edges of the ledger that lacks some at one end, where both ends were counted alike."""
+        alike = {line.where: line.left[1] for line in self._lines if line.left[1] == line.right[1]}
+        edges = []
+        for edge in self._ledger.edges:
+            reason = _why_incomplete(edge, alike.get(edge.where))
+            if reason:
+                edge = edge.unchecked(reason)
+                self._open_edges[edge.producers[0], edge.consumer] = reason
+            edges.append(edge)
+        self._ledger = dataclasses.replace(self._ledger, edges=tuple(edges))
 
     @property
     def _ends(self) -> set[tuple[str, str]]:
@@ -437,6 +460,18 @@ class _Checks:
 
     def _why_not_counted(self, pcollection: str) -> str:
         return UNCLEAR if pcollection in self._snapshot.unclear else NOT_COUNTED
+
+
+def _why_incomplete(edge: EdgeFound, count: int | None) -> str:
+    """Returns what the ledger lacks of an edge at one end, where counts of both are alike; else nothing.
+
+    Where it has others, or more, it is no row of the ledger that is missing.
+    """
+    lacking = [end for end in (edge.left, edge.right) if count is not None and end[1] < count]
+    if edge.holds or edge.late or len(lacking) != 1 or max(edge.given, edge.taken) != count:
+        return ""
+    ((what, number),) = lacking
+    return f"{INCOMPLETE}: {what} it has {number:,}, and {count:,} were counted at both ends"
 
 
 def _in_all(windows: Mapping[str, WindowCounts]) -> tuple[int, int]:

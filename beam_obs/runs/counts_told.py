@@ -100,7 +100,7 @@ def counts_told(
     elements: Mapping[str, int] | None,
     windowed: Mapping[str, WindowedStep],
 ) -> dict[str, Any]:
-    """Returns ``counts_from``, ``stages``, ``steps``, ``edges`` and ``composites``.
+    """Returns ``counts_from``, ``stages``, ``steps``, ``edges``, ``composites`` and ``telemetry``.
 
     Args:
       kinds: label of each stage -> the Beam transform inside.
@@ -123,6 +123,7 @@ def counts_told(
         ],
         "edges": _edges(graph, elements) if graph is not None else [],
         "composites": [_composite(one, elements) for one in (graph.composites if graph is not None else ())],
+        "telemetry": _telemetry(snapshot.telemetry),
     }
 
 
@@ -142,6 +143,12 @@ def _stage(label: str, kind: str, counts: StageCounts) -> dict[str, Any]:
         "p99_us": counts.latency.quantile_us(0.99),
         "latency_us_le": dict(zip(bounds, counts.latency.cumulative, strict=True)),
     }
+
+
+def _telemetry(counts: Mapping[str, int]) -> dict[str, int] | None:
+    """Returns what was lost of traces and logs; None where nothing was."""
+    told = {name: counts.get(name, 0) for name in sorted(names.OF_TELEMETRY)}
+    return told if any(told.values()) else None
 
 
 def _step(step: Step, elements: Any) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from beam_obs.metrics.run_snapshot import StageCounts
 from beam_obs.records.errors import DeadRateExceeded
+
+if TYPE_CHECKING:
+    from beam_obs.metrics.run_snapshot import StageCounts
 
 _NAMED_FINGERPRINTS = 3
 

@@ -30,7 +30,7 @@ from beam_obs.store.instrument_values import kept_families
 from beam_obs.store.secrets import redact_text
 from beam_obs.store.source_places import place_examples
 from beam_obs.store.store import Store
-from beam_obs.weaving.weave import WEAVE_VERSION
+from beam_obs.weaving.settings import WEAVE_VERSION
 from beam_obs.wrapper.hidden_texts import REDACTED
 
 _WHILE_RUNNING = re.compile(r"\[while running '[^'\n]{1,500}'\]")
@@ -92,7 +92,7 @@ def describe_end(
         ),
         "waiting": waiting_told(graph, gatherings, windows, has_ended_well),
         "balance": balanced.to_json(),
-        "ledger": ledger.to_json(),
+        "ledger": balanced.ledger.to_json(),
         "lineage_lost": summarize_lost(evidence, snapshot.commits_lost),
         "checks": summarize_checks(evidence),
         "dead_letters": refused,
@@ -102,7 +102,12 @@ def describe_end(
         "outputs": _datasets(
             [*observation.outputs, *_outputs_of_beam(observation, woven)], evidence.of_kind("outputs")
         ),
-        "instruments": instruments_told(snapshot, kept_families(store, folder, evidence, problems), problems),
+        "instruments": instruments_told(
+            # What was counted in this process was counted at each attempt.
+            dataclasses.replace(snapshot, attempted=snapshot.attempted or snapshot.live),
+            kept_families(store, folder, evidence, problems),
+            problems,
+        ),
         "lineage": describe_lineage(woven, observation.outputs) if woven is not None else None,
     }
 

@@ -8,16 +8,16 @@ from typing import Any, TypeAlias
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
-from apache_beam.transforms.userstate import is_stateful_dofn
 from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions
 
 from beam_obs.dead_letters.homes import KeepRefusals
 from beam_obs.metrics.names import LATER_LEAF, stage_of_step
 from beam_obs.runs.one_row import Row, one_row_steps
 from beam_obs.stages.guarded_combine import SplitCombined
+from beam_obs.woven.held_back import emits_at_the_end, unchecked
 from beam_obs.woven.state import remembers
 from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
-from beam_obs.wrapper.role import EVIDENCE, ROLE
+from beam_obs.wrapper.role import KEEPING, ROLE
 from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
@@ -25,6 +25,8 @@ _FAILED_TAGS = ("FailedRows", "FailedRowsWithErrors")
 """Outputs in Beam's writes that hold each record once which the service has refused."""
 _ONE_WINDOW = frozenset({GlobalWindows, FixedWindows, Sessions})
 """Functions that put an element into one window."""
+_NOT_OF_USERS = frozenset({"apache_beam", "beam_obs"})
+"""Packages whose DoFns hold nothing back that they do not give."""
 
 _IdOf: TypeAlias = Callable[[PCollection], str]
 
@@ -59,6 +61,7 @@ class Step:
       keeps_state: labels of its parts that keep records in state, from where they come later or never.
       gives_each_once: whether it gives one output for each element that it takes.
       may_drop: labels of its parts that bring elements together some of which may be late.
+      holds_back: labels of its parts that hold records in themselves until their bundle ends.
     """
 
     label: str
@@ -71,6 +74,7 @@ class Step:
     keeps_state: tuple[str, ...] = ()
     may_drop: tuple[str, ...] = ()
     gives_each_once: bool = False
+    holds_back: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +169,7 @@ def read_graph(
 def _told(
     node: Any, stages: frozenset[str], rows: Mapping[str, Row], is_in_row: bool = False
 ) -> Iterator[Any]:
-    if isinstance(node.transform, KeepRefusals) or node.annotations.get(ROLE) == EVIDENCE.encode():
+    if isinstance(node.transform, KeepRefusals) or node.annotations.get(ROLE, b"").decode() in KEEPING:
         return
     is_in_row = is_in_row or node.full_label in rows
     has_stages = any(label.startswith(f"{node.full_label}/") for label in stages)
@@ -230,13 +234,24 @@ def _ways_out(node: Any) -> dict[str, Any]:
     return {
         "keeps_state": tuple(part.full_label for part in parts if _keeps_state(part.transform)),
         "may_drop": tuple(part.full_label for part in parts if _may_drop(part)),
+        "holds_back": tuple(part.full_label for part in parts if _holds_back(part.transform)),
         "gives_each_once": len(taken) == len(node.outputs) == 1 and _gives_each_once(node, taken[0]),
     }
 
 
 def _keeps_state(transform: Any) -> bool:
+    # Beam looked at all methods of the DoFn when the step was made, which takes milliseconds.
+    if not isinstance(transform, beam.ParDo) or not transform._signature.is_stateful_dofn():
+        return False
+    return remembers(innermost(transform.fn))
+
+
+def _holds_back(transform: Any) -> bool:
+    """Returns whether a DoFn of the user's holds records back; Beam's own, as of its sinks, lose none."""
     dofn = innermost(getattr(transform, "fn", None))
-    return isinstance(dofn, beam.DoFn) and is_stateful_dofn(dofn) and remembers(dofn)
+    if not isinstance(dofn, beam.DoFn) or not emits_at_the_end(dofn):
+        return False
+    return type(unchecked(dofn)).__module__.partition(".")[0] not in _NOT_OF_USERS
 
 
 def _gives_each_once(node: Any, taken: PCollection) -> bool:
@@ -279,7 +294,7 @@ def _is_combine(leaf: Any) -> bool:
 
 def _parts(node: Any, without_evidence: bool = False) -> Iterator[Any]:
     for part in node.parts:
-        if not (without_evidence and getattr(part.transform, "role", None) == EVIDENCE):
+        if not (without_evidence and getattr(part.transform, "role", None) in KEEPING):
             yield part
             yield from _parts(part, without_evidence)
 

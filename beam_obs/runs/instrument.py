@@ -3,6 +3,9 @@
 Three methods of `beam.Pipeline` are put around: making one attaches the same observer that an
 `obs.Pipeline` has, running it goes through that observer. Copies that Beam makes of a pipeline
 while it runs are left alone.
+
+It may be called while another module of ours is being imported, as soon as that has imported Apache Beam: so
+nothing of ours is imported here before a pipeline is made.
 """
 
 from __future__ import annotations
@@ -10,13 +13,11 @@ from __future__ import annotations
 import functools
 import os
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import apache_beam as beam
-
-from beam_obs.runs.observer import Observer, checked_name, running_observer
-from beam_obs.store.store import Store, given_root
-from beam_obs.wrapper.redaction import Redact, redaction_of
+if TYPE_CHECKING:
+    from beam_obs.store.store import Store
+    from beam_obs.wrapper.redaction import Redact
 
 _ATTRIBUTE = "_beam_obs_observer"
 _METHODS = ("__init__", "run", "__exit__")
@@ -46,6 +47,8 @@ class Instrumentation:
         if self in self._installed:
             self._installed.remove(self)
         if not self._installed and _ORIGINALS:
+            import apache_beam as beam
+
             for method in _METHODS:
                 setattr(beam.Pipeline, method, _ORIGINALS.pop(method))
 
@@ -82,10 +85,22 @@ def instrument(
     >>> obs.Store().find("example@latest").status
     'done'
     """
-    redaction_of(redact)
+    import apache_beam  # noqa: F401 - `opentelemetry-instrument` waits for it, and comes first
+
+    if redact is not None:
+        from beam_obs.wrapper.redaction import redaction_of
+
+        redaction_of(redact)
     if name is not None:
+        from beam_obs.runs.observer import checked_name
+
         checked_name(name)
-    handle = Instrumentation(name, given_root(store), redact)
+    root = None
+    if store is not None:
+        from beam_obs.store.store import given_root
+
+        root = given_root(store)
+    handle = Instrumentation(name, root, redact)
     if not _ORIGINALS:
         _install()
     Instrumentation._installed.append(handle)
@@ -93,12 +108,16 @@ def instrument(
 
 
 def _install() -> None:
+    import apache_beam as beam
+
     for method in _METHODS:
         _ORIGINALS[method] = getattr(beam.Pipeline, method)
     made, run, left = (_ORIGINALS[method] for method in _METHODS)
 
     @functools.wraps(made)
     def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:
+        from beam_obs.runs.observer import Observer, running_observer
+
         made(self, *arguments, **keywords)
         if (
             running_observer() is None
@@ -110,6 +129,8 @@ def _install() -> None:
 
     @functools.wraps(run)
     def run_observed(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        from beam_obs.runs.observer import running_observer
+
         observer = getattr(self, _ATTRIBUTE, None)
         if observer is None:
             outer = running_observer()

@@ -83,6 +83,8 @@ _OF_WEAVE = {
                 "may_drop": Needed(bool, False),
                 "passed": Needed([str], []),
                 "by_window": Needed(bool, False),
+                "whole": Needed(str, ""),
+                "lateness_micros": Needed(int, 0),
             }
         ],
         [],
@@ -96,6 +98,7 @@ _OF_WEAVE = {
                 "refused": Needed([int], []),
                 "given": Needed(Each([int]), {}),
                 "role": Needed(str, ""),
+                "over": Needed([int], []),
             }
         ],
         [],
@@ -116,6 +119,7 @@ _OF_GRAPH = {
                 "keeps_state": Needed([str], []),
                 "may_drop": Needed([str], []),
                 "gives_each_once": Needed(bool, False),
+                "holds_back": Needed([str], []),
             }
         ],
         [],

@@ -18,18 +18,24 @@ from apache_beam.runners.runner import PipelineState
 
 from beam_obs.dead_letters.evidence_file import reason_of
 from beam_obs.exporters.exporter_group import ExporterGroup, make_exporters_that_work
-from beam_obs.logs.log_setup import take_down_logs
+from beam_obs.logs.log_setup import lost_at_the_end, take_down_logs
 from beam_obs.metrics import live
 from beam_obs.metrics.families import Family
 from beam_obs.metrics.job_numbers import Beside
 from beam_obs.metrics.kept_instruments import are_any_kept
-from beam_obs.metrics.live_instruments import count_here, families_here, forget_instruments
+from beam_obs.metrics.live_instruments import (
+    count_here,
+    families_here,
+    forget_instruments,
+    with_counts_here,
+)
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts, live_snapshot, read_snapshot
 from beam_obs.metrics.users_metrics import users_metrics
 from beam_obs.metrics.workers import forget_worker, launch_here, numbers_here
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.records.worker_numbers import merged_workers
+from beam_obs.reports.lateness_text import lateness_text
 from beam_obs.runs.committed_so_far import Committed, CommittedSoFar
 from beam_obs.runs.ending import describe_error
 from beam_obs.runs.failing_record import FailingRecord, failing_record
@@ -88,6 +94,7 @@ class Launched:
         self._graph: Graph | None = None
         self._exporters = make_exporters_that_work(observer.settings.exporters)
         self._run_span: RunSpan | None = None
+        self._telemetry_lost = 0
         with _logging_errors(run, "begin the span of"):
             self._run_span = start_run_span(observer.observation.context)
         kinds = {label: stage.kind for label, stage in observer.observation.stages.items()}
@@ -95,9 +102,8 @@ class Launched:
         self._committed = CommittedSoFar(run.store, run.record.folder)
         # While the runner makes its own of the pipeline, nobody else looks at it.
         self._graph_at_launch = observer.graph(was_run=False)
-        self._watcher = Watcher(
-            Progress(observer.settings.progress, run.start["runner"]), self._results, self._keep
-        )
+        self._progress = Progress(observer.settings.progress, run.start["runner"])
+        self._watcher = Watcher(self._progress, self._results, self._keep)
         self._watcher.start()
         atexit.register(self._program_ends)
 
@@ -121,11 +127,11 @@ class Launched:
                     state = wait(*arguments, **keywords)
             except Exception as error:
                 if self._has_ended():
-                    self.conclude(status_of_error(error), error)
+                    self.fail(error)
                 raise
             except BaseException as error:
                 if not self.run.outlives_launcher:
-                    self.conclude(status_of_error(error), error)
+                    self.fail(error)
                 raise
             if self._given_up is not None:
                 raise self._given_up
@@ -159,6 +165,10 @@ class Launched:
         self.run.left()
         self._exporters.close()
 
+    def fail(self, error: BaseException) -> None:
+        """Writes the end of a run that an error has ended, as `conclude` does."""
+        self.conclude(_status_of_error(error), error)
+
     def conclude(self, status: str, error: BaseException | None = None) -> None:
         """Writes the end and prints the report, unless another has done so.
 
@@ -172,11 +182,15 @@ class Launched:
             self._note_record(error)
         if self._run_span is not None:
             with _logging_errors(self.run, "send the last spans of"):
-                self._run_span.end(status, error)
+                self._telemetry_lost += self._run_span.end(status, error)
+        with _logging_errors(self.run, "send the last log lines of"):
+            self._telemetry_lost += lost_at_the_end(self.run.record.id)
         end: dict[str, Any] = {
             "status": status,
             "error": self._error(error) if error is not None else None,
         }
+        with _logging_errors(self.run, "reach the store of"):
+            self.run.wait_for_store(self._observer.settings.store_patience)
         with _logging_errors(self.run, "describe the end of"):
             end = self._described(status, error)
         with _logging_errors(self.run, "find the start of"):
@@ -201,7 +215,7 @@ class Launched:
             run.store,
             run.record.folder,
             self._known(observer.graph()),
-            self._snapshot(status),
+            self._snapshot(status).with_lost(self._telemetry_lost),
             observer.executed is not None or not observer.copied,
             status,
             failing,
@@ -349,12 +363,12 @@ class Launched:
             self._graph = observer.graph()
         known = self._graph is not None and (observer.executed is not None or not observer.copied)
         elements = snapshot.elements if snapshot is not None and known else None
-        gatherings = self.weave_reports[-1].gatherings if self.weave_reports else []
+        woven = self.weave_reports[-1] if self.weave_reports else None
+        gatherings = woven.gatherings if woven is not None else []
         is_looked_at = self._exporters or are_any_kept() or any(one.may_drop for one in gatherings)
         committed = self._committed.latest() if is_looked_at else Committed()
-        told = self._live.told(
-            self._graph or self._graph_at_launch, snapshot, elements, committed, gatherings
-        )
+        told = self._live.told(self._graph or self._graph_at_launch, snapshot, elements, committed, woven)
+        self._progress.lateness = lateness_text(told)
         here = [worker.to_json() for worker in numbers_here(self.run.record.id)]
         self.run.keep_live(dict(told), here)
         told["workers"] = merged_workers([*here, *self.run.workers_elsewhere])
@@ -388,7 +402,8 @@ class Launched:
             live=is_live,
             late=found.late,
             lags=found.lags,
-            instruments=found.instruments,
+            telemetry=found.telemetry,
+            instruments=with_counts_here(self.run.record.id, found.instruments),
             of_instruments=found.of_instruments,
         )
 
@@ -404,7 +419,12 @@ class Launched:
             label: dataclasses.replace(counts, latency=found.stages.get(label, counts).latency)
             for label, counts in here.items()
         }
-        return dataclasses.replace(found, stages=stages, live=True)
+        return dataclasses.replace(
+            found,
+            stages=stages,
+            live=True,
+            instruments=with_counts_here(self.run.record.id, found.instruments),
+        )
 
     def _program_ends(self) -> None:
         if self.run.ended or not self.run.is_mine:
@@ -432,7 +452,7 @@ def _job_id(result: Any) -> str | None:
     return None
 
 
-def status_of_error(error: BaseException) -> str:
+def _status_of_error(error: BaseException) -> str:
     """Returns what an exception makes of its run; Beam wraps an interrupt that meets the user's code."""
     link: BaseException | None = error
     while link is not None and not isinstance(link, KeyboardInterrupt):

@@ -14,13 +14,14 @@ from typing import Any
 
 from beam_obs.records.ledger_rows import PointSums
 from beam_obs.records.number_text import amount_text, counted
-from beam_obs.records.origin_sums import Odd, OriginSums, negated, sum_of_totals
-from beam_obs.records.weave_report import LedgerEdge, LedgerStep, WeaveReport
+from beam_obs.records.origin_sums import Odd, OriginSums, Total, negated, sum_of_totals
+from beam_obs.records.weave_report import IN_NO_WINDOW, LedgerEdge, LedgerStep, WeaveReport
 from beam_obs.records.window_counts import WindowCounts
+from beam_obs.records.window_sums import WindowSums
 from beam_obs.runs.ledger_windows import Example, WindowFound, examples_by_window, windows_found
 from beam_obs.wrapper.refusal import DEAD_TAG
 
-VERSION = 2
+VERSION = 3
 MOST_EXAMPLES = 20
 """Records that are named of an edge where something is lost or too many."""
 MOST_WINDOWS = 100
@@ -32,6 +33,7 @@ NOT_ENDED = "the run ended before all of it was committed"
 NOT_COMMITTED = "none of its rows was committed"
 COMMITS_LOST = "rows of it could not be written"
 NO_LEDGER = "the run has no lineage"
+WINDOWS_NOT_TOLD = "in which windows some of its records are is not known at one end"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,7 @@ class EdgeFound:
       late: of what was given, how many were dropped since they came too late for their window.
       windows: those in which something is lost or too many, in order of time.
       by_window: whether each window was held against itself.
+      whole: why that was not done, or empty; also where no edge of the run has windows.
       passed: labels of the steps of the report in between, which give each element once.
       within: the step of the report that it is in; empty where it is between two.
     """
@@ -67,6 +70,7 @@ class EdgeFound:
     late: int = 0
     windows: tuple[WindowFound, ...] = ()
     by_window: bool = False
+    whole: str = ""
     passed: tuple[str, ...] = ()
     within: str = ""
 
@@ -74,6 +78,10 @@ class EdgeFound:
     def holds(self) -> bool:
         """Whether what was given is what was taken; True of what was not looked at."""
         return not (self.lost or self.added)
+
+    def unchecked(self, reason: str) -> EdgeFound:
+        """Returns the edge as one whose ends could not be held against each other."""
+        return dataclasses.replace(self, obstacle=reason, lost=0, added=0, examples=(), windows=())
 
     def leads(self, producer: str, consumer: str) -> bool:
         """Returns whether a step of the report comes before another on its way.
@@ -127,6 +135,7 @@ class EdgeFound:
             return {**told, "reason": self.obstacle}
         told |= {"given": self.given, "taken": self.taken} | ({"late": self.late} if self.late else {})
         told |= {"by_window": True} if self.by_window else {}
+        told |= {"whole": self.whole} if self.whole else {}
         if self.holds:
             return told
         return {
@@ -254,8 +263,11 @@ def ledger_of(
         return Ledger(unchecked=COMMITS_LOST)
     if has_counts and not sums.by_point:
         return Ledger(unchecked=NOT_COMMITTED)
+    edges = [_edge(edge, sums, step_of, windows or {}) for edge in woven.ledger_edges]
+    if all(edge.whole == IN_NO_WINDOW for edge in woven.ledger_edges):
+        edges = [dataclasses.replace(edge, whole="") for edge in edges]
     return Ledger(
-        tuple(_edge(edge, sums, step_of, windows or {}) for edge in woven.ledger_edges),
+        tuple(edges),
         tuple(_step(step, sums, step_of) for step in woven.ledger_steps),
     )
 
@@ -267,7 +279,7 @@ def _edge(
     windows: Mapping[str, Mapping[str, WindowCounts]],
 ) -> EdgeFound:
     given, taken = sums.of(edge.given), sums.of(edge.taken)
-    found = dataclasses.replace(_ends(edge, step_of), given=given.count, taken=taken.count)
+    found = dataclasses.replace(ends_of(edge, step_of), given=given.count, taken=taken.count)
     if edge.obstacle:
         return dataclasses.replace(found, obstacle=edge.obstacle)
     given.subtract(taken)
@@ -303,31 +315,38 @@ def _by_window(
     found: EdgeFound, edge: LedgerEdge, sums: PointSums, late: Mapping[str, int], difference: OriginSums
 ) -> EdgeFound:
     """Returns what is found of an edge, with the windows that it is in."""
-    given, taken = sums.by_window_of(edge.given), sums.by_window_of(edge.taken)
-    if not edge.by_window or not (given or taken):
-        return found
-    unknown = [
-        sum_of_totals([sums.of(terms).total, negated(known.whole)])
-        for terms, known in ((edge.given, given), (edge.taken, taken))
-    ]
+    if not edge.by_window:
+        return dataclasses.replace(found, whole=edge.whole)
+    given, taken, unknown = known_by_window(edge, sums)
     is_whole = not any(map(any, unknown))
     given.merge(taken, -1)
     # Where what is in no known window differs, what is missing in a window may be there.
     windows = windows_found(given, late)[:MOST_WINDOWS] if unknown[0] == unknown[1] else ()
+    found = dataclasses.replace(found, by_window=is_whole, whole="" if is_whole else WINDOWS_NOT_TOLD)
     if not windows:
-        return dataclasses.replace(found, by_window=is_whole)
+        return found
     if found.holds:
         lost, added = sum(one.lost for one in windows), sum(one.added for one in windows)
         found = dataclasses.replace(found, lost=lost, added=added, is_exact=False)
     examples = examples_by_window(difference.odd(), windows)[:MOST_EXAMPLES]
-    return dataclasses.replace(found, windows=windows, examples=tuple(examples), by_window=is_whole)
+    return dataclasses.replace(found, windows=windows, examples=tuple(examples))
+
+
+def known_by_window(edge: LedgerEdge, sums: PointSums) -> tuple[WindowSums, WindowSums, list[Total]]:
+    """Returns what was given and what was taken in each window, and what of both is in none that is known."""
+    given, taken = sums.by_window_of(edge.given), sums.by_window_of(edge.taken)
+    unknown = [
+        sum_of_totals([sums.of(terms).total, negated(known.whole)])
+        for terms, known in ((edge.given, given), (edge.taken, taken))
+    ]
+    return given, taken, unknown
 
 
 def _named(odd: Iterable[Odd]) -> tuple[Example, ...]:
     return tuple(Example(*one) for one in itertools.islice(odd, MOST_EXAMPLES))
 
 
-def _ends(edge: LedgerEdge, step_of: Callable[[str], str]) -> EdgeFound:
+def ends_of(edge: LedgerEdge, step_of: Callable[[str], str]) -> EdgeFound:
     """Returns an edge between steps of the report, or within one of them between its parts."""
     producers, consumer = tuple(dict.fromkeys(map(step_of, edge.producers))), step_of(edge.consumer)
     if producers == (consumer,):

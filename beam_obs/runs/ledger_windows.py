@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from beam_obs.records.number_text import amount_text
-from beam_obs.records.origin_sums import Odd
-from beam_obs.records.window_sums import WindowSums
+from beam_obs.records.origin_sums import Odd, Total, alone
+from beam_obs.records.window_sums import Window, WindowSums
 
 
 class Example(NamedTuple):
@@ -65,14 +65,28 @@ def windows_found(difference: WindowSums, late: Mapping[str, int]) -> tuple[Wind
       difference: what was given in each, less what was taken.
       late: how many came too late for it, by window.
     """
-    found = []
-    for window, total, alone in difference.odd():
-        number = total.signed
-        if number and number == late.get(window.text):
-            continue
-        lost, added = (number, 0) if number > 0 else (0, -number) if number else (1, 1)
-        found.append(WindowFound(window.text, lost, added, alone))
-    return tuple(found)
+    found = (window_found(window, total, late.get(window.text, 0)) for window, total in difference.items())
+    return tuple(one for one in found if one is not None)
+
+
+def window_found(window: Window, difference: Total, late: int = 0) -> WindowFound | None:
+    """Returns what is lost or too many in a window; None where nothing is but what came too late for it.
+
+    Args:
+      window: the window.
+      difference: what was given in it, less what was taken.
+      late: how many came too late.
+
+    >>> window_found(Window(0, 10_000_000), Total(2, 5, 7)).text
+    '[0.0, 10.0): 2 lost'
+    >>> window_found(Window(0, 10_000_000), Total(2, 5, 7), 2) is None
+    True
+    """
+    number = difference.signed
+    if difference == Total(0, 0, 0) or (number and number == late):
+        return None
+    lost, added = (number, 0) if number > 0 else (0, -number) if number else (1, 1)
+    return WindowFound(window.text, lost, added, alone(*difference))
 
 
 def examples_by_window(odd: Iterable[Odd], windows: Iterable[WindowFound]) -> list[Example]:

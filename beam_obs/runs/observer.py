@@ -3,6 +3,8 @@
 When the pipeline is made, its steps get a run's context and a home for dead letters. Each time it is
 run, the graph is closed, a run is started in the store, and whatever ends the run, however it ends,
 writes the end: the result, an exception, a signal, or the end of the program.
+
+What only a run needs is imported when there is one: half of what `import beam_obs` would take.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ import platform
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apache_beam.version import __version__ as beam_version
 
-from beam_obs.dead_letters.evidence_writer import CommitEvidence, writes_at_once
+from beam_obs.dead_letters.evidence_writer import CommitOfRun, writes_at_once
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import UsageError
@@ -25,18 +27,15 @@ from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
 from beam_obs.records.versions import versions_here
 from beam_obs.records.weave_report import WeaveReport
-from beam_obs.replay.replay import NotRun, Replay, ReplayPlan, replay_under_way
+from beam_obs.replay.under_way import NotRun, replay_under_way
 from beam_obs.runs.code_version import code_version
 from beam_obs.runs.dataflow_options import check_dataflow_options, label_job
 from beam_obs.runs.dead_rate import limits_told
-from beam_obs.runs.graph import Graph, read_graph
-from beam_obs.runs.known_pipeline import KnownPipeline
-from beam_obs.runs.launched import Launched, status_of_error
 from beam_obs.runs.log_options import log_settings
-from beam_obs.runs.one_row import Row, one_row_steps
 from beam_obs.runs.option_names import settle_options
-from beam_obs.runs.options import PIPELINE_NAME, run_settings
+from beam_obs.runs.options import PIPELINE_NAME, ObservabilityOptions, run_settings
 from beam_obs.runs.printed_report import print_wanted_report
+from beam_obs.runs.prism_options import keep_bundles_whole
 from beam_obs.runs.reach import check_reach, outlives_launcher
 from beam_obs.runs.step_code import step_code
 from beam_obs.runs.template import Template, template_of
@@ -46,6 +45,12 @@ from beam_obs.store.secrets import redact, redact_text
 from beam_obs.store.store import Store
 from beam_obs.weaving.lineage_options import weave_version, weaving_as_asked
 from beam_obs.wrapper.redaction import Redact, redaction_of
+
+if TYPE_CHECKING:
+    from beam_obs.replay.replay import Replay, ReplayPlan
+    from beam_obs.runs.graph import Graph
+    from beam_obs.runs.known_pipeline import KnownPipeline
+    from beam_obs.runs.launched import Launched
 
 EVIDENCE_LABEL = "beam_obs evidence"
 
@@ -91,7 +96,7 @@ class Observer:
         given = pipeline.options
         settle_options(given)
         self.settings = run_settings(given)
-        asked = given.get_all_options(drop_default=True).get("obs_store")
+        asked = given.view_as(ObservabilityOptions).obs_store
         self.store = Store(self.settings.store if asked or store is None else store)
         self.pipeline = pipeline
         self.executed: Any = None
@@ -104,6 +109,7 @@ class Observer:
         context = self.observation.context
         context.pipeline = self.settings.pipeline or checked_name(name)
         context.store = self.store.uri
+        context.store_patience = self.settings.store_patience
         self.observation.settings.sample_rate = self.settings.sample_rate
         self.observation.settings.output_cap = self.settings.output_cap
         of_program = redaction_of(redact, self.settings.payload)
@@ -142,6 +148,7 @@ class Observer:
         template = template_of(self.pipeline.runner, self.pipeline.options)
         if template is not None and not template.is_flex:
             return self._write_template(template, run_pipeline)
+        keep_bundles_whole(self.pipeline)
         launched = self._launch()
         label_job(self.pipeline.runner, self.pipeline.options, self.observation.context)
         _RUNNING.observers.append(self)
@@ -156,7 +163,7 @@ class Observer:
             ):
                 launched.result = run_pipeline()
         except BaseException as error:
-            launched.conclude(status_of_error(error), error)
+            launched.fail(error)
             raise
         finally:
             _RUNNING.observers.remove(self)
@@ -206,7 +213,7 @@ class Observer:
         if self.is_running or self._was_run:
             return
         with contextlib.suppress(Exception):  # the user's own error is what they must see
-            self._launch(built=False).conclude(status_of_error(error), error)
+            self._launch(built=False).fail(error)
 
     def close_graph(self) -> None:
         """Adds the step that commits the evidence of all others, unless it is there."""
@@ -219,7 +226,7 @@ class Observer:
             return
         label = f"{EVIDENCE_LABEL} {len(self._committed)}" if self._committed else EVIDENCE_LABEL
         self._committed.update(map(id, new))
-        commit = CommitEvidence(observation.context, at_once=writes_at_once(self.pipeline))
+        commit = CommitOfRun(observation.context, at_once=writes_at_once(self.pipeline))
         tuple(new) | label >> commit
 
     @property
@@ -229,6 +236,9 @@ class Observer:
 
     def graph(self, was_run: bool = True) -> Graph | None:
         """Returns the graph of the pipeline that was run, or will be; None where it cannot be told."""
+        from beam_obs.runs.graph import read_graph
+        from beam_obs.runs.one_row import Row, one_row_steps
+
         pipeline = self.counted
         with contextlib.suppress(Exception):
             hidden = [
@@ -242,6 +252,8 @@ class Observer:
 
     def known(self, graph: Graph | None, weave_reports: list[WeaveReport]) -> KnownPipeline:
         """Returns what is known of the pipeline, as far as the end of a run needs it."""
+        from beam_obs.runs.known_pipeline import KnownPipeline
+
         return KnownPipeline(
             self.observation,
             graph,
@@ -252,6 +264,8 @@ class Observer:
         )
 
     def _launch(self, built: bool = True) -> Launched:
+        from beam_obs.runs.launched import Launched
+
         start = self._described()
         context = self.observation.context
         outlives = outlives_launcher(self.pipeline.runner, self.pipeline.options)

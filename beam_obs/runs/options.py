@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.exporters.targets import OFF, ON, TARGETS, Target, chosen_targets
+from beam_obs.files.patience import PATIENCE_SECONDS
 from beam_obs.records.errors import UsageError
 from beam_obs.records.log_settings import ATTRIBUTES, FORMS, OTLP
 from beam_obs.runs.otel_variables import LOGS, NUMBERS, asks_for
@@ -22,6 +23,11 @@ from beam_obs.wrapper.redaction import PAYLOADS, WHOLE
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names of pipelines are names of folders in the store."""
+
+SHARE = r"(0+\.?[0-9]*|\.[0-9]+)(e-[0-9]+)?|0*1\.?0*"
+"""What shares between 0 and 1 look like, in a form that all engines of regular expressions know."""
+
+_FIELD = r"[^,]*[^,\s][^,]*"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +67,7 @@ class RunSettings(NamedTuple):
       report: ``text``, ``json`` or ``off``.
       logs: what is done with log records of user code: one of `FORMS`.
       logs_per_line: records that one line of code may log in a minute; 0 for any number.
+      store_patience: seconds that a write waits for a store that is away.
       store_shared: whether all workers see the store, though it is a folder of this machine.
       exporters: where the numbers of runs are sent, by name of the target.
     """
@@ -77,6 +84,7 @@ class RunSettings(NamedTuple):
     report: str
     logs: str
     logs_per_line: int
+    store_patience: int = PATIENCE_SECONDS
     store_shared: bool = False
     exporters: Mapping[str, str] = {}
 
@@ -116,6 +124,14 @@ class ObservabilityOptions(PipelineOptions):
             metavar="true|false",
             help="The store is a folder that all workers see, as a network share is (default: "
             f"what {CONFIGURATION_FILE} says, else no).",
+        )
+        group.add_argument(
+            "--obs_store_patience",
+            type=_store_patience,
+            default=PATIENCE_SECONDS,
+            metavar="SECONDS",
+            help="How long what is kept waits for a store that is away, on a server, before the bundle fails "
+            f"(default: {PATIENCE_SECONDS}).",
         )
         group.add_argument(
             "--obs_pipeline",
@@ -205,7 +221,7 @@ class ObservabilityOptions(PipelineOptions):
         for name, target in TARGETS.items():
             group.add_argument(
                 f"--obs_{name}",
-                type=Argument(_target(target)),
+                type=Argument(_target(target), pattern=f"{OFF}|{target.pattern}"),
                 default=None,
                 metavar=target.metavar,
                 help=f"{target.help} (default: what {CONFIGURATION_FILE} says, else none; {OFF}: none).",
@@ -267,7 +283,7 @@ def _whole_number(lowest: int) -> Argument:
             raise ValueError(f"found {text!r}, expected a whole number of at least {lowest}")
         return number
 
-    return Argument(check, pattern="[0-9]+")
+    return Argument(check, pattern="[0-9]+" if lowest == 0 else "0*[1-9][0-9]*")
 
 
 def _share(text: str) -> float:
@@ -307,11 +323,12 @@ def _truth(text: str) -> bool:
     return text.lower() == "true"
 
 
-_store = Argument(_some_store)
+_store = Argument(_some_store, pattern=r".*\S.*")
 _store_shared = Argument(_truth, choices=("true", "false"))
+_store_patience = _whole_number(0)
 _pipeline = Argument(_name, pattern=PIPELINE_NAME.pattern)
-_max_dead_rate = Argument(_share, pattern=r"[0-9]*\.?[0-9]+")
-_redact = Argument(_fields)
+_max_dead_rate = Argument(_share, pattern=SHARE)
+_redact = Argument(_fields, pattern=f"{_FIELD}(,{_FIELD})*")
 _sample_rate = _whole_number(0)
 _output_cap = _whole_number(1)
 _max_dead_minimum = _whole_number(1)
@@ -323,6 +340,7 @@ _logs_per_line = _whole_number(0)
 
 _CHECKS: dict[str, Argument] = {
     "store": _store,
+    "store_patience": _store_patience,
     "pipeline": _pipeline,
     "sample_rate": _sample_rate,
     "output_cap": _output_cap,

@@ -1,4 +1,4 @@
-"""What is shown while a pipeline runs: records per second of each stage."""
+"""What is shown while a pipeline runs: records per second and times of stages; how far a stream is behind."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from beam_obs.metrics.run_snapshot import Snapshot
-from beam_obs.records.wording import clean, seconds_text
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
+from beam_obs.records.wording import clean, microseconds_text, seconds_text
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -23,7 +23,12 @@ class Progress:
     Args:
       mode: ``auto`` (on a terminal), ``on`` (as plain lines elsewhere) or ``off``.
       runner: name of the runner.
+
+    Attributes:
+      lateness: how far a stream is behind the clock; shown below the stages.
     """
+
+    lateness = ""
 
     def __init__(self, mode: str, runner: str) -> None:
         self._runner = runner
@@ -80,8 +85,9 @@ class Progress:
         elif now - self._line_at >= 0.9 * _LINE_SECONDS:
             self._line_at = now
             stages = self._with_rates(snapshot)
-            text = ", ".join(f"{label} {taken:,} ({rate:,.0f}/s)" for label, taken, rate, _, _ in stages)
-            self._say(f"{seconds_text(elapsed)}: {text}")
+            text = ", ".join(f"{label} {counts.in_:,} ({rate:,.0f}/s)" for label, rate, counts in stages)
+            behind = f"; {self.lateness}" if self.lateness else ""
+            self._say(f"{seconds_text(elapsed)}: {text}{behind}")
 
     def _say(self, text: str) -> None:
         if self._display is not None:
@@ -89,7 +95,7 @@ class Progress:
         else:
             print(text, file=sys.stderr, flush=True)
 
-    def _with_rates(self, snapshot: Snapshot) -> list[tuple[str, int, float, int, int]]:
+    def _with_rates(self, snapshot: Snapshot) -> list[tuple[str, float, StageCounts]]:
         now = time.monotonic()
         rows = []
         for label, counts in snapshot.stages.items():
@@ -98,25 +104,27 @@ class Progress:
                 self._before[label] = (now, counts.in_)
                 if now > at:
                     self._rates[label] = (counts.in_ - taken) / (now - at)
-            rows.append((clean(label), counts.in_, self._rates.get(label, 0.0), counts.out, counts.dead))
+            rows.append((clean(label), self._rates.get(label, 0.0), counts))
         return rows
 
     def _table(self, snapshot: Snapshot, elapsed: float) -> Any:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, padding=(0, 1), title_justify="left")
+        table = Table(box=None, pad_edge=False, padding=(0, 1), caption_justify="left")
+        table.caption = Text(self.lateness, "dim") if self.lateness else None
         table.add_column(
             Text(f"running {seconds_text(elapsed)}", "bold cyan"), no_wrap=True, overflow="ellipsis", ratio=1
         )
-        for name in ("in", "per second", "out", "dead"):
+        for name in ("in", "per second", "out", "dead", "p50", "p99"):
             table.add_column(Text(name, "dim"), justify="right", no_wrap=True)
-        for label, taken, rate, out, dead in self._with_rates(snapshot):
+        for label, rate, counts in self._with_rates(snapshot):
             table.add_row(
                 label,
-                f"{taken:,}",
+                f"{counts.in_:,}",
                 f"{rate:,.0f}",
-                f"{out:,}",
-                Text(f"{dead:,}", "bold red" if dead else "dim"),
+                f"{counts.out:,}",
+                Text(f"{counts.dead:,}", "bold red" if counts.dead else "dim"),
+                *(microseconds_text(counts.latency.quantile_us(share)) for share in (0.5, 0.99)),
             )
         return table

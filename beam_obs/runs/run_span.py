@@ -31,8 +31,9 @@ class RunSpan:
         self._span = span
         self._settings = settings
 
-    def end(self, status: str, error: BaseException | None) -> None:
-        """Ends the span, and sends what this process has left of the run's spans.
+    def end(self, status: str, error: BaseException | None) -> int:
+        """Ends the span, and sends what this process has left of the run's spans; returns how many of those
+        reached nobody.
 
         Args:
           status: of the run.
@@ -52,8 +53,10 @@ class RunSpan:
             end_failed(span, kind, told, now)
         else:
             span.end(now)
-        if lost := close_tracers(self._settings.run):
+        lost = close_tracers(self._settings.run)
+        if lost:
             _LOGGER.warning("%d spans of the run %s reached nobody", lost, self._settings.run)
+        return lost
 
 
 def start_run_span(context: RunContext) -> RunSpan | None:

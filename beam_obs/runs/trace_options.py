@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.trace_settings import OTLP, STORE, TraceSettings
+from beam_obs.runs.options import SHARE, Argument
 from beam_obs.traces.sampling import share_of, threshold_of
 from beam_obs.traces.span_ids import span_id_of_run, trace_id_of_run
 from beam_obs.traces.tracer import check_tracing, users_provider
@@ -29,6 +30,7 @@ _SAMPLER = "OTEL_TRACES_SAMPLER"
 _ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
 _EXPORTER = "OTEL_TRACES_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_SHARE = rf"([^,]*[^,\s][^,]*=)?({SHARE})"
 _GIVE_IT = f"--obs_trace_share is taken, or else {DEFAULT_SHARE}"
 _LOGGER = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class TraceOptions(PipelineOptions):
         )
         group.add_argument(
             "--obs_trace_share",
-            type=_shares_as_given,
+            type=Argument(_shares_as_given, pattern=f"{_SHARE}(,{_SHARE})*"),
             default=None,
             metavar="SHARE[,STEP=SHARE]",
             help="Share of records that are traced, 0 to 1, and that of single steps; refused ones are "
@@ -189,7 +191,7 @@ def _shares_as_given(text: str) -> str:
     try:
         parse_shares(text)
     except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error).removeprefix("--obs_trace_share: ")) from None
+        raise ValueError(str(error).removeprefix("--obs_trace_share: ")) from None
     return text
 
 
@@ -205,7 +207,7 @@ def _target(asked: str, variables: Mapping[str, str], is_asked: bool) -> str | N
     if asked == AUTO and not is_asked:
         if exporters == ["none"]:
             return None
-        is_set_up = exporters or has_endpoint or _SAMPLER in variables
+        is_set_up = exporters or has_endpoint or variables.get(_SAMPLER, "").strip()
         if not is_set_up and users_provider_if_loaded() is None:
             return None
     return OTLP if by_otlp else STORE
@@ -219,7 +221,7 @@ def users_provider_if_loaded() -> object:
 def _share_of_sampler(variables: Mapping[str, str]) -> float | None:
     """Returns the share that the standard variables give; None where they give none that can be read."""
     named = variables.get(_SAMPLER, "").strip()
-    sampler = named.removeprefix("parentbased_")
+    sampler = named.lower().removeprefix("parentbased_")
     if sampler in ("always_on", "always_off"):
         return float(sampler == "always_on")
     if sampler != "traceidratio":

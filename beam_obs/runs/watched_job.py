@@ -96,9 +96,8 @@ class WatchedJob:
     def _so_far(self, snapshot: Snapshot) -> RunRecord:
         graph = self._known.graph if self._known else None
         woven = self._known.woven if self._known else None
-        gatherings = woven.gatherings if woven is not None else []
         committed = self._committed.latest()
-        live = self._live.told(graph, snapshot, snapshot.elements, committed, gatherings)
+        live = self._live.told(graph, snapshot, snapshot.elements, committed, woven)
         with contextlib.suppress(Exception):  # a store may be away for a while
             live["workers"] = merged_workers(read_workers(self._store, self.record.folder))
             self._store.files.write(f"{self.record.folder}/{LIVE}", encode_record(live, indent=None))

@@ -11,7 +11,7 @@ import enum
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.dead_letter import DeadLetter, example_of_kind
 from beam_obs.records.instrument_rows import INSTRUMENTS
@@ -104,20 +104,15 @@ def read_evidence(store: Store, folder: str, end: Mapping[str, Any] | None = Non
       end: content of ``end.json``, which names the files of manifests that there were.
     """
     names = store.files.names(folder)
-    listed = [name for name in names if name.startswith("manifest-") and name.endswith(".json")]
-    gone = sorted({name for name in files_at_end(end) if name.startswith("manifest-")} - {*listed})
-    problems = [f"{name} is missing" for name in gone]
-    contents: list[dict[str, Any]] = []
-    digests: dict[str, str] = {}
-    for name, found in zip(listed, store.files.look([_below(folder, name) for name in listed]), strict=True):
-        content, problem = _manifest_file(name, found)
-        contents.append(content)
-        problems.extend([problem] if problem else [])
-        digests[name] = content_hash(found.content or b"").hexdigest()
+    gone = sorted({name for name in files_at_end(end) if _has_manifests(name)} - {*names})
+    read = read_manifest_files(store, folder, names)
+    problems = [*(f"{name} is missing" for name in gone), *(one.problem for one in read if one.problem)]
+    contents = [one.content for one in read]
+    digests = {one.name: one.digest for one in read}
     counting, earlier = split_superseded(contents)
-    manifests = _manifests_of(counting)
+    manifests = manifests_of(counting)
     named = _dead_letter_files_of(manifests)
-    superseded = _dead_letter_files_of(_manifests_of(earlier)) - named
+    superseded = _dead_letter_files_of(manifests_of(earlier)) - named
     files = [
         name for name in names if name.startswith("dead_letters-") and name.endswith((".avro", ".jsonl"))
     ]
@@ -131,11 +126,54 @@ def read_evidence(store: Store, folder: str, end: Mapping[str, Any] | None = Non
     )
 
 
+class ManifestFile(NamedTuple):
+    """A file of manifests.
+
+    Args:
+      name: within the run's folder.
+      content: what it says, as far as it fits.
+      problem: what is wrong with it, as a sentence; empty where nothing is.
+      digest: `content_hash` of it.
+    """
+
+    name: str
+    content: dict[str, Any]
+    problem: str
+    digest: str
+
+    @property
+    def takes_place(self) -> bool:
+        """Whether it may take the place of one that its step wrote before."""
+        return "commit" in self.content
+
+
+def read_manifest_files(store: Store, folder: str, names: Iterable[str]) -> list[ManifestFile]:
+    """Returns the files of manifests among those of a run's folder.
+
+    Args:
+      store: the store.
+      folder: the run's folder, relative to the store.
+      names: of files in it.
+    """
+    listed = list(filter(_has_manifests, names))
+    looked = store.files.look([_below(folder, name) for name in listed])
+    read: list[ManifestFile] = []
+    for name, found in zip(listed, looked, strict=True):
+        content, problem = _manifest_file(name, found)
+        read.append(ManifestFile(name, content, problem, content_hash(found.content or b"").hexdigest()))
+    return read
+
+
+def _has_manifests(name: str) -> bool:
+    return name.startswith("manifest-") and name.endswith(".json")
+
+
 def _below(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _manifests_of(contents: Iterable[Mapping[str, Any]]) -> list[Manifest]:
+def manifests_of(contents: Iterable[Mapping[str, Any]]) -> list[Manifest]:
+    """Returns the manifests that files hold, each once."""
     manifests: dict[tuple[str, str, str], Manifest] = {}
     for content in contents:
         for fields in content.get("manifests", ()):
@@ -219,6 +257,14 @@ def committed_kinds(evidence: Evidence) -> list[dict[str, Any]]:
     return list(_committed_kinds(evidence).values())
 
 
+def kinds_together(kinds: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns kinds of refusal that were told apart, each once."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for kind in kinds:
+        _add(found, kind["stage"], kind["fingerprint"], kind, kind["count"])
+    return list(found.values())
+
+
 def _committed_kinds(evidence: Evidence) -> dict[tuple[str, str], dict[str, Any]]:
     kinds: dict[tuple[str, str], dict[str, Any]] = {}
     for manifest in evidence.of_kind("dead_letters"):
@@ -272,6 +318,17 @@ def summarize_windows(evidence: Evidence) -> dict[str, dict[str, WindowCounts]]:
     return found
 
 
+def windows_together(*counts: Mapping[str, Mapping[str, WindowCounts]]) -> dict[str, dict[str, WindowCounts]]:
+    """Returns what several `summarize_windows` gave as one."""
+    found: dict[str, dict[str, WindowCounts]] = {}
+    for one in counts:
+        for step, windows in one.items():
+            together = found.setdefault(step, {})
+            for window, more in windows.items():
+                together[window] = together.get(window, WindowCounts()).plus(more)
+    return found
+
+
 def summarize_ledger(evidence: Evidence) -> PointSums:
     """Returns what passed each point of the ledger.
 
@@ -322,7 +379,7 @@ def _add(
     kinds: dict[tuple[str, str], dict[str, Any]],
     stage: str,
     fingerprint: str,
-    told: dict[str, Any],
+    told: Mapping[str, Any],
     count: int,
 ) -> None:
     kind = kinds.get((stage, fingerprint))

@@ -30,7 +30,7 @@ def kept_families(store: Store, folder: str, evidence: Evidence, problems: list[
       evidence: what it holds.
       problems: where it is noted what is missing, damaged or cannot be read here.
     """
-    return merged_families(_rows(store, folder, evidence, problems), problems)
+    return merged_families(kept_rows(store, folder, evidence, problems), problems)
 
 
 def merged_families(rows: Iterable[InstrumentRow], problems: list[str]) -> list[Family]:
@@ -43,17 +43,7 @@ def merged_families(rows: Iterable[InstrumentRow], problems: list[str]) -> list[
       rows: of committed bundles, in any order.
       problems: where it is noted what cannot be read.
     """
-    gauges: dict[tuple[str, str], InstrumentRow] = {}
-    summaries: dict[tuple[str, str], list[InstrumentRow]] = {}
-    for row in rows:
-        key = row.series, row.step
-        if not math.isfinite(row.value):
-            problems.append(f"{row.kind} {row.series} has a value that is no number")
-        elif row.kind == GAUGE:
-            if key not in gauges or (row.at, row.value) > (gauges[key].at, gauges[key].value):
-                gauges[key] = row
-        elif row.kind == SUMMARY:
-            summaries.setdefault(key, []).append(row)
+    gauges, summaries = _by_series(rows, problems)
     samples: dict[tuple[str, str], list[Sample]] = {}
     for (series, step), row in sorted(gauges.items()):
         name, labels = _parsed(series)
@@ -66,7 +56,26 @@ def merged_families(rows: Iterable[InstrumentRow], problems: list[str]) -> list[
     return [Family(name, kind, tuple(found)) for (name, kind), found in sorted(samples.items())]
 
 
-def _rows(store: Store, folder: str, evidence: Evidence, problems: list[str]) -> Iterator[InstrumentRow]:
+def rows_that_count(rows: Iterable[InstrumentRow], problems: list[str]) -> list[InstrumentRow]:
+    """Returns rows without those that later ones make void: `merged_families` gives the same of them.
+
+    Args:
+      rows: of committed bundles, in any order.
+      problems: where it is noted what cannot be read.
+    """
+    gauges, summaries = _by_series(rows, problems)
+    return [*gauges.values(), *(row for of_series in summaries.values() for row in _in_window(of_series)[0])]
+
+
+def kept_rows(store: Store, folder: str, evidence: Evidence, problems: list[str]) -> Iterator[InstrumentRow]:
+    """Gives the rows of gauges and summaries of a run.
+
+    Args:
+      store: the store.
+      folder: the run's folder, relative to the store.
+      evidence: what it holds.
+      problems: where it is noted what is missing, damaged or cannot be read here.
+    """
     for manifest in evidence.of_kind(INSTRUMENTS):
         if LOST in manifest.details:
             problems.append(f"{manifest.count} values of instruments could not be written")
@@ -86,6 +95,33 @@ def _rows(store: Store, folder: str, evidence: Evidence, problems: list[str]) ->
             problems.append(f"{manifest.file} is damaged: {type(error).__name__}")
 
 
+def _by_series(
+    rows: Iterable[InstrumentRow], problems: list[str]
+) -> tuple[dict[tuple[str, str], InstrumentRow], dict[tuple[str, str], list[InstrumentRow]]]:
+    """Returns by series and step the row of each gauge that counts, and all of each summary."""
+    gauges: dict[tuple[str, str], InstrumentRow] = {}
+    summaries: dict[tuple[str, str], list[InstrumentRow]] = {}
+    for row in rows:
+        key = row.series, row.step
+        if not math.isfinite(row.value):
+            problems.append(f"{row.kind} {row.series} has a value that is no number")
+        elif row.kind == GAUGE:
+            if key not in gauges or (row.at, row.value) > (gauges[key].at, gauges[key].value):
+                gauges[key] = row
+        elif row.kind == SUMMARY:
+            summaries.setdefault(key, []).append(row)
+    return gauges, summaries
+
+
+def _in_window(rows: list[InstrumentRow]) -> tuple[list[InstrumentRow], float | None]:
+    """Returns the rows of a summary that are in its window, and how many seconds that is, if it has one."""
+    last = max(rows, key=lambda row: row.at)
+    window = last.options.get("window")
+    if isinstance(window, (int, float)) and math.isfinite(window):
+        return [row for row in rows if row.at > last.at - window * 1e6], window
+    return rows, None
+
+
 def _parsed(series: str) -> tuple[str, dict[str, str]]:
     return parse_series(series) or (series, {})
 
@@ -93,13 +129,9 @@ def _parsed(series: str) -> tuple[str, dict[str, str]]:
 def _summary(
     step: str, labels: dict[str, str], rows: list[InstrumentRow], what: str, problems: list[str]
 ) -> Sample | None:
-    last = max(rows, key=lambda row: row.at)
-    window = last.options.get("window")
-    if isinstance(window, (int, float)) and math.isfinite(window):
-        rows = [row for row in rows if row.at > last.at - window * 1e6]
-    else:
-        window = None
-    merged, shares = MergedValues(), _quantiles(last)
+    shares = _quantiles(max(rows, key=lambda row: row.at))
+    rows, window = _in_window(rows)
+    merged = MergedValues()
     try:
         for row in rows:
             merged.add(read_weighted(row.sketch))

@@ -144,7 +144,9 @@ def _of_run(record: RunRecord, at: str) -> Iterator[Family]:
     yield own.own_family(own.RUN_DURATION, [Sample("", value=seconds_between(started, until))])
     if record.status == "done":
         yield own.own_family(own.RUN_LAST_SUCCESS, [Sample("", value=parse_time(at).timestamp())])
-    holds = ((record.end or {}).get("balance") or {}).get("holds")
+    # While a run lives, what is known of windows that are over.
+    told = record.end.get("balance") if record.end is not None else record.last_known.get("ledger")
+    holds = (told or {}).get("holds")
     if holds is not None:
         yield own.own_family(own.RUN_BALANCED, [Sample("", value=int(holds))])
 

@@ -17,13 +17,10 @@ from beam_obs.store.folder import Found
 from beam_obs.store.form import fit, parse_object
 from beam_obs.store.run_record import END, HEARTBEAT, LIVE, START, RunRecord, time_text
 from beam_obs.store.run_record_forms import BEGAN, END_FORM, HEARTBEAT_FORM, LIVE_FORM, START_FORM
-from beam_obs.store.sealing import is_sealed
+from beam_obs.store.sealing import SEALED, is_sealed
 
 if TYPE_CHECKING:
     from beam_obs.store.store import Store
-
-SEALED = "sealed"
-"""Field of ``start.json``: whether it is sealed, and the end that is written for it."""
 
 _CHANGED = "was changed since it was written"
 

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from beam_obs.files.patience import patiently
 from beam_obs.records.manifest import content_hash
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.shown_in_notebooks import ShownInNotebooks
 from beam_obs.records.worker_numbers import merged_workers
 from beam_obs.store.process import this_process
-from beam_obs.store.read_run_record import SEALED
 from beam_obs.store.run_record import (
     END,
     HEARTBEAT,
@@ -26,7 +26,7 @@ from beam_obs.store.run_record import (
     now_text,
 )
 from beam_obs.store.run_record_forms import FILES
-from beam_obs.store.sealing import encode_record, seal
+from beam_obs.store.sealing import SEALED, encode_record, seal
 from beam_obs.store.store import Store, StoreNotWritable
 from beam_obs.store.worker_files import read_workers
 
@@ -134,6 +134,15 @@ class Run(ShownInNotebooks):
     def _end_writing(self) -> None:
         self._wake.set()
         self._thread.join(_PATIENCE_SECONDS)
+
+    def wait_for_store(self, seconds: float) -> None:
+        """Waits for a store that is away, so that the end can be written; raises where it stays away."""
+        path = f"{self.record.folder}/{START}"
+
+        def look() -> None:
+            self.store.files.read(path)
+
+        patiently(look, self.store.uri, seconds)
 
     def restore_start(self) -> bool:
         """Writes the start again where it is gone; returns whether it was: somebody removed the folder."""

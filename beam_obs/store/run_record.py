@@ -75,6 +75,17 @@ class RunRecord(ShownInNotebooks):
         return "running" if alive else without_launcher
 
     @property
+    def why_no_end(self) -> str:
+        """Why there is no end that tells what became of the run; empty where there is one."""
+        if self.end is not None:
+            return ""
+        return {
+            "lost": "how the run ended nobody knows",
+            "damaged": "nothing of the run's end can be read",
+            "template": "it is a template, not a run",
+        }.get(self.status, "the run has not ended")
+
+    @property
     def last_known(self) -> dict[str, Any]:
         """The end, or what was counted before there is one; empty where nothing was."""
         return self.end if self.end is not None else self.live or {}

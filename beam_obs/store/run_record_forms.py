@@ -261,6 +261,9 @@ END_FORM: dict[str, Any] = {
                         "examples": [{"origin": Text(r"[0-9a-f]{32}"), "times": int, "window": _TEXT}],
                         "windows": [{"window": str, "lost": Needed(int, 0), "added": Needed(int, 0)}],
                         "by_window": Maybe(bool),
+                        "whole": _TEXT,
+                        "until": Maybe(float),
+                        "open": _COUNT,
                         "passed": [str],
                         "within": _TEXT,
                         "text": _TEXT,
@@ -300,6 +303,7 @@ END_FORM: dict[str, Any] = {
             "commits": Needed(int, 0),
         }
     ),
+    "telemetry": Maybe({"telemetry_lost": Needed(int, 0), "traceparents_ignored": Needed(int, 0)}),
     "instruments": Maybe(
         {
             "attempted": Needed(bool, False),

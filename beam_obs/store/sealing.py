@@ -8,6 +8,9 @@ from typing import Any
 
 from beam_obs.records.manifest import content_hash
 
+SEALED = "sealed"
+"""Field of ``start.json``: whether it is sealed, and the end that is written for it."""
+
 _SEAL = re.compile(rb',\n "seal": "([0-9a-f]{32})"\n}\Z')
 
 

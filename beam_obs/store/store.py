@@ -19,7 +19,6 @@ from beam_obs.records.errors import BeamObsError
 from beam_obs.records.given import given_path
 from beam_obs.store.configuration import Configuration, find_configuration
 from beam_obs.store.folder import Folder, folder_at, is_local, local_path
-from beam_obs.store.read_run_record import read_run_record
 from beam_obs.store.run_record import END, START, RunRecord, RunRecords
 from beam_obs.store.unknown_name import beginning_of, nearest_names, nearest_text
 
@@ -236,6 +235,8 @@ class Store:
     def read(self, ids: list[tuple[str, str]]) -> list[RunRecord]:
         """Returns the runs with these ids, each given with the name of its pipeline, in order."""
         paths = [f"runs/{name}/{run}/{file}" for run, name in ids for file in (START, END)]
+        from beam_obs.store.read_run_record import read_run_record  # who writes a run reads none
+
         found = self.files.look(paths)
         with _without_collecting():
             return [

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, DeadLetter
 from beam_obs.records.letter_row import LetterRows
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=20) | st.text("ab", min_size=3000, max_size=3001)
+# Of long ones the length counts; drawn letter by letter they would take a minute.
+LONG_TEXT = st.builds(lambda text, times: text * times, st.text("ab", min_size=9, max_size=10), st.just(300))
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20) | LONG_TEXT
 LONG = st.integers(-(2**63), 2**63 - 1)
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     "string": TEXT,

@@ -38,6 +38,7 @@ def test_a_value_as_python_prints_it_leaves_the_shape_as_it_is(template: str, va
         ("{'a': 1, 'b': None, 'c': b'x'}", "?"),
         ("the end.", "the end"),
         ("'never closed", "?"),
+        ("größer als 5 \ud800", "? als ?"),
     ],
 )
 def test_words_stay_and_values_go(message: str, shape: str) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from beam_obs.records.origin_sums import Odd, total_of
 from beam_obs.records.window_sums import MOST_WINDOWS, Window, WindowSums, totals_by
+from beam_obs.runs.ledger_windows import windows_found
 
 ORIGINS = st.binary(min_size=16, max_size=16)
 IN_WINDOWS = st.lists(st.tuples(st.sampled_from([None, -5, 10, 20]), ORIGINS), max_size=150)
@@ -33,7 +34,7 @@ def test_sums_are_those_of_the_elements_of_each_window(
     ]
     both.merge(sums_of(one), -1)
     both.merge(sums_of(other), -1)
-    assert list(both.odd()) == []
+    assert windows_found(both, {}) == ()
 
 
 @given(IN_WINDOWS)
@@ -45,8 +46,8 @@ def test_decoded_sums_are_those_that_were_encoded(elements: list[tuple[int | Non
 def test_a_record_that_differs_alone_is_named() -> None:
     given_, taken = sums_of([(10, b"a" * 16), (20, b"b" * 16)]), sums_of([(10, b"a" * 16)])
     given_.merge(taken, -1)
-    ((window, _, odd),) = given_.odd()
-    assert (window, odd) == (Window(15, 20), Odd(b"b" * 16, 1))
+    (found,) = windows_found(given_, {})
+    assert (found.window, found.alone) == (Window(15, 20).text, Odd(b"b" * 16, 1))
 
 
 def test_provenances_that_are_no_origins_count_by_window_too() -> None:

@@ -21,10 +21,11 @@ from beam_obs.cli.main import exit_code
 from beam_obs.lineage.positions import NoSuchPlace
 from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.replay.letter_choice import AskedReplay, choose_letters
-from beam_obs.replay.replay import Planned, WouldReplaceFiles, replaying
+from beam_obs.replay.replay import Planned, WouldReplaceFiles
 from beam_obs.replay.source_choice import SourceChanged, choose_records
 from beam_obs.replay.source_cut import NeverEnds, NotBehind, OfAPart
 from beam_obs.replay.source_replay import SourceReplay
+from beam_obs.replay.under_way import replaying
 from beam_obs.runs.instrument import instrument
 from beam_obs.store.letter_states import LetterStates
 from beam_obs.store.run_record import RunRecord

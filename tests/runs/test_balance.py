@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.transforms.window import GlobalWindows
 
+import beam_obs as obs
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.records.weave_report import Gathering
 from beam_obs.records.window_counts import WindowCounts
 from beam_obs.reports.balance_text import balance_text, dropped_texts, late_texts, unchecked_texts
-from beam_obs.runs.balance import balance
+from beam_obs.runs.balance import HOLDS_BACK, balance
 from beam_obs.runs.graph import Edge, Graph, Step
+from beam_obs.runs.ledger import EdgeFound, Ledger
 
 READ = Step("read", False, (), {"None": "p1"})
 PARSE = Step("parse", True, ("p1",), {"None": "p2"}, dead="p3")
@@ -155,6 +161,15 @@ def test_a_step_that_keeps_records_in_state_is_named() -> None:
     assert balance_text(found) == "balanced where checked: 2 of 2 edges (6 checks of counts)"
 
 
+def test_a_step_that_keeps_records_in_state_is_named_where_only_the_ledger_has_counts() -> None:
+    keeping = dataclasses.replace(CHECK, keeps_state=("check/State",))
+    ledger = Ledger((EdgeFound(("parse",), "check", 8, 8),))
+    found = balance(Graph((READ, PARSE, keeping), GRAPH.edges), Snapshot({}), ledger=ledger).to_json()
+    assert found["holds"] is True
+    assert [step["step"] for step in found["unchecked_steps"]] == ["check"]
+    assert balance_text(found).startswith("balanced where checked")
+
+
 # Steps that bring elements together.
 
 BATCH = Step("batch", False, ("p2",), {"None": "p4"}, keeps_state=("batch/ParDo",))
@@ -244,3 +259,97 @@ def test_what_a_runner_that_loses_counts_says_is_no_proof_of_a_loss() -> None:
 def test_what_a_runner_counted_and_the_store_does_not_have_is_lost_all_the_same() -> None:
     found = balance(GRAPH, Snapshot(STAGES, ELEMENTS, may_miss=True), {"parse": 0})
     assert [line.text for line in found.broken] == ["parse: dead 1, dead letters kept 0 (1 lost)"]
+
+
+# Where the ledger has not all.
+
+
+@pytest.mark.parametrize(("given", "taken", "end"), [(10, 8, "into parse"), (7, 10, "out of read")])
+def test_a_ledger_that_lacks_rows_at_one_end_is_incomplete_there_and_nothing_is_broken(
+    given: int, taken: int, end: str
+) -> None:
+    edge = EdgeFound(("read",), "parse", given, taken, max(0, given - taken), max(0, taken - given))
+    others = EdgeFound(("parse",), "check", 8, 8)
+    found = balance(GRAPH, Snapshot(STAGES, ELEMENTS), ledger=Ledger((edge, others)))
+    lacking = min(given, taken)
+    why = f"the ledger is incomplete: {end} it has {lacking}, and 10 were counted at both ends"
+    assert (found.holds, found.broken) == (True, ())
+    told = found.to_json()
+    assert balance_text(told) == "balanced where checked: 1 of 2 edges (all 1 by origins; 7 checks of counts)"
+    assert unchecked_texts(told) == [f"not checked ({why}): read -> parse"]
+    assert [one.get("reason") for one in found.ledger.to_json()["edges"]] == [why, None]
+
+
+@pytest.mark.parametrize(
+    ("given", "taken", "stages", "elements"),
+    [
+        (10, 9, {"parse": {"in_": 9, "out": 7}}, ELEMENTS),  # Beam counts the loss too
+        (10, 9, {}, {name: count for name, count in ELEMENTS.items() if name != "p1"}),  # nobody counts it
+        (10, 10, {}, ELEMENTS),  # one in the place of another
+        (10, 11, {}, ELEMENTS),  # more than there are
+        (9, 8, {}, ELEMENTS),  # neither end is what was counted
+    ],
+)
+def test_a_loss_that_counts_do_not_contradict_is_found(
+    given: int, taken: int, stages: dict[str, dict[str, int]], elements: dict[str, int]
+) -> None:
+    counts = {label: dataclasses.replace(one, **stages.get(label, {})) for label, one in STAGES.items()}
+    edge = EdgeFound(("read",), "parse", given, taken, max(1, given - taken), 1)
+    found = balance(GRAPH, Snapshot(counts, elements), ledger=Ledger((edge,)))
+    assert found.holds is False
+    assert edge in found.broken
+
+
+# Steps that hold records until their bundle ends.
+
+
+class Held(beam.DoFn):
+    """Holds numbers in itself, and gives but the first of them when the bundle ends."""
+
+    def start_bundle(self) -> None:
+        self._numbers: list[int] = []
+
+    def process(self, number: int) -> None:
+        self._numbers.append(number)
+
+    def finish_bundle(self) -> Any:
+        for number in self._numbers[:1]:
+            yield GlobalWindows.windowed_value(number)
+
+
+class Closed(beam.DoFn):
+    """Gives what it takes; when the bundle ends it closes something, and gives nothing."""
+
+    def process(self, number: int) -> list[int]:
+        return [number]
+
+    def finish_bundle(self) -> None:
+        self._is_closed = True
+
+
+class Told(Held):
+    """Says that what it gives when its bundle ends is no record."""
+
+    holds_back = False
+
+
+def balance_behind(step: Any, folder: Any) -> dict[str, Any]:
+    """Returns the balance of a run of a step that is followed by a sink of Beam's."""
+    with obs.Pipeline("FnApiRunner", PipelineOptions(["--obs_report=off"]), name="held") as p:
+        made = p | "make" >> beam.Create(range(10)) | "step" >> step
+        _ = made | "text" >> beam.Map(str) | "write" >> beam.io.WriteToText(str(folder / "out"))
+    found: dict[str, Any] = (obs.Store().find("held@latest").end or {})["balance"]
+    return found
+
+
+@pytest.mark.parametrize("step", [beam.ParDo(Held()), obs.Stage(beam.ParDo(Held()))])
+def test_a_step_that_holds_records_until_its_bundle_ends_is_named(step: Any, tmp_path: Path) -> None:
+    found = balance_behind(step, tmp_path)
+    assert found["holds"] is True
+    assert balance_text(found).startswith("balanced where checked")
+    assert unchecked_texts(found) == [f"not checked ({HOLDS_BACK}): step"]
+
+
+@pytest.mark.parametrize("step", [beam.ParDo(Closed()), beam.ParDo(Told()), beam.BatchElements(3, 3)])
+def test_a_step_that_holds_no_record_is_not(step: Any, tmp_path: Path) -> None:
+    assert balance_behind(step, tmp_path)["unchecked_steps"] == []

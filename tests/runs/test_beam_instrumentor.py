@@ -36,7 +36,9 @@ with beam.Pipeline("FnApiRunner") as p:
 """
 
 
-def instrumented(*arguments: str, address: str = "") -> subprocess.CompletedProcess[str]:
+def instrumented(
+    *arguments: str, address: str = "", by: str = sys.executable
+) -> subprocess.CompletedProcess[str]:
     """Runs a program by `opentelemetry-instrument`, as a user does, with variables alone."""
     distros = importlib.metadata.entry_points(group="opentelemetry_distro")
     if not COMMAND.exists() or not list(distros):
@@ -50,7 +52,7 @@ def instrumented(*arguments: str, address: str = "") -> subprocess.CompletedProc
         "PYTHONPATH": str(pathlib.Path(obs.__file__).parents[1]),
     }
     return subprocess.run(
-        [str(COMMAND), sys.executable, *arguments],
+        [str(COMMAND), by, *arguments],
         env=variables,
         capture_output=True,
         text=True,
@@ -102,6 +104,31 @@ def test_it_gives_logs_that_say_what_they_are_about(signals: Signals) -> None:
 def test_a_program_without_a_pipeline_does_not_wait_for_beam() -> None:
     done = instrumented("-c", "import sys; print('apache_beam' in sys.modules, 'beam_obs' in sys.modules)")
     assert (done.returncode, done.stdout.strip()) == (0, "False True"), done.stderr
+
+
+def test_what_is_run_by_beam_obs_run_is_observed_once(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = instrumented("run", "program.py", by=str(COMMAND.with_name("beam-obs")))
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split()) == ["1", "2"]
+    assert len(obs.Store(str(tmp_path / ".beam_obs")).runs("program")) == 1
+
+
+@pytest.mark.parametrize("first", ["Pipeline", "Store", "instrument"])
+def test_a_program_may_import_anything_of_beam_obs_before_beam(first: str) -> None:
+    """The import of Beam is what is waited for, and comes in the midst of one of ours."""
+    code = f"""
+from beam_obs.runs.beam_instrumentor import BeamInstrumentor
+BeamInstrumentor().instrument()
+from beam_obs import {first}
+import apache_beam as beam
+print(hasattr(beam.Pipeline.run, "__wrapped__"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stderr
 
 
 def test_in_code_it_can_be_undone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import pathlib
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from collections.abc import Callable
 
 import pytest
+
+from beam_obs.runs.code_version import _installed
 
 PROGRAM = (
     "import json; from beam_obs.runs.code_version import code_version; print(json.dumps(code_version()))"
@@ -58,6 +61,34 @@ def test_a_program_that_git_does_not_know_is_dirty(run_program: Callable[..., tu
     git("init", "-q")
     git("commit", "-q", "--allow-empty", "-m", "Empty")
     assert version(run_program)["dirty"] is True
+
+
+def test_files_of_packages_that_are_elsewhere_are_not_read(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(
+        importlib.metadata.Distribution, "files", property(lambda package: read.append(package.name))
+    )
+    assert _installed("program", str(tmp_path / "program.py")) is None
+    assert not read
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_a_package_that_is_edited_in_place_has_what_is_in_its_folder(
+    edited: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "site" / "theirs-1.2.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n")
+    (installed / "top_level.txt").write_text("theirs\n")
+    origin = {"url": (tmp_path / "project").as_uri(), "dir_info": {"editable": edited}}
+    (installed / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+
+    assert _installed("theirs", str(tmp_path / "project" / "a.py")) == ("theirs 1.2" if edited else None)
+    assert _installed("tests", str(tmp_path / "project" / "b.py")) is None
+    assert _installed("theirs", str(tmp_path / "elsewhere" / "c.py")) is None
 
 
 @pytest.mark.parametrize(

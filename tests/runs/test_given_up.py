@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -14,6 +12,7 @@ from apache_beam.testing.test_stream import TestStream
 
 import beam_obs as obs
 from beam_obs.runs import watcher
+from tests.patience import wait_until
 
 
 def fail(word: str) -> str:
@@ -29,20 +28,14 @@ def stream_that_fails() -> Any:
     return pipeline.run()
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
 def test_it_is_told_though_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watcher, "LIVE_SECONDS", 0.1)
     result = stream_that_fails()
 
-    wait_until(lambda: bool(PipelineState.is_terminal(result.state)))
+    wait_until("over", lambda: bool(PipelineState.is_terminal(result.state)))
 
     assert result.state == PipelineState.FAILED
-    wait_until(lambda: obs.Store().find("latest").end is not None)
+    wait_until("told", lambda: obs.Store().find("latest").end is not None)
     run = obs.Store().find("latest")
     assert run.status == "failed"
     assert (run.end or {})["error"]["message"] == "no one [while running 'fail']"
@@ -54,7 +47,7 @@ def test_one_that_is_cancelled_afterwards_has_failed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(watcher, "LIVE_SECONDS", 3600)
     result = stream_that_fails()
     updates = result._executor._executor.visible_updates._queue
-    wait_until(lambda: not updates.empty())
+    wait_until("asked for", lambda: not updates.empty())
 
     result.cancel()
 

@@ -10,7 +10,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWindows, TimestampedValue
 from click.testing import CliRunner
 
 import beam_obs as obs
@@ -25,6 +27,7 @@ from beam_obs.store.run_record import RunRecord
 from beam_obs.testing.retrying_runner import RetryingRunner
 from tests.faulty_runner import DOUBLE, DROP, EXCHANGE, FaultyRunner
 from tests.million import assert_many_records_balance
+from tests.step_with_state import Seen
 
 NUMBERS = 500
 LOST, TOO_MANY = 1, -1
@@ -64,6 +67,123 @@ def ran_in_windows(runner: Any) -> RunRecord:
             | "clean" >> obs.Stage(beam.Map(str))
         )
     return obs.Store().find("windowed@latest")
+
+
+def ran_in_sliding_windows(runner: Any) -> RunRecord:
+    """Returns a run each of whose elements is in two windows, of steps of many kinds."""
+    with obs.Pipeline(runner, PipelineOptions(["--obs_report=off"]), name="sliding") as p:
+        (
+            p
+            | "read" >> beam.Create(range(100))
+            | "times" >> beam.Map(lambda number: TimestampedValue((number % 3, number), number))
+            | "windows" >> beam.WindowInto(SlidingWindows(20, 10))
+            | "same" >> beam.Map(lambda pair: pair)
+            | "start" >> beam.Map(lambda pair, window=beam.DoFn.WindowParam: pair)
+            | "some" >> beam.Filter(lambda pair: pair[1] % 2)
+            | "twice" >> beam.FlatMap(lambda pair: iter([pair, pair]))
+            | beam.Reshuffle()
+            | "shuffled" >> beam.Map(lambda pair: pair)
+            | "group" >> beam.GroupByKey()
+            | "each" >> beam.FlatMapTuple(lambda key, numbers: [(key, number) for number in numbers])
+            | "seen" >> beam.ParDo(Seen())
+            | "later" >> beam.Map(lambda pair: TimestampedValue(pair, pair[1] + 30))
+            | "total" >> beam.CombinePerKey(sum)
+            | "clean" >> obs.Stage(beam.Map(str))
+            | "end windows" >> beam.WindowInto(GlobalWindows())
+            | "after" >> beam.Map(str)
+        )
+    return obs.Store().find("sliding@latest")
+
+
+class FirstOfKey(beam.DoFn):
+    """Gives the first pair of each key and window; keeps no record."""
+
+    SEEN = ReadModifyWriteStateSpec("seen", beam.coders.BooleanCoder())
+    remembers = False
+
+    def process(
+        self,
+        pair: Any,
+        seen: Any = beam.DoFn.StateParam(SEEN),  # noqa: B008
+    ) -> Any:
+        if not seen.read():
+            seen.write(True)
+            yield pair
+
+
+class FirstForAWhile(beam.DoFn):
+    """The same, whose timer forgets a key and gives nothing."""
+
+    SEEN = FirstOfKey.SEEN
+    FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
+    remembers = False
+
+    def process(
+        self,
+        pair: Any,
+        window: Any = beam.DoFn.WindowParam,
+        seen: Any = beam.DoFn.StateParam(SEEN),  # noqa: B008
+        forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
+    ) -> Any:
+        forget.set(window.end)
+        if not seen.read():
+            seen.write(True)
+            yield pair
+
+    @on_timer(FORGET)
+    def forget(self, seen: Any = beam.DoFn.StateParam(SEEN)) -> None:  # noqa: B008
+        seen.clear()
+
+
+@pytest.mark.parametrize("first", [FirstOfKey(), FirstForAWhile()])
+def test_what_a_step_gives_whose_state_holds_no_record_is_counted_in_it(first: beam.DoFn) -> None:
+    with obs.Pipeline("FnApiRunner", PipelineOptions(["--obs_report=off"]), name="first") as p:
+        (
+            p
+            | "read" >> beam.Create(range(20))
+            | "times" >> beam.Map(lambda number: TimestampedValue((number % 2, number), number))
+            | "windows" >> beam.WindowInto(FixedWindows(10))
+            | "first" >> beam.ParDo(first)
+            | "total" >> beam.CombinePerKey(sum)
+        )
+    record = obs.Store().find("first@latest")
+    edges = {edge["to"]: edge for edge in (record.end or {})["ledger"]["edges"]}
+    assert (edges["first"]["by_window"], edges["first"]["taken"]) == (True, 20)
+    assert (edges["total"]["given"], edges["total"]["taken"], broken(record)) == (4, 4, [])
+    assert (given_at(record)["first"]["in"], given_at(record)["first"]["filtered"]) == (20, 16)
+
+
+def test_a_loss_in_sliding_windows_is_located_in_each_of_them() -> None:
+    (edge,) = broken(ran_in_sliding_windows(FaultyRunner("same", DROP)))
+    assert (edge["to"], edge["lost"], edge["added"]) == ("same", 2, 0)
+    assert [found["window"] for found in edge["windows"]] == ["[-10.0, 10.0)", "[0.0, 20.0)"]
+    assert {one["origin"] for one in edge["examples"]} == {origin(0)}
+
+
+@pytest.mark.parametrize("windows", [FixedWindows(3), SlidingWindows(6, 3)])
+def test_an_element_that_is_given_a_time_of_its_own_is_in_the_windows_of_that(windows: Any) -> None:
+    with obs.Pipeline("FnApiRunner", PipelineOptions(["--obs_report=off"]), name="moved") as p:
+        times = beam.Map(lambda number: TimestampedValue(number, number))
+        numbers = p | "read" >> beam.Create(range(50)) | "times" >> times
+        windowed = numbers | "windows" >> beam.WindowInto(windows)
+        later = beam.ParDo(Later()).with_outputs("odd", main="even")
+        moved = windowed | beam.Reshuffle() | "later" >> later
+        for tag in ("even", "odd"):
+            moved[tag] | tag >> beam.CombinePerKey(sum)
+    ledger = (obs.Store().find("moved@latest").end or {})["ledger"]
+    assert [edge["text"] for edge in ledger["edges"] if edge.get("text")] == []
+    assert [edge["to"] for edge in ledger["edges"] if edge.get("by_window")] == ["later", "even", "odd"]
+
+
+class Later(beam.DoFn):
+    """Gives numbers as pairs at a time of their own, odd ones apart, and even ones also as they came."""
+
+    def process(self, number: int) -> Any:
+        if number % 2:
+            yield beam.pvalue.TaggedOutput("odd", TimestampedValue((number % 3, number), number + 3))
+        else:
+            yield TimestampedValue((number % 3, number), number + 3)
+            yield number % 3, number
 
 
 def broken(record: RunRecord) -> list[dict[str, Any]]:
@@ -270,9 +390,23 @@ def test_windows_are_named_each_with_its_amount_and_record() -> None:
 def test_windows_of_a_run_that_loses_nothing_are_held_against_each_other() -> None:
     edges = (ran_in_windows(RetryingRunner(times=2)).end or {})["ledger"]["edges"]
     by_window = {edge["to"] for edge in edges if edge.get("by_window")}
-    assert by_window == {"some", "twice", "group", "each", "total", "clean"}
-    # Before it there is but one window, so that the edge into it is held as a whole.
-    assert {edge["to"] for edge in edges} - by_window == {"read/Map(decode)", "times", "same"}
+    assert by_window == {"same", "some", "twice", "group", "each", "total", "clean"}
+    assert {edge["to"]: edge["whole"] for edge in edges if edge["to"] not in by_window} == dict.fromkeys(
+        ["read/Map(decode)", "times", "windows"], "it is in the global window"
+    )
+
+
+@pytest.mark.parametrize("runner", [RetryingRunner(times=2), "DirectRunner"])
+def test_an_element_counts_in_each_of_the_windows_that_it_is_in(runner: Any) -> None:
+    edges = {edge["to"]: edge for edge in (ran_in_sliding_windows(runner).end or {})["ledger"]["edges"]}
+    assert [to for to, edge in edges.items() if edge.get("lost") or edge.get("added")] == []
+    assert (edges["windows"]["taken"], edges["same"]["given"], edges["same"]["taken"]) == (100, 200, 200)
+    by_window = {to for to, edge in edges.items() if edge.get("by_window")}
+    assert by_window == {
+        *("same", "start", "some", "twice", "shuffled", "group", "each", "seen", "later", "total", "clean"),
+        "end windows",
+    }
+    assert edges["after"]["whole"] == "it is in the global window"
 
 
 def test_an_origin_in_several_windows_raises_no_alarm() -> None:

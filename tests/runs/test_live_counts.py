@@ -21,12 +21,11 @@ from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.metrics.families import Family, Sample
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.runs import committed_so_far, live_counts, watcher
-from beam_obs.runs.committed_so_far import Committed, CommittedSoFar
+from beam_obs.runs.committed_so_far import Committed, CommittedSoFar, ReadSoFar
 from beam_obs.runs.live_counts import LiveCounts
 from beam_obs.store.numbers_of_run import numbers_of_run
 from beam_obs.store.run_record import RunRecord, now_text
-
-WAIT_SECONDS = 60.0
+from tests.patience import PATIENCE_SECONDS
 
 LOAD = obs.gauge("live_load_ratio")
 
@@ -37,7 +36,7 @@ class Look(beam.DoFn):
     seen: list[RunRecord]
 
     def process(self, element: Any) -> Iterator[Any]:
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             (record,) = obs.Store().runs()
             stages = {stage["label"]: stage for stage in (record.live or {}).get("stages", [])}
@@ -102,7 +101,7 @@ def test_a_killed_run_says_as_of_when_its_counts_are(start_program: Callable[...
                 numbers | beam.Reshuffle() | "linger" >> beam.Map(linger)
     """
     process: subprocess.Popen[str] = start_program(source)
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not any(records_in(record) == 2 for record in obs.Store().runs()):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
@@ -182,7 +181,7 @@ def test_what_bundles_have_committed_is_looked_at_in_a_thread(monkeypatch: pytes
         _ = p | "make" >> beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(parse))
     (record,) = obs.Store().runs()
     so_far = CommittedSoFar(obs.Store(), record.folder)
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := so_far.latest()).families:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -190,3 +189,24 @@ def test_what_bundles_have_committed_is_looked_at_in_a_thread(monkeypatch: pytes
     assert [(kind["stage"], kind["error_type"]) for kind in found.kinds] == [("parse", "ValueError")]
     away = CommittedSoFar(obs.Store("no/such/store"), record.folder)
     assert away.latest() == Committed()
+
+
+def test_looking_takes_a_small_part_of_a_core_however_much_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+
+    def look(self: ReadSoFar) -> Committed:
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+        looks.append(time.monotonic())
+        return Committed()
+
+    monkeypatch.setattr(committed_so_far, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(ReadSoFar, "look", look)
+    so_far = CommittedSoFar(obs.Store(), "runs")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(looks) < 2:
+        assert time.monotonic() < deadline
+        so_far.latest()
+        time.sleep(0.001)
+    assert looks[1] - looks[0] > 0.3

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 import beam_obs as obs
-from beam_obs.io.writes.counted_files import NoteFiles
+from beam_obs.io.writes.counted_files import NameFiles
 
 
 def written() -> dict[str, Any]:
@@ -27,7 +27,7 @@ def test_what_was_written_is_in_files_that_were_noted() -> None:
 def test_a_sink_that_wrote_and_noted_no_file_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(NoteFiles, "process", lambda self, file: [])
+    monkeypatch.setattr(NameFiles, "process", lambda self, file: [str(file)])
 
     balance = written()["balance"]
 

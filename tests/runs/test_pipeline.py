@@ -14,7 +14,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 import beam_obs as obs
 from beam_obs.store.run_record import RunRecord
-from beam_obs.weaving.weave import WEAVE_VERSION
+from beam_obs.weaving.settings import WEAVE_VERSION
 
 RUNNER = "FnApiRunner"
 QUIET = "--obs_report=off"

@@ -107,3 +107,15 @@ def test_lines_are_printed_where_there_is_no_terminal_and_they_are_asked_for(
     snapshot = Snapshot({"parse": StageCounts(1234, 1234)})
     for mode, expected in (("on", True), ("auto", False)):
         assert ("parse 1,234 (" in shown_by(mode, "FnApiRunner", snapshot, capsys)) == expected
+
+
+def test_how_far_a_stream_is_behind_is_shown_with_its_stages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("_LINE_SECONDS", "_REFRESH_SECONDS"):
+        monkeypatch.setattr(progress, name, 0.01)
+    monkeypatch.setattr(progress.Progress, "lateness", "event time 8 s behind")
+
+    shown = shown_by("on", "AnyRunner", Snapshot({"parse": StageCounts(in_=7, out=7)}), capsys)
+
+    assert re.search(r"parse 7 \(.*/s\); event time 8 s behind", shown)

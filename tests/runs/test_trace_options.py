@@ -61,3 +61,10 @@ def test_otlp_may_be_one_of_several_exporters() -> None:
 
     assert settings is not None
     assert (settings.target, settings.endpoint) == (OTLP, "http://localhost:4318/v1/traces")
+
+
+def test_names_of_samplers_are_taken_in_capitals_and_an_empty_variable_is_none() -> None:
+    settings = settings_of([], OTEL_TRACES_SAMPLER="Always_On")
+    assert settings is not None
+    assert settings.threshold == threshold_of(1)
+    assert settings_of([], OTEL_TRACES_SAMPLER="") is None

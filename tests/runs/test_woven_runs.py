@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
 import beam_obs as obs
-from beam_obs.weaving.weave import WEAVE_VERSION
+from beam_obs.weaving.settings import WEAVE_VERSION
 
 
 def run(folder: Path, *options: str) -> dict[str, Any]:

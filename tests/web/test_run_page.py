@@ -181,6 +181,15 @@ def test_a_run_that_runs_is_asked_for_again_and_says_as_of_when(own: pathlib.Pat
     assert f"beam-obs show {own.name[:13]} --follow" in said(page.cssselect("#run-next")[0])
 
 
+def test_a_run_says_what_was_lost_of_its_traces(own: pathlib.Path) -> None:
+    change(own / "end.json", telemetry={"telemetry_lost": 1200, "traceparents_ignored": 2})
+
+    notes = said(page_of_own(own).cssselect("#run-notes")[0])
+
+    assert "1,200 spans or log lines reached nobody" in notes
+    assert "2 records came with a malformed traceparent, which was ignored" in notes
+
+
 def test_a_run_that_has_ended_is_not_asked_for_again(served: Served) -> None:
     (poll,) = page_of(served, f"/runs/{run_of(served, 'orders').id}").cssselect("#poll")
     assert poll.get("hx-get") is None

@@ -13,10 +13,17 @@ from beam_obs.reports.as_of import counts_text, growth_text
 from beam_obs.reports.canary_notes import canary_notes
 from beam_obs.reports.dataset_text import shown_places
 from beam_obs.reports.failure_text import failing_record_text, failure_lines
+from beam_obs.reports.lateness_text import lateness_text
 from beam_obs.reports.marked_graph import MarkedGraph, NoStepsYet, marked_graph
 from beam_obs.reports.next_commands import next_commands
 from beam_obs.reports.replay_text import replay_text
-from beam_obs.reports.run_notes import balance_notes, count_notes, worker_notes
+from beam_obs.reports.run_notes import (
+    balance_notes,
+    count_notes,
+    so_far_notes,
+    telemetry_notes,
+    worker_notes,
+)
 from beam_obs.reports.run_so_far import with_refusals
 from beam_obs.reports.status_text import status_lines
 from beam_obs.reports.step_detail import stage_of_kind
@@ -58,7 +65,7 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
         "parent": next((run for run, _ in runs.ids() if run == record.start.get("parent_run")), None),
         "so_far": seconds_so_far(record),
         "counts_text": counts_text(record) if record.end is None else "",
-        "growth_text": growth_text(record),
+        "growth_text": " · ".join(filter(None, _growth(record))),
         "growth_line": growth_line((record.live or {}).get("history") or ()),
         "is_live": is_live,
         "problems": [*record.problems, *_erased(record)],
@@ -73,11 +80,12 @@ def run_page(runs: StoredRuns, selector: str) -> Page:
         "has_filter": graph is not None and len(graph.steps) > _WITHOUT_FILTER,
         "has_stages": graph is not None and any(step.is_stage for step in graph.steps),
         "has_dropped": graph is not None and any(step.dropped for step in graph.steps),
-        "balance": balance_notes(end) if record.end is not None else [],
+        "balance": balance_notes(end) if record.end is not None else so_far_notes(end),
         "notes": [
             *canary_notes(end),
             *(count_notes(end) if record.end is not None else ()),
             *worker_notes(end),
+            *telemetry_notes(end),
         ],
         "refused": refused,
         "beside": letters_beside(refused, record.status),
@@ -153,3 +161,8 @@ def _datasets(datasets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _growth(record: RunRecord) -> list[str]:
+    """Returns how fast records come, and how far behind the clock they are, of a run that has not ended."""
+    return [growth_text(record), lateness_text(record.live or {}) if record.end is None else ""]
