@@ -14,7 +14,7 @@ from apache_beam.utils.windowed_value import PANE_INFO_UNKNOWN
 
 from beam_obs.dead_letters.letter_snapshot import EarlierAttempt, earlier_attempt
 from beam_obs.records.dead_letter import DeadLetter, dead_letter_key
-from beam_obs.records.known_partitions import place_of
+from beam_obs.records.known_partitions import SourcePlace, place_of
 from beam_obs.records.origin import parse_origin
 from beam_obs.records.run_context import RunContext
 from beam_obs.traces.traced_step import TracedStep
@@ -56,12 +56,22 @@ class FormatDeadLetters(Untyped, beam.DoFn):
         pane: Any = beam.DoFn.PaneInfoParam,
     ) -> Iterable[DeadLetter]:
         """Gives the dead letter of one refusal."""
+        return [self.letter_of(refusal, timestamp.micros, window, pane)]
+
+    def letter_of(self, refusal: Refusal, event_time: int, window: Any, pane: Any) -> DeadLetter:
+        """Returns the dead letter of one refusal.
+
+        Args:
+          refusal: the refusal.
+          event_time: of its element, in microseconds since the epoch.
+          window: of its element.
+          pane: of its element.
+        """
         context, failure = self._context, refusal.failure
         stage = refusal.stage or self._stage
         source_uri, position = refusal.source_uri, refusal.position
         if refusal.origin is not None and source_uri is None and position is None:
-            with contextlib.suppress(ValueError):  # a record's own attributes may say anything
-                source_uri, _, position = place_of(parse_origin(refusal.origin), context.run)
+            source_uri, _, position = _place_of(refusal.origin, context.run)
         refusal = self._told(refusal, stage)
         identity = f"{context.run}.{refusal.letter or f'{self._nonce}.{self._index}'}"
         self._index += 1
@@ -73,35 +83,33 @@ class FormatDeadLetters(Untyped, beam.DoFn):
             before = earlier_attempt(context.replayed, key, stage, refusal.origin) or before
         if before.source_uri is not None:
             source_uri, position = before.source_uri, before.position
-        return [
-            DeadLetter(
-                identity,
-                key,
-                context.run,
-                context.pipeline,
-                stage,
-                refusal.origin,
-                source_uri,
-                position,
-                timestamp.micros,
-                self._window_text,
-                "" if pane is PANE_INFO_UNKNOWN else pane_text(pane),
-                refusal.failed_at,
-                failure.error_type,
-                failure.message,
-                failure.traceback,
-                failure.fingerprint,
-                refusal.payload,
-                refusal.payload_coder,
-                refusal.payload_text,
-                before.attempt + refusal.attempt,
-                before.first_failed_at,
-                before.root_id,
-                context.code,
-                refusal.traceparent,
-                refusal.redacted,
-            )
-        ]
+        return DeadLetter(
+            identity,
+            key,
+            context.run,
+            context.pipeline,
+            stage,
+            refusal.origin,
+            source_uri,
+            position,
+            event_time,
+            self._window_text,
+            "" if pane is PANE_INFO_UNKNOWN else pane_text(pane),
+            refusal.failed_at,
+            failure.error_type,
+            failure.message,
+            failure.traceback,
+            failure.fingerprint,
+            refusal.payload,
+            refusal.payload_coder,
+            refusal.payload_text,
+            before.attempt + refusal.attempt,
+            before.first_failed_at,
+            before.root_id,
+            context.code,
+            refusal.traceparent,
+            refusal.redacted,
+        )
 
     def finish_bundle(self) -> None:
         """Sends the spans of the bundle on their way."""
@@ -120,6 +128,13 @@ class FormatDeadLetters(Untyped, beam.DoFn):
         with contextlib.suppress(Exception):  # the dead letter is what counts
             return told_in_span(refusal, None, self._tracers[stage])
         return refusal
+
+
+def _place_of(origin: str, run: str) -> SourcePlace:
+    try:
+        return place_of(parse_origin(origin), run)
+    except ValueError:  # a record's own attributes may say anything
+        return SourcePlace()
 
 
 def window_text(window: Any) -> str:

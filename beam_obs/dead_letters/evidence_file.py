@@ -7,6 +7,8 @@ observes: where it cannot be kept the pipeline goes on, and the manifest names a
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +16,14 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_obs.files.new_file import NewFile
+from beam_obs.files.patience import PATIENCE_SECONDS, patiently
 from beam_obs.files.whole_file import write_whole
 from beam_obs.records.errors import EvidenceNotKept
 from beam_obs.records.letter_index import INDEX_DIGEST, index_name
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, LOST, content_hash
+
+_IN_MEMORY_BYTES = 8 << 20
+"""What is to be an object is held here up to this size, and in a temporary file beyond."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -29,13 +35,15 @@ class EvidenceFile:
       path: its name, when it is whole.
       what: what it holds, for people.
       may_be_lost: whether the pipeline goes on where it cannot be written.
+      patience: how many seconds a server that is away is waited for.
 
     Raises:
       EvidenceNotKept: it cannot be written and may not be lost; also from each of its methods.
     """
 
-    def __init__(self, path: str, what: str, may_be_lost: bool) -> None:
+    def __init__(self, path: str, what: str, may_be_lost: bool, patience: float = PATIENCE_SECONDS) -> None:
         self._path = path
+        self._patience = patience
         self._what = what
         self._may_be_lost = may_be_lost
         self._bytes = 0
@@ -47,8 +55,8 @@ class EvidenceFile:
 
     def _open(self) -> None:
         if "://" in self._path:
-            # An object store shows an object when it is closed. Avro compresses for itself.
-            self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
+            # Sent when it is whole, so that it can be sent again.
+            self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed when sent
         else:
             self._new = NewFile(self._path)
             self._file = self._new.file
@@ -71,7 +79,17 @@ class EvidenceFile:
     def finish(self) -> None:
         """Ends the file and gives it its name."""
         if not self._lost:
-            self._try(self._file.close if self._new is None else self._new.finish)
+            self._try(self._send if self._new is None else self._new.finish)
+
+    def _send(self) -> None:
+        with self._file:
+            patiently(self._send_once, self._path, self._patience)
+
+    def _send_once(self) -> None:
+        self._file.seek(0)
+        # Avro compresses for itself.
+        with FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED) as sent:
+            shutil.copyfileobj(self._file, sent, 1 << 20)
 
     def told(self) -> dict[str, Any]:
         """Returns what was written so far, as details of a manifest."""

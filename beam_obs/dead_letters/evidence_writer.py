@@ -17,25 +17,28 @@ from typing import Any, Protocol
 import apache_beam as beam
 from apache_beam import typehints
 from apache_beam.metrics import Metrics
-from apache_beam.transforms.window import GlobalWindow, GlobalWindows, TimestampedValue
+from apache_beam.transforms.core import Windowing
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.dead_letters.evidence_file import EvidenceFile, reason_of, say_lost, write_index
+from beam_obs.files.patience import PATIENCE_SECONDS, patiently
 from beam_obs.files.whole_file import write_whole
 from beam_obs.metrics import names
 from beam_obs.records.errors import EvidenceNotKept
 from beam_obs.records.ledger_rows import merged
 from beam_obs.records.manifest import DEAD_LETTERS, Commit, Manifest, commit_content, short_hash
 from beam_obs.records.run_context import RunContext
-from beam_obs.wrapper.role import EVIDENCE, Ours
+from beam_obs.wrapper.role import COMMIT, EVIDENCE, Ours
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
-from beam_obs.wrapper.untyped import untyped
 
 STREAMING_SECONDS = 10
 """How long a stream's rows and manifests are gathered before they are written."""
 
 STREAMING_ROWS = 10_000
 """How many rows of a stream are gathered before they are written."""
+
+_GLOBAL_WINDOW = GlobalWindow()
 
 
 class OpenRowFile(Protocol):
@@ -102,7 +105,8 @@ class WriteEvidence(StatelessDoFn):
     def _open(self) -> None:
         name = f"{self._name}-{os.urandom(6).hex()}{self._extension}"
         self._path = f"{_uri(self._folder)}/{name}"
-        self._file = EvidenceFile(self._path, f"{self._name} of a bundle", self._may_be_lost)
+        what = f"{self._name} of a bundle"
+        self._file = EvidenceFile(self._path, what, self._may_be_lost, _patience(self._folder))
         self._rows = self._open_file(self._file)
 
 
@@ -119,58 +123,113 @@ def writes_at_once(pipeline: Any) -> bool:
     return type(pipeline.runner).__name__ in _BUNDLE_BY_BUNDLE
 
 
-class GatherRows(Ours):
-    """Rows as they are in batch; in a stream, gathered for some seconds so that files are not tiny.
+def write_gathered(rows: Any, writer: beam.DoFn, at_once: bool, gather: str, write: str) -> Any:
+    """Returns the manifests of rows; a stream's are gathered for some seconds, so that files are not tiny.
+
+    Args:
+      rows: PCollection of rows.
+      writer: gives the manifests of the rows of a bundle.
+      at_once: whether rows of a stream are not gathered.
+      gather: label of what gathers them.
+      write: label of what writes them.
+    """
+    if not rows.is_bounded and not at_once:
+        return write_made(rows, PutUnderOneKey(), rows.element_type, writer, gather, write)
+    return rows | gather >> _Globally() | write >> beam.ParDo(writer).with_output_types(str)
+
+
+def write_made(given: Any, make: beam.DoFn, of_rows: Any, writer: beam.DoFn, gather: str, write: str) -> Any:
+    """Returns the manifests of a stream's rows, as `write_gathered` does, which a DoFn makes.
+
+    Args:
+      given: PCollection of what rows are made of.
+      make: gives each row as `under_one_key` does.
+      of_rows: their type.
+      writer: gives the manifests of the rows of a bundle.
+      gather: label of what makes and gathers them.
+      write: label of what writes them.
+    """
+    rows = given | gather >> _GatherRows(make, of_rows)
+    return rows | write >> beam.ParDo(_WriteGathered(writer)).with_output_types(str)
+
+
+class _Globally(Ours):
+    """Rows in the global window, as they are in batch."""
+
+    role = EVIDENCE
+
+    def expand(self, rows: Any) -> Any:
+        return globally(rows)
+
+
+class _GatherRows(Ours):
+    """Rows of a stream in groups.
 
     Gathering is by processing time in the global window: evidence is never late data.
 
     Args:
-      at_once: whether rows of a stream are not gathered.
+      make: gives each row as `under_one_key` does.
+      of_rows: their type.
     """
 
     role = EVIDENCE
 
-    def __init__(self, at_once: bool = False) -> None:
+    def __init__(self, make: beam.DoFn, of_rows: Any) -> None:
         super().__init__()
-        self._at_once = at_once
+        self._make = make
+        self._of_rows = of_rows
 
-    def expand(self, rows: Any) -> Any:
-        """Gives the rows in the global window."""
-        rows = globally(rows)
-        if rows.is_bounded or self._at_once:
-            return rows
-        return (
-            rows
-            | "Key" >> _under_one_key(rows.element_type)
-            | "Gather" >> _now_and_then()
-            | "Ungroup" >> beam.FlatMap(_values)
-        )
+    def expand(self, given: Any) -> Any:
+        return given | "Key" >> _keyed(self._make, self._of_rows) | "Gather" >> _now_and_then()
+
+
+class _WriteGathered(StatelessDoFn):
+    """Gives manifests of rows that come in groups: a step that takes them apart would be one more."""
+
+    def __init__(self, writer: beam.DoFn) -> None:
+        self._writer = writer
+
+    def start_bundle(self) -> None:
+        self._writer.start_bundle()
+
+    def process(self, keyed: tuple[bytes, Iterable[Any]]) -> None:
+        for row in keyed[1]:
+            self._writer.process(row)
+
+    def finish_bundle(self) -> Any:
+        return self._writer.finish_bundle()
 
 
 def needs_gathering(pcoll: Any) -> bool:
-    """Returns whether rows of `pcoll` must pass `GatherRows` before they are written."""
+    """Returns whether rows of `pcoll` must pass `write_gathered`."""
     return not (pcoll.is_bounded and pcoll.windowing.is_default())
 
 
-def _under_one_key(of_rows: Any) -> Any:
-    """Puts rows of a type under one key, at a time within the global window.
+def under_one_key(row: Any, timestamp: Any) -> WindowedValue:
+    """Returns a row under the key of all rows, in the global window at a time within it.
 
     Names of files come with the maximal timestamp, which no window holds: a shuffle on Prism drops them.
     """
-    return beam.ParDo(PutUnderOneKey()).with_output_types(typehints.KV[bytes, of_rows])
+    return WindowedValue((b"", row), min(timestamp, _GLOBAL_WINDOW.max_timestamp()), (_GLOBAL_WINDOW,))
 
 
 class PutUnderOneKey(StatelessDoFn):
-    """Gives each row under the same key, at a time within the global window."""
+    """Gives each row as `under_one_key` does."""
 
-    def process(self, row: Any, timestamp: Any = beam.DoFn.TimestampParam) -> list[TimestampedValue]:
+    def process(self, row: Any, timestamp: Any = beam.DoFn.TimestampParam) -> list[WindowedValue]:
         """Takes one row."""
-        return [TimestampedValue((b"", row), min(timestamp, GlobalWindow().max_timestamp()))]
+        return [under_one_key(row, timestamp)]
 
 
-@untyped
-def _values(pair: tuple[bytes, Iterable[Any]]) -> Iterable[Any]:
-    return pair[1]
+def _keyed(make: beam.DoFn, of_rows: Any) -> beam.ParDo:
+    return _GloballyParDo(make).with_output_types(typehints.KV[bytes, of_rows])
+
+
+class _GloballyParDo(beam.ParDo):  # type: ignore[misc, unused-ignore]
+    """A ParDo whose DoFn gives all in the global window: with a WindowInto it would be one step more."""
+
+    def get_windowing(self, inputs: Any) -> Windowing:
+        return Windowing(GlobalWindows())
 
 
 class CommitEvidence(Ours):
@@ -203,11 +262,17 @@ class CommitEvidence(Ours):
         flat = every | "Flatten" >> beam.Flatten()
         if self._at_once and not bounded:
             return flat | "Write" >> beam.ParDo(WriteManifest(self._folder))
-        keyed = flat | "Key" >> _under_one_key(str)
+        keyed = flat | "Key" >> _keyed(PutUnderOneKey(), str)
         shuffle = beam.GroupByKey() if bounded else _now_and_then()
         step = flat.pipeline._current_transform().full_label
         write = _WriteManifests(self._folder, self._run if bounded else None, step)
         return keyed | "Shuffle" >> shuffle | "Write" >> beam.ParDo(write)
+
+
+class CommitOfRun(CommitEvidence):
+    """The commit of a run, to which the weave brings the manifests of its steps too."""
+
+    role = COMMIT
 
 
 def commit_of_batch(folder: str | RunContext, step: str) -> beam.DoFn:
@@ -238,7 +303,7 @@ class _Committing(StatelessDoFn):
         content = commit_content(manifests, commit)
         path = f"{_uri(self._folder)}/manifest-{short_hash(content)}.json"
         try:
-            write_whole(path, content)
+            patiently(lambda: write_whole(path, content), path, _patience(self._folder))
         except Exception as error:
             if DEAD_LETTERS in (manifest["kind"] for manifest in json.loads(content)["manifests"]):
                 raise EvidenceNotKept("manifests of dead letters", path, reason_of(error)) from error
@@ -265,10 +330,15 @@ class _WriteManifests(_Committing):
         self._step = step
 
     def process(self, keyed: tuple[bytes, Iterable[str]]) -> None:
-        commit = None
+        """Writes the manifests of a group.
+
+        What takes the place of an earlier commit may have sums as one. Elsewhere a second try, which may get
+        another group, is told from the first by the manifests themselves.
+        """
         if self._run is not None and self._run.is_one_job:
-            commit = Commit.now(self._run.run, self._step)
-        self._write(merged(keyed[1]), commit)
+            self._write(merged(keyed[1]), Commit.now(self._run.run, self._step))
+        else:
+            self._write(keyed[1], None)
 
 
 def _uri(evidence: str | RunContext) -> str:
@@ -276,6 +346,11 @@ def _uri(evidence: str | RunContext) -> str:
     folder = evidence if isinstance(evidence, str) else evidence.folder
     assert folder is not None, "evidence is kept in a run's folder, and this pipeline has no store"
     return folder.rstrip("/")
+
+
+def _patience(evidence: str | RunContext) -> float:
+    """Returns how many seconds the server of a folder of evidence is waited for."""
+    return PATIENCE_SECONDS if isinstance(evidence, str) else evidence.store_patience
 
 
 def globally(pcoll: Any, label: str = "Globally") -> Any:

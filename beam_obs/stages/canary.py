@@ -38,7 +38,7 @@ LATENCY = histogram(
     CANARY_LATENCY, "canary", buckets=[0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600]
 )
 
-_OVERDUE_SECONDS = 60
+OVERDUE_SECONDS = 60
 """After so long a canary that was due is left out: a template may be started long after it was made."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -179,7 +179,7 @@ class _Send(StatelessDoFn):
         self._make = make
 
     def process(self, due: float) -> Iterable[Any]:
-        if time.time() - due > _OVERDUE_SECONDS:
+        if time.time() - due > OVERDUE_SECONDS:
             return ()
         record = self._make(f"{_start_of(self._name)}{due:.3f}:{time.time():.3f}")
         SENT.labels(canary=self._name).inc()

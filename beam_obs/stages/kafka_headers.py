@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 
 from beam_obs.metrics.names import NAMESPACE, TRACEPARENTS_IGNORED
+from beam_obs.traces.bundle_spans import bundle_of_thread
 from beam_obs.traces.incoming import note_incoming
 from beam_obs.traces.outgoing import outgoing_trace
 from beam_obs.traces.propagation import NAMES, MalformedTraceparent, header_of, of_headers, texts_of
@@ -47,6 +48,7 @@ def continue_trace(headers: Iterable[Any] | None) -> bool:
         return False
     if origin is None or incoming is None:
         return False
+    bundle_of_thread().identify()  # what has begun is of the trace that it had until now
     note_incoming(origin, incoming)
     _tell_of_step(origin)
     return True

@@ -12,8 +12,10 @@ from google.protobuf import wrappers_pb2  # type: ignore[import-untyped, unused-
 
 from beam_obs.records.weave_report import NO_ORIGIN
 from beam_obs.weaving.gatherings import (
+    OVERLAPS,
     count_windows_before,
     counts_windows,
+    gives_at_end,
     note_gathering,
     noted_least,
     obstacle_to_gather,
@@ -204,7 +206,7 @@ def _count_told(weave: WeaveState, node_id: str, taken: str, given: str, form: s
     weave.graph.replace_output(node_id, given, told)
     dofn = CountToldDoFn(form, noted_least(weave))
     outputs = {"None": given, WINDOWS: weave.rows_of(given, WINDOW_COUNTS, label)}
-    tally_step(weave, dofn, label, given, outputs)
+    tally_step(weave, dofn, label, given, outputs, told_by=None if has_windows(weave, given) else 0)
     counting = weave.insert_dofn(node_id, f"{label}/beam_obs:told", dofn, told, outputs)
     note_gathering(weave, node_id, taken, counting, holds_each_once=True)
     if dofn.points is not None:
@@ -246,11 +248,14 @@ def _insert_behind(
     if counts_windows(weave, taken):
         outputs[WINDOWS] = weave.rows_of(given, WINDOW_COUNTS, label)
     told_by = None if has_windows(weave, taken) and has_windows(weave, given) else 0
-    tally_step(weave, dofn, label, given, outputs, told_by=told_by)
+    dofn.gives_at_end = gives_at_end(weave.windowing(taken).triggerfn)
+    tally_step(weave, dofn, label, given, outputs, told_by=told_by, makes_groups=True)
     counting = weave.insert_dofn(node_id, f"{label}/beam_obs:origins", dofn, gathered, outputs)
     note_gathering(weave, node_id, taken, counting, counts_inputs=counts_inputs)
     if dofn.points is not None:
         obstacle = SOME_REFUSED if counts_inputs else obstacle_to_gather(weave, taken, True)
+        if obstacle == OVERLAPS:  # in each of them it counts
+            obstacle = ""
         whole, may_drop = taken_as_whole(weave, node_id, taken), counts_windows(weave, taken)
         note_taken(weave, counting, dofn.points, whole, label, obstacle, may_drop)
 

@@ -129,7 +129,8 @@ class _Check:
         if leaf in self._weave.original.components.transforms and node.spec.urn == PAR_DO_URN:
             beside = self._weave.facts(leaf).payload.side_inputs
         ends = [
-            (tag, pcoll, says.beside if tag in beside else says.takes) for tag, pcoll in node.inputs.items()
+            (tag, pcoll, says.beside.get(tag, PLAIN) if tag in beside else says.takes)
+            for tag, pcoll in node.inputs.items()
         ]
         ends += [
             (tag, pcoll, PLAIN if tag in (ROWS, LEDGER_TAG) else says.tags.get(tag, says.gives))

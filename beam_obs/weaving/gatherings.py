@@ -88,12 +88,12 @@ def note_gathering(
             (counting, weave.label(counting), *_names_before(weave, node_id)),
             "" if holds_each_once else obstacle_to_gather(weave, taken, counts_late),
             counts_late and counts_windows(weave, taken),
-            not holds_each_once and _gives_at_end(weave.windowing(taken).triggerfn),
+            not holds_each_once and gives_at_end(weave.windowing(taken).triggerfn),
         )
     )
 
 
-def _gives_at_end(trigger: Any) -> bool:
+def gives_at_end(trigger: Any) -> bool:
     """Returns whether nothing of a window is given before it is over."""
     if isinstance(trigger, AfterWatermark):
         return trigger.early is None

@@ -11,21 +11,27 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from apache_beam.portability import common_urns, python_urns
-from apache_beam.transforms.window import FixedWindows
+from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWindows
 
 from beam_obs.records.ledger_rows import StepPoints, Terms
-from beam_obs.records.weave_report import SOURCE, LedgerEdge, LedgerStep
+from beam_obs.records.weave_report import IN_NO_WINDOW, SOURCE, LedgerEdge, LedgerStep
 from beam_obs.weaving import units
-from beam_obs.weaving.gatherings import NO_RECORDS, OVERLAPS, is_in_one_window
+from beam_obs.weaving.gatherings import NO_RECORDS, is_in_one_window
 from beam_obs.weaving.par_do import ParDoFacts
 from beam_obs.weaving.portable_graph import PAR_DO_URN
-from beam_obs.weaving.weave_state import LedgerInput, WeaveState
+from beam_obs.weaving.weave_state import LedgerInput, LedgerOutput, WeaveState, par_do_spec
+from beam_obs.woven.counted_windowing import WindowIntoDoFn
 from beam_obs.wrapper.element_forms import PLAIN, SEED
 from beam_obs.wrapper.step_tally import LEDGER_TAG
 
 NOT_COUNTED = "what it gives is not counted"
 NO_LINEAGE = "it carries no lineage"
 SOME_REFUSED = "it may refuse some of what it takes"
+OVERLAPS = "a record may be in several of its windows, which are not told there"
+HOT = "of hot keys half is put into windows anew"
+MERGING = "its windows merge"
+OF_ANOTHER_KIND = "its windows are of a kind of their own"
+WINDOWED_ANEW = "in between it is put into other windows"
 _FLATTEN = common_urns.primitives.FLATTEN.urn
 _WINDOW = common_urns.primitives.ASSIGN_WINDOWS.urn
 
@@ -46,10 +52,21 @@ def points_of(weave: WeaveState, node_id: str, facts: ParDoFacts) -> StepPoints 
     tags = sorted(tag for tag in weave.graph.node(node_id).outputs if tag != "None")
     points = weave.new_points(tags)._replace(is_first=_is_first(weave, node_id))
     taken = _main_input(weave, node_id)
-    if not has_windows(weave, taken):
+    windowed = _in_windows_of(weave, taken, points)
+    if not windowed.window_micros:
         return points
-    told_by = weave.windows_told.get(taken, 0) if weave.settings.fuses_steps else 0
-    return points._replace(told_by=told_by or points.first)
+    told_by = 0
+    if weave.settings.fuses_steps and not windowed.in_several:
+        told_by = weave.windows_told.get(taken, 0)
+    return windowed._replace(told_by=told_by or points.first, window_fn=weave.windowing(taken).windowfn)
+
+
+def _in_windows_of(weave: WeaveState, pcoll: str, points: StepPoints) -> StepPoints:
+    """Returns points with what is known of the windows of a PCollection."""
+    fn = weave.windowing(pcoll).windowfn
+    if type(fn) not in (FixedWindows, SlidingWindows):
+        return points
+    return points._replace(window_micros=fn.size.micros, in_several=type(fn) is SlidingWindows)
 
 
 def _is_of_hot_keys(weave: WeaveState, node_id: str) -> bool:
@@ -57,16 +74,16 @@ def _is_of_hot_keys(weave: WeaveState, node_id: str) -> bool:
 
 
 def has_windows(weave: WeaveState, pcoll: str) -> bool:
-    """Returns whether the ledger has the elements of a PCollection by window: each is in one, which does not
+    """Returns whether the ledger has the elements of a PCollection by window: those that they are in do not
     change, and there are few."""
-    return type(weave.windowing(pcoll).windowfn) is FixedWindows
+    return _in_windows_of(weave, pcoll, StepPoints(1)).window_micros > 0
 
 
 def _is_first(weave: WeaveState, node_id: str) -> bool:
     """Returns whether what a step takes comes by a shuffle, or from several steps."""
     maker = weave.graph.producers.get(_main_input(weave, node_id))
     unit = None if maker is None else weave.unit_at(maker)
-    return unit is None or unit.kind != units.PAR_DO
+    return unit is None or (unit.kind != units.PAR_DO and maker not in weave.windowing_steps)
 
 
 def settle_points(points: StepPoints | None, woven: Any, facts: ParDoFacts) -> StepPoints | None:
@@ -100,10 +117,11 @@ def note_points(weave: WeaveState, node_id: str, points: StepPoints, woven: Any,
                 given[tag] = points.given_to(tag)
     has_taken = tally.has_taken and not weave.facts(node_id).is_splittable
     if has_taken:
-        weave.taken_by[node_id] = LedgerInput(label, points.taken, _main_input(weave, node_id))
+        main = _main_input(weave, node_id)
+        weave.taken_by[node_id] = LedgerInput(label, points.taken, main, in_each_window=points.tells_windows)
     for tag, terms in given.items():
-        weave.given_to[node.outputs[tag]] = (label, terms)
-        if points.told_by and not weave.facts(node_id).holds_back:
+        weave.given_to[node.outputs[tag]] = LedgerOutput(label, terms, points.tells_windows)
+        if points.told_by and not points.in_several and not weave.facts(node_id).holds_back:
             weave.windows_told[node.outputs[tag]] = points.told_by
     weave.report.ledger_steps.append(
         LedgerStep(
@@ -126,6 +144,8 @@ def tally_step(
     outputs: dict[str, str],
     role: str = "",
     told_by: int | None = 0,
+    windows_of: str | None = None,
+    makes_groups: bool = False,
 ) -> None:
     """Lets a step of the weave's own making, not yet put in, count what it gives.
 
@@ -137,19 +157,26 @@ def tally_step(
       outputs: of the step, to which that of the rows is added.
       role: of the step in the ledger, if any.
       told_by: first point of the step that tells in which windows elements are; None where it is itself.
+      windows_of: a PCollection that has these windows, where the step gives none.
+      makes_groups: whether it tells which windows are over.
     """
     if not weave.keeps_ledger:
         return
     points = weave.new_points()._replace(gives_given=True)
-    points = dofn.points = points._replace(told_by=points.first if told_by is None else told_by)
+    like = given or windows_of
+    if told_by != 0 and like is not None:
+        points = _in_windows_of(weave, like, points)
+        points = points._replace(told_by=points.first if told_by is None else told_by)
+    dofn.points = points
     outputs[LEDGER_TAG] = weave.ledger_rows(next(iter(outputs.values())), label)
     if given is not None:
-        weave.given_to[given] = (label, points.given)
-        if points.told_by:
+        weave.given_to[given] = LedgerOutput(label, points.given, points.tells_windows)
+        if points.told_by and not points.in_several:
             weave.windows_told[given] = points.told_by
     given_by_tag = {} if given is None else {"None": points.given}
     taken = points.taken if role != SOURCE else ()
-    weave.report.ledger_steps.append(LedgerStep(label, taken, given=given_by_tag, role=role))
+    over = points.over if makes_groups and points.tells_windows else ()
+    weave.report.ledger_steps.append(LedgerStep(label, taken, given=given_by_tag, role=role, over=over))
 
 
 def note_taken(
@@ -162,7 +189,43 @@ def note_taken(
     may_drop: bool = False,
 ) -> None:
     """Notes that a step of the weave's own making counts what comes by a PCollection."""
-    weave.taken_by[node_id] = LedgerInput(label, points.taken, taken, obstacle, may_drop)
+    weave.taken_by[node_id] = LedgerInput(
+        label, points.taken, taken, obstacle, may_drop, points.tells_windows
+    )
+
+
+def tally_windowing(weave: WeaveState, node_id: str, form: str) -> bool:
+    """Lets a WindowInto count by the windows before and behind it, where there are any; returns whether it
+    does. A step of the weave's own stands for it then.
+
+    Args:
+      weave: the weave.
+      node_id: the WindowInto, whose ends are as they will be.
+      form: of its elements.
+    """
+    node, label = weave.graph.node(node_id), weave.shown_label(node_id)
+    (taken,), (given,) = node.inputs.values(), node.outputs.values()
+    window_fn = weave.windowing(given).windowfn
+    before = _in_windows_of(weave, taken, StepPoints(1)).window_micros
+    if not weave.keeps_ledger or not (before or has_windows(weave, given)) or not _is_known(window_fn):
+        return False
+    dofn, outputs = WindowIntoDoFn(window_fn, form), {"None": given}
+    tally_step(weave, dofn, label, given, outputs, told_by=None)
+    assert dofn.points is not None
+    dofn.points = dofn.points._replace(micros_before=before)
+    node.spec.CopyFrom(par_do_spec(dofn))
+    node.environment_id = weave.graph.environment
+    del node.outputs[next(iter(node.outputs))]
+    for tag, pcoll in outputs.items():
+        node.outputs[tag] = pcoll
+    weave.says[node_id] = dofn.ends
+    weave.windowing_steps.add(node_id)
+    note_taken(weave, node_id, dofn.points, taken, label)
+    return True
+
+
+def _is_known(window_fn: Any) -> bool:
+    return type(window_fn) in (GlobalWindows, FixedWindows, SlidingWindows)
 
 
 def note_ledger(weave: WeaveState) -> None:
@@ -211,8 +274,13 @@ class _Edges:
 
     def into(self, node_id: str) -> LedgerEdge:
         """Returns what is given to a step and what it takes."""
-        label, taken, pcoll, obstacle, may_drop = self._weave.taken_by[node_id]
+        label, taken, pcoll, obstacle, may_drop, in_each_window = self._weave.taken_by[node_id]
         given = self._to(pcoll)
+        # A combine with hot keys puts half of what it takes into windows anew, by its time.
+        is_hot = _is_of_hot_keys(self._weave, node_id)
+        if self._overlaps(pcoll) and (is_hot or not in_each_window):
+            obstacle = obstacle or (HOT if is_hot else OVERLAPS)
+        whole = HOT if is_hot else WINDOWED_ANEW if given.is_windowed_anew else self._in_no_windows(pcoll)
         return LedgerEdge(
             given.producers,
             label,
@@ -221,9 +289,23 @@ class _Edges:
             obstacle or given.obstacle,
             may_drop,
             given.passed,
-            # A combine with hot keys puts half of what it takes into windows anew, by its time.
-            not given.is_windowed_anew and not _is_of_hot_keys(self._weave, node_id),
+            not whole,
+            whole,
+            self._weave.windowing(pcoll).allowed_lateness.micros,
         )
+
+    def _overlaps(self, pcoll: str) -> bool:
+        """Returns whether an element may be in several windows."""
+        return not is_in_one_window(self._weave.windowing(pcoll).windowfn)
+
+    def _in_no_windows(self, pcoll: str) -> str:
+        """Returns why elements are in no windows that the ledger has, or an empty text."""
+        if has_windows(self._weave, pcoll):
+            return ""
+        window_fn = self._weave.windowing(pcoll).windowfn
+        if isinstance(window_fn, GlobalWindows):
+            return IN_NO_WINDOW
+        return MERGING if window_fn.is_merging() else OF_ANOTHER_KIND
 
     def _to(self, pcoll: str) -> _Given:
         if pcoll not in self._known:
@@ -234,11 +316,10 @@ class _Edges:
         weave, graph = self._weave, self._weave.graph
         maker = self._makers[pcoll]
         label = weave.shown_label(maker)
-        if not is_in_one_window(weave.windowing(pcoll).windowfn):
-            return _Given((label,), obstacle=OVERLAPS)
         if pcoll in weave.given_to:
-            label, terms = weave.given_to[pcoll]
-            return _Given((label,), terms)
+            label, terms, in_each_window = weave.given_to[pcoll]
+            is_known = in_each_window or not self._overlaps(pcoll)
+            return _Given((label,), terms, "" if is_known else OVERLAPS)
         form = weave.form(pcoll)
         if form in (SEED, PLAIN):
             return _Given((label,), obstacle=NO_RECORDS if form == SEED else NO_LINEAGE)
@@ -247,6 +328,8 @@ class _Edges:
             return _together([self._to(taken) for _, taken in sorted(node.inputs.items())], label)
         if node.spec.urn == _WINDOW:
             taken = _main_input(weave, maker)
+            if self._overlaps(taken) or self._overlaps(pcoll):
+                return _Given((label,), obstacle=OVERLAPS)
             return _passing(self._to(taken), label, has_windows(weave, taken))
         if maker in weave.passing or self._is_key_with_none(maker):
             return self._to(_main_input(weave, maker))

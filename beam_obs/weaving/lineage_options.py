@@ -13,9 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_obs.metrics.kept_instruments import are_any_kept
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.weave_report import WeaveReport
-from beam_obs.weaving.hook import weaving
-from beam_obs.weaving.settings import SAMPLED_SHARE, WeaveSettings
-from beam_obs.weaving.weave import WEAVE_VERSION
+from beam_obs.weaving.settings import SAMPLED_SHARE, WEAVE_VERSION, WeaveSettings
 
 OFF, WOVEN, STRICT = "off", "woven", "strict"
 DEFAULT = WOVEN
@@ -108,5 +106,7 @@ def weaving_as_asked(
     if settings is None:
         yield []
         return
+    from beam_obs.weaving.hook import weaving  # many programs that build a pipeline run none
+
     with weaving(dataclasses.replace(settings, gathers_rows=gathers_rows)) as reports:
         yield reports

@@ -171,7 +171,7 @@ def _insert_index(
     counts = isinstance(dofn, IndexDoFn)
     if counts:
         told_by = weave.windows_told.get(taken, 0)
-        tally_step(weave, dofn, label, None, outputs, SINK_OF_LEDGER, told_by)
+        tally_step(weave, dofn, label, None, outputs, SINK_OF_LEDGER, told_by, taken)
     made = weave.insert_dofn(node_id, name, dofn, taken, outputs, before=True)
     if counts and dofn.points is not None:
         note_taken(weave, made, dofn.points, taken, label)

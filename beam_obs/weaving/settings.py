@@ -8,6 +8,9 @@ from beam_obs.records.contributors import DEFAULT_LIMIT
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.trace_settings import TraceSettings
 
+WEAVE_VERSION = 8
+"""Changes when the woven form of the same pipeline changes: a running job cannot be updated across it."""
+
 SAMPLED_SHARE = 1 / 128
 
 

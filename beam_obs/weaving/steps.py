@@ -16,16 +16,27 @@ from beam_obs.records.lineage_rows import STATE
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.weave_report import NO_ORIGIN, SOURCE, WovenSource
+from beam_obs.weaving import units
 from beam_obs.weaving.gatherings import note_gathering
-from beam_obs.weaving.ledger_edges import note_points, note_taken, points_of, settle_points, tally_step
+from beam_obs.weaving.ledger_edges import (
+    has_windows,
+    note_points,
+    note_taken,
+    points_of,
+    settle_points,
+    tally_step,
+    tally_windowing,
+)
 from beam_obs.weaving.message_reads import messages_read
 from beam_obs.weaving.outputs import is_end
 from beam_obs.weaving.par_do import ParDoFacts
+from beam_obs.weaving.portable_graph import PAR_DO_URN
 from beam_obs.weaving.shown_sources import puts_in_default
 from beam_obs.weaving.span_ways import traced_source
 from beam_obs.weaving.units import is_internal, source_label
 from beam_obs.weaving.weave_state import DERIVATIONS, FILTERED, WeaveState
-from beam_obs.woven.inserted_steps import BatchedDoFn, OfWoven, SupersetDoFn
+from beam_obs.woven.inserted_steps import BatchedDoFn, OfWoven, SupersetDoFn, WindowedSupersetDoFn
+from beam_obs.woven.plain_values import PlainView
 from beam_obs.woven.source_origins import (
     BY_CONTENT,
     BY_INDEX,
@@ -41,6 +52,7 @@ from beam_obs.woven.step_settings import WovenSettings
 from beam_obs.woven.window_fn import WovenWindowFn
 from beam_obs.woven.woven_payload import WovenPayload, load_woven
 from beam_obs.wrapper.element_forms import KEYED, LISTED, PLAIN, ROWS, SEED, WOVEN, Ends
+from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
 
@@ -117,17 +129,22 @@ def weave_par_do(weave: WeaveState, node_id: str) -> None:
         return
     settings = dataclasses.replace(settings, points=settle_points(points, woven, facts))
     taken = weave.needed(main, takes, node_id)
+    woven_beside: dict[str, str] = {}
     for tag, pcoll in list(node.inputs.items()):
-        if tag in beside:
-            node.inputs[tag] = weave.needed(pcoll, WOVEN if settings.defaults_to_side else PLAIN, node_id)
-        else:
+        if tag not in beside:
             node.inputs[tag] = taken
+        elif _views_values(weave, facts.payload.side_inputs[tag], pcoll, settings.defaults_to_side):
+            node.inputs[tag] = weave.needed(pcoll, WOVEN, node_id)
+            woven_beside[tag] = WOVEN
+        else:
+            node.inputs[tag] = weave.needed(pcoll, PLAIN, node_id)
     for tag, pcoll in sorted(node.outputs.items()):
         weave.set_form(pcoll, settings.gives if tag == "None" else settings.tags.get(tag, settings.gives))
     gathers = facts.holds_back or (facts.is_stateful and facts.remembers)
     if facts.is_stateful and gathers and not facts.passes_summaries and takes != SEED:
         for tag, pcoll in sorted(node.outputs.items()):
-            _make_origins_behind(weave, node_id, tag, pcoll, main)
+            if weave.form(pcoll) != PLAIN:
+                _make_origins_behind(weave, node_id, tag, pcoll, main)
     elif gathers and not facts.passes_summaries and takes != SEED:
         rows = weave.rows_of(next(iter(sorted(node.outputs.values()))), DERIVATIONS, settings.label)
         # They are of a bundle, which has no window of its own.
@@ -154,12 +171,34 @@ def weave_par_do(weave: WeaveState, node_id: str) -> None:
     payload.do_fn.payload = pickler.dumps(WovenPayload(facts.pickled, settings))
     # The maps in it have an order of their own in each process.
     node.spec.payload = payload.SerializeToString(deterministic=True)
-    weave.says[node_id] = settings.ends
+    weave.says[node_id] = settings.ends._replace(beside=woven_beside)
     if settings.source is not None and is_source:
         partition = None if settings.source.kind == TOLD else settings.source.partition
         label = settings.label if partition is None else partition.name
         weave.report.sources.append(WovenSource(label, partition))
     weave.note_woven(node_id)
+
+
+def _views_values(weave: WeaveState, side_input: api.SideInput, pcoll: str, shows_pairs: bool) -> bool:
+    """Returns whether a side input takes woven elements, and lets it show their values to the user's view.
+
+    Args:
+      weave: the weave.
+      side_input: how it is viewed.
+      pcoll: what is viewed.
+      shows_pairs: whether the step takes provenances and values.
+    """
+    if shows_pairs:
+        return True
+    can_be = (
+        weave.form(pcoll) == WOVEN
+        and weave.settings.fuses_steps
+        and side_input.access_pattern.urn == common_urns.side_inputs.ITERABLE.urn
+        and side_input.view_fn.urn == python_urns.PICKLED_VIEWFN
+    )
+    if can_be:
+        side_input.view_fn.payload = pickler.dumps(PlainView(side_input.view_fn.payload))
+    return can_be
 
 
 def _may_give_nothing(facts: ParDoFacts, settings: WovenSettings) -> bool:
@@ -204,20 +243,19 @@ def _make_origins_behind(weave: WeaveState, node_id: str, tag: str, pcoll: str, 
     inside = weave.new_pcollection(pcoll, "summed", form)
     weave.graph.replace_output(node_id, pcoll, inside)
     rows = weave.rows_of(pcoll, DERIVATIONS, label)
-    dofn = SupersetDoFn(label, STATE, form, weave.settings.limit)
+    in_windows = has_windows(weave, pcoll)
+    behind = WindowedSupersetDoFn if in_windows else SupersetDoFn
+    dofn = behind(label, STATE, form, weave.settings.limit)
     dofn.traced = weave.traced_step(label, main)
     name = f"{weave.label(node_id)}/beam_obs:origins {tag}"
     outputs = {"None": pcoll, ROWS: rows}
-    tally_step(weave, dofn, label, pcoll, outputs)
+    tally_step(weave, dofn, label, pcoll, outputs, told_by=None if in_windows else 0)
     weave.insert_dofn(node_id, name, dofn, inside, outputs)
 
 
 def _settings(weave: WeaveState, node_id: str, facts: ParDoFacts, main: str, takes: str) -> WovenSettings:
     node = weave.graph.node(node_id)
-    # One converter of batches serves all outputs.
-    forms = {
-        tag: WOVEN if facts.gives_batches else weave.form_for(pcoll) for tag, pcoll in node.outputs.items()
-    }
+    forms = {tag: _form_given(weave, facts, tag, pcoll) for tag, pcoll in node.outputs.items()}
     only = next(iter(forms)) if len(forms) == 1 else "None"
     windowing = weave.windowing(main)
     source = _source(weave, node_id, facts) if takes == SEED else None
@@ -248,6 +286,36 @@ def _settings(weave: WeaveState, node_id: str, facts: ParDoFacts, main: str, tak
             and all(weave.is_woven(node.inputs[tag]) for tag in facts.payload.side_inputs)
         ),
     )
+
+
+def _form_given(weave: WeaveState, facts: ParDoFacts, tag: str, pcoll: str) -> str:
+    if facts.gives_batches:
+        return WOVEN  # one converter of batches serves all outputs
+    # What is refused has its origin in it.
+    if tag == DEAD_TAG and weave.only_evidence_takes(pcoll):
+        return PLAIN
+    # Of what gathers its elements the origins are made behind it, and counted there.
+    makes_each = not (facts.is_stateful or facts.holds_back)
+    return PLAIN if makes_each and _only_views_take(weave, pcoll) else weave.form_for(pcoll)
+
+
+def _only_views_take(weave: WeaveState, pcoll: str) -> bool:
+    """Returns whether a PCollection is but viewed as a side input, of values: nobody asks for its origins.
+
+    A runner and its worker hold all of a side input, and Beam weighs it object by object: an origin beside
+    each value was half of what lineage took of memory on four months of flights (`benchmarks/flights.py`).
+    """
+    takers = [one for one in weave.graph.consumers.get(pcoll, ()) if weave.unit_of[one].kind != units.NOTHING]
+    return weave.settings.fuses_steps and bool(takers) and all(_views(weave, one, pcoll) for one in takers)
+
+
+def _views(weave: WeaveState, node_id: str, pcoll: str) -> bool:
+    """Returns whether a step takes the values of a PCollection as a side input, and no elements of it."""
+    node = weave.graph.node(node_id)
+    if node.spec.urn != PAR_DO_URN or puts_in_default(weave.graph, node_id):
+        return False
+    beside = weave.facts(node_id).payload.side_inputs
+    return all(tag in beside for tag, taken in node.inputs.items() if taken == pcoll)
 
 
 def label_of_source(weave: WeaveState, node_id: str, facts: ParDoFacts) -> str:
@@ -341,6 +409,9 @@ def weave_window(weave: WeaveState, node_id: str) -> None:
     form = weave.form_for(given) if weave.can_be_keyed(pcoll) else WOVEN
     node.inputs[tag] = weave.needed(pcoll, form, node_id)
     weave.set_form(given, form)
+    if tally_windowing(weave, node_id, form):
+        weave.note_woven(node_id)
+        return
     strategy = proto_utils.parse_Bytes(node.spec.payload, api.WindowingStrategy)
     if strategy.window_fn.urn not in _STANDARD_WINDOWS:
         window_fn = WindowFn.from_runner_api(strategy.window_fn, weave.context)

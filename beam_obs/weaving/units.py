@@ -16,7 +16,7 @@ from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.weaving.portable_graph import PAR_DO_URN, PortableGraph
-from beam_obs.wrapper.role import BEGINS_READ, EVIDENCE, TELLS_LATE
+from beam_obs.wrapper.role import BEGINS_READ, KEEPING, TELLS_LATE
 
 PAR_DO = "ParDo"
 IMPULSE = "Impulse"
@@ -145,7 +145,7 @@ def feeds_hot_keys(graph: PortableGraph, node_id: str, output: str) -> bool:
 def _kind(graph: PortableGraph, node_id: str) -> str | None:
     node = graph.node(node_id)
     name = graph.python_type(node_id)
-    if graph.role(node_id) == EVIDENCE:
+    if graph.role(node_id) in KEEPING:
         return OURS
     if graph.role(node_id) == TELLS_LATE:
         return TELL_LATE

@@ -21,7 +21,7 @@ from beam_obs.weaving.frames import is_frame_read, weave_frame_read
 from beam_obs.weaving.instrument_outputs import keep_instruments
 from beam_obs.weaving.ledger_edges import note_ledger
 from beam_obs.weaving.located_reads import is_range_read, weave_located_read, weave_range_read
-from beam_obs.weaving.settings import WeaveSettings
+from beam_obs.weaving.settings import WEAVE_VERSION, WeaveSettings
 from beam_obs.weaving.shown_sources import find_shown_sources
 from beam_obs.weaving.side_reads import find_side_reads
 from beam_obs.weaving.single_ways import find_single_ways
@@ -29,9 +29,6 @@ from beam_obs.weaving.span_ways import met_roots, note_span_givers
 from beam_obs.weaving.units import Unit
 from beam_obs.weaving.weave_state import WeaveState
 from beam_obs.weaving.writer import write_rows
-
-WEAVE_VERSION = 6
-"""Changes when the woven form of the same pipeline changes: a running job cannot be updated across it."""
 
 _MOST_LEFT = 32
 """Units at which a weave may fail before the whole pipeline is left as it is: each costs a weave."""

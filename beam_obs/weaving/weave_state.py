@@ -49,6 +49,7 @@ class LedgerInput(NamedTuple):
       pcoll: of which PCollection.
       obstacle: why it cannot be held against what is given, or empty.
       may_drop: whether the step drops what comes too late for its window.
+      in_each_window: whether an element counts in each window that it is in.
     """
 
     label: str
@@ -56,6 +57,21 @@ class LedgerInput(NamedTuple):
     pcoll: str
     obstacle: str = ""
     may_drop: bool = False
+    in_each_window: bool = False
+
+
+class LedgerOutput(NamedTuple):
+    """What the ledger has of a PCollection.
+
+    Args:
+      label: of the step that gives it.
+      terms: what that gives.
+      in_each_window: whether an element counts in each window that it is in.
+    """
+
+    label: str
+    terms: Terms
+    in_each_window: bool = False
 
 
 class WeaveState:
@@ -95,6 +111,8 @@ class WeaveState:
         """Coders of woven values of which runners do not see the parts, and the same with their parts."""
         self.rows: list[tuple[str, str, str]] = []
         """Evidence: its kind, the label of the step, the PCollection of rows."""
+        self.makers_of_rows: dict[str, tuple[str, Any]] = {}
+        """By PCollection of rows, the step of the weave's own making that makes it, and its DoFn."""
         self.units = find_units(self.graph)
         self.unit_of = {leaf: unit for unit in self.units for leaf in self.graph.leaves(unit.node)}
         self._units = {unit.node: unit for unit in self.units} | self.unit_of
@@ -108,10 +126,12 @@ class WeaveState:
         """Steps of the weave's own making that give each element once."""
         self.taken_by: dict[str, LedgerInput] = {}
         """Steps of which the ledger has what they take."""
-        self.given_to: dict[str, tuple[str, Terms]] = {}
-        """PCollections, by which step they are made, and what it gives."""
+        self.given_to: dict[str, LedgerOutput] = {}
+        """PCollections that steps of which the ledger has what they give make."""
         self.windows_told: dict[str, int] = {}
         """PCollections, by the first point of the step that tells in which windows their elements are."""
+        self.windowing_steps: set[str] = set()
+        """Steps of the weave's own that stand for a WindowInto."""
         self._points = 1
         self.ends: dict[str, str] = {}
         """Steps that nobody takes from, and what they take."""
@@ -255,6 +275,11 @@ class WeaveState:
             self.unsealed[name] = woven
         return name
 
+    def only_evidence_takes(self, pcoll: str) -> bool:
+        """Returns whether all that takes a PCollection keeps evidence of it."""
+        leaves = self.graph.consumers.get(pcoll, ())
+        return bool(leaves) and all(self.unit_of[leaf].kind == units.OURS for leaf in leaves)
+
     def only_inference_takes(self, pcoll: str) -> bool:
         """Returns whether nothing but RunInference's step takes the lists of a PCollection, as elements."""
         return self._only_for(pcoll, lambda facts: facts.is_inference)
@@ -318,8 +343,10 @@ class WeaveState:
         The bundle-based direct runner makes a view of the first only that such a step gives.
         """
         node = self.graph.node(unit_node)
-        if node.spec.urn != PAR_DO_URN or all(
-            node.inputs[tag] != pcoll for tag in self.facts(unit_node).payload.side_inputs
+        if (
+            self.settings.fuses_steps
+            or node.spec.urn != PAR_DO_URN
+            or all(node.inputs[tag] != pcoll for tag in self.facts(unit_node).payload.side_inputs)
         ):
             return False
         return any(
@@ -341,6 +368,7 @@ class WeaveState:
         """Puts a ParDo before or behind a step; returns its id."""
         made = self.graph.insert(beside, name, par_do_spec(dofn), {"None": taken}, outputs, before=before)
         self.says[made] = dofn.ends
+        self.makers_of_rows.update(dict.fromkeys(outputs.values(), (made, dofn)))
         if beside in self._units:
             self._units[made] = self._units[beside]
         return made

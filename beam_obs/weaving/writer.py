@@ -24,12 +24,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.dead_letters.evidence_writer import (
     CommitEvidence,
-    GatherRows,
     PutUnderOneKey,
     WriteEvidence,
     WriteManifest,
     commit_of_batch,
     slug,
+    write_gathered,
 )
 from beam_obs.records.instrument_rows import INSTRUMENTS
 from beam_obs.records.ledger_rows import LEDGER, PointSums, manifest_of
@@ -39,8 +39,17 @@ from beam_obs.weaving.encoded_rows import open_rows
 from beam_obs.weaving.own_pipeline import own_pipeline
 from beam_obs.weaving.portable_graph import PortableGraph
 from beam_obs.weaving.step_names import StepNames
-from beam_obs.weaving.weave_state import FILTERED, INPUTS, WINDOW_COUNTS, WeaveState, par_do_spec
+from beam_obs.weaving.weave_state import (
+    DERIVATIONS,
+    FILTERED,
+    INPUTS,
+    OUTPUTS,
+    WINDOW_COUNTS,
+    WeaveState,
+    par_do_spec,
+)
 from beam_obs.woven.gathered import sum_of_rows
+from beam_obs.wrapper.role import COMMIT
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.untyped import Untyped, untyped
 
@@ -50,6 +59,9 @@ _BY_HAND = "beam_obs_rows"
 _BATCH_MANIFESTS = "manifests"
 _TOGETHER = (FILTERED, INSTRUMENTS, LEDGER)
 """Kinds whose rows tell their steps: those of all steps are written as one."""
+_WITHIN = (DERIVATIONS, OUTPUTS)
+"""Kinds that steps of the weave's own making write themselves, where they need not be gathered."""
+_FLATTEN = common_urns.primitives.FLATTEN.urn
 _DONE_BY_RUNNERS = beam.Pipeline.runner_implemented_transforms()
 """Steps that name no environment: an engine would look there for what only it does."""
 
@@ -77,6 +89,10 @@ def write_rows(
         if weave.graph.parts.pcollections[rows].is_bounded != api.IsBounded.BOUNDED:
             starts.append(_Start(kind, label, rows, is_default))
             continue
+        maker = weave.makers_of_rows.get(rows)
+        if maker is not None and kind in _WITHIN and hasattr(maker[1], "writer"):
+            manifests.append(wiring.write_within(*maker, _writer(kind, label, evidence), rows))
+            continue
         if not is_default:
             rows = wiring.globally(names.once(f"Globally {kind} of {slug(label)}"), rows)
         if kind in _TOGETHER:
@@ -88,6 +104,10 @@ def write_rows(
         rows = wiring.flatten(kind.capitalize(), of_steps, BytesCoder())
         manifests.append(wiring.par_do(kind, _writer(kind, "", evidence), rows))
     if manifests:
+        commit = _commit_of(weave, evidence) if shuffles_manifests and not starts else None
+        if commit is not None:
+            wiring.bring_to(commit, manifests)
+            return
         flat = wiring.flatten("Manifests", manifests, StrUtf8Coder())
         if shuffles_manifests and not starts:
             wiring.commit(flat, evidence)
@@ -95,6 +115,42 @@ def write_rows(
         starts.append(_Start(_BATCH_MANIFESTS, "", flat, is_default=True))
     inside = _move_into(weave.graph, starts, _Write(evidence, shuffles_manifests, gathers_rows))
     wiring.move_into(inside)
+
+
+def _commit_of(weave: WeaveState, evidence: str | RunContext) -> str | None:
+    """Returns the commit of the run that the pipeline's own steps bring their manifests to, where it may take
+    those of rows too: all at once, and without waiting for more steps than it does."""
+    if not isinstance(evidence, RunContext):
+        return None
+    graph = weave.graph
+    for node_id in graph.order:
+        if graph.role(node_id) == COMMIT:
+            pcolls = [graph.parts.pcollections[one] for one in graph.node(node_id).inputs.values()]
+            are_bounded = all(one.is_bounded == api.IsBounded.BOUNDED for one in pcolls)
+            if are_bounded and _waits_for_all_rows(weave, node_id):
+                return node_id
+    return None
+
+
+def _waits_for_all_rows(weave: WeaveState, commit: str) -> bool:
+    """Returns whether a commit stands behind each step that makes rows: what was refused before a write is
+    committed before the write is done."""
+    graph = weave.graph
+    makers = {
+        pcoll: leaf
+        for root in graph.proto.root_transform_ids
+        for leaf in graph.leaves(root)
+        for pcoll in graph.node(leaf).outputs.values()
+        if pcoll not in graph.node(leaf).inputs.values()
+    }
+    before = set[str]()
+    todo = list(graph.node(commit).inputs.values())
+    while todo:
+        maker = makers.get(todo.pop())
+        if maker is not None and maker not in before:
+            before.add(maker)
+            todo.extend(graph.node(maker).inputs.values())
+    return all(makers.get(rows) in before for _, _, rows in weave.rows)
 
 
 class _Start(NamedTuple):
@@ -132,7 +188,8 @@ class _Write(Untyped, beam.PTransform):
         for start in starts:
             rows = start.rows
             of_step = f"{start.kind} of {slug(start.label)}"
-            if not start.is_default:
+            # What is gathered gets there with its key.
+            if not start.is_default and (self._at_once or start.kind in (INPUTS, *_TOGETHER)):
                 rows = rows | names.once(f"In the global window {of_step}") >> beam.WindowInto(
                     GlobalWindows()
                 )
@@ -151,10 +208,10 @@ class _Write(Untyped, beam.PTransform):
         return flat | "Commit" >> beam.ParDo(WriteManifest(self._evidence))
 
     def _of_stream(self, name: str, start: _Start, rows: Any) -> Any:
-        if start.kind != INPUTS:
-            rows = rows | f"Gather {name}" >> GatherRows(self._at_once)
-        write = beam.ParDo(_writer(start.kind, start.label, self._evidence))
-        return rows | name >> write.with_output_types(str)
+        writer = _writer(start.kind, start.label, self._evidence)
+        if start.kind == INPUTS:
+            return rows | name >> beam.ParDo(writer).with_output_types(str)
+        return write_gathered(rows, writer, self._at_once, f"Gather {name}", name)
 
 
 def _writer(kind: str, label: str, evidence: str | RunContext) -> beam.DoFn:
@@ -250,7 +307,7 @@ class _Wiring:
 
     def flatten(self, name: str, taken: list[str], coder: Any) -> str:
         """Returns several PCollections as one."""
-        return self._add(name, api.FunctionSpec(urn=common_urns.primitives.FLATTEN.urn), taken, coder)
+        return self._add(name, api.FunctionSpec(urn=_FLATTEN), taken, coder)
 
     def commit(self, manifests: str, evidence: str | RunContext) -> None:
         """Commits manifests behind a shuffle, as `CommitEvidence` does, and puts all steps in a composite."""
@@ -261,20 +318,41 @@ class _Wiring:
         grouped = TupleCoder([BytesCoder(), IterableCoder(StrUtf8Coder())])
         shuffled = self._add(f"{name}/Shuffle", shuffle, [keyed], grouped)
         self.par_do(f"{name}/Write", step, shuffled)
+        self._put_into_composite()
+
+    def bring_to(self, commit: str, manifests: list[str]) -> None:
+        """Brings manifests to the commit that is there, and puts all steps in a composite before it."""
+        graph = self._graph
+        (flatten,) = [leaf for leaf in graph.leaves(commit) if graph.node(leaf).spec.urn == _FLATTEN]
+        for at, pcoll in enumerate(manifests):
+            for node_id in (commit, flatten):
+                graph.node(node_id).inputs[f"{_BY_HAND}_{at}"] = pcoll
+        if not self._nodes:
+            self._add_parts()
+            return
+        self._put_into_composite(commit)
+        for at, pcoll in enumerate(one for one in manifests if one in self._made):
+            graph.node(_BY_HAND).outputs[str(at)] = pcoll
+
+    def write_within(self, node_id: str, dofn: Any, writer: beam.DoFn, rows: str) -> str:
+        """Lets a step of the weave's own making write its rows itself; returns their manifests."""
+        dofn.writer = writer
+        self._graph.node(node_id).spec.CopyFrom(par_do_spec(dofn))
+        pcollection = self._graph.parts.pcollections[rows]
+        pcollection.coder_id = self._context.coders.get_id(StrUtf8Coder())
+        pcollection.windowing_strategy_id = self._windowing
+        return rows
+
+    def _put_into_composite(self, before: str | None = None) -> None:
         composite = self._graph.parts.transforms[_BY_HAND]
         composite.unique_name = LABEL
-        _put_at_the_root(self._graph, _BY_HAND)
+        _put_at_the_root(self._graph, _BY_HAND, before)
         self.move_into(_BY_HAND)
 
     def move_into(self, composite: str) -> None:
         """Puts the steps into a composite, before all that is in it."""
+        self._add_parts()
         graph = self._graph
-        made = self._context.to_runner_api()
-        for name, coder in made.coders.items():
-            graph.parts.coders[name].CopyFrom(coder)
-        for name, strategy in made.windowing_strategies.items():
-            graph.parts.windowing_strategies[name].CopyFrom(strategy)
-            graph.parts.windowing_strategies[name].environment_id = graph.environment
         node = graph.node(composite)
         behind = list(node.subtransforms)
         del node.subtransforms[:]
@@ -286,6 +364,15 @@ class _Wiring:
         node.inputs.clear()
         for at, pcoll in enumerate(outside):
             node.inputs[str(at)] = pcoll
+
+    def _add_parts(self) -> None:
+        """Adds the coders and the windowing that the steps use."""
+        parts, made = self._graph.parts, self._context.to_runner_api()
+        for name, coder in made.coders.items():
+            parts.coders[name].CopyFrom(coder)
+        for name, strategy in made.windowing_strategies.items():
+            parts.windowing_strategies[name].CopyFrom(strategy)
+            parts.windowing_strategies[name].environment_id = self._graph.environment
 
     def _add(self, name: str, spec: api.FunctionSpec, taken: list[str], coder: Any) -> str:
         parts = self._graph.parts
@@ -383,9 +470,8 @@ def _move(graph: PortableGraph, pipeline: Any, ends: dict[str, str]) -> str:
     return composite
 
 
-def _put_at_the_root(graph: PortableGraph, composite: str) -> None:
+def _put_at_the_root(graph: PortableGraph, composite: str, before: str | None = None) -> None:
+    """Puts a composite beside those of the user, before one of them or behind all."""
     roots = graph.proto.root_transform_ids
-    if roots and not graph.node(roots[0]).spec.urn:
-        graph.node(roots[0]).subtransforms.append(composite)
-    else:
-        roots.append(composite)
+    siblings = graph.node(roots[0]).subtransforms if roots and not graph.node(roots[0]).spec.urn else roots
+    siblings.insert(list(siblings).index(before) if before in siblings else len(siblings), composite)

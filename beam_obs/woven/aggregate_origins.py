@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.coders import Coder
-from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindows
-from apache_beam.utils.windowed_value import WindowedValue
+from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
 
 from beam_obs.beam_private import UnwindowedValues
 from beam_obs.records.contributors import NO_SOURCE, ORIGIN_BYTES, UNKNOWN, Contributors, gather
@@ -17,8 +16,9 @@ from beam_obs.records.lineage_rows import AGGREGATE, derivation_row
 from beam_obs.records.origin import derived_origin
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.woven.gathered import GIVEN, WINDOWS, WindowTally, flush_gathered
-from beam_obs.woven.tallying import Tallying
-from beam_obs.wrapper.element_forms import GROUPED, KEYED, PLAIN, ROWS, WOVEN, Ends, pack
+from beam_obs.woven.plain_values import PlainValues
+from beam_obs.woven.written_rows import WritingRows
+from beam_obs.wrapper.element_forms import GROUPED, KEYED, PLAIN, WOVEN, Ends, pack
 from beam_obs.wrapper.hidden_texts import REDACTED
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
@@ -114,7 +114,7 @@ class Aggregate:
         return Made(child, row, found.count, found)
 
 
-class _BehindAggregate(Tallying, StatelessDoFn):
+class _BehindAggregate(WritingRows, StatelessDoFn):
     """Makes the origins of aggregates, and counts the elements that are in them.
 
     Args:
@@ -122,7 +122,12 @@ class _BehindAggregate(Tallying, StatelessDoFn):
       gives: form of the output.
       counts_windows: whether elements are counted by window too.
       least: of sampled origins, whose windows are noted: what their hashes are at least; None notes none.
+
+    Attributes:
+      gives_at_end: whether nothing of a window is given before it is over.
     """
+
+    gives_at_end = False
 
     def __init__(
         self, aggregate: Aggregate, gives: str, counts_windows: bool = False, least: bytes | None = None
@@ -150,6 +155,11 @@ class _BehindAggregate(Tallying, StatelessDoFn):
             self._windows.add(windowed.windows, count)
             self._windows.add_late(windowed, count)
             self._windows.note(windowed.windows, origins, are_all)
+            tally = self.tally
+            if tally is not None and tally.tells_windows:
+                timing = windowed.pane_info.timing
+                if self.gives_at_end or timing in (PaneInfoTiming.ON_TIME, PaneInfoTiming.LATE):
+                    tally.is_over(windowed.windows[0]._end_micros)
 
 
 class GroupedDoFn(_BehindAggregate):
@@ -158,10 +168,9 @@ class GroupedDoFn(_BehindAggregate):
     def _note(self, provenances: Sequence[bytes], origin: bytes, windowed: Any) -> None:
         tally = self.tally
         if tally is not None:
+            tally.came_in(windowed.windows)
             tally.took_each(provenances)
             tally.gave(origin)
-            if tally.tells_windows:
-                tally.gave_group(windowed.windows[0], len(provenances))
 
     @property
     def ends(self) -> Ends:
@@ -192,7 +201,7 @@ class GroupedDoFn(_BehindAggregate):
         self._count(len(provenances), windowed, of.origins, not of.truncated)
         self._note(provenances, origin, windowed)
         packed = pack(self._gives, origin, (key, values))
-        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+        return self.with_row(row, packed)
 
 
 class GloballyGroupedDoFn(GroupedDoFn):
@@ -208,26 +217,6 @@ class GloballyGroupedDoFn(GroupedDoFn):
                 self._note((provenance,), provenance, _GLOBALLY)
                 return [(provenance, (key, [value]))]
         return super().process(element, _GLOBALLY)
-
-
-class PlainValues:
-    """The values of a group too large to hold: read again each time, without their provenances."""
-
-    def __init__(self, pairs: Iterable[tuple[bytes, Any]]) -> None:
-        self._pairs = pairs
-
-    def __iter__(self) -> Iterator[Any]:
-        for _, value in self._pairs:
-            yield value
-
-    def __reduce__(self) -> Any:
-        return (list, (list(self),))
-
-    def __repr__(self) -> str:
-        return f"PlainValues({self._pairs!r})"
-
-
-beam.coders.coder_impl.FastPrimitivesCoderImpl.register_iterable_like_type(PlainValues)
 
 
 class CombinedDoFn(_BehindAggregate):
@@ -268,16 +257,12 @@ class CombinedDoFn(_BehindAggregate):
         self._count(self._number(count, output), windowed, of.origins, not of.truncated)
         self._note(summary, origin, windowed)
         packed = pack(self._gives, origin, (key, output))
-        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+        return self.with_row(row, packed)
 
     def _note(self, summary: bytes, origin: bytes, windowed: Any) -> None:
         tally = self.tally
-        if tally is not None and tally.tells_windows:
-            (window,) = windowed.windows
-            tally.took_sum(summary, window)
-            tally.gave(origin)
-            tally.gave_group(window, 0)
-        elif tally is not None:
+        if tally is not None:
+            tally.came_in(windowed.windows)
             tally.took_sum(summary)
             tally.gave(origin)
 

@@ -195,6 +195,7 @@ class CountToldDoFn(Tallying, _Counting):
         self._windows.add(windowed.windows)
         self._windows.note(windowed.windows, (provenance,))
         if self.tally is not None:
+            self.tally.came_in(windowed.windows)
             self.tally.took_each((provenance,))
             self.tally.gave(provenance)
         return (element,)

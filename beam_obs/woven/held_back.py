@@ -22,9 +22,16 @@ def emits_at_the_end(dofn: DoFn) -> bool:
     if getattr(dofn, "holds_back", True) is False:
         return False
     method: Any = getattr(dofn, "finish_bundle", None)
+    return getattr(method, "__func__", method) is not DoFn.finish_bundle and may_give(method)
+
+
+def may_give(method: Any) -> bool:
+    """Returns whether a function may give anything, or return anything but None.
+
+    >>> may_give(lambda: None), may_give(lambda: [1])
+    (False, True)
+    """
     function = getattr(method, "__func__", method)
-    if function is DoFn.finish_bundle:
-        return False
     code = getattr(function, "__code__", None)
     if code is None or inspect.isgeneratorfunction(function) or hasattr(function, "__wrapped__"):
         return True

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from apache_beam.pvalue import TaggedOutput
+import apache_beam as beam
 
 from beam_obs.records.contributors import ORIGIN_BYTES, UNKNOWN, gather, in_order
 from beam_obs.records.lineage_rows import BATCH
 from beam_obs.woven.superset import superset
-from beam_obs.woven.tallying import Tallying
-from beam_obs.wrapper.element_forms import LISTED, PLAIN, ROWS, WOVEN, Ends, pack, unpack
+from beam_obs.woven.written_rows import WritingRows
+from beam_obs.wrapper.element_forms import LISTED, PLAIN, WOVEN, Ends, pack, unpack
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 
 
@@ -56,7 +56,7 @@ def _converting(takes: str, gives: str, provenance: bytes) -> Callable[[Any], An
     return to_plain if takes == WOVEN and gives == PLAIN else process
 
 
-class BatchedDoFn(Tallying, StatelessDoFn):
+class BatchedDoFn(WritingRows, StatelessDoFn):
     """Behind a step that makes lists of woven elements: gives each list with a provenance of its own.
 
     Args:
@@ -98,10 +98,10 @@ class BatchedDoFn(Tallying, StatelessDoFn):
         if self.tally is not None:
             self.tally.gave(origin)
         packed = pack(self._gives, origin, [value for _, value in pairs])
-        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+        return self.with_row(row, packed)
 
 
-class SupersetDoFn(Tallying, StatelessDoFn):
+class SupersetDoFn(WritingRows, StatelessDoFn):
     """Behind a step that holds elements back: gives what carries a summary an origin.
 
     Args:
@@ -144,11 +144,20 @@ class SupersetDoFn(Tallying, StatelessDoFn):
         self._last = (provenance, origin)
         self._note(origin)
         packed = pack(self._form, origin, value)
-        return [packed] if row is None else [TaggedOutput(ROWS, row), packed]
+        return self.with_row(row, packed)
 
     def _note(self, origin: bytes) -> None:
         if self.tally is not None:
             self.tally.gave(origin)
+
+
+class WindowedSupersetDoFn(SupersetDoFn):
+    """The same where elements are counted by window."""
+
+    def process(self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam) -> Any:
+        if self.tally is not None:
+            self.tally.came_in(windowed.windows)
+        return super().process(element)
 
 
 class OfWoven:

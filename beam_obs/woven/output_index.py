@@ -49,13 +49,15 @@ class IndexDoFn(StatelessDoFn):
         self._settings = (takes, encode, share, is_global, passes_on)
         self._points: StepPoints | None = None
         self._traced: TracedStep | None = None
+        self.writer: Any = None
+        """The DoFn that writes the rows; None where they leave."""
         self._bind()
 
     def __getstate__(self) -> Any:
-        return self._settings, self._points, self._traced
+        return self._settings, self._points, self._traced, self.writer
 
     def __setstate__(self, state: Any) -> None:
-        self._settings, self._points, self._traced = state
+        self._settings, self._points, self._traced, self.writer = state
         self._bind()
 
     @property
@@ -105,18 +107,18 @@ class IndexDoFn(StatelessDoFn):
             except Exception:
                 return passed
             if not is_global:
-                return (given(row), *passed)
+                return (*given(row), *passed)
             add(row)
             if len(rows) < _ROWS_AT_ONCE:
                 return passed
-            return (given(all_rows()), *passed)
+            return (*given(all_rows()), *passed)
 
         self._tracer = None if self._traced is None else _tracer_of(self._traced)
         sampled = None if self._tracer is None else self._tracer.least
         if self._tracer is None or sampled is None:
             self.process = process  # type: ignore[method-assign]
         else:
-            self.process = _traced(process, takes, self._tracer, sampled)  # type: ignore[method-assign, assignment]
+            self.process = _traced(process, takes, self._tracer, sampled[0])  # type: ignore[method-assign, assignment]
 
     def start_bundle(self) -> None:
         if self._tracer is not None:
@@ -124,6 +126,8 @@ class IndexDoFn(StatelessDoFn):
         self._rows.clear()
         if self._tally is not None:
             self._tally.clear()
+        if self.writer is not None:
+            self.writer.start_bundle()
 
     def process(self, element: Any) -> Any:
         """Replaced by what `_bind` makes of the settings."""
@@ -133,7 +137,10 @@ class IndexDoFn(StatelessDoFn):
         if self._tracer is not None:
             self._tracer.finish_bundle()
         if self._rows:
-            yield self._given(GlobalWindows.windowed_value(self._all_rows()))
+            rows = self._all_rows()
+            yield from self._given(rows if self.writer is not None else GlobalWindows.windowed_value(rows))
+        if self.writer is not None:
+            yield from map(self._tagged, self.writer.finish_bundle())
         if self._tally is not None:
             yield from self._tally.rows()
 
@@ -142,7 +149,14 @@ class IndexDoFn(StatelessDoFn):
         self._rows.clear()
         return rows
 
-    def _given(self, rows: Any) -> Any:
+    def _given(self, rows: Any) -> tuple[Any, ...]:
+        """Returns what leaves where there are rows: nothing, where they are written here."""
+        if self.writer is None:
+            return (self._tagged(rows),)
+        self.writer.process(rows)
+        return ()
+
+    def _tagged(self, rows: Any) -> Any:
         passes_on = self._settings[-1]
         return TaggedOutput(ROWS, rows) if passes_on else rows
 
@@ -154,17 +168,15 @@ def _tracer_of(traced: TracedStep) -> StepTracer:
 
 
 def _traced(
-    process: Callable[[Any], Any], takes: str, tracer: StepTracer, sampled: bytes
+    process: Callable[[Any], Any], takes: str, tracer: StepTracer, sampled: int
 ) -> Callable[[Any], Any]:
     """Returns a process function that makes spans of sampled records, which last while they are written."""
 
     def traced(element: Any) -> Any:
         provenance = element[0] if takes == WOVEN else unpack(takes, element)[0]
-        results = process(element)
-        if provenance[9:] < sampled and provenance not in INCOMING:
-            return results
-        if len(provenance) != ORIGIN_BYTES or not tracer.is_traced(provenance):
-            return results
-        return tracer.passing(provenance, results)
+        is_plain = len(provenance) != ORIGIN_BYTES or provenance[9] < sampled
+        if (is_plain and provenance not in INCOMING) or not tracer.is_traced(provenance):
+            return process(element)
+        return tracer.passing(provenance, process(element))
 
     return traced

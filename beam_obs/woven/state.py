@@ -1,7 +1,8 @@
 """Lineage of stateful steps: a hidden bag of state beside the user's holds the origins of what went in.
 
-What a step gives before it has read any state comes from its element alone; after that, from everything
-in the key's history, which is a superset. The history ends when a call has cleared all of the user's state.
+What a step gives before it has read anything from its state comes from its element alone, also where it
+looked and there was nothing; after that, from everything in the key's history, which is a superset. The
+history ends when a call has cleared all of the user's state.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from apache_beam.transforms.core import DoFn
 from apache_beam.transforms.userstate import BagStateSpec
 
 from beam_obs.records.contributors import UNKNOWN, summarize
+from beam_obs.wrapper.step_tally import StepTally
 from beam_obs.wrapper.woven_step import State, WovenStep
 
 HISTORY = "beam_obs_history"
@@ -56,6 +58,13 @@ class _WatchedState:
         self._name = name
         self._call = call
 
+    def read(self) -> Any:
+        """Reads the state. Nothing comes of one that is empty, so that its history is not asked for."""
+        found = self._state.read()
+        if found is not None and not (type(found) is set and not found):
+            self._call.has_read = True
+        return found
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("read"):
             self._call.has_read = True
@@ -77,7 +86,12 @@ def remembers(dofn: Any) -> bool:
 
 
 def watched_state(
-    step: WovenStep, limit: int | None, states: frozenset[str], history_at: int, states_at: dict[int, str]
+    step: WovenStep,
+    limit: int | None,
+    states: frozenset[str],
+    history_at: int,
+    states_at: dict[int, str],
+    counts_given: bool = False,
 ) -> State:
     """Returns how the calls of a stateful step's function are watched.
 
@@ -87,6 +101,7 @@ def watched_state(
       states: names of all of the user's state.
       history_at: position of the hidden state among the arguments behind the element.
       states_at: position and name of the user's state among them; none where no record is in it.
+      counts_given: whether what it gives is counted for the ledger here, and not behind it.
     """
 
     def watch(provenance: bytes, args: tuple[Any, ...]) -> tuple[_Call, list[Any]]:
@@ -97,7 +112,7 @@ def watched_state(
         del rest[history_at]
         return call, rest
 
-    return State(watch, _giving(step, limit, states))
+    return State(watch, _giving(step, limit, states, step.tally if counts_given else None))
 
 
 def stateful_timer(
@@ -131,7 +146,7 @@ def stateful_timer(
 
 
 def _giving(
-    step: WovenStep, limit: int | None, states: frozenset[str]
+    step: WovenStep, limit: int | None, states: frozenset[str], tally: StepTally | None = None
 ) -> Callable[[Any, _Call], Iterator[Any]]:
     """Returns what gives the results of a call with their provenances."""
     pack, note = step.pack, step.note
@@ -139,15 +154,21 @@ def _giving(
     def woven_results(results: Any, call: _Call) -> Iterator[Any]:
         provenance = call.provenance or UNKNOWN
         of_history: bytes | None = None
+        is_nothing = True
         try:
             for result in results if results is not None else ():
+                is_nothing = False
                 own = call.provenance if not call.has_read else of_history
                 if own is None:
                     own = of_history = call.of_history(limit)
+                if tally is not None:
+                    tally.gave(own)
                 yield pack(own, result)
         except Exception as error:
             note(error, provenance)
             raise error
+        if is_nothing and tally is not None:
+            tally.missed(provenance)
         call.settle(states)
 
     return woven_results

@@ -10,7 +10,7 @@ from beam_obs.records.ledger_rows import StepPoints
 from beam_obs.records.run_context import RunContext
 from beam_obs.traces.traced_step import TracedStep
 from beam_obs.woven.source_origins import SourceOrigins
-from beam_obs.wrapper.element_forms import PLAIN, WOVEN, Ends
+from beam_obs.wrapper.element_forms import Ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,5 +56,5 @@ class WovenSettings:
 
     @property
     def ends(self) -> Ends:
-        """The forms of what the step takes and gives."""
-        return Ends(self.takes, self.gives, self.tags, WOVEN if self.defaults_to_side else PLAIN)
+        """The forms of what the step takes and gives, but for side inputs."""
+        return Ends(self.takes, self.gives, self.tags)

@@ -1,4 +1,4 @@
-"""A step that is told in which window each of its elements is, for the ledger.
+"""A step that is told in which windows each of its elements is, for the ledger.
 
 Beam is asked for it by one more argument, unless the user's function asks for the same.
 """
@@ -25,11 +25,11 @@ def noting_windows(
     element_at: int,
     takes_arguments: bool,
 ) -> Callable[..., Any]:
-    """Returns a process function that tells the window of each element before it does what the other does.
+    """Returns a process function that tells the windows of each element before it does what the other does.
 
     Args:
       process: takes the element first.
-      note: is told the window.
+      note: is told the windows.
       placeholders: of the arguments, one of which is a windowed value.
       element_at: position of the element among them.
       takes_arguments: whether the user's function takes more than the element.
@@ -38,15 +38,15 @@ def noting_windows(
     at = behind_the_element(position, element_at)
 
     def process_told(element: Any, *args: Any, **kwargs: Any) -> Any:
-        note(args[at].windows[0])
+        note(args[at].windows)
         return process(element, *args, **kwargs)
 
     def process_ours(element: Any, *args: Any, **kwargs: Any) -> Any:
-        note(args[at].windows[0])
+        note(args[at].windows)
         return process(element, *args[:at], *args[at + 1 :], **kwargs)
 
     def process_element(element: Any, windowed: Any) -> Any:
-        note(windowed.windows[0])
+        note(windowed.windows)
         return process(element)
 
     if parameter is not WINDOWED_PARAM:

@@ -21,7 +21,7 @@ from beam_obs.records.run_context import RunContext
 from beam_obs.woven.batches import WovenBatchConverter, batch_process, yielding_batches
 from beam_obs.woven.bundle_origins import BundleOrigins, holding_process, noting_process
 from beam_obs.woven.gathered import flush_gathered
-from beam_obs.woven.held_back import emits_at_the_end, looks_at_itself, unchecked
+from beam_obs.woven.held_back import emits_at_the_end, looks_at_itself, may_give, unchecked
 from beam_obs.woven.inference import inference_process
 from beam_obs.woven.plain_arguments import (
     Placeholders,
@@ -192,7 +192,7 @@ class WovenDoFn(StandInDoFn):
         state_names = {
             argument: default.state_spec.name
             for argument, default in zip(names[len(names) - len(defaults) :], defaults, strict=True)
-            if isinstance(default, StateDoFnParam)
+            if isinstance(default, StateDoFnParam) and self._remembers
         }
         called = self._calls.timer(callback)
         return stateful_timer(called, self._step, self._settings.limit, self._state_names, state_names)
@@ -281,11 +281,19 @@ class WovenDoFn(StandInDoFn):
             if isinstance(placeholder, StateDoFnParam)
         }
         history_at = at.pop(HISTORY)
-        if not remembers(unchecked(innermost(self._dofn))):
+        if not self._remembers:
             at.clear()
         states_at = {position: name for name, position in at.items()}
-        state = watched_state(self._step, self._settings.limit, self._state_names, history_at, states_at)
-        return self._calls.woven(self._called, self._step, True, state)
+        # What comes of records in state has its origin behind the step, and is counted there; what timers
+        # give where no record is in it has none, and not all steps behind count such.
+        timers_give = any(map(may_give, self.timer_callbacks()))
+        counts_given = self._tally is not None and not self._remembers and not timers_give
+        limit, names = self._settings.limit, self._state_names
+        state = watched_state(self._step, limit, names, history_at, states_at, counts_given)
+        process = self._calls.woven(self._called, self._step, True, state)
+        if self._tally is not None and counts_given:
+            self._tally.notes(taken=True, given=True, gives_given=True)
+        return process
 
     def _placeholders(self) -> Placeholders:
         self.process = lambda *args, **kwargs: None  # type: ignore[assignment]
@@ -294,6 +302,10 @@ class WovenDoFn(StandInDoFn):
             MethodWrapper(self, "process"), list(args or ()), dict(kwargs or {})
         )
         return list(found)
+
+    @property
+    def _remembers(self) -> bool:
+        return remembers(unchecked(innermost(self._dofn)))
 
     @property
     def _refuses_others(self) -> bool:
@@ -306,6 +318,8 @@ class WovenDoFn(StandInDoFn):
     def _leftovers(self, results: Any) -> Iterator[Any]:
         bundle, settings = self._bundle, self._settings
         bundle.finish()
+        if self._tally is not None and self._tally.tells_windows:
+            self._tally.came_in((None,))
         for result in results:
             if self._stamper is not None:
                 provenance = self._stamper.stamp(result)

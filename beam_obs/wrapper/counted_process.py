@@ -20,8 +20,6 @@ from beam_obs.wrapper.user_callable import DO_FN, UserCallable
 from beam_obs.wrapper.woven_step import State, WovenStep, origin_taker, refuse_text
 
 Process = Callable[..., Any]
-_ALONE = [None]
-"""Stands for the result of a generator that yielded once."""
 
 
 class CountedProcess(NamedTuple):
@@ -79,7 +77,6 @@ def counted_process(
             "lazily": GeneratorType,
             "settle": _settler(called, guard),
             "islice": islice,
-            "alone": _ALONE,
             **({} if step is None else step.names),
             **({} if state is None else state.names),
         }

@@ -27,10 +27,14 @@ def current_origin() -> bytes | None:
     frame = sys._getframe(1)
     while frame is not None:
         if is_frame_of_origin(frame):
-            provenance = frame.f_locals.get("provenance")
-            return provenance if isinstance(provenance, bytes) and len(provenance) == ORIGIN_BYTES else None
+            return origin_in(frame.f_locals.get("provenance"))
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def origin_in(provenance: object) -> bytes | None:
+    """Returns the origin that a provenance is; None where it is of several elements, or none at all."""
+    return provenance if isinstance(provenance, bytes) and len(provenance) == ORIGIN_BYTES else None
 
 
 def is_frame_of_origin(frame: FrameType) -> bool:

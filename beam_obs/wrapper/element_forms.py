@@ -45,13 +45,13 @@ class Ends(NamedTuple):
       takes: form of its elements.
       gives: form of its main output.
       tags: forms of other outputs; rows of evidence are always plain.
-      beside: form of its side inputs.
+      beside: forms of its side inputs that are not plain.
     """
 
     takes: str
     gives: str
     tags: Mapping[str, str] = {}
-    beside: str = PLAIN
+    beside: Mapping[str, str] = {}
 
 
 def pack(form: str, provenance: bytes, value: Any) -> Any:
@@ -86,7 +86,7 @@ def packer(
     tags: dict[str, str],
     window_fn: WindowFn | None,
     notes: Mapping[str, Callable[[bytes], None]] | None = None,
-    moved: Callable[[bytes], None] | None = None,
+    moved: Callable[[bytes, Any, str | None], None] | None = None,
 ) -> Callable[[bytes, Any], Any]:
     """Returns a function of a provenance and a result that packs the value inside of Beam's wrappers.
 
@@ -95,14 +95,21 @@ def packer(
       tags: forms of the tagged outputs; of others nobody reads, so theirs does not matter.
       window_fn: where it looks at elements, it is applied here, to the plain value.
       notes: what takes note of the provenance of an output, by its tag; None where nothing does.
-      moved: what takes note of the provenance of an output that has a time or windows of its own.
+      moved: what takes note of an output that has a time or windows of its own, by its tag.
     """
 
     def pack_result(provenance: bytes, result: Any) -> Any:
         if notes is not None and isinstance(result, TaggedOutput):
-            notes[result.tag](provenance)
+            if moved is not None and isinstance(result.value, (WindowedValue, TimestampedValue)):
+                moved(provenance, result.value, result.tag)
+            else:
+                notes[result.tag](provenance)
+        elif moved is not None and isinstance(result, (WindowedValue, TimestampedValue)):
+            moved(provenance, result, None)
         if result.__class__ is TaggedOutput and result.value.__class__ in ORDINARY:
             form = tags.get(result.tag, WOVEN)
+            if form == PLAIN:
+                return result
             if form == WOVEN:
                 return TaggedOutput(result.tag, (provenance, result.value))
         if isinstance(result, TaggedOutput):
@@ -110,8 +117,6 @@ def packer(
         return pack_inner(main, provenance, result)
 
     def pack_inner(form: str, provenance: bytes, result: Any) -> Any:
-        if moved is not None and isinstance(result, (WindowedValue, TimestampedValue)):
-            moved(provenance)
         if isinstance(result, WindowedValue):
             return result.with_value(pack(form, provenance, result.value))
         if isinstance(result, TimestampedValue):

@@ -8,6 +8,7 @@ and in any other the quoted names that the code has too, such as the field in ``
 from __future__ import annotations
 
 import dis
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from types import FrameType
@@ -58,17 +59,20 @@ def words_of(frames: list[tuple[FrameType, int]], error_type: type) -> Words:
 
 def shape_of(message: str, words: Words) -> str:
     """Returns the shape of a message that a function with these words has failed with."""
-    if words.texts:
-        found: list[tuple[int, int]] = []
-        begin = message[:_LOOKED_AT]
-        for text in words.texts:
-            at = begin.find(text)
-            end = at + len(text)
-            if at >= 0 and not any(at < other_end and other < end for other, other_end in found):
-                found.append((at, end))
-        if found:
-            return f" {VALUE} ".join(begin[at:end].strip() for at, end in sorted(found))
-    return message_shape(message, words.known)
+    found = _texts_in(message[:_LOOKED_AT], words.texts) if words.texts else ""
+    return found or message_shape(message, words.known)
+
+
+@functools.lru_cache(maxsize=1024)
+def _texts_in(message: str, texts: tuple[str, ...]) -> str:
+    """Returns what a message has of the texts that it may be made of; of texts that overlap the first."""
+    found: list[tuple[int, int]] = []
+    for text in texts:
+        at = message.find(text)
+        end = at + len(text)
+        if at >= 0 and not any(at < other_end and other < end for other, other_end in found):
+            found.append((at, end))
+    return f" {VALUE} ".join(message[at:end].strip() for at, end in sorted(found))
 
 
 def _texts_of(frame: FrameType, last: int, error_type: type) -> tuple[str, ...]:

@@ -93,11 +93,16 @@ class Guard:
         self.observe_latency: Callable[[int], None] = _ignore
         self._said_capped = False
 
-    def refuse(self, element: Any, error: Exception) -> list[Any]:
+    def refuse(self, element: Any, error: Exception, provenance: bytes | None = None) -> list[Any]:
         """Returns the dead letter of `element` as a tagged output.
 
         Called while `error` is handled, which is raised again where dead letters have no home, and
         where it is no matter of the element.
+
+        Args:
+          element: the element, or `NO_ELEMENT`.
+          error: what the user's code raised.
+          provenance: of the element, where it is at hand; else it is looked for.
         """
         settings = self.settings
         if not self.may_refuse(error):
@@ -105,7 +110,13 @@ class Guard:
         if settings.record_of is not None and element is not NO_ELEMENT:
             element = settings.record_of(element)
         refusal = refuse_element(
-            element, error, settings.stage, settings.coder, settings.coder_name, settings.redaction
+            element,
+            error,
+            settings.stage,
+            settings.coder,
+            settings.coder_name,
+            settings.redaction,
+            provenance,
         )
         if element is NO_ELEMENT:
             self.leftovers += 1

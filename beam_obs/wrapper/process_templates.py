@@ -35,6 +35,7 @@ def process(element{arguments}):
     {take_apart}
     try:
         results = {call}(value{arguments})
+        {give_lone}
     except Exception as error:
         {refuse_or_raise}
     kind = results.__class__
@@ -102,6 +103,7 @@ def process(element{arguments}):
     {take_apart}
     try:
         results = {call}({value}{arguments})
+        {give_lone}
         kind = results.__class__
         if kind is not list:
             if kind is lazy_kind:
@@ -112,10 +114,6 @@ def process(element{arguments}):
                     filtered += 1
                     {give_nothing}
                 for second in results:
-                    break
-                else:
-                    results = alone
-                if results is not alone:
                     iterator, results = results, [result, second]
                     for result in iterator:
                         results += [result, *islice(iterator, cap)]
@@ -123,6 +121,9 @@ def process(element{arguments}):
                     if len(results) > cap:
                         others += 1
                         return {go_on}
+                    break
+                else:
+                    {give_yielded}
             else:
                 results = settle({value}, results)
                 if results.__class__ is lazily:
@@ -131,10 +132,9 @@ def process(element{arguments}):
     except Exception as error:
         others += 1
         {refuse_or_raise}
-    if results is alone:
-        {give_one}
-    if len(results) == 1:
-        {give_first}
+    match results:
+        case [{first}]:
+            {give_first}
     others += 1
     if results:
         out += len(results)
@@ -161,7 +161,7 @@ def later(provenance, results):
 REFUSED = """
 def refused(provenance, value, error):
     try:
-        letters = refuse(value, error)
+        letters = refuse(value, error, provenance)
     except Exception as raised:
         note(raised, provenance)
         raise raised
@@ -195,10 +195,12 @@ TAKE_APART = {
     KEYED: "key, (provenance, value) = element\nvalue = (key, value)",
 }
 WATCH = "\ncall, args = watch(provenance, args)"
-# Of a record that is not sampled this is all that tracing costs.
-CHOOSE_CALL = "\nrun = function if provenance[9:] < sampled else traced(provenance)"
+# Of a record that is not sampled this is all that tracing costs. One byte takes half as long as a slice
+# (`benchmarks/traces.py`); the few whose byte is that of the least that is sampled are looked at in `traced`.
+CHOOSE_CALL = """
+run = function if len(provenance) != 16 or provenance[9] < sampled else traced(provenance)"""
 CHOOSE_CALL_BY_FLAG = """
-is_plain = provenance[9:] < sampled and provenance not in incoming
+is_plain = (len(provenance) != 16 or provenance[9] < sampled) and provenance not in incoming
 run = function if is_plain else traced(provenance)"""
 IN_FORM = {
     PLAIN: "result",
@@ -211,6 +213,8 @@ PASS_ON = {
     (KEYED, KEYED): "return [element]",
     (WOVEN, KEYED): "key, value = value\nreturn [(key, (provenance, value))]",
     (KEYED, WOVEN): "return [(provenance, value)]",
+    (WOVEN, PLAIN): "return [value]",
+    (KEYED, PLAIN): "return [value]",
 }
 COUNT_AND_TIME = """
 nonlocal left, given{counters}
@@ -229,6 +233,25 @@ if result.__class__ in ordinary:
     key, result = result
     return [(key, (provenance, result))]
 return [pack(provenance, result)]
+"""
+GIVE_ONE_PLAIN = """
+if result.__class__ in ordinary:
+    return [result]
+return [pack(provenance, result)]
+"""
+GIVE_ONE = {PLAIN: GIVE_ONE_PLAIN, WOVEN: GIVE_ONE_WOVEN, KEYED: GIVE_ONE_KEYED}
+# A pattern costs 28 ns less than to look at class and length (`benchmarks/weave.py`). One of Beam's wrappers,
+# and what is no sequence of one, is seen to below.
+GIVE_LONE = """
+match results:
+    case [result]:
+        if result.__class__ in ordinary:
+            return [(provenance, result)]
+"""
+GIVE_YIELDED = """
+if result.__class__ in ordinary:
+    return [(provenance, result)]
+results = [result]
 """
 # A comprehension would make the provenance a variable that is slower to read.
 GIVE_ALL_WOVEN = """

@@ -17,7 +17,7 @@ from typing import Any
 
 from beam_obs.wrapper import process_templates as templates
 from beam_obs.wrapper.current_origin import OBSERVED_FRAME, WOVEN_FRAME
-from beam_obs.wrapper.element_forms import KEYED, PLAIN
+from beam_obs.wrapper.element_forms import KEYED, PLAIN, WOVEN
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE
 
 GENERATOR = "generator"
@@ -31,7 +31,7 @@ class Way:
     Args:
       kind: how the user's function is called: a kind of `user_callable`, or `GENERATOR`.
       takes: form of the elements.
-      gives: form of the main output; `PLAIN` where they are taken `PLAIN`, and only there.
+      gives: form of the main output; `PLAIN` where they are taken `PLAIN`, and where nobody asks for origins.
       is_stage: whether it counts, times and refuses.
       takes_arguments: whether there are more arguments than the element.
       notes_filtered: whether there are rows for elements that gave nothing.
@@ -88,7 +88,7 @@ def text_of(way: Way) -> str:
 
 
 _NAMES_OF_ALL = ("function",)
-_NAMES_OF_STAGES = ("guard", "rate", "cap", "lazy_kind", "lazily", "settle", "islice", "alone")
+_NAMES_OF_STAGES = ("guard", "rate", "cap", "lazy_kind", "lazily", "settle", "islice")
 _NAMES_OF_WOVEN = ("ordinary", "pack", "note", "refuse_text", "least", "note_filtered", "absent")
 _NAMES_OF_STATE = ("watch", "outputs")
 _NAMES_OF_TRACES = ("sampled", "traced")
@@ -143,7 +143,10 @@ def _fragments(way: Way) -> dict[str, str]:
         "result_in_form": _result_in_form(way),
         "give_nothing": _give_nothing(way),
         "give_one": _give_one(way),
+        "give_yielded": _give_yielded(way),
+        "give_lone": _give_lone(way),
         "give_first": _give_first(way),
+        "first": "result" if way.is_woven and not way.has_state else "_",
         "give_all": _give_all(way),
         "pass_on": templates.PASS_ON[way.takes, way.gives],
         "settled": _later(way, "results"),
@@ -212,7 +215,9 @@ def _counts(way: Way) -> str:
 def _result_in_form(way: Way) -> str:
     if not way.is_woven:
         return "result"
-    return f"{templates.IN_FORM[way.gives]} if result.__class__ in ordinary else pack(provenance, result)"
+    # Parts of a pair are taken by their place: of three one would be lost.
+    is_plain = "result.__class__ in ordinary" + (" and len(result) == 2" if way.gives == KEYED else "")
+    return f"{templates.IN_FORM[way.gives]} if {is_plain} else pack(provenance, result)"
 
 
 def _give_nothing(way: Way) -> str:
@@ -229,13 +234,25 @@ def _give_one(way: Way) -> str:
         return _of_call("[result]")
     if not way.is_woven:
         return "return [result]"
-    return templates.GIVE_ONE_KEYED if way.gives == KEYED else templates.GIVE_ONE_WOVEN
+    return templates.GIVE_ONE[way.gives]
+
+
+def _give_lone(way: Way) -> str:
+    """Returns what gives the result that is alone in a list, where it can be told at once that it may be."""
+    return templates.GIVE_LONE if way.gives == WOVEN and not way.has_state else ""
+
+
+def _give_yielded(way: Way) -> str:
+    """Returns what gives the one result of a generator, or holds it."""
+    if not way.is_woven:
+        return "return [result]"
+    return templates.GIVE_YIELDED if way.gives == WOVEN and not way.has_state else "results = [result]"
 
 
 def _give_first(way: Way) -> str:
     if way.has_state:
         return _of_call("results")
-    return f"(result,) = results\n{_give_one(way).lstrip()}" if way.is_woven else "return results"
+    return _give_one(way) if way.is_woven else "return results"
 
 
 def _give_all(way: Way) -> str:

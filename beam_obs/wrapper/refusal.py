@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.payload import encode_payload, payload_text
-from beam_obs.wrapper.current_origin import current_origin
+from beam_obs.wrapper.current_origin import current_origin, origin_in
 from beam_obs.wrapper.failure import Failure, failure_of
 from beam_obs.wrapper.redaction import NONE, Redaction, scrub
 from beam_obs.wrapper.retrying import attempts_of
@@ -28,7 +28,6 @@ NO_ELEMENT = object()
 """Stands for the element where a bundle's end or a timer fails: there is none."""
 
 _KNOWN_ATTRIBUTES = "_lineage"
-_NO_ATTRIBUTES: dict[str, Any] = {}
 
 
 class Refusal(NamedTuple):
@@ -72,6 +71,7 @@ def refuse_element(
     coder: Coder | None,
     coder_name: str,
     redaction: Redaction | None = None,
+    provenance: bytes | None = None,
 ) -> Refusal:
     """Returns the refusal of `element` by `stage`.
 
@@ -82,8 +82,10 @@ def refuse_element(
       coder: coder of the stage's input, or None.
       coder_name: that coder's name.
       redaction: what of the element may be kept; None for all.
+      provenance: of the element; None where it is to be looked for.
     """
-    refusal = refuse_failure(element, failure_of(error, stage), coder, coder_name, redaction)
+    failure = failure_of(error, stage)
+    refusal = refuse_failure(element, failure, coder, coder_name, redaction, provenance=provenance)
     attempt = attempts_of(error)
     return refusal if attempt == 1 else refusal._replace(attempt=attempt)
 
@@ -95,6 +97,7 @@ def refuse_failure(
     coder_name: str,
     redaction: Redaction | None = None,
     stage: str | None = None,
+    provenance: bytes | None = None,
 ) -> Refusal:
     """Returns the refusal of `element` for a failure already in words; arguments as `refuse_element`'s."""
     failed_at = time.time_ns() // 1000
@@ -103,9 +106,14 @@ def refuse_failure(
             failure = scrub(failure, None)
         return Refusal(failure, b"", "none", "", failed_at, stage=stage, redacted=redaction is not None)
     attributes = lineage_of(element)
-    if attributes is None:
-        origin = current_origin()
-        attributes = _NO_ATTRIBUTES if origin is None else {"origin": origin.hex()}
+    origin: str | None = None
+    source_uri: str | None = None
+    position: int | None = None
+    if attributes is not None:
+        origin, source_uri = _text(attributes.get("origin")), _text(attributes.get("source_uri"))
+        position = _position(attributes.get("position"))
+    elif (known := current_origin() if provenance is None else origin_in(provenance)) is not None:
+        origin = known.hex()
     if redaction is not None:
         element, hidden = redaction.apply(element)
         failure = scrub(failure, hidden)
@@ -120,9 +128,9 @@ def refuse_failure(
         name,
         text,
         failed_at,
-        _text(attributes.get("origin")),
-        _text(attributes.get("source_uri")),
-        _position(attributes.get("position")),
+        origin,
+        source_uri,
+        position,
         stage,
         redaction is not None,
     )

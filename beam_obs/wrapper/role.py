@@ -25,6 +25,9 @@ TELLS_LATE = "tells late"
 """Groups records by no key of theirs, and gives each as it was, but for its pane."""
 EVIDENCE = "evidence"
 """Keeps dead letters or evidence; what it takes is no data of the user's."""
+COMMIT = "commit"
+"""The same, and commits all that the pipeline's own steps keep for the run."""
+KEEPING = frozenset({EVIDENCE, COMMIT})
 
 
 class ObservesItsInside(Untyped, beam.PTransform):

@@ -4,8 +4,9 @@ To add up the hash of each element costs 75 ns, to hold its provenance 15; numpy
 Steps behind each other in a bundle mostly take the same, which is summed up but once.
 
 Where elements are in windows they are summed up by window too. To ask Beam for the window of an element costs
-900 ns, so that but the first of several steps does; those behind it know the window by the origin, when the
-bundle ends. An origin that is in several windows, or came from elsewhere, is in none that is known.
+900 ns, so that but the first of several steps does, and notes each provenance with its window; those behind
+it know the window by the origin, when the bundle ends. There an origin that is in several windows, or came
+from elsewhere, is in none that is known. Where windows overlap each step asks, and an element counts in each.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.window import GlobalWindows
+from apache_beam.transforms.window import GlobalWindows, TimestampedValue, WindowFn
 
 from beam_obs.records.contributors import NO_SOURCE, total_in
 from beam_obs.records.ledger_rows import (
@@ -26,6 +27,7 @@ from beam_obs.records.ledger_rows import (
     GIVEN,
     LATER,
     MISSED,
+    OVER,
     REFUSED,
     TAGS,
     TAKEN,
@@ -69,21 +71,15 @@ class _Told:
     Attributes:
       ends: by origin, the end of its window in microseconds since 1970; None where it is in several.
       moved: origins of elements that a step behind it put into another window.
-      starts: of the windows, by their ends.
     """
 
     def __init__(self) -> None:
         self.ends: dict[bytes, int | None] = {}
         self.moved: set[bytes] = set()
-        self.starts: dict[int, int] = {}
         self._last = b""
 
-    def add(self, origins: list[bytes], windows: list[Any]) -> list[int | None]:
-        """Adds elements and the windows that they are in; returns the ends of these."""
-        ends = _ends_of(windows)
-        for end, window in dict(zip(ends, windows, strict=True)).items():
-            if end is not None:
-                self.starts[end] = window._start_micros
+    def add(self, origins: list[bytes], ends: list[int | None]) -> None:
+        """Adds elements and the ends of the windows that they are in."""
         known, before = self.ends, list(self.ends.items())
         known.update(zip(origins, ends, strict=True))
         known.update(dict.fromkeys(self.moved.intersection(known)))
@@ -93,7 +89,6 @@ class _Told:
                     known[origin] = None
         if origins:  # The last element may not have left all steps yet.
             self._last = origins[-1]
-        return ends
 
     def forget(self) -> None:
         """Forgets all elements but the last."""
@@ -133,29 +128,32 @@ class StepTally:
       gives_given: whether it notes each main output as given, not only those beyond one for each element.
       settles: whether it is to call `settle_all` now and then.
       knows_windows: whether it is summed up by window.
-      tells_windows: whether it is to be told in which window each element is that came in.
-      came_in: tells it; called once for each of them, after `took` or before.
+      tells_windows: whether it is to be told in which windows each element is, before it notes it.
+      is_over: tells the end of a window, in microseconds since 1970, of which all has come that came in time.
     """
 
     def __init__(self, points: StepPoints) -> None:
         self.has_taken = self.has_given = self.gives_given = False
         self.settles, self.tells_windows = points.is_first, points.tells_windows
         self.knows_windows = bool(points.told_by)
-        self._first, self._told_by = points.first, points.told_by
+        self._points, self._first, self._told_by = points, points.first, points.told_by
         self._held: list[list[bytes]] = [[] for _ in range(points.number)]
+        self._windows: list[list[Any]] = [[] for _ in range(points.number)]
+        self._here: list[Any] = []
         self._sums: dict[int, OriginSums] = {}
         self._totals: list[Total] = []
         self._by_window: dict[int, WindowSums] = {}
-        self._windows: list[Any] = []
-        self._groups: list[tuple[Any, int]] = []
         self._is_split: set[int] = set()
-        self.came_in = self._windows.append
+        self._over: set[int] = set()
+        self.is_over = self._over.add
         notes: list[Callable[[bytes], None]] = [held.append for held in self._held]
+        if self.tells_windows:
+            both = zip(self._held, self._windows, strict=True)
+            notes = [_noting(held, windows, self._here) for held, windows in both]
         self.took, self.missed, self.later = notes[TAKEN], notes[MISSED], notes[LATER]
-        self.gave, self.refused = notes[GIVEN], notes[REFUSED]
-        self.tags: dict[str, Callable[[bytes], None]] = _Tags(notes[UNTAKEN])
+        self.gave, self.refused, self._untaken = notes[GIVEN], notes[REFUSED], notes[UNTAKEN]
+        self.tags: dict[str, Callable[[bytes], None]] = _Tags(self._untaken)
         self.tags.update({tag: notes[TAGS + at] for at, tag in enumerate(points.tags)})
-        self._took_each, self._gave_each = self._held[TAKEN].extend, self._held[GIVEN].extend
 
     @property
     def names(self) -> dict[str, Any]:
@@ -177,7 +175,7 @@ class StepTally:
 
     def clear(self) -> None:
         """Begins a bundle."""
-        for held in self._held:
+        for held in (*self._held, *self._windows):
             held.clear()
         _HERE.tallies.add(self)
         _HERE.told.clear()
@@ -185,69 +183,81 @@ class StepTally:
         self._sums.clear()
         self._totals.clear()
         self._by_window.clear()
-        self._windows.clear()
-        self._groups.clear()
         self._is_split.clear()
+        self._over.clear()
+
+    def came_in(self, windows: Iterable[Any]) -> None:
+        """Tells in which windows that is which is noted from now on; None for one that is not known."""
+        self._here[:] = windows
 
     def took_each(self, provenances: Iterable[bytes]) -> None:
         """Notes several elements that came in."""
         if len(self._held[TAKEN]) > HELD_MOST:
             settle_all()
-        self._took_each(provenances)
+        self._note_each(TAKEN, provenances)
 
     def gave_each(self, provenances: Iterable[bytes]) -> None:
         """Notes several outputs."""
         if len(self._held[GIVEN]) > HELD_MOST:
             settle_all()
-        self._gave_each(provenances)
+        self._note_each(GIVEN, provenances)
 
     def gave_more(self, provenance: bytes, number: int) -> None:
         """Notes the outputs of an element, one of which is counted as the element is."""
         if number > 1:
-            self._gave_each([provenance] * (number - 1))
+            self._note_each(GIVEN, [provenance] * (number - 1))
         elif not number:
             self.later(provenance)
 
-    def took_sum(self, summary: bytes, window: Any = None) -> None:
-        """Notes elements that came in, of which but their summary is known, and the window of all of them."""
-        if summary != NO_SOURCE:
-            total = total_in(summary)
-            self._totals.append(total)
-            if hasattr(window, "_end_micros"):
-                one = Window(window._start_micros, window._end_micros)
+    def took_sum(self, summary: bytes) -> None:
+        """Notes elements that came in, of which but their summary is known."""
+        if summary == NO_SOURCE:
+            return
+        total, windows = total_in(summary), self._here if self.tells_windows else []
+        self._totals.extend([total] * (len(windows) if self.tells_windows else 1))
+        for window, end in zip(windows, self._ends_of(TAKEN, windows), strict=True):
+            if end is not None:
+                one = Window(window._start_micros, end)
                 self._sums_by_window_of(TAKEN).add(one, total)
-            if len(self._totals) > HELD_MOST:
-                self._settle_totals()
+        if len(self._totals) > HELD_MOST:
+            self._settle_totals()
 
-    def gave_group(self, window: Any, taken: int) -> None:
-        """Notes the window of an output, and of those that came in since the one before it."""
-        self._groups.append((window, taken))
+    def has_moved(self, provenance: bytes, result: Any, tag: str | None = None) -> None:
+        """Notes an output that has a time, or windows, of its own.
 
-    def has_moved(self, provenance: bytes) -> None:
-        """Notes that the step gives an element a time, or windows, of its own."""
-        told = self._told()
-        told.moved.add(provenance)
-        if provenance in told.ends:  # when a bundle ends
-            told.ends[provenance] = None
-            _HERE.by_window.clear()
+        Args:
+          provenance: of the element that it comes of.
+          result: a `TimestampedValue` or `WindowedValue`.
+          tag: of the output; None of the main one.
+        """
+        if self.knows_windows and not self._points.in_several:
+            told = _HERE.told.setdefault(self._told_by, _Told())
+            told.moved.add(provenance)
+            if provenance in told.ends:  # when a bundle ends
+                told.ends[provenance] = None
+                _HERE.by_window.clear()
+        note_tag = None if tag is None else self.tags[tag]
+        if not self.tells_windows:
+            if note_tag is not None:
+                note_tag(provenance)
+            return
+        before = list(self._here)
+        self._untaken(provenance)  # as given it is noted in the windows in which its element came
+        self.came_in(self._windows_of(result) * len(before))
+        self.gave(provenance)
+        if note_tag is not None:
+            note_tag(provenance)
+        self.came_in(before)
 
     def tell_windows(self) -> None:
-        """Tells in which windows the elements are that came in, or of an aggregate those that it gave."""
-        if self._groups:
-            windows = [window for window, _ in self._groups]
-            taken = [window for window, number in self._groups for _ in range(number)]
-            self._groups.clear()
-            if len(windows) == len(self._held[GIVEN]):
-                self._tell(GIVEN, windows)
-                if len(taken) == len(self._held[TAKEN]):
-                    self._note_windows(TAKEN, _ends_of(taken))
-        elif self._windows:
-            # Of the element that is under way the window may be here before it.
-            number = min(len(self._windows), len(self._held[TAKEN]))
-            windows = self._windows[:number]
-            del self._windows[:number]
-            if number == len(self._held[TAKEN]):
-                self._tell(TAKEN, windows)
+        """Tells in which windows elements are: of a step of the user's those that came in, of others those
+        that they gave."""
+        if self.tells_windows and not self._points.in_several:
+            at = GIVEN if self._points.window_fn is None else TAKEN
+            ends = self._ends_of(at, self._windows[at])
+            _HERE.told.setdefault(self._told_by, _Told()).add(self._held[at], ends)
+            self._split_by(at, ends)
+            self._is_split.add(at)
 
     def settle(self) -> None:
         """Sums up what is held."""
@@ -278,25 +288,56 @@ class StepTally:
             elif held:
                 yield self._first + at, _sums_of(held).encode()
                 self._split(at, held)
+        if self._over:
+            self._add_by_window(OVER, ((end, Total(1, 0, 0)) for end in self._over))
         for at, by_window in filter(operator.itemgetter(1), self._by_window.items()):
             yield self._first + at | BY_WINDOW, by_window.encode()
 
-    def _tell(self, at: int, windows: list[Any]) -> None:
-        self._note_windows(at, self._told().add(self._held[at], windows))
+    def _note_each(self, at: int, provenances: Iterable[bytes]) -> None:
+        if not self.tells_windows:
+            self._held[at].extend(provenances)
+            return
+        held = list(provenances)
+        for window in self._here:
+            self._held[at].extend(held)
+            self._windows[at].extend([window] * len(held))
 
-    def _told(self) -> _Told:
-        return _HERE.told.setdefault(self._told_by, _Told())
+    def _windows_of(self, result: Any) -> list[Any]:
+        """Returns the windows of an output that has a time of its own, None for those that it has itself."""
+        if not isinstance(result, TimestampedValue):
+            return [None] * len(result.windows)
+        context = WindowFn.AssignContext(result.timestamp, result.value)
+        return list(self._points.window_fn.assign(context))
 
-    def _note_windows(self, at: int, ends: list[int | None]) -> None:
+    def _micros(self, at: int) -> int:
+        """Returns how long windows are."""
+        before = self._points.micros_before
+        return self._points.window_micros if before is None or at != TAKEN else before
+
+    def _ends_of(self, at: int, windows: list[Any]) -> list[int | None]:
+        """Returns the ends of windows; None for one that is not as long as those of the step."""
+        micros = self._micros(at)
+        try:
+            ends = [window._end_micros for window in windows]
+            starts = [window._start_micros for window in windows]
+        except AttributeError:  # A user's function may put what it gives into any window.
+            return [_end_of(window, micros) for window in windows]
+        if set(map(operator.sub, ends, starts)) <= {micros}:
+            return ends
+        return [_end_of(window, micros) for window in windows]
+
+    def _split_by(self, at: int, ends: list[int | None]) -> None:
         """Sums up by window what is held, each element in the window that ends then."""
         if ends:
             self._add_by_window(at, totals_by(ends, self._held[at]))
-            self._is_split.add(at)
+        self._windows[at].clear()
 
     def _split(self, at: int, held: list[bytes]) -> None:
         """Sums up by window what is held, unless that was done when windows were told."""
         if at in self._is_split:
             self._is_split.discard(at)
+        elif self.tells_windows:
+            self._split_by(at, self._ends_of(at, self._windows[at]))
         elif self._told_by in _HERE.told:
             self._add_by_window(at, self._totals_of(held))
 
@@ -310,9 +351,9 @@ class StepTally:
         return _HERE.by_window[self._told_by]
 
     def _add_by_window(self, at: int, totals: Iterable[tuple[int, Total]]) -> None:
-        starts, sums = _HERE.told[self._told_by].starts, self._sums_by_window_of(at)
+        micros, sums = self._micros(at), self._sums_by_window_of(at)
         for end, total in totals:
-            sums.add(Window(starts[end], end), total)
+            sums.add(Window(end - micros, end), total)
 
     def _sums_by_window_of(self, at: int) -> WindowSums:
         return self._by_window.setdefault(at, WindowSums())
@@ -353,8 +394,18 @@ def _sums_of(held: list[bytes]) -> OriginSums:
     return sums
 
 
-def _ends_of(windows: list[Any]) -> list[int | None]:
-    try:
-        return [window._end_micros for window in windows]
-    except AttributeError:  # A user's function may put what it gives into any window.
-        return [getattr(window, "_end_micros", None) for window in windows]
+def _noting(held: list[bytes], windows: list[Any], here: list[Any]) -> Callable[[bytes], None]:
+    """Returns what notes a provenance once for each window in which it is."""
+    hold, add = held.append, windows.append
+
+    def note(provenance: bytes) -> None:
+        for window in here:
+            hold(provenance)
+            add(window)
+
+    return note
+
+
+def _end_of(window: Any, micros: int) -> int | None:
+    end: int | None = getattr(window, "_end_micros", None)
+    return end if end is not None and end - window._start_micros == micros else None

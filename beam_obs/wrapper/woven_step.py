@@ -97,11 +97,12 @@ class WovenStep(NamedTuple):
           called: what the user's DoFn calls, with the element first.
         """
         function, _ = origin_taker(called)
-        if self.tracer is None or self.tracer.least is None:
+        least = self.tracer.least if self.tracer is not None else None
+        if self.tracer is None or least is None:
             return {"function": function}
         gives_many = called.kind not in (MAP, MAP_TUPLE, FILTER)
         traced = self.tracer.calling(function, gives_many, called.kind == MAP_TUPLE)
-        return {"function": function, "sampled": self.tracer.least, "traced": traced, "incoming": INCOMING}
+        return {"function": function, "sampled": least[0], "traced": traced, "incoming": INCOMING}
 
     def call_for(self, function: Callable[..., Any]) -> Callable[[bytes], Callable[..., Any]]:
         """Returns what gives, for a provenance, the function to call: for a sampled record within a span.
@@ -115,7 +116,10 @@ class WovenStep(NamedTuple):
         traced = self.tracer.calling(function, gives_many=True)
         if self.continues:
             return traced
-        return lambda provenance: function if provenance[9:] < least else traced(provenance)
+        sampled = least[0]
+        return lambda provenance: (
+            function if len(provenance) != ORIGIN_BYTES or provenance[9] < sampled else traced(provenance)
+        )
 
     def call_for_batch(
         self, function: Callable[..., Any], provenances: Sequence[bytes]

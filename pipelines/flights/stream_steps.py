@@ -38,6 +38,8 @@ def row_at_its_time(line: str) -> TimestampedValue:
 class FirstOfName(beam.DoFn):
     """Gives the first flight of each name, and raises on the others."""
 
+    remembers = False  # its state holds no record, only that there was one
+
     FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
     seen_param = beam.DoFn.StateParam(ReadModifyWriteStateSpec("seen", BooleanCoder()))
     forget_param = beam.DoFn.TimerParam(FORGET)

@@ -12,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_obs.dead_letters.evidence_writer import CommitEvidence, WriteEvidence, slug, write_whole
+from beam_obs.records.ledger_rows import PointSums, manifest_of, row_of
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, Manifest, content_hash
+from beam_obs.records.origin_sums import OriginSums
+from beam_obs.store.evidence import read_evidence, summarize_ledger
+from beam_obs.store.store import Store
 
 
 class Lines:
@@ -118,3 +122,20 @@ def test_a_slug_is_a_part_of_a_file_name_everywhere(label: str) -> None:
     assert found.isascii()
     assert not set(found) & set('/\\:*?"<>| \0')
     assert slug(label) == found
+
+
+def ledger_manifest(number: int) -> str:
+    """Returns the manifest of a bundle in which some elements passed a point of the ledger."""
+    sums, one = PointSums(), OriginSums()
+    one.add([at.to_bytes(16, "big") for at in range(number)])
+    sums.add_row(row_of([(1, one.encode())]))
+    return manifest_of(sums).to_json()
+
+
+def test_sums_of_the_ledger_that_are_committed_again_with_others_count_once(tmp_path: Path) -> None:
+    """A bundle that commits a stream's manifests and is tried again may get more of them."""
+    first = [ledger_manifest(3), ledger_manifest(4)]
+    for tried in (first, [*first, ledger_manifest(5)]):
+        with beam.Pipeline("FnApiRunner") as p:
+            _ = p | beam.Create(tried) | CommitEvidence(str(tmp_path))
+    assert summarize_ledger(read_evidence(Store(str(tmp_path)), "")).of((1,)).count == 12

@@ -146,6 +146,36 @@ def test_files_hold_the_dead_letters_and_the_manifests_name_them(tmp_path: Path)
     assert committed(tmp_path) == {path.name: 2 for path in tmp_path.glob("*.avro")}
 
 
+def test_each_of_many_letters_of_a_bundle_has_its_own_time(tmp_path: Path) -> None:
+    texts = [f"x{number}" for number in range(250)]
+    with beam.Pipeline("FnApiRunner") as p, obs.DeadLetters(tmp_path) as dead:
+        made = p | beam.Impulse() | beam.FlatMap(lambda _, texts=tuple(texts): texts)
+        timed = made | beam.Map(lambda text: TimestampedValue(text, int(text[1:])))
+        _ = timed | "parse" >> obs.Stage(beam.Map(parse), dead_letters=dead)
+    letters = avro_letters(tmp_path)
+    assert [letter.payload_text for letter in letters] == texts
+    assert [letter.event_time for letter in letters] == [number * 1_000_000 for number in range(250)]
+    assert [letter.id.rpartition(".")[2] for letter in letters] == [str(number) for number in range(250)]
+    assert list(committed(tmp_path).values()) == [250]
+
+
+def test_a_bundle_that_fails_late_keeps_none_of_its_letters(tmp_path: Path) -> None:
+    def fail_at_the_end(text: str) -> int:
+        if text == "end":
+            raise MemoryError
+        return int(text)
+
+    def build() -> None:
+        with beam.Pipeline("FnApiRunner") as p, obs.DeadLetters(tmp_path) as dead:
+            made = p | beam.Impulse() | beam.FlatMap(lambda _: [*["x"] * 150, "end"])
+            _ = made | "parse" >> obs.Stage(beam.Map(fail_at_the_end), dead_letters=dead)
+
+    with pytest.raises((MemoryError, RuntimeError), match="parse"):
+        build()
+    assert not committed(tmp_path)
+    assert not avro_letters(tmp_path)
+
+
 def test_json_lines_hold_the_dead_letters(tmp_path: Path) -> None:
     with beam.Pipeline("FnApiRunner") as p, obs.DeadLetters(obs.JsonLines(str(tmp_path))) as dead:
         _ = p | beam.Create(["1", "é", "y"]) | "parse" >> obs.Stage(beam.Map(parse), dead_letters=dead)

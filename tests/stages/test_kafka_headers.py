@@ -9,6 +9,7 @@ import apache_beam as beam
 import pytest
 
 import beam_obs as obs
+from beam_obs.cli.main import exit_code
 from beam_obs.traces.incoming import INCOMING
 from tests.io.pipelines import Keeper, counters
 
@@ -60,13 +61,15 @@ def test_a_record_takes_on_the_trace_that_it_came_with() -> None:
     assert came["origin"].hex() not in PARENT.decode()
 
 
-def test_a_malformed_traceparent_is_ignored_and_counted() -> None:
+def test_a_malformed_traceparent_is_ignored_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
     found, result = left(record(b"a", ("traceparent", b"torn"), ("tracestate", b"a=b")))
 
     assert not found[b"a"]["is_continued"]
     assert set(found[b"a"]["headers"]) == {"traceparent"}
     assert found[b"a"]["headers"]["traceparent"] != b"torn"
     assert counters(result, "enter") == {"traceparents_ignored": 1}
+    assert exit_code(["show", "kafka@latest"]) == 0
+    assert "1 record came with a malformed traceparent, which was ignored" in capsys.readouterr().out
 
 
 def test_without_lineage_headers_stay_as_they_are() -> None:

@@ -11,6 +11,7 @@ import pytest
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
+import beam_obs as obs
 from beam_obs.weaving.hook import weaving
 from beam_obs.weaving.settings import WeaveSettings
 from tests.offline_dataflow import offline_options
@@ -54,3 +55,25 @@ def test_a_template_has_the_woven_pipeline(tmp_path: Path) -> None:
     # Siblings are packed woven as they are bare.
     assert sorted(_combines(woven)) == sorted(_combines(bare))
     assert any("Packed" in label for label in labels)
+
+
+@pytest.mark.parametrize(("write", "commits"), [(beam.io.WriteToText, 2), (obs.WriteToText, 1)])
+def test_what_is_refused_before_a_write_is_not_committed_behind_it(
+    write: Any, commits: int, tmp_path: Path
+) -> None:
+    options = offline_options(
+        tmp_path,
+        template_location=str(tmp_path / "template.json"),
+        obs_store=str(tmp_path / "store"),
+        obs_store_shared=True,
+        obs_report="off",
+    )
+    p = obs.Pipeline("DataflowRunner", options=options, name="numbers")
+    numbers = p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int))
+    _ = numbers | "text" >> beam.Map(str) | "write" >> write(str(tmp_path / "out"))
+    p.run()
+    (staged,) = tmp_path.rglob("pipeline.pb")
+    steps = api.Pipeline.FromString(staged.read_bytes()).components.transforms.values()
+    found = [one.unique_name for one in steps if one.unique_name.startswith("beam_obs evidence")]
+    # Where the files of the write are noted, what is refused waits for it in any case.
+    assert len([label for label in found if label.endswith("/Shuffle")]) == commits

@@ -17,10 +17,11 @@ from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms import window
 
 from tests.chance import chance as chance_of
-from tests.weaving.provenance import RUNNERS, made, run_woven
+from tests.weaving.provenance import RUNNERS, Ran, made, run_woven
 from tests.weaving.random_steps import STEPS, STREAM_STEPS, SUPERSETS, typed
 
 OTHERS = 1_000_000
+ALL = [*STEPS, *SUPERSETS]
 STREAMS = 24
 VALUES = {"fn_api": 10_000, "retried": 6_000, "bundles": 5_000}
 
@@ -46,8 +47,11 @@ def _apply(pcoll: Any, names: list[str], branch: str) -> list[Any]:
     return given
 
 
-def build_stream(names: list[str], count: int, chance: random.Random) -> Any:
-    """Returns what makes a pipeline of a stream, some of it late; its sources come first."""
+def build_stream(names: list[str], count: int, chance: random.Random, beside: bool = False) -> Any:
+    """Returns what makes a pipeline of a stream, some of it late; its sources come first.
+
+    Its steps are behind each other, or `beside`.
+    """
 
     def construct(pipeline: Any) -> Any:
         stream = TestStream(coder=beam.coders.PickleCoder())
@@ -59,7 +63,7 @@ def build_stream(names: list[str], count: int, chance: random.Random) -> Any:
         stream.advance_watermark_to_infinity()
         given = [typed(pipeline | "one" >> stream, "one typed")]
         for at, name in enumerate(names):
-            given.append(typed(STREAM_STEPS[name](given[-1], f"{at} {name}"), f"{at}"))
+            given.append(typed(STREAM_STEPS[name](given[0 if beside else -1], f"{at} {name}"), f"{at}"))
         return given
 
     return construct
@@ -82,16 +86,21 @@ def check_stream(names: list[str], count: int, seed: int) -> int:
     """Returns how many values of a stream were right; the origins of its sources are those they came with."""
     with tempfile.TemporaryDirectory() as folder:
         ran = run_woven(build_stream(names, count, chance_of(seed)), folder, "bundles")
+    return sum(check_seen(ran, at, count, names) for at in range(len(ran.seen)))
+
+
+def check_seen(ran: Ran, output: int, count: int, names: list[str]) -> int:
+    """Returns how many values of one output of a stream of `count` were right."""
     sources = {min(value[1]): origin for value, origin in ran.seen[0]}
     assert len(set(sources.values())) == count
-    for value, origin in ran.outputs:
+    for value, origin in ran.seen[output]:
         if not value[1]:
             # A pane without elements.
             assert origin is None
             continue
         wanted = frozenset(sources[number] for number in value[1])
-        assert ran.sources_of(origin) == wanted, (value, names, seed)
-    return len(ran.outputs)
+        assert ran.sources_of(origin) == wanted, (value, names)
+    return len(ran.seen[output])
 
 
 def names_for(runner: str) -> list[str]:
@@ -102,35 +111,56 @@ def names_for(runner: str) -> list[str]:
     return sorted(STEPS.keys() - {"state", "group into batches"} if runner == "bundles" else STEPS)
 
 
-@pytest.mark.parametrize("name", [*STEPS, *SUPERSETS])
-def test_lineage_of_every_step_is_what_its_values_say(name: str) -> None:
-    assert check([name], ["map"], 7, "fn_api") > 0
-
-
-@pytest.mark.parametrize("runner", sorted(RUNNERS.keys() - {"fn_api"}))
-def test_lineage_of_all_steps_is_what_their_values_say(runner: str, tmp_path: Path) -> None:
-    names = [*STEPS, *SUPERSETS]
+def run_all_steps(runner: str, folder: str) -> Ran:
+    """Runs all steps beside each other; seen are of each its output, alone and with another, then sources."""
 
     def construct(pipeline: Any) -> Any:
         one = pipeline | "one" >> beam.Create([(at % 4, frozenset([at])) for at in range(12)])
         two = pipeline | "two" >> beam.Create([(at % 2, frozenset([OTHERS + at])) for at in range(2)])
         (_, other), given = _apply(two, ["map"], "b"), []
-        for name in names:
+        for name in ALL:
             _, found = _apply(one, [name], name)
             given += [found, (found, other) | f"{name} all" >> beam.Flatten()]
-        return given
+        return [*given, one, two, other]
 
-    ran = run_woven(construct, str(tmp_path), runner)
+    return run_woven(construct, folder, runner)
 
-    for at, seen in enumerate(ran.seen):
-        assert seen, names[at // 2]
+
+def check_step(ran: Ran, name: str) -> None:
+    at = 2 * ALL.index(name)
+    for seen in (ran.seen[at], ran.seen[at + 1], *ran.seen[-3:]):
+        assert seen, name
         for value, origin in seen:
-            assert ran.sources_of(origin) == frozenset(map(origin_of, value[1])), (value, names[at // 2])
+            assert ran.sources_of(origin) == frozenset(map(origin_of, value[1])), (value, name)
+
+
+@pytest.fixture(scope="module")
+def all_steps(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return run_all_steps("fn_api", str(tmp_path_factory.mktemp("steps")))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_lineage_of_every_step_is_what_its_values_say(all_steps: Ran, name: str) -> None:
+    check_step(all_steps, name)
+
+
+@pytest.mark.parametrize("runner", sorted(RUNNERS.keys() - {"fn_api"}))
+def test_lineage_of_all_steps_is_what_their_values_say(runner: str, tmp_path: Path) -> None:
+    ran = run_all_steps(runner, str(tmp_path))
+    for name in ALL:
+        check_step(ran, name)
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """All steps of streams beside each other, of 20 elements."""
+    built = build_stream([*STREAM_STEPS], 20, chance_of(1), beside=True)
+    return run_woven(built, str(tmp_path_factory.mktemp("stream")), "bundles")
 
 
 @pytest.mark.parametrize("name", STREAM_STEPS)
-def test_lineage_of_every_step_of_a_stream_is_what_its_values_say(name: str) -> None:
-    assert check_stream([name], 20, 1) > 20
+def test_lineage_of_every_step_of_a_stream_is_what_its_values_say(stream: Ran, name: str) -> None:
+    assert check_seen(stream, 1 + [*STREAM_STEPS].index(name), 20, [name]) > 0
 
 
 @pytest.mark.oracle

@@ -12,6 +12,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.transforms import window
 
+from beam_obs.records.weave_report import IN_NO_WINDOW
 from beam_obs.runs.ledger import Ledger, ledger_of
 from beam_obs.store.evidence import read_evidence, summarize_ledger
 from beam_obs.store.store import Store
@@ -33,7 +34,7 @@ def ledger(names: list[str], branches: list[str], count: int, runner: str) -> Le
     return ledger_of_run(build(names, branches, count), runner)
 
 
-def in_windows(names: list[str], count: int, size: int) -> Any:
+def in_windows(names: list[str], count: int, windows: Any) -> Any:
     """Returns what makes a pipeline whose elements are in windows from the beginning."""
 
     def construct(pipeline: Any) -> Any:
@@ -42,7 +43,7 @@ def in_windows(names: list[str], count: int, size: int) -> Any:
             pipeline
             | "one" >> beam.Create(values)
             | "times" >> beam.Map(lambda value: window.TimestampedValue(value, min(value[1])))
-            | "windows" >> beam.WindowInto(window.FixedWindows(size))
+            | "windows" >> beam.WindowInto(windows)
         ]
         for at, name in enumerate(names):
             given.append(typed(STEPS[name](typed(given[-1], f"{at} given"), f"{at} {name}"), f"{at}"))
@@ -88,30 +89,29 @@ def test_random_pipelines_that_lose_nothing_balance(runner: str) -> None:
 def test_random_windowed_pipelines_that_lose_nothing_balance(runner: str) -> None:
     names = sorted(set(names_for(runner)) - LOSING - WITH_DEFAULTS)
     checked, by_window, chance = 0, 0, chance_of(f"windows {runner}")
-    for _ in range(WINDOWED[runner]):
+    for at in range(WINDOWED[runner]):
         steps = [chance.choice(names) for _ in range(chance.randint(1, 4))]
-        found = ledger_of_run(in_windows(steps, chance.choice([1, 20, 200]), chance.choice([3, 50])), runner)
+        count, size = chance.choice([1, 20, 200]), chance.choice([3, 50])
+        windows = window.SlidingWindows(2 * size, size) if at % 2 else window.FixedWindows(size)
+        found = ledger_of_run(in_windows(steps, count, windows), runner)
         assert [edge.text for edge in found.broken] == [], steps
         checked += len(found.checked)
         by_window += sum(edge.by_window for edge in found.edges)
     print(f"{runner}: {by_window} of {checked} edges by window, none broken")
 
 
-def test_windows_of_common_steps_are_held_against_each_other() -> None:
+@pytest.mark.parametrize("windows", [window.FixedWindows(7), window.SlidingWindows(9, 3)])
+def test_windows_of_common_steps_are_held_against_each_other(windows: Any) -> None:
     names = ["filter", "group", "tags", "combine", "reshuffle"]
-    found = ledger_of_run(in_windows(names, 60, 7), "fn_api")
+    found = ledger_of_run(in_windows(names, 60, windows), "fn_api")
     assert [edge.text for edge in found.broken] == []
-    # Those before there are windows, and the two that take what came to be in them.
-    assert {edge.consumer for edge in found.checked if not edge.by_window} == {
-        "one/Map(decode)",
-        "times",
-        "0 given typed",
-        "see 0",
-    }
+    assert {edge.consumer: edge.whole for edge in found.edges if not edge.by_window} == dict.fromkeys(
+        ["one/Map(decode)", "times", "windows"], IN_NO_WINDOW
+    )
 
 
 def test_hot_keys_that_come_at_the_end_of_their_window_are_in_the_next_one() -> None:
     # What waits for a batch comes when its window ends: Beam's second half takes it for one of the next.
     names = ["group into batches", "hot keys with arguments", "hot keys with arguments"]
-    found = ledger_of_run(in_windows(names, 40, 3), "fn_api")
+    found = ledger_of_run(in_windows(names, 40, window.FixedWindows(3)), "fn_api")
     assert [edge.text for edge in found.broken] == []

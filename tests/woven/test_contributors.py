@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_obs.records.contributors import NO_SOURCE, UNKNOWN, gather, summarize
+from beam_obs.records.contributors import NO_SOURCE, UNKNOWN, gather, in_order, summarize
 from beam_obs.records.origin import Partition, find_partition
 
 ORIGINS = st.sampled_from([bytes([at]) * 16 for at in range(1, 30)])
@@ -58,3 +59,13 @@ def test_beyond_the_limit_a_uniform_sample_of_positions_is_kept() -> None:
     # Each holds 51 of them on average, give or take 7.
     assert min(twentieths) > 25
     assert max(twentieths) < 80
+
+
+@pytest.mark.parametrize("limit", [None, 3, 5, 8])
+def test_a_summary_alone_is_summed_up_to_itself_unless_it_has_too_many(limit: int | None) -> None:
+    origins = [b"%016d" % number for number in range(5)]
+    summary = summarize(origins, None)
+
+    assert summarize([summary], limit) == summarize([summary, NO_SOURCE], limit) == summarize(origins, limit)
+    assert gather([summary], limit) == gather(origins, limit)
+    assert summarize([in_order(origins) or b""], limit) == summarize(origins, limit)

@@ -80,6 +80,69 @@ def test_a_long_history_is_kept_summed_up() -> None:
         assert (found.count, found.origins) == (expected.count, expected.origins)
 
 
+class HeldOnce:
+    """State of one value."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def read(self) -> Any:
+        return self._value
+
+    def write(self, value: Any) -> None:
+        self._value = value
+
+
+def test_what_looks_at_an_empty_state_comes_of_its_element_alone() -> None:
+    history, before = Held(), HeldOnce()
+
+    def with_the_one_before(pair: tuple[str, int], state: Any) -> Any:
+        yield state.read(), pair[1]
+        state.write(pair[1])
+
+    step = WovenStep("pairs", KEYED, WOVEN, packer(WOVEN, {}, None))
+    state = watched_state(step, LIMIT, frozenset({"before"}), 0, {1: "before"})
+    process = one_to_one(UserCallable(DO_FN, with_the_one_before), step, True, state)
+
+    ((first, _),) = process(("k", (SOURCE.origin(0), 0)), history, before)
+    assert (first, history.reads) == (SOURCE.origin(0), 0)
+    ((second, _),) = process(("k", (SOURCE.origin(1), 1)), history, before)
+    assert set(gather([second], LIMIT).origins) == {SOURCE.origin(0), SOURCE.origin(1)}
+
+
+class FirstOnly(beam.DoFn):
+    """Gives the first of each key; that there was one is all it keeps."""
+
+    SEEN = userstate.ReadModifyWriteStateSpec("seen", beam.coders.BooleanCoder())
+    remembers = False
+
+    def process(self, pair: tuple[str, int], seen: Any = beam.DoFn.StateParam(SEEN)) -> Any:  # noqa: B008
+        if not seen.read():
+            yield pair[1]
+        elif pair[1] % 2:
+            yield -pair[1]
+        seen.write(True)
+
+
+def test_what_a_dofn_gives_that_remembers_no_record_comes_of_its_element_alone(
+    tmp_path: pathlib.Path,
+) -> None:
+    ran = run_woven(
+        lambda pipeline: (
+            pipeline
+            | "make" >> beam.Create(range(6), reshuffle=False)
+            | "key" >> beam.Map(lambda number: ("k", number))
+            | "first" >> beam.ParDo(FirstOnly())
+        ),
+        str(tmp_path),
+    )
+
+    assert {value: ran.sources_of(origin) for value, origin in ran.outputs} == {
+        value: {made("make", abs(value))} for value in (0, -1, -3, -5)
+    }
+    assert not list(read_derivations(str(tmp_path), [Partition("make", "")]))
+
+
 def test_all_that_one_call_gives_has_one_row(tmp_path: pathlib.Path) -> None:
     ran = run_woven(
         lambda pipeline: (

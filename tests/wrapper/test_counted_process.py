@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -13,6 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 
 import beam_obs as obs
 from beam_obs.records.run_context import observation_of
+from beam_obs.weaving.hook import weaving
 from tests.running import bare, observed, run, through
 
 
@@ -265,3 +267,26 @@ def test_timing_changes_neither_results_nor_counts(transform: Any, rate: int) ->
     timed = counts.latency.count
     assert counts == type(counts)(**{**counts_of_plain.__dict__, "latency": counts.latency})
     assert timed == (0 if rate == 0 else -(-len(numbers) // rate))
+
+
+class OfOne(Sequence[int]):
+    """A sequence of the user's with one item, which fails when it is looked at where the number is odd."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, at: Any) -> Any:
+        if self._number % 2:
+            raise ValueError(f"{self._number} is odd")
+        return [self._number][at]
+
+
+@pytest.mark.parametrize("woven", [False, True])
+@pytest.mark.parametrize("make", [lambda: beam.FlatMap(OfOne), lambda: beam.ParDo(Giving(OfOne))])
+def test_a_sequence_of_the_users_with_one_item_is_taken_as_a_list_is(make: Any, woven: bool) -> None:
+    with weaving() if woven else contextlib.nullcontext():
+        outcome = through([0, 1, 2, 3], make())
+    assert (outcome.values(), outcome.refused) == ([0, 2], ["1", "3"])

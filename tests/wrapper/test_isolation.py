@@ -24,6 +24,7 @@ from apache_beam.transforms.window import TimestampedValue
 import beam_obs as obs
 from beam_obs.wrapper import isolation
 from tests import programs
+from tests.patience import wait_until
 from tests.running import Outcome, observed, run, through
 from tests.wrapper.test_retrying import Batched, Finalizing, Stateful
 
@@ -338,10 +339,7 @@ def test_a_process_ends_when_its_worker_is_killed(hangs: str, tmp_path: Path) ->
         serving = [one for one in started if _serves(one)]
         assert len(serving) == 1
         os.kill(worker.pid, signal.SIGKILL)
-    until = time.monotonic() + 10
-    while _serves(serving[0]) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not _serves(serving[0])
+    wait_until("over", lambda: not _serves(serving[0]))
 
 
 class Gathering(beam.DoFn):

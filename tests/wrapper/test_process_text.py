@@ -46,6 +46,9 @@ WRITTEN_OUT = {
     "woven_map_tuple": Way(kind=MAP_TUPLE, takes=WOVEN, gives=WOVEN),
     "woven_filter_to_keyed": Way(kind=FILTER, takes=WOVEN, gives=KEYED),
     "woven_filter_from_keyed": Way(kind=FILTER, takes=KEYED, gives=WOVEN),
+    "woven_map_to_plain": Way(kind=MAP, takes=WOVEN, gives=PLAIN),
+    "woven_filter_to_plain": Way(kind=FILTER, takes=WOVEN, gives=PLAIN),
+    "woven_dofn_to_plain": Way(kind=DO_FN, takes=WOVEN, gives=PLAIN),
     "woven_dofn_with_arguments": Way(kind=DO_FN, takes=WOVEN, gives=WOVEN, takes_arguments=True),
     "woven_generator": Way(kind=GENERATOR, takes=WOVEN, gives=WOVEN, notes_filtered=True),
     "tallied_map": Way(kind=MAP, takes=WOVEN, gives=WOVEN, tallies=True),
@@ -78,7 +81,7 @@ def written(way: Way) -> str:
 
 def all_ways() -> Iterator[Way]:
     """Every way that a step may need."""
-    woven = list(itertools.product([WOVEN, KEYED], repeat=2))
+    woven = list(itertools.product([WOVEN, KEYED], [WOVEN, KEYED, PLAIN]))
     for (takes, gives), is_stage, takes_arguments, notes_filtered, tells_origin in itertools.product(
         [(PLAIN, PLAIN), *woven], *[[False, True]] * 4
     ):

@@ -6,45 +6,14 @@ So each record is read back from its bytes, unless the types of its values say t
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import io
-import re
-import uuid
-from collections.abc import Callable
 from typing import Any
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
-from fastavro.logical_readers import LOGICAL_READERS
-from fastavro.logical_writers import LOGICAL_WRITERS
 
+from beam_obs.io.writes.avro_by_type import encoder_by_type
 from beam_obs.io.writes.avro_same import Difference, kind_of, named_types, place_of_difference
 from beam_obs.records.bad_input import NotReadBack
-
-_BY_TYPE = {
-    "null": "{0} is None",
-    "boolean": "type({0}) is bool",
-    "int": "type({0}) is int and -2147483648 <= {0} <= 2147483647",
-    "long": "type({0}) is int",
-    "float": "type({0}) is float and -3e38 <= {0} <= 3e38",
-    "double": "type({0}) is float",
-    "string": "type({0}) is str",
-    "enum": "type({0}) is str",
-    "bytes": "type({0}) is bytes",
-    "fixed": "type({0}) is bytes",
-    "string-uuid": "type({0}) is UUID or type({0}) is str and is_uuid({0})",
-    "bytes-decimal": "type({0}) is Decimal",
-    "int-date": "type({0}) is date",
-    "int-time-millis": "type({0}) is time and {0}.tzinfo is None",
-    "long-time-micros": "type({0}) is time and {0}.tzinfo is None",
-    "long-timestamp-millis": "type({0}) is datetime and {0}.tzinfo is utc",
-    "long-timestamp-micros": "type({0}) is datetime and {0}.tzinfo is utc",
-    "long-local-timestamp-millis": "type({0}) is datetime and {0}.tzinfo is None",
-    "long-local-timestamp-micros": "type({0}) is datetime and {0}.tzinfo is None",
-}
-"""Tests of values that come back as they are, given that fastavro encodes them."""
-
-_UNKNOWN = "False"
 
 
 class Faithful:
@@ -52,12 +21,15 @@ class Faithful:
 
     Args:
       schema: of the records, as fastavro's `parse_schema` gives it.
+
+    Attributes:
+      by_type: gives a record's bytes, None where the types of its values do not say that it comes back.
     """
 
     def __init__(self, schema: Any) -> None:
         self._schema = schema
         self._names = named_types(schema)
-        self._is_faithful = _by_type(schema, self._names)
+        self.by_type = encoder_by_type(schema, self._names)
 
     def encode(self, record: Any) -> bytes:
         """Returns a record's bytes, without the schema.
@@ -66,10 +38,12 @@ class Faithful:
           NotReadBack: it cannot be read back from them, or is another then.
           Exception: of fastavro's: it does not fit the schema.
         """
+        encoded = self.by_type(record)
+        if encoded is not None:
+            return encoded
         buffer = io.BytesIO()
         schemaless_writer(buffer, self._schema, record)
-        if not self._is_faithful(record):
-            self._check(record, buffer)
+        self._check(record, buffer)
         return buffer.getvalue()
 
     def _check(self, record: Any, written: io.BytesIO) -> None:
@@ -107,85 +81,6 @@ class Faithful:
             except Exception:
                 return str(field["name"]) if field["name"] in record else None
         return None
-
-
-def _by_type(schema: Any, names: dict[str, Any]) -> Callable[[Any], bool]:
-    """Returns a function that says of a record whether the types of its values do: written out for the
-    schema, since it is called for each record."""
-    functions: dict[str, str] = {}
-    test = _test_of(schema, "value", names, functions)
-    code = "\n".join([*functions.values(), f"def is_faithful(value):\n    return {test}\n"])
-    namespace: dict[str, Any] = {
-        "UUID": uuid.UUID,
-        "is_uuid": re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch,
-        "Decimal": decimal.Decimal,
-        "date": datetime.date,
-        "datetime": datetime.datetime,
-        "time": datetime.time,
-        "utc": datetime.timezone.utc,
-    }
-    exec(code, namespace)
-    function: Callable[[Any], bool] = namespace["is_faithful"]
-    return function
-
-
-def _test_of(schema: Any, value: str, names: dict[str, Any], functions: dict[str, str]) -> str:
-    """Returns the test of a value as Python's text.
-
-    Args:
-      schema: of the value.
-      value: what stands for it.
-      names: schemas by name.
-      functions: of records, by their names; more are added.
-    """
-    if isinstance(schema, list):
-        others = [part for part in schema if kind_of(part)[0] != "null"]
-        tests = [f"{value} is None"] if len(others) < len(schema) else []
-        if len(others) == 1:
-            tests.append(_test_of(others[0], value, names, functions))
-        return f"({' or '.join(tests) or _UNKNOWN})"
-    if isinstance(schema, str) and schema in names:
-        schema = names[schema]
-    kind, logical = kind_of(schema)
-    converted = f"{kind}-{logical}"
-    if logical and (converted in LOGICAL_WRITERS or converted in LOGICAL_READERS):
-        return f"({_BY_TYPE.get(converted, _UNKNOWN).format(value)})"
-    if kind in _BY_TYPE:
-        return f"({_BY_TYPE[kind].format(value)})"
-    if kind == "array":
-        item = _test_of(schema["items"], f"{value}_", names, functions)
-        return f"(type({value}) is list and all([{item} for {value}_ in {value}]))"
-    if kind == "map":
-        item = _test_of(schema["values"], f"{value}_", names, functions)
-        return f"(type({value}) is dict and all([{item} for {value}_ in {value}.values()]))"
-    if kind == "record":
-        return _call_of(schema, value, names, functions)
-    return _UNKNOWN
-
-
-def _call_of(schema: Any, value: str, names: dict[str, Any], functions: dict[str, str]) -> str:
-    name = schema["name"]
-    called = f"record_{list(functions).index(name) if name in functions else len(functions)}"
-    if name not in functions:
-        functions[name] = ""  # a record may be inside itself
-        tests = [
-            _test_of(field["type"], f"v{number}", names, functions)
-            for number, field in enumerate(schema["fields"])
-        ]
-        lines = [f"    v{number} = get({field['name']!r})" for number, field in enumerate(schema["fields"])]
-        if _UNKNOWN in tests:
-            lines, tests = [], [_UNKNOWN]
-        functions[name] = "\n".join(
-            [
-                f"def {called}(value):",
-                "    if type(value) is not dict:",
-                "        return False",
-                "    get = value.get",
-                *lines,
-                f"    return {' and '.join(tests) or True}",
-            ]
-        )
-    return f"{called}({value})"
 
 
 def _difference(place: Difference) -> str:

@@ -174,13 +174,17 @@ class AvroEncoder:
     def __init__(self, schema: Any, convert: Callable[[Any], Any] | None = None) -> None:
         self._schema = schema
         self._convert = convert
-        self._encode = Faithful(parse_schema(schema)).encode
+        faithful = Faithful(parse_schema(schema))
+        self._by_type, self._encode = faithful.by_type, faithful.encode
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (AvroEncoder, (self._schema, self._convert))
 
     def __call__(self, record: Any) -> bytes:
         """Returns one record's bytes."""
+        encoded = self._by_type(record) if self._convert is None else None
+        if encoded is not None:
+            return encoded
         return self._encode(plain(record) if self._convert is None else self._convert(record))
 
 

@@ -16,12 +16,13 @@ import apache_beam as beam
 import numpy
 from apache_beam.io.filebasedsink import FileBasedSinkWriter
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindows, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.records.manifest import Manifest
+from beam_obs.wrapper.refusal import EVIDENCE_TAG
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
-from beam_obs.wrapper.untyped import untyped
 
 _ADDED_TOGETHER = 1024
 
@@ -124,15 +125,29 @@ class CountedWriter(FileBasedSinkWriter):
         self._pending = []
 
 
-@untyped
-def file_name(
-    file: WrittenFile, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
-) -> TimestampedValue:
-    """Returns the name of a file as text, at a time within its window.
+class NameFiles(StatelessDoFn):
+    """Gives the name of each file as text, at a time within its window, and its manifest beside it.
 
     Beam's sinks give names the maximal timestamp, which no window holds: a shuffle on Prism drops them.
+
+    Args:
+      stage: full label of the write; None where manifests are not kept, or not here.
     """
-    return TimestampedValue(str(file), min(timestamp, window.max_timestamp()))
+
+    def __init__(self, stage: str | None) -> None:
+        self._stage = stage
+
+    def process(
+        self,
+        file: WrittenFile,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+    ) -> list[Any]:
+        """Gives the name of one file."""
+        name = TimestampedValue(str(file), min(timestamp, window.max_timestamp()))
+        if self._stage is None:
+            return [name]
+        return [name, TaggedOutput(EVIDENCE_TAG, _noted(self._stage, file))]
 
 
 class NoteFiles(StatelessDoFn):
@@ -146,10 +161,15 @@ class NoteFiles(StatelessDoFn):
         self._stage = stage
 
     def process(self, file: WrittenFile) -> list[WindowedValue]:
-        """Gives the manifest of one file as JSON text, at a time that the commit waits for."""
-        details: dict[str, Any] = {}
-        found = FileSystems.match([str(file)])[0].metadata_list
-        if found:
-            details["bytes"] = found[0].size_in_bytes
-        manifest = Manifest("outputs", self._stage, str(file), file.records or 0, file.digest, details)
-        return [GlobalWindows.windowed_value(manifest.to_json())]
+        """Gives the manifest of one file."""
+        return [_noted(self._stage, file)]
+
+
+def _noted(stage: str, file: WrittenFile) -> WindowedValue:
+    """Returns the manifest of a file as JSON text, at a time that the commit waits for."""
+    details: dict[str, Any] = {}
+    found = FileSystems.match([str(file)])[0].metadata_list
+    if found:
+        details["bytes"] = found[0].size_in_bytes
+    manifest = Manifest("outputs", stage, str(file), file.records or 0, file.digest, details)
+    return GlobalWindows.windowed_value(manifest.to_json())

@@ -16,7 +16,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from beam_obs.dead_letters.evidence_writer import globally
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.dead_letter_output import DeadLetterOutput
-from beam_obs.io.writes.counted_files import NoteFiles, WrittenFile, file_name
+from beam_obs.io.writes.counted_files import NameFiles, NoteFiles, WrittenFile
 from beam_obs.records.given import given_flag, given_number, given_path, is_known_later
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import (
@@ -24,7 +24,9 @@ from beam_obs.records.run_context import (
     Observation,
     observation_of,
 )
+from beam_obs.stages.observed_pardo import own_output
 from beam_obs.wrapper.redaction import Redact
+from beam_obs.wrapper.refusal import EVIDENCE_TAG
 from beam_obs.wrapper.role import WRITE
 
 
@@ -81,12 +83,16 @@ class FileWrite(DeadLetterOutput):
         files = encoded | "Write" >> beam.io.Write(_sharded_by_window(self._sink(pcoll, attributes), pcoll))
         # Names bring their accounts with them, which Beam's coder for texts would leave behind.
         files.element_type = WrittenFile
+        is_global = files.windowing.is_default()
+        naming = NameFiles(label if observation.observed and is_global else None)
+        names = files | "Names" >> beam.ParDo(naming).with_output_types(str)
         if observation.observed:
-            # Those of a stream are in windows, their manifests are not.
-            in_one_window = globally(files)
-            notes = in_one_window | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str)
+            if is_global:
+                notes = own_output(names, pipeline._current_transform(), EVIDENCE_TAG)
+                notes.element_type = str
+            else:  # those of a stream are in windows, their manifests are not
+                notes = globally(files) | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str)
             observation.evidence.append(notes)
-        names = files | "Names" >> beam.Map(file_name).with_output_types(str)
         return self._with_letters(names, letters, label) if self._as_output else names
 
     def _has_room(self) -> bool:

@@ -76,6 +76,12 @@ def test_every_flight_is_counted_once_late_ones_too_and_what_is_too_late_is_name
         ("combine fixed", 1),
         ("combine sliding", 2),
     ]
+    edges = {edge["to"]: edge for edge in end["ledger"]["edges"]}
+    assert [to for to, edge in edges.items() if edge.get("reason")] == []
+    assert {to for to, edge in edges.items() if not edge.get("by_window")} == {
+        *("parse", "check", "key by name", "refuse copies", "key by airport"),
+        *("fixed windows", "sliding windows"),
+    }
 
 
 def test_a_copy_is_refused_and_counted_nowhere() -> None:

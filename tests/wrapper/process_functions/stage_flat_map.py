@@ -2,7 +2,7 @@
 # Way(kind='FlatMap', is_stage=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone):
+def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
     refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
@@ -27,10 +27,6 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone):
                         filtered += 1
                         return ()
                     for second in results:
-                        break
-                    else:
-                        results = alone
-                    if results is not alone:
                         iterator, results = results, [result, second]
                         for result in iterator:
                             results += [result, *islice(iterator, cap)]
@@ -38,6 +34,9 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone):
                         if len(results) > cap:
                             others += 1
                             return go_on(element, results, iterator)
+                        break
+                    else:
+                        return [result]
                 else:
                     results = settle(element, results)
                     if results.__class__ is lazily:
@@ -46,10 +45,9 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone):
         except Exception as error:
             others += 1
             return refuse(element, error)
-        if results is alone:
-            return [result]
-        if len(results) == 1:
-            return results
+        match results:
+            case [_]:
+                return results
         others += 1
         if results:
             out += len(results)

@@ -2,7 +2,7 @@
 # Way(kind='MapTuple', is_stage=True, takes_arguments=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone):
+def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
     refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on

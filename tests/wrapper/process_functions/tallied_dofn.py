@@ -23,6 +23,10 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
         took(provenance)
         try:
             results = function(value)
+            match results:
+                case [result]:
+                    if result.__class__ in ordinary:
+                        return [(provenance, result)]
         except Exception as error:
             note(error, provenance)
             raise error

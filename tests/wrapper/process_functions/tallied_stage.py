@@ -2,7 +2,7 @@
 # Way(kind='DoFn', takes='woven', gives='woven', is_stage=True, tallies=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, ordinary, pack, note, refuse_text, least, note_filtered, absent, took, missed, given_later, gave, gave_more, died):
+def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary, pack, note, refuse_text, least, note_filtered, absent, took, missed, given_later, gave, gave_more, died):
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
     refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
@@ -24,7 +24,7 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
             given_later(provenance)
     def refused(provenance, value, error):
         try:
-            letters = refuse(value, error)
+            letters = refuse(value, error, provenance)
         except Exception as raised:
             note(raised, provenance)
             raise raised
@@ -41,6 +41,10 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
         took(provenance)
         try:
             results = function(value)
+            match results:
+                case [result]:
+                    if result.__class__ in ordinary:
+                        return [(provenance, result)]
             kind = results.__class__
             if kind is not list:
                 if kind is lazy_kind:
@@ -52,10 +56,6 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
                         missed(provenance)
                         return ()
                     for second in results:
-                        break
-                    else:
-                        results = alone
-                    if results is not alone:
                         iterator, results = results, [result, second]
                         for result in iterator:
                             results += [result, *islice(iterator, cap)]
@@ -63,6 +63,11 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
                         if len(results) > cap:
                             others += 1
                             return later(provenance, go_on(value, results, iterator))
+                        break
+                    else:
+                        if result.__class__ in ordinary:
+                            return [(provenance, result)]
+                        results = [result]
                 else:
                     results = settle(value, results)
                     if results.__class__ is lazily:
@@ -71,15 +76,11 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
         except Exception as error:
             others += 1
             return refused(provenance, value, error)
-        if results is alone:
-            if result.__class__ in ordinary:
-                return [(provenance, result)]
-            return [pack(provenance, result)]
-        if len(results) == 1:
-            (result,) = results
-            if result.__class__ in ordinary:
-                return [(provenance, result)]
-            return [pack(provenance, result)]
+        match results:
+            case [result]:
+                if result.__class__ in ordinary:
+                    return [(provenance, result)]
+                return [pack(provenance, result)]
         others += 1
         if results:
             out += len(results)

@@ -12,9 +12,13 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             raise error
     def process(element):
         provenance, value = element
-        run = function if provenance[9:] < sampled else traced(provenance)
+        run = function if len(provenance) != 16 or provenance[9] < sampled else traced(provenance)
         try:
             results = run(value)
+            match results:
+                case [result]:
+                    if result.__class__ in ordinary:
+                        return [(provenance, result)]
         except Exception as error:
             note(error, provenance)
             raise error

@@ -14,6 +14,10 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
         provenance, value = element
         try:
             results = function(value, *args, **kwargs)
+            match results:
+                case [result]:
+                    if result.__class__ in ordinary:
+                        return [(provenance, result)]
         except Exception as error:
             note(error, provenance)
             raise error

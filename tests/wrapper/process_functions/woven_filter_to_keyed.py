@@ -6,7 +6,7 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
     def later(provenance, results):
         try:
             for result in results:
-                yield (result[0], (provenance, result[1])) if result.__class__ in ordinary else pack(provenance, result)
+                yield (result[0], (provenance, result[1])) if result.__class__ in ordinary and len(result) == 2 else pack(provenance, result)
         except Exception as error:
             note(error, provenance)
             raise error

@@ -12,7 +12,7 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             raise error
     def process(element):
         provenance, value = element
-        run = function if provenance[9:] < sampled else traced(provenance)
+        run = function if len(provenance) != 16 or provenance[9] < sampled else traced(provenance)
         try:
             if not run(value):
                 return ()

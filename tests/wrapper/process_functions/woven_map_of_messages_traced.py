@@ -12,7 +12,7 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             raise error
     def process(element):
         provenance, value = element
-        is_plain = provenance[9:] < sampled and provenance not in incoming
+        is_plain = (len(provenance) != 16 or provenance[9] < sampled) and provenance not in incoming
         run = function if is_plain else traced(provenance)
         try:
             result = run(value)

@@ -2,7 +2,7 @@
 # Way(kind='FlatMap', takes='keyed', gives='keyed', is_stage=True, notes_filtered=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary, pack, note, refuse_text, least, note_filtered, absent):
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
     refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
@@ -13,7 +13,7 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
         result = absent
         try:
             for result in results:
-                yield (result[0], (provenance, result[1])) if result.__class__ in ordinary else pack(provenance, result)
+                yield (result[0], (provenance, result[1])) if result.__class__ in ordinary and len(result) == 2 else pack(provenance, result)
         except Exception as error:
             note(error, provenance)
             raise error
@@ -21,7 +21,7 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
             yield from note_filtered(provenance)
     def refused(provenance, value, error):
         try:
-            letters = refuse(value, error)
+            letters = refuse(value, error, provenance)
         except Exception as raised:
             note(raised, provenance)
             raise raised
@@ -46,10 +46,6 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
                         filtered += 1
                         return note_filtered(provenance) if provenance[9:] >= least else ()
                     for second in results:
-                        break
-                    else:
-                        results = alone
-                    if results is not alone:
                         iterator, results = results, [result, second]
                         for result in iterator:
                             results += [result, *islice(iterator, cap)]
@@ -57,6 +53,9 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
                         if len(results) > cap:
                             others += 1
                             return later(provenance, go_on(value, results, iterator))
+                        break
+                    else:
+                        results = [result]
                 else:
                     results = settle(value, results)
                     if results.__class__ is lazily:
@@ -65,23 +64,18 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
         except Exception as error:
             others += 1
             return refused(provenance, value, error)
-        if results is alone:
-            if result.__class__ in ordinary:
-                key, result = result
-                return [(key, (provenance, result))]
-            return [pack(provenance, result)]
-        if len(results) == 1:
-            (result,) = results
-            if result.__class__ in ordinary:
-                key, result = result
-                return [(key, (provenance, result))]
-            return [pack(provenance, result)]
+        match results:
+            case [result]:
+                if result.__class__ in ordinary:
+                    key, result = result
+                    return [(key, (provenance, result))]
+                return [pack(provenance, result)]
         others += 1
         if results:
             out += len(results)
             packed = []
             for result in results:
-                packed.append((result[0], (provenance, result[1])) if result.__class__ in ordinary else pack(provenance, result))
+                packed.append((result[0], (provenance, result[1])) if result.__class__ in ordinary and len(result) == 2 else pack(provenance, result))
             return packed
         filtered += 1
         return note_filtered(provenance) if provenance[9:] >= least else ()

@@ -2,7 +2,7 @@
 # Way(kind='DoFn', takes='keyed', gives='woven', is_stage=True, takes_arguments=True, has_state=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, ordinary, pack, note, refuse_text, least, note_filtered, absent, watch, outputs):
+def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary, pack, note, refuse_text, least, note_filtered, absent, watch, outputs):
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
     refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
@@ -11,7 +11,7 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
         return taken, taken - others + out, filtered
     def refused(provenance, value, error):
         try:
-            letters = refuse(value, error)
+            letters = refuse(value, error, provenance)
         except Exception as raised:
             note(raised, provenance)
             raise raised
@@ -37,10 +37,6 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
                         filtered += 1
                         return list(outputs((), call))
                     for second in results:
-                        break
-                    else:
-                        results = alone
-                    if results is not alone:
                         iterator, results = results, [result, second]
                         for result in iterator:
                             results += [result, *islice(iterator, cap)]
@@ -48,6 +44,9 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
                         if len(results) > cap:
                             others += 1
                             return outputs(go_on(value, results, iterator), call)
+                        break
+                    else:
+                        results = [result]
                 else:
                     results = settle(value, results)
                     if results.__class__ is lazily:
@@ -56,10 +55,9 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, alone, o
         except Exception as error:
             others += 1
             return list(outputs(refused(provenance, value, error), call))
-        if results is alone:
-            return list(outputs([result], call))
-        if len(results) == 1:
-            return list(outputs(results, call))
+        match results:
+            case [_]:
+                return list(outputs(results, call))
         others += 1
         if results:
             out += len(results)

@@ -1,0 +1,22 @@
+# Written by `python -m tests.wrapper.test_process_text`, for
+# Way(kind='Filter', takes='woven')
+
+
+def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+    def later(provenance, results):
+        try:
+            for result in results:
+                yield result if result.__class__ in ordinary else pack(provenance, result)
+        except Exception as error:
+            note(error, provenance)
+            raise error
+    def process(element):
+        provenance, value = element
+        try:
+            if not function(value):
+                return ()
+        except Exception as error:
+            note(error, provenance)
+            raise error
+        return [value]
+    return process, None

@@ -1,0 +1,23 @@
+# Written by `python -m tests.wrapper.test_process_text`, for
+# Way(kind='Map', takes='woven')
+
+
+def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+    def later(provenance, results):
+        try:
+            for result in results:
+                yield result if result.__class__ in ordinary else pack(provenance, result)
+        except Exception as error:
+            note(error, provenance)
+            raise error
+    def process(element):
+        provenance, value = element
+        try:
+            result = function(value)
+        except Exception as error:
+            note(error, provenance)
+            raise error
+        if result.__class__ in ordinary:
+            return [result]
+        return [pack(provenance, result)]
+    return process, None
