@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE :=
 IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-pythons test-oldest engines test-engines flink-up flink-down test-browser conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-pythons test-oldest engines engines-image test-engines test-soak flink-up flink-down test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-traces bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation bench-stream bench-cost soak
 
@@ -68,8 +68,8 @@ templates: $(STAMP)  ## what Dataflow is told of the templates, made anew from t
 
 # As root on Debian: apt installs what builds it. With an engine of containers: see templates/Dockerfile.
 image: $(STAMP)  ## the image of the templates, built without network, and a worker of it started
-	@$(BIN)/python -m tests.engines.image
-	$(BIN)/python -m pytest -m engines -rs tests/engines/test_image.py $(PYTEST_ARGS)
+	@$(PYTHON) -m tests.engines.image
+	$(BIN)/python -m pytest -m engines -rsfE tests/engines/test_image.py $(PYTEST_ARGS)
 
 test: $(STAMP)  ## all tests and doctests
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
@@ -85,12 +85,15 @@ $(OLDEST_STAMP): requirements-oldest.lock pyproject.toml
 	@touch $@
 
 # Of the tests those that the Beam release decides on: what is woven, wrapped, read, written, counted and kept while it runs.
-# Rooms that import no Beam, questions to a store, programs and texts are the same on any; doctests ran as `make test` did.
-# Beam is asked as it is here; the tests on the newest release keep its answers (tests/quick_beam.py).
-WITHOUT_BEAM := alerts benchmarks cli conformance dataflow examples exporters files io/lines lineage logs metrics pipelines records replay \
-    reports store stores testing typing web test_docs.py test_docstrings.py test_documentation.py test_rooms.py test_samples.py
+# Rooms that import no Beam, questions to a store, programs, pictures, deployments and texts are the same on any; doctests ran as
+# `make test` did. What tests keep of Beam's answers (tests/quick_beam.py) is held against those of this release too; asking anew takes
+# more than twice the time, and programs that tests start do.
+WITHOUT_BEAM := alerts benchmarks cli conformance dataflow deploy examples exporters files io/lines lineage logs metrics pipelines records \
+    replay reports store stores testing typing web test_continuous_integration.py test_dataflow_server.py test_dependencies.py \
+    test_distribution.py test_docs.py test_docstrings.py test_documentation.py test_extras.py test_pictures.py test_reference.py \
+    test_rooms.py test_samples.py
 test-oldest: $(OLDEST_STAMP)  ## the tests that run Beam, on the oldest release that is supported
-	$(OLDEST_BIN)/python -m pytest tests $(IN_PARALLEL) --plain-beam $(WITHOUT_BEAM:%=--ignore=tests/%) \
+	$(OLDEST_BIN)/python -m pytest tests $(IN_PARALLEL) $(WITHOUT_BEAM:%=--ignore=tests/%) \
 	    -m "not engines and not slow and not oracle and not browser" $(PYTEST_ARGS)
 
 # Prism, of the release that the tests run on, a server of gs:// and an OpenTelemetry Collector take an installed Go; Flink takes
@@ -98,8 +101,16 @@ test-oldest: $(OLDEST_STAMP)  ## the tests that run Beam, on the oldest release 
 engines:  ## installs what tests on real engines need into ~/.cache/beam_obs, once for all clones
 	@$(PYTHON) -m tests.engines.install
 
+# The same for the image, where it can be built; tests on it say what is missing.
+engines-image:
+	@$(PYTHON) -m tests.engines.image --where-possible
+
 test-engines: $(STAMP) engines  ## tests on Prism, a Flink cluster, servers of S3 and gs://, of OTLP and StatsD, Debian's Prometheus, and an installed Pub/Sub emulator
-	$(BIN)/python -m pytest -m engines -rs tests $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "engines and not soak" -rsfE tests $(PYTEST_ARGS)
+
+# At its own pace beside others: it is the clock that takes the time.
+test-soak: $(STAMP) engines  ## five minutes of a stream with faults on Prism
+	nice $(BIN)/python -m pytest -m soak -rsfE tests/engines/test_soak.py $(PYTEST_ARGS)
 
 # It needs Java, and the rights to give each task manager a name space of its own (root).
 flink-up: $(STAMP) engines  ## a Flink cluster of two task managers on this machine, and the options that a pipeline runs on it with
@@ -111,7 +122,7 @@ flink-down: $(STAMP)  ## ends it
 # Where apt can, it installs Chromium; elsewhere the tests that miss it say what would.
 test-browser: $(STAMP)  ## tests of the pages in a real browser
 	@$(BIN)/python -m tests.web.install_browser
-	$(BIN)/python -m pytest -m browser -rs tests/web tests/test_pictures.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m browser -rsfE tests/web tests/test_pictures.py $(PYTEST_ARGS)
 
 conformance: $(STAMP)  ## Beam's own tests, woven against bare, module by module
 	$(BIN)/python -m tests.conformance.run --jobs 2 $(CONFORMANCE_ARGS)
@@ -136,10 +147,13 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-instruments bench-logs bench-traces bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-cost bench-stream  ## every benchmark
+bench: bench-stage bench-start bench-instruments bench-logs bench-traces bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-cost bench-stream  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
+
+bench-start: $(STAMP)  ## what observation adds to the start of a run, in a warm process and in a fresh one
+	$(BIN)/python -m benchmarks.start $(BENCH_ARGS)
 
 bench-instruments: $(STAMP)  ## cost of an update of a counter and of a histogram, beside Beam's
 	$(BIN)/python -m benchmarks.instruments $(BENCH_ARGS)
@@ -222,9 +236,14 @@ LOWEST_BEAM = $(shell sed -nE 's/^ *"apache-beam>=([0-9.]+),.*/\1/p' pyproject.t
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --no-header --no-annotate \
     --no-emit-index-url --no-emit-find-links --upgrade
 
+# Of the templates' image, each file by its hash.
+COMPILE_IMAGE = $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+    --extra gcp --extra otel --extra pipelines --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade
+
 lock: $(STAMP)  ## resolves the development versions anew, for all supported Pythons
 	$(COMPILE) --output-file requirements-dev.lock pyproject.toml
 	echo "apache-beam==$(LOWEST_BEAM)" | $(COMPILE) --constraint - --output-file requirements-oldest.lock pyproject.toml
+	$(COMPILE_IMAGE) --constraint requirements-dev.lock --output-file templates/requirements.lock pyproject.toml
 
 clean:  ## removes environments and outputs of this clone
 	rm -rf .venv .venv-* .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .beam_obs build dist \

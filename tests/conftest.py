@@ -6,7 +6,6 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 
@@ -70,9 +69,8 @@ def make(folder: pathlib.Path, target: str) -> None:
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     for name in ("requirements-dev.lock", "pyproject.toml", "installed"):
         (folder / name).touch()
-    installed = pathlib.Path(sys.executable).parent
     made = subprocess.run(
-        ["make", f"--file={ROOT / 'Makefile'}", f"BIN={installed}", "STAMP=installed", target],
+        ["make", f"--file={ROOT / 'Makefile'}", f"BIN={programs.stand_ins()}", "STAMP=installed", target],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -14,6 +14,8 @@ import importlib
 import json
 import os
 import runpy
+import select
+import shutil
 import signal
 import socket
 import sys
@@ -29,13 +31,27 @@ _IMPORTED = (
     # Beam asks it, where it is installed, whether a program is a notebook.
     "IPython",
     "beam_obs.cli.main",
+    "beam_obs.io.reads.csv_source",
+    "beam_obs.io.writes.json_sink",
+    "beam_obs.lineage.backward",
+    "beam_obs.reports.lineage_text",
+    "beam_obs.reports.run_report",
     "beam_obs.runs.launched",
     "beam_obs.runs.pipeline",
+    "beam_obs.store.read_run_record",
+    "beam_obs.weaving.hook",
+    "multiprocessing.dummy",
 )
 
 
-def serve(channel: socket.socket) -> None:
-    """Forks a program for each request until nobody is there to ask; in a program, runs it."""
+def serve(channel: socket.socket, others: socket.socket, folder: str) -> None:
+    """Forks a program for each request until nobody is there to ask; in a program, runs it.
+
+    Args:
+      channel: to the process that asks, and ends it by closing it.
+      others: listens for programs that ask for others.
+      folder: of the `python` that they ask by; it goes when nobody is there to ask.
+    """
     for name in _IMPORTED:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
@@ -45,16 +61,25 @@ def serve(channel: socket.socket) -> None:
     # Nobody waits for the processes that wait for programs.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        asked, files, _, _ = socket.recv_fds(channel, 1, 16)
-        if not asked:
+        asks, _, _ = select.select([channel, others], [], [])
+        asking = channel if channel in asks else others.accept()[0]
+        asking.setblocking(True)
+        asked, files, _, _ = socket.recv_fds(asking, 1, 16)
+        if asking is not channel:
+            asking.close()
+        elif not asked:
+            shutil.rmtree(folder)
             return
-        if os.fork() == 0:
+        if asked and os.fork() == 0:
             channel.close()
-            request, *others = files
-            _fork(others)
+            others.close()
+            request, *rest = files
+            _fork(rest)
             with open(request, encoding="utf-8") as file:
                 told = json.load(file)
-            _number(others[3:], told["pass_fds"])
+            _number(rest[3:], told["pass_fds"])
+            if told["forks"]:
+                sys.executable = f"{folder}/python"
             _run(told, path)
             return
         for number in files:
@@ -78,6 +103,9 @@ def _fork(files: list[int]) -> None:
     os.dup2(errors, 2)
     for file in (output, errors, told):
         os.close(file)
+    # Those of the server are of files that can be sought in, which a pipe cannot.
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", encoding=sys.stdout.encoding, closefd=False)
+    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, sys.stderr.encoding, "backslashreplace", closefd=False)
 
 
 def _number(files: list[int], numbers: list[int]) -> None:

@@ -1,7 +1,8 @@
 """Programs run as a user runs them, in processes of their own, but for the time that importing Beam takes.
 
-They are forked from one process that has imported it (`tests/program_server.py`). A test about imports, about
-what Python does at its start, or about another seed of hashes starts a fresh Python.
+They are forked from one process that has imported it (`tests/program_server.py`), and so are those that
+shells, make and programs start by a command of `stand_ins`. A test about imports, about what Python does
+at its start, or about another seed of hashes starts a fresh Python.
 """
 
 from __future__ import annotations
@@ -12,20 +13,30 @@ import json
 import os
 import pathlib
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, NoReturn
 
 ROOT = pathlib.Path(__file__).parents[1]
 _SERVE = """
 import socket, sys
 from tests.program_server import serve
-serve(socket.socket(fileno=int(sys.argv[1])))
+channel, others = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+serve(channel, others, sys.argv[3])
 """
+_STAND_IN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from tests.programs import stand_in
+stand_in(*sys.argv[2:])
+"""
+_ASKED = "asked"
+"""Name of the socket, in the folder of stand-ins, at which they ask for programs."""
 
 
 class Program:
@@ -35,8 +46,11 @@ class Program:
       arguments: as behind `python`: a file, ``-m`` and a module or ``-c`` and code, then the program's own.
       cwd: its folder; that of this process by default.
       env: its environment; that of this process by default, with this package on its path.
-      output: file descriptor for what it prints, and its errors; `communicate` then gives nothing.
+      output: file descriptor for what it prints, and its errors, or one for each; `communicate` then gives
+        nothing.
       pass_fds: file descriptors that it has too, by the same numbers.
+      forks: whether Pythons that it starts are forked too.
+      server: a connection to the process that it is forked from; by default this process's own.
     """
 
     def __init__(
@@ -45,8 +59,10 @@ class Program:
         *,
         cwd: str | os.PathLike[str] | None = None,
         env: dict[str, str] | None = None,
-        output: int | None = None,
+        output: int | tuple[int, int] | None = None,
         pass_fds: Sequence[int] = (),
+        forks: bool = False,
+        server: socket.socket | None = None,
     ) -> None:
         self.args = [sys.executable, *arguments]
         self.returncode: int | None = None
@@ -58,13 +74,15 @@ class Program:
             "cwd": os.path.abspath(cwd or os.getcwd()),
             "env": _environment(env),
             "pass_fds": pass_fds,
+            "forks": forks,
         }
         with _unnamed_file() as asked:
             asked.write(json.dumps(request).encode())
             asked.seek(0)
-            outputs = [file.fileno() if output is None else output for file in (self._output, self._errors)]
+            both = (output, output) if isinstance(output, int) else output
+            outputs = both or (self._output.fileno(), self._errors.fileno())
             files = [asked.fileno(), *outputs, tells, *pass_fds]
-            socket.send_fds(_server()[0], [b"."], files)
+            socket.send_fds(server or _server().channel, [b"."], files)
         os.close(tells)
         self.pid = int(self._told.readline())
 
@@ -110,9 +128,10 @@ def run(
     cwd: str | os.PathLike[str] | None = None,
     env: dict[str, str] | None = None,
     timeout: float = 300,
+    forks: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end; takes what `Program` does, and how many seconds it may take."""
-    program = Program(arguments, cwd=cwd, env=env)
+    program = Program(arguments, cwd=cwd, env=env, forks=forks)
     try:
         output, errors = program.communicate(timeout)
     except BaseException:
@@ -164,19 +183,46 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
+def stand_ins() -> pathlib.Path:
+    """Returns a folder of `python` and `beam-obs`: their programs are forked, and those that these start."""
+    return _server().folder
+
+
+def stand_in(folder: str, *arguments: str) -> NoReturn:
+    """Is the program that `python` of a folder of `stand_ins` was asked for."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(f"{folder}/{_ASKED}")
+        program = Program(list(arguments), env=dict(os.environ), output=(1, 2), forks=True, server=server)
+        sys.exit(program.wait())
+
+
+class _Server(NamedTuple):
+    channel: socket.socket
+    process: subprocess.Popen[bytes]
+    folder: pathlib.Path
+
+
 @functools.cache
-def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _server() -> _Server:
+    folder = pathlib.Path(tempfile.mkdtemp())
     ours, its = socket.socketpair()
-    for end in (ours, its):  # Beam's reader of credentials gives all sockets of a process a time-out
+    others = socket.socket(socket.AF_UNIX)
+    for end in (ours, its, others):  # Beam's reader of credentials gives all sockets of a process a time-out
         end.setblocking(True)
-    with its:
+    others.bind(f"{folder}/{_ASKED}")
+    others.listen()
+    for name, before in (("python", ""), ("beam-obs", "-m beam_obs.cli")):
+        asks = shlex.join([sys.executable, "-IS", "-c", _STAND_IN, str(ROOT), str(folder)])
+        (folder / name).write_text(f'#!/bin/sh\nexec {asks} {before} "$@"\n')
+        (folder / name).chmod(0o755)
+    with its, others:
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(its.fileno())],
+            [sys.executable, "-c", _SERVE, *map(str, (its.fileno(), others.fileno(), folder))],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            pass_fds=[its.fileno()],
+            pass_fds=[its.fileno(), others.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
     # It ends with this process: nobody asks it any more then.
-    return ours, process
+    return _Server(ours, process, folder)

@@ -179,6 +179,9 @@ PROMETHEUS = {
 }
 """Debian's packages by their programs."""
 
+NAGIOS = {"/usr/lib/nagios/plugins/negate": "monitoring-plugins-basic"}
+"""A plugin that wraps others."""
+
 ENGINES = (PRISM, FAKE_GCS, FLINK, COLLECTOR, STATSD, JAEGER, GRAFANA_SCHEMA)
 
 
@@ -196,7 +199,9 @@ def main(arguments: list[str]) -> int:
     if arguments:
         print(__doc__)
         return 2
-    install_by_apt("Prometheus", PROMETHEUS)  # first: nobody else may use apt meanwhile
+    # First: nobody else may use apt meanwhile.
+    install_by_apt("Prometheus", PROMETHEUS)
+    install_by_apt("Nagios' negate", NAGIOS)
     for engine in ENGINES:
         engine.install()
     return 0

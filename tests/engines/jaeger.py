@@ -14,6 +14,7 @@ import pytest
 
 from tests.engines.install import JAEGER, program
 from tests.engines.object_stores import free_port, running
+from tests.patience import PATIENCE_SECONDS
 
 _PORTS = (
     "admin.http",
@@ -24,7 +25,6 @@ _PORTS = (
     "query.grpc-server",
     "query.http-server",
 )
-_SECONDS = 30.0
 
 
 class Jaeger(NamedTuple):
@@ -49,7 +49,7 @@ class Jaeger(NamedTuple):
         return self._asked(f"/api/traces?{urllib.parse.urlencode(wanted)}", is_whole)
 
     def _asked(self, path: str, is_whole: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        until = time.monotonic() + _SECONDS
+        until = time.monotonic() + PATIENCE_SECONDS
         found: Any = None
         while time.monotonic() < until:
             with contextlib.suppress(OSError), urllib.request.urlopen(self.query + path, timeout=5) as answer:
@@ -58,7 +58,7 @@ class Jaeger(NamedTuple):
                     if is_whole(one):
                         return dict(one)
             time.sleep(0.2)
-        raise AssertionError(f"no such trace in Jaeger after {_SECONDS} s; the last answer was {found}")
+        raise AssertionError(f"no such trace in Jaeger; the last answer was {found}")
 
 
 @contextlib.contextmanager

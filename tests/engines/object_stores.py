@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.engines.install import FAKE_GCS, program
+from tests.patience import PATIENCE_SECONDS
 
 _ONE_BY_ONE = """
 from apache_beam.io.gcp import gcsio
@@ -114,7 +115,7 @@ def running(command: list[str], port: int, **environment: str) -> Iterator[None]
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break
@@ -124,4 +125,4 @@ def running(command: list[str], port: int, **environment: str) -> Iterator[None]
         yield
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(PATIENCE_SECONDS)

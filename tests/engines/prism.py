@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pathlib
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.engines.install import PRISM, program
 from tests.engines.object_stores import free_port
+from tests.patience import wait_until
 
 _PROJECT = pathlib.Path(__file__).parents[2]
-_UP_SECONDS = 90.0
+_AS_LONG_AS_IT_TAKES = "--job_server_timeout=7200"
+"""Beam waits five minutes for a job, by default."""
+
+_EMPTY_SIDE_INPUT = "'EmptySideInput' object is not iterable"
+"""What Beam's write of a stream fails with where Prism hands it a side input before it is there."""
+_TIMES = 3
+
+
+def again_where_prism_lost_a_side_input(test: Callable[..., None]) -> Callable[..., None]:
+    """Lets a test of a stream that writes files try again, where it failed for that (docs/engines.md)."""
+
+    @functools.wraps(test)
+    def tried(tmp_path: pathlib.Path, **fixtures: object) -> None:
+        for attempt in range(_TIMES):
+            folder = tmp_path / str(attempt)
+            folder.mkdir()
+            try:
+                return test(tmp_path=folder, **fixtures)
+            except Exception as error:
+                told = [str(error), *(end.read_text() for end in folder.rglob("end.json"))]
+                if attempt == _TIMES - 1 or not any(_EMPTY_SIDE_INPUT in one for one in told):
+                    raise
+
+    return tried
 
 
 def prism_options() -> list[str]:
@@ -25,7 +49,7 @@ def prism_options() -> list[str]:
     found = program(PRISM, "prism")
     if found is None:
         pytest.skip("Prism is not installed: make engines (it needs Go)")
-    return [f"--prism_location={found}", "--environment_type=LOOPBACK"]
+    return [f"--prism_location={found}", "--environment_type=LOOPBACK", _AS_LONG_AS_IT_TAKES]
 
 
 @contextlib.contextmanager
@@ -48,12 +72,10 @@ def running_prism(folder: pathlib.Path) -> Iterator[list[str]]:
             for command in (server, pool)
         ]
         try:
-            until = time.monotonic() + _UP_SECONDS
-            while not (_is_open(jobs) and _is_open(workers)):
-                assert time.monotonic() < until, "Prism, or its pool of workers, did not start"
-                time.sleep(0.1)
+            wait_until("started, Prism and its pool of workers", lambda: _is_open(jobs) and _is_open(workers))
             yield [
                 "--runner=PortableRunner",
+                _AS_LONG_AS_IT_TAKES,
                 f"--job_endpoint=localhost:{jobs}",
                 "--environment_type=EXTERNAL",
                 f"--environment_config=localhost:{workers}",

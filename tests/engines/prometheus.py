@@ -19,8 +19,7 @@ import yaml
 from tests.engines.install import PROMETHEUS
 from tests.engines.object_stores import free_port
 from tests.install_by_apt import apt_command
-
-WAIT_SECONDS = 60.0
+from tests.patience import PATIENCE_SECONDS
 
 
 def installed(program: str) -> str:
@@ -65,7 +64,7 @@ class Prometheus(NamedTuple):
 
     def wait_for(self, query: str, condition: Callable[[float | None], bool]) -> float | None:
         """Asks until the one number that a query gives meets a condition, and returns it."""
-        until = time.monotonic() + WAIT_SECONDS
+        until = time.monotonic() + PATIENCE_SECONDS
         while not condition(found := self.value(query)):
             assert time.monotonic() < until, f"{query} is {found}"
             time.sleep(0.1)
@@ -127,7 +126,7 @@ def running(command: list[str], ready: str) -> Iterator[None]:
     """
     process = subprocess.Popen(command)
     try:
-        until = time.monotonic() + WAIT_SECONDS
+        until = time.monotonic() + PATIENCE_SECONDS
         while True:
             assert process.poll() is None, f"{command[0]} has ended"
             assert time.monotonic() < until, f"{command[0]} is not ready"
@@ -137,7 +136,7 @@ def running(command: list[str], ready: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 def check_metrics(text: str) -> str:

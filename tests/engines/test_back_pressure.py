@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -21,9 +21,10 @@ from beam_obs.runs import committed_so_far, watcher
 from benchmarks.steady_source import steady
 from tests.engines.alertmanager import alertmanager, receiver
 from tests.engines.object_stores import free_port
-from tests.engines.prism import prism_options
+from tests.engines.prism import again_where_prism_lost_a_side_input, prism_options
 from tests.engines.prometheus import installed, prometheus
 from tests.engines.test_notified import told_of, told_to
+from tests.patience import wait_until
 
 pytestmark = pytest.mark.engines
 
@@ -71,6 +72,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@again_where_prism_lost_a_side_input
 def test_a_stream_whose_sink_slows_tells_of_it_and_loses_nothing(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +114,8 @@ def test_a_stream_whose_sink_slows_tells_of_it_and_loses_nothing(
 
     assert oldest > LIMIT_SECONDS
     assert lag > before + 1
-    assert {name for name, _, _ in states(alerts)} == {"BeamBackedUp"}
+    # A busy machine lets a stream stand still for as long as the rule looks at.
+    assert {name for name, _, _ in states(alerts)} - {"BeamThroughputGone"} == {"BeamBackedUp"}
     end = obs.Store(store).find("orders@latest").end or {}
     assert (end["status"], end["ledger"]["holds"], end["balance"]["broken"]) == ("done", True, [])
     assert end["balance"]["dropped"] == []
@@ -125,10 +128,3 @@ def oldest_of(store: str) -> float | None:
 
 def states(alerts: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
     return {(*told_of(alert), alert["status"]) for alert in alerts}
-
-
-def wait_until(what: str, holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 90
-    while not holds():
-        assert time.monotonic() < until, f"it is not {what}"
-        time.sleep(0.1)

@@ -17,6 +17,11 @@ pytestmark = [pytest.mark.engines, pytest.mark.slow]
 PROJECT = pathlib.Path(__file__).parents[2]
 PAGE = PROJECT / "docs" / "deploy-flink.md"
 BIN = pathlib.Path(sys.executable).parent
+# It takes the environment of this process and the engines that are there; in MAKEFLAGS it ignores --old-file.
+MAKE = (
+    f"make() {{ command make BIN={BIN} STAMP={sys.executable} --old-file={sys.executable} --old-file=engines "
+    '"$@"; }; '
+)
 
 
 def commands(folder: pathlib.Path) -> list[str]:
@@ -26,16 +31,14 @@ def commands(folder: pathlib.Path) -> list[str]:
 
 
 def run(command: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    # `make` takes the environment of this process, in place of one that it would set up, with its engines.
     environment = {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(PROJECT),
         "BEAM_OBS_FLINK": str(folder / "cluster"),
-        "MAKEFLAGS": f"BIN={BIN} STAMP={sys.executable} --old-file=engines",
     }
     return subprocess.run(
-        ["bash", "-c", command],
+        ["bash", "-c", MAKE + command],
         cwd=PROJECT,
         env=environment,
         capture_output=True,

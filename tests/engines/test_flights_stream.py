@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import fastavro
@@ -15,8 +16,9 @@ import pytest
 import beam_obs as obs
 from pipelines.flights.records import AirportStatistics
 from tests.conftest import ROOT
-from tests.engines.prism import prism_options
+from tests.engines.prism import again_where_prism_lost_a_side_input, prism_options
 from tests.engines.pubsub_emulator import emulator_program
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.engines
 
@@ -38,7 +40,16 @@ def demo_stream(folder: pathlib.Path, *arguments: str) -> str:
         if line.startswith("Live at "):
             with urllib.request.urlopen(line.split()[2], timeout=30) as page:
                 assert page.status == 200
-    assert demo.wait(60) == 0, printed
+    assert demo.wait(PATIENCE_SECONDS) == 0, printed
+    return printed
+
+
+def demo_of_enough(folder: pathlib.Path, is_enough: Callable[[dict[str, Any]], bool], *arguments: str) -> str:
+    """Returns what it printed, after it has run for as long as it takes to come to enough."""
+    for seconds in (15, 60, 240):
+        printed = demo_stream(folder, f"--seconds={seconds}", *arguments)
+        if is_enough(end_of(folder)):
+            break
     return printed
 
 
@@ -55,6 +66,12 @@ def passed(end: dict[str, Any], label: str) -> int:
     return int(count)
 
 
+def by_origins(end: dict[str, Any], label: str) -> int:
+    """Returns how many a step gave by the ledger, of which Prism loses nothing as it does of counts."""
+    (given,) = (step["out"] for step in end["ledger"]["steps"] if step["label"] == label)
+    return sum(count for tag, count in given.items() if tag == "None")
+
+
 def written(folder: pathlib.Path, windows: str) -> list[AirportStatistics]:
     files = (folder / "demo-output/stream").glob(f"departures-{windows}-*.avro")
     return [AirportStatistics(**row) for file in files for row in fastavro.reader(file.open("rb"))]
@@ -65,7 +82,12 @@ def test_on_the_emulator_what_is_torn_or_doubled_is_refused_and_the_rest_counted
 ) -> None:
     pytest.importorskip("google.cloud.pubsub", reason="pip install 'beam_obs[gcp]'")
     emulator_program()
-    printed = demo_stream(tmp_path, "--seconds=20")
+
+    def is_enough(end: dict[str, Any]) -> bool:
+        refused = end["dead_letters"]["by_stage"].keys()
+        return len(refused) == 2 and passed(end, "refuse copies") >= 20 and passed(end, "publish fixed") >= 1
+
+    printed = demo_of_enough(tmp_path, is_enough)
     assert "Over Pub/Sub, emulated on 127.0.0.1:" in printed
     assert "cancelled" in printed
     assert "Live at http://127.0.0.1:" in printed
@@ -75,12 +97,13 @@ def test_on_the_emulator_what_is_torn_or_doubled_is_refused_and_the_rest_counted
     assert passed(end, "publish fixed") >= 1
 
 
+@again_where_prism_lost_a_side_input
 def test_on_prism_each_flight_is_counted_once_however_late(tmp_path: pathlib.Path) -> None:
     prism_options()
-    printed = demo_stream(tmp_path, "--seconds=15", "--files")
+    printed = demo_of_enough(tmp_path, lambda end: by_origins(end, "refuse copies") >= 20, "--files")
     assert "✓ balanced" in printed
     end = end_of(tmp_path)
-    flights = passed(end, "refuse copies")
+    flights = by_origins(end, "refuse copies")
     dropped = {one["step"]: one["count"] for one in end["balance"]["dropped"]}
     assert flights >= 20
     for kind, windows in (("fixed", 1), ("sliding", 2)):

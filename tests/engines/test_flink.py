@@ -12,20 +12,24 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.portable_runner import PortableRunner
+from apache_beam.transforms.window import GlobalWindows, SlidingWindows, TimestampedValue
 from click.testing import CliRunner
 
 import beam_obs as obs
 from beam_obs.cli.main import beam_obs as command_line
 from beam_obs.replay.letter_choice import AskedReplay, choose_letters
 from beam_obs.replay.letter_replay import LetterReplay
-from beam_obs.replay.replay import replaying
+from beam_obs.replay.under_way import replaying
 from beam_obs.runs.instrument import instrument
 from beam_obs.store.evidence import DEAD_LETTERS, Standing, dead_letters, read_evidence
 from beam_obs.store.letter_states import LetterStates
 from beam_obs.store.run_record import RunRecord
 from tests.engines.flink.cluster import Cluster
+from tests.faulty_runner import DROP, Fault, with_fault
 from tests.metrics.bundled_values import check_values, in_bundles
 from tests.million import assert_many_records_balance
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
@@ -53,7 +57,7 @@ class WaitFor(beam.DoFn):
 
     def process(self, element: Any) -> Any:
         (self._file.parent / f"waits-{os.urandom(6).hex()}").touch()
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 2 * PATIENCE_SECONDS
         while not self._file.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         yield element
@@ -79,6 +83,7 @@ class Job:
         self.store = obs.Store(str(folder / "store"))
         self.output = folder / "out"
         self._released = folder / "go on"
+        folder.mkdir(exist_ok=True)
         wait = beam.ParDo(WaitFor(self._released))
         options = [*options, f"--obs_store={self.store.uri}", "--obs_progress=off"]
         pipeline = obs.Pipeline(options=PipelineOptions(options), name="numbers")
@@ -105,14 +110,11 @@ class Job:
     def wait_until(self, holds: Callable[[list[str]], bool]) -> None:
         """Waits until the names of the files in the run's folder are such."""
         record = self.store.find("latest")
-        self.wait_for("such files", lambda: holds(self.store.files.names(record.folder)))
+        self.wait_for("so far", lambda: holds(self.store.files.names(record.folder)))
 
     def wait_for(self, what: str, holds: Callable[[], bool]) -> None:
         """Waits until something holds."""
-        deadline = time.monotonic() + 200
-        while not holds():
-            assert time.monotonic() < deadline, f"the job did not get so far: {what}"
-            time.sleep(0.2)
+        wait_until(what, holds)
 
     def dead_letters_are_committed(self) -> bool:
         """Returns whether a manifest names all files of dead letters."""
@@ -190,7 +192,7 @@ def test_a_task_manager_lost_after_evidence_was_committed(cluster: Cluster, tmp_
 
 def test_workers_killed_in_mid_bundle(cluster: Cluster, tmp_path: Path) -> None:
     job = Job(tmp_path, cluster.options, waits_behind="group")
-    job.wait_for("a group", lambda: job.waits > 0)
+    job.wait_for("at a group", lambda: job.waits > 0)
 
     assert cluster.kill_workers(1) + cluster.kill_workers(2) >= 1
     run = job.finish()
@@ -207,7 +209,7 @@ def test_a_store_that_is_away_for_a_while(cluster: Cluster, tmp_path: Path) -> N
     (tmp_path / "store").rename(tmp_path / "away")
     (tmp_path / "store").touch()
     job.go_on()
-    job.wait_for("a bundle that failed", lambda: cluster.failures() > before)
+    job.wait_for("so far that a bundle has failed", lambda: cluster.failures() > before)
     (tmp_path / "store").unlink()
     (tmp_path / "away").rename(tmp_path / "store")
     run = job.finish()
@@ -220,10 +222,13 @@ def test_a_job_that_is_cancelled_keeps_what_it_refused(cluster: Cluster, tmp_pat
     job.wait_until(lambda names: any(name.startswith("dead_letters-") for name in names))
 
     run = job.cancel()
+    letters = [standing for _, standing in dead_letters(job.store, run)]
+    # Beam's job server leaves the job to Flink, where it goes on: tests behind this one need its slots.
+    job.go_on()
+    job.wait_for("ended by Flink", lambda: "RUNNING" not in cluster.states())
 
     assert run.status == "cancelled"
     assert run.status_text == f"cancelled, {NUMBERS // 10} dead"
-    letters = [standing for _, standing in dead_letters(job.store, run)]
     assert letters == [Standing.UNCOMMITTED] * (NUMBERS // 10)
 
 
@@ -237,6 +242,7 @@ def test_a_replay_during_which_a_task_manager_is_lost(cluster: Cluster, tmp_path
         job = Job(tmp_path / "again", cluster.options, waits_behind="group", parse=parse_most)
     job.store = store
     job.wait_until(lambda names: any(name.startswith("dead_letters-") for name in names))
+    job.wait_for("at a group", lambda: job.waits > 0)
     cluster.kill_task_manager(2)
     cluster.start_task_manager(2)
     replay = job.finish()
@@ -250,6 +256,51 @@ def test_a_replay_during_which_a_task_manager_is_lost(cluster: Cluster, tmp_path
 
 def test_a_million_records_balance(cluster: Cluster, tmp_path: Path) -> None:
     assert_many_records_balance(tmp_path, None, [*cluster.options, "--obs_progress=off"])
+
+
+def test_a_loss_is_located_in_each_of_its_windows(cluster: Cluster, tmp_path: Path) -> None:
+    options = [*cluster.options, f"--obs_store={tmp_path}", "--obs_progress=off"]
+    with obs.Pipeline(_FaultyFlink(), options=PipelineOptions(options), name="windows") as p:
+        (
+            p
+            | "numbers" >> beam.Create(range(100))
+            | "times" >> beam.Map(lambda number: TimestampedValue((number % 3, number), number))
+            | "windows" >> beam.WindowInto(SlidingWindows(20, 10))
+            | "spread" >> beam.Reshuffle()
+            | "odd" >> beam.Filter(lambda pair: pair[1] % 2)
+            | "sum" >> beam.CombinePerKey(sum)
+            | "end windows" >> beam.WindowInto(GlobalWindows())
+            | "last" >> beam.Map(str)
+        )
+
+    (run,) = obs.Store(str(tmp_path)).runs()
+    edges = {edge["to"]: edge for edge in run.end["ledger"]["edges"]}
+    assert {to for to, edge in edges.items() if edge.get("by_window")} == {"odd", "sum", "end windows"}
+    assert [to for to, edge in edges.items() if edge.get("lost") or edge.get("added")] == ["odd"]
+    assert (edges["odd"]["given"], edges["odd"]["taken"], edges["sum"]["taken"]) == (200, 198, 98)
+    assert edges["odd"]["windows"] == [
+        {"window": "[20.0, 40.0)", "lost": 1, "added": 0},
+        {"window": "[30.0, 50.0)", "lost": 1, "added": 0},
+    ]
+    assert edges["last"]["whole"] == "it is in the global window"
+
+
+class _FaultyFlink(PortableRunner):
+    """Flink, with a fault in front of a step."""
+
+    def run_portable_pipeline(self, pipeline: Any, options: Any) -> Any:
+        return super().run_portable_pipeline(with_fault(pipeline, "odd", _DropOne()), options)
+
+
+class _DropOne(Fault):
+    """Loses the element of one number, in whichever windows and bundles it is."""
+
+    def __init__(self) -> None:
+        super().__init__(DROP, 1)
+
+    def process(self, element: Any) -> list[Any]:
+        _, (_, number) = element
+        return [] if number == 37 else [element]
 
 
 def test_elements_are_not_counted_again_by_those_that_read_them(cluster: Cluster, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ import pytest
 import beam_obs as obs
 from tests.engines.image import NAME, buildah, is_built
 from tests.engines.prism import prism_options
+from tests.patience import PATIENCE_SECONDS
 
-pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PROJECT = pathlib.Path(__file__).parents[2]
 DATA = PROJECT / "pipelines" / "flights" / "data"
@@ -83,7 +84,7 @@ def workers_of(container: str, shared: pathlib.Path) -> Iterator[int]:
         start_new_session=True,
     )  # fmt: skip
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_SECONDS
         while not _answers(port):
             assert process.poll() is None, "what starts workers has ended"
             assert time.monotonic() < until, "what starts workers does not answer"
@@ -91,7 +92,7 @@ def workers_of(container: str, shared: pathlib.Path) -> Iterator[int]:
         yield port
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 def _answers(port: int) -> bool:
@@ -118,7 +119,7 @@ def test_launcher_and_worker_of_the_image_run_the_flights(container: str, tmp_pa
             ),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=2 * PATIENCE_SECONDS,
             check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -7,7 +7,7 @@ import pathlib
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -26,10 +26,9 @@ from tests.engines.prism import prism_options
 from tests.engines.prometheus import Prometheus, installed, prometheus, running
 from tests.engines.test_dashboards import dashboard_of, series
 from tests.faulty_runner import DROP, Fault, with_fault
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.engines
-
-WAIT_SECONDS = 120.0
 
 SETTINGS = """\
 store = "store"
@@ -88,8 +87,11 @@ def lose() -> None:
         _ = made | "double" >> beam.Map(lambda number: number * 2) | "text" >> beam.Map(str)
 
 
-def wait_a_while(number: int) -> int:
-    time.sleep(1)
+def wait_for_word(number: int) -> int:
+    """Takes until it is told to go on."""
+    until = time.monotonic() + 2 * PATIENCE_SECONDS
+    while not pathlib.Path("go on").exists() and time.monotonic() < until:
+        time.sleep(0.1)
     return number
 
 
@@ -155,7 +157,7 @@ def test_five_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> Non
     for name in ("malformed", "lost", "well"):
         parse(name, ["1"] * 100)
     with streaming("backed-up"):
-        wait_until(lambda: is_waited_for("backed-up"))
+        wait_until("known what waits", lambda: is_waited_for("backed-up"))
         rules = []
         for name in ("never", "slow", "malformed", "lost", "backed-up", "well"):
             rules.append(tmp_path / f"{name}.yml")
@@ -167,18 +169,22 @@ def test_five_failures_are_notified(numbers: int, tmp_path: pathlib.Path) -> Non
         ):
             pathlib.Path("slow").touch()
             slow = launch("slow")
-            _ = slow | "make" >> beam.Create(range(15), reshuffle=False) | "wait" >> beam.Map(wait_a_while)
+            _ = slow | "make" >> beam.Create([1]) | "wait" >> beam.Map(wait_for_word)
             result = slow.run()
             with pytest.raises(obs.DeadRateExceeded):
                 parse("malformed", ["1", "x"] * 50)
             lose()
-            wait_until(lambda: {told_of(alert) for alert in alerts} >= FAILURES)
+            expected = {*FAILURES, ("BeamRunFailed", "malformed")}
+            wait_until("told", lambda: {told_of(alert) for alert in alerts} >= expected)
+            pathlib.Path("go on").touch()
             result.wait_until_finish()
-            assert len(shown(server, "backed-up", "Age of the oldest record that waits")) == 1
-            (due,) = shown(server, "never", "Since a start was due that no run answered")
-    assert due > 1
+            age = "Age of the oldest record that waits"
+            wait_until("shown", lambda: len(shown(server, "backed-up", age)) == 1)
+            since = "Since a start was due that no run answered"
+            wait_until("shown", lambda: [due > 1 for due in shown(server, "never", since)] == [True])
     notified = {told_of(alert): alert for alert in alerts}
-    assert set(notified) == {*FAILURES, ("BeamRunFailed", "malformed")}
+    # A busy machine lets the stream stand still for as long as the rule looks at.
+    assert set(notified) - {("BeamThroughputGone", "backed-up")} == expected
     for alert in notified.values():
         command = shlex.split(alert["annotations"]["runbook"])
         assert command[0] == "beam-obs"
@@ -193,13 +199,6 @@ def shown(server: Prometheus, name: str, title: str) -> list[float]:
     """Returns the values that a panel of a dashboard shows."""
     (panel,) = [one for one in dashboard_of("store", name)["panels"] if one["title"] == title]
     return [value for asked in panel["targets"] for _, value in series(server, asked["expr"])]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Waits for a condition, and no longer than it takes."""
-    until = time.monotonic() + WAIT_SECONDS
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.2)
 
 
 def told_of(alert: dict[str, Any]) -> tuple[str, str]:

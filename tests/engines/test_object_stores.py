@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -23,11 +21,13 @@ from beam_obs.store.store import Store
 from beam_obs.web.page import NotThere
 from beam_obs.web.pages.record_page import record_at_page, record_page
 from beam_obs.web.stored_runs import StoredRuns
+from tests import programs
 from tests.engines.object_stores import ObjectStore, running_gcs, running_s3
+from tests.patience import PATIENCE_SECONDS
+from tests.programs import ROOT
 
 pytestmark = pytest.mark.engines
 
-ROOT = pathlib.Path(__file__).parents[2]
 FLIGHTS = ROOT / "pipelines" / "flights" / "data" / "flights-2013-01.csv"
 
 PROGRAM = """
@@ -60,16 +60,13 @@ class Bucket(NamedTuple):
 
 
 def run(folder: pathlib.Path, server: ObjectStore, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, **server.environment, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = programs.run([*arguments], cwd=folder, env=environment_of(server), timeout=2 * PATIENCE_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def environment_of(server: ObjectStore) -> dict[str, str]:
+    return {**os.environ, **server.environment, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module", params=[running_s3, running_gcs], ids=["s3", "gs"])
@@ -171,14 +168,7 @@ def test_the_store_may_stand_in_the_variable(
 
 def test_a_bucket_that_there_is_not_is_told(bucket: Bucket) -> None:
     arguments = ["-m", "beam_obs.cli", "runs", "--store", f"{bucket.server.uri}et/store"]
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=bucket.folder,
-        env={**os.environ, **bucket.server.environment, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = programs.run(arguments, cwd=bucket.folder, env=environment_of(bucket.server))
     assert done.returncode == 1
     assert done.stderr.endswith("/store/runs/: there is no bucket 'bucketet'\n")
 

@@ -47,7 +47,7 @@ def run_stage(
 def test_records_that_end_their_process_end_no_worker(engine: str, tmp_path: Path) -> None:
     bad = ["hang", "abort", "exit"]
     good = [f"good{number}" for number in range(20)]
-    stage = obs.Stage(beam.Map(dangerous), timeout=5, memory=500_000_000)
+    stage = obs.Stage(beam.Map(dangerous), timeout=10, memory=500_000_000)
 
     given, letters = run_stage(tmp_path, options_of(engine), [*good, *bad], stage)
 

@@ -19,7 +19,6 @@ from beam_obs.store.run_record import RunRecord, parse_time
 from tests.engines.object_stores import free_port
 from tests.engines.prism import prism_options
 from tests.engines.prometheus import (
-    WAIT_SECONDS,
     Prometheus,
     check_metrics,
     installed,
@@ -28,6 +27,7 @@ from tests.engines.prometheus import (
     running,
 )
 from tests.exporters.small_runs import run_small, scrape, series, values
+from tests.patience import PATIENCE_SECONDS, eventually, wait_until
 
 pytestmark = pytest.mark.engines
 
@@ -92,7 +92,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def check_counts(found: Prometheus, record: RunRecord, job: str) -> None:
-    """Checks that what Prometheus answers of a run is what its end says."""
+    """Checks that what Prometheus answers of a run is what its end says, once it has all of it."""
+    eventually(lambda: _check_counts(found, record, job))
+
+
+def _check_counts(found: Prometheus, record: RunRecord, job: str) -> None:
     of = f'{{pipeline="{record.pipeline}",job="{job}"}}'
     end: Any = record.end
     steps = {step["label"]: step for step in [*end["steps"], *end["stages"]]}
@@ -130,9 +134,11 @@ def test_a_run_is_scraped_while_it_lives_and_at_its_end(
         of = '{pipeline="scraped",job="run"}'
         in_total = 'beam_obs_records_in_total{pipeline="scraped",stage="parse",job="run"}'
         found.wait_for(in_total, lambda value: value == 203)
-        assert found.value(f"sum(beam_obs_records_dead_total{of})") == 3
-        assert found.value('beam_obs_run_status{pipeline="scraped",job="run",status="running"}') == 1
-        assert found.value('scraped_rows_total{kind="a \\"kind\\"",stage="parse",job="run"}') == 203
+        found.wait_for(f"sum(beam_obs_records_dead_total{of})", lambda value: value == 3)
+        running_now = 'beam_obs_run_status{pipeline="scraped",job="run",status="running"}'
+        found.wait_for(running_now, lambda value: value == 1)
+        rows = 'scraped_rows_total{kind="a \\"kind\\"",stage="parse",job="run"}'
+        found.wait_for(rows, lambda value: value == 203)
         assert check_metrics(scrape(watched.port)[2]) == ""
         pathlib.Path("go-on").touch()
         done = 'beam_obs_run_status{pipeline="scraped",job="run",status="done"}'
@@ -140,14 +146,17 @@ def test_a_run_is_scraped_while_it_lives_and_at_its_end(
         record = obs.Store("store").find("latest")
         check_counts(found, record, "run")
         assert check_metrics(scrape(watched.port)[2]) == ""
-        assert found.value('scraped_rows_total{kind="a \\"kind\\"",job="run"}') == 203
-        assert found.value('scraped_size_bytes_count{job="run"}') == 203
-        assert found.value('scraped_size_bytes_sum{job="run"}') == len(LINES.replace("\n", ""))
-        assert found.value('scraped_load_ratio{job="run"}') == 0.5
+        for series_of_run, told in (
+            ('scraped_rows_total{kind="a \\"kind\\"",job="run"}', 203),
+            ('scraped_size_bytes_count{job="run"}', 203),
+            ('scraped_size_bytes_sum{job="run"}', len(LINES.replace("\n", ""))),
+            ('scraped_load_ratio{job="run"}', 0.5),
+        ):
+            found.wait_for(series_of_run, lambda value, told=told: value == told)
         check_exemplar(found, record)
     finally:
         pathlib.Path("end").touch()
-        output = process.communicate(timeout=WAIT_SECONDS)
+        output = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, output
 
 
@@ -158,31 +167,30 @@ def test_users_instruments_are_scraped_while_a_job_lives_on_a_runner_that_tells_
     options = prism_options()
     process = start_program(PROGRAM, "--runner=PrismRunner", "--obs_textfile=texts", *options)
     path = pathlib.Path("texts") / "beam_obs_scraped.prom"
-    until = time.monotonic() + WAIT_SECONDS
-    try:
-        told: dict[Any, float] = {}
-        of = {"pipeline": "scraped", "stage": "parse"}
-        while told.get(series("scraped_rows_total", kind='a "kind"', **of)) != 203:
-            assert time.monotonic() < until, told
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.2)
-            told = values(path.read_text()) if path.exists() else {}
+    of = {"pipeline": "scraped", "stage": "parse"}
+
+    def check() -> None:
+        told = values(path.read_text()) if path.exists() else {}
+        if process.poll() is not None:
+            pytest.fail(f"{process.communicate()}")
+        assert told.get(series("scraped_rows_total", kind='a "kind"', **of)) == 203
         assert told[series("beam_obs_run_status", pipeline="scraped", status="running")] == 1
         assert told[series("scraped_size_bytes_count", **of)] == 203
+
+    try:
+        eventually(check)
     finally:
         pathlib.Path("go-on").touch()
         pathlib.Path("end").touch()
-        process.communicate(timeout=WAIT_SECONDS)
+        process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def check_exemplar(found: Prometheus, record: RunRecord) -> None:
     """Checks that Prometheus has the origin of a refused record as trace id."""
     now = time.time()
     query = 'beam_obs_records_dead_total{pipeline="scraped",stage="parse",error="ValueError"}'
-    until = time.monotonic() + WAIT_SECONDS
-    while not (series := found.api("query_exemplars", query=query, start=now - 600, end=now + 600)):
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    asked = {"query": query, "start": now - 600, "end": now + 600}
+    series = wait_until("told of an exemplar", lambda: found.api("query_exemplars", **asked))
     (kind,) = (record.end or {})["dead_letters"]["by_fingerprint"]
     assert {one["labels"]["trace_id"] for told in series for one in told["exemplars"]} == {kind["origin"]}
 
@@ -201,9 +209,10 @@ def test_a_pushgateway_has_a_group_for_each_pipeline_and_keeps_the_last_success(
     failed = 'beam_obs_run_status{pipeline="pushed",status="failed",job="beam_obs"}'
     found.wait_for(failed, lambda value: value == 1)
     check_counts(found, obs.Store(tmp_path / "store").find("pushed@latest"), "beam_obs")
-    success = found.value('beam_obs_run_last_success_timestamp_seconds{pipeline="pushed"}')
-    assert success == parse_time(first.end["finished"]).timestamp()
-    assert found.value('count(beam_obs_run_info{pipeline="pushed"})') == 1
+    success = parse_time(first.end["finished"]).timestamp()
+    told = 'beam_obs_run_last_success_timestamp_seconds{pipeline="pushed"}'
+    found.wait_for(told, lambda value: value == success)
+    found.wait_for('count(beam_obs_run_info{pipeline="pushed"})', lambda value: value == 1)
     with urllib.request.urlopen(f"http://127.0.0.1:{watched.gateway}/api/v1/metrics") as answer:
         groups = [group["labels"] for group in json.load(answer)["data"]]
     assert sorted((one["job"], one["pipeline"]) for one in groups) == [
@@ -229,8 +238,8 @@ def test_one_bridge_serves_all_pipelines_of_a_store(watched: Watched, tmp_path: 
         assert check_metrics(scrape(watched.bridge)[2]) == ""
         of = 'pipeline="first",job="bridge"'
         taken = f'beam_obs_records_in_total{{{of},stage="parse"}}'
-        told = found.values(f"{taken} * on (pipeline) group_left (run) beam_obs_run_info{{{of}}}")
-        assert [records[0].id in labels for labels in told] == [True]
+        joined = f"{taken} * on (pipeline) group_left (run) beam_obs_run_info{{{of}}}"
+        wait_until("joined", lambda: [records[0].id in one for one in found.values(joined)] == [True])
         newer = run_small(store, name="first", lines="1\n2\nx\ny\nz\n")
         in_total = 'beam_obs_records_in_total{pipeline="first",stage="parse",job="bridge"}'
         found.wait_for(in_total, lambda value: value == 5)
@@ -258,7 +267,7 @@ def test_pages_are_scraped_with_their_token(tmp_path: pathlib.Path) -> None:
             status = 'beam_obs_run_status{pipeline="served",status="done"}'
             found.wait_for(status, lambda value: value == 1)
             check_counts(found, record, "pages")
-            assert found.value('up{job="without"}') == 0
+            found.wait_for('up{job="without"}', lambda value: value == 0)
     finally:
         process.terminate()
-        process.wait(WAIT_SECONDS)
+        process.wait(PATIENCE_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -22,6 +22,7 @@ from beam_obs.records.origin import position_of_message
 from beam_obs.store.evidence import read_evidence
 from tests.engines.pubsub_emulator import running_emulator
 from tests.io.pipelines import RUNNER, Keeper
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.engines
 pytest.importorskip("google.cloud.pubsub", reason="pip install 'beam_obs[gcp]'")
@@ -49,7 +50,7 @@ class Topic:
     def publish(self, data: bytes) -> None:
         self._publisher.publish(self.path, data).result(30)
 
-    def messages(self, count: int, seconds: float = 30) -> list[Any]:
+    def messages(self, count: int, seconds: float = PATIENCE_SECONDS) -> list[Any]:
         """Returns the messages that come, as soon as there are so many."""
         found: list[Any] = []
         deadline = time.monotonic() + seconds
@@ -172,7 +173,7 @@ def test_every_form_of_read_knows_messages_by_their_ids(topic: Topic) -> None:
     try:
         answers = {message.data: message.attributes for message in topic.messages(len(reads))}
         run = result.beam_obs_run.record.id
-        wait_until(lambda: live_counts(run).get("decoded", Counts()).dead == 1, 30)
+        wait_until("refused", lambda: live_counts(run).get("decoded", Counts()).dead == 1)
     finally:
         result.cancel()
 
@@ -229,9 +230,9 @@ def test_a_stream_that_is_cancelled_keeps_what_it_refused(topic: Topic) -> None:
         topic.publish(b"%d" % number)
         topic.publish(b"bad %d" % number)
     run = result.beam_obs_run.record
-    wait_until(lambda: live_counts(run.id).get("parse", Counts()).dead == 5, 30)
+    wait_until("refused", lambda: live_counts(run.id).get("parse", Counts()).dead == 5)
     # A bundle that is under way when the stream is cancelled is not committed; they are short.
-    wait_until(lambda: committed(run.folder) == 5, 5)
+    wait_until("committed", lambda: committed(run.folder) == 5)
 
     result.cancel()
 
@@ -244,10 +245,3 @@ def test_a_stream_that_is_cancelled_keeps_what_it_refused(topic: Topic) -> None:
 def committed(folder: str) -> int:
     """Returns how many dead letters of a run manifests name."""
     return sum(manifest.count for manifest in read_evidence(obs.Store(), folder).of_kind("dead_letters"))
-
-
-def wait_until(holds: Callable[[], bool], seconds: float) -> None:
-    """Returns when something holds, or after some seconds."""
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.05)

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import fastavro
 import pytest
@@ -21,6 +21,7 @@ from pipelines.flights.stream_options import stream_options
 from tests.engines.gate import Gate, gate
 from tests.engines.object_stores import free_port
 from tests.engines.pubsub_emulator import running_emulator
+from tests.patience import wait_until
 
 pytestmark = pytest.mark.engines
 pytest.importorskip("google.cloud.pubsub", reason="pip install 'beam_obs[gcp]'")
@@ -66,13 +67,6 @@ def counted(folder: pathlib.Path, windows: str) -> int:
     return sum(row["flights"] for file in files for row in fastavro.reader(file.open("rb")))
 
 
-def wait_until(what: str, holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 90
-    while not holds():
-        assert time.monotonic() < deadline, f"it is not {what}"
-        time.sleep(0.1)
-
-
 def test_flights_are_counted_once_though_the_emulator_is_away(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,13 +100,15 @@ def test_flights_are_counted_once_though_the_emulator_is_away(
         with emulator(way, monkeypatch):
             result = pipeline.run()
             send(given[:HALF])
-            wait_until("all that was sent before", lambda: came_through(HALF))
+            wait_until("counted, all that was sent before", lambda: came_through(HALF))
         with emulator(way, monkeypatch):
             send(given[HALF:])
-            wait_until("all that was sent", lambda: came_through(2 * HALF))
+            wait_until("counted, all that was sent", lambda: came_through(2 * HALF))
         # It has nothing of what was there before, and this time nobody makes a subscription.
         with emulator(way, monkeypatch, has_topic=False):
             wait_until("given up", lambda: bool(PipelineState.is_terminal(result.state)))
+            # The run's end is written thereafter.
+            wait_until("told of", lambda: store.find("flights@latest").status != "running")
 
     assert result.state == PipelineState.FAILED
     run = store.find("flights@latest")

@@ -1,4 +1,4 @@
-"""The soak of `make soak`, for less than a minute and at four times its rate: what leaks shows as well."""
+"""The soak of `make soak`, for five minutes of its hour."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import pytest
 from benchmarks.soak import GROWTH_PERCENT, soak
 from tests.engines.prism import prism_options
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.soak]
 
-SECONDS = 45
-RATE = 400
+SECONDS = 300
+RATE = 100
 
 
 def test_a_stream_with_faults_loses_nothing_and_its_memory_stays_flat(tmp_path: pathlib.Path) -> None:
-    soaked = soak(SECONDS, RATE, tmp_path, prism_options())
+    # On a busy machine the stream may have too few in that time to tell.
+    for seconds in (SECONDS, 4 * SECONDS):
+        (folder := tmp_path / f"{seconds}").mkdir()
+        soaked = soak(seconds, RATE, folder, prism_options())
+        if soaked.given > SECONDS * RATE / 2:
+            break
 
     assert soaked.end["status"] == "done"
-    assert soaked.has_lost_none
+    assert soaked.wrong == []
     assert soaked.growth_percent <= GROWTH_PERCENT
     assert soaked.given > SECONDS * RATE / 2

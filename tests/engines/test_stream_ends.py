@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +12,7 @@ from beam_obs.store.evidence import dead_letters, read_evidence
 from beam_obs.store.run_record import RunRecord
 from tests.engines.prism import prism_options
 from tests.engines.pubsub_emulator import running_emulator
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.programs import Program
 
 pytestmark = pytest.mark.engines
@@ -50,13 +50,10 @@ def refused_so_far() -> int:
 
 def end_by(program: Program, number: signal.Signals) -> tuple[RunRecord, str]:
     """Ends a stream once it has kept five dead letters; returns its run, and what it printed."""
-    deadline = time.monotonic() + 90
-    while refused_so_far() < 5:
-        assert program.poll() is None, program.communicate()[1]
-        assert time.monotonic() < deadline, "the stream has refused nothing"
-        time.sleep(0.2)
+    wait_until("refused", lambda: refused_so_far() >= 5 or program.poll() is not None)
+    assert program.poll() is None, program.communicate()[1]
     program.send_signal(number)
-    _, errors = program.communicate(timeout=60)
+    _, errors = program.communicate(PATIENCE_SECONDS)
     (run,) = obs.Store().runs()
     return run, errors
 

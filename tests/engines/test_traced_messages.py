@@ -62,9 +62,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def printed_by(variables: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        command(*arguments), env=variables, capture_output=True, text=True, timeout=150, check=False
-    )
+    done = subprocess.run(command(*arguments), env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

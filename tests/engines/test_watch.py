@@ -7,9 +7,8 @@ import pathlib
 import re
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable
-from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -26,11 +25,11 @@ from beam_obs.store.run_record import RunRecord
 from tests.engines.object_stores import free_port
 from tests.engines.prism import prism_options
 from tests.exporters.small_runs import scrape, series, values
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.engines
 
 ROOT = pathlib.Path(__file__).parents[2]
-WAIT_SECONDS = 90.0
 
 LEFT = """
 import sys, time
@@ -38,8 +37,9 @@ import apache_beam as beam
 import beam_obs as obs
 
 def slowly(number):
-    import time
-    time.sleep(0.1)
+    import pathlib, time
+    while not pathlib.Path(FOLDER, "go on").exists():
+        time.sleep(0.1)
     return number
 
 p = obs.Pipeline(argv=sys.argv[1:], name="left")
@@ -49,16 +49,16 @@ slow = numbers | "slow" >> obs.Stage(beam.Map(slowly))
 slow | "count" >> beam.combiners.Count.Globally() | "write" >> beam.io.WriteToText("out")
 p.run()
 """
-"""A program that ends while its job goes on."""
+"""A program that ends while its job goes on: until there is a file of the name ``go on`` in its folder."""
 
 
-def wait_for(what: str, found: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        if value := found():
-            return value
-        time.sleep(0.2)
-    raise AssertionError(f"after {WAIT_SECONDS} s there is no {what}")
+def left_behind(run_program: Callable[..., tuple[int, str, str]], prism: list[str]) -> RunRecord:
+    """Launches the job; returns its run."""
+    code, _, errors = run_program(f"FOLDER = {str(pathlib.Path.cwd())!r}\n{LEFT}", *prism)
+    assert code == 0, errors
+    (left,) = obs.Store().runs()
+    assert left.status == "submitted"
+    return left
 
 
 def second(moment: float) -> int:
@@ -84,7 +84,8 @@ def test_a_stream_that_never_ends_has_a_report_of_now(
 
     result = p.run()
     try:
-        record = wait_for("count of what is no Stage, by the runner's own metrics", counted)
+        record = wait_until("counted what is no Stage, by the runner's own metrics", counted)
+        assert record is not None
         report = CliRunner().invoke(command_line, ["show", "latest", "--store", str(tmp_path)])
     finally:
         result.cancel()
@@ -102,13 +103,13 @@ def test_a_job_whose_launcher_has_left_is_watched_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(watched_job, "LIVE_SECONDS", 0.5)
-    code, _, errors = run_program(LEFT, *prism)
-    assert code == 0, errors
-    (left,) = obs.Store().runs()
+    left_behind(run_program, prism)
+    seen = threading.Thread(target=let_go_on_once_a_refusal_is_seen)
+    seen.start()
 
     watched = CliRunner().invoke(command_line, ["watch", "latest"])
 
-    assert left.status == "submitted"
+    seen.join()
     assert watched.exit_code == 0, watched.output
     assert re.search(r"submitted, 1 dead, \d+ records", watched.output)
     assert "left  done, 1 dead" in watched.output
@@ -121,11 +122,19 @@ def test_a_job_whose_launcher_has_left_is_watched_to_its_end(
     assert pathlib.Path("out-00000-of-00001").read_text() == "61\n"
 
 
+def let_go_on_once_a_refusal_is_seen() -> None:
+    def dead() -> int:
+        (record,) = obs.Store().runs()
+        return sum(stage["dead"] for stage in (record.live or {}).get("stages", ()))
+
+    wait_until("known what is refused", dead)
+    pathlib.Path("go on").touch()
+
+
 def test_a_job_whose_launcher_has_left_is_exported_to_its_end(
     prism: list[str], run_program: Callable[..., tuple[int, str, str]]
 ) -> None:
-    code, _, errors = run_program(LEFT, *prism)
-    assert code == 0, errors
+    left_behind(run_program, prism)
     port = free_port()
     command = [sys.executable, "-m", "beam_obs.cli", "exporter", "--job", "latest", "--every", "1s"]
     process = subprocess.Popen([*command, "--prometheus-port", str(port)])
@@ -136,14 +145,15 @@ def test_a_job_whose_launcher_has_left_is_exported_to_its_end(
             found = values(scrape(port)[2])
             of_left = {status: found[series(STATUS, pipeline="left", status=status)] for status in STATUSES}
             seen.append(next((status for status, value in of_left.items() if value), "none"))
+            pathlib.Path("go on").touch()
         return seen[-1:] == ["done"]
 
     try:
-        wait_for("end of the job", has_ended)
+        wait_until("told that the job has ended", has_ended)
         found = values(scrape(port)[2])
     finally:
         process.terminate()
-        process.wait(WAIT_SECONDS)
+        process.wait(PATIENCE_SECONDS)
     assert set(seen) == {"submitted", "done"}
     (record,) = obs.Store().runs()
     for stage in (record.end or {})["stages"]:

@@ -60,7 +60,7 @@ def consume(subscription: str) -> None:
         done.set()
 
     pulled = subscriber.subscribe(subscription, take)
-    done.wait(90)
+    done.wait(300)
     pulled.cancel()
     pulled.result(30)
     provider.shutdown()

@@ -8,7 +8,6 @@ machine.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
@@ -24,11 +23,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.engines.install import FLINK
+from tests.patience import PATIENCE_SECONDS
 
 _PROJECT = pathlib.Path(__file__).parents[3]
 _POOL = pathlib.Path(__file__).with_name("pool.py")
 _TASK_MANAGERS = (1, 2)
-_UP_SECONDS = 120
+_ENDS_WITH_ITS_PARENT = ("setpriv", "--pdeathsig", "KILL")
+"""Also when the tests are killed. By no Python in a fork, which threads of gRPC end now and then."""
 _OPENED = ("lang", "util", "nio", "net", "io", "time", "util.concurrent")
 _OPENS = [
     *(f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED),
@@ -143,6 +144,10 @@ class Cluster:
         told = (json.loads(self._asked(f"jobs/{job['id']}/exceptions")) for job in jobs)
         return sum(len(one["exceptionHistory"]["entries"]) for one in told)
 
+    def states(self) -> list[str]:
+        """Returns the states that Flink gives of all jobs, such as ``RUNNING`` and ``CANCELED``."""
+        return [str(job["status"]) for job in json.loads(self._asked("jobs"))["jobs"]]
+
     def stop(self) -> None:
         """Ends every part, with the workers that it has started."""
         for process in reversed(self._processes.values()):
@@ -179,14 +184,13 @@ class Cluster:
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
         with (self.folder / f"{name.replace(' ', '-')}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                command,
+                [*_ENDS_WITH_ITS_PARENT, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
             )
 
     def _asked(self, path: str) -> bytes:
@@ -194,7 +198,7 @@ class Cluster:
             return bytes(answer.read())
 
     def _wait_until(self, what: str, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _UP_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             for name, process in self._processes.items():
                 if process.poll() is not None:
@@ -204,7 +208,7 @@ class Cluster:
                     return
             time.sleep(0.3)
         raise RuntimeError(
-            f"Flink's cluster did not start in {_UP_SECONDS} s (it never {what}): {self.folder}"
+            f"Flink's cluster did not start in {PATIENCE_SECONDS:g} s (it never {what}): {self.folder}"
         )
 
     def _log_of(self, name: str) -> str:
@@ -217,8 +221,8 @@ def what_is_missing() -> str | None:
         return "Java is not installed (apt install default-jre-headless): Flink needs it"
     if not any(FLINK.path.glob("flink-runtime-*.jar")):
         return "Flink is not installed: make engines (it needs Java and Maven)"
-    if shutil.which("unshare") is None or os.geteuid() != 0:
-        return "Flink's two task managers need unshare (util-linux) and root, for a mount namespace of each"
+    if None in (shutil.which("unshare"), shutil.which("setpriv")) or os.geteuid() != 0:
+        return "Flink's task managers need unshare and setpriv (util-linux), and root, for mount namespaces"
     return None
 
 
@@ -237,15 +241,6 @@ def running_cluster(folder: pathlib.Path) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.stop()
-
-
-_PARENT_DIED = 1
-"""Linux's PR_SET_PDEATHSIG."""
-
-
-def _end_with_parent() -> None:
-    """Lets a process end with the tests, also when those are killed and can stop nothing."""
-    ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGKILL)
 
 
 def _address(task_manager: int) -> str:
