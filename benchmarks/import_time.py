@@ -19,7 +19,7 @@ ROUNDS = 7
 PROJECT = pathlib.Path(__file__).parent.parent
 
 _BEAM = "import apache_beam"
-_IMPORTS = {
+IMPORTS = {
     "apache_beam": _BEAM,
     "apache_beam, beam_obs": f"{_BEAM}\nimport beam_obs",
     "apache_beam, beam_obs and its names": (
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="exit with 1 where a target is missed")
     arguments = parser.parse_args(argv)
     samples = in_turn(
-        {name: partial(import_milliseconds, code) for name, code in _IMPORTS.items()},
+        {name: partial(import_milliseconds, code) for name, code in IMPORTS.items()},
         arguments.rounds,
     )
     print(f"CPU milliseconds of an import in a fresh interpreter, fastest of {arguments.rounds}\n")

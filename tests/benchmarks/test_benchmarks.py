@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cost, dead, exporters, flights, import_time, instruments, isolation, stage, watch
+from benchmarks import (
+    cost,
+    dead,
+    exporters,
+    flights,
+    import_time,
+    instruments,
+    isolation,
+    stage,
+    start,
+    watch,
+)
+from benchmarks.import_time import IMPORTS
 from benchmarks.measure import Samples, in_turn
 from pipelines.flights.reference import DATA
 
@@ -70,8 +82,24 @@ def test_the_dead_letter_benchmark_gives_a_ratio_and_warnings_come_back_after_it
     assert "seen" in caplog.text
 
 
+def test_the_benchmark_of_a_start_tells_a_warm_process_and_a_fresh_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "in_turn", one_round)
+    monkeypatch.setattr(start, "seconds_in_fresh_interpreter", {"bare": 2.0, "observed": 2.5}.__getitem__)
+    assert start.main([]) == 0
+    printed = capsys.readouterr().out
+    assert "in a warm process" in printed
+    assert "2000      2500     500" in printed
+
+
 @pytest.mark.usefixtures("few_runs")
-def test_the_import_benchmark_gives_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_import_benchmark_gives_milliseconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beam is imported where names are that need it: its own import takes a second each time.
+    without = {name: code.replace("import apache_beam", "import json") for name, code in IMPORTS.items()}
+    monkeypatch.setattr(import_time, "IMPORTS", without)
     assert import_time.main(["--rounds=1"]) == 0
     assert "beam_obs over apache_beam" in capsys.readouterr().out
 
@@ -133,6 +161,11 @@ def test_what_observation_costs_is_told_for_each_size_and_by_a_line(
     # Each record goes into the shuffle with an origin of 16 bytes.
     (shuffle,) = (line for line in lines if "line  shuffle" in line)
     assert 16 < float(shuffle.partition("a record ")[2].split()[0]) < 40
+
+
+def test_the_line_of_costs_goes_on_as_between_the_largest_sizes() -> None:
+    line = cost.line_through([10, 100, 1000, 10_000], [60.0, 90.0, 1000.0, 19_000.0])
+    assert line == (40.0, 2.0)
 
 
 def test_a_line_of_costs_takes_two_sizes(capsys: pytest.CaptureFixture[str]) -> None:
