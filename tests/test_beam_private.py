@@ -6,8 +6,6 @@ import ast
 import pathlib
 import pickle
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -15,6 +13,7 @@ import pytest
 
 from beam_obs import beam_private
 from beam_obs.beam_private import ATTRIBUTES, CLASSES, NAMES, TESTED, BeamChanged, Private, lacking
+from tests.programs import run
 
 PROJECT = pathlib.Path(__file__).parent.parent
 SOURCES = {
@@ -61,7 +60,10 @@ Apache Beam {version} lacks what this release of beam_obs uses:
 It works with Beam 2.76 to 2.77: pip install 'apache-beam>=2.76,<2.78', or a newer release of beam_obs
 """
 BUILT = """
+import sys
 import apache_beam as beam
+for name in [name for name in sys.modules if name.partition(".")[0] == "beam_obs"]:
+    del sys.modules[name]
 {taken_away}
 import beam_obs as obs
 parse = "parse" >> obs.Stage(beam.Map(str))
@@ -94,8 +96,7 @@ def test_an_unknown_release_that_has_all_is_taken() -> None:
 
 
 def built(taken_away: str) -> str:
-    command = [sys.executable, "-c", BUILT.format(taken_away=taken_away)]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False).stderr
+    return run(["-c", BUILT.format(taken_away=taken_away)]).stderr
 
 
 def test_an_error_of_it_can_be_pickled() -> None:

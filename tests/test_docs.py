@@ -31,7 +31,7 @@ def test_the_code_of_a_page_runs_and_prints_what_it_says(page: pathlib.Path) -> 
     codes = ["" if NEEDS_A_PROJECT.search(block["code"]) else block["code"] for block in blocks]
     program = f"\nprint({BETWEEN!r}, flush=True)\n".join(codes)
     pathlib.Path("page.py").write_text(program)
-    done = run(["page.py"])
+    done = run(["page.py"], forks="sys.executable" in program)
     assert done.returncode == 0, done.stderr
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     for block, printed in zip(blocks, done.stdout.split(f"{BETWEEN}\n"), strict=True):

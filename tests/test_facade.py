@@ -18,12 +18,11 @@ import pytest
 
 import beam_obs as obs
 import beam_obs.lineage
+from tests.programs import run
 
 
 def helped() -> str:
-    command = [sys.executable, "-c", "import beam_obs as obs; help(obs)"]
-    folder = pathlib.Path(obs.__file__).parents[1]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    return run(["-c", "import beam_obs as obs; help(obs)"]).stdout
 
 
 def test_help_begins_with_a_map_and_tells_of_every_name() -> None:

@@ -38,9 +38,11 @@ def may_import(room: str) -> set[str]:
     return {*leg[leg.index(room) + 1 :], *GROUND}
 
 
-def modules_imported_by(path: pathlib.Path) -> set[str]:
+def modules_imported_by(path: pathlib.Path, at_import: bool = False) -> set[str]:
+    """Returns what a module names in imports, all of them or those that its own import runs."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    for node in tree.body if at_import else ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -106,3 +108,19 @@ for name in {modules!r}:
         [sys.executable, "-c", code], cwd=PACKAGE.parent, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_importing_what_builds_a_pipeline_imports_nothing_that_runs_or_reads_one() -> None:
+    pending, found = (
+        ["beam_obs.runs.pipeline", "beam_obs.stages.stage", "beam_obs.io.reads.csv_source"],
+        set(),
+    )
+    while pending:
+        name = pending.pop()
+        path = PACKAGE.parent / f"{name.replace('.', '/')}.py"
+        if name not in found and path.exists():
+            found.add(name)
+            pending.extend(modules_imported_by(path, at_import=True))
+    of_runs = ["runs.launched", "runs.ending", "weaving.weave", "woven.woven_dofn", "store.numbers_of_run"]
+    of_reading = ["store.evidence", "store.partitions_file", "lineage", "reports", "replay.replay"]
+    assert found & {f"beam_obs.{name}" for name in of_runs + of_reading} == set()

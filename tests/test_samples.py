@@ -12,23 +12,18 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
+import tempfile
 
 import pytest
 
-from tests.programs import run
+from tests.programs import Program, run, stand_ins
 
 PROJECT = pathlib.Path(__file__).parent.parent
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]]),
-    "PYTHONPATH": str(PROJECT),
-}
 _BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```\n", re.MULTILINE | re.DOTALL)
 _NEXT = "-- next command --"
 _MASKS = {
     re.compile(r"\b01[0-9a-f]{6}-[0-9a-f]{4}(-[0-9a-f-]+)?(\.[0-9a-f]+\.\d+)?"): "RUN",
-    re.compile(r"\b20[2-9]\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d( UTC)?"): "TIME",
+    re.compile(r"\b20[2-9]\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d( to \d\d:\d\d:\d\d)?( UTC)?"): "TIME",
     re.compile(r"\b\d[\d.]* (µs|ms|s)\b|(?<= )\u2013(?= |$)", re.MULTILINE): "DURATION",
     re.compile(r"\b([Cc]ode\s+(?:the same )?)(sha256:)?[0-9a-f]{8,}(\+dirty)?"): r"\1VERSION",
     re.compile(r"\b[0-9a-f]{16}\b"): "FINGERPRINT",
@@ -68,8 +63,10 @@ def typed(blocks: list[tuple[str, str]]) -> list[tuple[str, str]]:
 def assert_commands_print_what_is_shown(commands: list[tuple[str, str]], folder: pathlib.Path) -> None:
     assert commands
     script = f"\necho '{_NEXT}'\n".join(f"{command} || echo failed: $?" for command, _ in commands)
+    path = os.pathsep.join([str(stand_ins()), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     for (command, expected), printed in zip(commands, done.stdout.split(f"{_NEXT}\n"), strict=True):
         assert "failed: " not in printed, (command, printed, done.stderr)
@@ -118,14 +115,10 @@ def test_the_samples_of_the_schedule_are_as_printed_today(tmp_path: pathlib.Path
 def after(demo: str, folder: pathlib.Path) -> str:
     """Runs a demonstration in a copy of the pipelines; returns what it prints, errors behind the rest."""
     shutil.copytree(PROJECT / "pipelines", folder / "pipelines")
-    done = subprocess.run(
-        [sys.executable, "-m", f"pipelines.{demo}.demo"],
-        cwd=folder,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    with tempfile.TemporaryFile() as output:
+        program = Program(["-m", f"pipelines.{demo}.demo"], cwd=folder, output=output.fileno(), forks=True)
+        code = program.wait()
+        output.seek(0)
+        printed = output.read().decode()
+    assert code == 0, printed
+    return printed

@@ -16,6 +16,9 @@ import pytest
 
 import beam_obs as obs
 from beam_obs.cli.main import exit_code
+from beam_obs.store.run_record import time_text
+from tests.engines.install import NAGIOS
+from tests.install_by_apt import apt_command
 from tests.written_runs import ago, counted, write_run
 
 Capture = pytest.CaptureFixture[str]
@@ -60,6 +63,29 @@ def test_a_real_run_passes_without_any_rule(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
+    ("pattern", "is_removed"),
+    [
+        ("manifest-*.json", True),
+        ("manifest-*.json", False),
+        ("dead_letters-*.avro", True),
+        ("partitions.json", True),
+        ("partitions.json", False),
+    ],
+)
+def test_evidence_that_somebody_removed_or_changed_is_not_whole(
+    capsys: Capture, pattern: str, is_removed: bool
+) -> None:
+    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="flights") as p:
+        _ = p | beam.Create(["1", "2", "x"]) | "parse" >> obs.Stage(beam.Map(int))
+    path = next(STORE.glob(f"runs/flights/*/{pattern}"))
+    path.unlink() if is_removed else path.write_text(path.read_text() + " ")
+    for rules in ([], ["--evidence"]):
+        (told,) = [line for line in check(capsys, *rules, code=1).splitlines() if path.name in line]
+        assert told.split()[:2] == ["broken", "evidence"]
+        assert ("is missing" in told) is is_removed
+
+
+@pytest.mark.parametrize(
     ("more", "rules", "found"),
     [
         ({}, [], ["held", "held", "held"]),
@@ -100,6 +126,29 @@ def test_a_run_whose_files_are_damaged_tells_nothing(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"seconds": None}, "the run has not ended"),
+        ({"seconds": None, "is_lost": True}, "how the run ended nobody knows"),
+        ({"is_damaged": True}, "nothing of the run's end can be read"),
+    ],
+)
+def test_why_there_is_no_end_is_told_as_it_is(capsys: Capture, more: dict[str, Any], why: str) -> None:
+    is_lost, is_damaged = more.pop("is_lost", False), more.pop("is_damaged", False)
+    folder = STORE / "runs" / "flights" / add(100, 0, **more)
+    if is_lost:
+        (folder / "heartbeat.json").write_text(json.dumps({"at": time_text(ago(hours=2)), "left": True}))
+    if is_damaged:
+        (folder / "end.json").write_text('{"status": "done"')
+    else:
+        assert check(capsys, "--balanced", "--evidence", code=1).count(why) == 2
+        assert "since" not in check(capsys, code=1)
+    assert exit_code(["balance", "flights@latest"]) == 1
+    assert f"balance not checked: {why}" in capsys.readouterr().out
+    assert exit_code(["show", "flights@latest"]) == int(is_damaged)
+
+
+@pytest.mark.parametrize(
     ("limit", "taken", "dead", "found"),
     [
         ("1%", 100, 1, "held"),
@@ -130,6 +179,15 @@ def test_a_share_needs_the_number_of_records(capsys: Capture) -> None:
     write_run(STORE, "flights", ago(minutes=2), dead_letters={"count": 3})
     assert state(capsys, "--max-dead", "5%") == "cannot be told"
     assert state(capsys, "--max-dead", "2") == "broken"
+
+
+@pytest.mark.parametrize(("holds", "told"), [(False, "broken"), (True, "cannot be told")])
+def test_a_loss_of_a_run_that_runs_is_told_before_its_end(holds: bool, told: str, capsys: Capture) -> None:
+    edge = {"from": ["parse"], "to": "sum", "lost": int(not holds), "added": 0}
+    add(100, 0, seconds=None, end={"ledger": {"holds": holds, "edges": [edge]}})
+    assert state(capsys, "--balanced", "--may-run") == told
+    said = check(capsys, "--balanced", "--may-run", "--allow-untold", code=int(not holds))
+    assert ("1 edge broken" in said) is not holds
 
 
 def test_counts_of_a_run_that_runs_are_told_so_far(capsys: Capture) -> None:
@@ -332,9 +390,6 @@ def test_a_bar_in_a_text_does_not_begin_performance_data(capsys: Capture) -> Non
     assert "|" not in detail
 
 
-NEGATE = "/usr/lib/nagios/plugins/negate"
-
-
 @pytest.mark.engines
 @pytest.mark.parametrize(
     ("more", "code", "said"),
@@ -345,12 +400,13 @@ NEGATE = "/usr/lib/nagios/plugins/negate"
     ],
 )
 def test_a_plugin_that_wraps_others_takes_it_for_one(more: list[str], code: int, said: str) -> None:
-    if not os.path.exists(NEGATE):
-        pytest.skip("negate is not installed: apt-get install monitoring-plugins-basic")
+    (negate,) = NAGIOS
+    if not os.path.exists(negate):
+        pytest.skip(f"negate is not installed: {apt_command(*NAGIOS.values())}")
     add(100, 3)
     asked = [sys.executable, "-m", "beam_obs.cli", "check", "flights@latest", "--nagios", *more]
     done = subprocess.run(  # it turns OK and CRITICAL round, in the code and in the text
-        [NEGATE, "--substitute", *asked],
+        [negate, "--substitute", *asked],
         env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -38,13 +39,21 @@ def check(pair: tuple[str, int]) -> tuple[str, int]:
     return pair
 
 
+@pytest.fixture(scope="module")
+def where_flights_ran(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("flights")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="flights") as p:
+            lines = p | beam.Create(["a,1", "b,2", "c,x", "\x1b[31md", "e,-5", "f,-6"])
+            lines | "split" >> obs.Stage(beam.Map(split)) | "check" >> obs.Stage(beam.Map(check))
+    return folder
+
+
 @pytest.fixture
-def flights(capsys: pytest.CaptureFixture[str]) -> str:
-    """A store with one run that refused four records in two stages."""
-    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="flights") as p:
-        lines = p | beam.Create(["a,1", "b,2", "c,x", "\x1b[31md", "e,-5", "f,-6"])
-        lines | "split" >> obs.Stage(beam.Map(split)) | "check" >> obs.Stage(beam.Map(check))
-    capsys.readouterr()
+def flights(where_flights_ran: pathlib.Path) -> str:
+    """A store of the test's own with one run that refused four records in two stages."""
+    shutil.copytree(where_flights_ran, ".", dirs_exist_ok=True)
     return obs.Store().find("latest").id
 
 

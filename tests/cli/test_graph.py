@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -24,18 +25,26 @@ def check(number: int) -> int:
     return number
 
 
+@pytest.fixture(scope="module")
+def where_it_ran(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("numbers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="numbers") as p:
+            checked = p | "count up" >> beam.Create(range(100)) | "check" >> obs.Stage(beam.Map(check))
+            (
+                checked
+                | "even" >> obs.Stage(beam.Filter(lambda number: number % 2 == 0))
+                | "sum" >> beam.CombineGlobally(sum)
+            )
+            checked | "odd" >> beam.Filter(lambda number: number % 2 == 1)
+    return folder
+
+
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> str:
-    """A store with a run of two branches, which refused 20 of 100 records."""
-    with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="numbers") as p:
-        checked = p | "count up" >> beam.Create(range(100)) | "check" >> obs.Stage(beam.Map(check))
-        (
-            checked
-            | "even" >> obs.Stage(beam.Filter(lambda number: number % 2 == 0))
-            | "sum" >> beam.CombineGlobally(sum)
-        )
-        checked | "odd" >> beam.Filter(lambda number: number % 2 == 1)
-    capsys.readouterr()
+def run(where_it_ran: pathlib.Path) -> str:
+    """A store of the test's own with a run of two branches, which refused 20 of 100 records."""
+    shutil.copytree(where_it_ran, ".", dirs_exist_ok=True)
     return obs.Store().find("latest").id
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from beam_obs.cli.main import exit_code
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.programs import ROOT, Program
 from tests.written_runs import ago, write_run
 
@@ -83,43 +84,52 @@ def test_a_run_that_is_not_started_is_missed_when_its_time_has_passed(capsys: Ca
     write_run(STORE, "nightly", started, 1)
     # It was due in the minute after that one; it may come until some seconds from now.
     due = (started + datetime.timedelta(minutes=1, seconds=5)).replace(second=0, microsecond=0)
-    within = math.ceil((ago() - due).total_seconds()) + 6
-    nightly = f'[schedules.nightly]\ncron = "* * * * *"\nstart_within = "{within}s"\n'
-    SETTINGS.write_text(f'{nightly}[schedules.never]\ncron = "* * * * *"\n')
-    with serving() as page:
-        assert "no run has started" not in page("pipelines/nightly") + page("")
-        assert "never ran: a run was due at" in page("")
-        assert 600 <= time.time() - value(page("metrics"), DUE, "never") < 720
-        assert "never ran" in check(capsys, "never")[1]
-        assert check(capsys, "nightly", "--on-schedule")[0] == 0
-        assert "nightly" not in listed(capsys)
-        exported = value(page("metrics"), DUE, "nightly")
-        assert exported == due.timestamp()
-        time.sleep(max(0.0, exported + within - time.time()) + 0.1)
-        told = f"no run has started that was due at {due:%Y-%m-%d %H:}"
-        assert told in page("pipelines/nightly")
-        assert told in page("")
-        code, said = check(capsys, "nightly", "--on-schedule")
-        assert (code, told in said) == (1, True)
-        assert told in listed(capsys)
-        assert value(page("metrics"), DUE, "nightly") == exported
-        write_run(STORE, "nightly", ago(), 0.1)
-        assert check(capsys, "nightly", "--on-schedule")[0] == 0
-        assert "no run has started" not in page("pipelines/nightly")
-        wait_until(lambda: value(page("metrics"), DUE, "nightly") > time.time() - 60)
+    told = f"no run has started that was due at {due:%Y-%m-%d %H:}"
+    # On a busy machine those have passed before it was looked that nothing is told yet.
+    for seconds in (6, 30, 150):
+        within = math.ceil((ago() - due).total_seconds()) + seconds
+        nightly = f'[schedules.nightly]\ncron = "* * * * *"\nstart_within = "{within}s"\n'
+        SETTINGS.write_text(f'{nightly}[schedules.never]\ncron = "* * * * *"\n')
+        with serving() as page:
+            assert "never ran: a run was due at" in page("")
+            assert 600 <= time.time() - value(page("metrics"), DUE, "never") < 720
+            assert "never ran" in check(capsys, "never")[1]
+            code, _ = check(capsys, "nightly", "--on-schedule")
+            is_told = "no run has started" in page("pipelines/nightly") + page("")
+            is_listed = "nightly" in listed(capsys)
+            exported = value(page("metrics"), DUE, "nightly")
+            is_too_late = time.time() >= exported + within
+            assert is_too_late or (code, is_told, is_listed) == (0, False, False)
+            assert exported == due.timestamp()
+            if is_too_late and seconds < 150:
+                continue
+            time.sleep(max(0.0, exported + within - time.time()) + 0.1)
+            assert told in page("pipelines/nightly")
+            assert told in page("")
+            code, said = check(capsys, "nightly", "--on-schedule")
+            assert (code, told in said) == (1, True)
+            assert told in listed(capsys)
+            assert value(page("metrics"), DUE, "nightly") == exported
+            write_run(STORE, "nightly", ago(), 0.1)
+            assert check(capsys, "nightly", "--on-schedule")[0] == 0
+            assert "no run has started" not in page("pipelines/nightly")
+            wait_until("due", lambda: value(page("metrics"), DUE, "nightly") > time.time() - 60)
+        break
 
 
 def test_a_run_that_takes_too_long_is_told_while_it_runs(
     start_program: Callable[..., Program], capsys: Capture
 ) -> None:
-    SETTINGS.write_text('[schedules.slow]\ncron = "0 0 1 1 *"\ntakes_at_most = "3s"\n')
-    program = start_program(SLOW, "30")
+    schedule = '[schedules.slow]\ncron = "0 0 1 1 *"\ntakes_at_most = "{}"\n'
+    program = start_program(SLOW, "3600")
     try:
-        wait_until(lambda: bool(list(STORE.glob("runs/slow/*/start.json"))))
+        wait_until("started", lambda: bool(list(STORE.glob("runs/slow/*/start.json"))))
+        SETTINGS.write_text(schedule.format("1h"))
         assert check(capsys, "slow", "--may-run", "--on-schedule")[0] == 0
+        SETTINGS.write_text(schedule.format("3s"))
         told = re.compile(r"has been running for [0-9.]+ s, longer than 3s \(its schedule says\)")
         with serving() as page:
-            wait_until(lambda: bool(told.search(page("pipelines/slow"))))
+            wait_until("told", lambda: bool(told.search(page("pipelines/slow"))))
             assert told.search(page(""))
             code, said = check(capsys, "slow", "--may-run", "--on-schedule")
             assert (code, bool(told.search(said))) == (1, True)
@@ -130,11 +140,4 @@ def test_a_run_that_takes_too_long_is_told_while_it_runs(
             assert program.poll() is None
     finally:
         program.kill()
-        program.wait(10)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.1)
+        program.wait(PATIENCE_SECONDS)
