@@ -182,6 +182,8 @@ def application(
             lines = "".join(runs_lines(runs, dict(request.query_params)))
         except (RunNotFound, UnknownName) as error:
             return PlainTextResponse(f"{error}\n", 404)
+        except ValueError as error:
+            return PlainTextResponse(f"{error}\n", 400)
         except (BeamObsError, OSError) as error:
             return PlainTextResponse(f"{error}\n", 500)
         return PlainTextResponse(

@@ -21,11 +21,15 @@ def runs_lines(runs: StoredRuns, query: Mapping[str, str]) -> Iterator[str]:
 
     Raises:
       RunNotFound: there is no such pipeline.
+      ValueError: the limit is no number.
     """
     pipeline = query.get("pipeline") or None
     if pipeline is not None and not runs.ids(pipeline):
         runs.store.check_pipeline(pipeline)
-    limit = int(query["limit"]) if re.fullmatch("[0-9]{1,9}", query.get("limit", "")) else _USUAL_LIMIT
+    given = query.get("limit") or str(_USUAL_LIMIT)
+    if not re.fullmatch("[0-9]{1,9}", given):
+        raise ValueError(f"limit={given} is no number of runs: write limit=20, or limit=0 for all")
+    limit = int(given)
     ids = runs.ids(pipeline)[: limit or None]
     for start in range(0, len(ids), _READ_AT_ONCE):
         yield from (f"{run_line(record)}\n" for record in runs.read(ids[start : start + _READ_AT_ONCE]))

@@ -85,6 +85,9 @@ def test_programs_get_runs_as_the_command_prints_them_and_whether_the_server_liv
     assert len(lines) == 2
     assert f'"id": "{newest}", "pipeline": "orders", "status": "done", "dead": 13' in lines[0]
     assert served.get("/api/runs?pipeline=none").status == http.client.NOT_FOUND
+    refused = served.get("/api/runs?limit=banana")
+    assert refused.status == http.client.BAD_REQUEST
+    assert "limit=banana is no number of runs" in refused.text
 
 
 def test_what_is_nested_without_end_is_looked_for_as_text(served: Served) -> None:
