@@ -40,7 +40,12 @@ def span_id_of(origin: bytes, step: str, run: str, index: int = 0, content: byte
     >>> f"{span_id_of(origin, 'parse', run):016x}"
     'e0d2569d4aaeaee3'
     """
-    return hashed(origin + index.to_bytes(8, "big") + place_of_step(run, step) + content)
+    return hashed(origin + behind_origin(run, step, index) + content)
+
+
+def behind_origin(run: str, step: str, index: int = 0) -> bytes:
+    """Returns what stands behind an origin in what the id of its span at a step is made of."""
+    return index.to_bytes(8, "big") + _place_of_step(run, step)
 
 
 def hashed(told: bytes) -> int:
@@ -51,8 +56,7 @@ def hashed(told: bytes) -> int:
 
 
 @functools.lru_cache(maxsize=1024)
-def place_of_step(run: str, step: str) -> bytes:
-    """Returns what stands for a step of a run in what ids are made of."""
+def _place_of_step(run: str, step: str) -> bytes:
     return run.encode() + step.encode()
 
 

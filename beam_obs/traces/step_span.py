@@ -20,7 +20,7 @@ from beam_obs.traces.incoming import came_with, trace_id_of
 from beam_obs.traces.propagation import RANDOM
 from beam_obs.traces.record_span import RecordSpan
 from beam_obs.traces.record_span_text import text_of_state
-from beam_obs.traces.span_ids import below, hashed, place_of_step, span_id_of
+from beam_obs.traces.span_ids import behind_origin, below, hashed, span_id_of
 
 if TYPE_CHECKING:
     from beam_obs.traces.bundle_spans import BundleSpans, SpanMade
@@ -73,7 +73,7 @@ class SpansOfStep:
     @functools.cached_property
     def id_place(self) -> bytes:
         """What stands behind the origin in what the id of the first of its kind is made of."""
-        return bytes(8) + place_of_step(self.run, self.id_label)
+        return behind_origin(self.run, self.id_label)
 
     @functools.cached_property
     def text_of_name(self) -> str:
