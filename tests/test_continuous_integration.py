@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from tests import other_pythons
+from tests.patience import wait_until
 
 PROJECT = pathlib.Path(__file__).parent.parent
 TARGETS = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
@@ -67,6 +69,56 @@ def test_the_script_makes_what_it_is_asked_for_and_stops_at_the_first_that_fails
         "failed",
         "all",
     ]
+
+
+def script_with(folder: pathlib.Path, makefile: str) -> pathlib.Path:
+    """Returns the script in a folder that has another Makefile."""
+    (folder / ".ci").mkdir()
+    shutil.copy(PROJECT / ".ci" / "run", folder / ".ci")
+    (folder / "Makefile").write_text(makefile)
+    return folder / ".ci" / "run"
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_what_fails_is_run_once_more_by_itself_and_named(tmp_path: pathlib.Path, heals: bool) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import pathlib\n"
+        "runs = pathlib.Path('runs')\n"
+        "def test_fails():\n"
+        "    runs.open('a').write('a try\\n')\n"
+        f"    assert {heals} and len(runs.read_text().splitlines()) > 1\n"
+        "def test_passes():\n"
+        "    runs.open('a').write('')\n"
+    )
+    script = script_with(tmp_path, f"test:\n\t@{sys.executable} -m pytest test_it.py $(PYTEST_ARGS)\n")
+
+    done = subprocess.run([script, "test"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode == 0) is heals, done.stdout
+    assert "1 failed, 1 passed" in done.stdout
+    assert (tmp_path / "runs").read_text() == "a try\na try\n"
+    told = "failed at first, and passed by itself: test_it.py::test_fails"
+    assert (told in done.stdout) is heals
+
+
+def test_nothing_is_left_running_behind_a_part_that_fails(tmp_path: pathlib.Path) -> None:
+    makefile = """
+engines engines-image install:
+\t@true
+wait:
+\t@sleep 1
+fails:
+\t@while [ ! -s child ]; do sleep 0.1; done; false
+test-engines:
+\t@sleep 600 & echo $$! > child; wait
+"""
+    script = script_with(tmp_path, makefile)
+
+    done = subprocess.run([script, "wait", "fails", "test-engines"], capture_output=True, check=False)
+
+    assert done.returncode != 0
+    child = int((tmp_path / "child").read_text())
+    wait_until("ended, what the part had started", lambda: not pathlib.Path(f"/proc/{child}").exists())
 
 
 def test_a_python_that_is_not_installed_is_named_and_fails_nothing(
