@@ -116,13 +116,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send(b"", 302, location="/round")
 
     def answer_silent(self) -> None:
-        time.sleep(3)
+        NEVER.wait(60)
 
     def answer_drip(self) -> None:
         with contextlib.suppress(OSError):
-            for letter in b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 30:
+            for letter in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 3_000:
                 self.wfile.write(bytes([letter]))
                 time.sleep(0.02)
+
+
+NEVER = threading.Event()
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -269,13 +272,14 @@ def test_a_server_that_is_slow_is_given_up(server: str, capsys: Capture, path: s
     told = probe(capsys, f"{server}/{path}", "--timeout", "1s", code=1)
     assert "unreachable" in told
     assert "answer within 1 s" in told
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
 
 
 def test_requests_that_do_not_end_do_not_pile_up(server: str) -> None:
-    slow = Probe(f"{server}/drip", timeout_seconds=0.05)
+    # Longer than a letter takes on a busy machine: a wait for one that is over ends its request.
+    slow = Probe(f"{server}/drip", timeout_seconds=1)
     told = [slow.attempt().text for _ in range(10)]
-    assert told[7] == "no whole answer within 0.05 s"
+    assert told[7] == "no whole answer within 1 s"
     assert told[8:] == ["not asked: 8 earlier requests have not ended"] * 2
 
 
@@ -337,7 +341,7 @@ def test_several_attempts_are_counted_and_one_that_fails_fails_all(server: str, 
     asked = (f"{server}/flaky?key=1", "--expect", "$.status=ok", "--times", "3", "--every", "1s")
     began = time.monotonic()
     told = probe(capsys, *asked, "--textfile", "probe.prom", code=1).splitlines()
-    assert 2 <= time.monotonic() - began < 3
+    assert 2 <= time.monotonic() - began < 30
     assert [line.split()[3] for line in told[:3]] == ["ok", "unexpected", "ok"]
     assert told[3] == "3 attempts, 1 failed"
     text = pathlib.Path("probe.prom").read_text()

