@@ -16,7 +16,7 @@ from apache_beam.io.iobase import WriteImpl
 
 from beam_obs.beam_private import NamedPTransform, PTransformFnPTransform
 from beam_obs.stages.stage import Stage
-from beam_obs.wrapper.role import SINK, WRITE
+from beam_obs.wrapper.role import SINK, WRITE, WRITES_FILES
 
 _OF_LIBRARIES = ("apache_beam.", "beam_obs.")
 _OF_USERS = ("apache_beam.examples.", "apache_beam.transforms.ptransform", "apache_beam.yaml.")
@@ -93,7 +93,7 @@ def _rows(node: Any) -> Iterator[tuple[str, Row]]:
 
 def _gives_files(node: Any) -> bool:
     transform = node.transform
-    if isinstance(transform, WriteToFiles):
+    if isinstance(transform, WriteToFiles) or getattr(transform, "role", None) == WRITES_FILES:
         return True
     if isinstance(transform, WriteImpl):
         return isinstance(transform.sink, FileBasedSink)

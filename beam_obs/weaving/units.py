@@ -16,7 +16,7 @@ from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from beam_obs.weaving.portable_graph import PAR_DO_URN, PortableGraph
-from beam_obs.wrapper.role import BEGINS_READ, KEEPING, TELLS_LATE
+from beam_obs.wrapper.role import BEGINS_READ, KEEPING, TELLS_LATE, WRITES_FILES
 
 PAR_DO = "ParDo"
 IMPULSE = "Impulse"
@@ -151,6 +151,8 @@ def _kind(graph: PortableGraph, node_id: str) -> str | None:
         return TELL_LATE
     if graph.role(node_id) == BEGINS_READ:
         return BEGINNING
+    if graph.role(node_id) == WRITES_FILES:
+        return SINK
     if not node.subtransforms:
         if node.spec.urn in _LEAVES:
             return _LEAVES[node.spec.urn]

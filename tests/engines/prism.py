@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import pathlib
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,28 +19,6 @@ from tests.patience import wait_until
 _PROJECT = pathlib.Path(__file__).parents[2]
 _AS_LONG_AS_IT_TAKES = "--job_server_timeout=7200"
 """Beam waits five minutes for a job, by default."""
-
-_EMPTY_SIDE_INPUT = "'EmptySideInput' object is not iterable"
-"""What Beam's write of a stream fails with where Prism hands it a side input before it is there."""
-_TIMES = 3
-
-
-def again_where_prism_lost_a_side_input(test: Callable[..., None]) -> Callable[..., None]:
-    """Lets a test of a stream that writes files try again, where it failed for that (docs/engines.md)."""
-
-    @functools.wraps(test)
-    def tried(tmp_path: pathlib.Path, **fixtures: object) -> None:
-        for attempt in range(_TIMES):
-            folder = tmp_path / str(attempt)
-            folder.mkdir()
-            try:
-                return test(tmp_path=folder, **fixtures)
-            except Exception as error:
-                told = [str(error), *(end.read_text() for end in folder.rglob("end.json"))]
-                if attempt == _TIMES - 1 or not any(_EMPTY_SIDE_INPUT in one for one in told):
-                    raise
-
-    return tried
 
 
 def prism_options() -> list[str]:

@@ -21,7 +21,7 @@ from beam_obs.runs import committed_so_far, watcher
 from benchmarks.steady_source import steady
 from tests.engines.alertmanager import alertmanager, receiver
 from tests.engines.object_stores import free_port
-from tests.engines.prism import again_where_prism_lost_a_side_input, prism_options
+from tests.engines.prism import prism_options
 from tests.engines.prometheus import installed, prometheus
 from tests.engines.test_notified import told_of, told_to
 from tests.patience import wait_until
@@ -72,7 +72,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@again_where_prism_lost_a_side_input
 def test_a_stream_whose_sink_slows_tells_of_it_and_loses_nothing(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 import beam_obs as obs
 from pipelines.flights.records import AirportStatistics
 from tests.conftest import ROOT
-from tests.engines.prism import again_where_prism_lost_a_side_input, prism_options
+from tests.engines.prism import prism_options
 from tests.engines.pubsub_emulator import emulator_program
 from tests.patience import PATIENCE_SECONDS
 
@@ -97,7 +97,6 @@ def test_on_the_emulator_what_is_torn_or_doubled_is_refused_and_the_rest_counted
     assert passed(end, "publish fixed") >= 1
 
 
-@again_where_prism_lost_a_side_input
 def test_on_prism_each_flight_is_counted_once_however_late(tmp_path: pathlib.Path) -> None:
     prism_options()
     printed = demo_of_enough(tmp_path, lambda end: by_origins(end, "refuse copies") >= 20, "--files")

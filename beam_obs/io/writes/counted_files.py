@@ -131,7 +131,7 @@ class NameFiles(StatelessDoFn):
     Beam's sinks give names the maximal timestamp, which no window holds: a shuffle on Prism drops them.
 
     Args:
-      stage: full label of the write; None where manifests are not kept, or not here.
+      stage: full label of the write; None where manifests are not kept.
     """
 
     def __init__(self, stage: str | None) -> None:
@@ -147,25 +147,10 @@ class NameFiles(StatelessDoFn):
         name = TimestampedValue(str(file), min(timestamp, window.max_timestamp()))
         if self._stage is None:
             return [name]
-        return [name, TaggedOutput(EVIDENCE_TAG, _noted(self._stage, file))]
+        return [name, TaggedOutput(EVIDENCE_TAG, noted(self._stage, file))]
 
 
-class NoteFiles(StatelessDoFn):
-    """Gives the manifest of each file.
-
-    Args:
-      stage: full label of the write.
-    """
-
-    def __init__(self, stage: str) -> None:
-        self._stage = stage
-
-    def process(self, file: WrittenFile) -> list[WindowedValue]:
-        """Gives the manifest of one file."""
-        return [_noted(self._stage, file)]
-
-
-def _noted(stage: str, file: WrittenFile) -> WindowedValue:
+def noted(stage: str, file: WrittenFile) -> WindowedValue:
     """Returns the manifest of a file as JSON text, at a time that the commit waits for."""
     details: dict[str, Any] = {}
     found = FileSystems.match([str(file)])[0].metadata_list

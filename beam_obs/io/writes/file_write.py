@@ -13,10 +13,10 @@ import apache_beam as beam
 from apache_beam.io import filebasedsink
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_obs.dead_letters.evidence_writer import globally
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.io.dead_letter_output import DeadLetterOutput
-from beam_obs.io.writes.counted_files import NameFiles, NoteFiles, WrittenFile
+from beam_obs.io.writes.counted_files import NameFiles, WrittenFile
+from beam_obs.io.writes.stream_files import WriteStreamFiles, manifests_of
 from beam_obs.records.given import given_flag, given_number, given_path, is_known_later
 from beam_obs.records.lineage_attributes import Attributes
 from beam_obs.records.run_context import (
@@ -24,9 +24,7 @@ from beam_obs.records.run_context import (
     Observation,
     observation_of,
 )
-from beam_obs.stages.observed_pardo import own_output
 from beam_obs.wrapper.redaction import Redact
-from beam_obs.wrapper.refusal import EVIDENCE_TAG
 from beam_obs.wrapper.role import WRITE
 
 
@@ -80,19 +78,17 @@ class FileWrite(DeadLetterOutput):
             # In a stream what is late at a sink is dropped, and in no file.
             described = DatasetDescription(self.label, str(self._prefix), label, pcoll.is_bounded)
             observation.outputs.append(described)
-        files = encoded | "Write" >> beam.io.Write(_sharded_by_window(self._sink(pcoll, attributes), pcoll))
-        # Names bring their accounts with them, which Beam's coder for texts would leave behind.
-        files.element_type = WrittenFile
-        is_global = files.windowing.is_default()
-        naming = NameFiles(label if observation.observed and is_global else None)
-        names = files | "Names" >> beam.ParDo(naming).with_output_types(str)
+        sink = _sharded_by_window(self._sink(pcoll, attributes), pcoll)
+        stage = label if observation.observed else None
+        if pcoll.is_bounded:
+            files = encoded | "Write" >> beam.io.Write(sink)
+            # Names bring their accounts with them, which Beam's coder for texts would leave behind.
+            files.element_type = WrittenFile
+            names = files | "Names" >> beam.ParDo(NameFiles(stage)).with_output_types(str)
+        else:
+            names = encoded | "Write" >> WriteStreamFiles(sink, stage)
         if observation.observed:
-            if is_global:
-                notes = own_output(names, pipeline._current_transform(), EVIDENCE_TAG)
-                notes.element_type = str
-            else:  # those of a stream are in windows, their manifests are not
-                notes = globally(files) | "Note" >> beam.ParDo(NoteFiles(label)).with_output_types(str)
-            observation.evidence.append(notes)
+            observation.evidence.append(manifests_of(names))
         return self._with_letters(names, letters, label) if self._as_output else names
 
     def _has_room(self) -> bool:

@@ -1,0 +1,160 @@
+"""Files of a stream: panes, late records, windows that overlap, shards, and bundles that are tried again."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.value_provider import StaticValueProvider
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
+from apache_beam.transforms.window import (
+    FixedWindows,
+    Sessions,
+    SlidingWindows,
+    TimestampedValue,
+    WindowFn,
+)
+
+import beam_obs as obs
+
+STREAM = PipelineOptions(["--streaming", "--obs_report=off"])
+
+
+def late_letters() -> TestStream:
+    """Returns three letters in time for a window of ten seconds, two that are late for it, and others."""
+    stream = TestStream().add_elements([TimestampedValue("a", 1), TimestampedValue("b", 2)])
+    stream = stream.advance_watermark_to(4).add_elements([TimestampedValue("c", 3)])
+    stream = stream.advance_watermark_to(12).add_elements([TimestampedValue("d", 4)])
+    return stream.add_elements([TimestampedValue("e", 4), TimestampedValue("f", 13)])
+
+
+def windowed(windows: WindowFn, accumulation: Any = AccumulationMode.DISCARDING) -> beam.WindowInto:
+    trigger = AfterWatermark(early=AfterCount(1), late=AfterCount(1))
+    return beam.WindowInto(
+        windows, trigger=trigger, accumulation_mode=accumulation, allowed_lateness=60
+    ).with_input_types(str)
+
+
+def contents() -> dict[str, list[str]]:
+    """Returns the lines of each file that is there."""
+    files = (path for path in pathlib.Path().rglob("*") if path.is_file() and ".beam_obs" not in path.parts)
+    return {str(path): path.read_text().split() for path in files}
+
+
+def lines_of(prefix: str) -> str:
+    found = ("".join(lines) for name, lines in contents().items() if name.startswith(prefix))
+    return "".join(sorted("".join(found)))
+
+
+_FIXED = FixedWindows(10)
+WRITES: dict[str, tuple[Any, dict[str, int]]] = {
+    "frequency": (beam.Map(str), {"triggering_frequency": 10}),
+    "panes": (windowed(_FIXED), {}),
+    "accumulating": (windowed(_FIXED, AccumulationMode.ACCUMULATING), {}),
+    "sliding": (windowed(SlidingWindows(20, 10)), {}),
+    "shards": (windowed(_FIXED), {"num_shards": 3}),
+    "parts": (beam.WindowInto(_FIXED), {"max_records_per_shard": 2}),
+}
+SESSIONS = {"sessions": (windowed(Sessions(3)), dict[str, int]())}
+
+
+def check_writes(
+    runner: str, options: PipelineOptions, writes: dict[str, tuple[Any, dict[str, int]]]
+) -> None:
+    """Writes letters in windows of each kind, and looks at the files and at what is noted of them."""
+    with obs.Pipeline(runner, options, name="letters") as p:
+        letters = p | late_letters().advance_watermark_to_infinity()
+        for name, (windows, given) in writes.items():
+            put = letters | f"windows of {name}" >> windows
+            _ = put | f"write {name}" >> obs.WriteToText(name, ".txt", **given)
+
+    in_files = {name: lines_of(name) for name in writes}
+    assert in_files == dict.fromkeys(writes, "abcdef") | {"sliding": "aabbccddeeff", "parts": "abcf"}
+    assert not list(pathlib.Path().glob("beam-temp-*"))
+    files = contents()
+    assert sorted(files["frequency-[0.0, 10.0)-00000-of-00001.txt"]) == ["a", "b", "c"]
+    assert files["frequency-[0.0, 10.0)-00000-of-00001-pane-1.txt"] == ["d"]
+    assert len(files["parts-[0.0, 10.0)-00000-of-00001.txt"]) == 2
+    assert len(files["parts-[0.0, 10.0)-00000-of-00001-part-1.txt"]) == 1
+    assert all(files.values())
+    end = obs.Store().find("letters@latest").end
+    assert end is not None
+    noted = {output["label"].removeprefix("write "): output["records"] for output in end["outputs"]}
+    assert noted == {name: len(found) for name, found in in_files.items()}
+
+
+def test_each_record_is_in_one_file_of_each_of_its_windows_in_whatever_pane_it_comes() -> None:
+    check_writes("DirectRunner", STREAM, WRITES | SESSIONS)
+
+
+class FailingPrefix(StaticValueProvider):  # type: ignore[misc, unused-ignore]
+    """A prefix of files that cannot be had once, when it was asked for so often."""
+
+    asked = 0
+    fails_at = 0
+
+    def get(self) -> Any:
+        FailingPrefix.asked += 1
+        if FailingPrefix.asked == FailingPrefix.fails_at:
+            raise OSError("away")
+        return super().get()
+
+
+FAILURES: collections.Counter[str] = collections.Counter()
+
+
+def fail_once(name: str) -> str:
+    FAILURES[name] += 1
+    if FAILURES[name] == 1:
+        raise OSError("away")
+    return name
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3, 4])
+def test_a_bundle_that_fails_in_or_behind_a_write_leaves_each_record_once(fails_at: int) -> None:
+    """It fails when it opens a file, when it names one, and behind the write, each time once."""
+    FailingPrefix.asked, FailingPrefix.fails_at = 0, fails_at
+    FAILURES.clear()
+    prefix = FailingPrefix(str, "out")
+    with obs.Pipeline("DirectRunner", STREAM, name="letters") as p:
+        names = (
+            p
+            | late_letters().advance_watermark_to_infinity()
+            | "write" >> obs.WriteToText(prefix, ".txt", triggering_frequency=10, max_records_per_shard=2)
+        )
+        _ = names | beam.Map(fail_once)
+
+    assert FailingPrefix.asked > fails_at
+    assert set(FAILURES) == set(contents())
+    assert lines_of("out") == "abcdef"
+    assert not list(pathlib.Path().glob("beam-temp-*"))
+    end = obs.Store().find("letters@latest").end
+    assert end is not None
+    assert [output["records"] for output in end["outputs"]] == [6]
+
+
+@pytest.mark.parametrize("template", ["", "-SS-of-NN", "-V-SS"])
+def test_names_that_do_not_tell_windows_apart_are_refused_when_the_pipeline_is_built(template: str) -> None:
+    put = beam.Pipeline(options=STREAM) | late_letters() | beam.WindowInto(FixedWindows(0.5))
+    with pytest.raises(obs.UsageError, match="does not tell the windows of a stream apart"):
+        _ = put | obs.WriteToText("out", shard_name_template=template)
+
+
+def test_a_stream_in_the_global_window_is_refused_without_a_frequency() -> None:
+    letters = beam.Pipeline(options=STREAM) | late_letters()
+    with pytest.raises(obs.UsageError, match="give triggering_frequency=60"):
+        _ = letters | obs.WriteToText("out")
+
+
+@pytest.mark.parametrize("template", ["-U-SSS", "-V-SS"])
+def test_names_of_uuids_or_of_times_tell_windows_apart(template: str) -> None:
+    with beam.Pipeline("DirectRunner", STREAM) as p:
+        put = p | late_letters().advance_watermark_to_infinity() | windowed(FixedWindows(10))
+        _ = put | obs.WriteToText("out", shard_name_template=template)
+
+    assert lines_of("out") == "abcdef"
