@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Container
 
 from beam_obs.records.trace_settings import TraceSettings
+from beam_obs.traces.incoming import INCOMING
 from beam_obs.traces.sampling import least_sampled
 
 MET_SOURCE = "beam_obs:source"
 """Stands in ids of spans for the label of a source whose records meet those of others: behind there it is not
 known which it was, and the id is to follow from the origin."""
 _ABOVE_ALL = b"\xff" * 8
+LookedAt = tuple[int, Container[bytes]]
+NONE_SAMPLED: LookedAt = (256, ())
+"""What `TracedStep.looked_at` is where no record is traced."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,3 +55,12 @@ class TracedStep:
         Where records may have come with a trace they are looked at, though no bytes are as large as this.
         """
         return least_sampled(self.threshold) or (_ABOVE_ALL if self.continues else None)
+
+    @property
+    def looked_at(self) -> LookedAt:
+        """By what it is seen of most origins that they are not sampled, at the price of a compare: the least
+        that byte 9 of a sampled one is, and those that came with a trace."""
+        least = self.least
+        if least is None:
+            return NONE_SAMPLED
+        return least[0], INCOMING if self.continues else ()

@@ -14,7 +14,7 @@ from beam_obs.beam_private import UnwindowedValues
 from beam_obs.records.contributors import NO_SOURCE, ORIGIN_BYTES, UNKNOWN, Contributors, gather
 from beam_obs.records.lineage_rows import AGGREGATE, derivation_row
 from beam_obs.records.origin import derived_origin
-from beam_obs.traces.traced_step import TracedStep
+from beam_obs.traces.traced_step import NONE_SAMPLED, TracedStep
 from beam_obs.woven.gathered import GIVEN, WINDOWS, WindowTally, flush_gathered
 from beam_obs.woven.plain_values import PlainValues
 from beam_obs.woven.written_rows import WritingRows
@@ -72,6 +72,7 @@ class Aggregate:
         self.step = step
         self.traced = traced
         self._tracer: StepTracer | None = None
+        self._first, self._incoming = NONE_SAMPLED
         self.limit = limit
         self.is_global = is_global
         self._keeps_keys = keeps_keys
@@ -84,6 +85,7 @@ class Aggregate:
             from beam_obs.traces.step_tracer import StepTracer
 
             self._tracer = self._tracer or StepTracer(self.traced)
+            self._first, self._incoming = self.traced.looked_at
             self._tracer.start_bundle()
 
     def finish_bundle(self) -> None:
@@ -93,7 +95,10 @@ class Aggregate:
 
     def note_alone(self, provenance: bytes, key: Any) -> None:
         """Tells of an aggregate of one element, which keeps its origin."""
-        if self._tracer is not None:
+        # Of most aggregates this is all that there is to do.
+        if self._tracer is None or len(provenance) != ORIGIN_BYTES:
+            return
+        if provenance[9] >= self._first or provenance in self._incoming:
             self._tracer.aggregated(provenance, (), 1, key)
 
     def of(self, key: Any, provenances: Iterable[bytes], windowed: WindowedValue = _GLOBALLY) -> Made:

@@ -13,8 +13,7 @@ from beam_obs.records.ledger_rows import StepPoints
 from beam_obs.records.lineage_rows import NOT_KNOWN
 from beam_obs.records.origin import RANDOM_BITS, randomness
 from beam_obs.records.record_content import output_digest, record_content
-from beam_obs.traces.incoming import INCOMING
-from beam_obs.traces.traced_step import TracedStep
+from beam_obs.traces.traced_step import NONE_SAMPLED, TracedStep
 from beam_obs.wrapper.element_forms import PLAIN, ROWS, WOVEN, Ends, unpack
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.step_tally import StepTally
@@ -94,31 +93,31 @@ class IndexDoFn(StatelessDoFn):
         self._tally = None if self._points is None else StepTally(self._points)
         took = None if self._tally is None else self._tally.took
 
+        self._tracer = tracer = None if self._traced is None else _tracer_of(self._traced)
+        first, incoming = NONE_SAMPLED if self._traced is None else self._traced.looked_at
+
         def process(element: Any) -> Any:
             provenance, value = element if takes == WOVEN else unpack(takes, element)
             if took is not None:
                 took(provenance)
             origin = provenance if len(provenance) == ORIGIN_BYTES else NOT_KNOWN
-            passed = (value,) if passes_on else ()
-            if least and randomness(origin) < least:
-                return passed
-            try:
-                row = output_digest(content_of(value)) + origin
-            except Exception:
-                return passed
-            if not is_global:
-                return (*given(row), *passed)
-            add(row)
-            if len(rows) < _ROWS_AT_ONCE:
-                return passed
-            return (*given(all_rows()), *passed)
+            results: tuple[Any, ...] = (value,) if passes_on else ()
+            if not least or randomness(origin) >= least:
+                try:
+                    row = output_digest(content_of(value)) + origin
+                except Exception:
+                    row = b""
+                if row and is_global:
+                    add(row)
+                    row = all_rows() if len(rows) >= _ROWS_AT_ONCE else b""
+                if row:
+                    results = (*given(row), *results)
+            is_sampled = (origin[9] >= first or origin in incoming) and origin is provenance
+            if is_sampled and tracer is not None and tracer.is_traced(origin):
+                return tracer.passing(origin, results)
+            return results
 
-        self._tracer = None if self._traced is None else _tracer_of(self._traced)
-        sampled = None if self._tracer is None else self._tracer.least
-        if self._tracer is None or sampled is None:
-            self.process = process  # type: ignore[method-assign]
-        else:
-            self.process = _traced(process, takes, self._tracer, sampled[0])  # type: ignore[method-assign, assignment]
+        self.process = process  # type: ignore[method-assign]
 
     def start_bundle(self) -> None:
         if self._tracer is not None:
@@ -165,18 +164,3 @@ def _tracer_of(traced: TracedStep) -> StepTracer:
     from beam_obs.traces.step_tracer import StepTracer
 
     return StepTracer(traced)
-
-
-def _traced(
-    process: Callable[[Any], Any], takes: str, tracer: StepTracer, sampled: int
-) -> Callable[[Any], Any]:
-    """Returns a process function that makes spans of sampled records, which last while they are written."""
-
-    def traced(element: Any) -> Any:
-        provenance = element[0] if takes == WOVEN else unpack(takes, element)[0]
-        is_plain = len(provenance) != ORIGIN_BYTES or provenance[9] < sampled
-        if (is_plain and provenance not in INCOMING) or not tracer.is_traced(provenance):
-            return process(element)
-        return tracer.passing(provenance, process(element))
-
-    return traced
