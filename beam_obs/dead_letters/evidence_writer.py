@@ -11,7 +11,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import apache_beam as beam
@@ -29,8 +29,11 @@ from beam_obs.records.errors import EvidenceNotKept
 from beam_obs.records.ledger_rows import merged
 from beam_obs.records.manifest import DEAD_LETTERS, Commit, Manifest, commit_content, short_hash
 from beam_obs.records.run_context import RunContext
-from beam_obs.wrapper.role import COMMIT, EVIDENCE, Ours
+from beam_obs.wrapper.role import COMMIT, EVIDENCE, GATHER, Ours
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+
+EVIDENCE_LABEL = "beam_obs evidence"
+"""Begins the names of the steps that write and commit the evidence of a run."""
 
 STREAMING_SECONDS = 10
 """How long a stream's rows and manifests are gathered before they are written."""
@@ -123,105 +126,104 @@ def writes_at_once(pipeline: Any) -> bool:
     return type(pipeline.runner).__name__ in _BUNDLE_BY_BUNDLE
 
 
-def write_gathered(rows: Any, writer: beam.DoFn, at_once: bool, gather: str, write: str) -> Any:
-    """Returns the manifests of rows; a stream's are gathered for some seconds, so that files are not tiny.
+def write_now(rows: Any, writer: beam.DoFn, label: str) -> Any:
+    """Returns the manifests of rows that are written as they come, in the global window.
 
     Args:
       rows: PCollection of rows.
       writer: gives the manifests of the rows of a bundle.
-      at_once: whether rows of a stream are not gathered.
-      gather: label of what gathers them.
-      write: label of what writes them.
+      label: of what writes them.
     """
-    if not rows.is_bounded and not at_once:
-        return write_made(rows, PutUnderOneKey(), rows.element_type, writer, gather, write)
-    return rows | gather >> _Globally() | write >> beam.ParDo(writer).with_output_types(str)
+    return globally(rows) | label >> beam.ParDo(writer).with_output_types(str)
 
 
-def write_made(given: Any, make: beam.DoFn, of_rows: Any, writer: beam.DoFn, gather: str, write: str) -> Any:
-    """Returns the manifests of a stream's rows, as `write_gathered` does, which a DoFn makes.
+class GatherEvidence(Ours):
+    """Writes rows of a stream every few seconds, so that files are not tiny; gives their manifests.
+
+    Rows of all kinds are gathered by one step: each that keeps state has bundles of its own, and engines ask
+    it many times a second. It is by processing time in the global window: evidence is never late data. Takes
+    PCollections of rows, as bytes under the key of their kind.
 
     Args:
-      given: PCollection of what rows are made of.
-      make: gives each row as `under_one_key` does.
-      of_rows: their type.
-      writer: gives the manifests of the rows of a bundle.
-      gather: label of what makes and gathers them.
-      write: label of what writes them.
-    """
-    rows = given | gather >> _GatherRows(make, of_rows)
-    return rows | write >> beam.ParDo(_WriteGathered(writer)).with_output_types(str)
-
-
-class _Globally(Ours):
-    """Rows in the global window, as they are in batch."""
-
-    role = EVIDENCE
-
-    def expand(self, rows: Any) -> Any:
-        return globally(rows)
-
-
-class _GatherRows(Ours):
-    """Rows of a stream in groups.
-
-    Gathering is by processing time in the global window: evidence is never late data.
-
-    Args:
-      make: gives each row as `under_one_key` does.
-      of_rows: their type.
+      writers: by key, what gives the manifests of the rows of a bundle.
     """
 
     role = EVIDENCE
 
-    def __init__(self, make: beam.DoFn, of_rows: Any) -> None:
+    def __init__(self, writers: Mapping[bytes, beam.DoFn]) -> None:
         super().__init__()
-        self._make = make
-        self._of_rows = of_rows
+        self._writers = writers
 
-    def expand(self, given: Any) -> Any:
-        return given | "Key" >> _keyed(self._make, self._of_rows) | "Gather" >> _now_and_then()
+    def expand(self, keyed: Any) -> Any:
+        write = beam.ParDo(WriteGathered(self._writers)).with_output_types(str)
+        return tuple(keyed) | "Flatten" >> beam.Flatten() | "Gather" >> _now_and_then() | "Write" >> write
 
 
-class _WriteGathered(StatelessDoFn):
-    """Gives manifests of rows that come in groups: a step that takes them apart would be one more."""
+class GatherOfRun(GatherEvidence):
+    """The gather of a run, to which the weave brings the rows of its steps too."""
 
-    def __init__(self, writer: beam.DoFn) -> None:
-        self._writer = writer
+    role = GATHER
+
+
+class WriteGathered(StatelessDoFn):
+    """Gives manifests of rows that come in groups, by the writers of their keys.
+
+    Args:
+      writers: by key, what gives the manifests of the rows of a bundle.
+    """
+
+    def __init__(self, writers: Mapping[bytes, beam.DoFn]) -> None:
+        self.writers = writers
 
     def start_bundle(self) -> None:
-        self._writer.start_bundle()
+        """Begins with none."""
+        self._begun: dict[bytes, beam.DoFn] = {}
 
-    def process(self, keyed: tuple[bytes, Iterable[Any]]) -> None:
-        for row in keyed[1]:
-            self._writer.process(row)
+    def process(self, keyed: tuple[bytes, Iterable[bytes]]) -> None:
+        """Writes the rows of a group."""
+        key, rows = keyed
+        if key not in self._begun:
+            self._begun[key] = self.writers[key]
+            self._begun[key].start_bundle()
+        write = self._begun[key].process
+        for row in rows:
+            write(row)
 
-    def finish_bundle(self) -> Any:
-        return self._writer.finish_bundle()
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Gives the manifests of all."""
+        for writer in self._begun.values():
+            yield from writer.finish_bundle()
 
 
-def needs_gathering(pcoll: Any) -> bool:
-    """Returns whether rows of `pcoll` must pass `write_gathered`."""
-    return not (pcoll.is_bounded and pcoll.windowing.is_default())
-
-
-def under_one_key(row: Any, timestamp: Any) -> WindowedValue:
-    """Returns a row under the key of all rows, in the global window at a time within it.
+class PutUnderKey(StatelessDoFn):
+    """Gives each row under a key, as it is gathered: in the global window, at a time within it.
 
     Names of files come with the maximal timestamp, which no window holds: a shuffle on Prism drops them.
+
+    Args:
+      key: of all rows.
     """
-    return WindowedValue((b"", row), min(timestamp, _GLOBAL_WINDOW.max_timestamp()), (_GLOBAL_WINDOW,))
 
-
-class PutUnderOneKey(StatelessDoFn):
-    """Gives each row as `under_one_key` does."""
+    def __init__(self, key: bytes = b"") -> None:
+        self._key = key
 
     def process(self, row: Any, timestamp: Any = beam.DoFn.TimestampParam) -> list[WindowedValue]:
         """Takes one row."""
-        return [under_one_key(row, timestamp)]
+        return [self.under_key(row, timestamp)]
+
+    def under_key(self, row: Any, timestamp: Any) -> WindowedValue:
+        """Returns one row."""
+        time = min(timestamp, _GLOBAL_WINDOW.max_timestamp())
+        return WindowedValue((self._key, row), time, (_GLOBAL_WINDOW,))
 
 
-def _keyed(make: beam.DoFn, of_rows: Any) -> beam.ParDo:
+def keyed(make: beam.DoFn, of_rows: Any = bytes) -> beam.ParDo:
+    """Returns the step of a DoFn that gives rows as `PutUnderKey` does.
+
+    Args:
+      make: the DoFn.
+      of_rows: type of the rows.
+    """
     return _GloballyParDo(make).with_output_types(typehints.KV[bytes, of_rows])
 
 
@@ -262,11 +264,11 @@ class CommitEvidence(Ours):
         flat = every | "Flatten" >> beam.Flatten()
         if self._at_once and not bounded:
             return flat | "Write" >> beam.ParDo(WriteManifest(self._folder))
-        keyed = flat | "Key" >> _keyed(PutUnderOneKey(), str)
+        under_one_key = flat | "Key" >> keyed(PutUnderKey(), str)
         shuffle = beam.GroupByKey() if bounded else _now_and_then()
         step = flat.pipeline._current_transform().full_label
         write = _WriteManifests(self._folder, self._run if bounded else None, step)
-        return keyed | "Shuffle" >> shuffle | "Write" >> beam.ParDo(write)
+        return under_one_key | "Shuffle" >> shuffle | "Write" >> beam.ParDo(write)
 
 
 class CommitOfRun(CommitEvidence):

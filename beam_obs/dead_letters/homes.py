@@ -4,8 +4,9 @@
         with obs.DeadLetters("gs://bucket/dead") as dead:
             p | beam.Create(["1", "x"]) | "parse" >> obs.Stage(beam.Map(int), dead_letters=dead)
 
-Each stage has a writer of its own fused behind it, so refused records are never materialised; only
-the manifests of the files written are brought together when the block ends.
+In batch each stage has a writer of its own fused behind it, so refused records are never materialised; only
+the manifests of the files written are brought together when the block ends. Those of a stream are gathered
+by one step for all stages of a home.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import pickle
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -23,14 +25,16 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_obs.dead_letters.dead_letter_files import AvroRows, JsonRows
 from beam_obs.dead_letters.dead_letter_format import FormatDeadLetters
 from beam_obs.dead_letters.evidence_writer import (
+    EVIDENCE_LABEL,
     CommitEvidence,
+    GatherEvidence,
+    GatherOfRun,
+    PutUnderKey,
     WriteEvidence,
     globally,
-    needs_gathering,
+    keyed,
     slug,
-    under_one_key,
-    write_gathered,
-    write_made,
+    write_now,
     writes_at_once,
 )
 from beam_obs.dead_letters.foreign_failures import ReadForeignFailures, refused_coder, step_of
@@ -129,6 +133,8 @@ class DeadLetters:
         self._sink: Any = sink
         self._label = label
         self._collected: list[Any] = []
+        self._gathered: list[Any] = []
+        self._writers: dict[bytes, beam.DoFn] = {}
         self._pipeline: beam.Pipeline | None = None
         self._closed = False
         self.result: Any = None
@@ -137,7 +143,7 @@ class DeadLetters:
     @classmethod
     def of_run(cls, context: RunContext) -> DeadLetters:
         """Returns the home in the store of a run; its manifests are committed with the run's."""
-        return cls(context)
+        return cls(context, label=EVIDENCE_LABEL)
 
     def __enter__(self) -> DeadLetters:
         return self
@@ -169,13 +175,17 @@ class DeadLetters:
             self._pipeline._error_handlers.append(self)
         formatter = FormatDeadLetters(stage, context)
         if isinstance(self._sink, beam.PTransform):
-            collected = globally(refusals | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter))
-        elif not refusals.is_bounded and not writes_at_once(refusals.pipeline):
-            keyed, writer = _FormatUnderOneKey(formatter), self._writer(stage)
-            collected = write_made(refusals, keyed, DeadLetter, writer, "Gather", "Write")
-        elif needs_gathering(refusals):
             letters = refusals | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter)
-            collected = write_gathered(letters, self._writer(stage), True, "Gather", "Write")
+            collected = globally(letters)
+        elif not refusals.is_bounded and not writes_at_once(refusals.pipeline):
+            key = f"dead letters of {stage}".encode()
+            self._writers[key] = _WriteEncoded(self._writer(stage))
+            rows = refusals | "Key" >> keyed(_FormatUnderKey(formatter, key))
+            self._gathered.append(rows)
+            return rows
+        elif not (refusals.is_bounded and refusals.windowing.is_default()):
+            letters = refusals | "Format" >> beam.ParDo(formatter).with_output_types(DeadLetter)
+            collected = write_now(letters, self._writer(stage), "Write")
         else:
             write = _FormatAndWrite(formatter, self._writer(stage))
             collected = refusals | "Write" >> beam.ParDo(write).with_output_types(str)
@@ -209,7 +219,12 @@ class DeadLetters:
         if self._closed:
             return
         self._closed = True
-        if not self._collected or isinstance(self._sink, RunContext):
+        is_of_run = isinstance(self._sink, RunContext)
+        if self._gathered:
+            label = _unused_label(self._pipeline, f"{self._label} gathered")
+            gather = (GatherOfRun if is_of_run else GatherEvidence)(self._writers)
+            self._collected.append(tuple(self._gathered) | label >> gather)
+        if not self._collected or is_of_run:
             return
         label = _unused_label(self._pipeline, self._label)
         if isinstance(self._sink, beam.PTransform):
@@ -265,10 +280,11 @@ class KeepRefusals(Ours):
         return self._home.add(refusals, self._step, self._context)
 
 
-class _FormatUnderOneKey(StatelessDoFn):
-    """Gives the letters of a stream as they are gathered."""
+class _FormatUnderKey(PutUnderKey):
+    """Gives the letters of a stream as they are gathered: encoded once, whatever they cross."""
 
-    def __init__(self, formatter: FormatDeadLetters) -> None:
+    def __init__(self, formatter: FormatDeadLetters, key: bytes) -> None:
+        super().__init__(key)
         self._formatter = formatter
 
     def start_bundle(self) -> None:
@@ -281,10 +297,27 @@ class _FormatUnderOneKey(StatelessDoFn):
         window: Any = beam.DoFn.WindowParam,  # so that Beam calls it for each window
         pane: Any = beam.DoFn.PaneInfoParam,
     ) -> list[WindowedValue]:
-        return [under_one_key(self._formatter.letter_of(refusal, timestamp.micros, window, pane), timestamp)]
+        letter = self._formatter.letter_of(refusal, timestamp.micros, window, pane)
+        return [self.under_key(pickle.dumps(tuple(letter)), timestamp)]
 
     def finish_bundle(self) -> None:
         self._formatter.finish_bundle()
+
+
+class _WriteEncoded(StatelessDoFn):
+    """Writes letters that `_FormatUnderKey` gave."""
+
+    def __init__(self, writer: WriteEvidence) -> None:
+        self._writer = writer
+
+    def start_bundle(self) -> None:
+        self._writer.start_bundle()
+
+    def process(self, row: bytes) -> None:
+        self._writer.process(DeadLetter(*pickle.loads(row)))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        return self._writer.finish_bundle()
 
 
 class _FormatAndWrite(StatelessDoFn):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from apache_beam.version import __version__ as beam_version
 
-from beam_obs.dead_letters.evidence_writer import CommitOfRun, writes_at_once
+from beam_obs.dead_letters.evidence_writer import EVIDENCE_LABEL, CommitOfRun, writes_at_once
 from beam_obs.dead_letters.homes import DeadLetters
 from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import UsageError
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from beam_obs.runs.graph import Graph
     from beam_obs.runs.known_pipeline import KnownPipeline
     from beam_obs.runs.launched import Launched
-
-EVIDENCE_LABEL = "beam_obs evidence"
 
 
 class _Running(threading.local):

@@ -1,8 +1,8 @@
 """The way of evidence out of a woven pipeline: rows to files of the run's folder, manifests to their commit.
 
-What writes and commits the rows of a batch is put into the proto by hand: built as Beam builds steps it
-would take longer than all the rest of a weave. What a stream needs is built so, in a pipeline of its own,
-and moved over.
+Steps are put into the proto by hand: built as Beam builds steps they would take longer than all the rest of a
+weave. Where a stream has no step that gathers, and none that commits, they are built so, in a pipeline of
+their own, and moved over.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
+from apache_beam import typehints
 from apache_beam.coders import BytesCoder, IterableCoder, StrUtf8Coder, TupleCoder
 from apache_beam.pipeline import ComponentIdMap
 from apache_beam.portability import common_urns
@@ -24,12 +25,13 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.dead_letters.evidence_writer import (
     CommitEvidence,
-    PutUnderOneKey,
+    GatherEvidence,
+    PutUnderKey,
     WriteEvidence,
+    WriteGathered,
     WriteManifest,
     commit_of_batch,
     slug,
-    write_gathered,
 )
 from beam_obs.records.instrument_rows import INSTRUMENTS
 from beam_obs.records.ledger_rows import LEDGER, PointSums, manifest_of
@@ -37,7 +39,8 @@ from beam_obs.records.manifest import Manifest
 from beam_obs.records.run_context import RunContext
 from beam_obs.weaving.encoded_rows import open_rows
 from beam_obs.weaving.own_pipeline import own_pipeline
-from beam_obs.weaving.portable_graph import PortableGraph
+from beam_obs.weaving.par_do import facts_of
+from beam_obs.weaving.portable_graph import PAR_DO_URN, PortableGraph
 from beam_obs.weaving.step_names import StepNames
 from beam_obs.weaving.weave_state import (
     DERIVATIONS,
@@ -49,14 +52,14 @@ from beam_obs.weaving.weave_state import (
     par_do_spec,
 )
 from beam_obs.woven.gathered import sum_of_rows
-from beam_obs.wrapper.role import COMMIT
+from beam_obs.woven.held_back import unchecked
+from beam_obs.wrapper.role import COMMIT, GATHER
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
 from beam_obs.wrapper.untyped import Untyped, untyped
 
 LABEL = "beam_obs evidence of lineage"
 _BY_BEAM = "beam_obs_lineage"
 _BY_HAND = "beam_obs_rows"
-_BATCH_MANIFESTS = "manifests"
 _TOGETHER = (FILTERED, INSTRUMENTS, LEDGER)
 """Kinds whose rows tell their steps: those of all steps are written as one."""
 _WITHIN = (DERIVATIONS, OUTPUTS)
@@ -80,41 +83,64 @@ def write_rows(
     if not weave.rows:
         return
     wiring = _Wiring(weave.graph)
-    starts: list[_Start] = []
     manifests: list[str] = []
+    gathered: list[str] = []
+    writers: dict[bytes, beam.DoFn] = {}
     together: dict[str, list[str]] = {}
     names = StepNames()
+    gathers = gathers_rows and shuffles_manifests
     for kind, label, rows in weave.rows:
-        is_default = weave.windowing(rows).is_default()
-        if weave.graph.parts.pcollections[rows].is_bounded != api.IsBounded.BOUNDED:
-            starts.append(_Start(kind, label, rows, is_default))
+        of_step = f"{kind} of {slug(label)}"
+        if gathers and kind != INPUTS and not wiring.is_bounded(rows):
+            shown, key = ("", kind) if kind in _TOGETHER else (label, f"{kind} of {label}")
+            writers.setdefault(key.encode(), _writer(kind, shown, evidence))
+            gathered.append(wiring.keyed(names.once(f"Key {of_step}"), key.encode(), rows, BytesCoder()))
             continue
         maker = weave.makers_of_rows.get(rows)
-        if maker is not None and kind in _WITHIN and hasattr(maker[1], "writer"):
+        if maker is not None and kind in _WITHIN and hasattr(maker[1], "writer") and wiring.is_bounded(rows):
             manifests.append(wiring.write_within(*maker, _writer(kind, label, evidence), rows))
             continue
-        if not is_default:
-            rows = wiring.globally(names.once(f"Globally {kind} of {slug(label)}"), rows)
+        if not weave.windowing(rows).is_default():
+            rows = wiring.globally(names.once(f"Globally {of_step}"), rows)
         if kind in _TOGETHER:
             together.setdefault(kind, []).append(rows)
         else:
-            name = names.once(f"{kind} of {slug(label)}")
-            manifests.append(wiring.par_do(name, _writer(kind, label, evidence), rows))
+            manifests.append(wiring.par_do(names.once(of_step), _writer(kind, label, evidence), rows))
     for kind, of_steps in together.items():
         rows = wiring.flatten(kind.capitalize(), of_steps, BytesCoder())
         manifests.append(wiring.par_do(kind, _writer(kind, "", evidence), rows))
-    if manifests:
-        commit = _commit_of(weave, evidence) if shuffles_manifests and not starts else None
-        if commit is not None:
-            wiring.bring_to(commit, manifests)
-            return
-        flat = wiring.flatten("Manifests", manifests, StrUtf8Coder())
-        if shuffles_manifests and not starts:
-            wiring.commit(flat, evidence)
-            return
-        starts.append(_Start(_BATCH_MANIFESTS, "", flat, is_default=True))
-    inside = _move_into(weave.graph, starts, _Write(evidence, shuffles_manifests, gathers_rows))
-    wiring.move_into(inside)
+    if not shuffles_manifests or not all(map(wiring.is_bounded, (*gathered, *manifests))):
+        if gathers:
+            _commit_stream(wiring, evidence, gathered, writers, manifests)
+        else:
+            wiring.commit_at_once(manifests, evidence)
+        return
+    commit = _commit_of(weave, evidence)
+    if commit is not None:
+        wiring.bring_to(commit, manifests)
+        wiring.put_into_composite(commit)
+    else:
+        wiring.commit(manifests, evidence)
+
+
+def _commit_stream(
+    wiring: _Wiring,
+    evidence: str | RunContext,
+    gathered: list[str],
+    writers: dict[bytes, beam.DoFn],
+    manifests: list[str],
+) -> None:
+    """Gathers rows, and commits their manifests and others, where those of the pipeline's own steps are."""
+    there = wiring.gather_and_commit() if isinstance(evidence, RunContext) else None
+    if there is None or not wiring.add_writers(there[0], writers):
+        steps = _GatherAndCommit(evidence, writers)
+        wiring.move_into(_move_into(wiring.graph, gathered, manifests, steps))
+        return
+    gather, commit = there
+    wiring.add_writers(gather, writers)
+    wiring.bring_to(gather, gathered)
+    wiring.bring_to(commit, manifests)
+    wiring.put_into_composite(gather)
 
 
 def _commit_of(weave: WeaveState, evidence: str | RunContext) -> str | None:
@@ -153,65 +179,19 @@ def _waits_for_all_rows(weave: WeaveState, commit: str) -> bool:
     return all(makers.get(rows) in before for _, _, rows in weave.rows)
 
 
-class _Start(NamedTuple):
-    """What the steps that Beam builds start from.
+class _GatherAndCommit(Untyped, beam.PTransform):
+    """Gathers and commits the evidence of a stream of whose own steps there is none."""
 
-    Args:
-      kind: of the rows.
-      label: of the step that they are of.
-      pcoll: their PCollection, in the woven pipeline.
-      is_default: whether it has the global window and no trigger.
-      rows: what stands for it while the steps are built.
-    """
-
-    kind: str
-    label: str
-    pcoll: str
-    is_default: bool
-    rows: Any = None
-
-
-class _Write(Untyped, beam.PTransform):
-    def __init__(self, evidence: str | RunContext, shuffles_manifests: bool, gathers_rows: bool) -> None:
+    def __init__(self, evidence: str | RunContext, writers: dict[bytes, beam.DoFn]) -> None:
         super().__init__()
         self._evidence = evidence
-        self._shuffles_manifests = shuffles_manifests
-        self._at_once = not gathers_rows
-
-    def _extract_input_pvalues(self, pvalueish: Any) -> Any:
-        return pvalueish, tuple(start.rows for start in pvalueish)
+        self._writers = writers
 
     def expand(self, starts: Any) -> Any:
-        manifests: list[Any] = []
-        together: dict[str, list[Any]] = {}
-        names = StepNames()
-        for start in starts:
-            rows = start.rows
-            of_step = f"{start.kind} of {slug(start.label)}"
-            # What is gathered gets there with its key.
-            if not start.is_default and (self._at_once or start.kind in (INPUTS, *_TOGETHER)):
-                rows = rows | names.once(f"In the global window {of_step}") >> beam.WindowInto(
-                    GlobalWindows()
-                )
-            if start.kind in _TOGETHER:
-                together.setdefault(start.kind, []).append(rows)
-            elif start.kind == _BATCH_MANIFESTS:
-                manifests.append(rows)
-            else:
-                manifests.append(self._of_stream(names.once(of_step), start, rows))
-        for kind, of_steps in together.items():
-            flat = tuple(of_steps) | f"All {kind}" >> beam.Flatten()
-            manifests.append(self._of_stream(kind, _Start(kind, "", "", True), flat))
-        if self._shuffles_manifests:
-            return tuple(manifests) | "Commit" >> CommitEvidence(self._evidence, at_once=self._at_once)
-        flat = tuple(manifests) | "All manifests" >> beam.Flatten()
-        return flat | "Commit" >> beam.ParDo(WriteManifest(self._evidence))
-
-    def _of_stream(self, name: str, start: _Start, rows: Any) -> Any:
-        writer = _writer(start.kind, start.label, self._evidence)
-        if start.kind == INPUTS:
-            return rows | name >> beam.ParDo(writer).with_output_types(str)
-        return write_gathered(rows, writer, self._at_once, f"Gather {name}", name)
+        gathered, manifests = starts
+        if gathered:
+            manifests = (*manifests, gathered | "Gather" >> GatherEvidence(self._writers))
+        return manifests | "Commit" >> CommitEvidence(self._evidence)
 
 
 def _writer(kind: str, label: str, evidence: str | RunContext) -> beam.DoFn:
@@ -281,14 +261,14 @@ class _LedgerManifest(StatelessDoFn):
 
 
 class _Wiring:
-    """Steps that are put into a proto by hand; what they give is bounded and in the global window.
+    """Steps that are put into a proto by hand; what they give is in the global window.
 
     Args:
       graph: of the pipeline.
     """
 
     def __init__(self, graph: PortableGraph) -> None:
-        self._graph = graph
+        self.graph = graph
         self._context = PipelineContext(component_id_map=ComponentIdMap(_BY_HAND), namespace=_BY_HAND)
         self._windowing = self._context.windowing_strategies.get_id(Windowing(GlobalWindows()))
         self._nodes: list[str] = []
@@ -301,58 +281,99 @@ class _Wiring:
         spec = api.FunctionSpec(urn=urn, payload=strategy.SerializeToString())
         return self._add(name, spec, [taken], BytesCoder())
 
+    def is_bounded(self, pcoll: str) -> bool:
+        """Returns whether a PCollection is no stream."""
+        return bool(self.graph.parts.pcollections[pcoll].is_bounded == api.IsBounded.BOUNDED)
+
     def par_do(self, name: str, dofn: beam.DoFn, taken: str) -> str:
         """Returns what a DoFn gives, which is text."""
         return self._add(name, par_do_spec(dofn), [taken], StrUtf8Coder())
+
+    def keyed(self, name: str, key: bytes, taken: str, coder: Any) -> str:
+        """Returns rows under a key."""
+        return self._add(name, par_do_spec(PutUnderKey(key)), [taken], TupleCoder([BytesCoder(), coder]))
 
     def flatten(self, name: str, taken: list[str], coder: Any) -> str:
         """Returns several PCollections as one."""
         return self._add(name, api.FunctionSpec(urn=_FLATTEN), taken, coder)
 
-    def commit(self, manifests: str, evidence: str | RunContext) -> None:
+    def commit(self, manifests: list[str], evidence: str | RunContext) -> None:
         """Commits manifests behind a shuffle, as `CommitEvidence` does, and puts all steps in a composite."""
-        name, pair = "Commit", [BytesCoder(), StrUtf8Coder()]
-        step = commit_of_batch(evidence, f"{LABEL}/{name}")
-        keyed = self._add(f"{name}/Key", par_do_spec(PutUnderOneKey()), [manifests], TupleCoder(pair))
+        name = "Commit"
+        flat = self.flatten("Manifests", manifests, StrUtf8Coder())
+        keyed = self.keyed(f"{name}/Key", b"", flat, StrUtf8Coder())
         shuffle = api.FunctionSpec(urn=common_urns.primitives.GROUP_BY_KEY.urn)
         grouped = TupleCoder([BytesCoder(), IterableCoder(StrUtf8Coder())])
         shuffled = self._add(f"{name}/Shuffle", shuffle, [keyed], grouped)
-        self.par_do(f"{name}/Write", step, shuffled)
-        self._put_into_composite()
+        self.par_do(f"{name}/Write", commit_of_batch(evidence, f"{LABEL}/{name}"), shuffled)
+        self.put_into_composite()
 
-    def bring_to(self, commit: str, manifests: list[str]) -> None:
-        """Brings manifests to the commit that is there, and puts all steps in a composite before it."""
-        graph = self._graph
-        (flatten,) = [leaf for leaf in graph.leaves(commit) if graph.node(leaf).spec.urn == _FLATTEN]
-        for at, pcoll in enumerate(manifests):
-            for node_id in (commit, flatten):
+    def commit_at_once(self, manifests: list[str], evidence: str | RunContext) -> None:
+        """Commits manifests one by one as they come, and puts all steps in a composite."""
+        flat = self.flatten("Manifests", manifests, StrUtf8Coder())
+        self.par_do("Commit", WriteManifest(evidence), flat)
+        self.put_into_composite()
+
+    def gather_and_commit(self) -> tuple[str, str] | None:
+        """Returns where rows of a stream that the pipeline's own steps make are gathered and committed; None
+        where they make none."""
+        graph = self.graph
+        ours = {node_id: graph.role(node_id) for node_id in reversed(graph.order)}
+        for gather in (node_id for node_id, role in ours.items() if role == GATHER):
+            given = set(graph.node(gather).outputs.values())
+            for commit in (node_id for node_id, role in ours.items() if role == COMMIT):
+                if not given.isdisjoint(graph.node(commit).inputs.values()):
+                    return gather, commit
+        return None
+
+    def add_writers(self, gather: str, writers: dict[bytes, beam.DoFn]) -> bool:
+        """Lets a gather write rows of more keys; returns whether that can be."""
+        for leaf in self.graph.leaves(gather):
+            node = self.graph.node(leaf)
+            dofn = facts_of(node).dofn if node.spec.urn == PAR_DO_URN else None
+            write = unchecked(dofn)
+            if isinstance(write, WriteGathered):
+                write.writers = {**write.writers, **writers}
+                node.spec.CopyFrom(par_do_spec(dofn))
+                return True
+        return False
+
+    def bring_to(self, composite: str, pcolls: list[str]) -> None:
+        """Brings PCollections to a composite that is there, and begins with a Flatten."""
+        graph = self.graph
+        (flatten,) = [leaf for leaf in graph.leaves(composite) if graph.node(leaf).spec.urn == _FLATTEN]
+        for at, pcoll in enumerate(pcolls):
+            for node_id in (composite, flatten):
                 graph.node(node_id).inputs[f"{_BY_HAND}_{at}"] = pcoll
-        if not self._nodes:
-            self._add_parts()
-            return
-        self._put_into_composite(commit)
-        for at, pcoll in enumerate(one for one in manifests if one in self._made):
-            graph.node(_BY_HAND).outputs[str(at)] = pcoll
 
     def write_within(self, node_id: str, dofn: Any, writer: beam.DoFn, rows: str) -> str:
         """Lets a step of the weave's own making write its rows itself; returns their manifests."""
         dofn.writer = writer
-        self._graph.node(node_id).spec.CopyFrom(par_do_spec(dofn))
-        pcollection = self._graph.parts.pcollections[rows]
+        self.graph.node(node_id).spec.CopyFrom(par_do_spec(dofn))
+        pcollection = self.graph.parts.pcollections[rows]
         pcollection.coder_id = self._context.coders.get_id(StrUtf8Coder())
         pcollection.windowing_strategy_id = self._windowing
         return rows
 
-    def _put_into_composite(self, before: str | None = None) -> None:
-        composite = self._graph.parts.transforms[_BY_HAND]
-        composite.unique_name = LABEL
-        _put_at_the_root(self._graph, _BY_HAND, before)
+    def put_into_composite(self, before: str | None = None) -> None:
+        """Puts the steps into a composite of their own, behind all that is there or before one of the root's;
+        what is taken elsewhere leaves it."""
+        if not self._nodes:
+            self._add_parts()
+            return
+        graph = self.graph
+        graph.parts.transforms[_BY_HAND].unique_name = LABEL
+        _put_at_the_root(graph, _BY_HAND, before)
         self.move_into(_BY_HAND)
+        if before is not None:
+            inside = {pcoll for one in self._nodes for pcoll in graph.node(one).inputs.values()}
+            for at, pcoll in enumerate(sorted(self._made - inside)):
+                graph.node(_BY_HAND).outputs[str(at)] = pcoll
 
     def move_into(self, composite: str) -> None:
         """Puts the steps into a composite, before all that is in it."""
         self._add_parts()
-        graph = self._graph
+        graph = self.graph
         node = graph.node(composite)
         behind = list(node.subtransforms)
         del node.subtransforms[:]
@@ -367,21 +388,21 @@ class _Wiring:
 
     def _add_parts(self) -> None:
         """Adds the coders and the windowing that the steps use."""
-        parts, made = self._graph.parts, self._context.to_runner_api()
+        parts, made = self.graph.parts, self._context.to_runner_api()
         for name, coder in made.coders.items():
             parts.coders[name].CopyFrom(coder)
         for name, strategy in made.windowing_strategies.items():
             parts.windowing_strategies[name].CopyFrom(strategy)
-            parts.windowing_strategies[name].environment_id = self._graph.environment
+            parts.windowing_strategies[name].environment_id = self.graph.environment
 
     def _add(self, name: str, spec: api.FunctionSpec, taken: list[str], coder: Any) -> str:
-        parts = self._graph.parts
+        parts = self.graph.parts
         node_id = f"{_BY_HAND}_{len(self._nodes)}"
         node = parts.transforms[node_id]
         node.unique_name = f"{LABEL}/{name}"
         node.spec.CopyFrom(spec)
         if spec.urn not in _DONE_BY_RUNNERS:
-            node.environment_id = self._graph.environment
+            node.environment_id = self.graph.environment
         for at, pcoll in enumerate(taken):
             node.inputs[str(at)] = pcoll
         made = f"{node_id}_output"
@@ -390,7 +411,8 @@ class _Wiring:
         pcollection.unique_name = f"{node.unique_name}.None"
         pcollection.coder_id = self._context.coders.get_id(coder)
         pcollection.windowing_strategy_id = self._windowing
-        pcollection.is_bounded = api.IsBounded.BOUNDED
+        bounded = all(map(self.is_bounded, taken))
+        pcollection.is_bounded = api.IsBounded.BOUNDED if bounded else api.IsBounded.UNBOUNDED
         self._nodes.append(node_id)
         self._made.add(made)
         return made
@@ -399,23 +421,21 @@ class _Wiring:
 # Steps built by Beam.
 
 
-def _move_into(graph: PortableGraph, starts: list[_Start], write: _Write) -> str:
+def _move_into(graph: PortableGraph, gathered: list[str], manifests: list[str], steps: Any) -> str:
     """Builds steps as Beam does, and moves them into a pipeline; returns the id of the composite."""
     pipeline = own_pipeline()
-    standing: list[_Start] = []
     ends: dict[str, str] = {}
-    for at, start in enumerate(starts):
-        kind = str if start.kind == _BATCH_MANIFESTS else bytes
-        rows = (
-            pipeline
-            | f"Start {at}" >> beam.Impulse()
-            | f"Rows {at}" >> beam.Map(_same).with_output_types(kind)
-        )
-        bounded = graph.parts.pcollections[start.pcoll].is_bounded == api.IsBounded.BOUNDED
-        rows.is_bounded = bounded
-        ends[rows.producer.full_label] = start.pcoll
-        standing.append(start._replace(rows=rows))
-    tuple(standing) | LABEL >> write
+
+    def standing_for(pcoll: str, kind: Any) -> Any:
+        at = len(ends)
+        impulse = pipeline | f"Start {at}" >> beam.Impulse()
+        rows = impulse | f"Rows {at}" >> beam.Map(_same).with_output_types(kind)
+        rows.is_bounded = graph.parts.pcollections[pcoll].is_bounded == api.IsBounded.BOUNDED
+        ends[rows.producer.full_label] = pcoll
+        return rows
+
+    rows = tuple(standing_for(pcoll, typehints.KV[bytes, bytes]) for pcoll in gathered)
+    (rows, tuple(standing_for(pcoll, str) for pcoll in manifests)) | LABEL >> steps
     return _move(graph, pipeline, ends)
 
 

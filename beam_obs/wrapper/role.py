@@ -27,9 +27,11 @@ TELLS_LATE = "tells late"
 """Groups records by no key of theirs, and gives each as it was, but for its pane."""
 EVIDENCE = "evidence"
 """Keeps dead letters or evidence; what it takes is no data of the user's."""
+GATHER = "gather"
+"""The same, and gathers what the pipeline's own steps keep for the run of a stream."""
 COMMIT = "commit"
 """The same, and commits all that the pipeline's own steps keep for the run."""
-KEEPING = frozenset({EVIDENCE, COMMIT})
+KEEPING = frozenset({EVIDENCE, GATHER, COMMIT})
 
 
 class ObservesItsInside(Untyped, beam.PTransform):

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_obs.dead_letters.evidence_writer import CommitEvidence, WriteEvidence, slug, write_whole
+from beam_obs.dead_letters.evidence_writer import (
+    CommitEvidence,
+    GatherEvidence,
+    WriteEvidence,
+    slug,
+    write_whole,
+)
 from beam_obs.records.ledger_rows import PointSums, manifest_of, row_of
 from beam_obs.records.manifest import FILE_BYTES, FILE_DIGEST, Manifest, content_hash
 from beam_obs.records.origin_sums import OriginSums
@@ -66,6 +72,20 @@ def test_a_manifest_tells_the_length_and_a_digest_of_its_file(tmp_path: Path) ->
         content = (tmp_path / manifest.file).read_bytes()
         assert manifest.details[FILE_BYTES] == len(content)
         assert manifest.details[FILE_DIGEST] == content_hash(content).hexdigest()
+
+
+def test_what_is_gathered_is_written_by_the_writer_of_its_key(tmp_path: Path) -> None:
+    writers = {
+        name.encode(): WriteEvidence(Lines, str(tmp_path), name, ".txt") for name in ("one", "two", "none")
+    }
+    with beam.Pipeline("FnApiRunner") as p:
+        one = p | "of one" >> beam.Create([(b"one", "a"), (b"one", "b")])
+        two = p | "of two" >> beam.Create([(b"two", "c")])
+        _ = (one, two) | GatherEvidence(writers) | CommitEvidence(str(tmp_path))
+    rows = {
+        one.file.partition("-")[0]: (tmp_path / one.file).read_text().split() for one in committed(tmp_path)
+    }
+    assert rows == {"one": ["a", "b"], "two": ["c"]}
 
 
 def test_no_rows_make_no_file(tmp_path: Path) -> None:

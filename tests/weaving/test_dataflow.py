@@ -10,6 +10,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
+from apache_beam.transforms.periodicsequence import PeriodicImpulse
+from apache_beam.transforms.window import FixedWindows
 
 import beam_obs as obs
 from beam_obs.weaving.hook import weaving
@@ -77,3 +79,36 @@ def test_what_is_refused_before_a_write_is_not_committed_behind_it(
     found = [one.unique_name for one in steps if one.unique_name.startswith("beam_obs evidence")]
     # Where the files of the write are noted, what is refused waits for it in any case.
     assert len([label for label in found if label.endswith("/Shuffle")]) == commits
+
+
+@pytest.mark.parametrize(
+    ("stages", "homes", "keep_state"), [(True, False, 2), (False, False, 2), (True, True, 4)]
+)
+def test_a_stream_gathers_all_evidence_of_a_folder_in_one_step(
+    stages: bool, homes: bool, keep_state: int, tmp_path: Path
+) -> None:
+    options = offline_options(
+        tmp_path,
+        template_location=str(tmp_path / "template.json"),
+        obs_store=str(tmp_path / "store"),
+        obs_store_shared=True,
+        obs_report="off",
+        streaming=True,
+    )
+    p = obs.Pipeline("DataflowRunner", options=options, name="numbers")
+    with obs.DeadLetters(str(tmp_path / "dead")) as dead:
+        given = {"dead_letters": dead} if homes else {}
+        step = (lambda function: obs.Stage(function, **given)) if stages else (lambda function: function)
+        texts = p | PeriodicImpulse() | "text" >> step(beam.Map(str))
+        numbers = texts | "parse" >> step(beam.Map(float)) | beam.WindowInto(FixedWindows(10))
+        _ = numbers | "key" >> beam.WithKeys(1) | beam.CombinePerKey(sum) | "end" >> beam.Map(print)
+    p.run()
+
+    (staged,) = tmp_path.rglob("pipeline.pb")
+    steps = api.Pipeline.FromString(staged.read_bytes()).components.transforms.values()
+    pardos = {one.unique_name: one for one in steps if one.spec.urn == common_urns.primitives.PAR_DO.urn}
+    found = [
+        name for name, one in pardos.items() if api.ParDoPayload.FromString(one.spec.payload).state_specs
+    ]
+    assert len(found) == keep_state, found
+    assert any("Key derivations of" in name for name in pardos)
