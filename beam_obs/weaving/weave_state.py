@@ -397,9 +397,11 @@ class WeaveState:
         return points
 
     def ledger_rows(self, like: str, label: str) -> str:
-        """Adds a PCollection for the rows of the ledger that a step makes; they are of bundles, which have no
-        window."""
+        """Adds a PCollection for the rows of the ledger that a step makes, under their key; they are of
+        bundles, which have no window."""
         rows = self.rows_of(like, LEDGER, label)
+        keyed = self.graph.coder(KV_URN, [self.graph.bytes_coder] * 2)
+        self.graph.parts.pcollections[rows].coder_id = self.plain_coder[rows] = keyed
         self.put_in_global_window(rows)
         return rows
 

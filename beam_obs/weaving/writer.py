@@ -94,7 +94,9 @@ def write_rows(
         if gathers and kind != INPUTS and not wiring.is_bounded(rows):
             shown, key = ("", kind) if kind in _TOGETHER else (label, f"{kind} of {label}")
             writers.setdefault(key.encode(), _writer(kind, shown, evidence))
-            gathered.append(wiring.keyed(names.once(f"Key {of_step}"), key.encode(), rows, BytesCoder()))
+            if kind != LEDGER:
+                rows = wiring.keyed(names.once(f"Key {of_step}"), key.encode(), rows, BytesCoder())
+            gathered.append(rows)
             continue
         maker = weave.makers_of_rows.get(rows)
         if maker is not None and kind in _WITHIN and hasattr(maker[1], "writer") and wiring.is_bounded(rows):
@@ -107,7 +109,8 @@ def write_rows(
         else:
             manifests.append(wiring.par_do(names.once(of_step), _writer(kind, label, evidence), rows))
     for kind, of_steps in together.items():
-        rows = wiring.flatten(kind.capitalize(), of_steps, BytesCoder())
+        coder = BytesCoder() if kind != LEDGER else TupleCoder([BytesCoder(), BytesCoder()])
+        rows = wiring.flatten(kind.capitalize(), of_steps, coder)
         manifests.append(wiring.par_do(kind, _writer(kind, "", evidence), rows))
     if not shuffles_manifests or not all(map(wiring.is_bounded, (*gathered, *manifests))):
         if gathers:
@@ -244,13 +247,14 @@ class _WindowsManifest(StatelessDoFn):
 
 
 class _LedgerManifest(StatelessDoFn):
-    """Sums rows of the ledger to one manifest for each bundle: no file goes with it."""
+    """Sums rows of the ledger, as they leave the steps or without their key, to one manifest for each bundle:
+    no file goes with it."""
 
     def start_bundle(self) -> None:
         self._sums = PointSums()
 
-    def process(self, row: bytes) -> None:
-        self._sums.add_row(row)
+    def process(self, row: bytes | tuple[bytes, bytes]) -> None:
+        self._sums.add_row(row if isinstance(row, bytes) else row[1])
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._sums.by_point:

@@ -26,6 +26,7 @@ from beam_obs.records.ledger_rows import (
     BY_WINDOW,
     GIVEN,
     LATER,
+    LEDGER,
     MISSED,
     OVER,
     REFUSED,
@@ -39,6 +40,8 @@ from beam_obs.records.origin_sums import OriginSums, Total, sum_of_totals
 from beam_obs.records.window_sums import Window, WindowSums, totals_by
 
 LEDGER_TAG = "beam_obs_ledger"
+LEDGER_KEY = LEDGER.encode()
+"""Under which rows leave: as a stream gathers them, so that no step need put them under it."""
 """Tag of the output by which rows of the ledger leave a step."""
 
 HELD_MOST = 8_192
@@ -272,7 +275,7 @@ class StepTally:
         self.tell_windows()
         row = row_of(self._parts())
         if row:
-            yield TaggedOutput(LEDGER_TAG, GlobalWindows.windowed_value(row))
+            yield TaggedOutput(LEDGER_TAG, GlobalWindows.windowed_value((LEDGER_KEY, row)))
 
     def _settle_totals(self) -> None:
         if self._totals:
