@@ -8,7 +8,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from beam_obs.logs.otlp_logs import check_otlp_logs
-from beam_obs.records.log_settings import OFF, OTLP, LogSettings
+from beam_obs.records.log_settings import JSON, OFF, OTLP, LogSettings
 from beam_obs.runs.options import RunSettings
 
 
@@ -26,5 +26,7 @@ def log_settings(settings: RunSettings, options: Any) -> LogSettings | None:
         return None
     if settings.logs == OTLP:
         check_otlp_logs()
-    project = options.view_as(GoogleCloudOptions).project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
+    # Beam parses all options of Google Cloud for the one, a millisecond and a half.
+    project = options.view_as(GoogleCloudOptions).project if settings.logs == JSON else None
+    project = project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
     return LogSettings(settings.logs, settings.logs_per_line, str(project))

@@ -109,8 +109,7 @@ def write_rows(
         else:
             manifests.append(wiring.par_do(names.once(of_step), _writer(kind, label, evidence), rows))
     for kind, of_steps in together.items():
-        coder = BytesCoder() if kind != LEDGER else TupleCoder([BytesCoder(), BytesCoder()])
-        rows = wiring.flatten(kind.capitalize(), of_steps, coder)
+        rows = wiring.flatten(kind.capitalize(), of_steps)
         manifests.append(wiring.par_do(kind, _writer(kind, "", evidence), rows))
     if not shuffles_manifests or not all(map(wiring.is_bounded, (*gathered, *manifests))):
         if gathers:
@@ -283,7 +282,7 @@ class _Wiring:
         into = beam.WindowInto(GlobalWindows())
         urn, strategy = into.to_runner_api_parameter(self._context)
         spec = api.FunctionSpec(urn=urn, payload=strategy.SerializeToString())
-        return self._add(name, spec, [taken], BytesCoder())
+        return self._add(name, spec, [taken], self._coder_of(taken))
 
     def is_bounded(self, pcoll: str) -> bool:
         """Returns whether a PCollection is no stream."""
@@ -291,30 +290,31 @@ class _Wiring:
 
     def par_do(self, name: str, dofn: beam.DoFn, taken: str) -> str:
         """Returns what a DoFn gives, which is text."""
-        return self._add(name, par_do_spec(dofn), [taken], StrUtf8Coder())
+        return self._add(name, par_do_spec(dofn), [taken], self._coder(StrUtf8Coder()))
 
     def keyed(self, name: str, key: bytes, taken: str, coder: Any) -> str:
         """Returns rows under a key."""
-        return self._add(name, par_do_spec(PutUnderKey(key)), [taken], TupleCoder([BytesCoder(), coder]))
+        pair = self._coder(TupleCoder([BytesCoder(), coder]))
+        return self._add(name, par_do_spec(PutUnderKey(key)), [taken], pair)
 
-    def flatten(self, name: str, taken: list[str], coder: Any) -> str:
-        """Returns several PCollections as one."""
-        return self._add(name, api.FunctionSpec(urn=_FLATTEN), taken, coder)
+    def flatten(self, name: str, taken: list[str]) -> str:
+        """Returns several PCollections of one coder as one; a runner would transcode those of another."""
+        return self._add(name, api.FunctionSpec(urn=_FLATTEN), taken, self._coder_of(taken[0]))
 
     def commit(self, manifests: list[str], evidence: str | RunContext) -> None:
         """Commits manifests behind a shuffle, as `CommitEvidence` does, and puts all steps in a composite."""
         name = "Commit"
-        flat = self.flatten("Manifests", manifests, StrUtf8Coder())
+        flat = self.flatten("Manifests", manifests)
         keyed = self.keyed(f"{name}/Key", b"", flat, StrUtf8Coder())
         shuffle = api.FunctionSpec(urn=common_urns.primitives.GROUP_BY_KEY.urn)
         grouped = TupleCoder([BytesCoder(), IterableCoder(StrUtf8Coder())])
-        shuffled = self._add(f"{name}/Shuffle", shuffle, [keyed], grouped)
+        shuffled = self._add(f"{name}/Shuffle", shuffle, [keyed], self._coder(grouped))
         self.par_do(f"{name}/Write", commit_of_batch(evidence, f"{LABEL}/{name}"), shuffled)
         self.put_into_composite()
 
     def commit_at_once(self, manifests: list[str], evidence: str | RunContext) -> None:
         """Commits manifests one by one as they come, and puts all steps in a composite."""
-        flat = self.flatten("Manifests", manifests, StrUtf8Coder())
+        flat = self.flatten("Manifests", manifests)
         self.par_do("Commit", WriteManifest(evidence), flat)
         self.put_into_composite()
 
@@ -355,7 +355,7 @@ class _Wiring:
         dofn.writer = writer
         self.graph.node(node_id).spec.CopyFrom(par_do_spec(dofn))
         pcollection = self.graph.parts.pcollections[rows]
-        pcollection.coder_id = self._context.coders.get_id(StrUtf8Coder())
+        pcollection.coder_id = self._coder(StrUtf8Coder())
         pcollection.windowing_strategy_id = self._windowing
         return rows
 
@@ -399,7 +399,13 @@ class _Wiring:
             parts.windowing_strategies[name].CopyFrom(strategy)
             parts.windowing_strategies[name].environment_id = self.graph.environment
 
-    def _add(self, name: str, spec: api.FunctionSpec, taken: list[str], coder: Any) -> str:
+    def _coder(self, coder: Any) -> str:
+        return str(self._context.coders.get_id(coder))
+
+    def _coder_of(self, pcoll: str) -> str:
+        return str(self.graph.parts.pcollections[pcoll].coder_id)
+
+    def _add(self, name: str, spec: api.FunctionSpec, taken: list[str], coder: str) -> str:
         parts = self.graph.parts
         node_id = f"{_BY_HAND}_{len(self._nodes)}"
         node = parts.transforms[node_id]
@@ -413,7 +419,7 @@ class _Wiring:
         node.outputs["None"] = made
         pcollection = parts.pcollections[made]
         pcollection.unique_name = f"{node.unique_name}.None"
-        pcollection.coder_id = self._context.coders.get_id(coder)
+        pcollection.coder_id = coder
         pcollection.windowing_strategy_id = self._windowing
         bounded = all(map(self.is_bounded, taken))
         pcollection.is_bounded = api.IsBounded.BOUNDED if bounded else api.IsBounded.UNBOUNDED

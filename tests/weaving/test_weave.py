@@ -71,6 +71,20 @@ def test_they_are_equal_with_the_steps_that_write_evidence_too() -> None:
     )
 
 
+def test_rows_of_all_steps_come_together_in_one_coder() -> None:
+    parts = weave(_pipeline().to_runner_api(), WeaveSettings(evidence="folder")).proto.components
+    flattened = {
+        node.unique_name: {parts.pcollections[one].coder_id for one in node.inputs.values()}
+        | {parts.pcollections[one].coder_id for one in node.outputs.values()}
+        for node in parts.transforms.values()
+        if node.spec.urn == common_urns.primitives.FLATTEN.urn and "beam_obs" in node.unique_name
+    }
+
+    # A runner puts a step that transcodes before a Flatten for each of its inputs that has another.
+    assert any(name.endswith("/Ledger") for name in flattened)
+    assert all(len(coders) == 1 for coders in flattened.values()), flattened
+
+
 def test_what_only_engines_do_names_no_environment() -> None:
     """Prism and Flink look for a step in the environment that it names, and fail there."""
     woven = weave(_pipeline().to_runner_api(), WeaveSettings(evidence="folder")).proto
