@@ -8,7 +8,7 @@ from typing import Any
 from apache_beam.internal import pickler
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
-from apache_beam.transforms import core, userstate
+from apache_beam.transforms import core
 
 from beam_obs.beam_private import DoFnParam, ExceptionHandlingWrapperDoFn, RestrictionDoFnParam
 from beam_obs.woven.held_back import emits_at_the_end, unchecked
@@ -88,7 +88,6 @@ def facts_of(node: api.PTransform) -> ParDoFacts:
 
 def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwargs: Any) -> ParDoFacts:
     callable_only = isinstance(dofn, core.CallableWrapperDoFn)
-    states, timers = (set(), set()) if callable_only else userstate.get_dofn_specs(dofn)
     _, defaults = core.get_function_arguments(dofn, "process")
     inner = innermost(dofn)
     of_beam = type(inner).__module__.startswith("apache_beam.transforms.")
@@ -98,7 +97,7 @@ def _facts(payload: api.ParDoPayload, pickled: bytes, dofn: Any, args: Any, kwar
         dofn,
         args,
         kwargs,
-        is_stateful=bool(states or timers),
+        is_stateful=bool(payload.state_specs or payload.timer_family_specs),
         is_splittable=any(isinstance(default, RestrictionDoFnParam) for default in defaults),
         holds_back=not callable_only and emits_at_the_end(inner),
         passes_seeds=passes_seeds(inner),

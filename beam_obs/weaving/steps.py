@@ -50,7 +50,8 @@ from beam_obs.woven.source_origins import (
 from beam_obs.woven.state import HISTORY
 from beam_obs.woven.step_settings import WovenSettings
 from beam_obs.woven.window_fn import WovenWindowFn
-from beam_obs.woven.woven_payload import WovenPayload, load_woven
+from beam_obs.woven.woven_dofn import WovenDoFn
+from beam_obs.woven.woven_payload import WovenPayload
 from beam_obs.wrapper.element_forms import KEYED, LISTED, PLAIN, ROWS, SEED, WOVEN, Ends
 from beam_obs.wrapper.refusal import DEAD_TAG
 from beam_obs.wrapper.stand_in_dofn import innermost
@@ -123,7 +124,7 @@ def weave_par_do(weave: WeaveState, node_id: str) -> None:
     points = points_of(weave, node_id, facts)
     settings = dataclasses.replace(settings, points=points)
     try:
-        woven, *_ = load_woven(facts.pickled, settings)
+        woven = WovenDoFn(facts.dofn, facts.args, facts.kwargs, settings)
     except Exception as error:
         leave_as_it_is(weave, node_id, f"it cannot be wrapped: {error}")
         return
