@@ -145,8 +145,8 @@ def _fragments(way: Way) -> dict[str, str]:
         "give_one": _give_one(way),
         "give_yielded": _give_yielded(way),
         "give_lone": _give_lone(way),
-        "give_first": _give_first(way),
-        "first": "result" if way.is_woven and not way.has_state else "_",
+        "give_listed": "pass" if way.is_woven else templates.GIVE_LISTED,
+        "give_alone": _give_alone(way),
         "give_all": _give_all(way),
         "pass_on": templates.PASS_ON[way.takes, way.gives],
         "settled": _later(way, "results"),
@@ -249,10 +249,12 @@ def _give_yielded(way: Way) -> str:
     return templates.GIVE_YIELDED if way.gives == WOVEN and not way.has_state else "results = [result]"
 
 
-def _give_first(way: Way) -> str:
-    if way.has_state:
-        return _of_call("results")
-    return _give_one(way) if way.is_woven else "return results"
+def _give_alone(way: Way) -> str:
+    """Returns what gives the one result of a woven step that was in no list, or is one of Beam's wrappers."""
+    if not way.is_woven:
+        return ""
+    first, give = ("_", _of_call("results")) if way.has_state else ("result", _give_one(way))
+    return _filled(templates.GIVE_ALONE, {"first": first, "give_first": give})
 
 
 def _give_all(way: Way) -> str:

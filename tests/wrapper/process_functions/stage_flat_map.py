@@ -17,37 +17,36 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
             return timed(process, element)
         try:
             results = function(element)
-            kind = results.__class__
-            if kind is not list:
-                if kind is lazy_kind:
-                    for result in results:
-                        break
-                    else:
-                        others += 1
-                        filtered += 1
-                        return ()
-                    for second in results:
-                        iterator, results = results, [result, second]
-                        for result in iterator:
-                            results += [result, *islice(iterator, cap)]
-                            break
-                        if len(results) > cap:
-                            others += 1
-                            return go_on(element, results, iterator)
-                        break
-                    else:
-                        return [result]
-                else:
-                    results = settle(element, results)
-                    if results.__class__ is lazily:
-                        others += 1
+            if results.__class__ is list:
+                match results:
+                    case [_]:
                         return results
+            elif results.__class__ is lazy_kind:
+                for result in results:
+                    break
+                else:
+                    others += 1
+                    filtered += 1
+                    return ()
+                for second in results:
+                    iterator, results = results, [result, second]
+                    for result in iterator:
+                        results += [result, *islice(iterator, cap)]
+                        break
+                    if len(results) > cap:
+                        others += 1
+                        return go_on(element, results, iterator)
+                    break
+                else:
+                    return [result]
+            else:
+                results = settle(element, results)
+                if results.__class__ is lazily:
+                    others += 1
+                    return results
         except Exception as error:
             others += 1
             return refuse(element, error)
-        match results:
-            case [_]:
-                return results
         others += 1
         if results:
             out += len(results)

@@ -45,34 +45,34 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary
                 case [result]:
                     if result.__class__ in ordinary:
                         return [(provenance, result)]
-            kind = results.__class__
-            if kind is not list:
-                if kind is lazy_kind:
-                    for result in results:
-                        break
-                    else:
-                        others += 1
-                        filtered += 1
-                        missed(provenance)
-                        return ()
-                    for second in results:
-                        iterator, results = results, [result, second]
-                        for result in iterator:
-                            results += [result, *islice(iterator, cap)]
-                            break
-                        if len(results) > cap:
-                            others += 1
-                            return later(provenance, go_on(value, results, iterator))
-                        break
-                    else:
-                        if result.__class__ in ordinary:
-                            return [(provenance, result)]
-                        results = [result]
+            if results.__class__ is list:
+                pass
+            elif results.__class__ is lazy_kind:
+                for result in results:
+                    break
                 else:
-                    results = settle(value, results)
-                    if results.__class__ is lazily:
+                    others += 1
+                    filtered += 1
+                    missed(provenance)
+                    return ()
+                for second in results:
+                    iterator, results = results, [result, second]
+                    for result in iterator:
+                        results += [result, *islice(iterator, cap)]
+                        break
+                    if len(results) > cap:
                         others += 1
-                        return later(provenance, results)
+                        return later(provenance, go_on(value, results, iterator))
+                    break
+                else:
+                    if result.__class__ in ordinary:
+                        return [(provenance, result)]
+                    results = [result]
+            else:
+                results = settle(value, results)
+                if results.__class__ is lazily:
+                    others += 1
+                    return later(provenance, results)
         except Exception as error:
             others += 1
             return refused(provenance, value, error)

@@ -28,31 +28,31 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary
         took(provenance)
         try:
             results = function(value, *args, **kwargs)
-            kind = results.__class__
-            if kind is not list:
-                if kind is lazy_kind:
-                    for result in results:
-                        break
-                    else:
-                        others += 1
-                        filtered += 1
-                        return list(outputs((), call))
-                    for second in results:
-                        iterator, results = results, [result, second]
-                        for result in iterator:
-                            results += [result, *islice(iterator, cap)]
-                            break
-                        if len(results) > cap:
-                            others += 1
-                            return outputs(go_on(value, results, iterator), call)
-                        break
-                    else:
-                        results = [result]
+            if results.__class__ is list:
+                pass
+            elif results.__class__ is lazy_kind:
+                for result in results:
+                    break
                 else:
-                    results = settle(value, results)
-                    if results.__class__ is lazily:
+                    others += 1
+                    filtered += 1
+                    return list(outputs((), call))
+                for second in results:
+                    iterator, results = results, [result, second]
+                    for result in iterator:
+                        results += [result, *islice(iterator, cap)]
+                        break
+                    if len(results) > cap:
                         others += 1
-                        return outputs(results, call)
+                        return outputs(go_on(value, results, iterator), call)
+                    break
+                else:
+                    results = [result]
+            else:
+                results = settle(value, results)
+                if results.__class__ is lazily:
+                    others += 1
+                    return outputs(results, call)
         except Exception as error:
             others += 1
             return list(outputs(refused(provenance, value, error), call))

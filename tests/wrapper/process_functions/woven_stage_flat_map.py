@@ -36,31 +36,31 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary
         value = (key, value)
         try:
             results = function(value)
-            kind = results.__class__
-            if kind is not list:
-                if kind is lazy_kind:
-                    for result in results:
-                        break
-                    else:
-                        others += 1
-                        filtered += 1
-                        return note_filtered(provenance) if provenance[9:] >= least else ()
-                    for second in results:
-                        iterator, results = results, [result, second]
-                        for result in iterator:
-                            results += [result, *islice(iterator, cap)]
-                            break
-                        if len(results) > cap:
-                            others += 1
-                            return later(provenance, go_on(value, results, iterator))
-                        break
-                    else:
-                        results = [result]
+            if results.__class__ is list:
+                pass
+            elif results.__class__ is lazy_kind:
+                for result in results:
+                    break
                 else:
-                    results = settle(value, results)
-                    if results.__class__ is lazily:
+                    others += 1
+                    filtered += 1
+                    return note_filtered(provenance) if provenance[9:] >= least else ()
+                for second in results:
+                    iterator, results = results, [result, second]
+                    for result in iterator:
+                        results += [result, *islice(iterator, cap)]
+                        break
+                    if len(results) > cap:
                         others += 1
-                        return later(provenance, results)
+                        return later(provenance, go_on(value, results, iterator))
+                    break
+                else:
+                    results = [result]
+            else:
+                results = settle(value, results)
+                if results.__class__ is lazily:
+                    others += 1
+                    return later(provenance, results)
         except Exception as error:
             others += 1
             return refused(provenance, value, error)
