@@ -24,11 +24,18 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.trigger import AccumulationMode
-from apache_beam.transforms.window import FixedWindows, GlobalWindows, SlidingWindows, WindowFn
+from apache_beam.transforms.window import (
+    FixedWindows,
+    GlobalWindows,
+    IntervalWindow,
+    SlidingWindows,
+    WindowFn,
+)
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.io.writes.counted_files import CountedWriter, WrittenFile, noted
 from beam_obs.records.errors import UsageError
+from beam_obs.records.manifest import short_hash
 from beam_obs.stages.observed_pardo import own_output
 from beam_obs.wrapper.refusal import EVIDENCE_TAG
 from beam_obs.wrapper.role import WRITES_FILES, Ours
@@ -44,6 +51,8 @@ _TIMES: dict[type, tuple[str, ...]] = {
 }
 """What windows begin and end by."""
 _UUID = re.compile(r"%\(uuid\)\w+")
+_WINDOW = re.compile(r"%\(window(_utc)?\)\w+")
+_UTC = "%Y-%m-%dT%H-%M-%S"
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -78,7 +87,7 @@ class WriteStreamFiles(Ours):
         seed = uuid.uuid4().hex if _UUID.search(self._sink.shard_name_format) else ""
         is_anew = windowing.windowfn is not encoded.windowing.windowfn
         shard = _Shard(shards, windowing.windowfn) if is_anew else _ShardInItsWindow(shards)
-        write = _WriteGroup(self._sink, shards, seed, self._stage)
+        write = _WriteGroup(self._sink, shards, windowing.windowfn.get_window_coder(), seed, self._stage)
         return (
             encoded
             | "Shard" >> _ShardParDo(shard, windowing).with_output_types(typehints.KV[int, bytes])
@@ -189,13 +198,15 @@ class _WriteGroup(StatelessDoFn):
     Args:
       sink: opens files and names them.
       shards: how many there are.
+      windows: coder of the windows of groups.
       seed: of the uuids in names of files, where they have any.
       stage: full label of the write; None where manifests are not kept.
     """
 
-    def __init__(self, sink: Any, shards: int, seed: str, stage: str | None) -> None:
+    def __init__(self, sink: Any, shards: int, windows: Any, seed: str, stage: str | None) -> None:
         self.sink = sink  # as Beam's own have it
         self._shards = shards
+        self._windows = windows
         self._seed = seed
         self._stage = stage
 
@@ -249,12 +260,29 @@ class _WriteGroup(StatelessDoFn):
         for the template.
         """
         named = copy.copy(self.sink)
-        more = (f"-pane-{pane}" if pane else "") + (f"-part-{part}" if part else "")
+        named.shard_name_format, more = self._of_window(window)
+        more += (f"-pane-{pane}" if pane else "") + (f"-part-{part}" if part else "")
         content = f"{self._seed} {window} {shard}{more}"
         of_file = str(uuid.uuid5(uuid.NAMESPACE_OID, content).int)
         named.shard_name_format = _UUID.sub(of_file, named.shard_name_format) + more
-        name: str = named._get_final_name(shard, self._shards, window)
+        name: str = named._get_final_name(shard, self._shards)
         return name
+
+    def _of_window(self, window: Any) -> tuple[str, str]:
+        """Returns the format of names with a window in it, and what tells it from others of the same text."""
+        texts = {"window": str(window), "window_utc": _in_utc(window)}
+        named = _WINDOW.sub(lambda part: (part[0] % texts).replace("%", "%%"), self.sink.shard_name_format)
+        own = type(window) is not IntervalWindow
+        return named, f"-{short_hash(self._windows.encode(window))}" if own else ""
+
+
+def _in_utc(window: Any) -> str:
+    """Returns a window as Beam's sinks show it, in UTC; as text where it has no such times."""
+    try:
+        times = [time.to_utc_datetime().strftime(_UTC) for time in (window.start, window.end)]
+    except (OverflowError, NotImplementedError):
+        return str(window)
+    return f"[{', '.join(times)})"
 
 
 def _give_last_name(temporary: str, name: str) -> None:

@@ -8,12 +8,15 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import Coder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.options.value_provider import StaticValueProvider
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import (
     FixedWindows,
+    IntervalWindow,
+    NonMergingWindowFn,
     Sessions,
     SlidingWindows,
     TimestampedValue,
@@ -158,3 +161,58 @@ def test_names_of_uuids_or_of_times_tell_windows_apart(template: str) -> None:
         _ = put | obs.WriteToText("out", shard_name_template=template)
 
     assert lines_of("out") == "abcdef"
+
+
+class OfLetter(IntervalWindow):  # type: ignore[misc, unused-ignore]
+    """The window of a letter, whose text does not tell the letter."""
+
+    def __init__(self, letter: str) -> None:
+        super().__init__(0, 20)
+        self.letter = letter
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OfLetter) and other.letter == self.letter
+
+    def __hash__(self) -> int:
+        return hash(self.letter)
+
+
+class OfLetterCoder(Coder):  # type: ignore[misc, unused-ignore]
+    def encode(self, window: OfLetter) -> bytes:
+        return window.letter.encode()
+
+    def decode(self, encoded: bytes) -> OfLetter:
+        return OfLetter(encoded.decode())
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+class ByLetter(NonMergingWindowFn):  # type: ignore[misc, unused-ignore]
+    def assign(self, context: Any) -> list[OfLetter]:
+        return [OfLetter(context.element)]
+
+    def get_window_coder(self) -> OfLetterCoder:
+        return OfLetterCoder()
+
+
+def test_windows_of_ones_own_that_have_the_same_text_are_in_files_of_their_own() -> None:
+    with obs.Pipeline("DirectRunner", STREAM, name="letters") as p:
+        put = p | late_letters().advance_watermark_to_infinity() | windowed(ByLetter())
+        _ = put | "write" >> obs.WriteToText("out", ".txt")
+
+    assert lines_of("out") == "abcdef"
+    assert len(contents()) == 6
+
+
+@pytest.mark.parametrize("template", ["-W-SS", "-V-SS"])
+def test_records_without_a_time_are_written(template: str) -> None:
+    stream = TestStream().add_elements(["a", "b"]).advance_watermark_to(5).add_elements(["c"])
+    with beam.Pipeline("DirectRunner", STREAM) as p:
+        _ = (
+            p
+            | stream.advance_watermark_to_infinity()
+            | obs.WriteToText("out", shard_name_template=template, triggering_frequency=10)
+        )
+
+    assert lines_of("out") == "abc"
