@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from beam_obs.files.avro_container import AvroContainer
-from beam_obs.records.dead_letter import DEAD_LETTER_SCHEMA, FINGERPRINT_VERSION, DeadLetter, example_of_kind
+from beam_obs.records.dead_letter import (
+    DEAD_LETTER_SCHEMA,
+    FINGERPRINT_VERSION,
+    DeadLetter,
+    example_of_kind,
+    is_of_further_window,
+)
 from beam_obs.records.letter_index import LetterIndexWriter
 from beam_obs.records.letter_row import LetterRows
-from beam_obs.records.manifest import Manifest
+from beam_obs.records.manifest import FURTHER_WINDOWS, Manifest
 
 _FINGERPRINT_LIMIT = 1000
 _BLOCK_BYTES = 256_000
@@ -19,12 +25,13 @@ class _Census:
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
-        self._count = 0
+        self._count = self._further = 0
         self._by_fingerprint: dict[str, dict[str, Any]] = {}
         self._others = 0
 
     def add(self, letter: DeadLetter) -> None:
         self._count += 1
+        self._further += is_of_further_window(letter.id)
         entry = self._by_fingerprint.get(letter.fingerprint)
         if entry is not None:
             entry["count"] += 1
@@ -42,6 +49,8 @@ class _Census:
         details: dict[str, Any] = {"fingerprints": self._by_fingerprint}
         if self._others:
             details["others"] = self._others
+        if self._further:
+            details[FURTHER_WINDOWS] = self._further
         return Manifest("dead_letters", self._stage, "", self._count, "", details)
 
 

@@ -43,7 +43,9 @@ class FormatDeadLetters(Untyped, beam.DoFn):
     def start_bundle(self) -> None:
         """Draws the bundle's nonce."""
         self._nonce = os.urandom(6).hex()
-        self._index = 0
+        self._index = -1
+        self._further = 0
+        self._refusal: Refusal | None = None
         self._window: Any = None
         self._window_text = ""
         self._tracers: dict[str, StepTracer] = {}
@@ -68,13 +70,18 @@ class FormatDeadLetters(Untyped, beam.DoFn):
           pane: of its element.
         """
         context, failure = self._context, refusal.failure
+        # Beam calls for each window of an element, one after the other.
+        self._further = self._further + 1 if refusal is self._refusal else 0
+        self._refusal = refusal
         stage = refusal.stage or self._stage
         source_uri, position = refusal.source_uri, refusal.position
         if refusal.origin is not None and source_uri is None and position is None:
             source_uri, _, position = _place_of(refusal.origin, context.run)
         refusal = self._told(refusal, stage)
+        self._index += not self._further
         identity = f"{context.run}.{refusal.letter or f'{self._nonce}.{self._index}'}"
-        self._index += 1
+        if self._further:
+            identity = f"{identity}.{self._further}"
         if window is not self._window:
             self._window, self._window_text = window, window_text(window)
         key = dead_letter_key(context.pipeline, stage, refusal.origin, refusal.payload)

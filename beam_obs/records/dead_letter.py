@@ -16,6 +16,7 @@ PAYLOAD_TEXT_LIMIT = 4096
 """Longest `payload_text`, in bytes of UTF-8."""
 
 _EXAMPLE_LIMIT = 500
+_DOTS_OF_ID = 2
 """Characters of each text of the letter that stands for its kind."""
 
 
@@ -29,7 +30,8 @@ class DeadLetter(NamedTuple):
     """One refused element.
 
     Args:
-      id: unique per refused element: run, nonce of the bundle, index in the bundle.
+      id: unique per refused element: run, nonce of the bundle, index in the bundle; of an element in several
+        windows, which has a letter in each, behind the first the number of the window too.
       key: the same for the same refusal seen again: a hash of pipeline, stage, origin and payload.
       run: id of the run.
       pipeline: name of the pipeline.
@@ -105,6 +107,15 @@ class DeadLetter(NamedTuple):
         values = json.loads(text)
         values["payload"] = base64.b64decode(values["payload"])
         return cls(**values)
+
+
+def is_of_further_window(letter_id: str) -> bool:
+    """Returns whether a letter is of a refusal that has one in another window too, before it.
+
+    >>> [is_of_further_window(f"01955a30-5f80.0123456789ab.7{window}") for window in ("", ".1")]
+    [False, True]
+    """
+    return letter_id.count(".") > _DOTS_OF_ID
 
 
 def dead_letter_key(pipeline: str, stage: str, origin: str | None, payload: bytes) -> str:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 DEAD_LETTERS = "dead_letters"
+FURTHER_WINDOWS = "further_windows"
+"""In the details of dead letters: how many are of a refusal that has a letter in an earlier window."""
 """Kind of the manifest of a file of dead letters."""
 
 LOST = "lost"

@@ -20,6 +20,7 @@ from beam_obs.runs.ledger import Ledger, ledger_of
 from beam_obs.runs.noted_files import noted_file_lines
 from beam_obs.store.evidence import (
     Evidence,
+    letters_of_further_windows,
     summarize_checks,
     summarize_dead_letters,
     summarize_ledger,
@@ -69,9 +70,11 @@ def describe_end(
     )
     told = dataclasses.replace(snapshot, stages=stages, elements=elements)
     keeping = [step.label for step in graph.steps if step.dead is not None] if graph is not None else []
-    kept = {label: refused["by_stage"].get(label, 0) for label in keeping}
+    further = letters_of_further_windows(evidence)
+    kept = {label: refused["by_stage"].get(label, 0) - further.get(label, 0) for label in keeping}
+    in_files = {label: count - further.get(label, 0) for label, count in refused["in_files"].items()}
     # Attempts may refuse a record more often than it was kept.
-    refused["not_kept"] = {} if snapshot.attempted else _not_kept(keeping, told.stages, refused["in_files"])
+    refused["not_kept"] = {} if snapshot.attempted else _not_kept(keeping, told.stages, in_files)
     gatherings = woven.gatherings if woven is not None else []
     noted = noted_file_lines(
         observation.outputs, evidence.of_kind("outputs"), told.stages, snapshot.attempted

@@ -17,6 +17,7 @@ from beam_obs.records.dead_letter import DeadLetter, example_of_kind
 from beam_obs.records.instrument_rows import INSTRUMENTS
 from beam_obs.records.ledger_rows import LEDGER, PointSums
 from beam_obs.records.manifest import (
+    FURTHER_WINDOWS,
     LOST,
     Manifest,
     content_hash,
@@ -250,6 +251,16 @@ def summarize_dead_letters(store: Store, folder: str, evidence: Evidence) -> dic
         "by_fingerprint": sorted(kinds.values(), key=lambda kind: (-kind["count"], kind["stage"])),
         "other_fingerprints": others,
     }
+
+
+def letters_of_further_windows(evidence: Evidence) -> dict[str, int]:
+    """Returns of each stage how many of its committed letters are of refusals that have an earlier one: a
+    record that is in several windows has a letter in each, and was refused once."""
+    found: dict[str, int] = {}
+    for manifest in evidence.of_kind("dead_letters"):
+        if further := manifest.details.get(FURTHER_WINDOWS):
+            found[manifest.stage] = found.get(manifest.stage, 0) + int(further)
+    return found
 
 
 def committed_kinds(evidence: Evidence) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.transforms.window import GlobalWindows
+from apache_beam.transforms.window import GlobalWindows, SlidingWindows, TimestampedValue
 
 import beam_obs as obs
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
@@ -353,3 +353,21 @@ def test_a_step_that_holds_records_until_its_bundle_ends_is_named(step: Any, tmp
 @pytest.mark.parametrize("step", [beam.ParDo(Closed()), beam.ParDo(Told()), beam.BatchElements(3, 3)])
 def test_a_step_that_holds_no_record_is_not(step: Any, tmp_path: Path) -> None:
     assert balance_behind(step, tmp_path)["unchecked_steps"] == []
+
+
+@pytest.mark.parametrize("traces", ["off", "store"])
+def test_a_record_refused_in_several_windows_was_refused_once(tmp_path: Path, traces: str) -> None:
+    options = ["--obs_max_dead_rate=1", f"--obs_store={tmp_path}", f"--obs_traces={traces}"]
+    with obs.Pipeline("FnApiRunner", PipelineOptions(options), name="sliding") as p:
+        texts = p | beam.Create(["1", "2", "x", "x"]) | beam.Map(lambda text: TimestampedValue(text, 5))
+        _ = texts | beam.WindowInto(SlidingWindows(4, 2)) | "parse" >> obs.Stage(beam.Map(int))
+
+    store = obs.Store(str(tmp_path))
+    end = store.find("latest").end or {}
+    assert end["balance"]["holds"] is True, end["balance"]
+    letters = list(obs.read_dead_letters("latest", store=store))
+    assert (
+        len({letter.id for letter in letters}) == len({(letter.id, letter.window) for letter in letters}) == 4
+    )
+    assert len({letter.window for letter in letters}) == 2
+    assert end["dead_letters"]["not_kept"] == {}
