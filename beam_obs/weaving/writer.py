@@ -139,7 +139,6 @@ def _commit_stream(
         wiring.move_into(_move_into(wiring.graph, gathered, manifests, steps))
         return
     gather, commit = there
-    wiring.add_writers(gather, writers)
     wiring.bring_to(gather, gathered)
     wiring.bring_to(commit, manifests)
     wiring.put_into_composite(gather)
