@@ -141,7 +141,7 @@ def test_a_job_whose_launcher_has_left_is_exported_to_its_end(
     seen: list[str] = []
 
     def has_ended() -> bool:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, KeyError):  # before it listens, and before it knows of a run
             found = values(scrape(port)[2])
             of_left = {status: found[series(STATUS, pipeline="left", status=status)] for status in STATUSES}
             seen.append(next((status for status, value in of_left.items() if value), "none"))
