@@ -31,6 +31,7 @@ from beam_obs.records.manifest import DEAD_LETTERS, Commit, Manifest, commit_con
 from beam_obs.records.run_context import RunContext
 from beam_obs.wrapper.role import COMMIT, EVIDENCE, GATHER, Ours
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+from beam_obs.wrapper.windowing_par_do import WindowingParDo
 
 EVIDENCE_LABEL = "beam_obs evidence"
 """Begins the names of the steps that write and commit the evidence of a run."""
@@ -224,14 +225,7 @@ def keyed(make: beam.DoFn, of_rows: Any = bytes) -> beam.ParDo:
       make: the DoFn.
       of_rows: type of the rows.
     """
-    return _GloballyParDo(make).with_output_types(typehints.KV[bytes, of_rows])
-
-
-class _GloballyParDo(beam.ParDo):  # type: ignore[misc, unused-ignore]
-    """A ParDo whose DoFn gives all in the global window: with a WindowInto it would be one step more."""
-
-    def get_windowing(self, inputs: Any) -> Windowing:
-        return Windowing(GlobalWindows())
+    return WindowingParDo(make, Windowing(GlobalWindows())).with_output_types(typehints.KV[bytes, of_rows])
 
 
 class CommitEvidence(Ours):

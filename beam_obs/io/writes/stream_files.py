@@ -40,6 +40,7 @@ from beam_obs.stages.observed_pardo import own_output
 from beam_obs.wrapper.refusal import EVIDENCE_TAG
 from beam_obs.wrapper.role import WRITES_FILES, Ours
 from beam_obs.wrapper.stateless_dofn import StatelessDoFn
+from beam_obs.wrapper.windowing_par_do import WindowingParDo
 
 LATE_SECONDS = 86_400
 """How long windows of the write's own take what is late, in event time."""
@@ -90,7 +91,7 @@ class WriteStreamFiles(Ours):
         write = _WriteGroup(self._sink, shards, windowing.windowfn.get_window_coder(), seed, self._stage)
         return (
             encoded
-            | "Shard" >> _ShardParDo(shard, windowing).with_output_types(typehints.KV[int, bytes])
+            | "Shard" >> WindowingParDo(shard, windowing).with_output_types(typehints.KV[int, bytes])
             | "Group" >> beam.GroupByKey()
             | "Files" >> beam.ParDo(write).with_output_types(str)
         )
@@ -141,17 +142,6 @@ def _tells_windows_apart(shard_name_format: str, windowfn: Any) -> bool:
     times = _TIMES.get(type(windowfn), ())
     are_whole = all(getattr(windowfn, time).micros % _SECOND_MICROS == 0 for time in times)
     return "%(window_utc)" in shard_name_format and bool(times) and are_whole
-
-
-class _ShardParDo(beam.ParDo):  # type: ignore[misc, unused-ignore]
-    """A ParDo that gives its records in windows of its own: with a WindowInto it would be one step more."""
-
-    def __init__(self, shard: beam.DoFn, windowing: Windowing) -> None:
-        super().__init__(shard)
-        self._windowing = windowing
-
-    def get_windowing(self, inputs: Any) -> Windowing:
-        return self._windowing
 
 
 class _ShardInItsWindow(StatelessDoFn):
