@@ -40,7 +40,7 @@ from beam_obs.web.pages.search_page import search_page
 from beam_obs.web.pages.step_page import step_page
 from beam_obs.web.protection import Protection
 from beam_obs.web.rendering import render
-from beam_obs.web.runs_lines import runs_lines
+from beam_obs.web.runs_lines import NoLimit, runs_lines
 from beam_obs.web.stored_runs import StoredRuns
 
 _LOGGER = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ def application(
             lines = "".join(runs_lines(runs, dict(request.query_params)))
         except (RunNotFound, UnknownName) as error:
             return PlainTextResponse(f"{error}\n", 404)
-        except ValueError as error:
+        except NoLimit as error:
             return PlainTextResponse(f"{error}\n", 400)
         except (BeamObsError, OSError) as error:
             return PlainTextResponse(f"{error}\n", 500)

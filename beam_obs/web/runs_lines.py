@@ -12,6 +12,10 @@ _USUAL_LIMIT = 20
 _READ_AT_ONCE = 64
 
 
+class NoLimit(ValueError):
+    """A limit of runs was asked for that is no number."""
+
+
 def runs_lines(runs: StoredRuns, query: Mapping[str, str]) -> Iterator[str]:
     """Gives a line for each run, the newest first.
 
@@ -21,14 +25,14 @@ def runs_lines(runs: StoredRuns, query: Mapping[str, str]) -> Iterator[str]:
 
     Raises:
       RunNotFound: there is no such pipeline.
-      ValueError: the limit is no number.
+      NoLimit: the limit is no number.
     """
     pipeline = query.get("pipeline") or None
     if pipeline is not None and not runs.ids(pipeline):
         runs.store.check_pipeline(pipeline)
     given = query.get("limit") or str(_USUAL_LIMIT)
     if not re.fullmatch("[0-9]{1,9}", given):
-        raise ValueError(f"limit={given} is no number of runs: write limit=20, or limit=0 for all")
+        raise NoLimit(f"limit={given} is no number of runs: write limit=20, or limit=0 for all")
     limit = int(given)
     ids = runs.ids(pipeline)[: limit or None]
     for start in range(0, len(ids), _READ_AT_ONCE):
