@@ -14,8 +14,9 @@ from beam_obs.exporters.steady_refusals import SteadyRefusals
 from beam_obs.exporters.targets import ON
 from beam_obs.exporters.thread_log import kept_messages
 from beam_obs.metrics.run_numbers import RunNumbers
-from beam_obs.records.errors import MissingExtra, UsageError
+from beam_obs.records.errors import MissingExtra
 from beam_obs.store.secrets import redact_text
+from beam_obs.traces.otlp_sender import GRPC, NUMBERS, check_protocol, protocol_of
 
 try:
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as ByGrpc
@@ -26,7 +27,6 @@ except ImportError:
 
 _VARIABLE = "OTEL_EXPORTER_OTLP_"
 _PATH = "/v1/metrics"
-_GRPC, _HTTP = "grpc", "http/protobuf"
 _DELTA = ("DELTA", "LOWMEMORY")
 _TIMEOUT_SECONDS = 5.0
 """Where no variable has another: of one attempt, in which the exporter tries more than once."""
@@ -80,13 +80,11 @@ class Otlp:
 
 
 def _exporter(address: str | None) -> MetricExporter:
-    protocol = _variable("PROTOCOL", _HTTP)
+    check_protocol(NUMBERS)
     timeout = None if _variable("TIMEOUT") else _TIMEOUT_SECONDS
     given: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-    if protocol == _GRPC:
+    if protocol_of(NUMBERS) == GRPC:
         return ByGrpc(endpoint=address, **given)
-    if protocol != _HTTP:
-        raise UsageError(f"{_VARIABLE}PROTOCOL is {protocol!r}: set it to {_HTTP} or {_GRPC}")
     if address is not None and not address.endswith(_PATH):
         address += _PATH
     return ByHttp(endpoint=address, **given)

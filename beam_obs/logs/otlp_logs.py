@@ -129,9 +129,9 @@ def _inner_handler(pipeline: str, sender: OtlpSender) -> logging.Handler:
 
 
 def _exporter() -> Any:
-    from beam_obs.traces.otlp_sender import LINES, TIMEOUT_SECONDS, protocol_of
+    from beam_obs.traces.otlp_sender import GRPC, LINES, TIMEOUT_SECONDS, protocol_of
 
-    if protocol_of(LINES) == "grpc":
+    if protocol_of(LINES) == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as ByGrpc
 
         return ByGrpc(timeout=TIMEOUT_SECONDS)

@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 from beam_obs.logs.otlp_logs import check_otlp_logs
 from beam_obs.records.log_settings import JSON, OFF, OTLP, LogSettings
 from beam_obs.runs.options import RunSettings
+from beam_obs.traces.otlp_sender import LINES, check_protocol
 
 
 def log_settings(settings: RunSettings, options: Any) -> LogSettings | None:
@@ -21,11 +22,13 @@ def log_settings(settings: RunSettings, options: Any) -> LogSettings | None:
 
     Raises:
       MissingExtra: log records are to be sent by OTLP, and the ``otel`` extra is not installed.
+      UsageError: the standard variables ask for a protocol that there is no exporter for.
     """
     if settings.logs == OFF:
         return None
     if settings.logs == OTLP:
         check_otlp_logs()
+        check_protocol(LINES)
     # Beam parses all options of Google Cloud for the one, a millisecond and a half.
     project = options.view_as(GoogleCloudOptions).project if settings.logs == JSON else None
     project = project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")

@@ -17,6 +17,7 @@ from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.trace_settings import OTLP, STORE, TraceSettings
 from beam_obs.runs.options import SHARE, Argument
+from beam_obs.traces.otlp_sender import GRPC, SPANS, check_protocol, protocol_of
 from beam_obs.traces.sampling import share_of, threshold_of
 from beam_obs.traces.span_ids import span_id_of_run, trace_id_of_run
 from beam_obs.traces.tracer import check_tracing, users_provider
@@ -93,7 +94,7 @@ def trace_settings(
 
     Raises:
       MissingExtra: the ``otel`` extra is not installed.
-      UsageError: a share is none.
+      UsageError: a share is none, or spans are to go by a protocol that there is no exporter for.
     """
     asked = options.view_as(TraceOptions)
     shares = parse_shares(asked.obs_trace_share)
@@ -101,6 +102,9 @@ def trace_settings(
     if target is None:
         return None
     check_tracing(target)
+    takes_users_provider = asked.obs_traces in (AUTO, PROVIDER)
+    if target == OTLP and (not takes_users_provider or users_provider_if_loaded() is None):
+        check_protocol(SPANS, variables)
     if labels is not None:
         _tell_unknown(shares.steps, labels)
     of_sampler = _share_of_sampler(variables)
@@ -118,13 +122,13 @@ def trace_settings(
         pipeline=context.pipeline,
         folder=context.folder,
         target=target,
-        takes_users_provider=asked.obs_traces in (AUTO, PROVIDER),
+        takes_users_provider=takes_users_provider,
         threshold=threshold_of(share),
         trace_id=trace_id_of_run(context.run),
         span_id=span_id_of_run(context.run),
         thresholds=tuple((step, threshold_of(one)) for step, one in shares.steps.items()),
         endpoint=_endpoint(variables),
-        protocol=_protocol(variables),
+        protocol=protocol_of(SPANS, variables),
         keeps_messages=keeps_messages,
     )
 
@@ -244,8 +248,4 @@ def _endpoint(variables: Mapping[str, str]) -> str | None:
     own, of_all = (variables.get(name) for name in _ENDPOINTS)
     if own or not of_all:
         return own or None
-    return of_all if _protocol(variables) == "grpc" else f"{of_all.rstrip('/')}/v1/traces"
-
-
-def _protocol(variables: Mapping[str, str]) -> str | None:
-    return variables.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or variables.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    return of_all if protocol_of(SPANS, variables) == GRPC else f"{of_all.rstrip('/')}/v1/traces"

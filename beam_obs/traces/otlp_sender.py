@@ -9,20 +9,26 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Mapping
 from typing import Any
+
+from beam_obs.records.errors import UsageError
 
 MOST_HELD = 8_192
 """Spans or lines that wait at most; what comes beyond is lost and counted."""
 FLUSH_SECONDS = 3.0
 """Longest that the end of a bundle waits, where the backend has answered last."""
 
-SPANS, LINES = "spans", "log lines"
+SPANS, LINES, NUMBERS = "spans", "log lines", "numbers"
+HTTP, GRPC = "http/protobuf", "grpc"
+"""Protocols of OTLP that OpenTelemetry has exporters for in Python."""
 TIMEOUT_SECONDS = 2
 """Longest that an exporter is to try for."""
 
 _AT_ONCE = 512
 _EVERY_SECONDS = 1.0
 _LOGGER = logging.getLogger(__name__)
+_SIGNALS = {SPANS: "TRACES_", LINES: "LOGS_", NUMBERS: "METRICS_"}
 _THREADS = {SPANS: "beam_obs spans", LINES: "beam_obs log lines"}
 
 
@@ -161,7 +167,7 @@ def span_sender(endpoint: str | None, protocol: str | None) -> OtlpSender:
       protocol: ``http/protobuf`` or ``grpc``; None for what the standard variables say.
     """
     exporter: Any
-    if (protocol or protocol_of(SPANS)) == "grpc":
+    if (protocol or protocol_of(SPANS)) == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as ByGrpc
 
         insecure = None if endpoint is None else not endpoint.startswith("https://")
@@ -173,11 +179,43 @@ def span_sender(endpoint: str | None, protocol: str | None) -> OtlpSender:
     return OtlpSender(exporter, SPANS, endpoint)
 
 
-def protocol_of(kind: str) -> str | None:
-    """Returns the protocol that the standard variables ask for; None where they do not."""
-    signal = {SPANS: "TRACES", LINES: "LOGS"}[kind]
-    own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL")
-    return own or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+def protocol_of(kind: str, variables: Mapping[str, str] = os.environ) -> str | None:
+    """Returns the protocol that the standard variables ask for; None where they do not.
+
+    Args:
+      kind: of what is sent, `SPANS`, `LINES` or `NUMBERS`.
+      variables: of the environment.
+    """
+    return variables.get(_protocol_variable(kind, variables)) or None
+
+
+def check_protocol(kind: str, variables: Mapping[str, str] = os.environ) -> None:
+    """Refuses a protocol that there is no exporter for, which another would be taken for.
+
+    Args:
+      kind: of what is sent, `SPANS`, `LINES` or `NUMBERS`.
+      variables: of the environment.
+
+    Raises:
+      UsageError: the standard variables ask for one.
+
+    >>> check_protocol(SPANS, {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
+    Traceback (most recent call last):
+    ...
+    beam_obs...UsageError: OTEL_EXPORTER_OTLP_PROTOCOL is 'http/json', which OpenTelemetry...
+    """
+    asked = protocol_of(kind, variables)
+    if asked not in (None, HTTP, GRPC):
+        raise UsageError(
+            f"{_protocol_variable(kind, variables)} is {asked!r}, which OpenTelemetry has no exporter for in "
+            f"Python: set it to {HTTP} or {GRPC}"
+        )
+
+
+def _protocol_variable(kind: str, variables: Mapping[str, str]) -> str:
+    """Returns the variable that says the protocol, that of the signal first."""
+    own, of_all = (f"OTEL_EXPORTER_OTLP_{signal}PROTOCOL" for signal in (_SIGNALS[kind], ""))
+    return own if variables.get(own) else of_all
 
 
 _OF_EXPORTERS = (

@@ -175,9 +175,10 @@ def test_grpc_is_spoken_where_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> No
     assert received.values()[series("rows_total", stage="use")] == 3
 
 
-def test_a_protocol_that_there_is_not_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml")
-    with pytest.raises(UsageError, match="OTEL_EXPORTER_OTLP_PROTOCOL is 'http/xml': set it to"):
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"])
+def test_a_protocol_without_an_exporter_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "http/json")
+    with pytest.raises(UsageError, match=f"{name} is 'http/json'.*: set it to http/protobuf or grpc"):
         Otlp("on")
 
 

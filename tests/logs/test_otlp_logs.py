@@ -20,6 +20,7 @@ from beam_obs.cli.main import exit_code
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="pip install 'beam_obs[otel]'")
 from beam_obs.logs.otlp_logs import otlp_handler
 from beam_obs.metrics.names import NAMESPACE, TELEMETRY_LOST
+from beam_obs.records.errors import UsageError
 from beam_obs.traces.otlp_sender import FLUSH_SECONDS
 from tests.engines.object_stores import free_port
 from tests.logs.signals_receiver import Signals, receiving_signals, texts_of
@@ -66,6 +67,16 @@ def test_the_standard_variables_ask_for_it(received: Signals, monkeypatch: pytes
     monkeypatch.setenv("OTEL_LOGS_EXPORTER", "otlp")
     run()
     assert "at 7" in [record.body.string_value for _, record in received.logs]
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"])
+def test_a_protocol_without_an_exporter_is_refused_before_anything_runs(
+    received: Signals, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "http/json")
+    with pytest.raises(UsageError, match=f"{name} is 'http/json'.*: set it to http/protobuf or grpc"):
+        run("--obs_logs=otlp", "--obs_traces=off")
+    run("--obs_traces=off")
 
 
 def test_an_option_goes_before_them(received: Signals, monkeypatch: pytest.MonkeyPatch) -> None:

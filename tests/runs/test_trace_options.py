@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import RunContext
 from beam_obs.records.trace_settings import OTLP, TraceSettings
 from beam_obs.runs.trace_options import TraceOptions, trace_settings
@@ -68,3 +69,22 @@ def test_names_of_samplers_are_taken_in_capitals_and_an_empty_variable_is_none()
     assert settings is not None
     assert settings.threshold == threshold_of(1)
     assert settings_of([], OTEL_TRACES_SAMPLER="") is None
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])
+def test_a_protocol_without_an_exporter_is_refused_where_spans_go_by_it(name: str) -> None:
+    variables = {**ENDPOINT, name: "http/json"}
+
+    with pytest.raises(UsageError, match=f"{name} is 'http/json'.*: set it to http/protobuf or grpc"):
+        settings_of([], **variables)
+    assert settings_of(["--obs_traces=store"], **variables) is not None
+    assert settings_of(["--obs_traces=off"], **variables) is None
+
+
+def test_the_protocol_of_traces_goes_before_that_of_all_signals() -> None:
+    of_all = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", **ENDPOINT}
+
+    settings = settings_of([], OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="grpc", **of_all)
+
+    assert settings is not None
+    assert (settings.protocol, settings.endpoint) == ("grpc", "http://localhost:4318")
