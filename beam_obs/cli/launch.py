@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from beam_obs.dataflow.dataflow_calls import JobPlace, place
+from beam_obs.dataflow.dataflow_calls import JobPlace, place, sought_place
 from beam_obs.dataflow.launch import Wanted, launch_request
+from beam_obs.dataflow.launch_parameters import WrongParameters
 from beam_obs.dataflow.launched_template import read_template
-from beam_obs.records.errors import UsageError
+from beam_obs.records.errors import BeamObsError, UsageError
 from beam_obs.records.wording import clean
 from beam_obs.reports.telling import tell
 
@@ -123,12 +124,15 @@ def launch(
         raise click.UsageError("--dry-run sends nothing, and --validate-only asks Dataflow: give one of them")
     if is_watched and (dry_run or validate_only):
         raise click.UsageError("--watch follows a job, and none is started")
-    where = asked_place(project, region, endpoint)
+    where, missing = sought_place(project, region, endpoint)
     targets = _targets(parameters) if is_watched else {}
     if graph is not None and not update:
         raise click.UsageError("--graph is of an update: give --update too")
     new_graph = None if graph is None else _given_graph(graph)
     wanted = Wanted(parameters, job_name, labels, environment, is_update=update, at_least_once=at_least_once)
+    if missing:
+        wrong = [*missing, *_others_wrong(template, where, wanted)]
+        raise click.UsageError("nothing was sent:" + "".join(f"\n  {clean(one)}" for one in wrong))
     found = read_template(template)
     if found.metadata is None:
         click.echo(
@@ -172,6 +176,17 @@ def asked_place(project: str | None, region: str | None, endpoint: str | None) -
         return place(project, region, endpoint)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _others_wrong(template: str, where: JobPlace, wanted: Wanted) -> list[str]:
+    """Returns what would be refused of a launch if it were known where to: it is said together with that."""
+    try:
+        launch_request(read_template(template), where, wanted)
+    except WrongParameters as error:
+        return error.problems
+    except (BeamObsError, OSError) as error:
+        return [str(error)]
+    return []
 
 
 def _targets(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -84,24 +84,34 @@ def place(project: str | None, region: str | None, endpoint: str | None = None) 
       endpoint: as given.
 
     Raises:
-      UsageError: project or region are neither given nor set, or cannot be one.
+      UsageError: project or region are neither given nor set, or cannot be one; both are said.
 
     >>> place("sky", "europe-west1").console("2026-01-02_03_04_05-678")
     'https://console.cloud.google.com/dataflow/jobs/europe-west1/2026-01-02_03_04_05-678?project=sky'
     """
-    found = []
+    found, problems = sought_place(project, region, endpoint)
+    if problems:
+        raise UsageError("; ".join(problems))
+    return found
+
+
+def sought_place(
+    project: str | None, region: str | None, endpoint: str | None = None
+) -> tuple[JobPlace, list[str]]:
+    """Returns where jobs are, as `place` does, and what is missing of it or cannot be one."""
+    found, problems = [], []
     for name, given, variables in (
         ("project", project, _PROJECT_VARIABLES),
         ("region", region, _REGION_VARIABLES),
     ):
-        value = given or next((os.environ[one] for one in variables if os.environ.get(one)), None)
-        if not value:
-            raise UsageError(f"no {name} is given: write --{name}=..., or set {variables[0]}")
+        value = given or next((os.environ[one] for one in variables if os.environ.get(one)), "")
         form, expected = _FORMS[name]
-        if form.fullmatch(value) is None:
-            raise UsageError(f"{name} is {value!r}: {expected}")
+        if not value:
+            problems.append(f"no {name} is given: write --{name}=..., or set {variables[0]}")
+        elif form.fullmatch(value) is None:
+            problems.append(f"{name} is {value!r}: {expected}")
         found.append(value)
-    return JobPlace(found[0], found[1], endpoint)
+    return JobPlace(found[0], found[1], endpoint), problems
 
 
 def dataflow_types() -> Any:

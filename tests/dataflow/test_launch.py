@@ -199,11 +199,42 @@ def test_what_is_no_template_is_said(
     assert told in err
 
 
-def test_a_place_is_needed(spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
-    monkeypatch.delenv("CLOUDSDK_CORE_PROJECT", raising=False)
-    assert exit_code(["launch", spec]) == 2
-    assert "no project is given: write --project=..." in capsys.readouterr().err
+@pytest.fixture
+def no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "CLOUDSDK_COMPUTE_REGION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_place")
+def test_all_that_is_missing_is_said_at_once(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["launch", spec, "--job-name", "Flights 1", "--param", "limit=ten"]) == 2
+    err = capsys.readouterr().err
+    for told in (
+        "nothing was sent:",
+        "no project is given: write --project=..., or set GOOGLE_CLOUD_PROJECT",
+        "no region is given: write --region=..., or set CLOUDSDK_COMPUTE_REGION",
+        "--param input=... is missing: Files to read.",
+        "--param limit: found 'ten', expected a number",
+        "--job-name: found 'Flights 1', expected",
+    ):
+        assert told in err
+
+
+@pytest.mark.usefixtures("no_place")
+def test_a_template_that_is_not_there_is_said_with_the_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["launch", "none.json", "--region", REGION]) == 2
+    err = capsys.readouterr().err
+    assert "no project is given" in err
+    assert "none.json: there is no such file" in err
+    assert "no region is given" not in err
+
+
+@pytest.mark.usefixtures("no_place")
+def test_a_watch_says_all_that_is_missing_of_the_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["watch", "--job", "2026-01-02_03_04_05-678"]) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "no project is given" in err
+    assert "no region is given" in err
 
 
 @pytest.mark.parametrize(
