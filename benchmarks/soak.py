@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-import shutil
 import statistics
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import beam_obs as obs
 from beam_obs.metrics.process_memory import process_memory
 from benchmarks.measure import Verdict, print_verdicts, without_warnings
 from benchmarks.steady_source import steady
+from tests.engines.install import PRISM, program
 
 RATE = 100
 GROWTH_PERCENT = 5.0
@@ -160,10 +160,16 @@ def _tell(memory: Sequence[int]) -> None:
 
 
 def prism_options() -> list[str]:
-    """Returns options for the Prism of `make engines`, or of `PATH`; without any Beam fetches one."""
-    engines = pathlib.Path.home() / ".cache" / "beam_obs" / "engines" / f"prism-{beam.__version__}"
-    found = shutil.which("prism", path=str(engines)) or shutil.which("prism")
-    return ["--environment_type=LOOPBACK", *([f"--prism_location={found}"] if found else [])]
+    """Returns options for the Prism of `make engines`, or of `PATH`.
+
+    Raises:
+      SystemExit: with 2: there is none.
+    """
+    found = program(PRISM, "prism")
+    if found is None:
+        print("error: Prism is not installed: make engines (it needs Go)", file=sys.stderr)
+        raise SystemExit(2)
+    return ["--environment_type=LOOPBACK", f"--prism_location={found}"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -171,8 +177,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=RATE, help="records a second (default: %(default)s)")
     given = parser.parse_args(argv)
+    options = prism_options()
     with tempfile.TemporaryDirectory() as folder, without_warnings():
-        soaked = soak(60 * given.minutes, given.rate, pathlib.Path(folder), prism_options())
+        soaked = soak(60 * given.minutes, given.rate, pathlib.Path(folder), options)
     for wrong in soaked.wrong:
         print(f"  {wrong}")
     print(f"\n  {soaked.given:,} records in {given.minutes:g} min, {soaked.memory[-1] / 2**20:.0f} MiB")

@@ -127,6 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--records", type=int, default=RECORDS, help="how many (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often (default: %(default)s)")
     given = parser.parse_args(argv)
+    prism_options()  # or it ends here, and not in the first of the processes
     costs: dict[str, list[Cost]] = {"bare": [], "observed": []}
 
     def rate_of(variant: str) -> float:

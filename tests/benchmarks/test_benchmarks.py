@@ -17,8 +17,10 @@ from benchmarks import (
     import_time,
     instruments,
     isolation,
+    soak,
     stage,
     start,
+    stream,
     watch,
 )
 from benchmarks.import_time import IMPORTS
@@ -172,3 +174,20 @@ def test_a_line_of_costs_takes_two_sizes(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         cost.main(["100", "100"])
     assert "two sizes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("benchmark", [soak, stream])
+def test_a_benchmark_on_prism_says_how_it_is_installed(
+    benchmark: Any,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("BEAM_OBS_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main([])
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: Prism is not installed: make engines (it needs Go)\n"
