@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 
 import apache_beam as beam
+from apache_beam.runners.runner import PipelineState
 
 from pipelines.flights import stream
 from pipelines.flights.demo import command
@@ -57,8 +58,8 @@ def main(argv: list[str] | None = None) -> int:
                 f"--stream_seconds={given.seconds}",
             ]
         )
-    _print_next_steps()
-    return 0 if state in ("DONE", "CANCELLED") else 1
+    _print_next_steps(state)
+    return 0 if state in (PipelineState.DONE, PipelineState.CANCELLED) else 1
 
 
 def _over_pubsub(stack: contextlib.ExitStack) -> tuple[list[str], list[str]]:
@@ -137,17 +138,27 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
         process.wait(_ENDS_WITHIN)
 
 
-def _print_next_steps() -> None:
+_CANCELLED = """
+A subscription has no end: the stream was cancelled when its time was over, with what was in windows then, and
+is not done for `beam-obs check latest`. One that runs is held against rules by `check latest --may-run`.
+"""
+
+
+def _print_next_steps(state: str) -> None:
+    """Prints where things are, and commands to try: behind the report, and so where that is printed."""
     beam_obs = command()
+    check = f"\n  {beam_obs} check latest" if state == PipelineState.DONE else ""
     print(
         f"""
 What was written   {FOLDER}/departures-fixed-*.avro and departures-sliding-*.avro
-
+{_CANCELLED if state == PipelineState.CANCELLED else ""}
 Try next
   export BEAM_OBS_STORE={STORE}
-  {beam_obs} show latest
+  {beam_obs} show latest{check}
   {beam_obs} dead-letters list latest --letters
-  {beam_obs} serve"""
+  {beam_obs} why {FOLDER}/departures-fixed --match airport=JFK
+  {beam_obs} serve""",
+        file=sys.stderr,
     )
 
 

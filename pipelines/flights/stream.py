@@ -12,7 +12,7 @@ import contextlib
 import csv
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -22,7 +22,6 @@ from apache_beam.runners.runner import PipelineState
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterProcessingTime, AfterWatermark
 from apache_beam.transforms.window import (
     FixedWindows,
-    GlobalWindows,
     SlidingWindows,
     TimestampedValue,
     WindowFn,
@@ -31,11 +30,14 @@ from apache_beam.utils.timestamp import Timestamp
 
 import beam_obs as obs
 from pipelines.flights import checks, parse, stream_steps
+from pipelines.flights.records import Flight
 from pipelines.flights.reference import ADDED_AIRPORTS, AIRLINES, AIRPORTS, DATA
 from pipelines.flights.stream_options import StreamOptions, stream_options
 
 _LOOKS_SECONDS = 1.0
 """Time between two looks for new files."""
+_WRITTEN_WITHIN_SECONDS = 86_400
+"""How late a pane may come to the windows of files, which are of the present: what is late is written too."""
 
 
 def build(pipeline: beam.Pipeline, options: StreamOptions) -> None:
@@ -56,8 +58,7 @@ def build(pipeline: beam.Pipeline, options: StreamOptions) -> None:
             rows = pipeline | "read flights" >> read
         else:
             rows = _read_files(pipeline, options, dead)
-        for windows, statistics in add_steps(rows, options, dead).items():
-            _write(statistics, windows, options, dead)
+        add_writes(add_steps(rows, options, dead), options, dead)
 
 
 def add_steps(rows: Any, options: StreamOptions, dead: obs.DeadLetters | None = None) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def add_steps(rows: Any, options: StreamOptions, dead: obs.DeadLetters | None = 
         rows
         | "parse" >> obs.Stage(beam.Map(parse.parse_flight), dead_letters=dead)
         | "check" >> obs.Stage(check, dead_letters=dead)
-        | "key by name" >> beam.Map(checks.by_name)
+        # A step with state wants keys whose encoding is known to be the same for the same name.
+        | "key by name" >> beam.Map(checks.by_name).with_output_types(tuple[str, Flight])
         | "refuse copies" >> obs.Stage(beam.ParDo(stream_steps.FirstOfName()), dead_letters=dead)
         | "key by airport" >> beam.Map(stream_steps.by_airport)
     )
@@ -123,6 +125,20 @@ def _lines(file: fileio.ReadableFile) -> list[str]:
     return lines
 
 
+def add_writes(
+    statistics: Mapping[str, Any], options: StreamOptions, dead: obs.DeadLetters | None = None
+) -> None:
+    """Adds what writes and publishes the statistics.
+
+    Args:
+      statistics: by the kind of windows.
+      options: where to.
+      dead: home of dead letters beside the store, if there is one.
+    """
+    for windows, panes in statistics.items():
+        _write(panes, windows, options, dead)
+
+
 def _write(statistics: Any, windows: str, options: StreamOptions, dead: obs.DeadLetters | None) -> None:
     if options.statistics_topic:
         messages = statistics | f"{windows} as JSON" >> beam.Map(stream_steps.to_json).with_output_types(
@@ -133,25 +149,29 @@ def _write(statistics: Any, windows: str, options: StreamOptions, dead: obs.Dead
         f"{options.output}-{windows}",
         schema=stream_steps.AIRPORT_SCHEMA,
         file_name_suffix=".avro",
-        triggering_frequency=options.window_seconds,
         dead_letters=dead,
     )
-    # Beam's sinks have windows of their own and take nothing that is late for them: a pane is written now.
-    # Given a new time in a sliding window, it would be in both that have this time.
+    # Given a new time in its sliding windows, a pane would be in both that have this time.
     (
         statistics
-        | f"end {windows} windows" >> beam.WindowInto(GlobalWindows())
+        | f"end {windows} windows" >> _windows_of_files(options.window_seconds)
         | f"now {windows}" >> beam.Map(_now)
         | f"write {windows}" >> write
     )
 
 
-_AHEAD_SECONDS = 5
-"""A pane that is written a moment before its sink's window ends would be late for it when it gets there."""
+def _windows_of_files(seconds: int) -> beam.WindowInto:
+    """Returns windows whose files come by the clock too: a runner may hold the watermark for good."""
+    return beam.WindowInto(
+        FixedWindows(seconds),
+        trigger=AfterWatermark(early=AfterProcessingTime(seconds), late=AfterCount(1)),
+        accumulation_mode=AccumulationMode.DISCARDING,
+        allowed_lateness=_WRITTEN_WITHIN_SECONDS,
+    )
 
 
 def _now(element: Any) -> TimestampedValue:
-    return TimestampedValue(element, time.time() + _AHEAD_SECONDS)
+    return TimestampedValue(element, time.time())
 
 
 @contextlib.contextmanager

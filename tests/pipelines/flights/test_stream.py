@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections
 import csv
 import json
+import pathlib
 from typing import Any
 
 import apache_beam as beam
+import fastavro
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
@@ -133,3 +135,30 @@ def test_a_wrong_command_line_is_said_at_once(
         stream_options(arguments)
     assert exit_status.value.code == 2
     assert expected in capsys.readouterr().err
+
+
+def test_files_come_by_the_clock_where_the_watermark_stands_still(tmp_path: pathlib.Path) -> None:
+    seconds = 10_000_000  # of the real clock, no window of which ends meanwhile
+    coming = TestStream().advance_watermark_to(0)
+    for number, row in enumerate(january(3)):
+        coming = coming.add_elements([TimestampedValue(row, number)])
+        for _ in ("pane", "file"):
+            coming = coming.advance_processing_time(seconds)
+    given = ["--input=none", f"--output={tmp_path / 'out'}", f"--window_seconds={seconds}"]
+    options = stream_options([*given, "--obs_report=off"])
+    streaming = PipelineOptions(["--streaming", "--obs_report=off"])
+    with obs.Pipeline("DirectRunner", streaming, name="files") as p:
+        stream.add_writes(stream.add_steps(p | coming.advance_watermark_to_infinity(), options), options)
+
+    for windows, times in (("fixed", 1), ("sliding", 2)):
+        files = list(tmp_path.glob(f"out-{windows}-*.avro"))
+        assert len(files) > 1  # as there is when the watermark has passed
+        assert sum(row["flights"] for file in files for row in fastavro.reader(file.open("rb"))) == times * 3
+
+
+def test_keys_of_steps_with_state_have_an_encoding_that_is_known_to_be_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stream.build(obs.Pipeline("DirectRunner", name="stream"), stream_options(OPTIONS))
+
+    assert [message for message in caplog.messages if "Key coder" in message] == []
