@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import pathlib
 import statistics
 import sys
 import tempfile
@@ -141,10 +142,10 @@ RUNS = {"off": ["--obs_traces=off"], "0 %": ["--obs_trace_share=0"], "100 %": ["
 FLIGHTS = {"off": ["--obs_traces=off"], "1 %": ["--obs_trace_share=0.01"]}
 
 
-def flights_seconds(files: str, options: list[str]) -> float:
+def flights_seconds(files: str, options: list[str], data: pathlib.Path = FULL_YEAR) -> float:
     """Returns the CPU time of some of a year's files of flights, with lineage."""
     with tempfile.TemporaryDirectory() as folder:
-        arguments = ["--runner=FnApiRunner", f"--input={FULL_YEAR / files}", f"--reference={FULL_YEAR}"]
+        arguments = ["--runner=FnApiRunner", f"--input={data / files}", f"--reference={data}"]
         kept = [f"--output={folder}/flights", f"--obs_store={folder}/store", "--obs_report=off"]
         gc.unfreeze()
         gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pathlib
+import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmarks import (
     stage,
     start,
     stream,
+    trace_share,
     watch,
 )
 from benchmarks.import_time import IMPORTS
@@ -191,3 +193,17 @@ def test_a_benchmark_on_prism_says_how_it_is_installed(
 
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: Prism is not installed: make engines (it needs Go)\n"
+
+
+def test_the_share_of_traces_is_that_of_looks_at_a_run(tmp_path: pathlib.Path) -> None:
+    shutil.copytree(DATA, tmp_path / "data")
+    flights_of_january = tmp_path / "data" / "flights-2013-01.csv"
+    lines = flights_of_january.read_text().splitlines(keepends=True)
+    flights_of_january.write_text("".join(lines[:100]))
+    share = trace_share.looked_at(flights_of_january.name, 1, tmp_path / "data")
+    assert 0 < share.of_traces < share.looks / 2  # the modules alone are some
+
+
+def test_a_run_that_failed_has_no_share(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)has failed: .*NoFilesFound"):
+        trace_share.looked_at("no-such-file.csv", 1, tmp_path)
