@@ -65,6 +65,7 @@ class BeamChanged(BeamObsError, ImportError):
 _CORE = "apache_beam.transforms.core"
 _FRAMES = "apache_beam.dataframe.io"
 _UTIL = "apache_beam.transforms.util"
+_WORKER = "apache_beam.runners.worker.sdk_worker"
 
 NAMES = {
     "BaseAvroSink": Private("apache_beam.io.avroio", "_BaseAvroSink", "a sink of Avro that counts"),
@@ -201,6 +202,10 @@ ATTRIBUTES = (
         "apache_beam.runners.dataflow.dataflow_metrics:DataflowMetrics", "_job_graph", "the step of a count"
     ),
     Private("apache_beam.runners.runner:PipelineResult", "_state", "a job that ended at once"),
+    # Workers in the process of the program.
+    Private(f"{_WORKER}:SdkWorker", "process_bundle_progress", "answers to an engine are paced"),
+    Private(f"{_WORKER}:SdkWorker", "bundle_processor_cache", "the bundle that it asks for"),
+    Private(f"{_WORKER}:BundleProcessorCache", "lookup", "the bundle that it asks for"),
     Private("apache_beam.runners.direct.direct_runner:DirectPipelineResult", "_executor", "streams given up"),
     Private("apache_beam.runners.direct.executor:Executor", "_executor", "a stream given up"),
 )

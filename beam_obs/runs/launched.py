@@ -105,7 +105,14 @@ class Launched:
         self._progress = Progress(observer.settings.progress, run.start["runner"])
         self._watcher = Watcher(self._progress, self._results, self._keep)
         self._watcher.start()
+        self._until_end = contextlib.ExitStack()
         atexit.register(self._program_ends)
+
+    def answer_at_a_pace(self) -> None:
+        """Lets workers in this process answer an engine that asks for figures all the time."""
+        from beam_obs.runs.paced_answers import answering_at_a_pace
+
+        self._until_end.enter_context(answering_at_a_pace())
 
     def watch(self) -> None:
         """Ends the run now, if it has ended, or else when the result says so."""
@@ -159,6 +166,7 @@ class Launched:
     def leave(self, job_id: str | None) -> None:
         """Notes that somebody else starts the job, so that nothing is known of it here."""
         atexit.unregister(self._program_ends)
+        self._until_end.close()
         self._watcher.stop()
         self.run.submitted(job_id)
         self._keep_pipeline()
@@ -177,6 +185,7 @@ class Launched:
         if not self.run.claim_end():
             return
         atexit.unregister(self._program_ends)
+        self._until_end.close()
         self._watcher.stop()
         if error is not None:
             self._note_record(error)

@@ -146,8 +146,10 @@ class Observer:
         template = template_of(self.pipeline.runner, self.pipeline.options)
         if template is not None and not template.is_flex:
             return self._write_template(template, run_pipeline)
-        keep_bundles_whole(self.pipeline)
+        bundles_are_whole = keep_bundles_whole(self.pipeline)
         launched = self._launch()
+        if bundles_are_whole:
+            launched.answer_at_a_pace()
         label_job(self.pipeline.runner, self.pipeline.options, self.observation.context)
         _RUNNING.observers.append(self)
         try:

@@ -18,14 +18,21 @@ _PORTABLE = "PortableRunner"
 """The runner that Prism's derives from; what stands behind one is not known before the job is there."""
 
 
-def keep_bundles_whole(pipeline: Any) -> None:
+def keep_bundles_whole(pipeline: Any) -> bool:
     """Asks Prism to split no bundle of a pipeline that has a stream; one for another runner is left as it is.
 
     Args:
       pipeline: a ``beam.Pipeline``; its options are changed.
+
+    Returns:
+      Whether it was asked.
     """
-    if any(kind.__name__ == _PORTABLE for kind in type(pipeline.runner).__mro__) and _has_stream(pipeline):
+    is_asked = any(kind.__name__ == _PORTABLE for kind in type(pipeline.runner).__mro__) and _has_stream(
+        pipeline
+    )
+    if is_asked:
         pipeline.options.view_as(DebugOptions).add_experiment(WITHOUT_SPLITS)
+    return is_asked
 
 
 def _has_stream(pipeline: Any) -> bool:
