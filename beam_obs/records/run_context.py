@@ -116,13 +116,15 @@ class DatasetDescription:
       name: what the user calls it.
       uri: pattern or prefix, as given.
       label: full label of the step.
-      notes_files: whether each file that the step writes is noted, with its records.
+      notes_files: whether each file that the step writes is noted, with its records, each in one file.
+      may_drop: whether a record that came too late for its window is in none of them.
     """
 
     name: str
     uri: str
     label: str
     notes_files: bool = False
+    may_drop: bool = False
 
 
 @dataclasses.dataclass

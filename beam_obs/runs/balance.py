@@ -21,6 +21,7 @@ from typing import Any
 
 from beam_obs.metrics.names import is_within
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
+from beam_obs.records.number_text import counted
 from beam_obs.records.weave_report import Gathering
 from beam_obs.records.window_counts import WindowCounts
 from beam_obs.runs.graph import Edge, Graph, Step
@@ -55,6 +56,7 @@ class Line:
       right: with what, and its count.
       holds: whether they agree.
       right_is_exact: whether the count on the right was not told by the runner.
+      may_drop: whether what is less on the right may have come too late for its window.
     """
 
     where: str
@@ -62,6 +64,7 @@ class Line:
     right: tuple[str, int]
     holds: bool
     right_is_exact: bool = False
+    may_drop: bool = False
 
     @property
     def text(self) -> str:
@@ -253,7 +256,8 @@ class _Checks:
 
     def balance(self, noted: Iterable[Line]) -> Balance:
         """Returns what was found."""
-        self._lines.extend(noted)
+        for line in noted:
+            self._note(line)
         if self._snapshot.may_miss:
             self._leave_unsure()
         self._leave_incomplete()
@@ -271,6 +275,18 @@ class _Checks:
             self._ledger,
             sum(self._ledger.checks(*ends) for ends in self._ends),
         )
+
+    def _note(self, line: Line) -> None:
+        """Takes a check of the files of a write: what a stream has in none of them was late, or is lost."""
+        missing = line.left[1] - line.right[1]
+        if line.may_drop and missing > 0:
+            self._open_steps[line.where] = (
+                f"in no file that it noted, late or lost: {missing:,} of {counted(line.left[1], 'record')}"
+            )
+            return
+        self._lines.append(line)
+        if line.may_drop and line.holds:
+            self._gathered.append(line.where)
 
     def _name_open_steps(self) -> None:
         """Names the steps that keep records or may drop some, of which nothing was held against anything."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
-from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions
+from apache_beam.transforms.window import GlobalWindows
 
 from beam_obs.dead_letters.homes import KeepRefusals
 from beam_obs.metrics.names import LATER_LEAF, stage_of_step
@@ -20,11 +20,10 @@ from beam_obs.wrapper.refusal import DEAD_TAG, EVIDENCE_TAG
 from beam_obs.wrapper.role import KEEPING, ROLE
 from beam_obs.wrapper.stand_in_dofn import innermost
 from beam_obs.wrapper.user_callable import MAP, MAP_TUPLE, user_callable
+from beam_obs.wrapper.windowing_par_do import is_in_one_window
 
 _FAILED_TAGS = ("FailedRows", "FailedRowsWithErrors")
 """Outputs in Beam's writes that hold each record once which the service has refused."""
-_ONE_WINDOW = frozenset({GlobalWindows, FixedWindows, Sessions})
-"""Functions that put an element into one window."""
 _NOT_OF_USERS = frozenset({"apache_beam", "beam_obs"})
 """Packages whose DoFns hold nothing back that they do not give."""
 
@@ -256,7 +255,7 @@ def _holds_back(transform: Any) -> bool:
 
 def _gives_each_once(node: Any, taken: PCollection) -> bool:
     """Returns whether a step has an output for each element; Beam takes one apart that is in many windows."""
-    if type(taken.windowing.windowfn) not in _ONE_WINDOW:
+    if not is_in_one_window(taken.windowing):
         return False
     if isinstance(node.transform, (beam.WindowInto, beam.Reshuffle, beam.CombineValues)):
         return True

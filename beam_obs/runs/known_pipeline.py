@@ -28,7 +28,13 @@ from beam_obs.store.form import Each, Maybe, Needed, fit, parse_object
 from beam_obs.store.secrets import redact_text
 
 _COUNT, _TEXT = Maybe(int), Maybe(str)
-_DATASET = {"name": str, "uri": str, "label": str, "notes_files": Needed(bool, False)}
+_DATASET = {
+    "name": str,
+    "uri": str,
+    "label": str,
+    "notes_files": Needed(bool, False),
+    "may_drop": Needed(bool, False),
+}
 _OF_WEAVE = {
     "woven": Needed([str], []),
     "opaque": Needed(Each(str), {}),

@@ -39,4 +39,5 @@ def noted_file_lines(
             ("in files that it noted", records),
             written.out == records,
             right_is_exact=True,
+            may_drop=output.may_drop,
         )

@@ -1,4 +1,4 @@
-"""A ParDo whose DoFn gives its elements in windows itself."""
+"""A ParDo whose DoFn gives its elements in windows itself, and windows of which an element is in one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.transforms.core import Windowing
+from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions
+
+_ONE_WINDOW = frozenset({GlobalWindows, FixedWindows, Sessions})
+"""Functions that put an element into one window."""
+
+
+def is_in_one_window(windowing: Windowing) -> bool:
+    """Returns whether each element is known to be in one window.
+
+    >>> from apache_beam.transforms.window import SlidingWindows
+    >>> is_in_one_window(Windowing(FixedWindows(10))), is_in_one_window(Windowing(SlidingWindows(10, 5)))
+    (True, False)
+    """
+    return type(windowing.windowfn) in _ONE_WINDOW
 
 
 class WindowingParDo(beam.ParDo):  # type: ignore[misc, unused-ignore]

@@ -10,6 +10,11 @@ from apache_beam.testing.util import assert_that, equal_to
 
 import beam_obs as obs
 from beam_obs.io.writes.counted_files import NameFiles
+from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
+from beam_obs.records.manifest import Manifest
+from beam_obs.records.run_context import DatasetDescription
+from beam_obs.runs.balance import MAY_MISS, Balance, balance
+from beam_obs.runs.noted_files import noted_file_lines
 
 
 def written() -> dict[str, Any]:
@@ -47,3 +52,33 @@ def test_names_of_files_are_given_at_a_time_within_their_window() -> None:
     with beam.Pipeline("FnApiRunner") as p:
         names = p | beam.Create(["a"]) | "write" >> obs.WriteToText("out/letters")
         assert_that(names | beam.Map(is_within), equal_to([("out/letters-00000-of-00001", True)]))
+
+
+def balance_of_stream(out: int, in_files: int, **may: bool) -> Balance:
+    """Returns the balance of a write of a stream that gave so many records to be written."""
+    snapshot = Snapshot(stages={"write": StageCounts(in_=out, out=out)}, **may)
+    written = DatasetDescription("write", "out", "write", notes_files=True, may_drop=True)
+    manifest = Manifest("outputs", "write", "out-0", in_files, "0", {})
+    return balance(None, snapshot, noted=noted_file_lines([written], [manifest], snapshot.stages))
+
+
+def test_a_stream_all_of_whose_records_are_in_files_is_checked() -> None:
+    found = balance_of_stream(3, 3)
+    assert (found.holds, len(found.lines), found.open_steps) == (True, 2, {})
+
+
+def test_records_of_a_stream_that_are_in_no_file_are_late_or_lost() -> None:
+    found = balance_of_stream(3, 1)
+    assert found.holds is True
+    assert found.open_steps == {"write": "in no file that it noted, late or lost: 2 of 3 records"}
+
+
+def test_a_record_of_a_stream_that_is_in_files_twice_is_said() -> None:
+    found = balance_of_stream(3, 4)
+    assert [line.text for line in found.broken] == ["write: out 3, in files that it noted 4 (1 too many)"]
+
+
+def test_where_the_runner_may_have_lost_counts_more_in_files_is_not_said_to_be_too_much() -> None:
+    found = balance_of_stream(3, 4, may_miss=True)
+    assert found.holds is True
+    assert found.open_steps == {"write": MAY_MISS}

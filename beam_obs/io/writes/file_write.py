@@ -26,6 +26,7 @@ from beam_obs.records.run_context import (
 )
 from beam_obs.wrapper.redaction import Redact
 from beam_obs.wrapper.role import WRITE
+from beam_obs.wrapper.windowing_par_do import is_in_one_window
 
 
 class FileWrite(DeadLetterOutput):
@@ -76,7 +77,10 @@ class FileWrite(DeadLetterOutput):
         encoded, letters = self._tried(pcoll, label, encode, self._as_output)
         if observation.observed:
             # In a stream what is late at a sink is dropped, and in no file.
-            described = DatasetDescription(self.label, str(self._prefix), label, pcoll.is_bounded)
+            notes_files = pcoll.is_bounded or is_in_one_window(pcoll.windowing)
+            described = DatasetDescription(
+                self.label, str(self._prefix), label, notes_files, may_drop=not pcoll.is_bounded
+            )
             observation.outputs.append(described)
         sink = _sharded_by_window(self._sink(pcoll, attributes), pcoll)
         stage = label if observation.observed else None
