@@ -35,6 +35,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_obs.io.writes.counted_files import CountedWriter, WrittenFile, noted
 from beam_obs.records.errors import UsageError
+from beam_obs.records.job_of_worker import job_of_worker
 from beam_obs.records.manifest import short_hash
 from beam_obs.stages.observed_pardo import own_output
 from beam_obs.wrapper.refusal import EVIDENCE_TAG
@@ -252,7 +253,8 @@ class _WriteGroup(StatelessDoFn):
         named = copy.copy(self.sink)
         named.shard_name_format, more = self._of_window(window)
         more += (f"-pane-{pane}" if pane else "") + (f"-part-{part}" if part else "")
-        content = f"{self._seed} {window} {shard}{more}"
+        # Jobs that are started from one classic template have the seed in common.
+        content = f"{self._seed} {job_of_worker() or ''} {window} {shard}{more}"
         of_file = str(uuid.uuid5(uuid.NAMESPACE_OID, content).int)
         named.shard_name_format = _UUID.sub(of_file, named.shard_name_format) + more
         name: str = named._get_final_name(shard, self._shards)

@@ -163,6 +163,21 @@ def test_names_of_uuids_or_of_times_tell_windows_apart(template: str) -> None:
     assert lines_of("out") == "abcdef"
 
 
+def test_each_job_of_a_template_has_uuids_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTROL_API_SERVICE_DESCRIPTOR", "url: 'localhost:1'")
+    p = beam.Pipeline("DirectRunner", STREAM)
+    put = p | late_letters().advance_watermark_to_infinity() | windowed(FixedWindows(10))
+    _ = put | obs.WriteToText("out", shard_name_template="-U-SSS")
+    files = []
+    for job in ("2026-01-02_03_04_05-1001", "2026-01-02_04_04_05-1002", "2026-01-02_04_04_05-1002"):
+        monkeypatch.setenv("JOB_ID", job)
+        p.run().wait_until_finish()
+        files.append(set(contents()))
+
+    assert len(files[1]) == 2 * len(files[0])
+    assert files[2] == files[1]  # tried again, it writes the same
+
+
 class OfLetter(IntervalWindow):  # type: ignore[misc, unused-ignore]
     """The window of a letter, whose text does not tell the letter."""
 
