@@ -11,11 +11,11 @@ import click
 
 from beam_obs.cli.shared_options import json_option
 from beam_obs.records.duration import duration_text
+from beam_obs.records.secrets import redact
 from beam_obs.records.wording import clean
 from beam_obs.reports.telling import tell
 from beam_obs.store.configuration import FILE, find_configuration
 from beam_obs.store.schedule import Schedule
-from beam_obs.store.secrets import redact
 from beam_obs.store.store import STORE_VARIABLE, Store
 
 

@@ -13,7 +13,7 @@ from beam_obs.exporters.targets import TARGETS
 from beam_obs.metrics import own_families as own
 from beam_obs.metrics.families import Sample
 from beam_obs.metrics.run_numbers import RunNumbers
-from beam_obs.store.secrets import redact_text
+from beam_obs.records.secrets import redact_text
 
 _LOGGER = logging.getLogger(__name__)
 

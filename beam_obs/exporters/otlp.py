@@ -12,11 +12,11 @@ from beam_obs.exporters.otlp_points import otlp_points
 from beam_obs.exporters.sent_totals import NewestSent
 from beam_obs.exporters.steady_refusals import SteadyRefusals
 from beam_obs.exporters.targets import ON
-from beam_obs.exporters.thread_log import kept_messages
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.errors import MissingExtra
-from beam_obs.store.secrets import redact_text
+from beam_obs.records.secrets import redact_text
 from beam_obs.traces.otlp_sender import GRPC, NUMBERS, check_protocol, protocol_of
+from beam_obs.traces.thread_log import kept_messages
 
 try:
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as ByGrpc

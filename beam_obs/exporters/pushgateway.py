@@ -6,7 +6,7 @@ from beam_obs.exporters.last_success import split_last_success
 from beam_obs.exporters.prometheus_text import PIPELINE, metrics_of_run
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.errors import MissingExtra
-from beam_obs.store.secrets import redact_text
+from beam_obs.records.secrets import redact_text
 
 try:
     from prometheus_client import push_to_gateway

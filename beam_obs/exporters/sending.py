@@ -12,7 +12,7 @@ from typing import Protocol
 
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.number_text import counted
-from beam_obs.store.secrets import redact_text
+from beam_obs.records.secrets import redact_text
 
 _LOGGER = logging.getLogger(__name__)
 

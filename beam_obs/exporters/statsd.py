@@ -13,10 +13,10 @@ from beam_obs.exporters.flat_series import flat_series
 from beam_obs.exporters.sent_totals import NewestSent, SentTotals, SeriesKey
 from beam_obs.exporters.steady_refusals import SteadyRefusals
 from beam_obs.exporters.targets import host_and_port
-from beam_obs.exporters.thread_log import kept_messages
 from beam_obs.metrics.families import NO_BOUND
 from beam_obs.metrics.run_numbers import RunNumbers
 from beam_obs.records.errors import MissingExtra
+from beam_obs.traces.thread_log import kept_messages
 
 try:
     from datadog.dogstatsd.base import DogStatsd

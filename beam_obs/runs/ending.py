@@ -11,6 +11,7 @@ from beam_obs.metrics.names import is_within
 from beam_obs.metrics.run_snapshot import Snapshot, StageCounts
 from beam_obs.records.errors import DeadRateExceeded
 from beam_obs.records.run_context import DatasetDescription, Observation
+from beam_obs.records.secrets import redact_text
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.runs.balance import balance
 from beam_obs.runs.counts_told import counts_told, waiting_told, windowed_steps
@@ -28,7 +29,6 @@ from beam_obs.store.evidence import (
     summarize_windows,
 )
 from beam_obs.store.instrument_values import kept_families
-from beam_obs.store.secrets import redact_text
 from beam_obs.store.source_places import place_examples
 from beam_obs.store.store import Store
 from beam_obs.weaving.settings import WEAVE_VERSION

@@ -13,7 +13,7 @@ from beam_obs.files.file_state import state_of
 from beam_obs.files.file_version import file_version
 from beam_obs.records.known_partitions import read_of
 from beam_obs.records.origin import Partition
-from beam_obs.store.secrets import redact_text
+from beam_obs.records.secrets import redact_text
 from beam_obs.wrapper.exception_note import NOTE, Noted, note_of, parse_note
 
 _LONGEST = 500

@@ -13,6 +13,7 @@ from typing import Any
 from beam_obs.metrics.run_snapshot import labels_by_id
 from beam_obs.records.origin import Partition
 from beam_obs.records.run_context import DatasetDescription, Observation, RunContext, StageDescription
+from beam_obs.records.secrets import redact_text
 from beam_obs.records.weave_report import (
     Gathering,
     LedgerEdge,
@@ -25,7 +26,6 @@ from beam_obs.runs.dead_rate import limits_told
 from beam_obs.runs.graph import Composite, Edge, Graph, Step
 from beam_obs.runs.one_row import Row
 from beam_obs.store.form import Each, Maybe, Needed, fit, parse_object
-from beam_obs.store.secrets import redact_text
 
 _COUNT, _TEXT = Maybe(int), Maybe(str)
 _DATASET = {

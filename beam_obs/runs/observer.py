@@ -25,6 +25,7 @@ from beam_obs.metrics.names import is_within
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import default_pipeline_name, observation_of
 from beam_obs.records.run_id import new_run_id
+from beam_obs.records.secrets import redact, redact_text
 from beam_obs.records.versions import versions_here
 from beam_obs.records.weave_report import WeaveReport
 from beam_obs.replay.under_way import NotRun, replay_under_way
@@ -41,7 +42,6 @@ from beam_obs.runs.step_code import step_code
 from beam_obs.runs.template import Template, template_of
 from beam_obs.runs.trace_options import told_of, trace_settings
 from beam_obs.store.run import Run, keep_template
-from beam_obs.store.secrets import redact, redact_text
 from beam_obs.store.store import Store
 from beam_obs.weaving.lineage_options import weave_version, weaving_as_asked
 from beam_obs.wrapper.redaction import Redact, redaction_of

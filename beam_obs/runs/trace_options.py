@@ -15,6 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_obs.records.errors import UsageError
 from beam_obs.records.run_context import RunContext
+from beam_obs.records.secrets import redact_text
 from beam_obs.records.trace_settings import OTLP, STORE, TraceSettings
 from beam_obs.runs.options import SHARE, Argument
 from beam_obs.traces.otlp_sender import GRPC, SPANS, check_protocol, protocol_of
@@ -138,7 +139,8 @@ def told_of(settings: TraceSettings | None) -> dict[str, Any] | None:
     if settings is None:
         return None
     target = PROVIDER if settings.takes_users_provider and users_provider_if_loaded() else settings.target
-    sent_to = {OTLP: settings.endpoint, PROVIDER: "the provider that the program has set up"}
+    endpoint = None if settings.endpoint is None else redact_text(settings.endpoint)
+    sent_to = {OTLP: endpoint, PROVIDER: "the provider that the program has set up"}
     return {
         "target": target,
         "share": round(share_of(settings.threshold), 12),

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from beam_obs.records.manifest import Manifest, content_hash
 from beam_obs.records.origin import Partition
+from beam_obs.records.secrets import redact_text
 from beam_obs.store.evidence import Evidence, files_at_end, read_evidence
 from beam_obs.store.form import fit, parse_object
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.run_record_forms import PARTITIONS_FORM
-from beam_obs.store.secrets import redact_text
 from beam_obs.store.source_partition import SourcePartition, partition_of
 from beam_obs.store.store import Store
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from beam_obs.records.errors import UsageError
+from beam_obs.records.secrets import redact_text
+from beam_obs.traces.thread_log import kept_messages
 
 MOST_HELD = 8_192
 """Spans or lines that wait at most; what comes beyond is lost and counted."""
@@ -42,11 +44,9 @@ class OtlpSender:
     """
 
     def __init__(self, exporter: Any, kind: str, endpoint: str | None = None) -> None:
-        for name in _OF_EXPORTERS:
-            _quiet(logging.getLogger(name))
         self._exporter = exporter
         self._kind = kind
-        self._endpoint = endpoint or "the endpoint of OTEL_EXPORTER_OTLP_ENDPOINT"
+        self._endpoint = redact_text(endpoint or "the endpoint of OTEL_EXPORTER_OTLP_ENDPOINT")
         self._lost = 0
         self._begin()
         again = weakref.WeakMethod(self._begin)
@@ -137,11 +137,13 @@ class OtlpSender:
         return some
 
     def _send(self, some: list[Any]) -> None:
-        try:
-            sent = self._exporter.export(some).name == "SUCCESS"
-            reason = "it did not take them"
-        except Exception as error:
-            sent, reason = False, f"{type(error).__name__}: {error}"
+        # What an exporter logs of each attempt goes nowhere else: it is said once, and counted.
+        with kept_messages(*_OF_EXPORTERS) as messages:
+            try:
+                sent = self._exporter.export(some).name == "SUCCESS"
+                reason = messages[0] if messages else "it did not take them"
+            except Exception as error:
+                sent, reason = False, f"{type(error).__name__}: {error}"
         with self._changed:
             self._under_way = 0
             if not sent and not self._is_closed:
@@ -153,7 +155,7 @@ class OtlpSender:
                     "%s cannot be sent to %s (%s); they are counted as lost until they can",
                     self._kind,
                     self._endpoint,
-                    reason,
+                    redact_text(reason),
                 )
             self._is_down = not sent
             self._changed.notify_all()
@@ -223,14 +225,3 @@ _OF_EXPORTERS = (
     "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
 )
-
-
-def _quiet(logger: logging.Logger) -> None:
-    """Leaves out what an exporter logs of each attempt of ours: it is said once, and counted."""
-    if not any(isinstance(one, _NotOfOurs) for one in logger.filters):
-        logger.addFilter(_NotOfOurs())
-
-
-class _NotOfOurs(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.threadName not in _THREADS.values()

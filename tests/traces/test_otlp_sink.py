@@ -51,6 +51,22 @@ def backend() -> Iterator[str]:
     server.shutdown()
 
 
+class Refusing(Taker):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(401)
+        self.end_headers()
+
+
+@pytest.fixture
+def refusing_backend() -> Iterator[int]:
+    """The port of a server that knows nobody."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+
+
 def run(folder: pathlib.Path) -> beam.runners.runner.PipelineResult:
     arguments = ["--runner=FnApiRunner", "--obs_trace_share=1", "--obs_report=off", f"--obs_store={folder}"]
     pipeline = obs.Pipeline(options=PipelineOptions(arguments), name="traced")
@@ -62,9 +78,12 @@ def run(folder: pathlib.Path) -> beam.runners.runner.PipelineResult:
     return result
 
 
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize(
+    ("protocol", "reason"), [("http/protobuf", "Connection refused"), ("grpc", "UNAVAILABLE")]
+)
 def test_a_backend_that_is_down_costs_a_counter(
     protocol: str,
+    reason: str,
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -84,6 +103,7 @@ def test_a_backend_that_is_down_costs_a_counter(
     assert of_exporters == []
     said = [one for one in caplog.messages if "cannot be sent" in one]
     assert len(said) == 1
+    assert reason in said[0]
     assert "reached nobody" in caplog.text
     capsys.readouterr()
     assert exit_code(["show", "traced@latest", "--store", str(tmp_path)]) == 0
@@ -105,3 +125,21 @@ def test_a_backend_that_is_up_gets_all(
     assert list(tmp_path.glob("runs/*/*/traces-*")) == []
     record = obs.Store(str(tmp_path)).find("latest")
     assert record.start["traces"]["sent_to"] == f"{backend}/v1/traces"
+
+
+def test_a_backend_that_refuses_is_told_with_its_answer_and_without_secrets(
+    refusing_backend: int,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    address = f"http://me:hunter2@127.0.0.1:{refusing_backend}"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+
+    run(tmp_path)
+
+    (said,) = (one for one in caplog.messages if "cannot be sent" in one)
+    assert "code: 401, reason: Unauthorized" in said
+    assert f"127.0.0.1:{refusing_backend}" in said
+    (start,) = tmp_path.glob("runs/*/*/start.json")
+    assert "hunter2" not in said + caplog.text + start.read_text()

@@ -6,7 +6,7 @@ import pytest
 from detect_secrets.core.scan import scan_line
 from detect_secrets.settings import transient_settings
 
-from beam_obs.store.secrets import HIDDEN, redact, redact_text
+from beam_obs.records.secrets import HIDDEN, redact, redact_text
 
 
 @pytest.mark.parametrize(
