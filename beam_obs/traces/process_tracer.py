@@ -82,7 +82,7 @@ class ProcessTracer:
           trace_id: that it is to have.
           span_id: that it is to have; a provider of the user's gives another.
           parent: the span it is a child of; None for the first of its trace.
-          threshold: that it was sampled by.
+          threshold: that it was sampled by; `NEVER` where it is made whatever the share.
           attributes: what is told of it.
           links: to spans of other traces.
           start_time: nanoseconds since the epoch; None for now.
@@ -151,8 +151,9 @@ def remote_parent(trace_id: int, span_id: int, threshold: int) -> SpanContext:
 
 @functools.lru_cache(maxsize=64)
 def trace_state(threshold: int) -> TraceState:
-    """Returns the state of a trace that was sampled by a threshold."""
-    return TraceState([("ot", tracestate_of(threshold))])
+    """Returns the state of a trace that was sampled by a threshold; it says nothing for `NEVER`."""
+    told = tracestate_of(threshold)
+    return TraceState([("ot", told)] if told else None)
 
 
 def _context_of(parent: SpanContext) -> Context:

@@ -62,11 +62,13 @@ def is_sampled(origin: bytes, threshold: int) -> bool:
 
 
 def tracestate_of(threshold: int) -> str:
-    """Returns the value of ``ot`` in a ``tracestate`` for what was sampled by a threshold.
+    """Returns the value of ``ot`` in a ``tracestate`` for what was sampled by a threshold; empty for `NEVER`.
 
-    >>> tracestate_of(threshold_of(0.25)), tracestate_of(0)
-    ('th:c', 'th:0')
+    >>> tracestate_of(threshold_of(0.25)), tracestate_of(0), tracestate_of(NEVER)
+    ('th:c', 'th:0', '')
     """
+    if threshold >= NEVER:
+        return ""
     return f"th:{threshold:0{_DIGITS}x}".rstrip("0") if threshold else "th:0"
 
 

@@ -105,6 +105,7 @@ class StepSpan(RecordSpan):
     Attributes:
       serial: which of all spans of the bundle.
       begins_here: whether no step before this one has a span of it.
+      is_sampled: whether the share has it made; what is refused has a span in any case.
       apart: what tells the element from others of its origin, where no span before does.
       more: attributes that not all of its step have.
     """
@@ -113,6 +114,7 @@ class StepSpan(RecordSpan):
     # Of most spans these stay as they are.
     links: Sequence[Link] = ()
     begins_here = False
+    is_sampled = True
     apart = b""
     more: Mapping[str, Any] = _NOTHING
     _elsewhere: SpanContext | None = None
@@ -185,7 +187,7 @@ class StepSpan(RecordSpan):
             self._go_on_in(parent)
         else:
             # The low 56 bits of an origin are uniform.
-            self._flags, self._state = SAMPLED_AND_RANDOM, of.state
+            self._flags, self._state = SAMPLED_AND_RANDOM, of.state if self.is_sampled else _NO_STATE
 
     def _go_on_in(self, parent: SpanContext) -> None:
         self._elsewhere = parent

@@ -23,6 +23,7 @@ from beam_obs.traces import attributes as names
 from beam_obs.traces.bundle_spans import SpanMade, bundle_of_thread
 from beam_obs.traces.incoming import INCOMING, came_with, is_traced, trace_id_of
 from beam_obs.traces.process_tracer import ProcessTracer, remote_parent, trace_state
+from beam_obs.traces.sampling import NEVER
 from beam_obs.traces.slow_gate import SlowGate
 from beam_obs.traces.span_call import attach, detach, each_within
 from beam_obs.traces.span_ids import below, content_of, span_id_of
@@ -142,6 +143,7 @@ class StepTracer:
         told: Mapping[str, Any] = _NOTHING,
         is_first: bool = False,
         of: Sequence[Any] = (),
+        is_sampled: bool = True,
     ) -> Span:
         """Returns a span of a record at this step, which has begun and is current nowhere.
 
@@ -152,6 +154,7 @@ class StepTracer:
           told: attributes besides those that all have.
           is_first: whether it is the first of its trace here.
           of: the element, or its parts, by which it is told from others of its origin.
+          is_sampled: whether the share has it made: a trace that begins here tells so.
         """
         bundle = self._bundle
         before = None if is_first else bundle.newest(origin, self._before)
@@ -162,7 +165,7 @@ class StepTracer:
         of_step = self._of_step
         if of_step is None:
             return self._start_by_users_provider(
-                tracer, origin, start_time, before, links, told, is_first, apart
+                tracer, origin, start_time, before, links, told, is_first, apart, is_sampled
             )
         span = StepSpan(of_step, bundle, origin, start_time, before)
         if apart:
@@ -173,6 +176,8 @@ class StepTracer:
             span.links = links
         if is_first:
             span.begins_here = True
+        if not is_sampled:
+            span.is_sampled = False
         bundle.note_begun(origin, self.step.label, span)
         if origin in INCOMING:  # of which it may know nothing any more when the bundle ends
             bundle.identify()
@@ -188,6 +193,7 @@ class StepTracer:
         told: Mapping[str, Any],
         is_first: bool,
         apart: bytes,
+        is_sampled: bool,
     ) -> Span:
         bundle, label = self._bundle, self.step.label
         if before is not None:
@@ -201,8 +207,8 @@ class StepTracer:
         attributes = {**self._of_records, names.ORIGIN: origin.hex(), names.BUNDLE: bundle.nonce, **told}
         if parent is None and not is_first:
             attributes.update(self._place(origin))
-        trace_id = trace_id_of(origin)
-        span = tracer.start(label, trace_id, span_id, parent, self._threshold, attributes, links, start_time)
+        trace_id, threshold = trace_id_of(origin), self._threshold if is_sampled else NEVER
+        span = tracer.start(label, trace_id, span_id, parent, threshold, attributes, links, start_time)
         bundle.note(origin, label, span.get_span_context(), span_id)
         return span
 
@@ -346,7 +352,9 @@ class StepTracer:
         taken = bundle.take_failing(error)
         if taken is None and len(origin) != ORIGIN_BYTES:
             return
-        span, ended = taken if taken is not None else (self.start(origin), time.time_ns())
+        if taken is None:
+            taken = self.start(origin, is_sampled=self.is_traced(origin)), time.time_ns()
+        span, ended = taken
         end_failed(span, type(error).__qualname__, self._told_of(error), ended)
         bundle.give()
         self._tracer.flush()
@@ -373,11 +381,13 @@ class StepTracer:
         if taken is not None:
             span, ended = taken
         elif origin is not None:
-            span, ended = self.start(origin, at), at
+            span, ended = self.start(origin, at, is_sampled=self.is_traced(origin)), at
         else:
             unknown = os.urandom(ORIGIN_BYTES)
             # Nothing else follows from it: neither a place nor a span before.
-            span, ended = self.start(unknown, at, (), {names.ORIGIN: ""}, is_first=True), at
+            told_of_none = {names.ORIGIN: ""}
+            span = self.start(unknown, at, (), told_of_none, is_first=True, is_sampled=False)
+            ended = at
         span.set_attribute(names.DEAD_LETTER, letter)
         kept = {name: value[:_MESSAGE_LIMIT] for name, value in told.items()}
         if not self._settings.keeps_messages:

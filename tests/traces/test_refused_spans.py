@@ -7,9 +7,14 @@ import pathlib
 import apache_beam as beam
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import beam_obs as obs
 from beam_obs.records.dead_letter import DeadLetter
+from beam_obs.traces.sampling import is_sampled, threshold_of, tracestate_of
+from beam_obs.traces.span_row_of import span_row_of
 from tests.traces.traced_runs import all_spans_in, named, run_traced, spans_in
 
 
@@ -48,6 +53,34 @@ def test_what_a_stage_refuses_has_a_span(share: int, tmp_path: pathlib.Path) -> 
         assert event.attributes["exception.type"] == span.attributes["error.type"] == "ValueError"
         assert "invalid literal" in event.attributes["exception.message"]
         assert "in parse" in event.attributes["exception.stacktrace"]
+
+
+@pytest.mark.parametrize("target", ["store", "provider"])
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_a_threshold_is_told_of_what_it_has_sampled_only(
+    share: float, target: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who counts by ``th`` what a span stands for would count what is traced in any case as many."""
+    kept = InMemorySpanExporter()
+    if target == "provider":
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(kept))
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+
+    def many(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([f"x{n}" for n in range(20)]) | "parse" >> obs.Stage(beam.Map(parse))
+
+    found = run_traced(
+        tmp_path, many, f"--obs_trace_share={share}", f"--obs_traces={target}", "--obs_max_dead_rate=1"
+    )
+
+    spans = found or [span_row_of(one) for one in kept.get_finished_spans()]
+    refused = [span for span in spans if "beam.dead_letter_id" in span.attributes]
+    threshold = threshold_of(share)
+    assert len(refused) == 20
+    for span in refused:
+        is_of_share = is_sampled(bytes.fromhex(span.trace_id), threshold)
+        assert span.trace_state == (f"ot={tracestate_of(threshold)}" if is_of_share else "")
 
 
 @pytest.mark.parametrize("share", [0, 1])
