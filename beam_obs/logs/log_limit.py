@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -99,8 +100,14 @@ class LimitPerPlace(logging.Filter):
                 window.level,
                 path,
                 line,
-                "%d more from this line %s left out: it may log %d in a minute",
-                (window.left_out, "was" if window.left_out == 1 else "were", self._per_minute),
+                "%d more from %s:%d %s left out: it may log %d in a minute",
+                (
+                    window.left_out,
+                    os.path.basename(path),
+                    line,
+                    "was" if window.left_out == 1 else "were",
+                    self._per_minute,
+                ),
                 None,
                 window.function,
                 extra={_LEFT_OUT: window.left_out},

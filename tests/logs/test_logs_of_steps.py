@@ -200,13 +200,15 @@ def test_a_line_that_logs_too_often_is_cut_short_and_it_is_said(kept: Kept, root
         for number in range(5):
             LOGGER.warning("round %d", number)
 
+    limited = log_often.__code__.co_firstlineno + 2
+
     told_in(kept, beam.Map(log_often), options=("--obs_logs_per_line=2",))
 
     lines = [line for line in root.lines if "round" in line or "left out" in line]
     assert lines == [
         "WARNING round 0",
         "WARNING round 1",
-        "WARNING 3 more from this line were left out: it may log 2 in a minute",
+        f"WARNING 3 more from test_logs_of_steps.py:{limited} were left out: it may log 2 in a minute",
     ]
 
 
