@@ -294,7 +294,9 @@ def _why_none(record: RunRecord) -> str:
         return "the run was not traced (--obs_traces, --obs_trace_share)"
     target, share = traces.get("target"), traces.get("share", 0.0)
     if target != "store":
-        return f"its spans were not kept here, but sent to {traces.get('sent_to') or 'a backend'}"
+        lost = ((record.end or {}).get("telemetry") or {}).get("telemetry_lost") or 0
+        missing = f"; {lost:,} of the spans and log lines of the run reached nobody" if lost else ""
+        return f"its spans were not kept here, but sent to {traces.get('sent_to') or 'a backend'}{missing}"
     return (
         f"no span of it was kept: the share of records that is traced is {share:g} (--obs_trace_share), "
         "and which ones, their origins decide; refused ones are traced in any case"

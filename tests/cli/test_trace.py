@@ -225,7 +225,9 @@ def test_why_there_are_no_spans_is_said(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     run_traced(tmp_path / "sent", of_cities, "--obs_traces=otlp")
     assert exit_code(["trace", "fares.csv:1", "--store", str(tmp_path / "sent")]) == 0
-    assert "not kept here, but sent to a backend" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "not kept here, but sent to a backend" in told
+    assert "of the spans and log lines of the run reached nobody" in told
     assert exit_code(["trace", "f" * 32]) == 0
     assert "knows the origin" in capsys.readouterr().out
 
