@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE :=
 IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
-.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-pythons test-oldest engines engines-image test-engines test-soak flink-up flink-down test-browser conformance conformance-sample oracle lint \
+.PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-slow test-pythons test-oldest engines engines-image test-engines test-soak flink-up flink-down test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation bench-stream bench-cost soak
 
@@ -71,8 +71,13 @@ image: $(STAMP)  ## the image of the templates, built without network, and a wor
 	@$(PYTHON) -m tests.engines.image
 	$(BIN)/python -m pytest -m engines -rsfE tests/engines/test_image.py $(PYTEST_ARGS)
 
-test: $(STAMP)  ## all tests and doctests
-	$(BIN)/python -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
+# Those of a part of their own are left out by pyproject.toml, which an expression here takes the place of.
+OF_OTHER_PARTS := not engines and not oracle and not browser
+test: $(STAMP)  ## tests and doctests, but for those that take seconds each
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow and $(OF_OTHER_PARTS)" $(PYTEST_ARGS)
+
+test-slow: $(STAMP)  ## those that take seconds each
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "slow and $(OF_OTHER_PARTS)" $(PYTEST_ARGS)
 
 test-pythons: $(STAMP)  ## a part of the tests on each other Python that is declared and installed
 	$(BIN)/python -m tests.other_pythons $(IN_PARALLEL) $(PYTEST_ARGS)

@@ -209,6 +209,7 @@ def test_each_step_is_held_to_a_limit_of_its_own(name: str) -> None:
         p.run().wait_until_finish()
 
 
+@pytest.mark.slow
 def test_each_step_gives_its_dead_letters_to_any_kind_of_home() -> None:
     with beam.Pipeline("FnApiRunner") as p:
         as_outputs = p | "outputs" >> beam.ptransform_fn(_letters_of_outputs)()
@@ -226,6 +227,7 @@ def _letters_of_outputs(pipeline: Any) -> Any:
     return tuple(dead for _, dead in pairs.values()) | beam.Flatten() | Told()
 
 
+@pytest.mark.slow
 def test_what_is_to_stay_out_stays_out_of_all() -> None:
     kept = {}
     for folder, redact in (("whole", None), ("redacted", ["fare"])):

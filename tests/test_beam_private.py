@@ -104,6 +104,7 @@ def test_an_error_of_it_can_be_pickled() -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
+@pytest.mark.slow
 def test_nothing_private_is_taken_from_beam_past_the_list() -> None:
     listed = {one.name for one in (*ATTRIBUTES, *CLASSES)}
     ours = set().union(*(names_made_here(tree) for tree in SOURCES.values()))

@@ -80,6 +80,7 @@ def script_with(folder: pathlib.Path, makefile: str) -> pathlib.Path:
 
 
 @pytest.mark.parametrize("heals", [True, False])
+@pytest.mark.slow
 def test_what_fails_is_run_once_more_by_itself_and_named(tmp_path: pathlib.Path, heals: bool) -> None:
     (tmp_path / "test_it.py").write_text(
         "import pathlib\n"
@@ -101,6 +102,7 @@ def test_what_fails_is_run_once_more_by_itself_and_named(tmp_path: pathlib.Path,
     assert (told in done.stdout) is heals
 
 
+@pytest.mark.slow
 def test_nothing_is_left_running_behind_a_part_that_fails(tmp_path: pathlib.Path) -> None:
     makefile = """
 engines engines-image install:

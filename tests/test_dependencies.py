@@ -82,6 +82,7 @@ def declared(*extras: str) -> set[str]:
         ("tests", list(EXTRAS)),
     ],
 )
+@pytest.mark.slow
 def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:
     known = declared(*extras)
     undeclared = {

@@ -24,6 +24,7 @@ BETWEEN = "-- end of block --"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.slow
 def test_the_code_of_a_page_runs_and_prints_what_it_says(page: pathlib.Path) -> None:
     blocks = list(BLOCK.finditer(page.read_text()))
     for block in blocks:

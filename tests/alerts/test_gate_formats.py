@@ -7,6 +7,7 @@ import pathlib
 import re
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,7 @@ VALUES = st.recursive(
 
 
 @given(TEXTS, VERDICTS, st.booleans())
+@pytest.mark.slow
 def test_a_plugin_prints_one_line_of_status_and_one_for_each_rule(
     subject: str, verdicts: list[Verdict], allow_untold: bool
 ) -> None:

@@ -98,6 +98,7 @@ def test_the_benchmark_of_a_start_tells_a_warm_process_and_a_fresh_one(
 
 
 @pytest.mark.usefixtures("few_runs")
+@pytest.mark.slow
 def test_the_import_benchmark_gives_milliseconds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,7 @@ def test_the_import_benchmark_gives_milliseconds(
 
 
 @pytest.mark.parametrize("module", ["pipelines.flights.bare", "pipelines.flights.batch"])
+@pytest.mark.slow
 def test_a_flights_run_is_measured_as_a_process(module: str, tmp_path: pathlib.Path) -> None:
     lines = (DATA / "flights-2013-01.csv").read_text().splitlines(keepends=True)
     (tmp_path / "flights.csv").write_text("".join(lines[:100]))
@@ -122,6 +124,7 @@ def test_a_failed_flights_run_says_why() -> None:
         flights.run("pipelines.no_such_program", "flights.csv", DATA)
 
 
+@pytest.mark.slow
 def test_the_threads_that_watch_a_run_are_measured(tmp_path: pathlib.Path) -> None:
     lines = (DATA / "flights-2013-01.csv").read_text().splitlines(keepends=True)
     (tmp_path / "flights.csv").write_text("".join(lines[:100]))
@@ -130,6 +133,7 @@ def test_the_threads_that_watch_a_run_are_measured(tmp_path: pathlib.Path) -> No
     assert 0 < took.percent < 100
 
 
+@pytest.mark.slow
 def test_what_exporting_costs_is_measured(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = (DATA / "flights-2013-01.csv").read_text().splitlines(keepends=True)
     (tmp_path / "flights.csv").write_text("".join(lines[:100]))
@@ -153,6 +157,7 @@ def test_the_benchmark_of_isolation_tells_a_round_trip(
     assert "record of         10 bytes" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_observation_costs_is_told_for_each_size_and_by_a_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +200,7 @@ def test_a_benchmark_on_prism_says_how_it_is_installed(
     assert capsys.readouterr().err == "error: Prism is not installed: make engines (it needs Go)\n"
 
 
+@pytest.mark.slow
 def test_the_share_of_traces_is_that_of_looks_at_a_run(tmp_path: pathlib.Path) -> None:
     shutil.copytree(DATA, tmp_path / "data")
     flights_of_january = tmp_path / "data" / "flights-2013-01.csv"

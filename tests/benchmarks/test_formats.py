@@ -5,6 +5,7 @@ import pytest
 from benchmarks import formats
 
 
+@pytest.mark.slow
 def test_every_format_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert formats.main(["--rounds=1", "--rows=10"]) == 0
     printed = capsys.readouterr().out

@@ -7,6 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 import beam_obs as obs
@@ -68,6 +69,7 @@ def assumptions(draw: Any) -> Assumption:
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(assumptions(), min_size=1, max_size=4), RECORDS)
+@pytest.mark.slow
 def test_the_generated_function_agrees_with_the_assumptions(checks: list[Assumption], record: Any) -> None:
     judged: list[Any] = []
 

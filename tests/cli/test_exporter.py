@@ -118,6 +118,7 @@ def test_what_cannot_begin_is_one_message(tmp_path: pathlib.Path, capsys: pytest
     assert "cannot be watched: it is done, not submitted" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_not_sent_fails_a_single_round(tmp_path: pathlib.Path) -> None:
     run_small(tmp_path / "store")
     done = export("--store", str(tmp_path / "store"), "--pushgateway", "http://127.0.0.1:1", "--once")

@@ -79,6 +79,7 @@ def listed(capture: Capture) -> str:
     return capture.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_started_is_missed_when_its_time_has_passed(capsys: Capture) -> None:
     started = ago(minutes=3)
     write_run(STORE, "nightly", started, 1)

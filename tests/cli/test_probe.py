@@ -275,6 +275,7 @@ def test_a_server_that_is_slow_is_given_up(server: str, capsys: Capture, path: s
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_requests_that_do_not_end_do_not_pile_up(server: str) -> None:
     # Longer than a letter takes on a busy machine: a wait for one that is over ends its request.
     slow = Probe(f"{server}/drip", timeout_seconds=1)
@@ -336,6 +337,7 @@ def self_signed(folder: pathlib.Path) -> pathlib.Path:
     return file
 
 
+@pytest.mark.slow
 def test_several_attempts_are_counted_and_one_that_fails_fails_all(server: str, capsys: Capture) -> None:
     Handler.flaky = itertools.count()
     asked = (f"{server}/flaky?key=1", "--expect", "$.status=ok", "--times", "3", "--every", "1s")

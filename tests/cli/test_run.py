@@ -39,6 +39,7 @@ PROGRAM = """
 
 
 @pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.slow
 def test_a_program_runs_as_by_python_and_is_observed(run_program: Run, code: int) -> None:
     pathlib.Path("beside.py").write_text("NOTHING = 0")
     plain = run_program(PROGRAM, str(code))

@@ -209,6 +209,7 @@ def test_what_is_not_there_is_said(
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_why_there_are_no_spans_is_said(
     folder: pathlib.Path,
     capsys: pytest.CaptureFixture[str],

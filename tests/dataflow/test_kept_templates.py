@@ -66,6 +66,7 @@ def test_what_is_kept_is_what_dataflow_reads(folder: pathlib.Path) -> None:
     f"apache-beam=={beam_version}\n" not in LOCKED, reason="kept for the locked release of Beam"
 )
 @each
+@pytest.mark.slow
 def test_the_steps_of_a_template_keep_their_names_and_coders(folder: pathlib.Path) -> None:
     settings = template_settings(str(folder))
     done = programs.run(["-c", GRAPH, str(folder)])

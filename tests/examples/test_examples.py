@@ -51,6 +51,7 @@ def test_stage(run) -> None:  # type: ignore[no-untyped-def]
     assert "Cairo,warm" in run(*beam_obs("dead-letters", "list", "latest"))
 
 
+@pytest.mark.slow
 def test_check(run, tmp_path: pathlib.Path) -> None:  # type: ignore[no-untyped-def]
     printed = run(*program("check.py", str(tmp_path / "flights")))
     written = sum(file.read_text().count("\n") for file in tmp_path.glob("flights*.jsonl"))
@@ -72,6 +73,7 @@ def test_streaming(run) -> None:  # type: ignore[no-untyped-def]
     assert "poison" in printed
 
 
+@pytest.mark.slow
 def test_notebook(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")

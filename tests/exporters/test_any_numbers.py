@@ -99,6 +99,7 @@ def targets() -> Iterator[Targets]:
 
 @settings(max_examples=40)
 @given(families=FAMILIES)
+@pytest.mark.slow
 def test_every_target_takes_any_numbers(targets: Targets, families: tuple[Family, ...]) -> None:
     numbers = RunNumbers("small", str(uuid.uuid4()), int(time.time() * 1_000_000), families)
     later = dataclasses.replace(numbers, at=numbers.at + 10_000_000, is_final=True)

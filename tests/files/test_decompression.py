@@ -116,6 +116,7 @@ def _given_one_by_one(data: bytes, compression: str) -> bytes:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(FORMATS)), st.floats(0, 0.999))
+@pytest.mark.slow
 def test_all_that_a_decompressor_gives_before_damage_is_read(compression: str, share: float) -> None:
     data = FORMATS[compression](CONTENT[:50_000])
     data = _changed(data, int(len(data) * share))

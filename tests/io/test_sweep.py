@@ -276,6 +276,7 @@ _ANY = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 @settings(deadline=None, max_examples=80, suppress_health_check=_ANY)
 @given(samples, st.data(), fractions, st.sampled_from([1, 7, 64, 1 << 15]))
+@pytest.mark.slow
 def test_any_range_size_and_any_splits_account_for_every_row(
     sample: Sample, data: st.DataObject, fractions: list[float], block_bytes: int
 ) -> None:

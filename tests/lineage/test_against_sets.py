@@ -113,6 +113,7 @@ def known_origins(truth: Lineage) -> Iterator[bytes]:
 
 @settings(deadline=None, max_examples=RUNS)
 @given(runs(None))
+@pytest.mark.slow
 def test_backward_answers_are_the_sets_of_sources(made: tuple[WrittenRun, Lineage]) -> None:
     run, truth = made
     evidence = run.finish()
@@ -124,6 +125,7 @@ def test_backward_answers_are_the_sets_of_sources(made: tuple[WrittenRun, Lineag
 
 @settings(deadline=None, max_examples=RUNS)
 @given(runs(None))
+@pytest.mark.slow
 def test_forward_answers_are_the_sets_of_sinks(made: tuple[WrittenRun, Lineage]) -> None:
     run, truth = made
     evidence = run.finish()
@@ -139,6 +141,7 @@ def test_forward_answers_are_the_sets_of_sinks(made: tuple[WrittenRun, Lineage])
 @pytest.mark.parametrize("many", [0, 1000])
 @settings(deadline=None, max_examples=RUNS)
 @given(made=runs(LIMIT))
+@pytest.mark.slow
 def test_of_samples_no_answer_is_wrong_and_none_is_not_recorded(
     many: int, made: tuple[WrittenRun, Lineage]
 ) -> None:

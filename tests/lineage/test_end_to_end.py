@@ -635,6 +635,7 @@ def test_a_step_whose_windows_hold_all_that_came_dropped_nothing_as_late() -> No
     assert answer.into.ended_at == ("positive",)
 
 
+@pytest.mark.slow
 def test_of_a_sampled_index_the_sampled_are_answered_completely() -> None:
     write_rows(rows=["id,name,value", *(f"{number},a,1" for number in range(2000))])
     with obs.Pipeline(
@@ -680,6 +681,7 @@ def test_a_damaged_output_is_one_message() -> None:
             why(str(file), {"id": "nothing"})
 
 
+@pytest.mark.slow
 def test_no_older_run_answers_for_one_that_kept_nothing() -> None:
     write_rows()
     first = run()
@@ -693,6 +695,7 @@ def test_no_older_run_answers_for_one_that_kept_nothing() -> None:
     assert why("text", {"id": "5"}, run=first).notes == ()
 
 
+@pytest.mark.slow
 def test_an_older_run_answers_for_a_file_that_was_put_back() -> None:
     write_rows()
     first = run()

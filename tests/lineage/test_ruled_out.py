@@ -46,6 +46,7 @@ def possible(answer: Any) -> set[str]:
     return {one.key for one in answer.into.may_be_in}
 
 
+@pytest.mark.slow
 def test_a_record_in_a_named_place_is_in_no_other(tmp_path: Path) -> None:
     store = run(tmp_path, beam.Map(lambda pair: pair))
     complete = 0

@@ -97,6 +97,7 @@ def test_where_nobody_answers_the_run_ends_all_the_same(
     assert handler.take_lost() == 1
 
 
+@pytest.mark.slow
 def test_lines_that_reach_nobody_are_counted_and_it_is_said_once(
     received: Signals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,6 +116,7 @@ def test_lines_that_reach_nobody_are_counted_and_it_is_said_once(
     assert len(said) == 1
 
 
+@pytest.mark.slow
 def test_the_report_tells_of_lines_that_are_lost_when_the_run_ends(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ def instruments(run: str = "values@latest") -> dict[str, Any]:
 
 @pytest.mark.parametrize("lineage", ["woven", "off"])
 @pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.slow
 def test_the_latest_value_and_quantiles_are_those_of_all_bundles(runner: str, lineage: str) -> None:
     pipeline = observed(RUNNERS[runner], f"--obs_lineage={lineage}", MANY_WORKERS)
     in_bundles(pipeline)

@@ -128,6 +128,7 @@ def of_processes(count: int, elements: int, group: str = "") -> RunRecord:
     return obs.Store("store").find("work@latest")
 
 
+@pytest.mark.slow
 def test_other_processes_write_files_of_their_own() -> None:
     record = of_processes(2, 10)
 

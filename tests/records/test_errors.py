@@ -35,6 +35,7 @@ def test_an_error_that_was_pickled_keeps_its_line_and_its_fields(copied: object)
     assert (str(again), again.pattern, again.label) == (str(error), "data/*.csv", "read")
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_told_with_the_line_that_reads_it(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(

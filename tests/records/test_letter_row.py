@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import fastavro
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ LETTERS = st.builds(
 
 
 @given(st.lists(LETTERS, max_size=5))
+@pytest.mark.slow
 def test_rows_are_those_of_an_avro_library(letters: list[DeadLetter]) -> None:
     rows = LetterRows()
     for letter in [*letters, *letters]:

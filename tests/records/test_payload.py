@@ -93,6 +93,7 @@ CODERS_AND_VALUES = CODERS.flatmap(lambda pair: st.tuples(st.just(pair[0]), pair
 
 @settings(deadline=None, max_examples=300)
 @given(CODERS_AND_VALUES)
+@pytest.mark.slow
 def test_a_payload_of_a_standard_coder_is_decoded_by_the_coders_name(pair: Any) -> None:
     coder, value = pair
     payload, name = encode_payload(value, coder, coder_name(coder))

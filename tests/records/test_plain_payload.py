@@ -157,6 +157,7 @@ def test_what_a_coder_wrote_is_decoded_as_it_decodes_it(pair: Any, noise: bytes)
 
 @settings(deadline=None, max_examples=150)
 @given(ROWS.flatmap(lambda pair: st.tuples(st.just(pair[0]), pair[1])), st.booleans())
+@pytest.mark.slow
 def test_a_row_is_decoded_by_its_schema_alone(pair: Any, is_within: bool) -> None:
     coder, row = pair
     whole, value = (

@@ -117,6 +117,7 @@ def test_what_a_detector_of_secrets_finds_is_hidden(text: str) -> None:
         "Bearer ",
     ],
 )
+@pytest.mark.slow
 def test_a_value_of_a_megabyte_is_looked_through(piece: str) -> None:
     redact({"option": piece * (2**20 // len(piece))})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,7 @@ ROW = SpanRow("0" * 31 + "1", "0" * 15 + "2", "parse", 5, 7)
 
 
 @given(st.lists(ROWS, max_size=4))
+@pytest.mark.slow
 def test_spans_come_back_as_they_were(rows: list[SpanRow]) -> None:
     found, unread = spans_of_file(file_of_spans(rows))
 

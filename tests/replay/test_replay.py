@@ -118,6 +118,7 @@ def letters(run: str = "latest") -> list[obs.DeadLetter]:
     return sorted(obs.read_dead_letters(run), key=lambda letter: letter.payload_text)
 
 
+@pytest.mark.slow
 def test_letters_go_through_their_stage_and_all_behind_it(refused: obs.RunRecord) -> None:
     done = replay("latest", arguments=("--knows=cheap,zero", "--output=again"))
     record = obs.Store().find("latest")
@@ -137,6 +138,7 @@ def test_letters_go_through_their_stage_and_all_behind_it(refused: obs.RunRecord
     assert steps.isdisjoint({"ReadFromCsv", "copy", "more"})
 
 
+@pytest.mark.slow
 def test_a_letter_refused_again_is_the_next_attempt(refused: obs.RunRecord) -> None:
     before = {letter.payload_text: letter for letter in letters(refused.id)}
     replay("latest")
@@ -199,6 +201,7 @@ def test_a_letter_refused_again_is_the_next_attempt(refused: obs.RunRecord) -> N
     assert b"bern" not in b"".join(letter.payload for letter in read_letters(str(snapshot)))
 
 
+@pytest.mark.slow
 def test_a_letter_that_is_refused_again_and_again_is_parked_until_it_is_reset(refused: obs.RunRecord) -> None:
     replay("latest", "--stage=enrich")
     replay("latest", "--max-attempts=3")
@@ -238,6 +241,7 @@ def test_a_dry_run_does_nothing_and_says_what_would_be_done(refused: obs.RunReco
     assert not pathlib.Path(".beam_obs/dead_letters").exists()
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_is_replayed_and_no_more(refused: obs.RunRecord) -> None:
     replay("latest", "--text=paris", arguments=("--knows=cheap", "--output=again"))
     assert [one["city"] for one in records("again")] == ["paris"]
@@ -262,6 +266,7 @@ def test_a_replay_that_is_killed_is_started_again(
     assert [letter.attempt for letter in letters()] == [2]
 
 
+@pytest.mark.slow
 def test_of_replays_at_once_one_has_each_letter(refused: obs.RunRecord) -> None:
     command = [
         "-m",
@@ -296,6 +301,7 @@ def test_bytes_of_another_coder_are_not_read(refused: obs.RunRecord) -> None:
     assert obs.Store().count() == 1
 
 
+@pytest.mark.slow
 def test_what_is_not_whole_is_counted_and_said() -> None:
     pathlib.Path("fares.csv").write_text(FARES)
     pathlib.Path("program.py").write_text(textwrap.dedent(PROGRAM))
@@ -314,6 +320,7 @@ def test_a_program_without_the_stage_replays_nothing(refused: obs.RunRecord) -> 
     assert obs.Store().count() == 1
 
 
+@pytest.mark.slow
 def test_files_of_the_run_are_replaced_only_where_it_is_said(refused: obs.RunRecord) -> None:
     done = replay("latest", arguments=("--output=out",), code=1)
     assert f"'write' would write to out, where run {refused.id} has written" in done.stderr
@@ -353,6 +360,7 @@ PICKLED = """
 """
 
 
+@pytest.mark.slow
 def test_pickles_are_read_only_where_a_person_trusts_them(monkeypatch: pytest.MonkeyPatch) -> None:
     pathlib.Path("program.py").write_text(textwrap.dedent(PICKLED))
     assert programs.run(["program.py"]).returncode == 0
@@ -364,6 +372,7 @@ def test_pickles_are_read_only_where_a_person_trusts_them(monkeypatch: pytest.Mo
     assert pathlib.Path("parsed-00000-of-00001").read_text() == "1.0\n"
 
 
+@pytest.mark.slow
 def test_a_replay_that_fails_says_so_and_its_letters_are_new(refused: obs.RunRecord) -> None:
     text = pathlib.Path("program.py").read_text()
     pathlib.Path("other.py").write_text(text.replace('beam.Map(str) | "sums"', 'beam.Map(int) | "sums"'))
@@ -406,6 +415,7 @@ WINDOWED = """
 
 
 @pytest.mark.parametrize("runner", ["FnApiRunner", "BundleBasedDirectRunner"])
+@pytest.mark.slow
 def test_records_come_at_their_time_and_in_their_windows(
     runner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -439,6 +449,7 @@ LATE = """
 """
 
 
+@pytest.mark.slow
 def test_late_records_are_replayed_into_their_windows() -> None:
     pathlib.Path("late.py").write_text(textwrap.dedent(LATE))
     arguments = ("--streaming", "--runner=BundleBasedDirectRunner", "--obs_report=off")

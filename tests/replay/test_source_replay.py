@@ -106,6 +106,7 @@ def write_parquet(path: str) -> None:
     ],
     ids=["csv", "csv in ranges", "gzip", "Beam's text", "Avro", "Beam's Avro", "Parquet"],
 )
+@pytest.mark.slow
 def test_what_is_asked_for_comes_again_and_no_more(file: str, make: Any, read: Read) -> None:
     make(file)
     first = run(cities(read, "out"))
@@ -146,6 +147,7 @@ def test_a_read_of_ours_reads_no_more_of_its_files_than_it_must(
     assert texts("out") == ["CITY 10", "CITY 11"]
 
 
+@pytest.mark.slow
 def test_all_of_a_file_and_an_origin_can_be_asked_for() -> None:
     write_text("c.csv")
     build = cities(lambda: obs.ReadFromCsv("c.csv"), "again")
@@ -359,6 +361,7 @@ with obs.Pipeline("FnApiRunner", argv=["--obs_report=off"], name="cities") as p:
 """
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did() -> None:
     write_text("c.csv")
     pathlib.Path("program.py").write_text(PROGRAM)

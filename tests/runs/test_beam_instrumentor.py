@@ -106,6 +106,7 @@ def test_a_program_without_a_pipeline_does_not_wait_for_beam() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "False True"), done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_run_by_beam_obs_run_is_observed_once(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ def test_what_is_run_by_beam_obs_run_is_observed_once(
 
 
 @pytest.mark.parametrize("first", ["Pipeline", "Store", "instrument"])
+@pytest.mark.slow
 def test_a_program_may_import_anything_of_beam_obs_before_beam(first: str) -> None:
     """The import of Beam is what is waited for, and comes in the midst of one of ours."""
     code = f"""

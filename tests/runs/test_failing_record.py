@@ -60,6 +60,7 @@ def bad(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.usefixtures("processes_as_workers")
 @pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.slow
 def test_the_line_that_broke_a_run_is_named_and_can_be_asked(runner: str, bad: pathlib.Path) -> None:
     error = fail(bad.parent, beam.io.ReadFromText(str(bad)), runner)
 

@@ -153,6 +153,7 @@ def test_what_a_step_gives_whose_state_holds_no_record_is_counted_in_it(first: b
     assert (given_at(record)["first"]["in"], given_at(record)["first"]["filtered"]) == (20, 16)
 
 
+@pytest.mark.slow
 def test_a_loss_in_sliding_windows_is_located_in_each_of_them() -> None:
     (edge,) = broken(ran_in_sliding_windows(FaultyRunner("same", DROP)))
     assert (edge["to"], edge["lost"], edge["added"]) == ("same", 2, 0)
@@ -397,6 +398,7 @@ def test_windows_of_a_run_that_loses_nothing_are_held_against_each_other() -> No
 
 
 @pytest.mark.parametrize("runner", [RetryingRunner(times=2), "DirectRunner"])
+@pytest.mark.slow
 def test_an_element_counts_in_each_of_the_windows_that_it_is_in(runner: Any) -> None:
     edges = {edge["to"]: edge for edge in (ran_in_sliding_windows(runner).end or {})["ledger"]["edges"]}
     assert [to for to, edge in edges.items() if edge.get("lost") or edge.get("added")] == []
@@ -427,6 +429,7 @@ def test_an_origin_in_several_windows_raises_no_alarm() -> None:
     assert not [edge for edge in ledger["edges"] if edge.get("reason")]
 
 
+@pytest.mark.slow
 def test_many_elements_of_a_bundle_are_summed_up_by_window_as_they_come() -> None:
     with obs.Pipeline("FnApiRunner", PipelineOptions(["--obs_report=off"]), name="many") as p:
         (
@@ -444,6 +447,7 @@ def test_many_elements_of_a_bundle_are_summed_up_by_window_as_they_come() -> Non
 
 
 @pytest.mark.parametrize("runner", ["FnApiRunner", RetryingRunner(times=2)])
+@pytest.mark.slow
 def test_many_records_balance(runner: Any, tmp_path: Path) -> None:
     assert_many_records_balance(tmp_path, runner, [], records=100_000)
 

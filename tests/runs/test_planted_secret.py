@@ -153,6 +153,7 @@ def traces_of(secret: str, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("secret", [PLAIN, ODD, LONG], ids=["plain", "odd", "long"])
+@pytest.mark.slow
 def test_a_planted_secret_is_nowhere_in_the_store(secret: str) -> None:
     argv = ["--obs_report=off", "--obs_max_dead_rate=1", f"--email={secret}"]
     with obs.Pipeline("FnApiRunner", argv=argv, name="planted", redact=["email"]) as p:

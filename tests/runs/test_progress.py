@@ -49,6 +49,7 @@ def run_on_a_terminal(*arguments: str) -> str:
     return b"".join(chunks).decode("utf-8", "replace")
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_records_per_second_in_the_order_of_the_graph() -> None:
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", run_on_a_terminal())
     assert "per second" in shown
@@ -59,6 +60,7 @@ def test_a_terminal_shows_records_per_second_in_the_order_of_the_graph() -> None
     assert "slow  done" in shown
 
 
+@pytest.mark.slow
 def test_progress_can_be_switched_off() -> None:
     assert "per second" not in run_on_a_terminal("--obs_progress=off")
 

@@ -58,6 +58,7 @@ def test_what_was_refused_counts_once(tmp_path: Path) -> None:
     assert_dead_letters(obs.Store(), dead_letter(stage="parse", times=10))
 
 
+@pytest.mark.slow
 def test_lineage_is_that_of_the_last_attempt(tmp_path: Path) -> None:
     run = restarted(tmp_path)
 

@@ -149,6 +149,7 @@ def test_what_code_does_is_told_from_what_it_was_given(program: Any) -> None:
     assert (done["closure"][0][0] != code, done["closure"][0][1]) == (True, values)
 
 
+@pytest.mark.slow
 def test_digests_are_the_same_in_every_process(tmp_path: pathlib.Path) -> None:
     (tmp_path / "helping.py").write_text(HELPING)
     program = PROGRAM + textwrap.dedent(

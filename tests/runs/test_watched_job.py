@@ -70,6 +70,7 @@ def ask(*arguments: str) -> Result:
     return CliRunner().invoke(command_line, list(arguments))
 
 
+@pytest.mark.slow
 def test_a_job_is_watched_to_its_end_which_is_what_its_launcher_would_have_written(endpoint: str) -> None:
     run = submit(endpoint)
     (left,) = obs.Store().runs()

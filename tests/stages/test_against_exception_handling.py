@@ -210,6 +210,7 @@ def test_8_the_pipeline_stays_on_the_runner_that_beam_would_choose(monkeypatch: 
     assert is_chosen(obs.Stage(beam.Map(int)).with_dead_letters())
 
 
+@pytest.mark.slow
 def test_9_the_cost_for_each_element_is_a_fraction() -> None:
     """A coarse check of what `make bench-stage` measures: at least ten times cheaper on a quiet machine."""
 

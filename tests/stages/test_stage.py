@@ -474,6 +474,7 @@ def refuse_odd(number: int) -> int:
     return number
 
 
+@pytest.mark.slow
 def test_stages_and_their_dead_letters_cross_processes(tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("PYTHONPATH", os.path.dirname(os.path.dirname(obs.__file__)))
     options = ["--runner=DirectRunner", "--direct_num_workers=2", "--direct_running_mode=multi_processing"]

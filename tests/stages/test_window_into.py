@@ -92,6 +92,7 @@ def test_what_is_later_than_late_for_is_dropped_and_counted() -> None:
     assert of_windows(record)["dropped"] == 1
 
 
+@pytest.mark.slow
 def test_elements_that_are_no_pairs_stay_what_they_are() -> None:
     given = PipelineOptions(["--streaming", "--obs_report=off"])
     with obs.Pipeline(BUNDLES, given, name="late") as p:

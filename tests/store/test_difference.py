@@ -58,6 +58,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_same_are_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     run(ROWS)
     run(ROWS)
@@ -70,6 +71,7 @@ def test_two_runs_of_the_same_are_the_same(capsys: pytest.CaptureFixture[str]) -
     assert "Outputs  the same (1)" in text
 
 
+@pytest.mark.slow
 def test_another_input_is_where_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
     run(ROWS)
     run([*ROWS, "late,x\n", "later,41\n"])
@@ -90,6 +92,7 @@ def test_another_input_is_where_it_begins(capsys: pytest.CaptureFixture[str]) ->
     assert "Changed of its own further downstream" in text
 
 
+@pytest.mark.slow
 def test_other_values_of_a_side_input_are_where_it_begins() -> None:
     run(ROWS)
     run(ROWS, oldest=10)
@@ -154,6 +157,7 @@ def test_a_changed_expression_names_its_step(capsys: pytest.CaptureFixture[str])
     assert "parse  its code changed" in shown(capsys)
 
 
+@pytest.mark.slow
 def test_new_and_gone_steps_are_told_in_their_place(capsys: pytest.CaptureFixture[str]) -> None:
     run(ROWS)
     run(ROWS, extra=True)

@@ -154,6 +154,7 @@ def test_a_dry_run_only_counts(store: pathlib.Path, capsys: Capture) -> None:
     assert told["erased"]["dead letters"] == 2
 
 
+@pytest.mark.slow
 def test_an_erasure_that_was_interrupted_goes_on_and_ends_the_same(
     store: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

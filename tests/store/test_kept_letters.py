@@ -97,6 +97,7 @@ def questions(rows: list[DeadLetter], dice: random.Random) -> Iterator[WantedLet
 
 @settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 1 << 32), st.integers(1_000, 1_600), st.integers(0, 3))
+@pytest.mark.slow
 def test_letters_are_found_with_an_index_as_without(seed: int, rows: int, bundles: int) -> None:
     dice = random.Random(seed)
     written = letters(seed, rows, bundles)

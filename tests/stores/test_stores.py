@@ -80,6 +80,7 @@ def assert_has(found: Any, expected: Any) -> None:
         assert found == expected
 
 
+@pytest.mark.slow
 def test_what_is_refused_again_is_the_same_kind_as_in_a_kept_store(make: Any, kept: pathlib.Path) -> None:
     folder = kept / "2026-11"
     programs.run([f"{make.HERE}/temperatures.py", "again"], cwd=folder).check_returncode()

@@ -81,6 +81,7 @@ def run(folder: pathlib.Path) -> beam.runners.runner.PipelineResult:
 @pytest.mark.parametrize(
     ("protocol", "reason"), [("http/protobuf", "Connection refused"), ("grpc", "UNAVAILABLE")]
 )
+@pytest.mark.slow
 def test_a_backend_that_is_down_costs_a_counter(
     protocol: str,
     reason: str,

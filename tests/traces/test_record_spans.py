@@ -281,6 +281,7 @@ def test_a_bundle_that_is_tried_again_gives_the_same_ids(tmp_path: pathlib.Path)
 
 
 @pytest.mark.usefixtures("processes_as_workers")
+@pytest.mark.slow
 def test_several_bundles_and_workers_agree(tmp_path: pathlib.Path) -> None:
     def build(pipeline: beam.Pipeline) -> None:
         read = pipeline | beam.Create([str(n) for n in range(60)])

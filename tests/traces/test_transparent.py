@@ -17,6 +17,7 @@ RUN = "01955a30-5f80-7abc-8def-0123456789ab"
 
 
 @pytest.mark.parametrize("runner", ["fn_api", "bundles"])
+@pytest.mark.slow
 def test_lineage_of_every_step_is_what_its_values_say(runner: str, tmp_path: Path) -> None:
     names = sorted(STEPS.keys() - {"sessions"})
     traces = TraceSettings(RUN, "oracle", str(tmp_path), STORE, False, 0, 1, 1)

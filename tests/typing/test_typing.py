@@ -48,6 +48,7 @@ def test_every_public_name_is_used(name, module) -> None:  # type: ignore[no-unt
 
 
 @pytest.mark.parametrize("checker", [mypy, pyright])
+@pytest.mark.slow
 def test_right_uses_pass_and_wrong_ones_are_found(checker) -> None:  # type: ignore[no-untyped-def]
     lines = (HERE / "misuses.py").read_text().splitlines()
     wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}

@@ -62,6 +62,7 @@ def _combined(pairs: Any, five: Any) -> dict[str, tuple[Any, list[Any]]]:
 
 
 @pytest.mark.parametrize("runner", [FnApiRunner, BundleBasedDirectRunner])
+@pytest.mark.slow
 def test_combines_with_arguments_and_side_inputs_are_woven(runner: Callable[[], Any]) -> None:
     with weaving(WeaveSettings(strict=True)) as reports:
         pipeline = beam.Pipeline(runner=runner())

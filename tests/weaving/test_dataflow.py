@@ -41,6 +41,7 @@ def _combines(proto: api.Pipeline) -> list[str]:
     return [one.unique_name for one in proto.components.transforms.values() if one.spec.urn == combine]
 
 
+@pytest.mark.slow
 def test_a_template_has_the_woven_pipeline(tmp_path: Path) -> None:
     for name in ("bare", "woven", "evidence"):
         (tmp_path / name).mkdir()

@@ -82,6 +82,7 @@ def test_all_forms_are_there_and_right() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow
 def test_another_coder_on_any_edge_is_found(form: str) -> None:
     parts = LOOM.graph.parts
     pcolls = [pcoll for pcoll in parts.pcollections if LOOM.form(pcoll) == form]

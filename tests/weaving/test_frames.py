@@ -137,6 +137,7 @@ def test_frames_that_are_worked_on_lead_back_to_their_files(tmp_path: Path) -> N
     assert "two.csv" in found["z"]
 
 
+@pytest.mark.slow
 def test_results_are_the_same_woven_as_bare(tmp_path: Path) -> None:
     pattern = people(tmp_path)
 

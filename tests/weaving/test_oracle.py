@@ -145,6 +145,7 @@ def test_lineage_of_every_step_is_what_its_values_say(all_steps: Ran, name: str)
 
 
 @pytest.mark.parametrize("runner", sorted(RUNNERS.keys() - {"fn_api"}))
+@pytest.mark.slow
 def test_lineage_of_all_steps_is_what_their_values_say(runner: str, tmp_path: Path) -> None:
     ran = run_all_steps(runner, str(tmp_path))
     for name in ALL:

@@ -60,6 +60,7 @@ def ledger_of_run(build: Any, runner: str) -> Ledger:
 
 
 @pytest.mark.parametrize("name", [name for name in (*STEPS, *SUPERSETS) if name not in LOSING])
+@pytest.mark.slow
 def test_every_step_balances(name: str) -> None:
     found = ledger([name], ["map"], 12, "fn_api")
     assert not found.unchecked
@@ -110,6 +111,7 @@ def test_windows_of_common_steps_are_held_against_each_other(windows: Any) -> No
     )
 
 
+@pytest.mark.slow
 def test_hot_keys_that_come_at_the_end_of_their_window_are_in_the_next_one() -> None:
     # What waits for a batch comes when its window ends: Beam's second half takes it for one of the next.
     names = ["group into batches", "hot keys with arguments", "hot keys with arguments"]

@@ -119,6 +119,7 @@ def check(served: Served, attack: str) -> int:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.slow
 def test_no_text_of_a_store_becomes_more_than_text(
     runs_folder: pathlib.Path, tmp_path: pathlib.Path, name: str
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_source_that_is_too_large_to_be_verified_is_not_shown(
     assert "8,customer-1,108" not in record.text_content()
 
 
+@pytest.mark.slow
 def test_an_aggregate_of_a_million_makes_no_large_page(tmp_path: pathlib.Path) -> None:
     source = Partition("in.csv", "1-x")
     run = WrittenRun(tmp_path / "store", limit=None)
@@ -112,6 +113,7 @@ def test_an_aggregate_of_a_million_makes_no_large_page(tmp_path: pathlib.Path) -
     assert len(last.cssselect(".contributors .source-record")) == 5
 
 
+@pytest.mark.slow
 def test_a_line_of_a_hundred_megabytes_makes_no_large_page(tmp_path: pathlib.Path) -> None:
     content = b"short\n" + b"x" * 100_000_000 + b"\nshort\n"
     source = hostile_run(tmp_path, str(tmp_path / "in.txt"), content)

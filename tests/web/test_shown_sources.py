@@ -130,6 +130,7 @@ def test_what_a_place_is_called_is_shown_as_text(folder: pathlib.Path) -> None:
         (["--host", "0.0.0.0", "--token", "t"], False),
     ],
 )
+@pytest.mark.slow
 def test_the_working_folder_is_shown_by_default_on_this_machine_only(
     folder: pathlib.Path, options: list[str], is_shown: bool
 ) -> None:

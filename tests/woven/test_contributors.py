@@ -14,6 +14,7 @@ TRACES = st.lists(st.one_of(ORIGINS, st.just(UNKNOWN), st.just(NO_SOURCE)), max_
 
 
 @given(TRACES, st.integers(1, 8), st.randoms())
+@pytest.mark.slow
 def test_any_order_and_any_merge_tree_give_the_same(
     provenances: list[bytes], limit: int, chance: random.Random
 ) -> None:

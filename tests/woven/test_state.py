@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
+import pytest
 from apache_beam.transforms import userstate
 
 from beam_obs.records.contributors import gather
@@ -60,6 +61,7 @@ class AllAtTheEnd(beam.DoFn):
         yield from sorted(seen.read())
 
 
+@pytest.mark.slow
 def test_a_long_history_is_kept_summed_up() -> None:
     history, seen = Held(), Held()
 

@@ -99,6 +99,7 @@ def _serves(process: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_elements_that_hang_kill_or_fill_are_a_dead_letter_each_and_the_rest_goes_on(
     processes: list[programs.Program],
 ) -> None:
@@ -258,6 +259,7 @@ def hangs_once(element: Path) -> str:
     return "done"
 
 
+@pytest.mark.slow
 def test_an_isolated_step_may_be_tried_again(tmp_path: Path) -> None:
     retry = obs.Retry(on=[ConnectionError, obs.ElementTimeout], attempts=2, backoff=0.01)
     outcome = isolated([tmp_path / "a"], beam.Map(hangs_once), retry=retry, timeout=2)
@@ -315,6 +317,7 @@ with beam.Pipeline("FnApiRunner") as p:
 """
 
 
+@pytest.mark.slow
 def test_records_of_classes_of_the_program_itself_go_there_and_back(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(hangs="pass"), encoding="utf-8")
@@ -326,6 +329,7 @@ def test_records_of_classes_of_the_program_itself_go_there_and_back(tmp_path: Pa
 
 
 @pytest.mark.parametrize("hangs", ["time.sleep(600)", 'import re; re.match("(a+)+$", "a" * 40 + "b")'])
+@pytest.mark.slow
 def test_a_process_ends_when_its_worker_is_killed(hangs: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(hangs=hangs), encoding="utf-8")

@@ -146,6 +146,7 @@ def test_more_arguments_are_taken_and_handed_on() -> None:
         )
 
 
+@pytest.mark.slow
 def test_every_text_compiles() -> None:
     for way in all_ways():
         compile(text_of(way), "text", "exec")

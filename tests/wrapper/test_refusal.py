@@ -115,6 +115,7 @@ def test_attributes_that_a_source_stamped_are_those_of_the_dead_letter() -> None
     assert (letter.origin, letter.source_uri, letter.position) == tuple(stamped.values())
 
 
+@pytest.mark.slow
 def test_a_huge_payload_is_kept_whole() -> None:
     letter = through(["é" * 5_000_000], beam.Map(refuse)).letter
     assert decode_payload(letter.payload, letter.payload_coder) == "é" * 5_000_000

@@ -112,6 +112,7 @@ def test_poison_that_comes_first_costs_the_budget_once_and_is_one_dead_letter() 
     assert outcome.refused == ["poison"]
 
 
+@pytest.mark.slow
 def test_a_service_that_is_down_for_two_seconds_loses_nothing() -> None:
     DOWN_UNTIL[0] = time.monotonic() + 2
     elements = [f"{number}" for number in range(20)]

@@ -341,6 +341,7 @@ def test_a_run_counts_and_notes_what_it_read() -> None:
     st.lists(st.floats(0, 1), max_size=20),
     st.integers(1, 400),
 )
+@pytest.mark.slow
 def test_any_splits_give_the_same_records_at_the_same_places(
     count: int,
     per_block: int,

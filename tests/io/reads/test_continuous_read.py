@@ -118,6 +118,7 @@ def note(record: Any, kind: str) -> None:
     CAME.setdefault(kind, []).append(record)
 
 
+@pytest.mark.slow
 def test_files_are_read_by_any_read_of_ours() -> None:
     CAME.clear()
     pathlib.Path("in").mkdir()

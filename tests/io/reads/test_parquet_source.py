@@ -374,6 +374,7 @@ def test_a_file_that_fails_to_open_fails_the_job_and_is_no_dead_letter(
     st.integers(100, 3000),
 )
 @example(3, 2, None, [0.5, 0.5], 1)
+@pytest.mark.slow
 def test_any_splits_give_the_same_rows_at_the_same_places(
     count: int, per_group: int, damaged: int | None, fractions: list[float], range_bytes: int
 ) -> None:

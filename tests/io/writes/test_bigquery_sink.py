@@ -260,6 +260,7 @@ def test_a_row_that_is_no_dict_is_refused_where_a_stamp_is_asked_for(service: Bi
     assert "gets no lineage attributes: write dicts" in letter.error_message
 
 
+@pytest.mark.slow
 def test_the_row_of_a_write_gives_the_rows_that_the_service_took(
     service: BigQueryServer, tmp_path: pathlib.Path
 ) -> None:

@@ -266,6 +266,7 @@ def test_an_observed_run_notes_files_sizes_records_and_digests() -> None:
         lambda name, shards: obs.WriteToAvro(name, SCHEMA, num_shards=shards),
     ],
 )
+@pytest.mark.slow
 def test_the_same_records_have_the_same_digest_however_they_are_sharded(make: Any) -> None:
     digests = {
         _observed(make(f"out{shards}", shards), days)["outputs"][0]["digest"]

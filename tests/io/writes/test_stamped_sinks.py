@@ -167,6 +167,7 @@ class Warehouse(obs.Sink):
     ids=["WriteToJson", "WriteToText", "Sink"],
 )
 @pytest.mark.parametrize("runner", [FnApiRunner, BundleBasedDirectRunner])
+@pytest.mark.slow
 def test_a_subclass_of_a_write_is_told_of_as_its_base(base: Any, subclass: Any, runner: Any) -> None:
     def told(write: Any) -> Any:
         with obs.Pipeline(runner(), PipelineOptions(["--obs_store=store"]), name="told") as pipeline:
@@ -216,6 +217,7 @@ def test_lines_of_text_cannot_be_stamped() -> None:
 
 
 @pytest.mark.parametrize("kind", ["json", "avro"])
+@pytest.mark.slow
 def test_the_digest_of_an_output_does_not_depend_on_the_stamp(kind: str) -> None:
     def write(stamp: bool) -> Any:
         if kind == "json":

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import urllib.request
 
+import pytest
+
 from tests.conftest import ROOT
 
 OFFER = "from pipelines.flights import demo; demo.offer_pages()"
@@ -24,6 +26,7 @@ def test_the_demo_refuses_what_was_damaged_and_says_what_to_try(flights_demo: pa
     assert printed.endswith("beam-obs serve --store demo-output/store\n")
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_offers_its_pages_and_opens_them(
     flights_demo: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

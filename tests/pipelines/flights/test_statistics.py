@@ -121,6 +121,7 @@ def test_a_flight_has_its_plane_and_its_weather(outputs: pathlib.Path) -> None:
     assert flight["weather"]["hour"] == flight["hour"] == "2013-01-01T10:00:00Z"
 
 
+@pytest.mark.slow
 def test_the_bare_pipeline_gives_the_same_outputs(outputs: pathlib.Path, tmp_path: pathlib.Path) -> None:
     bare.main([*RUN, f"--output={tmp_path}/january"])
     for kind in ("flights", "statistics"):

@@ -137,6 +137,7 @@ def test_a_wrong_command_line_is_said_at_once(
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_files_come_by_the_clock_where_the_watermark_stands_still(tmp_path: pathlib.Path) -> None:
     seconds = 10_000_000  # of the real clock, no window of which ends meanwhile
     coming = TestStream().advance_watermark_to(0)

@@ -283,6 +283,7 @@ def test_a_pattern_without_pages_fails_the_run(tmp_path: pathlib.Path) -> None:
         scrape(tmp_path, f"{tmp_path}/nothing/*.html", "v1", tmp_path)
 
 
+@pytest.mark.slow
 def test_the_demo_tells_the_difference(capfd: pytest.CaptureFixture[str]) -> None:
     demo.main()
     printed = capfd.readouterr().out
