@@ -16,7 +16,7 @@ from beam_obs.metrics.names import NAMESPACE, TRACEPARENTS_IGNORED
 from beam_obs.traces.bundle_spans import bundle_of_thread
 from beam_obs.traces.incoming import note_incoming
 from beam_obs.traces.outgoing import outgoing_trace
-from beam_obs.traces.propagation import NAMES, MalformedTraceparent, header_of, of_headers, texts_of
+from beam_obs.traces.propagation import NAMES, MalformedTraceparent, of_headers, pairs_of, texts_of
 from beam_obs.wrapper.current_origin import current_origin
 from beam_obs.wrapper.record_at_work import step_at_work
 
@@ -81,7 +81,7 @@ def trace_headers(headers: Iterable[Any] | None = None) -> list[beam.Row]:
     >>> trace_headers([("content-type", b"json")])
     [Row(key='content-type', value=b'json')]
     """
-    given = [beam.Row(key=name, value=value) for name, value in map(header_of, headers or ())]
+    given = [beam.Row(key=name, value=value) for name, value in pairs_of(headers)]
     origin = current_origin()
     if origin is None:
         return given

@@ -83,24 +83,30 @@ def of_headers(headers: Iterable[Any] | None) -> Incoming | None:
     True
     """
     found: dict[str, str | None] = {}
-    for header in headers or ():
-        name, value = header_of(header)
+    for name, value in pairs_of(headers):
         if name in NAMES:
             found[name] = value.decode("ascii", "replace") if isinstance(value, bytes) else value
     return _incoming(found) if TRACEPARENT in found else None
 
 
-def header_of(header: Any) -> tuple[str, Any]:
-    """Returns name and value of a header of Kafka, a pair or a row.
+def pairs_of(headers: Iterable[Any] | None) -> list[tuple[str, Any]]:
+    """Returns names and values of headers of Kafka, each a pair or a row.
 
     Raises:
-      TypeError: it is neither.
+      TypeError: they are neither.
     """
-    if hasattr(header, "key"):
-        return header.key, header.value
-    if isinstance(header, (tuple, list)) and len(header) == 2:
-        return header[0], header[1]
-    raise TypeError(f"headers are pairs of name and bytes, or rows with key and value; got {header!r}")
+    wrong = "headers are pairs of name and bytes, or rows with key and value; got {!r}"
+    found = []
+    if headers is not None and not isinstance(headers, Iterable):
+        raise TypeError(wrong.format(headers))
+    for header in headers or ():
+        if hasattr(header, "key"):
+            found.append((header.key, header.value))
+        elif isinstance(header, (tuple, list)) and len(header) == 2:
+            found.append((header[0], header[1]))
+        else:
+            raise TypeError(wrong.format(header))
+    return found
 
 
 def texts_of(context: SpanContext, baggage: str = "") -> dict[str, str]:

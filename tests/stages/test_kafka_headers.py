@@ -80,7 +80,7 @@ def test_without_lineage_headers_stay_as_they_are() -> None:
     assert obs.trace_headers() == []
 
 
-@pytest.mark.parametrize("wrong", [{"traceparent": PARENT}, [b"traceparent"], [("a", b"1", 2)]])
+@pytest.mark.parametrize("wrong", [{"traceparent": PARENT}, [b"traceparent"], [("a", b"1", 2)], 7])
 def test_what_is_no_header_is_told(wrong: Any) -> None:
     for function in (obs.continue_trace, obs.trace_headers):
         with pytest.raises(TypeError, match="headers are pairs of name and bytes, or rows"):
