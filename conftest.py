@@ -110,6 +110,15 @@ def forget_instruments() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def forget_logs_set_up() -> Iterator[None]:
+    """Leaves no log records to runs that a test has not ended, as of a worker that is one for good."""
+    yield
+    module = sys.modules.get("beam_obs.logs.log_setup")
+    for run in list(module._SET_UP) if module is not None else ():
+        module.take_down_logs(run)
+
+
+@pytest.fixture(autouse=True)
 def work_in_a_folder_of_its_own(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> pathlib.Path:
