@@ -17,7 +17,6 @@ dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip inst
 
 import beam_obs as obs  # noqa: E402 - which need it
 from beam_obs.cli.main import exit_code  # noqa: E402
-from beam_obs.logs.log_setup import take_down_logs  # noqa: E402
 from beam_obs.runs import watched_job, watcher  # noqa: E402
 from tests import dataflow_server  # noqa: E402
 from tests.dataflow.small_template import launcher  # noqa: E402
@@ -278,4 +277,3 @@ def test_a_job_of_a_classic_template_is_watched_to_the_end_of_its_run(
     assert "nightly  done, 1 dead" in out
     run = next(run for run in obs.Store().runs() if run.job_id == job)
     assert (run.status, run.problems, run.refused) == ("done", (), 1)
-    take_down_logs(run.id)  # of its worker, which was this process
