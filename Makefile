@@ -72,12 +72,12 @@ image: $(STAMP)  ## the image of the templates, built without network, and a wor
 	$(BIN)/python -m pytest -m engines -rsfE tests/engines/test_image.py $(PYTEST_ARGS)
 
 # Those of a part of their own are left out by pyproject.toml, which an expression here takes the place of.
-OF_OTHER_PARTS := not engines and not oracle and not browser
+WITHOUT_OTHER_PARTS := not engines and not oracle and not browser
 test: $(STAMP)  ## tests and doctests, but for those that take seconds each
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow and $(OF_OTHER_PARTS)" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow and $(WITHOUT_OTHER_PARTS)" $(PYTEST_ARGS)
 
 test-slow: $(STAMP)  ## those that take seconds each
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "slow and $(OF_OTHER_PARTS)" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "slow and $(WITHOUT_OTHER_PARTS)" $(PYTEST_ARGS)
 
 test-pythons: $(STAMP)  ## a part of the tests on each other Python that is declared and installed
 	$(BIN)/python -m tests.other_pythons $(IN_PARALLEL) $(PYTEST_ARGS)
@@ -99,7 +99,7 @@ WITHOUT_BEAM := alerts benchmarks cli conformance dataflow deploy examples expor
     test_rooms.py test_samples.py
 test-oldest: $(OLDEST_STAMP)  ## the tests that run Beam, on the oldest release that is supported
 	$(OLDEST_BIN)/python -m pytest tests $(IN_PARALLEL) $(WITHOUT_BEAM:%=--ignore=tests/%) \
-	    -m "not engines and not slow and not oracle and not browser" $(PYTEST_ARGS)
+	    -m "not slow and $(WITHOUT_OTHER_PARTS)" $(PYTEST_ARGS)
 
 # Prism, of the release that the tests run on, a server of gs:// and an OpenTelemetry Collector take an installed Go; Flink takes
 # Maven and Java, StatsD npm.
