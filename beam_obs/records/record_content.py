@@ -16,6 +16,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import orjson
+
 DIGEST_BYTES = 8
 
 _copy_of_empty = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"beam_obs.output").copy
@@ -37,7 +39,7 @@ def record_content(value: Any) -> bytes:
     fields = value if kind is dict else fields_of(value)
     if fields is not None:
         try:
-            return _encode(fields).encode("utf-8", "surrogatepass")
+            return _compact_json(fields)
         except (TypeError, ValueError):  # keys that cannot be sorted, or a record within itself
             return str(value).encode("utf-8", "surrogatepass")
     if isinstance(value, (bytearray, memoryview, bytes)):
@@ -80,6 +82,28 @@ def fields_of(value: Any) -> dict[str, Any] | None:
     return dict(value) if isinstance(value, Mapping) else None
 
 
+def _compact_json(fields: dict[str, Any]) -> bytes:
+    # The form is json's; orjson takes an eighth of the time for what both write alike.
+    if type(fields) is dict and _both_write_alike(fields.values()):
+        try:
+            return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # other keys than text, half of a surrogate pair, more than 64 bits
+            pass
+    return _encode(fields).encode("utf-8", "surrogatepass")
+
+
+def _both_write_alike(values: Iterable[Any]) -> bool:
+    for value in values:
+        kind = type(value)
+        if kind is float:
+            # Beyond these they differ in exponents, and orjson writes null for nan.
+            if not (1e-4 <= value < 1e16 or value == 0.0 or -1e16 < value <= -1e-4):
+                return False
+        elif kind not in _WRITTEN_ALIKE:
+            return False
+    return True
+
+
 def _plain(value: Any) -> Any:
     fields = fields_of(value)
     if fields is not None:
@@ -87,4 +111,5 @@ def _plain(value: Any) -> Any:
     return sorted(map(str, value)) if isinstance(value, (set, frozenset)) else str(value)
 
 
+_WRITTEN_ALIKE = frozenset({str, int, bool, type(None)})
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain).encode

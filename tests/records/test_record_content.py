@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import enum
 import json
+import uuid
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pytest
 from apache_beam.io.gcp.pubsub import PubsubMessage
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beam_obs.records.record_content import output_digest, record_content
@@ -39,6 +42,35 @@ def test_a_record_has_the_content_of_the_one_read_back_from_json(record: dict[st
     read_back = json.loads(json.dumps(dict(reversed(record.items()))))
 
     assert record_content(read_back) == record_content(record)
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Name(str):
+    pass
+
+
+any_value = st.one_of(
+    st.floats(),
+    st.floats(1e-6, 1e-3),
+    st.floats(1e15, 1e17),
+    st.integers(),
+    st.text(st.characters(exclude_categories=())),
+    st.sampled_from([Level.LOW, Name("a"), datetime.datetime(2013, 1, 1), uuid.UUID(int=1), Trip("a", 1.5)]),
+    values,
+)
+
+
+@example({"small": 5e-5, "large": 1e16, "none": float("nan"), "infinite": float("-inf"), "zero": -0.0})
+@example({"half of a pair": "\ud800", "controls": "\x00\x1f\x7f\u2028"})
+@example({"long": 2**64, Name("b"): True})
+@given(st.dictionaries(st.text(st.characters(exclude_categories=())), any_value, max_size=5))
+def test_a_record_has_the_bytes_that_json_writes(record: dict[str, Any]) -> None:
+    written = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+
+    assert record_content(record) == written.encode("utf-8", "surrogatepass")
 
 
 @given(st.binary())
