@@ -31,5 +31,7 @@ def install_by_apt(title: str, packages: dict[str, str]) -> None:
         return
     quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
     subprocess.run(["apt-get", "update", "-qq"], **quiet, check=False)  # type: ignore[call-overload]
-    if subprocess.run([*command.split(), "-qq"], **quiet, check=False).returncode:  # type: ignore[call-overload]
+    # Another may be installing at the same time.
+    patient = [*command.split(), "-qq", "--option=DPkg::Lock::Timeout=300"]
+    if subprocess.run(patient, **quiet, check=False).returncode:  # type: ignore[call-overload]
         print(f"{title} could not be installed: tests on it are skipped")

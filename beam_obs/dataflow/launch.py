@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from beam_obs.dataflow.dataflow_calls import JobPlace, call, dataflow_types
 from beam_obs.dataflow.launch_parameters import (
+    FOLDERS,
     WrongParameters,
     cloud_storage_form,
     is_cloud_storage,
@@ -22,7 +23,6 @@ from beam_obs.store.unknown_name import nearest_names
 GOOGLES = "https://dataflow.googleapis.com"
 _OF_FLEX = "FlexTemplatesServiceClient"
 _LOCAL_CLASSIC = "a classic template is launched from Cloud Storage: copy it to gs://BUCKET/... first"
-_FOLDERS = ("tempLocation", "stagingLocation")
 
 
 class Wanted(NamedTuple):
@@ -180,7 +180,7 @@ def _value(field: Any, text: str) -> Any:
         return {"true": True, "false": False}.get(text.lower())
     if field.type in (field.TYPE_INT32, field.TYPE_INT64):
         return int(text) if text.isdecimal() and int(text) < 1 << 31 else None  # sizes and numbers of things
-    if field.json_name in _FOLDERS:
+    if field.json_name in FOLDERS:
         return text if is_cloud_storage(text) else None
     return text or None
 
@@ -190,7 +190,7 @@ def _expected(field: Any, text: str) -> str:
         return f"one of {', '.join(field.enum_type.values_by_name)}"
     if field.message_type is not None:
         return "an option of its own: --label KEY=VALUE"
-    if field.json_name in _FOLDERS:
+    if field.json_name in FOLDERS:
         return cloud_storage_form(text, "gs://BUCKET/FOLDER")
     if field.type == field.TYPE_STRING:
         return "a value"

@@ -18,6 +18,8 @@ _BUCKET = (
     "where the name of a bucket is 3 characters or more: small letters, digits, '-', '_' and '.', first and "
     "last a letter or digit"
 )
+FOLDERS = ("tempLocation", "stagingLocation")
+"""Fields of an environment that are folders in Cloud Storage."""
 _KINDS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "BOOLEAN": (re.compile(r"true|false", re.IGNORECASE).fullmatch, "true or false"),
     "NUMBER": (re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?").fullmatch, "a number"),

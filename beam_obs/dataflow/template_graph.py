@@ -7,11 +7,12 @@ and no credentials are looked for.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from beam_obs.dataflow.template_parameters import program_module
@@ -106,15 +107,52 @@ def template_graph(module: str, arguments: Sequence[str]) -> TemplateGraph:
     main = getattr(program_module(module), "main", None)
     if not callable(main):
         raise UsageError(f"{module} has no function main, which builds its pipeline and runs it")
+    _check_callable(module, main)
     with tempfile.TemporaryDirectory(prefix="beam-obs-template-") as name:
         folder = pathlib.Path(name)
-        with _command_line([module, *arguments, *_offline_arguments(folder)]):
+        with _command_line([module, *arguments, *_offline_arguments(folder)]), _counted() as pipelines:
             try:
                 main()
             except SystemExit as error:
                 if error.code not in (None, 0):
                     raise NoGraph(f"{module} ended with {error.code}, and no graph") from None
-        return _read(module, folder)
+        graphs = sorted(folder.rglob("pipeline.pb"))
+        if len(pipelines) != 1 or len(graphs) != 1 or not (folder / "job.json").exists():
+            raise NoGraph(
+                f"{module} made {len(graphs) and len(pipelines)} graphs for Dataflow: its main must build "
+                "one pipeline, with the options of its command line"
+            )
+        return _read(graphs[0], folder / "job.json")
+
+
+def _check_callable(module: str, main: Callable[..., object]) -> None:
+    signature = inspect.signature(main)
+    try:
+        signature.bind()
+    except TypeError:
+        raise UsageError(
+            f"{module}.main takes {signature}, and is called without arguments: give each a default, as "
+            "main(argv=None)"
+        ) from None
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[list[object]]:
+    """Gives the pipelines that Dataflow's runner is given meanwhile: each is written over the one before."""
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+    pipelines: list[object] = []
+    run_pipeline = DataflowRunner.run_pipeline
+
+    def counting(self: Any, pipeline: Any, *rest: Any, **named: Any) -> Any:
+        pipelines.append(pipeline)
+        return run_pipeline(self, pipeline, *rest, **named)
+
+    DataflowRunner.run_pipeline = counting
+    try:
+        yield pipelines
+    finally:
+        DataflowRunner.run_pipeline = run_pipeline
 
 
 def _offline_arguments(folder: pathlib.Path) -> list[str]:
@@ -143,16 +181,10 @@ def _command_line(arguments: list[str]) -> Iterator[None]:
         sys.argv = before
 
 
-def _read(module: str, folder: pathlib.Path) -> TemplateGraph:
+def _read(graph: pathlib.Path, job: pathlib.Path) -> TemplateGraph:
     from apache_beam.portability.api import beam_runner_api_pb2
 
-    graphs = sorted(folder.rglob("pipeline.pb"))
-    if len(graphs) != 1 or not (folder / "job.json").exists():
-        raise NoGraph(
-            f"{module} made {len(graphs)} graphs for Dataflow: its main must build one pipeline, "
-            "with the options of its command line"
-        )
-    content = graphs[0].read_bytes()
+    content = graph.read_bytes()
     components = beam_runner_api_pb2.Pipeline.FromString(content).components
     steps = [
         GraphStep(
@@ -166,8 +198,8 @@ def _read(module: str, folder: pathlib.Path) -> TemplateGraph:
         for one in components.transforms.values()
         if not one.subtransforms
     ]
-    job = (folder / "job.json").read_bytes()
-    return TemplateGraph(tuple(sorted(steps)), content, len(job), json.loads(job))
+    written = job.read_bytes()
+    return TemplateGraph(tuple(sorted(steps)), content, len(written), json.loads(written))
 
 
 def _coder(components: Any, id_: str) -> str:

@@ -110,10 +110,15 @@ def program_module(name: str) -> Any:
     """Imports the module of a program.
 
     Raises:
-      UsageError: there is no such module.
+      UsageError: there is no such module, or it ends the process.
     """
     try:
         return importlib.import_module(name)
+    except SystemExit as error:
+        raise UsageError(
+            f"{name} ended with {error.code!r} while it was imported: what runs it belongs into its function "
+            'main, called under `if __name__ == "__main__":`'
+        ) from None
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
@@ -171,15 +176,16 @@ def _parameter(name: str, action: argparse.Action, group: str, told: Mapping[str
         )
     choices = tuple(map(str, action.choices or getattr(action.type, "choices", None) or ()))
     kind, patterns = _kind(action, choices)
+    required = told.get("required", action.required)
     parameter = Parameter(
         name=name,
         label=told.get("label") or name.removeprefix("obs_").replace("_", " ").replace("-", " ").capitalize(),
-        help=told.get("help") or _help(action),
-        required=told.get("required", action.required),
+        help=told.get("help") or _help(name, action),
+        required=required,
         kind=told.get("type", kind),
         regexes=(*patterns, *told.get("regexes", ())),
         choices=choices,
-        default=_default(action),
+        default=None if required else _default(action),  # with one, a launch need not give it
         group=told.get("group", group),
         hidden=told.get("hidden", False),
     )
@@ -199,10 +205,16 @@ def _kind(action: argparse.Action, choices: tuple[str, ...]) -> tuple[str, tuple
     return "TEXT", (pattern,) if pattern else ()
 
 
-def _help(action: argparse.Action) -> str:
+def _help(name: str, action: argparse.Action) -> str:
     """Returns what a parser's ``--help`` would say of an option."""
     values = {**vars(action), "prog": "", "type": getattr(action.type, "__name__", "")}
-    return " ".join(((action.help or "") % values).split())
+    try:
+        return " ".join(((action.help or "") % values).split())
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(
+            f"option --{name}: its help {action.help!r} is filled in by argparse, as %(default)s: "
+            "write %% for a per cent sign"
+        ) from None
 
 
 def _default(action: argparse.Action) -> str | None:
@@ -220,6 +232,8 @@ def _check(parameter: Parameter) -> None:
         raise UsageError(
             f"{where} has no help, which a template must have: add help=... where it is declared"
         )
+    if parameter.kind == "ENUM" and not parameter.choices:
+        raise UsageError(f"{where} is of type ENUM, and declares no choices: add choices=(...) where it is")
     for regex in parameter.regexes:
         if problem := regex_problem(regex):
             raise UsageError(f"{where}: {regex!r}: {problem}")

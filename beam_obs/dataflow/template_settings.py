@@ -81,7 +81,7 @@ def template_settings(program: str) -> TemplateSettings:
     'batch'
     """
     if not pathlib.Path(program).is_dir():
-        if not all(part.isidentifier() for part in program.split(".")):
+        if not _is_module_name(program):
             raise UsageError(
                 f"{program}: neither a folder with a {FILE} nor the name of a module; "
                 "e.g. templates/flights-batch or pipelines.flights.batch"
@@ -104,6 +104,10 @@ def _checked(settings: dict[str, Any], path: str) -> TemplateSettings:
     for name in ("module", "name"):
         if not settings.get(name):
             raise UsageError(f"{path}: {name} is not given")
+    if not _is_module_name(settings["module"]):
+        raise UsageError(
+            f"{path}: module is {settings['module']!r}; it is the name of a module, as orders.pipeline"
+        )
     for name, said in settings.get("parameters", {}).items():
         where = f"{path}: parameters.{name}"
         if not isinstance(said, dict):
@@ -118,6 +122,10 @@ def _checked(settings: dict[str, Any], path: str) -> TemplateSettings:
     found = TemplateSettings(**settings, example=example)
     _check_modes(found, path)
     return found
+
+
+def _is_module_name(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
 
 
 def _check_names(settings: Mapping[str, Any], kinds: Mapping[str, type], where: str) -> None:

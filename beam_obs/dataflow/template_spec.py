@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from beam_obs.dataflow.launch_parameters import FOLDERS, is_cloud_storage
 from beam_obs.dataflow.template_parameters import Parameter
 from beam_obs.dataflow.template_settings import TemplateSettings
+from beam_obs.records.dataflow_names import label_problems
 from beam_obs.records.errors import MissingExtra, UsageError
 
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
@@ -56,7 +58,7 @@ def container_spec(
 
     Raises:
       MissingExtra: the ``dataflow`` extra is not installed.
-      UsageError: the image has no digest, or Dataflow knows no such setting of an environment.
+      UsageError: the image has no digest, or Dataflow takes no such setting of an environment.
     """
     environment = _strictly(
         dict(settings.environment),
@@ -64,6 +66,8 @@ def container_spec(
         "[environment] of the template's settings",
     )
     spec: dict[str, Any] = {"sdkInfo": {"language": "PYTHON"}, "metadata": metadata}
+    if problems := _environment_problems(environment):
+        raise UsageError(f"[environment] of the template's settings: {'; '.join(problems)}")
     if image is not None:
         if _IMAGE.fullmatch(image) is None:
             raise UsageError(
@@ -75,6 +79,24 @@ def container_spec(
     if environment:
         spec["defaultEnvironment"] = environment
     return _strictly(spec, "ContainerSpec", "the template's container spec")
+
+
+def _environment_problems(environment: dict[str, Any]) -> list[str]:
+    """Returns what Dataflow's message takes of an environment, and Dataflow would not."""
+    problems = [
+        f"{name} is {value}; it is 0 or more"
+        for name, value in environment.items()
+        if isinstance(value, int) and value < 0
+    ]
+    problems += [
+        f"{name} is {environment[name]!r}; it is gs://BUCKET/FOLDER"
+        for name in FOLDERS
+        if not is_cloud_storage(environment.get(name, "gs://bucket"))
+    ]
+    image = environment.get("sdkContainerImage")
+    if image is not None and _IMAGE.fullmatch(image) is None:
+        problems.append(f"sdkContainerImage is {image!r}; it has no digest: what it names may change")
+    return problems + label_problems(environment.get("additionalUserLabels", {}))
 
 
 def as_json(message: dict[str, Any]) -> str:

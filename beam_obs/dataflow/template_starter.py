@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import keyword
+import os
 import pathlib
 import re
 import shutil
@@ -40,7 +42,7 @@ def start_template(name: str, parent: pathlib.Path) -> list[pathlib.Path]:
             "small letters, digits and hyphens, at most 63, a letter first"
         )
     folder = parent / name
-    if folder.exists():
+    if os.path.lexists(folder):  # a link that leads nowhere too
         raise UsageError(f"{folder} is there already: a new template is a folder of its own")
     if name in _MADE_LATER | {path.name.partition(".")[0] for path in _FILES.iterdir()}:
         raise UsageError(
@@ -52,11 +54,14 @@ def start_template(name: str, parent: pathlib.Path) -> list[pathlib.Path]:
             f"a pipeline cannot be named {name!r}: there is a module {package} already, which its own would "
             f"be taken for; e.g. {name}-pipeline"
         )
+    given = {"name": name, "package": package, "beam": importlib.metadata.version("apache-beam")}
     written = []
     with whole_or_none(folder):
         for file in sorted(_FILES.rglob(f"*{_SUFFIX}")):
             place = str(file.relative_to(_FILES)).removesuffix(_SUFFIX).replace("package/", f"{package}/", 1)
-            text = file.read_text(encoding="utf-8").replace("{{name}}", name).replace("{{package}}", package)
+            text = file.read_text(encoding="utf-8")
+            for key, value in given.items():
+                text = text.replace(f"{{{{{key}}}}}", value)
             path = folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

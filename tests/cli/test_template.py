@@ -144,3 +144,42 @@ def test_what_a_program_raises_is_told_from_its_own_lines_on(
     assert told in error
     assert f"{name}.py" in error
     assert "beam_obs" not in error
+
+
+TWO_PIPELINES = """
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+def main():
+    for _ in range(2):
+        with beam.Pipeline(options=PipelineOptions()) as p:
+            p | beam.Impulse()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import sys\nsys.exit(0)", "ended with 0 while it was imported"),
+        ("raise SystemExit('no --input')", "ended with 'no --input' while it was imported"),
+        (
+            "def main(argv):\n    pass",
+            "main takes (argv), and is called without arguments: give each a default, as main(argv=None)",
+        ),
+        (
+            TWO_PIPELINES,
+            "made 2 graphs for Dataflow: its main must build one pipeline",
+        ),
+    ],
+    ids=["ends at import", "ends at import with words", "main with arguments", "two pipelines"],
+)
+def test_a_program_that_no_launcher_could_start_is_told(
+    text: str,
+    told: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / f"unfit_{tmp_path.name}.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(["template", "graph", f"unfit_{tmp_path.name}"]) > 0
+    assert told in " ".join(capsys.readouterr().err.split())

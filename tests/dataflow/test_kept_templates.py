@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 
 import pytest
 from apache_beam.version import __version__ as beam_version
@@ -98,3 +99,10 @@ def test_the_image_takes_only_files_that_are_known_by_their_hashes() -> None:
     lines = (PROJECT / "templates" / "requirements.lock").read_text().replace("\\\n", "").splitlines()
     assert len(lines) > 100
     assert [line for line in lines if "==" not in line or "--hash=sha256:" not in line] == []
+
+
+def test_the_image_has_the_boot_of_its_beam() -> None:
+    locked = (PROJECT / "templates" / "requirements.lock").read_text()
+    dockerfile = (PROJECT / "templates" / "Dockerfile").read_text()
+    (version,) = re.findall(r"^apache-beam(?:\[.*\])?==(\S+)", locked, re.MULTILINE)
+    assert f"_sdk:{version}\n" in dockerfile

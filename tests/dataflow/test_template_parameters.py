@@ -154,6 +154,14 @@ def test_settings_say_what_argparse_does_not_know() -> None:
     assert found["input"] == Parameter("input", "Flights", "Files.", True, "GCS_READ_FILE", ("gs://.+",))
 
 
+def test_what_a_launch_must_give_has_no_default() -> None:
+    def declare(parser: Any) -> None:
+        parser.add_argument("--input", default="in.csv", help="Files.")
+
+    assert parameters_of(declare)["input"].default == "in.csv"
+    assert parameters_of(declare, input={"required": True})["input"].default is None
+
+
 def test_options_of_ours_are_parameters_too_and_take_what_their_regexes_do() -> None:
     found = parameters_of(lambda parser: parser.add_argument("--input", help="Files."))
     assert {"obs_store", "obs_lineage", "obs_trace_share"} <= found.keys()
@@ -197,6 +205,16 @@ def test_an_option_that_a_template_cannot_give_is_refused(
 def test_what_is_said_of_an_option_that_there_is_not_is_refused() -> None:
     with pytest.raises(obs.UsageError, match=r"parameters\.inptu.*it has input, obs_store"):
         parameters_of(lambda parser: parser.add_argument("--input", help="h"), inptu={"required": True})
+
+
+def test_a_type_with_values_of_an_option_without_any_is_refused() -> None:
+    with pytest.raises(obs.UsageError, match="--mode is of type ENUM, and declares no choices"):
+        parameters_of(lambda parser: parser.add_argument("--mode", help="h"), mode={"type": "ENUM"})
+
+
+def test_a_help_that_argparse_cannot_print_is_told_with_its_option() -> None:
+    with pytest.raises(obs.UsageError, match=r"--share: its help.*write %% for a per cent"):
+        parameters_of(lambda parser: parser.add_argument("--share", help="100% of it"))
 
 
 def test_a_program_without_options_of_its_own_is_refused() -> None:

@@ -39,6 +39,8 @@ from beam_obs.dataflow.template_settings import template_settings
         ("module = 'm'\nname = 'n'\n[parameters.x]\nregexes = ['(?<=a)b']", r"it has \(\?<=, which not all"),
         ("module = 'm'\nname = 'n'\n[parameters.x]\nregexes = ['(a)\\1']", r"it has \\1, which not all"),
         ("module =", "Invalid value"),
+        ("module = '.m'\nname = 'n'", r"module is '\.m'; it is the name of a module, as orders\.pipeline"),
+        ("module = 'a m'\nname = 'n'", "module is 'a m'; it is the name of a module"),
     ],
 )
 def test_wrong_settings_are_refused(text: str, said: str, tmp_path: pathlib.Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 import beam_obs as obs
@@ -67,6 +70,21 @@ def test_an_environment_that_dataflow_does_not_know_is_refused() -> None:
     settings = TemplateSettings("m", "n", environment={"max_worker": 3})
     with pytest.raises(obs.UsageError, match=r"\[environment\].*max_worker"):
         container_spec(settings, {})
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"max_workers": -1}, "maxWorkers is -1; it is 0 or more"),
+        ({"diskSizeGb": -5}, "diskSizeGb is -5; it is 0 or more"),
+        ({"additional_user_labels": {"Team": "sky"}}, "label 'Team': a key is small letters"),
+        ({"temp_location": "/tmp/here"}, "tempLocation is '/tmp/here'; it is gs://BUCKET/FOLDER"),
+        ({"sdk_container_image": "image:latest"}, "sdkContainerImage is 'image:latest'; it has no digest"),
+    ],
+)
+def test_an_environment_that_dataflow_would_refuse_is_refused(environment: dict[str, Any], said: str) -> None:
+    with pytest.raises(obs.UsageError, match=rf"\[environment\].*{re.escape(said)}"):
+        container_spec(TemplateSettings("m", "n", environment=environment), {}, IMAGE)
 
 
 def test_a_type_that_dataflow_does_not_know_is_refused() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import pathlib
 
+import apache_beam as beam
 import pytest
+import yaml
 
 import beam_obs as obs
+from beam_obs.dataflow.template_settings import template_settings
 from beam_obs.dataflow.template_starter import start_template
 from tests.programs import run
 
@@ -70,7 +73,34 @@ def test_a_new_template_is_told_by_where_it_is(tmp_path: pathlib.Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     made = run(["-m", "beam_obs.cli", "template", "new", "orders"], cwd=tmp_path, env=environment, forks=True)
     assert (tmp_path / "orders" / "metadata.json").exists()
-    assert (made.stdout + made.stderr).splitlines() == ["wrote 16 files to orders: see orders/README.md"]
+    assert (made.stdout + made.stderr).splitlines() == ["wrote 18 files to orders: see orders/README.md"]
+
+
+@pytest.mark.parametrize("name", ["true", "no", "null", "on"])
+def test_a_name_stays_one_where_a_format_has_another_meaning_for_it(
+    name: str, tmp_path: pathlib.Path
+) -> None:
+    start_template(name, tmp_path)
+    build = yaml.safe_load((tmp_path / name / "cloudbuild.yaml").read_text())
+    assert build["substitutions"]["_PIPELINE"] == name
+    assert template_settings(str(tmp_path / name)).name == name
+
+
+def test_the_image_is_given_what_it_copies_and_no_more(tmp_path: pathlib.Path) -> None:
+    files = {path.name: path.read_text() for path in start_template("orders-daily", tmp_path)}
+    copied = {
+        source
+        for line in files["Dockerfile"].splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    }
+    given = {line[1:] for line in files[".dockerignore"].splitlines() if line.startswith("!")}
+    assert given == copied
+
+
+def test_the_image_has_the_beam_that_is_installed(tmp_path: pathlib.Path) -> None:
+    (text,) = [path.read_text() for path in start_template("orders", tmp_path) if path.name == "Dockerfile"]
+    assert f"_sdk:{beam.__version__}\n" in text
 
 
 @pytest.mark.parametrize("name", ["json", "sys", "apache-beam"])
@@ -78,6 +108,12 @@ def test_a_name_of_a_module_is_refused_before_anything_is_written(name: str, tmp
     with pytest.raises(obs.UsageError, match=r"there is a module \w+ already"):
         start_template(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_that_leads_nowhere_is_left_alone(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "orders").symlink_to("nowhere")
+    with pytest.raises(obs.UsageError, match=r"orders is there already"):
+        start_template("orders", tmp_path)
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: pathlib.Path) -> None:
