@@ -25,6 +25,7 @@ from tests.offline_dataflow import REGION as REGION
 from tests.rest_api import Refused, Request, api
 
 State = dataflow.JobState
+_JSON = "application/json"
 _JOB_NAME = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}")
 _ENDED = (
@@ -79,6 +80,10 @@ class DataflowServer(http.server.ThreadingHTTPServer):
         self.asked: list[Asked] = []
         self.refusals: list[Refused] = []
         """What the next requests are answered, whatever they ask."""
+        self.raw_answers: list[tuple[int, str, bytes]] = []
+        """What the next requests are answered, as somebody else would: status, type and content."""
+        self.refused_pages = False
+        """Whether all pages of a list but the first are refused."""
         self.on_launch: Callable[[Any], None] = lambda job: None
         """Called with each new job, as the service starts its launcher."""
 
@@ -180,6 +185,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _serve(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         document = "logging.v2" if self.path.startswith("/v2/") else "dataflow.v1b3"
+        if self.server.raw_answers:
+            self._answer(*self.server.raw_answers.pop(0))
+            return
         try:
             if self.server.refusals:
                 raise self.server.refusals.pop(0)
@@ -195,12 +203,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             told = answer(request)
             self.server.asked.append(Asked(request.method, request.body))
         except Refused as refused:
-            self._answer(refused.code, json.dumps(refused.to_json()))
+            self._answer(refused.code, _JSON, json.dumps(refused.to_json()).encode())
         else:
             by_number = "enum-encoding" in self.path
             if not isinstance(told, str):
                 told = type(told).to_json(told, use_integers_for_enums=by_number)
-            self._answer(200, told)
+            self._answer(200, _JSON, told.encode())
 
     do_GET = do_POST = do_PUT = _serve
 
@@ -254,7 +262,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             jobs = [job for job in jobs if job.current_state in _ENDED]
         if request.query.get("name"):
             jobs = [job for job in jobs if job.name == request.query["name"]]
-        return dataflow.ListJobsResponse(jobs=jobs)
+        page, more = self._page(request, jobs)
+        return dataflow.ListJobsResponse(jobs=page, next_page_token=more)
 
     def _dataflow_jobs_update(self, request: Request) -> Any:
         job = self._job(request)
@@ -281,12 +290,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         told = self.server.messages.get(job.id, [])
         wanted = _IMPORTANCE[_IMPORTANCE.index(least) :]
         found = [one for one in told if dataflow.JobMessageImportance(one.message_importance).name in wanted]
-        first = int(request.query.get("pageToken") or 0)
-        size = int(request.query.get("pageSize") or 100)
-        more = str(first + size) if first + size < len(found) else ""
-        return dataflow.ListJobMessagesResponse(
-            job_messages=found[first : first + size], next_page_token=more
-        )
+        if since := request.query.get("startTime"):
+            found = [one for one in found if one.time.rfc3339() >= since]
+        page, more = self._page(request, found)
+        return dataflow.ListJobMessagesResponse(job_messages=page, next_page_token=more)
 
     def _logging_entries_list(self, request: Request) -> str:
         wanted = str((request.body or {}).get("filter"))
@@ -311,11 +318,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(404, "NOT_FOUND", f"{key} was not found")
         return self.server.jobs[key]
 
-    def _answer(self, status: int, content: str) -> None:
+    def _answer(self, status: int, kind: str, content: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.end_headers()
-        self.wfile.write(content.encode())
+        self.wfile.write(content)
+
+    def _page(self, request: Request, found: list[Any]) -> tuple[list[Any], str]:
+        """Returns the part of a list that is asked for, and the token of the next one."""
+        first = int(request.query.get("pageToken") or 0)
+        if first and self.server.refused_pages:
+            raise Refused(503, "UNAVAILABLE", "the service is away")
+        last = first + int(request.query.get("pageSize") or 100)
+        return found[first:last], str(last) if last < len(found) else ""
 
     def log_message(self, *arguments: Any) -> None:
         """Says nothing."""

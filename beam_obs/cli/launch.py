@@ -125,7 +125,11 @@ def launch(
     if is_watched and (dry_run or validate_only):
         raise click.UsageError("--watch follows a job, and none is started")
     where, missing = sought_place(project, region, endpoint)
+    from beam_obs.cli.watch import watch_command, watch_job
+    from beam_obs.store.store import Store
+
     targets = _targets(parameters) if is_watched else {}
+    store = Store(parameters.get("obs_store")) if is_watched else None
     if graph is not None and not update:
         raise click.UsageError("--graph is of an update: give --update too")
     new_graph = None if graph is None else _given_graph(graph)
@@ -146,24 +150,21 @@ def launch(
         click.echo(request.body())
         click.echo(f"beam-obs: to be posted to {request.address}", err=True)
         return
-    job_id = request.send(validate_only)
+    try:
+        job_id = request.send(validate_only)
+    except KeyboardInterrupt:
+        if not validate_only:
+            click.echo(f"beam-obs: {where.may_have_started(request.job_name)}", err=True)
+        raise click.Abort from None
     if validate_only or job_id is None:
         tell(f"Dataflow takes it: {request.job_name} would be launched")
         return
     tell(job_id)
     tell(where.console(job_id))
-    if is_watched:
-        from beam_obs.cli.watch import watch_job
-        from beam_obs.store.store import Store
-
-        watch_job(job_id, Store(parameters.get("obs_store")), where, targets)
+    if store is not None:
+        watch_job(job_id, store, where, targets, is_new=True)
         return
-    options = f" --endpoint {endpoint}" if endpoint else ""
-    click.echo(
-        f"beam-obs: beam-obs watch {job_id} --project {where.project} --region {where.region}{options} "
-        "follows it",
-        err=True,
-    )
+    click.echo(f"beam-obs: {watch_command(job_id, where, parameters.get('obs_store'))} follows it", err=True)
 
 
 def asked_place(project: str | None, region: str | None, endpoint: str | None) -> JobPlace:
@@ -217,7 +218,7 @@ def _mapping(
 ) -> Mapping[str, str]:
     """Returns the new names of steps of the job that runs, and says what stands in the way of its update."""
     from beam_obs.dataflow.dataflow_calls import DataflowError
-    from beam_obs.dataflow.running_job import pipeline_of, read_pipeline, running_job
+    from beam_obs.dataflow.running_job import is_batch, pipeline_of, read_pipeline, running_job
     from beam_obs.dataflow.transform_mapping import plan_update
 
     try:
@@ -227,6 +228,10 @@ def _mapping(
             raise
         click.echo(f"beam-obs: new names of steps are left out: {clean(str(error))}", err=True)
         return {}
+    if is_batch(job):
+        raise click.ClickException(
+            f"{job.id} is a batch job, nothing was sent: only streaming ones are updated; launch a new one"
+        )
     old = pipeline_of(job)
     new = read_pipeline(graph) if given is None and graph is not None else given
     if old is None or new is None:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from beam_obs.cli.users_program import run_program, show_error
+from beam_obs.records.wording import clean_lines
 from beam_obs.store.store import DEFAULT_STORE, STORE_VARIABLE
 
 _PREFIXES = ("--obs_", "--obs-")
@@ -69,14 +70,16 @@ def run(
 ) -> None:
     """Run a Beam program with every pipeline it makes observed.
 
-    Like `python PROGRAM ARGS...`, with the program's own exit code. Options for beam-obs come before PROGRAM,
-    and so may those of a pipeline (`--obs_report=off`) where the program does not hand them on.
+    Like `python PROGRAM ARGS...`, with the program's own exit code; 2 where a pipeline of it is given what it
+    cannot take. Options for beam-obs come before PROGRAM, and so may those of a pipeline (`--obs_report=off`)
+    where the program does not hand them on.
     """
     if not as_module and not os.path.isfile(program):
         raise click.UsageError(f"no program {program!r}; for a module write: beam-obs run -m {program}")
     from beam_obs.records.errors import UsageError
     from beam_obs.runs.instrument import instrument
     from beam_obs.runs.option_names import give_every_pipeline
+    from beam_obs.runs.reach import StoreOutOfReach
 
     try:
         observing = instrument(name, store)
@@ -90,6 +93,9 @@ def run(
             run_program(program, as_module)
         except (KeyboardInterrupt, SystemExit):
             raise
+        except (UsageError, StoreOutOfReach) as error:  # of what a pipeline was given, as a wrong option
+            click.echo(f"{program}: error: {clean_lines(error)}", err=True)
+            sys.exit(2)
         except BaseException as error:
             show_error(error, __file__)
             sys.exit(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from beam_obs.dataflow.dataflow_calls import DataflowError, JobPlace, call, dataflow_types
 from beam_obs.dataflow.launcher_log import launcher_lines
 from beam_obs.dataflow.running_job import job_of
+from beam_obs.records.secrets import redact_text
 from beam_obs.records.wording import clean
 from beam_obs.store.run_record import RunRecord, time_text
 
@@ -71,6 +72,7 @@ class DataflowJob:
         self.id = job_id
         self.where = "Dataflow"
         self._told: set[str] = set()
+        self._told_until: Any = None
         self._errors: list[str] = []
 
     def described(self, seconds: float = 60.0) -> Any:
@@ -124,16 +126,15 @@ class DataflowJob:
             location=self.place.region,
             job_id=self.id,
             minimum_importance=dataflow.JobMessageImportance.JOB_MESSAGE_BASIC,
+            start_time=self._told_until,  # a job that runs for months has many
         )
         try:
-            told = list(
-                call(
-                    self.place.endpoint,
-                    "MessagesV1Beta3Client",
-                    "list_job_messages",
-                    asked,
-                    f"tell the messages of job {self.id}",
-                )
+            told = call(
+                self.place.endpoint,
+                "MessagesV1Beta3Client",
+                "list_job_messages",
+                asked,
+                f"tell the messages of job {self.id}",
             )
         except DataflowError:
             return []
@@ -142,6 +143,8 @@ class DataflowJob:
             if message.id in self._told:
                 continue
             self._told.add(message.id)
+            if message.time and (self._told_until is None or message.time > self._told_until):
+                self._told_until = message.time
             found.append(message.message_text)
             if message.message_importance == dataflow.JobMessageImportance.JOB_MESSAGE_ERROR:
                 self._errors.append(message.message_text)
@@ -153,7 +156,8 @@ class DataflowJob:
         told = list(dict.fromkeys(self._errors))[-_MOST_ERRORS:]
         if not told or any(_LAUNCH.search(text) for text in told):
             told += launcher_lines(self.place, self.id)
-        return "\n".join(clean(line) for text in told for line in text.splitlines())
+        # A launcher logs its command, with what its parameters were given.
+        return "\n".join(clean(redact_text(line)) for text in told for line in text.splitlines())
 
 
 def state_of(job: Any) -> str:

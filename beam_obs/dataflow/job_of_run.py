@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from beam_obs.dataflow.dataflow_calls import DataflowError, JobPlace
 from beam_obs.dataflow.dataflow_job import DataflowJob, is_of_dataflow, place_of
 from beam_obs.records.dataflow_names import RUN_LABEL
+from beam_obs.records.secrets import redact_text
+from beam_obs.records.wording import clean
 from beam_obs.store.run_record import RunRecord
 from beam_obs.store.store import Store
 
@@ -54,13 +56,28 @@ def run_of_job(store: Store, job: Any) -> RunRecord | None:
     """Returns the run of a job of Dataflow, by the label that the job has, else by the id that the run noted.
 
     Args:
-      store: the store, of which the newest runs are looked at.
+      store: the store; by what they noted the newest runs are looked at.
       job: a ``Job``.
     """
     labelled = dict(job.labels).get(RUN_LABEL)
-    ids = store.ids()[:_MOST_LOOKED_AT]
+    ids = store.ids()
     named = [one for one in ids if labelled in one]
-    for record in store.read(named or ids):
+    for record in store.read(named or ids[:_MOST_LOOKED_AT]):
         if record.job_id == job.id or record.id == labelled:
             return record
     return None
+
+
+def where_its_run_is(job: Any) -> str | None:
+    """Returns where the run is of a job of Dataflow that has none in a store; None where it has no run yet.
+
+    Args:
+      job: a ``Job``.
+    """
+    labelled = dict(job.labels).get(RUN_LABEL)
+    if labelled is None:
+        return None
+    options = dict(job.environment.sdk_pipeline_options or {}).get("options") or {}
+    store = dict(options).get("obs_store")
+    shown = clean(redact_text(store)) if isinstance(store, str) and store else "FOLDER"
+    return f"it is run {clean(labelled)}, whose store is given by --store {shown}"

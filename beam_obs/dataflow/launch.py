@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from beam_obs.dataflow.dataflow_calls import JobPlace, call, dataflow_types
+from beam_obs.dataflow.dataflow_calls import DataflowError, JobPlace, call, dataflow_types
 from beam_obs.dataflow.launch_parameters import (
     FOLDERS,
     WrongParameters,
@@ -94,7 +94,16 @@ class LaunchRequest(NamedTuple):
         message = type(self.message)(self.message)
         message.validate_only = validate_only
         task = f"{'validate' if validate_only else 'launch'} job {self.job_name}"
-        answer = call(self.place.endpoint, self.client, self.method, message, task)
+        try:
+            answer = call(self.place.endpoint, self.client, self.method, message, task)
+        except DataflowError as error:
+            if validate_only or not error.is_open:
+                raise
+            reason = f"{error.reason}; {self.place.may_have_started(self.job_name)}"
+            raise type(error)(task, reason, error.code, is_open=True) from None
+        if not validate_only and not answer.job.id:
+            reason = f"it answers without the id of a job; {self.place.may_have_started(self.job_name)}"
+            raise DataflowError(task, reason, is_open=True)
         return answer.job.id or None
 
 

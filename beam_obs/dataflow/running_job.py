@@ -42,7 +42,7 @@ def running_job(place: JobPlace, job_name: str) -> Any:
     asked = dataflow.ListJobsRequest(
         project_id=place.project, location=place.region, filter=dataflow.ListJobsRequest.Filter.ACTIVE
     )
-    active = list(call(place.endpoint, "JobsV1Beta3Client", "list_jobs", asked, "list jobs"))
+    active = call(place.endpoint, "JobsV1Beta3Client", "list_jobs", asked, "list jobs")
     ids = [job.id for job in active if job.name == job_name]
     if not ids:
         raise NotRunning(job_name, sorted(job.name for job in active))
@@ -70,6 +70,11 @@ def job_of(place: JobPlace, job_id: str, seconds: float = 60.0, is_patient: bool
     )
     task = f"tell of job {job_id}"
     return call(place.endpoint, "JobsV1Beta3Client", "get_job", asked, task, seconds, is_patient)
+
+
+def is_batch(job: Any) -> bool:
+    """Returns whether a ``Job`` ends by itself, so that Dataflow does not update it."""
+    return bool(job.type_ == dataflow_types().JobType.JOB_TYPE_BATCH)
 
 
 def pipeline_of(job: Any) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 _JOB_NAME = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
 _KEPT = re.compile(r"[^a-z0-9_-]+")
+_MOST_OF_A_NAME = 1024
 _MOST_LABELS = 64
 _MOST_CHARACTERS = 63
 RUN_LABEL, PIPELINE_LABEL, CODE_LABEL = "beam_obs_run", "beam_obs_pipeline", "beam_obs_code"
@@ -27,6 +28,8 @@ def job_name_problem(name: str) -> str | None:
     """
     if _JOB_NAME.fullmatch(name):
         return None
+    if len(name) > _MOST_OF_A_NAME:
+        return f"found {name[:20]!r}... of {len(name):,} characters, expected at most {_MOST_OF_A_NAME:,}"
     near = as_job_name(name)
     return f"found {name!r}, expected small letters, digits and '-', from a letter on, as {near}"
 

@@ -123,6 +123,9 @@ def _worker_problems(options: Any) -> Iterable[str]:
         value = getattr(workers, name, None)
         if value is not None and int(value) < 0:
             yield f"--{name}: found {value}, expected a number that is not below 0"
+    first, most = getattr(workers, "num_workers", None), getattr(workers, "max_num_workers", None)
+    if first is not None and most and int(first) > int(most):
+        yield f"--num_workers: found {first}, expected at most the {most} of --max_num_workers"
     streaming = bool(options.view_as(StandardOptions).streaming)
     flexible = options.view_as(GoogleCloudOptions).flexrs_goal
     if streaming and flexible:

@@ -36,7 +36,7 @@ from beam_obs.store.worker_files import read_workers
 _LOGGER = logging.getLogger(__name__)
 
 pause = time.sleep
-_ANSWERS_MISSED = 3
+ANSWERS_MISSED = 3
 """So many looks in turn may go without an answer: a job service is started again now and then."""
 
 
@@ -75,7 +75,7 @@ class WatchedJob:
                 missed = 0
             except NoAnswer as error:
                 missed += 1
-                if missed >= _ANSWERS_MISSED:
+                if missed >= ANSWERS_MISSED:
                     reason = f"{self._job.where} does not answer any more: {error}"
                     raise CannotBeWatched(self.record.id, reason) from None
             else:

@@ -131,6 +131,36 @@ def test_a_module_runs_as_by_python_m(run_program: Run) -> None:
     assert obs.Store().find("latest").pipeline == "package.job"
 
 
+ON_DATAFLOW = """
+    import sys
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    place = ["--project=sky", "--dataflow_endpoint=http://localhost:1", "--no_auth", "--temp_location=temp"]
+    options = PipelineOptions(["--runner=DataflowRunner", *place, *sys.argv[1:]])
+    with beam.Pipeline(options=options) as p:
+        p | beam.Create([1])
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--region=us-central1-a"], "--region: found 'us-central1-a', expected a region"),
+        (["--region=us-central1"], "write --obs_store=gs://BUCKET/FOLDER"),
+    ],
+    ids=["an option", "a store"],
+)
+def test_what_a_pipeline_cannot_take_is_wrong_usage_without_a_traceback(
+    run_program: Run, options: list[str], said: str
+) -> None:
+    code, _, errors = run_program(ON_DATAFLOW, *options, command=OBSERVED)
+    assert code == 2
+    assert "program.py: error: " in errors
+    assert said in errors
+    assert "Traceback" not in errors
+
+
 def test_a_failing_program_shows_its_own_traceback_only(run_program: Run) -> None:
     code, _, errors = run_program("def fail():\n    raise KeyError('mine')\nfail()\n", command=OBSERVED)
     assert code == 1

@@ -15,7 +15,7 @@ dataflow = pytest.importorskip("google.cloud.dataflow_v1beta3", reason="pip inst
 
 from beam_obs.cli.main import exit_code  # noqa: E402 - which need it
 from tests import dataflow_server  # noqa: E402
-from tests.dataflow_server import PROJECT, REGION, DataflowServer, Refused  # noqa: E402
+from tests.dataflow_server import PROJECT, REGION, DataflowServer, Refused, State  # noqa: E402
 
 SPEC = {
     "image": "europe-docker.pkg.dev/sky/flights@sha256:" + "0" * 64,
@@ -138,6 +138,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "enum": (["--param", "obs_payload=all"], "--param obs_payload: found 'all', expected one of whole, none"),
     "of a parent": (["--param", "by_hour=true"], "--param hour=... is missing: Which hour."),
     "name": (["--job-name", "Flights 1"], "--job-name: found 'Flights 1', expected"),
+    "long name": (["--job-name", "a" * 1025], "of 1,025 characters, expected at most 1,024"),
     "label": (["--label", "Team=sky"], "label 'Team': a key is small letters"),
     "field": (["--environment", "maxWorker=5"], "--environment maxWorker: there is no such field"),
     "field's value": (["--environment", "maxWorkers=five"], "maxWorkers: found 'five', expected a whole"),
@@ -253,6 +254,21 @@ def test_a_place_that_is_none_is_refused(
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["", "localhost:8080", "ftp://localhost", "http://localhost:8080/v1b3", "http://me:pw@host"]
+)
+@pytest.mark.parametrize("command", ["launch", "watch"])
+def test_an_endpoint_that_is_none_is_refused(
+    spec: str, capsys: pytest.CaptureFixture[str], command: str, endpoint: str
+) -> None:
+    place = ["--project", PROJECT, "--region", REGION, "--endpoint", endpoint]
+    given = {"launch": [spec, *RIGHT], "watch": ["2026-01-02_03_04_05-678"]}[command]
+    assert exit_code([command, *given, *place]) == 2
+    err = capsys.readouterr().err
+    assert "write https://HOST, or http://localhost:PORT of this machine" in " ".join(err.split())
+    assert "pw" not in err
+
+
 ERRORS = {
     403: ("PERMISSION_DENIED", "roles/dataflow.developer"),
     404: ("NOT_FOUND", "look at project and region"),
@@ -272,11 +288,109 @@ def test_an_error_of_dataflow_says_what_to_do(
     assert todo in err
 
 
-def test_a_quota_that_is_used_up_is_waited_for(launch: Callable[..., Any], server: DataflowServer) -> None:
-    server.refusals.append(Refused(429, "RESOURCE_EXHAUSTED", "Quota exceeded"))
+def test_a_quota_that_is_used_up_is_waited_for(
+    launch: Callable[..., Any], server: DataflowServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.refusals += [Refused(429, "RESOURCE_EXHAUSTED", "Quota exceeded")] * 2
     code, _, _ = launch(*RIGHT)
     assert code == 0
     assert len(server.jobs) == 1
+    # Nobody wonders for a minute what is done.
+    assert caplog.text.count("a quota of Dataflow is used up: it is asked for 60 s") == 1
+
+
+def test_a_quota_that_stays_used_up_is_an_error_after_a_while(
+    launch: Callable[..., Any], server: DataflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beam_obs.dataflow.dataflow_calls._PATIENCE_SECONDS", 1)
+    server.refusals += [Refused(429, "RESOURCE_EXHAUSTED", "Quota exceeded")] * 100
+    code, _, err = launch(*RIGHT)
+    assert code == 1
+    assert "Quota exceeded (a quota of the project is used up: try again later" in err
+    assert "may have been started" not in err
+
+
+UNREADABLE = {
+    "a page": (200, "text/html", b"<!DOCTYPE html><html><body>Please log in</body></html>"),
+    "nothing": (200, "application/json", b""),
+    "half of it": (200, "application/json", b'{"job": '),
+    "another form": (200, "application/json", b'{"job": {"id": {"a": 1}}}'),
+    "a list": (200, "application/json", b"[1]"),
+    "no job": (200, "application/json", b"{}"),
+    "an error of another form": (400, "application/json", b'{"error": "bad"}'),
+    "a gateway's page": (502, "text/html", b"<html><head><title>502 Bad Gateway</title></head></html>"),
+    "an error of the service": (500, "application/json", b'{"error": {"code": 500, "message": "Internal"}}'),
+}
+
+
+@pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_of_a_launch_whose_answer_tells_nothing_is_said_that_the_job_may_run(
+    launch: Callable[..., Any], server: DataflowServer, answer: tuple[int, str, bytes]
+) -> None:
+    server.raw_answers.append(answer)
+    code, out, err = launch(*RIGHT)
+    assert (code, out) == (1, "")
+    assert err.startswith("beam-obs: Dataflow cannot launch job flights: ")
+    assert "job flights may have been started all the same: look at https://console.cloud.google.com/" in err
+    assert "<" not in err
+
+    server.raw_answers.append(answer)
+    if answer[2] != b"{}":  # an answer to a request that is only looked at
+        code, _, err = launch(*RIGHT, "--validate-only")
+        assert code == 1
+        assert "may have been started" not in err
+
+
+def test_an_endpoint_that_nobody_listens_at_has_started_nothing(
+    spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--project", PROJECT, "--region", REGION, "--endpoint", "http://localhost:1"]
+    assert exit_code(["launch", spec, *RIGHT, *place]) == 1
+    err = capsys.readouterr().err
+    assert "Dataflow cannot launch job flights: no answer from http://localhost:1: Connection refused" in err
+    assert "may have been started" not in err
+
+
+def test_a_launch_that_is_interrupted_says_that_the_job_may_run(
+    launch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("beam_obs.dataflow.launch.call", interrupted)
+    code, _, err = launch(*RIGHT)
+    assert code == 130
+    assert "job flights may have been started all the same" in err
+    assert err.endswith("beam-obs: interrupted\n")
+
+
+def test_a_secret_in_what_dataflow_answers_is_not_shown(
+    launch: Callable[..., Any], server: DataflowServer
+) -> None:
+    server.refusals.append(
+        Refused(403, "PERMISSION_DENIED", "no rights: Bearer ya29.a0AfB_byC0123456789abcd")
+    )
+    _, _, err = launch(*RIGHT)
+    assert "no rights: [redacted]" in err
+
+
+def test_credentials_that_are_missing_are_said_with_how_to_get_them(
+    spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from google.auth.exceptions import DefaultCredentialsError
+
+    def nobody(*_: Any) -> None:
+        raise DefaultCredentialsError("Your default credentials were not found.")
+
+    monkeypatch.setattr("beam_obs.dataflow.dataflow_calls.dataflow_client", nobody)
+    assert exit_code(["launch", spec, *RIGHT, "--project", PROJECT, "--region", REGION]) == 1
+    err = capsys.readouterr().err
+    assert "were not found. (log in with `gcloud auth application-default login`)" in err
+
+
+def test_the_command_that_follows_a_job_names_its_store(launch: Callable[..., Any]) -> None:
+    _, _, err = launch(*RIGHT, "--param", "obs_store=gs://bucket/my store")
+    assert "--store 'gs://bucket/my store' follows it\n" in err
 
 
 def staged(folder: pathlib.Path, pipeline: Any) -> str:
@@ -330,6 +444,32 @@ def test_an_update_that_cannot_be_taken_over_is_not_sent(
 
     assert launch(*RIGHT, "--update", "--graph", new, "--even-incompatible")[0] == 0
     assert len(server.jobs) == 2
+
+
+def test_a_batch_job_is_not_updated(
+    launch: Callable[..., Any], server: DataflowServer, tmp_path: pathlib.Path
+) -> None:
+    job = running(server, launch, staged(tmp_path, grouped()))
+    job.type_ = dataflow.JobType.JOB_TYPE_BATCH
+    code, _, err = launch(*RIGHT, "--update")
+    assert code == 1
+    assert f"{job.id} is a batch job, nothing was sent: only streaming ones are updated" in err
+    assert len(server.jobs) == 1
+
+
+def test_an_update_that_is_refused_on_a_later_page_of_jobs_is_an_error(
+    launch: Callable[..., Any], server: DataflowServer
+) -> None:
+    running(server, launch, "nowhere.pb")
+    for number in range(120):
+        name = f"other-{number}"
+        server.add(name, dataflow.Job(name=name, current_state=State.JOB_STATE_RUNNING), [])
+    server.jobs = dict(reversed(server.jobs.items()))
+    assert launch(*RIGHT, "--update")[0] == 0  # it is on the second page
+    server.refused_pages = True
+    code, _, err = launch(*RIGHT, "--update")
+    assert code == 1
+    assert "Dataflow cannot list jobs: the service is away" in err
 
 
 def test_an_update_whose_graph_is_not_known_is_left_to_dataflow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pathlib
 import re
@@ -241,17 +242,180 @@ def test_dataflow_that_is_away_for_a_moment_is_asked_again(
     server.on_launch = launcher(tmp_path, server)
     server.states_of_new = [*[State.JOB_STATE_RUNNING] * 4, State.JOB_STATE_DONE]
     launched(tmp_path, command)
-    looks = iter([False, False, True, False])
-    original = server.finish_request
-
-    def finish_request(request: Any, address: Any) -> None:
-        if next(looks, False):
-            server.refusals.append(Refused(503, "UNAVAILABLE", "the service is away"))
-        original(request, address)
-
-    server.finish_request = finish_request  # type: ignore[method-assign]
+    away(server, [False, False, True, False])
     code, _, err = command("watch", "latest", *PLACE, "--store", str(tmp_path / "store"))
     assert code == 0, err
+
+
+def test_dataflow_that_is_away_for_a_moment_before_there_is_a_run_is_asked_again(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.states_of_new = [*[State.JOB_STATE_RUNNING] * 4, State.JOB_STATE_DONE]
+    job = launched(tmp_path, command)
+    store = ["--store", str(tmp_path / "store")]
+    away(server, [False, False, True, True])  # of each look the state and the messages are asked for
+    code, out, err = command("watch", job, *PLACE, *store)
+    assert code == 0, err
+    assert f"{job}  done" in out
+
+    away(server, [True])  # nobody has answered yet
+    code, _, err = command("watch", job, *PLACE, *store)
+    assert code == 1
+    assert f"Dataflow cannot tell of job {job}: the service is away" in err
+
+
+def test_a_job_that_was_just_launched_is_followed_though_dataflow_is_away_at_first(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    spec = tmp_path / "nightly.json"
+    spec.write_text(json.dumps({"image": "image", "sdkInfo": {"language": "PYTHON"}}))
+    server.states_of_new = [State.JOB_STATE_RUNNING, State.JOB_STATE_DONE]
+    away(server, [False, True])
+    code, out, err = command("launch", str(spec), *PLACE, "--watch")
+    assert code == 0, err
+    assert "  done" in out
+
+
+def test_dataflow_that_stays_away_ends_the_watch(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    job = launched(tmp_path, command)
+    away(server, [False, False, *[True] * 10])
+    code, _, err = command("watch", job, *PLACE, "--store", str(tmp_path / "store"))
+    assert code == 1
+    assert "the service is away" in err
+
+
+def away(server: DataflowServer, looks: list[bool]) -> None:
+    """Lets those of the next requests be refused that are True."""
+    coming = iter(looks)
+
+    def finish_request(request: Any, address: Any) -> None:
+        if next(coming, False):
+            server.refusals.append(Refused(503, "UNAVAILABLE", "the service is away"))
+        DataflowServer.finish_request(server, request, address)
+
+    server.finish_request = finish_request  # type: ignore[method-assign]
+
+
+def test_a_page_in_place_of_an_answer_is_one_error(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    job = launched(tmp_path, command)
+    server.raw_answers.append((200, "text/html", b"<html>Please log in</html>"))
+    code, _, err = command("watch", job, *PLACE, "--store", str(tmp_path / "store"))
+    assert code == 1
+    assert f"Dataflow cannot tell of job {job}: what {server.url} answers cannot be read" in err
+
+
+def test_messages_whose_second_page_is_refused_are_asked_for_again(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.states_of_new = [*[State.JOB_STATE_RUNNING] * 4, State.JOB_STATE_DONE]
+    job = launched(tmp_path, command)
+    for number in range(101):
+        server.say(job, f"message {number}")
+    server.refused_pages = True
+    code, _, err = command("watch", job, *PLACE, "--store", str(tmp_path / "store"))
+    assert code == 0, err
+
+
+def test_a_message_is_told_once_though_the_run_comes_between(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    launch = launcher(tmp_path, server)
+    server.states_of_new = [*[State.JOB_STATE_RUNNING] * 5, State.JOB_STATE_DONE]
+    job = launched(tmp_path, command)
+    (found,) = server.jobs.values()
+    server.say(job, "Starting the launcher.")
+    requests = itertools.count()
+
+    def finish_request(request: Any, address: Any) -> None:
+        DataflowServer.finish_request(server, request, address)
+        if next(requests) == 1:  # the job has told its state, and its first message
+            launch(found)
+            server.say(job, "Worker pool started.")
+
+    server.finish_request = finish_request  # type: ignore[method-assign]
+    code, out, err = command("watch", job, *PLACE, "--store", str(tmp_path / "store"))
+    assert code == 0, err
+    assert "nightly  done" in out
+    assert [out.count(said) for said in ("Starting the launcher.", "Worker pool started.")] == [1, 1]
+
+
+def test_a_run_that_is_in_another_store_is_said_while_the_job_runs(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.on_launch = launcher(tmp_path, server)
+    server.states_of_new = [*[State.JOB_STATE_RUNNING] * 4, State.JOB_STATE_CANCELLED]
+    job = launched(tmp_path, command)
+    (found,) = server.jobs.values()
+    found.environment.sdk_pipeline_options = {"options": {"obs_store": str(tmp_path / "store")}}
+    (run,) = obs.Store(str(tmp_path / "store")).runs()
+    code, _, err = command("watch", job, *PLACE, "--store", str(tmp_path / "elsewhere"))
+    assert code == 1
+    told = f"it is run {run.id}, whose store is given by --store {tmp_path}/store"
+    assert err == f"beam-obs: no run of job {job} is in {tmp_path}/elsewhere: {told}\n"
+
+
+def test_a_run_is_found_by_the_label_of_its_job_however_many_came_after_it(
+    server: DataflowServer,
+    command: Callable[..., Any],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("beam_obs.dataflow.job_of_run._MOST_LOOKED_AT", 1)
+    launch = launcher(tmp_path, server)
+    server.on_launch = launch
+    server.states_of_new = [*[State.JOB_STATE_RUNNING] * 2, State.JOB_STATE_DONE]
+    first = launched(tmp_path, command)
+    launch(dataflow.Job(id="2026-01-02_03_04_05-2000"))
+    code, out, err = command("watch", first, *PLACE, "--store", str(tmp_path / "store"))
+    assert code == 0, err
+    assert "nightly  done" in out
+
+
+@pytest.mark.parametrize("wanted", ["job", "run"])
+def test_a_watch_that_is_interrupted_says_that_the_job_goes_on(
+    server: DataflowServer,
+    command: Callable[..., Any],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    server.on_launch = launcher(tmp_path, server)
+    job = launched(tmp_path, command)
+    store = str(tmp_path / "store")
+    monkeypatch.setattr(watched_job, "pause", interrupted)
+    code, _, err = command("watch", {"job": job, "run": "latest"}[wanted], *PLACE, "--store", store)
+    assert code == 130
+    (run,) = obs.Store(store).runs()
+    again = {
+        "job": f"job {job} goes on: beam-obs watch {job} --project {PROJECT} --region {REGION} "
+        f"--endpoint {server.url} --store {store} follows it",
+        "run": f"the job of run {run.id} goes on: beam-obs watch {run.id[:13]} --store {store} follows it",
+    }
+    assert err.splitlines() == [f"beam-obs: {again[wanted]}", "beam-obs: interrupted"]
+
+
+def test_secrets_in_what_a_launcher_logged_are_left_out(
+    server: DataflowServer, command: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    server.states_of_new = [State.JOB_STATE_QUEUED, State.JOB_STATE_FAILED]
+    job = launched(tmp_path, command)
+    server.launcher_lines[job] = ["Executing: python /template/main.py --db_password=hunter2 --limit=3"]
+    _, _, err = command("watch", job, *PLACE, "--store", str(tmp_path / "store"))
+    assert "python /template/main.py --db_password=[redacted] --limit=3" in err
+
+
+@pytest.mark.parametrize("job", ["", "nightly", "a/../b"])
+def test_what_is_no_id_of_a_job_is_wrong_usage(command: Callable[..., Any], job: str) -> None:
+    code, _, err = command("watch", "--job", job, *PLACE)
+    assert code == 2
+    assert f"--job: found {job!r}, expected the id of a job, as" in " ".join(err.split())
 
 
 def test_either_a_run_or_a_job_is_watched(command: Callable[..., Any]) -> None:

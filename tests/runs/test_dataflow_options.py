@@ -48,7 +48,7 @@ def test_an_option_that_dataflow_would_refuse_is_refused_before_anything_is_stag
 def test_all_that_is_wrong_is_named_at_once() -> None:
     options = PipelineOptions(
         [], job_name="A", labels=["B=c"], worker_region="us-central1", worker_zone="us-central1-a",
-        streaming=True, flexrs_goal="COST_OPTIMIZED",
+        streaming=True, flexrs_goal="COST_OPTIMIZED", num_workers=5, max_num_workers=2,
     )  # fmt: skip
     with pytest.raises(obs.UsageError) as raised:
         check_dataflow_options(DataflowRunner(), options)
@@ -58,6 +58,7 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
         "--labels",
         "write one of them",
         "--flexrs_goal=COST_OPTIMIZED is for batch",
+        "--num_workers: found 5, expected at most the 2 of --max_num_workers",
     ):
         assert problem in told
 
