@@ -24,7 +24,7 @@ BENCH_ARGS ?=
 
 .PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-slow test-pythons test-oldest engines engines-image test-engines test-soak flink-up flink-down test-browser conformance conformance-sample oracle lint \
         site format lock clean clean-cache full-year bench bench-stage bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-memory bench-formats \
-        bench-weave bench-weave-memory bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation bench-stream bench-cost soak
+        bench-weave bench-weave-memory bench-output-index bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation bench-stream bench-cost soak
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -189,6 +189,9 @@ bench-formats: $(STAMP)  ## reading JSON, Avro and Parquet, beside Beam's reader
 
 bench-weave: $(STAMP)  ## cost of lineage, woven against bare
 	$(BIN)/python -m benchmarks.weave $(BENCH_ARGS)
+
+bench-output-index: $(STAMP)  ## what the output index takes for a record, beside json
+	$(BIN)/python -m benchmarks.output_index $(BENCH_ARGS)
 
 bench-weave-memory: $(STAMP)  ## peak memory of a GroupByKey of a million pairs, woven against bare
 	$(BIN)/python -m benchmarks.weave_memory $(BENCH_ARGS)

@@ -83,7 +83,7 @@ def fields_of(value: Any) -> dict[str, Any] | None:
 
 
 def _compact_json(fields: dict[str, Any]) -> bytes:
-    # The form is json's; orjson takes an eighth of the time for what both write alike.
+    # The form is json's; orjson takes a fraction of the time for what both write alike.
     if type(fields) is dict and _both_write_alike(fields.values()):
         try:
             return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
@@ -92,14 +92,19 @@ def _compact_json(fields: dict[str, Any]) -> bytes:
     return _encode(fields).encode("utf-8", "surrogatepass")
 
 
-def _both_write_alike(values: Iterable[Any]) -> bool:
+def _both_write_alike(values: Iterable[Any], depth: int = 0) -> bool:
     for value in values:
         kind = type(value)
+        if kind in _WRITTEN_ALIKE:
+            continue
         if kind is float:
             # Beyond these they differ in exponents, and orjson writes null for nan.
             if not (1e-4 <= value < 1e16 or value == 0.0 or -1e16 < value <= -1e-4):
                 return False
-        elif kind not in _WRITTEN_ALIKE:
+            continue
+        within = value.values() if kind is dict else value
+        # A record may be within itself.
+        if kind not in _NESTED or depth == _DEEPEST or not _both_write_alike(within, depth + 1):
             return False
     return True
 
@@ -112,4 +117,6 @@ def _plain(value: Any) -> Any:
 
 
 _WRITTEN_ALIKE = frozenset({str, int, bool, type(None)})
+_NESTED = frozenset({dict, list, tuple})
+_DEEPEST = 8
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain).encode

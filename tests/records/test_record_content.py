@@ -73,6 +73,24 @@ def test_a_record_has_the_bytes_that_json_writes(record: dict[str, Any]) -> None
     assert record_content(record) == written.encode("utf-8", "surrogatepass")
 
 
+def test_a_record_within_itself_is_text() -> None:
+    record: dict[str, Any] = {"a": [1]}
+    record["a"].append(record)
+
+    assert record_content(record) == str(record).encode()
+
+
+def test_a_deep_record_has_the_bytes_that_json_writes() -> None:
+    record: dict[str, Any] = {"é": 5e-5}
+    for _ in range(300):
+        record = {"b": (1, [record]), "a": None}
+
+    assert (
+        record_content(record)
+        == json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    )
+
+
 @given(st.binary())
 def test_bytes_are_their_own_content(content: bytes) -> None:
     assert record_content(content) == record_content(bytearray(content)) == content
