@@ -14,6 +14,8 @@ import pickle
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import orjson
+
 from beam_obs.records.data_coders import (
     PYTHON,
     ROW,
@@ -34,6 +36,7 @@ from beam_obs.records.plain_payload import (
 )
 from beam_obs.records.portable_coder import parse_portable
 from beam_obs.records.public_names import former_homes
+from beam_obs.records.record_content import DEEPEST, written_alike
 
 if TYPE_CHECKING:
     from apache_beam.coders import Coder
@@ -210,7 +213,7 @@ def payload_text(element: Any) -> str:
         text = element[: PAYLOAD_TEXT_LIMIT + 1].decode("utf-8", "backslashreplace")
     elif kind in (dict, list):
         try:
-            text = _JSON.encode(element)
+            text = _json_text(element)
         except Exception:
             text = _safe_repr(element)
     else:
@@ -221,6 +224,18 @@ def payload_text(element: Any) -> str:
     if len(encoded) <= PAYLOAD_TEXT_LIMIT and len(text) <= PAYLOAD_TEXT_LIMIT:
         return encoded.decode()
     return encoded[: PAYLOAD_TEXT_LIMIT - 3].decode("utf-8", "ignore") + "..."
+
+
+def _json_text(element: Any) -> str:
+    # The form is json's; orjson takes a third of the time for what both write alike.
+    if type(element) is dict and written_alike(element.values(), DEEPEST):
+        try:
+            # A line for each field: within texts ends of lines are escaped.
+            lines = orjson.dumps(element, option=orjson.OPT_INDENT_2).decode()
+            return "{" + lines[4:-2].replace(",\n  ", ", ") + "}"
+        except TypeError:  # other keys than text, half of a surrogate pair, more than 64 bits
+            pass
+    return _JSON.encode(element)
 
 
 def _safe_repr(value: Any) -> str:

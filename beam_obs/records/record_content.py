@@ -19,6 +19,8 @@ from typing import Any
 import orjson
 
 DIGEST_BYTES = 8
+DEEPEST = 8
+"""How deep records are nested that orjson writes."""
 
 _copy_of_empty = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"beam_obs.output").copy
 
@@ -84,7 +86,7 @@ def fields_of(value: Any) -> dict[str, Any] | None:
 
 def _compact_json(fields: dict[str, Any]) -> bytes:
     # The form is json's; orjson takes a fraction of the time for what both write alike.
-    if type(fields) is dict and _both_write_alike(fields.values()):
+    if type(fields) is dict and written_alike(fields.values()):
         try:
             return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         except TypeError:  # other keys than text, half of a surrogate pair, more than 64 bits
@@ -92,7 +94,16 @@ def _compact_json(fields: dict[str, Any]) -> bytes:
     return _encode(fields).encode("utf-8", "surrogatepass")
 
 
-def _both_write_alike(values: Iterable[Any], depth: int = 0) -> bool:
+def written_alike(values: Iterable[Any], depth: int = 0) -> bool:
+    """Returns whether json and orjson write values of a record the same, where its keys are text.
+
+    Args:
+      values: the values.
+      depth: how deep the record lies in others; what is nested in one at `DEEPEST` is not looked into.
+
+    >>> written_alike([1, "a", [0.5]]), written_alike([1e-5]), written_alike([1, "a", [0.5]], DEEPEST)
+    (True, False, False)
+    """
     for value in values:
         kind = type(value)
         if kind in _WRITTEN_ALIKE:
@@ -104,7 +115,7 @@ def _both_write_alike(values: Iterable[Any], depth: int = 0) -> bool:
             continue
         within = value.values() if kind is dict else value
         # A record may be within itself.
-        if kind not in _NESTED or depth == _DEEPEST or not _both_write_alike(within, depth + 1):
+        if kind not in _NESTED or depth == DEEPEST or not written_alike(within, depth + 1):
             return False
     return True
 
@@ -118,5 +129,4 @@ def _plain(value: Any) -> Any:
 
 _WRITTEN_ALIKE = frozenset({str, int, bool, type(None)})
 _NESTED = frozenset({dict, list, tuple})
-_DEEPEST = 8
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain).encode

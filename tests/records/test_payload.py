@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -351,6 +352,23 @@ def test_a_cut_text_says_so() -> None:
 )
 def test_texts_are_made_for_people(value: Any, text: str) -> None:
     assert payload_text(value)[: len(text)].startswith(text) or text == "BeamSchema_"
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=5) | st.integers(),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(TEXT, max_size=2),
+        max_size=5,
+    )
+)
+def test_the_text_of_a_dict_is_what_json_writes(fields: dict[Any, Any]) -> None:
+    written = json.dumps(fields, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    assert payload_text(fields) == written or len(written.encode()) > PAYLOAD_TEXT_LIMIT
+
+
+def test_the_text_of_a_dict_is_on_one_line_whatever_is_in_it() -> None:
+    fields = {"a,\n  b": "x\n,\n  y\x7f\x00\u2028", "": "", "c": 0.5}
+    assert payload_text(fields) == json.dumps(fields, ensure_ascii=False)
 
 
 def test_a_list_that_holds_itself_has_a_text() -> None:
