@@ -12,7 +12,7 @@ from apache_beam import coders
 from apache_beam.transforms.window import GlobalWindow, IntervalWindow
 from apache_beam.utils.windowed_value import PANE_INFO_UNKNOWN
 
-from beam_obs.dead_letters.letter_snapshot import EarlierAttempt, earlier_attempt
+from beam_obs.dead_letters.letter_snapshot import earlier_attempt
 from beam_obs.records.dead_letter import DeadLetter, dead_letter_key
 from beam_obs.records.known_partitions import SourcePlace, place_of
 from beam_obs.records.origin import parse_origin
@@ -69,53 +69,71 @@ class FormatDeadLetters(Untyped, beam.DoFn):
           window: of its element.
           pane: of its element.
         """
-        context, failure = self._context, refusal.failure
+        context = self._context
         # Beam calls for each window of an element, one after the other.
         self._further = self._further + 1 if refusal is self._refusal else 0
         self._refusal = refusal
-        stage = refusal.stage or self._stage
-        source_uri, position = refusal.source_uri, refusal.position
-        if refusal.origin is not None and source_uri is None and position is None:
-            source_uri, _, position = _place_of(refusal.origin, context.run)
-        refusal = self._told(refusal, stage)
+        if context.traces is not None:
+            refusal = self._told(refusal, refusal.stage or self._stage)
+        (
+            (error_type, message, traceback, kind),
+            payload,
+            payload_coder,
+            payload_text,
+            failed_at,
+            origin,
+            source_uri,
+            position,
+            stage,
+            redacted,
+            letter,
+            traceparent,
+            attempt,
+        ) = refusal
+        stage = stage or self._stage
+        if origin is not None and source_uri is None and position is None:
+            source_uri, _, position = _place_of(origin, context.run)
         self._index += not self._further
-        identity = f"{context.run}.{refusal.letter or f'{self._nonce}.{self._index}'}"
+        identity = f"{context.run}.{letter or f'{self._nonce}.{self._index}'}"
         if self._further:
             identity = f"{identity}.{self._further}"
         if window is not self._window:
             self._window, self._window_text = window, window_text(window)
-        key = dead_letter_key(context.pipeline, stage, refusal.origin, refusal.payload)
-        before = EarlierAttempt(0, refusal.failed_at, identity)
+        key = dead_letter_key(context.pipeline, stage, origin, payload)
+        first_failed_at, root_id = failed_at, identity
         if context.replayed is not None:
-            before = earlier_attempt(context.replayed, key, stage, refusal.origin) or before
-        if before.source_uri is not None:
-            source_uri, position = before.source_uri, before.position
+            before = earlier_attempt(context.replayed, key, stage, origin)
+            if before is not None:
+                attempt += before.attempt
+                first_failed_at, root_id = before.first_failed_at, before.root_id
+                if before.source_uri is not None:
+                    source_uri, position = before.source_uri, before.position
         return DeadLetter(
             identity,
             key,
             context.run,
             context.pipeline,
             stage,
-            refusal.origin,
+            origin,
             source_uri,
             position,
             event_time,
             self._window_text,
             "" if pane is PANE_INFO_UNKNOWN else pane_text(pane),
-            refusal.failed_at,
-            failure.error_type,
-            failure.message,
-            failure.traceback,
-            failure.fingerprint,
-            refusal.payload,
-            refusal.payload_coder,
-            refusal.payload_text,
-            before.attempt + refusal.attempt,
-            before.first_failed_at,
-            before.root_id,
+            failed_at,
+            error_type,
+            message,
+            traceback,
+            kind,
+            payload,
+            payload_coder,
+            payload_text,
+            attempt,
+            first_failed_at,
+            root_id,
             context.code,
-            refusal.traceparent,
-            refusal.redacted,
+            traceparent,
+            redacted,
         )
 
     def finish_bundle(self) -> None:
@@ -124,7 +142,7 @@ class FormatDeadLetters(Untyped, beam.DoFn):
             tracer.finish_bundle()
 
     def _told(self, refusal: Refusal, stage: str) -> Refusal:
-        """Returns a refusal with the span that tells of it, where the run is traced and it has none yet."""
+        """Returns a refusal with the span that tells of it, where it has none yet."""
         traces = self._context.traces
         if traces is None or refusal.traceparent is not None:
             return refusal

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import apache_beam as beam
@@ -50,6 +50,9 @@ class OpenRowFile(Protocol):
 
     def write(self, row: Any) -> None:
         """Adds one row."""
+
+    def write_all(self, rows: Sequence[Any]) -> None:
+        """Adds several rows."""
 
     def close(self) -> Manifest:
         """Ends the file; the manifest's `file` is filled in by the caller."""
@@ -93,6 +96,13 @@ class WriteEvidence(StatelessDoFn):
             self._open()
         assert self._rows is not None
         self._rows.write(row)
+
+    def write_all(self, rows: Sequence[Any]) -> None:
+        """Writes several rows, at least one."""
+        if self._rows is None:
+            self._open()
+        assert self._rows is not None
+        self._rows.write_all(rows)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """Gives the file its last name, and its manifest."""

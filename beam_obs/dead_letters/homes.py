@@ -350,10 +350,14 @@ class _FormatAndWrite(StatelessDoFn):
         return self._writer.finish_bundle()
 
     def _write(self) -> None:
-        letter_of, write = self._formatter.letter_of, self._writer.process
+        if not self._waiting:
+            return
+        letter_of = self._formatter.letter_of
+        letters = []
         for windowed in self._waiting:
             (window,) = windowed.windows  # the step has but one
-            write(letter_of(windowed.value, windowed.timestamp_micros, window, windowed.pane_info))
+            letters.append(letter_of(windowed.value, windowed.timestamp_micros, window, windowed.pane_info))
+        self._writer.write_all(letters)
         self._waiting.clear()
         self._bytes = 0
 

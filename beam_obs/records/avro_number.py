@@ -7,6 +7,8 @@ https://avro.apache.org/docs/1.11.1/specification/#binary-encoding
 
 from __future__ import annotations
 
+import functools
+
 
 def avro_long(number: int) -> bytes:
     """Returns Avro's form of a number of 64 bits.
@@ -16,11 +18,14 @@ def avro_long(number: int) -> bytes:
     """
     if 0 <= number < _KNOWN:
         return _LONGS[number]
-    return _avro_long(number)
-
-
-def _avro_long(number: int) -> bytes:
     left = (number << 1) ^ (number >> 63)
+    if left < _TWO_BYTES:
+        return _groups(left)
+    # Of times that lie near one another all but the lowest bits are the same.
+    return bytes((left & 0x7F | 0x80, left >> 7 & 0x7F | 0x80)) + _known_groups(left >> 14)
+
+
+def _groups(left: int) -> bytes:
     out = bytearray()
     while left > 0x7F:
         out.append(left & 0x7F | 0x80)
@@ -29,8 +34,11 @@ def _avro_long(number: int) -> bytes:
     return bytes(out)
 
 
+_known_groups = functools.lru_cache(maxsize=1024)(_groups)
+
+_TWO_BYTES = 1 << 14
 _KNOWN = 2048
-_LONGS = [_avro_long(number) for number in range(_KNOWN)]
+_LONGS = [_groups(number << 1) for number in range(_KNOWN)]
 """Of lengths, which are mostly short."""
 
 
@@ -41,7 +49,7 @@ def avro_bytes(data: bytes) -> bytes:
     b'\\x04ab'
     """
     length = len(data)
-    return (_LONGS[length] if length < _KNOWN else _avro_long(length)) + data
+    return (_LONGS[length] if length < _KNOWN else avro_long(length)) + data
 
 
 def read_avro_long(data: bytes, at: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import operator
 import sys
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from beam_obs.records.dead_letter import DeadLetter
@@ -70,11 +70,11 @@ class LetterIndexWriter:
         self._ids: list[tuple[str, int, int]] | None = []
         self._rows = 0
 
-    def add(self, letter: DeadLetter) -> None:
-        """Adds the next row."""
+    def add(self, letters: Iterable[DeadLetter]) -> None:
+        """Adds the next rows."""
         # Many at once cost less; payloads, which may be large, do not wait.
-        self._waiting.append(_indexed(letter))
-        if len(self._waiting) == _MANY:
+        self._waiting.extend(map(_indexed, letters))
+        if len(self._waiting) >= _MANY:
             self._take_in()
 
     def content(self) -> bytes:

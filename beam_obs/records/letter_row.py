@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from beam_obs.records.avro_number import avro_bytes, avro_long
 from beam_obs.records.dead_letter import DeadLetter
 
@@ -16,13 +18,20 @@ class LetterRows:
     def __init__(self) -> None:
         self._known = _Texts()
         self._numbers = _Numbers()
+        self._sizes = _Numbers()
 
-    def encode(self, letter: DeadLetter) -> bytes:
-        """Returns the row of a dead letter.
+    def encode(self, letters: Iterable[DeadLetter]) -> bytes:
+        """Returns the rows of dead letters, one behind the other.
 
         Raises:
           UnicodeEncodeError: a text has no UTF-8.
         """
+        parts: list[bytes] = []
+        for letter in letters:
+            parts += self._parts_of(letter)
+        return b"".join(parts)
+
+    def _parts_of(self, letter: DeadLetter) -> tuple[bytes, ...]:
         (
             identity,
             key,
@@ -50,37 +59,42 @@ class LetterRows:
             traceparent,
             redacted,
         ) = letter
-        known, numbers = self._known, self._numbers
+        known, numbers, sizes = self._known, self._numbers, self._sizes
         own_id = avro_bytes(identity.encode())
         failed = numbers[failed_at]
-        return b"".join(
-            (
-                own_id,
-                avro_bytes(key.encode()),
-                known[run],
-                known[pipeline],
-                known[stage],
-                _NOTHING if origin is None else _SOMETHING + avro_bytes(origin.encode()),
-                _NOTHING if source_uri is None else _SOMETHING + known[source_uri],
-                _NOTHING if position is None else _SOMETHING + avro_long(position),
-                numbers[event_time],
-                known[window],
-                known[pane],
-                failed,
-                known[error_type],
-                avro_bytes(error_message.encode()),
-                avro_bytes(traceback.encode()),
-                known[fingerprint],
-                avro_bytes(payload),
-                known[payload_coder],
-                avro_bytes(payload_text.encode()),
-                avro_long(attempt),
-                failed if first_failed_at == failed_at else numbers[first_failed_at],
-                own_id if root_id == identity else avro_bytes(root_id.encode()),
-                known[code],
-                _NOTHING if traceparent is None else _SOMETHING + avro_bytes(traceparent.encode()),
-                b"\x01" if redacted else b"\x00",
-            )
+        key_text, message, frames = key.encode(), error_message.encode(), traceback.encode()
+        text = payload_text.encode()
+        return (
+            own_id,
+            sizes[len(key_text)],
+            key_text,
+            known[run],
+            known[pipeline],
+            known[stage],
+            _NOTHING if origin is None else _SOMETHING + avro_bytes(origin.encode()),
+            _NOTHING if source_uri is None else _SOMETHING + known[source_uri],
+            _NOTHING if position is None else _SOMETHING + avro_long(position),
+            numbers[event_time],
+            known[window],
+            known[pane],
+            failed,
+            known[error_type],
+            sizes[len(message)],
+            message,
+            sizes[len(frames)],
+            frames,
+            known[fingerprint],
+            sizes[len(payload)],
+            payload,
+            known[payload_coder],
+            sizes[len(text)],
+            text,
+            sizes[attempt],
+            failed if first_failed_at == failed_at else numbers[first_failed_at],
+            own_id if root_id == identity else avro_bytes(root_id.encode()),
+            known[code],
+            _NOTHING if traceparent is None else _SOMETHING + avro_bytes(traceparent.encode()),
+            b"\x01" if redacted else b"\x00",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from beam_obs.files.avro_container import AvroContainer
@@ -61,6 +62,11 @@ class EncodedRows:
     def write(self, row: bytes) -> None:
         """Adds one row, or rows of fixed size."""
         self._blocks.write(row, 1 if self._row_bytes is None else len(row) // self._row_bytes)
+
+    def write_all(self, rows: Iterable[bytes]) -> None:
+        """Adds several rows."""
+        for row in rows:
+            self.write(row)
 
     def close(self) -> Manifest:
         """Ends the file."""

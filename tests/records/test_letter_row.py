@@ -43,7 +43,7 @@ def test_rows_are_those_of_an_avro_library(letters: list[DeadLetter]) -> None:
     for letter in [*letters, *letters]:
         expected = io.BytesIO()
         fastavro.schemaless_writer(expected, SCHEMA, letter._asdict())
-        assert rows.encode(letter) == expected.getvalue()
+        assert rows.encode([letter]) == expected.getvalue()
 
 
 def test_rows_are_right_however_many_texts_and_numbers_a_file_has() -> None:
@@ -53,5 +53,5 @@ def test_rows_are_right_however_many_texts_and_numbers_a_file_has() -> None:
             *(f"{number}", "key", "run", "p", f"stage {number}", None, f"uri {number}", number, number),
             *("global", "", number, "E", "wrong", "", "f", b"", "raw", "", 1, number, "root", "code"),
         )
-        found: Any = fastavro.schemaless_reader(io.BytesIO(rows.encode(letter)), SCHEMA, None)
+        found: Any = fastavro.schemaless_reader(io.BytesIO(rows.encode([letter])), SCHEMA, None)
         assert found == letter._asdict()
