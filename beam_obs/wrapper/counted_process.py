@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from beam_obs.metrics.tally import Counts
 from beam_obs.wrapper.guard import Guard
-from beam_obs.wrapper.process_text import Way, maker
-from beam_obs.wrapper.user_callable import DO_FN, UserCallable
+from beam_obs.wrapper.process_text import GENERATOR, Way, maker
+from beam_obs.wrapper.user_callable import DO_FN, UserCallable, gives_generator
 from beam_obs.wrapper.woven_step import State, WovenStep, origin_taker, refuse_text
 
 Process = Callable[..., Any]
@@ -53,8 +53,11 @@ def counted_process(
       is_splittable: whether it works on a part of its element, which is counted, never refused half way.
     """
     settings = guard.settings
+    # Generators are held back in whole, unless what they yielded is to stay.
+    is_held = not settings.partial
+    is_generator = is_held and not is_splittable and gives_generator(called)
     way = Way(
-        kind=called.kind,
+        kind=GENERATOR if is_generator else called.kind,
         is_stage=True,
         takes_arguments=takes_arguments,
         has_state=state is not None,
@@ -70,10 +73,12 @@ def counted_process(
         {
             **of_call,
             "guard": guard,
+            "refuse": guard.refuse,
+            "timed": guard.timed,
+            "go_on": guard.go_on,
             "rate": settings.settings.sample_rate,
             "cap": settings.settings.output_cap,
-            # Generators are held back in whole, unless what they yielded is to stay.
-            "lazy_kind": None if settings.partial else GeneratorType,
+            "lazy_kind": GeneratorType if is_held else None,
             "lazily": GeneratorType,
             "settle": _settler(called, guard),
             "islice": islice,

@@ -5,12 +5,16 @@ each with just the lines that it needs: to count, time and refuse in a stage, to
 step, or both. `benchmarks/stage.py` and `benchmarks/weave.py` give what they cost. Some of the functions
 stand written out in `tests/wrapper/process_functions/`, among them every line that one may have.
 
+What a text takes from outside are its globals: a closure is copied into the frame at each call, name by name.
+Each step has a copy of the code, in which Python 3.11 and later keep where its globals are.
+
 The value of a function's local variable `provenance` is what `current_origin` looks for.
 """
 
 from __future__ import annotations
 
 import functools
+import marshal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +25,7 @@ from beam_obs.wrapper.element_forms import KEYED, PLAIN, WOVEN
 from beam_obs.wrapper.user_callable import DO_FN, FILTER, MAP, MAP_TUPLE
 
 GENERATOR = "generator"
-"""Kind of a generator function in a woven step that is no stage; in a stage it is called as any other."""
+"""Kind of a generator function, whose results need not be looked at for what they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +69,25 @@ class Way:
         return self.takes != PLAIN
 
 
-@functools.cache
 def maker(way: Way) -> Callable[[dict[str, Any]], tuple[Callable[..., Any], Callable[[], Any] | None]]:
-    """Returns what makes a process function, and what reads its counts, of the names that its text has."""
+    """Returns what makes a process function, and what reads its counts, of what its names stand for."""
+
+    def make(values: dict[str, Any]) -> tuple[Callable[..., Any], Callable[[], Any] | None]:
+        # Without a name, pickling the function looks for its module in all that are imported.
+        namespace: dict[str, Any] = {**values, "__name__": __name__}
+        exec(marshal.loads(_code(way)), namespace)
+        made: tuple[Callable[..., Any], Callable[[], Any] | None] = namespace.pop("make")()
+        return made
+
+    return make
+
+
+@functools.cache
+def _code(way: Way) -> bytes:
     # A traceback shows it in place of a file; lines of a text that nobody has written would tell nothing.
     frame = WOVEN_FRAME if way.is_woven else OBSERVED_FRAME
     name = f"{frame}{DO_FN if way.kind == GENERATOR else way.kind}>"
-    names = _names(way)
-    # Without a name, pickling the function looks for its module in all that are imported.
-    namespace: dict[str, Any] = {"__name__": __name__}
-    exec(compile(text_of(way), name, "exec"), namespace)
-    make = namespace["make"]
-    return lambda values: make(*(values[name] for name in names))
+    return marshal.dumps(compile(text_of(way), name, "exec"))
 
 
 def text_of(way: Way) -> str:
@@ -84,25 +95,7 @@ def text_of(way: Way) -> str:
     fragments = _fragments(way)
     body = "".join(_filled(text, fragments) for text in _functions(way))
     read = "read" if way.is_stage else "None"
-    return f"def make({', '.join(_names(way))}):\n{_indented(body, 4)}\n    return process, {read}\n"
-
-
-_NAMES_OF_ALL = ("function",)
-_NAMES_OF_STAGES = ("guard", "rate", "cap", "lazy_kind", "lazily", "settle", "islice")
-_NAMES_OF_WOVEN = ("ordinary", "pack", "note", "refuse_text", "least", "note_filtered", "absent")
-_NAMES_OF_STATE = ("watch", "outputs")
-_NAMES_OF_TRACES = ("sampled", "traced")
-_NAMES_OF_CONTINUED = ("incoming",)
-_NAMES_OF_TALLIES = ("took", "missed", "given_later", "gave", "gave_more", "died")
-_NAMES_OF_SETTLING = ("settle_all", "held_most")
-
-
-def _names(way: Way) -> tuple[str, ...]:
-    """Returns the names that a text takes from outside: `make` is called with what they stand for."""
-    names = _NAMES_OF_ALL + _NAMES_OF_STAGES * way.is_stage + _NAMES_OF_WOVEN * way.is_woven
-    names += _NAMES_OF_STATE * way.has_state + _NAMES_OF_TALLIES * way.tallies
-    names += _NAMES_OF_SETTLING * way.settles
-    return names + _NAMES_OF_TRACES * way.traces + _NAMES_OF_CONTINUED * way.continues
+    return f"def make():\n{_indented(body, 4)}\n    return process, {read}\n"
 
 
 def _functions(way: Way) -> list[str]:
@@ -123,7 +116,7 @@ def _process_function(way: Way) -> str:
     if way.kind in (MAP, MAP_TUPLE):
         return templates.GIVING_ONE
     if way.is_stage:
-        return templates.STAGE_GIVING_MANY
+        return templates.STAGE_GENERATING if way.kind == GENERATOR else templates.STAGE_GIVING_MANY
     if way.has_state:
         return templates.REMEMBERING
     return templates.GENERATING if way.kind == GENERATOR else templates.GIVING_MANY
@@ -131,7 +124,7 @@ def _process_function(way: Way) -> str:
 
 def _fragments(way: Way) -> dict[str, str]:
     """Returns what stands for each name in the texts."""
-    return {
+    fragments = {
         "arguments": _arguments(way),
         "value": _value(way),
         "called_with": _called_with(way),
@@ -161,6 +154,7 @@ def _fragments(way: Way) -> dict[str, str]:
         "count_later": templates.COUNT_LATER if way.tallies else "",
         "count_refused": _count_refused(way),
     }
+    return fragments | {"hold_back": _filled(templates.HOLD_BACK, fragments)}
 
 
 def _arguments(way: Way) -> str:
@@ -231,9 +225,9 @@ def _give_nothing(way: Way) -> str:
 
 def _give_one(way: Way) -> str:
     if way.has_state:
-        return _of_call("[result]")
+        return _of_call("(result,)")
     if not way.is_woven:
-        return "return [result]"
+        return "return (result,)"
     return templates.GIVE_ONE[way.gives]
 
 
@@ -245,7 +239,7 @@ def _give_lone(way: Way) -> str:
 def _give_yielded(way: Way) -> str:
     """Returns what gives the one result of a generator, or holds it."""
     if not way.is_woven:
-        return "return [result]"
+        return "return (result,)"
     return templates.GIVE_YIELDED if way.gives == WOVEN and not way.has_state else "results = [result]"
 
 

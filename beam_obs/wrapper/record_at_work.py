@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -37,7 +36,9 @@ def _names_at_work() -> dict[str, Any] | None:
     """Returns what names stand for in the process function that this thread is in."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
-        if frame.f_code.co_filename.startswith(_OURS) or is_frame_of_origin(frame):
+        if frame.f_code.co_filename.startswith(_OURS):
+            return frame.f_globals | frame.f_locals
+        if is_frame_of_origin(frame):
             return frame.f_locals
         frame = frame.f_back
     return None
@@ -47,10 +48,7 @@ _OURS = (WOVEN_FRAME, OBSERVED_FRAME)
 
 
 def _step_of(names: dict[str, Any]) -> WovenStep | None:
-    note = names.get("note")
-    if note is None and (refused := names.get("refused")) is not None:
-        note = inspect.getclosurevars(refused).nonlocals.get("note")
-    step = names.get("step") or getattr(note, "step", None)
+    step = names.get("step") or getattr(names.get("note"), "step", None)
     return step if isinstance(step, WovenStep) else None
 
 

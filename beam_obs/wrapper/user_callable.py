@@ -75,6 +75,15 @@ def user_callable(dofn: beam.DoFn) -> UserCallable:
     return UserCallable(FLAT_MAP, dofn.process)
 
 
+def gives_generator(called: UserCallable) -> bool:
+    """Returns whether what is called gives its outputs by a generator for each element.
+
+    >>> gives_generator(UserCallable(FLAT_MAP, lambda element: (yield)))
+    True
+    """
+    return called.kind in (FLAT_MAP, DO_FN) and inspect.isgeneratorfunction(called.function)
+
+
 def function_name(dofn: beam.DoFn) -> str:
     """Returns the full name of the user's function that a DoFn calls, of its class where it has no other.
 

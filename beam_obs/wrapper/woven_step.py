@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +18,14 @@ from beam_obs.wrapper.element_forms import ORDINARY, ROWS
 from beam_obs.wrapper.exception_note import noting
 from beam_obs.wrapper.process_text import GENERATOR, Way, maker
 from beam_obs.wrapper.step_tally import StepTally
-from beam_obs.wrapper.user_callable import FILTER, MAP, MAP_TUPLE, UserCallable, user_callable
+from beam_obs.wrapper.user_callable import (
+    FILTER,
+    MAP,
+    MAP_TUPLE,
+    UserCallable,
+    gives_generator,
+    user_callable,
+)
 
 if TYPE_CHECKING:
     from beam_obs.traces.source_tracer import SourceTracer
@@ -213,7 +219,7 @@ def one_to_one(
       takes_arguments: whether there are more arguments than the element.
       state: for a function with state, whose outputs may have provenances of more.
     """
-    is_generator = state is None and inspect.isgeneratorfunction(called.function)
+    is_generator = state is None and gives_generator(called)
     kind = GENERATOR if is_generator else called.kind
     _, tells_origin = origin_taker(called)
     way = Way(kind=kind, takes_arguments=takes_arguments, has_state=state is not None)

@@ -278,7 +278,7 @@ def test_a_woven_stage_of_any_kind_has_one_process_function(name: str) -> None:
     while not process.__code__.co_filename.startswith("<beam_obs"):  # puts the plain arguments in
         process = inspect.getclosurevars(process).nonlocals["process"]
     assert process.__code__.co_filename.startswith("<beam_obs woven ")
-    called = inspect.getclosurevars(process).nonlocals["function"]
+    called = process.__globals__["function"]
     assert called.__func__ is SPECIAL[name][0].process
 
 

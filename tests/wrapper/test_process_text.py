@@ -30,6 +30,8 @@ WRITTEN_OUT = {
         kind=DO_FN, takes=KEYED, gives=WOVEN, is_stage=True, takes_arguments=True, has_state=True
     ),
     "woven_with_state": Way(kind=DO_FN, takes=WOVEN, gives=KEYED, takes_arguments=True, has_state=True),
+    "stage_generator": Way(kind=GENERATOR, is_stage=True),
+    "woven_stage_generator": Way(kind=GENERATOR, takes=WOVEN, gives=WOVEN, is_stage=True),
     "stage_splittable": Way(kind=DO_FN, is_stage=True, takes_arguments=True, is_splittable=True),
     "woven_stage_splittable": Way(
         kind=DO_FN, takes=WOVEN, gives=WOVEN, is_stage=True, takes_arguments=True, is_splittable=True
@@ -99,11 +101,7 @@ def all_ways() -> Iterator[Way]:
                 traces=traces,
             )
             of_a_woven_step = notes_filtered or tells_origin or not is_stage
-            if (
-                (way.is_woven or not of_a_woven_step)
-                and (kind == MAP or not tells_origin)
-                and (kind != GENERATOR or not is_stage)
-            ):
+            if (way.is_woven or not of_a_woven_step) and (kind == MAP or not tells_origin):
                 yield way
                 if traces:
                     yield dataclasses.replace(way, continues=True)
@@ -121,7 +119,7 @@ def all_ways() -> Iterator[Way]:
 
 
 def lines_of(way: Way) -> set[str]:
-    """The lines of a text but its first, which lists names, and without more arguments."""
+    """The lines of a text but its first, and without more arguments."""
     return {line.strip().replace(", *args, **kwargs", "") for line in text_of(way).splitlines()[1:]}
 
 

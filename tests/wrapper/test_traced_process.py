@@ -43,4 +43,4 @@ def test_sampled_elements_have_a_span_and_no_others(share: float, continues: boo
 @pytest.mark.parametrize("continues", [False, True])
 @pytest.mark.parametrize("provenance", [UNKNOWN, NO_SOURCE, b"\xff" * 17, b"\xff" * 200])
 def test_an_element_that_has_no_origin_has_no_span(provenance: bytes, continues: bool) -> None:
-    assert process_at(1.0, continues)((provenance, None)) == [(provenance, False)]
+    assert list(process_at(1.0, continues)((provenance, None))) == [(provenance, False)]

@@ -9,11 +9,23 @@ import apache_beam as beam
 import pytest
 from apache_beam.internal import pickler
 
-from beam_obs.wrapper.user_callable import DO_FN, FILTER, FLAT_MAP, MAP, MAP_TUPLE, user_callable
+from beam_obs.wrapper.user_callable import (
+    DO_FN,
+    FILTER,
+    FLAT_MAP,
+    MAP,
+    MAP_TUPLE,
+    gives_generator,
+    user_callable,
+)
 
 
 def with_two(first: Any, second: Any = 2) -> Any:
     return first, second
+
+
+def generating(element: Any) -> Any:
+    yield element
 
 
 class Callable:
@@ -59,3 +71,17 @@ def test_a_lambda_of_the_users_that_looks_like_beams_is_not_taken_for_it() -> No
     dofn = beam.ParDo(lambda x: [fn(x)]).fn
     called = user_callable(dofn)
     assert list(called.function("ab")) == ([2] if called.kind == FLAT_MAP else 2)
+
+
+@pytest.mark.parametrize(
+    ("transform", "gives"),
+    [
+        (beam.ParDo(Identity()), True),
+        (beam.FlatMap(generating), True),
+        (beam.FlatMap(str.split), False),
+        (beam.Map(generating), False),
+        (beam.Filter(generating), False),
+    ],
+)
+def test_a_generator_function_gives_outputs_where_a_step_gives_many(transform: Any, gives: bool) -> None:
+    assert gives_generator(user_callable(transform.fn)) is gives

@@ -2,10 +2,9 @@
 # Way(kind='Filter', is_stage=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
+def make():
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
-    refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
     def read():
         taken = given - left
         return taken, kept, taken - kept - guard.dead
@@ -21,5 +20,5 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
         except Exception as error:
             return refuse(element, error)
         kept += 1
-        return [element]
+        return (element,)
     return process, read

@@ -2,10 +2,9 @@
 # Way(kind='FlatMap', is_stage=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
+def make():
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
-    refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
     def read():
         taken = given - left
         return taken, taken - others + out, filtered
@@ -38,7 +37,7 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
                         return go_on(element, results, iterator)
                     break
                 else:
-                    return [result]
+                    return (result,)
             else:
                 results = settle(element, results)
                 if results.__class__ is lazily:

@@ -2,10 +2,9 @@
 # Way(kind='MapTuple', is_stage=True, takes_arguments=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
+def make():
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
-    refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
     def read():
         taken = given - left
         return taken, taken - guard.dead, 0
@@ -19,5 +18,5 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
             result = function(*element, *args, **kwargs)
         except Exception as error:
             return refuse(element, error)
-        return [result]
+        return (result,)
     return process, read

@@ -2,7 +2,7 @@
 # Way(kind='DoFn', is_stage=True, takes_arguments=True, is_splittable=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice):
+def make():
     taken = out = filtered = 0
     def read():
         return taken, out, filtered

@@ -2,7 +2,7 @@
 # Way(kind='DoFn', takes='woven', gives='woven', notes_filtered=True, tallies=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, took, missed, given_later, gave, gave_more, died):
+def make():
     def later(provenance, results):
         result = absent
         try:
@@ -26,7 +26,7 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             match results:
                 case [result]:
                     if result.__class__ in ordinary:
-                        return [(provenance, result)]
+                        return ((provenance, result),)
         except Exception as error:
             note(error, provenance)
             raise error
@@ -35,8 +35,8 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             if len(results) == 1:
                 (result,) = results
                 if result.__class__ in ordinary:
-                    return [(provenance, result)]
-                return [pack(provenance, result)]
+                    return ((provenance, result),)
+                return (pack(provenance, result),)
             if results:
                 gave_more(provenance, len(results))
                 packed = []

@@ -2,7 +2,7 @@
 # Way(kind='Filter', takes='woven', gives='woven', tallies=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, took, missed, given_later, gave, gave_more, died):
+def make():
     def later(provenance, results):
         result = absent
         try:
@@ -26,5 +26,5 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
         except Exception as error:
             note(error, provenance)
             raise error
-        return [element]
+        return (element,)
     return process, None

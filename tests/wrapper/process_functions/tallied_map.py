@@ -2,7 +2,7 @@
 # Way(kind='Map', takes='woven', gives='woven', tallies=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, took, missed, given_later, gave, gave_more, died):
+def make():
     def later(provenance, results):
         result = absent
         try:
@@ -25,6 +25,6 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             note(error, provenance)
             raise error
         if result.__class__ in ordinary:
-            return [(provenance, result)]
-        return [pack(provenance, result)]
+            return ((provenance, result),)
+        return (pack(provenance, result),)
     return process, None

@@ -2,7 +2,7 @@
 # Way(kind='Map', takes='keyed', gives='woven', tallies=True, settles=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, took, missed, given_later, gave, gave_more, died, settle_all, held_most):
+def make():
     to_go = held_most
     def later(provenance, results):
         result = absent
@@ -31,6 +31,6 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             note(error, provenance)
             raise error
         if result.__class__ in ordinary:
-            return [(provenance, result)]
-        return [pack(provenance, result)]
+            return ((provenance, result),)
+        return (pack(provenance, result),)
     return process, None

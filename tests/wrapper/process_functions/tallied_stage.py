@@ -2,10 +2,9 @@
 # Way(kind='DoFn', takes='woven', gives='woven', is_stage=True, tallies=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary, pack, note, refuse_text, least, note_filtered, absent, took, missed, given_later, gave, gave_more, died):
+def make():
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
-    refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
     def read():
         taken = given - left
         return taken, taken - others + out, filtered
@@ -44,7 +43,7 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary
             match results:
                 case [result]:
                     if result.__class__ in ordinary:
-                        return [(provenance, result)]
+                        return ((provenance, result),)
             if results.__class__ is list:
                 pass
             elif results.__class__ is lazy_kind:
@@ -66,7 +65,7 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary
                     break
                 else:
                     if result.__class__ in ordinary:
-                        return [(provenance, result)]
+                        return ((provenance, result),)
                     results = [result]
             else:
                 results = settle(value, results)
@@ -79,8 +78,8 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary
         match results:
             case [result]:
                 if result.__class__ in ordinary:
-                    return [(provenance, result)]
-                return [pack(provenance, result)]
+                    return ((provenance, result),)
+                return (pack(provenance, result),)
         others += 1
         if results:
             out += len(results)

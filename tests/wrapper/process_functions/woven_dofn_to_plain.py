@@ -2,7 +2,7 @@
 # Way(kind='DoFn', takes='woven')
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+def make():
     def later(provenance, results):
         try:
             for result in results:
@@ -22,8 +22,8 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             if len(results) == 1:
                 (result,) = results
                 if result.__class__ in ordinary:
-                    return [result]
-                return [pack(provenance, result)]
+                    return (result,)
+                return (pack(provenance, result),)
             if results:
                 packed = []
                 for result in results:

@@ -2,7 +2,7 @@
 # Way(kind='DoFn', takes='woven', gives='woven', traces=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, sampled, traced):
+def make():
     def later(provenance, results):
         try:
             for result in results:
@@ -18,7 +18,7 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             match results:
                 case [result]:
                     if result.__class__ in ordinary:
-                        return [(provenance, result)]
+                        return ((provenance, result),)
         except Exception as error:
             note(error, provenance)
             raise error
@@ -27,8 +27,8 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             if len(results) == 1:
                 (result,) = results
                 if result.__class__ in ordinary:
-                    return [(provenance, result)]
-                return [pack(provenance, result)]
+                    return ((provenance, result),)
+                return (pack(provenance, result),)
             if results:
                 packed = []
                 for result in results:

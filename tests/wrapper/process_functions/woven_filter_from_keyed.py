@@ -2,7 +2,7 @@
 # Way(kind='Filter', takes='keyed', gives='woven')
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+def make():
     def later(provenance, results):
         try:
             for result in results:
@@ -19,5 +19,5 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
         except Exception as error:
             note(error, provenance)
             raise error
-        return [(provenance, value)]
+        return ((provenance, value),)
     return process, None

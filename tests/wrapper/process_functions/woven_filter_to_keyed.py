@@ -2,7 +2,7 @@
 # Way(kind='Filter', takes='woven', gives='keyed')
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+def make():
     def later(provenance, results):
         try:
             for result in results:
@@ -19,5 +19,5 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             note(error, provenance)
             raise error
         key, value = value
-        return [(key, (provenance, value))]
+        return ((key, (provenance, value)),)
     return process, None

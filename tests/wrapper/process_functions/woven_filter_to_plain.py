@@ -2,7 +2,7 @@
 # Way(kind='Filter', takes='woven')
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+def make():
     def later(provenance, results):
         try:
             for result in results:
@@ -18,5 +18,5 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
         except Exception as error:
             note(error, provenance)
             raise error
-        return [value]
+        return (value,)
     return process, None

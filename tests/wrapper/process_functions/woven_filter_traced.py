@@ -2,7 +2,7 @@
 # Way(kind='Filter', takes='woven', gives='woven', traces=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, sampled, traced):
+def make():
     def later(provenance, results):
         try:
             for result in results:
@@ -19,5 +19,5 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
         except Exception as error:
             note(error, provenance)
             raise error
-        return [element]
+        return (element,)
     return process, None

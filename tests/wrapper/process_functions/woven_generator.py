@@ -2,7 +2,7 @@
 # Way(kind='generator', takes='woven', gives='woven', notes_filtered=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+def make():
     def later(provenance, results):
         result = absent
         try:

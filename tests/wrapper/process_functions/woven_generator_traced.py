@@ -2,7 +2,7 @@
 # Way(kind='generator', takes='woven', gives='woven', traces=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, sampled, traced):
+def make():
     def later(provenance, results):
         try:
             for result in results:

@@ -2,7 +2,7 @@
 # Way(kind='Map', takes='woven', gives='woven')
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+def make():
     def later(provenance, results):
         try:
             for result in results:
@@ -18,6 +18,6 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             note(error, provenance)
             raise error
         if result.__class__ in ordinary:
-            return [(provenance, result)]
-        return [pack(provenance, result)]
+            return ((provenance, result),)
+        return (pack(provenance, result),)
     return process, None

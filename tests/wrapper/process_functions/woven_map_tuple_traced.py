@@ -2,7 +2,7 @@
 # Way(kind='MapTuple', takes='woven', gives='woven', traces=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, sampled, traced):
+def make():
     def later(provenance, results):
         try:
             for result in results:
@@ -19,6 +19,6 @@ def make(function, ordinary, pack, note, refuse_text, least, note_filtered, abse
             note(error, provenance)
             raise error
         if result.__class__ in ordinary:
-            return [(provenance, result)]
-        return [pack(provenance, result)]
+            return ((provenance, result),)
+        return (pack(provenance, result),)
     return process, None

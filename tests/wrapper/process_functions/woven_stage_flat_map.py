@@ -2,10 +2,9 @@
 # Way(kind='FlatMap', takes='keyed', gives='keyed', is_stage=True, notes_filtered=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary, pack, note, refuse_text, least, note_filtered, absent):
+def make():
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
-    refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
     def read():
         taken = given - left
         return taken, taken - others + out, filtered
@@ -68,8 +67,8 @@ def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary
             case [result]:
                 if result.__class__ in ordinary:
                     key, result = result
-                    return [(key, (provenance, result))]
-                return [pack(provenance, result)]
+                    return ((key, (provenance, result)),)
+                return (pack(provenance, result),)
         others += 1
         if results:
             out += len(results)

@@ -2,10 +2,9 @@
 # Way(kind='DoFn', takes='keyed', gives='woven', is_stage=True, takes_arguments=True, has_state=True)
 
 
-def make(function, guard, rate, cap, lazy_kind, lazily, settle, islice, ordinary, pack, note, refuse_text, least, note_filtered, absent, watch, outputs):
+def make():
     left = given = min(rate, 1)
     out = kept = filtered = others = 0
-    refuse, timed, go_on = guard.refuse, guard.timed, guard.go_on
     def read():
         taken = given - left
         return taken, taken - others + out, filtered

@@ -2,7 +2,7 @@
 # Way(kind='DoFn', takes='woven', gives='keyed', takes_arguments=True, has_state=True)
 
 
-def make(function, ordinary, pack, note, refuse_text, least, note_filtered, absent, watch, outputs):
+def make():
     def process(element, *args, **kwargs):
         provenance, value = element
         call, args = watch(provenance, args)
