@@ -18,6 +18,7 @@ from beam_obs.records.known_partitions import SourcePlace, place_of
 from beam_obs.records.origin import parse_origin
 from beam_obs.records.run_context import RunContext
 from beam_obs.traces.traced_step import TracedStep
+from beam_obs.wrapper.failure import in_words
 from beam_obs.wrapper.refusal import Refusal
 from beam_obs.wrapper.refused_span import told_in_span
 from beam_obs.wrapper.untyped import Untyped
@@ -76,7 +77,7 @@ class FormatDeadLetters(Untyped, beam.DoFn):
         if context.traces is not None:
             refusal = self._told(refusal, refusal.stage or self._stage)
         (
-            (error_type, message, traceback, kind),
+            failure,
             payload,
             payload_coder,
             payload_text,
@@ -90,6 +91,7 @@ class FormatDeadLetters(Untyped, beam.DoFn):
             traceparent,
             attempt,
         ) = refusal
+        error_type, message, traceback, kind = in_words(failure)
         stage = stage or self._stage
         if origin is not None and source_uri is None and position is None:
             source_uri, _, position = _place_of(origin, context.run)
@@ -108,32 +110,36 @@ class FormatDeadLetters(Untyped, beam.DoFn):
                 first_failed_at, root_id = before.first_failed_at, before.root_id
                 if before.source_uri is not None:
                     source_uri, position = before.source_uri, before.position
-        return DeadLetter(
-            identity,
-            key,
-            context.run,
-            context.pipeline,
-            stage,
-            origin,
-            source_uri,
-            position,
-            event_time,
-            self._window_text,
-            "" if pane is PANE_INFO_UNKNOWN else pane_text(pane),
-            failed_at,
-            error_type,
-            message,
-            traceback,
-            kind,
-            payload,
-            payload_coder,
-            payload_text,
-            attempt,
-            first_failed_at,
-            root_id,
-            context.code,
-            traceparent,
-            redacted,
+        # Without the class's own `__new__`, which takes as long as all else that makes a tuple of it.
+        return tuple.__new__(
+            DeadLetter,
+            (
+                identity,
+                key,
+                context.run,
+                context.pipeline,
+                stage,
+                origin,
+                source_uri,
+                position,
+                event_time,
+                self._window_text,
+                "" if pane is PANE_INFO_UNKNOWN else pane_text(pane),
+                failed_at,
+                error_type,
+                message,
+                traceback,
+                kind,
+                payload,
+                payload_coder,
+                payload_text,
+                attempt,
+                first_failed_at,
+                root_id,
+                context.code,
+                traceparent,
+                redacted,
+            ),
         )
 
     def finish_bundle(self) -> None:

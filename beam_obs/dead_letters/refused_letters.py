@@ -12,6 +12,7 @@ from beam_obs.dead_letters.homes import AvroFiles, DeadLetters, JsonLines, KeepR
 from beam_obs.records.dead_letter import DeadLetter
 from beam_obs.records.errors import RefusedRecord
 from beam_obs.records.run_context import observation_of
+from beam_obs.wrapper.failure import in_words
 from beam_obs.wrapper.refusal import Refusal
 from beam_obs.wrapper.role import EVIDENCE, Ours
 from beam_obs.wrapper.untyped import Untyped
@@ -56,4 +57,6 @@ class _Fail(Untyped, beam.DoFn):
         self._label = label
 
     def process(self, refusal: Refusal) -> Iterable[DeadLetter]:
-        raise RefusedRecord(self._label, f"a dead letter was refused by its sink: {refusal.failure.message}")
+        raise RefusedRecord(
+            self._label, f"a dead letter was refused by its sink: {in_words(refusal.failure).message}"
+        )

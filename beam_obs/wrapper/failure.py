@@ -12,7 +12,7 @@ import os
 import sys
 import sysconfig
 from types import CodeType, FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import beam_obs
 from beam_obs.records.public_names import public_type
@@ -57,6 +57,31 @@ class Failure(NamedTuple):
     fingerprint: str
 
 
+class FailureParts(NamedTuple):
+    """An exception of which all is known that its `Failure` is made of, and which is pickled as that.
+
+    To put it in words takes less where many are done one after the other: code that runs again at once is
+    faster (`benchmarks/dead.py`).
+
+    Args:
+      error_type: full name of its class.
+      message: its text.
+      stage: label of the stage.
+      frames: the traceback, but for its last line.
+      words: what the function that failed says itself.
+    """
+
+    error_type: str
+    message: str
+    stage: str
+    frames: str
+    words: Words
+
+    def __reduce__(self) -> Any:
+        """Crosses an edge in words, which are shorter than all names of a function."""
+        return Failure, tuple(in_words(self))
+
+
 class _Stack(NamedTuple):
     text: str
     words: Words
@@ -77,25 +102,42 @@ def failure_of(error: BaseException, stage: str) -> Failure:
     >>> failure.error_type, failure.message
     ('ValueError', "invalid literal for int() with base 10: 'x'")
     """
+    return in_words(failure_parts_of(error, stage))
+
+
+def failure_parts_of(error: BaseException, stage: str) -> Failure | FailureParts:
+    """Returns what `failure_of` gives, or what that can be made of later, where `error` itself is gone."""
     told = getattr(error, FAILURE, None)
     if isinstance(told, Failure):
         return told
     error_type = type_name(error)
     message = _message(error)
     stack = _stack(error)
+    parts = getattr(error, "fingerprint_parts", None)
+    cause = _cause(error)
+    is_alone = cause is None and not hasattr(error, "__notes__") and not hasattr(error, "exceptions")
+    if is_alone and not isinstance(parts, tuple):
+        return FailureParts(error_type, message, stage, stack.text, stack.words)
     text = f"{stack.text}{error_type}: {message}\n"
     if hasattr(error, "__notes__") or hasattr(error, "exceptions"):
         text += _notes_and_members(error)
-    cause = _cause(error)
     if cause is not None:
         text = _with_causes(text, cause, {id(error)})
     # An error may say itself what tells it from others of its type, e.g. which assumption was broken.
-    parts = getattr(error, "fingerprint_parts", None)
     if isinstance(parts, tuple):
         kind = fingerprint(error_type, stage, "; ".join(map(str, parts)))
     else:
         kind = fingerprint(error_type, stage, shape_of(message, stack.words), stack.words.function)
     return Failure(error_type, message, text, kind)
+
+
+def in_words(failure: Failure | FailureParts) -> Failure:
+    """Returns what an exception says, where it was put off too."""
+    if isinstance(failure, Failure):
+        return failure
+    error_type, message, stage, frames, words = failure
+    kind = fingerprint(error_type, stage, shape_of(message, words), words.function)
+    return Failure(error_type, message, f"{frames}{error_type}: {message}\n", kind)
 
 
 def type_name(error: BaseException) -> str:
@@ -185,28 +227,29 @@ def _notes_and_members(error: BaseException) -> str:
 
 def _stack(error: BaseException) -> _Stack:
     trace = error.__traceback__
-    codes: list[CodeType] = []
     places: list[int] = []
+    place = places.append
     while trace is not None:
-        code = trace.tb_frame.f_code
-        codes.append(code)
-        places += (id(code), trace.tb_lasti)
+        place(id(trace.tb_frame.f_code))
+        place(trace.tb_lasti)
         trace = trace.tb_next
     key = type(error), tuple(places)
     found = _stacks.get(key)
     if found is None:
-        found = _describe_stack(error, codes)
+        found = _describe_stack(error)
         if len(_stacks) < _CACHE_LIMIT:
             _stacks[key] = found
     return found
 
 
-def _describe_stack(error: BaseException, codes: list[CodeType]) -> _Stack:
+def _describe_stack(error: BaseException) -> _Stack:
+    codes: list[CodeType] = []
     text: list[str] = []
     users: list[tuple[FrameType, int]] = []
     trace = error.__traceback__
     while trace is not None:
         code, line = trace.tb_frame.f_code, trace.tb_lineno
+        codes.append(code)
         file = code.co_filename
         if not is_ours(file):
             name = getattr(code, "co_qualname", code.co_name)

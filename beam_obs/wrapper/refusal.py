@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.payload import encode_payload, payload_text
 from beam_obs.wrapper.current_origin import current_origin, origin_in
-from beam_obs.wrapper.failure import Failure, failure_of
+from beam_obs.wrapper.failure import Failure, FailureParts, failure_of, failure_parts_of, in_words
 from beam_obs.wrapper.redaction import NONE, Redaction, scrub
 from beam_obs.wrapper.retrying import attempts_of
 
@@ -34,7 +34,7 @@ class Refusal(NamedTuple):
     """A refused element.
 
     Args:
-      failure: type, message, traceback and fingerprint of the error.
+      failure: type, message, traceback and fingerprint of the error; `in_words` gives them.
       payload: the element, encoded.
       payload_coder: what encoded it.
       payload_text: the element for people.
@@ -49,7 +49,7 @@ class Refusal(NamedTuple):
       attempt: how often the element was tried.
     """
 
-    failure: Failure
+    failure: Failure | FailureParts
     payload: bytes
     payload_coder: str
     payload_text: str
@@ -84,7 +84,8 @@ def refuse_element(
       redaction: what of the element may be kept; None for all.
       provenance: of the element; None where it is to be looked for.
     """
-    failure = failure_of(error, stage)
+    # What is left out is looked for in the words.
+    failure = failure_parts_of(error, stage) if redaction is None else failure_of(error, stage)
     refusal = refuse_failure(element, failure, coder, coder_name, redaction, provenance=provenance)
     attempt = attempts_of(error)
     return refusal if attempt == 1 else refusal._replace(attempt=attempt)
@@ -92,7 +93,7 @@ def refuse_element(
 
 def refuse_failure(
     element: Any,
-    failure: Failure,
+    failure: Failure | FailureParts,
     coder: Coder | None,
     coder_name: str,
     redaction: Redaction | None = None,
@@ -103,7 +104,7 @@ def refuse_failure(
     failed_at = time.time_ns() // 1000
     if element is NO_ELEMENT:
         if redaction is not None:
-            failure = scrub(failure, None)
+            failure = scrub(in_words(failure), None)
         return Refusal(failure, b"", "none", "", failed_at, stage=stage, redacted=redaction is not None)
     attributes = lineage_of(element)
     origin: str | None = None
@@ -116,7 +117,7 @@ def refuse_failure(
         origin = known.hex()
     if redaction is not None:
         element, hidden = redaction.apply(element)
-        failure = scrub(failure, hidden)
+        failure = scrub(in_words(failure), hidden)
     if redaction is not None and redaction.payload == NONE:
         payload, name, text = b"", "none", ""
     else:

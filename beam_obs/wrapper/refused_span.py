@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from beam_obs.records.origin import parse_origin
 from beam_obs.traces import attributes as names
 from beam_obs.traces.bundle_spans import bundle_of_thread
+from beam_obs.wrapper.failure import in_words
 from beam_obs.wrapper.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def told_in_span(refusal: Refusal, error: BaseException | None, tracer: StepTrac
         origin = None if refusal.origin is None else parse_origin(refusal.origin)
     except ValueError:  # a record's own attributes may say anything
         origin = None
-    failure, letter = refusal.failure, bundle_of_thread().next_letter()
+    failure, letter = in_words(refusal.failure), bundle_of_thread().next_letter()
     told = {
         names.EXCEPTION_TYPE: failure.error_type,
         names.EXCEPTION_MESSAGE: failure.message,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_obs.wrapper.failure import MESSAGE_LIMIT, failure_of
+from beam_obs.wrapper.failure import MESSAGE_LIMIT, failure_of, failure_parts_of, in_words
 from tests.running import through
 
 
@@ -20,6 +21,16 @@ def raised(fail: Any, stage: str = "s") -> Any:
     except BaseException as error:
         return failure_of(error, stage)
     raise AssertionError("nothing was raised")
+
+
+@pytest.mark.parametrize("error", [ValueError("row 7 of 'a'"), KeyError("b")])
+def test_what_is_put_in_words_later_says_the_same_wherever_it_is_done(error: Exception) -> None:
+    try:
+        raise error
+    except Exception:
+        now, put_off = failure_of(error, "s"), failure_parts_of(error, "s")
+    assert in_words(put_off) == now
+    assert pickle.loads(pickle.dumps(put_off)) == now
 
 
 def letter_of(fail: Any) -> Any:
