@@ -12,6 +12,7 @@ import click
 from beam_obs.records.number_text import counted
 from beam_obs.records.run_id import SHORT_ID
 from beam_obs.reports.columns import is_terminal
+from beam_obs.reports.store_argument import store_argument
 from beam_obs.reports.telling import tell
 from beam_obs.store.run_record import RunRecord, parse_time, seconds_between
 from beam_obs.store.store import Store
@@ -40,8 +41,9 @@ def until_ended(store: Store, record: RunRecord) -> Iterator[RunRecord]:
     """
     seconds = _SECONDS if store.local else _REMOTE_SECONDS
     if record.status == "submitted":
-        watch = f"`beam-obs watch {record.id[:SHORT_ID]}` keeps its counts and writes its end"
-        click.echo(f"beam-obs: its launcher has left: {watch}", err=True)
+        watch = f"beam-obs watch {record.id[:SHORT_ID]}{store_argument(store)}"
+        told = f"its launcher has left: `{watch}` keeps its counts and writes its end"
+        click.echo(f"beam-obs: {told}", err=True)
     before = None
     try:
         while True:

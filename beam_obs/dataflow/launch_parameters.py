@@ -14,6 +14,7 @@ from beam_obs.records.wording import clean
 from beam_obs.store.unknown_name import nearest_names
 
 _CLOUD_STORAGE = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/.*)?", re.DOTALL)
+_DEFAULT = re.compile(r" \(default: [^()]*\)(\.?)$")
 _BUCKET = (
     "where the name of a bucket is 3 characters or more: small letters, digits, '-', '_' and '.', first and "
     "last a letter or digit"
@@ -109,7 +110,8 @@ def _is_needed(parameter: Any, known: Mapping[str, Any], given: Mapping[str, str
 
 def _described(parameter: Any) -> str:
     text = parameter.help_text or parameter.label or "the template needs it"
-    return clean(" ".join(text.split()))
+    # Where it must be given, the default that its program has does not hold.
+    return clean(_DEFAULT.sub(r"\1", " ".join(text.split())))
 
 
 def _wrong_value(parameter: Any, value: str) -> list[str]:

@@ -249,7 +249,9 @@ def _with_lineage(before: _Graph, after: _Graph, found: list[Incompatibility]) -
     switch = "give the new one --obs_lineage=off" if after.is_woven else carry
     way_out = f"{switch}, or drain the job and launch the new one in its place"
     whole = Incompatibility("lineage", f"{reason} {shown}{more}", way_out)
-    return [whole, *(one for one in found if one not in of_coders)]
+    # Steps that keep evidence come and go with lineage.
+    others = [one for one in found if one not in of_coders and not _EVIDENCE.search(one.step)]
+    return [whole, *others]
 
 
 def _users_own(steps: list[str]) -> list[str]:

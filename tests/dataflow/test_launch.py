@@ -168,6 +168,16 @@ def test_what_would_be_refused_is_named_and_not_sent(
     assert server.asked == []
 
 
+def test_a_parameter_that_must_be_given_is_told_without_the_default_of_its_program(
+    launch: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "store.json"
+    parameter = {"name": "obs_store", "label": "Store", "helpText": "Folder of runs (default: .beam_obs)."}
+    file.write_text(json.dumps({**SPEC, "metadata": {"name": "Flights", "parameters": [parameter]}}))
+    _, _, err = launch("--job-name", "flights", template=str(file))
+    assert "--param obs_store=... is missing: Folder of runs.\n" in err
+
+
 def test_at_least_once_is_for_templates_that_support_it(
     launch: Callable[..., Any], tmp_path: pathlib.Path
 ) -> None:

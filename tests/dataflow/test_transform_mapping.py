@@ -109,6 +109,21 @@ def test_lineage_that_comes_or_goes_is_said_once_with_its_steps_and_the_way_out(
     assert plan_update(woven, woven).incompatibilities == ()
 
 
+def test_steps_that_keep_evidence_are_not_named_beside_the_lineage_that_they_are_of() -> None:
+    bare = proto("sum" >> beam.CombinePerKey(sum))
+    woven = weave(bare, WeaveSettings(strict=True, evidence="evidence")).proto
+    keepers = [name for name in _names_of_groups(woven) if name.startswith("beam_obs ")]
+    assert keepers
+    (found,) = plan_update(woven, bare).incompatibilities
+    assert "the running job carries lineage and the new one does not" in found.reason
+    assert "at sum;" in str(found)
+
+
+def _names_of_groups(pipeline: Any) -> list[str]:
+    steps = pipeline.components.transforms.values()
+    return [step.unique_name for step in steps if step.spec.urn == "beam:transform:group_by_key:v1"]
+
+
 class Anything:
     """A value of a class that no coder is known of."""
 
