@@ -109,7 +109,7 @@ def write_rows(
         else:
             manifests.append(wiring.par_do(names.once(of_step), _writer(kind, label, evidence), rows))
     for kind, of_steps in together.items():
-        rows = wiring.flatten(kind.capitalize(), of_steps)
+        rows = of_steps[0] if len(of_steps) == 1 else wiring.flatten(kind.capitalize(), of_steps)
         manifests.append(wiring.par_do(kind, _writer(kind, "", evidence), rows))
     if not shuffles_manifests or not all(map(wiring.is_bounded, (*gathered, *manifests))):
         if gathers:

@@ -88,6 +88,28 @@ def test_the_steps_of_a_template_keep_their_names_and_coders(folder: pathlib.Pat
     assert job["type"] == ("JOB_TYPE_STREAMING" if settings.streaming else "JOB_TYPE_BATCH")
 
 
+KINDS = {
+    "`STEP/Evidence/Write`": "[^/]+/Evidence/Write",
+    "`beam_obs evidence/...`": "beam_obs evidence/.+",
+    "`WRITE/Observed`, `WRITE/Names`": "write [^/]+/(Observed|Names)",
+    "`STEP/beam_obs:index`, `STEP/beam_obs:origins`": ".+/beam_obs:(index|origins)",
+    "`beam_obs evidence of lineage/...`": "beam_obs evidence of lineage/.+",
+}
+
+
+def test_the_page_counts_the_steps_that_are_kept_of_the_flights() -> None:
+    steps = (PROJECT / "templates" / "flights-batch" / "steps.txt").read_text().splitlines()
+    names = [step.partition("  ")[0] for step in steps]
+    counts = {kind: sum(bool(re.fullmatch(text, one)) for one in names) for kind, text in KINDS.items()}
+    counts["`WRITE/Observed`, `WRITE/Names`"] -= 1  # in place of one of the bare flights
+    page = (PROJECT / "docs" / "templates.md").read_text()
+    told = dict(re.findall(r"^\| (`.+?) \| (\d+) \|", page, re.MULTILINE))
+    assert {kind: int(told[kind]) for kind in KINDS} == counts
+    assert f"| flights-batch | {len(names)} |" in page
+    (bare,) = re.findall(r"`pipelines\.flights\.bare`, are (\d+) steps", page)
+    assert len(names) - int(bare) == sum(counts.values())
+
+
 def test_a_program_without_a_graph_is_an_error() -> None:
     with pytest.raises(obs.UsageError, match=r"pipelines\.flights\.parse has no function main"):
         template_graph("pipelines.flights.parse", [])

@@ -71,6 +71,20 @@ def test_they_are_equal_with_the_steps_that_write_evidence_too() -> None:
     )
 
 
+def test_rows_of_one_step_alone_are_written_as_they_leave_it() -> None:
+    def steps_of(filters: int) -> set[str]:
+        pipeline = beam.Pipeline()
+        numbers = pipeline | beam.Create([1, 2])
+        for at in range(filters):
+            numbers = numbers | f"odd {at}" >> beam.Filter(lambda number: number % 2)
+        woven = weave(pipeline.to_runner_api(), WeaveSettings(evidence="folder")).proto
+        return {node.unique_name.rpartition("/")[2] for node in woven.components.transforms.values()}
+
+    # The last one's go to the output index.
+    assert "filtered" in steps_of(2) & steps_of(3)
+    assert "Filtered" in steps_of(3) - steps_of(2)
+
+
 def test_rows_of_all_steps_come_together_in_one_coder() -> None:
     parts = weave(_pipeline().to_runner_api(), WeaveSettings(evidence="folder")).proto.components
     flattened = {
