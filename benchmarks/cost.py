@@ -107,12 +107,13 @@ def counted_shuffles() -> Iterator[list[int]]:
         yield given
 
 
-def run(build: Build, lines: pathlib.Path, is_observed: bool) -> Cost:
+def run(build: Build, lines: pathlib.Path, is_observed: bool, lineage: str = "woven") -> Cost:
     """Runs a pipeline once."""
     with tempfile.TemporaryDirectory() as name, counted_shuffles() as shuffled:
         folder = pathlib.Path(name)
         store = folder / "store"
-        options = PipelineOptions(["--runner=FnApiRunner", "--obs_report=off", "--obs_progress=off"])
+        given = ["--runner=FnApiRunner", "--obs_report=off", "--obs_progress=off", f"--obs_lineage={lineage}"]
+        options = PipelineOptions(given)
         if is_observed:
             pipeline: beam.Pipeline = obs.Pipeline(options=options, name="cost", store=str(store))
         else:
@@ -123,13 +124,13 @@ def run(build: Build, lines: pathlib.Path, is_observed: bool) -> Cost:
         return Cost(seconds, sum(shuffled), kept)
 
 
-def paired(build: Build, lines: pathlib.Path, rounds: int) -> tuple[Cost, Cost]:
+def paired(build: Build, lines: pathlib.Path, rounds: int, lineage: str = "woven") -> tuple[Cost, Cost]:
     """Returns the medians of what a bare run takes, and of what observation adds in the same round."""
     bare, added = [], []
     for number in range(rounds):
         observed_first = bool(number % 2)
         both = {
-            is_observed: run(build, lines, is_observed)
+            is_observed: run(build, lines, is_observed, lineage)
             for is_observed in (observed_first, not observed_first)
         }
         bare.append(both[False])
@@ -159,6 +160,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="What observation costs a job as its input grows.")
     parser.add_argument("records", nargs="*", type=int, help="sizes, two or more; default: 10^4, 10^5, 10^6")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="default: %(default)s")
+    parser.add_argument("--lineage", choices=("woven", "off"), default="woven", help="default: %(default)s")
     arguments = parser.parse_args(argv)
     sizes = sorted(set(arguments.records or RECORDS))
     if len(sizes) < 2 or sizes[0] < 1:
@@ -169,7 +171,9 @@ def main(argv: list[str] | None = None) -> int:
             write_lines(file, size)
         for pipeline, build in PIPELINES.items():
             run(build, files[sizes[0]], True)  # what is only done once
-            measured = {size: paired(build, file, arguments.rounds) for size, file in files.items()}
+            measured = {
+                size: paired(build, file, arguments.rounds, arguments.lineage) for size, file in files.items()
+            }
             _tell(pipeline, measured)
     return 0
 

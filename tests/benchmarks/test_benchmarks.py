@@ -172,6 +172,16 @@ def test_what_observation_costs_is_told_for_each_size_and_by_a_line(
     assert 16 < float(shuffle.partition("a record ")[2].split()[0]) < 40
 
 
+@pytest.mark.slow
+def test_what_observation_costs_without_lineage_does_not_grow_in_shuffles(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "PIPELINES", {"grouped": cost.group_and_write})
+    assert cost.main(["100", "300", "--rounds=1", "--lineage=off"]) == 0
+    (shuffle,) = (line for line in capsys.readouterr().out.splitlines() if "line  shuffle" in line)
+    assert float(shuffle.partition("a record ")[2].split()[0]) < 1
+
+
 def test_the_line_of_costs_goes_on_as_between_the_largest_sizes() -> None:
     line = cost.line_through([10, 100, 1000, 10_000], [60.0, 90.0, 1000.0, 19_000.0])
     assert line == (40.0, 2.0)
