@@ -92,8 +92,7 @@ def watch_job(
       targets: where its numbers are sent, as `chosen_targets` gives them.
       is_new: whether it was launched just now, so that it is there even where nobody answers for a while.
     """
-    root = None if store.is_default else store.shown_uri
-    with _interrupted(f"job {job_id}", watch_command(job_id, place, root)):
+    with _interrupted(f"job {job_id}", watch_command(job_id, place, _root(store))):
         _watch_job(job_id, store, place, targets, is_new)
 
 
@@ -121,8 +120,16 @@ def _interrupted(what: str, again: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"beam-obs: {what} goes on: {again} follows it", err=True)
+        _say_it_goes_on(what, again)
         raise click.Abort from None
+
+
+def _say_it_goes_on(what: str, again: str) -> None:
+    click.echo(f"beam-obs: {what} goes on: {again} follows it", err=True)
+
+
+def _root(store: Store) -> str | None:
+    return None if store.is_default else store.shown_uri
 
 
 def _watch_run(
@@ -185,7 +192,10 @@ def _watch_job(
         except DataflowError as error:
             missed += 1
             # Where nobody has answered yet the request is wrong, rather than the service away.
-            if not (has_answered and error.may_pass) or missed >= ANSWERS_MISSED:
+            if not (has_answered and error.may_pass):
+                raise
+            if missed >= ANSWERS_MISSED:
+                _say_it_goes_on(f"job {job_id}", watch_command(job_id, place, _root(store)))
                 raise
             pause(LIVE_SECONDS)
             continue

@@ -169,9 +169,12 @@ def _environment(template: LaunchedTemplate, wanted: Wanted, problems: list[str]
             problems.append(f"--environment {name}: found {text!r}, expected {_expected(field, text)}")
         else:
             found[name] = value
-    first, most = found.get("numWorkers"), found.get("maxWorkers")
+    first, most, whose = found.get("numWorkers"), found.get("maxWorkers"), "maxWorkers"
+    if most is None and of_flex:
+        # A launch that says nothing of it has what its template says.
+        most, whose = template.spec.default_environment.max_workers or None, "the template's maxWorkers"
     if first is not None and most is not None and first > most:
-        problems.append(f"--environment numWorkers: found {first}, expected at most the {most} of maxWorkers")
+        problems.append(f"--environment numWorkers: found {first}, expected at most the {most} of {whose}")
     if wanted.labels:
         found["additionalUserLabels"] = dict(wanted.labels)
     if wanted.at_least_once:

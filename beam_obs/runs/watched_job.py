@@ -76,7 +76,7 @@ class WatchedJob:
             except NoAnswer as error:
                 missed += 1
                 if missed >= ANSWERS_MISSED:
-                    reason = f"{self._job.where} does not answer any more: {error}"
+                    reason = f"{self._job.where} does not answer any more, and the job may go on: {error}"
                     raise CannotBeWatched(self.record.id, reason) from None
             else:
                 if PipelineState.is_terminal(look.state):

@@ -168,6 +168,19 @@ def test_what_would_be_refused_is_named_and_not_sent(
     assert server.asked == []
 
 
+def test_more_first_workers_than_the_template_has_at_most_are_refused(
+    launch: Callable[..., Any], server: DataflowServer, tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "small.json"
+    file.write_text(json.dumps({**SPEC, "defaultEnvironment": {"maxWorkers": 10}}))
+    code, _, err = launch(*RIGHT, "--environment", "numWorkers=20", template=str(file))
+    assert code == 1
+    told = "--environment numWorkers: found 20, expected at most the 10 of the template's maxWorkers"
+    assert told in err
+    more = ["--environment", "numWorkers=20", "--environment", "maxWorkers=30"]
+    assert launch(*RIGHT, *more, template=str(file))[0] == 0
+
+
 def test_a_parameter_that_must_be_given_is_told_without_the_default_of_its_program(
     launch: Callable[..., Any], tmp_path: pathlib.Path
 ) -> None:

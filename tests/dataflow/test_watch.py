@@ -283,7 +283,9 @@ def test_dataflow_that_stays_away_ends_the_watch(
     away(server, [False, False, *[True] * 10])
     code, _, err = command("watch", job, *PLACE, "--store", str(tmp_path / "store"))
     assert code == 1
-    assert "the service is away" in err
+    goes_on, error = err.splitlines()
+    assert goes_on.startswith(f"beam-obs: job {job} goes on: beam-obs watch {job} --project {PROJECT} ")
+    assert "the service is away" in error
 
 
 def away(server: DataflowServer, looks: list[bool]) -> None:
