@@ -23,7 +23,7 @@ IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
 .PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-slow test-pythons test-oldest engines engines-image test-engines test-soak flink-up flink-down test-browser conformance conformance-sample oracle lint \
-        site format lock clean clean-cache full-year bench bench-stage bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-memory bench-formats \
+        site format lock clean clean-cache full-year bench bench-stage bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-parts bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-output-index bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation bench-stream bench-cost soak
 
 help:  ## what can be made
@@ -152,7 +152,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-start bench-instruments bench-logs bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-cost bench-stream  ## every benchmark
+bench: bench-stage bench-start bench-instruments bench-logs bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-parts bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-cost bench-stream  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
@@ -174,6 +174,9 @@ bench-trace-share: full-year  ## what share of a year of flights traces take, lo
 
 bench-dead: $(STAMP)  ## cost of dead letters when one record in ten is bad
 	$(BIN)/python -m benchmarks.dead $(BENCH_ARGS)
+
+bench-dead-parts: $(STAMP)  ## cost of the parts of a dead letter, each by itself
+	$(BIN)/python -m benchmarks.dead_parts $(BENCH_ARGS)
 
 bench-dead-memory: $(STAMP)  ## peak memory of a million dead letters
 	$(BIN)/python -m benchmarks.dead_memory $(BENCH_ARGS)
