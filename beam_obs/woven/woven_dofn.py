@@ -48,6 +48,22 @@ if TYPE_CHECKING:
     from beam_obs.traces.step_tracer import StepTracer
 
 
+class BatchesTaken:
+    """The converter of the batches that a woven DoFn takes; Beam asks each copy that it unpickles for it."""
+
+    def __get__(self, dofn: WovenDoFn | None, kind: type) -> Any:
+        taken = None if dofn is None else getattr(dofn._dofn, "input_batch_converter", None)
+        return None if dofn is None or taken is None else WovenBatchConverter(taken, dofn._settings.takes)
+
+
+class BatchesGiven:
+    """The converter of the batches that it gives."""
+
+    def __get__(self, dofn: WovenDoFn | None, kind: type) -> Any:
+        given = None if dofn is None else dofn._calls.output_batch_converter
+        return None if dofn is None or given is None else WovenBatchConverter(given, dofn._settings.gives)
+
+
 class WovenDoFn(StandInDoFn):
     """Does what `dofn` does, and gives each output its provenance.
 
@@ -58,8 +74,8 @@ class WovenDoFn(StandInDoFn):
       settings: how the step is woven.
     """
 
-    input_batch_converter: Any = None
-    output_batch_converter: Any = None
+    input_batch_converter: Any = BatchesTaken()
+    output_batch_converter: Any = BatchesGiven()
     _stamper: Stamper | None
     _tracer: StepTracer | None
     _holds_back: bool
@@ -160,7 +176,6 @@ class WovenDoFn(StandInDoFn):
             and self._tally.tells_windows
             and not any(asks_for(one, beam.DoFn.WindowedValueParam) for one in self._shown_defaults)
         )
-        self._bind_converters()
         process = self._stateful() if self.is_stateful else self._stateless()
         if self._tally is not None and self._stamper is None and self._refuses_others:
             # What leaves need not have the origin of what came.
@@ -234,13 +249,6 @@ class WovenDoFn(StandInDoFn):
 
         return pack_and_count
 
-    def _bind_converters(self) -> None:
-        taken, given = getattr(self._dofn, "input_batch_converter", None), self._calls.output_batch_converter
-        if taken is not None:
-            self.input_batch_converter = WovenBatchConverter(taken, self._settings.takes)
-        if given is not None:
-            self.output_batch_converter = WovenBatchConverter(given, self._settings.gives)
-
     def _stateless(self) -> Process:
         settings, step, calls = self._settings, self._step, self._calls
         takes_arguments = self.takes_arguments(any(self._given))
@@ -296,7 +304,7 @@ class WovenDoFn(StandInDoFn):
         return process
 
     def _placeholders(self) -> Placeholders:
-        self.process = lambda *args, **kwargs: None  # type: ignore[assignment]
+        self.process = lambda *args, **kwargs: None
         args, kwargs = self._given
         found, _, _ = get_arg_placeholders(
             MethodWrapper(self, "process"), list(args or ()), dict(kwargs or {})

@@ -35,35 +35,54 @@ from beam_obs.wrapper.user_callable import user_callable
 from beam_obs.wrapper.woven_step import Process
 
 _OF_EVERY_DOFN = frozenset(dir(beam.DoFn))
+_ASKED_OF_EACH_COPY = frozenset({"_runtime_output_constraints"})
+"""What Beam looks for in each copy that it unpickles, and only the user's DoFn may have."""
+
+
+class PutTogether:
+    """An attribute that a DoFn has of its own once it is put together, which a look at it sees to."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, dofn: StandInDoFn | None, kind: type) -> Any:
+        if dofn is not None and dofn.put_together():
+            return getattr(dofn, self._name)
+        of_beam = getattr(beam.DoFn, self._name, None)
+        return of_beam if dofn is None or of_beam is None else types.MethodType(of_beam, dofn)
 
 
 class StandInDoFn(beam.DoFn):
     """Does what a user's DoFn does, by a process function of its own.
 
     Subclasses set what they are made of before they call `__init__`; that is what is pickled. The rest is
-    put together on each worker, by `make_process`.
+    put together when something of it is first asked for: a worker unpickles each DoFn five times to call one.
 
     Args:
       calls: how the user's DoFn is called.
     """
 
+    process = PutTogether()
+    process_batch = PutTogether()
     _worker: Worker | None = None
     _is_in_bundle = False
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._bind()
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = {*self._bound, "_worker", "_is_in_bundle"}
+        left_out = {*self.__dict__.get("_bound", ()), "_worker", "_is_in_bundle"}
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._bind()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("_dofn", "_timers", "_bound"):
+        if name.startswith("__") or "_calls" not in self.__dict__:
+            raise AttributeError(name)
+        if name not in _ASKED_OF_EACH_COPY and self.put_together():
+            return getattr(self, name)
+        if name == "_timers":
             raise AttributeError(name)
         timers = self.__dict__.get("_timers", {})
         if name in timers:
@@ -80,6 +99,10 @@ class StandInDoFn(beam.DoFn):
         return f"{type(self).__name__}({self._dofn!r})"
 
     # What a subclass says.
+
+    @property
+    def _dofn(self) -> beam.DoFn:
+        return self._calls.dofn
 
     @property
     def run_context(self) -> RunContext | None:
@@ -128,6 +151,7 @@ class StandInDoFn(beam.DoFn):
     # What Beam calls on workers.
 
     def setup(self) -> Any:
+        self.put_together()
         self._worker = worker_of(self.run_context)
         if self._worker is not None:
             self._worker.join()
@@ -223,9 +247,22 @@ class StandInDoFn(beam.DoFn):
 
     # How it is put together.
 
-    def _bind(self) -> None:
+    def put_together(self) -> bool:
+        """Puts together what is not pickled; returns whether it was still to be done."""
+        if "_bound" in self.__dict__:
+            return False
         made_of = set(self.__dict__)
-        dofn = self._dofn = self._calls.dofn
+        self._bound: set[str] = set()
+        try:
+            self._bind()
+        except BaseException:
+            del self._bound
+            raise
+        self._bound = {*self.__dict__} - made_of
+        return True
+
+    def _bind(self) -> None:
+        dofn = self._dofn
         self._states, self._timer_specs = specs_of(dofn)
         self._names, self._defaults = self.users_arguments("process")
         at = self._element_at = element_at(self._names, self._defaults)
@@ -242,14 +279,13 @@ class StandInDoFn(beam.DoFn):
             # Beam looks for state and timers in methods only.
             self.process = types.MethodType(lambda _, *args, **kwargs: process(*args, **kwargs), self)
         else:
-            self.process = process  # type: ignore[assignment]
+            self.process = process
         if dofn._process_batch_defined:
             self.process_batch = self.make_process_batch()
         self._timers = {
             callback.__name__: _Timer(callback, self.make_timer(getattr(dofn, callback.__name__)))
             for callback in self.timer_callbacks()
         }
-        self._bound = {*self.__dict__, "_bound"} - made_of
 
 
 class _Timer:
