@@ -23,7 +23,7 @@ IN_PARALLEL := --numprocesses 3 --dist worksteal
 BENCH_ARGS ?=
 
 .PHONY: help install demo demo-stream demo-schedule pictures pictures-of-runs templates image test test-slow test-pythons test-oldest engines engines-image test-engines test-soak flink-up flink-down test-browser conformance conformance-sample oracle lint \
-        site format lock clean clean-cache full-year bench bench-stage bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-parts bench-dead-memory bench-formats \
+        site format lock clean clean-cache full-year bench bench-stage bench-step bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-parts bench-dead-memory bench-formats \
         bench-weave bench-weave-memory bench-output-index bench-import bench-store bench-remote-store bench-pages bench-flights bench-answers bench-refusals bench-record-pages bench-instruments bench-watch bench-exporters bench-isolation bench-stream bench-cost soak
 
 help:  ## what can be made
@@ -152,10 +152,13 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-start bench-instruments bench-logs bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-parts bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-cost bench-stream  ## every benchmark
+bench: bench-stage bench-step bench-start bench-instruments bench-logs bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-parts bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-cost bench-stream  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)
+
+bench-step: $(STAMP)  ## the same of one step in a loop, without a pipeline, with lineage too
+	$(BIN)/python -m benchmarks.step $(BENCH_ARGS)
 
 bench-start: $(STAMP)  ## what observation adds to the start of a run, in a warm process and in a fresh one
 	$(BIN)/python -m benchmarks.start $(BENCH_ARGS)
