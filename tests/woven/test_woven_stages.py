@@ -29,6 +29,7 @@ from beam_obs.woven.step_settings import WovenSettings
 from beam_obs.woven.woven_dofn import WovenDoFn
 from beam_obs.wrapper.element_forms import KEYED, ROWS, WOVEN
 from beam_obs.wrapper.exception_note import note_of
+from beam_obs.wrapper.failure import in_words
 from beam_obs.wrapper.guard import GuardSettings
 from beam_obs.wrapper.observed_dofn import ObservedDoFn
 from tests.running import Outcome, observed, run, through
@@ -330,7 +331,7 @@ def test_a_position_that_is_not_whole_is_not_said(origin: bytes) -> None:
 def test_a_refused_element_has_no_note() -> None:
     (refusal,) = stage(beam.Map(double)).process((ORIGIN, -1))
 
-    assert "beam_obs" not in refusal.value[1].failure.traceback
+    assert "beam_obs" not in in_words(refusal.value[1].failure).traceback
 
 
 # Elements that gave nothing.
