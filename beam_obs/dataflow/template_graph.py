@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from beam_obs.dataflow.template_parameters import program_module
+from beam_obs.dataflow.template_parameters import check_options, program_module
 from beam_obs.records.errors import BeamObsError, MissingExtra, UsageError
 
 LIMIT_BYTES = 10 * 1024 * 1024
@@ -108,6 +108,7 @@ def template_graph(module: str, arguments: Sequence[str]) -> TemplateGraph:
     if not callable(main):
         raise UsageError(f"{module} has no function main, which builds its pipeline and runs it")
     _check_callable(module, main)
+    check_options(module)
     with tempfile.TemporaryDirectory(prefix="beam-obs-template-") as name:
         folder = pathlib.Path(name)
         with _command_line([module, *arguments, *_offline_arguments(folder)]), _counted() as pipelines:

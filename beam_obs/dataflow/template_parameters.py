@@ -67,12 +67,13 @@ def template_parameters(settings: TemplateSettings) -> list[Parameter]:
       settings: of the template.
 
     Raises:
-      UsageError: the module cannot be imported or has no options of its own; an option cannot be given
-        as ``--name=value``, has no help, or a default that it does not take; or something is said of an
-        option that there is not.
+      UsageError: the module cannot be imported or has no options of its own; an option has a name that
+        is taken, cannot be given as ``--name=value``, has no help, or a default that it does not take; or
+        something is said of an option that there is not.
     """
     from beam_obs.runs.option_names import OPTION_CLASSES
 
+    check_options(settings.module)
     own = _own_classes(program_module(settings.module))
     if not own:
         raise UsageError(
@@ -104,6 +105,28 @@ def own_option_names(module: str) -> set[str]:
     """
     actions = _actions(_own_classes(program_module(module)))
     return {name for action, _ in actions for name in action.option_strings}
+
+
+def check_options(module: str) -> None:
+    """Holds the options that a program declares against those of Beam and ours, with which they are parsed.
+
+    Raises:
+      UsageError: there is no such module, or an option has a name that is taken.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from beam_obs.runs.option_names import OPTION_CLASSES
+
+    theirs = [cls for cls in PipelineOptions.__subclasses__() if cls.__module__.startswith("apache_beam.")]
+    taken = {name: cls for cls in (*theirs, *OPTION_CLASSES) for name in _option_strings(cls)}
+    for own in _own_classes(program_module(module)):
+        for name in _option_strings(own):
+            if name in taken:
+                owner = taken[name].__name__
+                raise UsageError(
+                    f"option {name} of {own.__name__} is one of {owner} already, with which it is parsed: give "
+                    f"it another name, or read that one by options.view_as({owner})"
+                )
 
 
 def program_module(name: str) -> Any:
@@ -142,8 +165,7 @@ def _own_classes(module: Any) -> list[type]:
 
 def _actions(classes: Iterable[Any]) -> Iterator[tuple[argparse.Action, str]]:
     for cls in classes:
-        parser = _Parser(add_help=False)
-        cls._add_argparse_args(parser)
+        parser = _parser_of(cls)
         groups = {
             action.dest: group.title or ""
             for group in parser._action_groups[2:]
@@ -152,6 +174,16 @@ def _actions(classes: Iterable[Any]) -> Iterator[tuple[argparse.Action, str]]:
         for action in parser._actions:
             if action.help != argparse.SUPPRESS:
                 yield action, groups.get(action.dest, "")
+
+
+def _option_strings(cls: Any) -> list[str]:
+    return [name for action in _parser_of(cls)._actions for name in action.option_strings]
+
+
+def _parser_of(cls: Any) -> _Parser:
+    parser = _Parser(add_help=False)
+    cls._add_argparse_args(parser)
+    return parser
 
 
 def _name(action: argparse.Action) -> str:

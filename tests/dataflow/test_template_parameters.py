@@ -46,6 +46,14 @@ def no_options_stay() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.mark.parametrize(
+    ("name", "owner"), [("region", "GoogleCloudOptions"), ("obs_store", "Observability")]
+)
+def test_an_option_whose_name_is_taken_is_refused(name: str, owner: str) -> None:
+    with pytest.raises(obs.UsageError, match=f"--{name} of Options is one of {owner}"):
+        parameters_of(lambda parser: parser.add_argument(f"--{name}", help="What."))
+
+
 def test_an_option_is_a_parameter_with_what_argparse_knows_of_it() -> None:
     def declare(parser: Any) -> None:
         group = parser.add_argument_group("files")
