@@ -124,8 +124,8 @@ def check_options(module: str) -> None:
             if name in taken:
                 owner = taken[name].__name__
                 raise UsageError(
-                    f"option {name} of {own.__name__} is one of {owner} already, with which it is parsed: give "
-                    f"it another name, or read that one by options.view_as({owner})"
+                    f"option {name} of {own.__name__} is one of {owner} already, with which it is parsed: "
+                    f"give it another name, or read that one by options.view_as({owner})"
                 )
 
 
