@@ -152,7 +152,7 @@ format: $(STAMP)  ## rewrites the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-stage bench-step bench-start bench-instruments bench-logs bench-traces bench-trace-share bench-check bench-read bench-dead bench-dead-parts bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-cost bench-stream  ## every benchmark
+bench: bench-stage bench-step bench-start bench-instruments bench-logs bench-traces bench-trace-share bench-check bench-read bench-output-index bench-dead bench-dead-parts bench-dead-memory bench-import bench-store bench-remote-store bench-pages bench-answers bench-refusals bench-record-pages bench-flights bench-watch bench-exporters bench-isolation bench-cost bench-stream  ## every benchmark
 
 bench-stage: $(STAMP)  ## cost of a Stage per element, beside Beam's exception handling and asgarde
 	$(BIN)/python -m benchmarks.stage $(BENCH_ARGS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beam_obs.records.payload import encode_payload, payload_text
 from beam_obs.wrapper.current_origin import current_origin, origin_in
-from beam_obs.wrapper.failure import Failure, FailureParts, failure_of, failure_parts_of, in_words
+from beam_obs.wrapper.failure import Failure, FailureParts, failure_parts_of, in_words
 from beam_obs.wrapper.redaction import NONE, Redaction, scrub
 from beam_obs.wrapper.retrying import attempts_of
 
@@ -84,8 +84,7 @@ def refuse_element(
       redaction: what of the element may be kept; None for all.
       provenance: of the element; None where it is to be looked for.
     """
-    # What is left out is looked for in the words.
-    failure = failure_parts_of(error, stage) if redaction is None else failure_of(error, stage)
+    failure = failure_parts_of(error, stage)
     refusal = refuse_failure(element, failure, coder, coder_name, redaction, provenance=provenance)
     attempt = attempts_of(error)
     return refusal if attempt == 1 else refusal._replace(attempt=attempt)
@@ -100,7 +99,7 @@ def refuse_failure(
     stage: str | None = None,
     provenance: bytes | None = None,
 ) -> Refusal:
-    """Returns the refusal of `element` for a failure already in words; arguments as `refuse_element`'s."""
+    """Returns the refusal of `element` for a failure, in words or not; arguments as `refuse_element`'s."""
     failed_at = time.time_ns() // 1000
     if element is NO_ELEMENT:
         if redaction is not None:
